@@ -1,0 +1,182 @@
+//! The result of a settled batch as one value: all of it becomes durable and visible, or none
+//! (commit and storage rules §3).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    id::{
+        FunctionVersion, LeaseEpoch, Lsn, Ordinal, ShardNumber, SlotId, StreamName, Timestamp,
+        UnitId,
+    },
+    record::NewRecords,
+    settled::SettledRanges,
+};
+
+/// How often a record that is still unsettled was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptMark {
+    /// The record.
+    pub position: Ordinal,
+    /// Charged attempts so far, by `version`.
+    pub count: u32,
+    /// The version that was charged; another one starts from nothing.
+    pub version: FunctionVersion,
+    /// When the record may be tried again.
+    pub next_retry: Timestamp,
+}
+
+/// Totals of a unit since its start or last seek. Absolute, so that redo may repeat them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnitTotals {
+    /// Records that a filter let fall.
+    pub filtered: u64,
+    /// Records whose handling succeeded.
+    pub processed: u64,
+    /// Charged attempts.
+    pub failed: u64,
+    /// Records that ended as dead letters.
+    pub dead_lettered: u64,
+    /// Records that retention took unsettled.
+    pub expired: u64,
+    /// Rows published.
+    pub emitted: u64,
+}
+
+/// Why a record ended as a dead letter (command line and SDK §5, `error_kind`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// The function said so.
+    Skip,
+    /// A `retry` or whole-call error out of attempts.
+    Error,
+    /// Traps and panics out of attempts.
+    Trap,
+    /// Timeouts out of attempts.
+    Timeout,
+    /// Memory limit, out of attempts.
+    OutOfMemory,
+    /// One record's rows alone pass the output limit.
+    OutputTooLarge,
+    /// Larger than a function may be given.
+    RecordTooLarge,
+    /// More hops than `HOPS_MAX`.
+    Loop,
+}
+
+impl ErrorKind {
+    /// All kinds, for zero-initialised metrics and codecs.
+    pub const ALL: [Self; 8] = [
+        Self::Skip,
+        Self::Error,
+        Self::Trap,
+        Self::Timeout,
+        Self::OutOfMemory,
+        Self::OutputTooLarge,
+        Self::RecordTooLarge,
+        Self::Loop,
+    ];
+
+    /// The kebab-case value in JSON and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Error => "error",
+            Self::Trap => "trap",
+            Self::Timeout => "timeout",
+            Self::OutOfMemory => "out-of-memory",
+            Self::OutputTooLarge => "output-too-large",
+            Self::RecordTooLarge => "record-too-large",
+            Self::Loop => "loop",
+        }
+    }
+}
+
+/// A record that was given up, with everything needed to understand and redrive it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Shard it was read from.
+    pub shard: ShardNumber,
+    /// Its position there.
+    pub position: Ordinal,
+    /// When it arrived there.
+    pub arrival: Timestamp,
+    /// Its sequence number, as the source spells it.
+    pub sequence_number: Arc<str>,
+    /// Its partition key.
+    pub key: Bytes,
+    /// Its 128-bit hash key.
+    pub hash_key: u128,
+    /// Its payload, whole; empty for `record-too-large`.
+    pub data: Bytes,
+    /// Why.
+    pub kind: ErrorKind,
+    /// The author's code, else the kind.
+    pub code: Arc<str>,
+    /// Words.
+    pub error: Arc<str>,
+    /// Charged attempts.
+    pub attempts: u32,
+    /// The version that gave up.
+    pub version: FunctionVersion,
+    /// When.
+    pub failed_at: Timestamp,
+}
+
+/// Rows for one output stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputRecords {
+    /// The stream **by name**: resolved in log order, so that a recreated stream means the new one.
+    pub stream: StreamName,
+    /// The rows, with origin and hops.
+    pub records: NewRecords,
+}
+
+/// The one act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Whose progress.
+    pub unit: UnitId,
+    /// By which owner.
+    pub epoch: LeaseEpoch,
+    /// By which slot of the owner.
+    pub slot: SlotId,
+    /// Dense per (epoch, slot), from 1.
+    pub number: u64,
+    /// What is done.
+    pub settles: SettledRanges,
+    /// What was charged and is not done.
+    pub attempts: Vec<AttemptMark>,
+    /// The unit's totals after this.
+    pub totals: UnitTotals,
+    /// What was given up.
+    pub dead_letters: Vec<DeadLetter>,
+    /// What is published.
+    pub outputs: Vec<OutputRecords>,
+    /// Which version did it.
+    pub function_version: FunctionVersion,
+}
+
+/// Why a commit cannot be taken now; the same commit is sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// An output stream does not exist.
+    NoSuchOutput(StreamName),
+    /// No room above the reserve.
+    DiskFull,
+    /// The dead-letter stream is at its quota.
+    DeadLettersFull,
+}
+
+/// What the sequencer says, at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitAnswer {
+    /// Taken at this LSN; durable later, in order.
+    Accepted(Lsn),
+    /// Another owner, or none: stop.
+    Fenced,
+    /// Not now; the number is not consumed.
+    Unavailable(Unavailable),
+}

@@ -1,0 +1,104 @@
+//! What the journal holds: resolved, absolute values, so that redo never judges
+//! (commit and storage rules §5–6).
+
+use std::sync::Arc;
+
+use crate::{
+    commit::Commit,
+    id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
+    record::NewRecords,
+    registry::RegistryChange,
+};
+
+/// Which rows of a [`NewRecords`] went to one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardRun {
+    /// The shard.
+    pub shard: ShardNumber,
+    /// Ordinal of the first of them.
+    pub first: Ordinal,
+    /// Row indices, ascending; `None`: all rows (a stream with one open shard).
+    pub rows: Option<Vec<u32>>,
+}
+
+/// Where new records were placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The stream that the name meant at this entry.
+    pub stream: StreamId,
+    /// Arrival of every one of them.
+    pub arrival: Timestamp,
+    /// The shards, each at most once.
+    pub shards: Vec<ShardRun>,
+}
+
+/// A producer's mark for idempotent puts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerMark {
+    /// The producer's id.
+    pub producer: Arc<str>,
+    /// Its sequence after the last record of this append.
+    pub last: u64,
+}
+
+/// A change of a unit from outside its worker (commit and storage rules §2): also bumps its epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitChange {
+    /// The unit.
+    pub unit: UnitId,
+    /// Its epoch from now on.
+    pub epoch: LeaseEpoch,
+    /// Positions settled from outside because retention took them, and how many records that was.
+    pub expired: Option<(crate::settled::SettledRange, u64)>,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Records put by a producer.
+    Append {
+        /// Where they went.
+        placement: Placement,
+        /// The records.
+        records: Arc<NewRecords>,
+        /// The producer's mark, if it gave one.
+        producer: Option<ProducerMark>,
+    },
+    /// The result of a batch.
+    Commit {
+        /// The commit.
+        commit: Arc<Commit>,
+        /// Where each of `commit.outputs` went, in the same order.
+        outputs: Vec<Placement>,
+        /// Where the dead letters went.
+        dead_letters: Option<Placement>,
+    },
+    /// Owners appointed.
+    Lease {
+        /// Each unit's new epoch.
+        grants: Vec<(UnitId, LeaseEpoch)>,
+    },
+    /// The catalogue changed; the changes of units ride along, so that both happen or neither.
+    Meta {
+        /// What changed.
+        change: Arc<RegistryChange>,
+        /// Units whose owners are fenced by it.
+        units: Vec<UnitChange>,
+    },
+    /// Retention moved on.
+    Trim {
+        /// The stream.
+        stream: StreamId,
+        /// The shard.
+        shard: ShardNumber,
+        /// Oldest ordinal that the API still shows.
+        horizon: Ordinal,
+        /// Oldest ordinal that is still stored.
+        floor: Ordinal,
+    },
+    /// Units changed from outside.
+    Change {
+        /// The units.
+        units: Vec<UnitChange>,
+    },
+}

@@ -1,0 +1,81 @@
+//! Functions and their immutable versions, resolved: nothing optional left that is needed.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crate::id::{FunctionId, FunctionName, FunctionVersion, OutputName, Timestamp};
+
+/// Whether instances serve more than one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Warm instances are used again, one call at a time.
+    #[default]
+    Reuse,
+    /// Every attempt has a store of its own.
+    Fresh,
+}
+
+/// A secret's value: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretValue(pub Arc<[u8]>);
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretValue(redacted)")
+    }
+}
+
+/// What a version is made of (command line and SDK §1): changing any of it makes the next version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionSettings {
+    /// SHA-256 of the component, lower-case hex.
+    pub digest: Arc<str>,
+    /// Plain configuration.
+    pub config: BTreeMap<String, String>,
+    /// Secrets.
+    pub secrets: BTreeMap<String, SecretValue>,
+    /// Memory limit, bytes.
+    pub memory_bytes: u64,
+    /// Time limit of a call, ms.
+    pub timeout_ms: u64,
+    /// Instance life.
+    pub isolation: Isolation,
+}
+
+/// A version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: FunctionVersion,
+    /// What it is made of.
+    pub settings: VersionSettings,
+    /// Size of the component, bytes.
+    pub component_bytes: u64,
+    /// Outputs that the component declares, `default` first, whether declared or not.
+    pub outputs: Vec<OutputName>,
+    /// What it imports beyond the baseline.
+    pub uses: Vec<String>,
+    /// When it was deployed.
+    pub created_at: Timestamp,
+}
+
+/// A function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its id.
+    pub id: FunctionId,
+    /// Its name.
+    pub name: FunctionName,
+    /// Its versions by number.
+    pub versions: BTreeMap<FunctionVersion, Arc<Version>>,
+    /// The live one.
+    pub live: FunctionVersion,
+    /// Those that were live before, oldest first: where a rollback goes.
+    pub live_before: Vec<FunctionVersion>,
+    /// Since when the live one is.
+    pub live_since: Timestamp,
+    /// Calls at once over all mappings; `None`: as many as the pool holds.
+    pub concurrency: Option<u32>,
+    /// When it was first deployed.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,19 @@
+//! Decides. Pure values and pure functions: no I/O, no clock, no randomness, no runtime, no logging.
+//!
+//! Everything fnctl promises about order, retries, dead letters and commits is decided here and
+//! acted on elsewhere; see `runtime/ARCHITECTURE.md` for the map.
+
+pub mod clock;
+pub mod commit;
+pub mod committer;
+pub mod entry;
+pub mod function;
+pub mod id;
+pub mod invoker;
+pub mod limits;
+pub mod mapping;
+pub mod outcome;
+pub mod record;
+pub mod registry;
+pub mod settled;
+pub mod shard;

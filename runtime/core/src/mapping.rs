@@ -1,0 +1,104 @@
+//! Event source mappings, resolved.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    id::{
+        FunctionId, MappingId, Ordinal, OutputName, ShardNumber, StreamId, StreamName, Timestamp,
+    },
+    limits,
+};
+
+/// Where an output's rows go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputBinding {
+    /// To a stream, by name.
+    Stream(StreamName),
+    /// Nowhere: rows are counted, not kept.
+    None,
+}
+
+/// How often a record is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxAttempts {
+    /// This many calls in all, at least 1.
+    Count(u32),
+    /// Until it succeeds.
+    Unlimited,
+}
+
+/// Batching and failure policy of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingSettings {
+    /// Most records of a batch.
+    pub batch_size: u32,
+    /// Most bytes of a batch, keys and data.
+    pub batch_bytes: u64,
+    /// How long a batch may wait to fill, ms, from its first record.
+    pub batch_window_ms: u64,
+    /// Lanes per shard.
+    pub parallelization_factor: u16,
+    /// Calls per record.
+    pub max_attempts: MaxAttempts,
+    /// First backoff, ms.
+    pub backoff_initial_ms: u64,
+    /// Longest backoff, ms.
+    pub backoff_max_ms: u64,
+}
+
+impl Default for MappingSettings {
+    fn default() -> Self {
+        Self {
+            batch_size: limits::BATCH_RECORDS_DEFAULT,
+            batch_bytes: limits::BATCH_BYTES_DEFAULT,
+            batch_window_ms: 0,
+            parallelization_factor: 1,
+            max_attempts: MaxAttempts::Count(limits::ATTEMPTS_DEFAULT),
+            backoff_initial_ms: limits::BACKOFF_INITIAL_MS_DEFAULT,
+            backoff_max_ms: limits::BACKOFF_MAX_MS_DEFAULT,
+        }
+    }
+}
+
+/// Whether a mapping runs (command line and SDK §5, `state`). `blocked` is seen, not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MappingState {
+    /// It runs.
+    Running,
+    /// A person paused it.
+    Paused,
+    /// A `fatal` stopped it; resume or a new version ends that.
+    Stopped {
+        /// The function's code.
+        code: String,
+        /// The function's words.
+        message: String,
+    },
+    /// Its source stream was deleted: final.
+    Failed,
+}
+
+/// A mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Its id.
+    pub id: MappingId,
+    /// The function whose live version is called.
+    pub function: FunctionId,
+    /// The stream read.
+    pub stream: StreamId,
+    /// Its internal dead-letter stream.
+    pub dead_letters: StreamId,
+    /// Policy.
+    pub settings: MappingSettings,
+    /// Where outputs go.
+    pub outputs: BTreeMap<OutputName, OutputBinding>,
+    /// Whether it runs.
+    pub state: MappingState,
+    /// Since when.
+    pub state_since: Timestamp,
+    /// Positions after which it started, one per shard that existed (commit and storage rules §1).
+    pub starting_after: BTreeMap<ShardNumber, Ordinal>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,99 @@
+//! Shards of our own streams: hash-key ranges and their lineage.
+
+use crate::id::{ShardNumber, StreamId, StreamName, Timestamp};
+
+/// A shard's part of the 128-bit hash-key space, both ends inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HashKeyRange {
+    /// First hash key.
+    pub start: u128,
+    /// Last hash key.
+    pub end: u128,
+}
+
+impl HashKeyRange {
+    /// Whether `hash_key` belongs here.
+    #[must_use]
+    pub const fn contains(&self, hash_key: u128) -> bool {
+        self.start <= hash_key && hash_key <= self.end
+    }
+
+    /// The initial ranges of a stream with `shards` shards, exactly as Kinesis cuts them: shard i
+    /// starts at i × floor(2^128 / n), the last one ends at 2^128 − 1 (Kinesis reference B7).
+    ///
+    /// # Panics
+    /// If `shards` is 0.
+    #[must_use]
+    pub fn initial(shards: u32) -> Vec<Self> {
+        assert!(shards > 0, "a stream has at least one shard");
+        let n = u128::from(shards);
+        // floor(2^128 / n) without 129 bits: 2^128 = MAX + 1.
+        let width = u128::MAX / n + u128::from(u128::MAX % n == n - 1);
+        (0..n)
+            .map(|i| Self {
+                start: if n == 1 { 0 } else { i * width },
+                end: if i + 1 == n {
+                    u128::MAX
+                } else {
+                    (i + 1) * width - 1
+                },
+            })
+            .collect()
+    }
+}
+
+/// One shard as the catalogue knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number.
+    pub number: ShardNumber,
+    /// Its part of the hash-key space.
+    pub range: HashKeyRange,
+    /// When it was made; part of its sequence numbers.
+    pub created_at: Timestamp,
+    /// The shards it came from: none, one (split) or two (merge).
+    pub parents: Vec<ShardNumber>,
+    /// Whether it takes no more records.
+    pub is_closed: bool,
+}
+
+/// When a put is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ack {
+    /// Once it is synced.
+    #[default]
+    Synced,
+    /// Once it is written; readers still see it only when synced.
+    Written,
+}
+
+/// A stream as the catalogue knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its id.
+    pub id: StreamId,
+    /// Its name.
+    pub name: StreamName,
+    /// Its shards by number, closed ones included until they are trimmed away.
+    pub shards: Vec<Shard>,
+    /// How long records are kept, ms.
+    pub retention_ms: u64,
+    /// When puts are answered.
+    pub ack: Ack,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// A dead-letter stream: hidden from lists, no record limit, no time retention.
+    pub is_internal: bool,
+}
+
+impl Stream {
+    /// The open shard that `hash_key` belongs to.
+    #[must_use]
+    pub fn route(&self, hash_key: u128) -> Option<ShardNumber> {
+        self.shards
+            .iter()
+            .find(|shard| !shard.is_closed && shard.range.contains(hash_key))
+            .map(|shard| shard.number)
+    }
+}
