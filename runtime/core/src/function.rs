@@ -72,10 +72,25 @@ pub struct Function {
     pub live: FunctionVersion,
     /// Those that were live before, oldest first: where a rollback goes.
     pub live_before: Vec<FunctionVersion>,
+    /// When a version was last left by a rollback.
+    pub rolled_back: BTreeMap<FunctionVersion, Timestamp>,
     /// Since when the live one is.
     pub live_since: Timestamp,
     /// Calls at once over all mappings; `None`: as many as the pool holds.
     pub concurrency: Option<u32>,
     /// When it was first deployed.
     pub created_at: Timestamp,
+}
+
+impl Function {
+    /// The live version's parts.
+    ///
+    /// # Panics
+    /// Never on a value the registry made: `live` is always one of `versions`.
+    #[must_use]
+    pub fn live_version(&self) -> &Arc<Version> {
+        self.versions
+            .get(&self.live)
+            .expect("the registry keeps the live version")
+    }
 }

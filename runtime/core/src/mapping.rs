@@ -87,6 +87,8 @@ pub struct Mapping {
     pub function: FunctionId,
     /// The stream read.
     pub stream: StreamId,
+    /// That stream's name, kept for when it is deleted: half of the mapping's address.
+    pub stream_name: StreamName,
     /// Its internal dead-letter stream.
     pub dead_letters: StreamId,
     /// Policy.
