@@ -125,6 +125,15 @@ pub struct DeadLetter {
     pub failed_at: Timestamp,
 }
 
+impl DeadLetter {
+    /// Bytes of everything in it that may be long: what the dead-letter quota counts.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        let texts = self.sequence_number.len() + self.code.len() + self.error.len();
+        (self.key.len() + self.data.len() + texts) as u64
+    }
+}
+
 /// Rows for one output stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputRecords {

@@ -8,6 +8,7 @@ use crate::{
     id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     record::NewRecords,
     registry::RegistryChange,
+    settled::SettledRange,
 };
 
 /// Which rows of a [`NewRecords`] went to one shard.
@@ -17,8 +18,22 @@ pub struct ShardRun {
     pub shard: ShardNumber,
     /// Ordinal of the first of them.
     pub first: Ordinal,
-    /// Row indices, ascending; `None`: all rows (a stream with one open shard).
+    /// Row indices, ascending; `None`: all rows.
     pub rows: Option<Vec<u32>>,
+}
+
+impl ShardRun {
+    /// How many of the `total` rows went here.
+    #[must_use]
+    pub fn len(&self, total: usize) -> usize {
+        self.rows.as_ref().map_or(total, Vec::len)
+    }
+
+    /// The shard's next ordinal after this run of a [`NewRecords`] of `total` rows.
+    #[must_use]
+    pub fn next(&self, total: usize) -> Ordinal {
+        Ordinal(self.first.0 + self.len(total) as u64)
+    }
 }
 
 /// Where new records were placed.
@@ -48,8 +63,9 @@ pub struct UnitChange {
     pub unit: UnitId,
     /// Its epoch from now on.
     pub epoch: LeaseEpoch,
-    /// Positions settled from outside because retention took them, and how many records that was.
-    pub expired: Option<(crate::settled::SettledRange, u64)>,
+    /// Positions settled from outside because retention took them, and the unit's `expired` total
+    /// after that: absolute, so that redo may repeat it.
+    pub expired: Option<(SettledRange, u64)>,
 }
 
 /// One entry.

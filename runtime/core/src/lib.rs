@@ -17,3 +17,4 @@ pub mod record;
 pub mod registry;
 pub mod settled;
 pub mod shard;
+pub mod view;

@@ -42,6 +42,9 @@ pub const STREAM_RECORD_BYTES_DEFAULT: u64 = 1 << 20;
 pub const FAILURE_MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Producers remembered per stream for idempotent puts.
 pub const PRODUCERS_MAX: usize = 1_024;
+/// Keys and payloads of one mapping's dead letters; at it, the lane that would add one waits
+/// (commit and storage rules §7).
+pub const DEAD_LETTER_STREAM_BYTES_MAX: u64 = 1 << 30;
 /// Refused results waiting in memory, bytes a node.
 pub const REFUSED_BYTES_MAX: u64 = 256 << 20;
 

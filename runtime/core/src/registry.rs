@@ -120,18 +120,18 @@ impl Registry {
             }
         }
         for id in &change.deleted_functions {
-            if let Some(function) = self.functions.remove(id) {
-                // A redo may have given the name to a later function already.
-                if self.function_names.get(&function.name) == Some(id) {
-                    self.function_names.remove(&function.name);
-                }
+            // A redo may have given the name to a later function already.
+            if let Some(function) = self.functions.remove(id)
+                && self.function_names.get(&function.name) == Some(id)
+            {
+                self.function_names.remove(&function.name);
             }
         }
         for id in &change.deleted_streams {
-            if let Some(stream) = self.streams.remove(id) {
-                if self.stream_names.get(&stream.name) == Some(id) {
-                    self.stream_names.remove(&stream.name);
-                }
+            if let Some(stream) = self.streams.remove(id)
+                && self.stream_names.get(&stream.name) == Some(id)
+            {
+                self.stream_names.remove(&stream.name);
             }
         }
         for stream in &change.streams {

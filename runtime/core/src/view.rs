@@ -1,0 +1,127 @@
+//! What the journal means: the one value that every guard is asked of.
+//!
+//! The sequencer owns a `NodeView` that runs ahead of the sync; readers see one that follows the
+//! published prefix. `evaluate_*` judges a wish and resolves it into an absolute [`Entry`];
+//! [`NodeView::apply`] takes an entry over and never judges, so that redo from an older LSN over
+//! newer values ends the same (commit and storage rules §3 and §6).
+
+mod append;
+mod apply;
+mod change;
+mod commit;
+mod producer;
+mod stream;
+mod unit;
+mod value;
+
+use std::collections::BTreeMap;
+
+pub use self::{
+    append::{AppendRefusal, ProducerSequence, StreamRef},
+    commit::CommitFault,
+    producer::ProducerState,
+    stream::ShardTail,
+    unit::UnitView,
+    value::{InconsistentView, Value, ValueKey},
+};
+use self::{stream::StreamView, unit::UnitEntry};
+use crate::{
+    id::{MappingId, Ordinal, ShardNumber, SlotId, StreamId, UnitId},
+    registry::Registry,
+};
+
+#[cfg(doc)]
+use crate::entry::Entry;
+
+/// The state that the journal adds up to: catalogue, ends of shards, producers and the progress of
+/// every unit. Large values are shared, so a clone costs by the number of values, not by their size.
+#[derive(Clone, Debug, Default)]
+pub struct NodeView {
+    registry: Registry,
+    streams: BTreeMap<StreamId, StreamView>,
+    units: BTreeMap<UnitId, UnitEntry>,
+}
+
+impl NodeView {
+    /// The view of an empty journal.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The catalogue.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The end and the floors of a shard.
+    #[must_use]
+    pub fn tail(&self, stream: StreamId, shard: ShardNumber) -> Option<&ShardTail> {
+        self.streams.get(&stream)?.tails.get(&shard)
+    }
+
+    /// The shards of a stream with their tails, by number.
+    pub fn tails(&self, stream: StreamId) -> impl Iterator<Item = (ShardNumber, &ShardTail)> {
+        self.streams
+            .get(&stream)
+            .into_iter()
+            .flat_map(|stream| stream.tails.iter().map(|(&shard, tail)| (shard, tail)))
+    }
+
+    /// What a producer of a stream last put, if it is remembered.
+    #[must_use]
+    pub fn producer(&self, stream: StreamId, producer: &str) -> Option<&ProducerState> {
+        self.streams.get(&stream)?.producers.get(producer)
+    }
+
+    /// A unit's committed progress.
+    #[must_use]
+    pub fn unit(&self, unit: UnitId) -> Option<&UnitView> {
+        self.units.get(&unit).map(UnitEntry::view)
+    }
+
+    /// All units with their progress, by id.
+    pub fn units(&self) -> impl Iterator<Item = (UnitId, &UnitView)> {
+        self.units.iter().map(|(&id, unit)| (id, unit.view()))
+    }
+
+    /// The units of a mapping with their progress, by shard.
+    pub fn units_of(&self, mapping: MappingId) -> impl Iterator<Item = (UnitId, &UnitView)> {
+        self.units
+            .range(unit::first_of(mapping)..=unit::last_of(mapping))
+            .map(|(&id, unit)| (id, unit.view()))
+    }
+
+    /// The number of the last commit that a slot of the unit's present owner had accepted; 0 before
+    /// the first. Volatile: an owner does not outlive its process.
+    #[must_use]
+    pub fn last_number(&self, unit: UnitId, slot: SlotId) -> u64 {
+        self.units
+            .get(&unit)
+            .map_or(0, |unit| unit.last_number(slot))
+    }
+
+    /// Records of the unit's shard that are neither settled nor expired; `None` for no such unit.
+    #[must_use]
+    pub fn pending(&self, unit: UnitId) -> Option<u64> {
+        let view = self.unit(unit)?;
+        let last = self
+            .tail(unit.stream, unit.shard)
+            .map_or(Ordinal(0), |tail| tail.last());
+        Some(view.unsettled_through(last))
+    }
+
+    /// Open dead letters of a mapping: all that its internal stream still stores.
+    #[must_use]
+    pub fn open_letters(&self, mapping: MappingId) -> u64 {
+        self.registry.mapping(mapping).map_or(0, |mapping| {
+            self.tails(mapping.dead_letters)
+                .map(|(_, tail)| tail.next.0 - tail.floor.0)
+                .sum()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

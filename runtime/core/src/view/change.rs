@@ -1,0 +1,110 @@
+//! Judges what is not a put and not a commit: leases, retention, expiry, commands.
+
+use super::NodeView;
+use crate::{
+    entry::{Entry, UnitChange},
+    id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, UnitId},
+    settled::SettledRange,
+};
+
+impl NodeView {
+    /// Appoints owners, many in one entry; a unit that does not exist gets none. Whoever owned one
+    /// before is fenced from this entry on.
+    #[must_use]
+    pub fn evaluate_lease(&self, units: &[UnitId]) -> Entry {
+        let mut grants: Vec<(UnitId, LeaseEpoch)> = units
+            .iter()
+            .filter_map(|&unit| Some((unit, self.unit(unit)?.epoch.next())))
+            .collect();
+        grants.sort_unstable();
+        grants.dedup();
+        Entry::Lease { grants }
+    }
+
+    /// Moves a shard's floors after retention passed everything below `horizon`; `None` when
+    /// neither moves (commit and storage rules §7).
+    ///
+    /// The logical horizon follows retention exactly. The physical floor also waits for the low
+    /// watermark of every mapping that exists, whatever its state. Neither ever decreases. A
+    /// dead-letter stream has no time retention.
+    #[must_use]
+    pub fn evaluate_trim(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        horizon: Ordinal,
+    ) -> Option<Entry> {
+        if self.registry.stream(stream)?.is_internal {
+            return None;
+        }
+        let tail = self.tail(stream, shard)?;
+        let horizon = horizon.clamp(tail.horizon, tail.next);
+        let floor = self.held_from(stream, shard, horizon).max(tail.floor);
+        ((horizon, floor) != (tail.horizon, tail.floor)).then_some(Entry::Trim {
+            stream,
+            shard,
+            horizon,
+            floor,
+        })
+    }
+
+    /// The oldest ordinal, at most `horizon`, that some mapping has not settled yet.
+    fn held_from(&self, stream: StreamId, shard: ShardNumber, horizon: Ordinal) -> Ordinal {
+        self.registry
+            .mappings_of(stream)
+            .filter_map(|mapping| {
+                self.unit(UnitId {
+                    mapping: mapping.id,
+                    stream,
+                    shard,
+                })
+            })
+            .map(|unit| unit.settled.low_watermark().next())
+            .fold(horizon, Ordinal::min)
+    }
+
+    /// Expires what a unit has not settled up to `through`, because its stream may hold no more
+    /// (commit and storage rules §7). It bumps the epoch: the owner must not settle it as well.
+    /// `None` when all of it is settled, or there is no such unit.
+    #[must_use]
+    pub fn evaluate_expiry(&self, unit: UnitId, through: Ordinal) -> Option<Entry> {
+        let view = self.unit(unit)?;
+        let through = through.min(self.tail(unit.stream, unit.shard)?.last());
+        let expired = view.unsettled_through(through);
+        if expired == 0 {
+            return None;
+        }
+        Some(Entry::Change {
+            units: vec![UnitChange {
+                unit,
+                epoch: view.epoch.next(),
+                expired: Some((
+                    SettledRange {
+                        after: view.settled.low_watermark(),
+                        through,
+                    },
+                    view.totals.expired + expired,
+                )),
+            }],
+        })
+    }
+
+    /// What fences the owners of these units, those that exist: it rides in the entry that changes
+    /// something under them, so that both happen or neither (commit and storage rules §2).
+    #[must_use]
+    pub fn fence(&self, units: &[UnitId]) -> Vec<UnitChange> {
+        let mut changes: Vec<UnitChange> = units
+            .iter()
+            .filter_map(|&unit| {
+                Some(UnitChange {
+                    unit,
+                    epoch: self.unit(unit)?.epoch.next(),
+                    expired: None,
+                })
+            })
+            .collect();
+        changes.sort_unstable_by_key(|change| change.unit);
+        changes.dedup_by_key(|change| change.unit);
+        changes
+    }
+}
