@@ -1,0 +1,128 @@
+//! The component's imports, and the translation of its own values into those of the wire.
+
+use std::time::Duration;
+
+use crate::{
+    Error, FailureKind, Result,
+    batch::{Column, Columns},
+    emit::{Arena, Pending},
+};
+
+/// Generated from `wit/`.
+#[allow(missing_docs, unsafe_code, reason = "generated: documented in wit/, canonical ABI")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "stream-function",
+        pub_export_macro: true,
+        default_bindings_module: "fnctl_sdk::__private::bindings",
+    });
+}
+
+pub(crate) use bindings::fnctl::function::{
+    config::{get as config, secret},
+    context::{
+        attempt, function_version, mapping, record_id, remaining_ms, sequence_number,
+    },
+    log::panicking,
+    types::{Failure as WireFailure, ItemFailure, Records as WireRecords},
+};
+
+use bindings::fnctl::function::{
+    context, emit as wire, log as wire_log,
+    types::{ByteColumn, FailureKind as WireKind},
+};
+
+pub(crate) fn header(index: u32, name: &str) -> Option<Vec<u8>> {
+    context::header(index, name)
+}
+
+/// The records as the rest of the crate reads them.
+pub(crate) fn columns(records: &WireRecords) -> Columns<'_> {
+    fn column(column: &ByteColumn) -> Column<'_> {
+        Column { bytes: &column.bytes, ends: &column.ends, nulls: &column.nulls }
+    }
+    Columns {
+        keys: column(&records.keys),
+        data: column(&records.data),
+        arrival_ms: &records.arrival_ms,
+    }
+}
+
+/// Hands over what is pending for one output, and keeps its memory.
+pub(crate) fn emit(pending: &mut Pending) -> Result<()> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let output = wire::find_output(pending.output.name())
+        .map_err(|words| Error::fatal("unbound-output", words))?;
+    let refused = |words| Error::fatal("emit-refused", words);
+    // First: see `Pending::forward`.
+    if !pending.forwards.is_empty() {
+        wire::forward(output, &pending.forwards).map_err(refused)?;
+    }
+    if !pending.sources.is_empty() {
+        let has_keys = !pending.keys.ends.is_empty();
+        let rows = wire::Rows {
+            sources: std::mem::take(&mut pending.sources),
+            keys: has_keys.then(|| into_wire(&mut pending.keys)),
+            data: into_wire(&mut pending.data),
+        };
+        let answer = wire::emit(output, &rows);
+        pending.sources = rows.sources;
+        pending.data = from_wire(rows.data);
+        if let Some(keys) = rows.keys {
+            pending.keys = from_wire(keys);
+        }
+        answer.map_err(refused)?;
+    }
+    pending.clear();
+    Ok(())
+}
+
+fn into_wire(arena: &mut Arena) -> ByteColumn {
+    let Arena { bytes, ends, nulls } = std::mem::take(arena);
+    ByteColumn { bytes, ends, nulls }
+}
+
+fn from_wire(column: ByteColumn) -> Arena {
+    let ByteColumn { bytes, ends, nulls } = column;
+    Arena { bytes, ends, nulls }
+}
+
+pub(crate) fn failure(error: Error) -> WireFailure {
+    let (kind, code, message, retry_after) = error.into_parts();
+    let kind = match kind {
+        FailureKind::Retry => WireKind::Retry,
+        FailureKind::Skip => WireKind::Skip,
+        FailureKind::Fatal => WireKind::Fatal,
+    };
+    // Above 49 days is above any host's maximum backoff.
+    let ms = |delay: Duration| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+    WireFailure { kind, retry_after_ms: retry_after.map(ms), code, message }
+}
+
+pub(crate) fn item_failure((index, error): (u32, Error)) -> ItemFailure {
+    ItemFailure { index, failure: failure(error) }
+}
+
+pub(crate) fn write_log(level: ::log::Level, source: u32, message: &str) {
+    let level = match level {
+        ::log::Level::Error => wire_log::Level::Error,
+        ::log::Level::Warn => wire_log::Level::Warn,
+        ::log::Level::Info => wire_log::Level::Info,
+        ::log::Level::Debug => wire_log::Level::Debug,
+        ::log::Level::Trace => wire_log::Level::Trace,
+    };
+    wire_log::write(level, source, message);
+}
+
+pub(crate) fn max_level() -> ::log::LevelFilter {
+    match wire_log::max_level() {
+        wire_log::Level::Error => ::log::LevelFilter::Error,
+        wire_log::Level::Warn => ::log::LevelFilter::Warn,
+        wire_log::Level::Info => ::log::LevelFilter::Info,
+        wire_log::Level::Debug => ::log::LevelFilter::Debug,
+        wire_log::Level::Trace => ::log::LevelFilter::Trace,
+    }
+}

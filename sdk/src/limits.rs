@@ -1,0 +1,24 @@
+//! The bounds of this crate, by name.
+
+/// Rows of one output that wait in the function's memory, bytes of keys and bodies: at this many they
+/// cross to the host before the call ends, so that an output without end meets the host's limit and
+/// not the function's memory.
+#[cfg(target_os = "wasi")]
+pub(crate) const PENDING_BYTES_MAX: usize = 4 << 20;
+
+/// Arena that a call leaves to the next one of its instance, bytes per output. A larger one is freed.
+pub(crate) const KEPT_BYTES_MAX: usize = 8 << 20;
+
+/// Longest failure code, bytes.
+pub(crate) const CODE_BYTES_MAX: usize = 64;
+
+/// Longest failure message and panic report that crosses to the host, bytes: it keeps no more.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 4 << 10;
+
+/// Largest body of a row, bytes, on an output stream with default settings.
+#[cfg(not(target_os = "wasi"))]
+pub(crate) const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// Longest partition key, characters.
+#[cfg(not(target_os = "wasi"))]
+pub(crate) const KEY_CHARS_MAX: usize = 256;

@@ -1,0 +1,35 @@
+//! Functions that `#[stream_fn]` refuses by their types. The compiler says which type it expects, at
+//! the function's name; what can be refused without types is tested in the macro's own crate.
+//!
+//! ```
+//! use fnctl_sdk::prelude::*;
+//! #[stream_fn]
+//! fn right(_: Record<'_>, _: &mut Context) -> Result<()> {
+//!     Ok(())
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! use fnctl_sdk::prelude::*;
+//! #[stream_fn]
+//! fn takes_something_else(_: &[u8], _: &mut Context) -> Result<()> {
+//!     Ok(())
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! use fnctl_sdk::prelude::*;
+//! #[stream_fn(batch)]
+//! fn returns_something_else(_: Batch<'_>, _: &mut Context) -> Result<u8> {
+//!     Ok(1)
+//! }
+//! ```
+//! ```compile_fail
+//! use fnctl_sdk::prelude::*;
+//! #[stream_fn]
+//! async fn waits(_: Record<'_>, _: &mut Context) -> Result<()> {
+//!     Ok(())
+//! }
+//! ```
+//! ```compile_fail,E0080
+//! use fnctl_sdk::prelude::*;
+//! const SHOUTED: Output = output!("REJECTED");
+//! ```
