@@ -1,0 +1,101 @@
+//! What a pipeline wants done.
+
+use std::sync::Arc;
+
+use super::{BlockId, CommitPlan};
+use crate::{
+    commit::UnitTotals,
+    id::{AttemptId, Ordinal, SlotId},
+};
+
+/// A record as a call or a dead letter refers to it; the worker resolves it to bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef {
+    /// Its position in the shard.
+    pub position: Ordinal,
+    /// The block that holds its payload.
+    pub block: BlockId,
+    /// Its index in that block.
+    pub index: u32,
+    /// Charged attempts so far: the coming one is this plus 1.
+    pub attempts: u32,
+}
+
+/// A call to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its id, for `Event::Invoked` and `Action::Interrupt`.
+    pub attempt: AttemptId,
+    /// Whose call it is.
+    pub slot: SlotId,
+    /// The records, in shard order.
+    pub records: Vec<RecordRef>,
+    /// Start from a new store: every retry and every piece of a batch that is run again.
+    pub is_fresh: bool,
+}
+
+/// Why a pipeline stopped. It answers nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Another owner, or none: ask for a new lease if the mapping still wants one.
+    Fenced,
+    /// `Event::Drain` is done.
+    Drained,
+    /// The function said `fatal`: stop the mapping. Nothing of the batch committed.
+    Fatal {
+        /// The function's code.
+        code: Arc<str>,
+        /// The function's words.
+        message: Arc<str>,
+    },
+}
+
+/// Something to do. Done in the order given: a block is released only after the commits in front of
+/// it were completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read on, answered by `Event::Fetched` or `Event::ReadFailed`. One read is under way at a time.
+    Fetch {
+        /// Records above this position.
+        after: Ordinal,
+        /// At most this many.
+        records_max: u32,
+        /// Stop at this many bytes of keys and payloads; the first record always fits.
+        bytes_max: u64,
+    },
+    /// Read these parked records again, answered by `Event::Reread` or `Event::ReadFailed`. Not
+    /// counted as the one read of `Fetch`.
+    Reread {
+        /// Their positions, ascending.
+        records: Vec<Ordinal>,
+    },
+    /// Make a call.
+    Invoke(Invocation),
+    /// Take a call back; its answer is not awaited.
+    Interrupt {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Complete this commit ([`super::complete`]), keep it until it is answered, send it.
+    Commit(Box<CommitPlan>),
+    /// Send the kept commit of this slot again, with these totals.
+    Resend {
+        /// Its slot.
+        slot: SlotId,
+        /// Its number.
+        number: u64,
+        /// Totals to put in: other slots' commits were accepted meanwhile.
+        totals: UnitTotals,
+    },
+    /// Forget the kept, refused commit of this slot: its batch runs again.
+    DropCommit {
+        /// Its slot.
+        slot: SlotId,
+        /// Its number, which the slot's next commit has again.
+        number: u64,
+    },
+    /// Free a block: no record of it is needed any more, or it is read again when it is.
+    ReleaseBlock(BlockId),
+    /// The last action of all.
+    Stop(StopReason),
+}

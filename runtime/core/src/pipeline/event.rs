@@ -1,0 +1,149 @@
+//! What a pipeline is told.
+
+use crate::{
+    commit::{AttemptMark, CommitAnswer, UnitTotals},
+    id::{AttemptId, LeaseEpoch, Ordinal, SlotId, Timestamp},
+    lane::KeyHash,
+    outcome::Outcome,
+    settled::Settled,
+};
+
+/// A block of payload that the worker holds in memory. The worker numbers blocks densely from 1 and
+/// never reuses a number; it frees a block at `Action::ReleaseBlock`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockId(pub u64);
+
+/// A block that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockMeta {
+    /// Its number.
+    pub id: BlockId,
+    /// Memory that goes free with it: keys and payloads of every record in it, bytes.
+    pub bytes: u64,
+}
+
+/// What decisions need to know of a record that was read; its payload stays with the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordMeta {
+    /// Its position in the shard.
+    pub position: Ordinal,
+    /// Its key, hashed once ([`crate::lane::key_hash`]).
+    pub key: KeyHash,
+    /// When it arrived at its stream.
+    pub arrival: Timestamp,
+    /// Where its payload lies.
+    pub block: BlockId,
+    /// Its index in that block.
+    pub index: u32,
+    /// Bytes of key and payload, capped at `u32::MAX`.
+    pub bytes: u32,
+    /// How many functions it has come through.
+    pub hops: u8,
+}
+
+/// The state that an owner starts from, as the published view has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The owner's epoch.
+    pub epoch: LeaseEpoch,
+    /// What is done.
+    pub settled: Settled,
+    /// Charged attempts of records that are not done. Marks of another version are ignored: a new
+    /// version starts from nothing (commit and storage rules §4).
+    pub attempts: Vec<AttemptMark>,
+    /// The unit's totals.
+    pub totals: UnitTotals,
+    /// The shard's last published position.
+    pub tail: Ordinal,
+}
+
+/// Records that `Action::Fetch` brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// The blocks they lie in, ascending by number, above every earlier one.
+    pub blocks: Vec<BlockMeta>,
+    /// The records, ascending by position, all above `after` of the fetch. Empty: nothing there.
+    pub records: Vec<RecordMeta>,
+}
+
+/// Where the payload of a record that was read again lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocated {
+    /// The record.
+    pub position: Ordinal,
+    /// Its new block.
+    pub block: BlockId,
+    /// Its index in that block.
+    pub index: u32,
+}
+
+/// Something that happened. Plain values only, so that a recorded log of events replays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The lease was granted: always the first event.
+    Started(Started),
+    /// `Action::Fetch` ended.
+    Fetched(Fetched),
+    /// `Action::Reread` ended.
+    Reread {
+        /// The blocks that were read, numbered like fetched ones.
+        blocks: Vec<BlockMeta>,
+        /// Every record asked for, in the order asked.
+        records: Vec<Relocated>,
+    },
+    /// The read in progress failed for now; it is asked for again after a pause.
+    ReadFailed,
+    /// Records up to `tail` are published.
+    TailAdvanced {
+        /// The shard's last published position.
+        tail: Ordinal,
+    },
+    /// A call ended. One that the pipeline took back (`Action::Interrupt`) is discarded by its id.
+    Invoked {
+        /// Which call.
+        attempt: AttemptId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A call could not be made: the host is at fault, nobody is charged, it is made again.
+    HostFault {
+        /// Which call.
+        attempt: AttemptId,
+    },
+    /// The sequencer answered a commit.
+    CommitAnswered {
+        /// Its slot.
+        slot: SlotId,
+        /// Its number.
+        number: u64,
+        /// What it said.
+        answer: CommitAnswer,
+    },
+    /// A commit, and so every earlier one of its slot, is synced and visible.
+    CommitDurable {
+        /// Its slot.
+        slot: SlotId,
+        /// Its number.
+        number: u64,
+    },
+    /// The node is short of memory for refused results: drop this one and run its batch again,
+    /// uncharged. Ignored when the slot has no refused commit.
+    DropRefused {
+        /// Its slot.
+        slot: SlotId,
+    },
+    /// Time passed: sent at or after `ShardPipeline::deadline`.
+    Tick,
+    /// Start no call; running ones may commit until then and are taken back uncharged afterwards.
+    Pause {
+        /// End of the moment that running calls get.
+        until: Timestamp,
+    },
+    /// Go on.
+    Resume,
+    /// As `Pause`, and stop for good when nothing is under way any more.
+    Drain {
+        /// End of the moment that running calls get.
+        until: Timestamp,
+    },
+}

@@ -1,0 +1,229 @@
+//! A commit as decided, and its completion with payloads.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::RecordRef;
+use crate::{
+    commit::{AttemptMark, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
+    id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
+    mapping::OutputBinding,
+    outcome::{Rows, WHOLE_CALL},
+    record::{ColumnBuilder, NewRecords, Origin},
+    settled::SettledRanges,
+};
+
+/// A record that is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedLetter {
+    /// The record; `attempts` of it are those before the call that condemned it.
+    pub record: RecordRef,
+    /// When it arrived.
+    pub arrival: Timestamp,
+    /// Why.
+    pub kind: ErrorKind,
+    /// The author's code, else the kind.
+    pub code: Arc<str>,
+    /// Words.
+    pub error: Arc<str>,
+    /// Charged attempts in all.
+    pub attempts: u32,
+}
+
+/// What a row inherits from the record it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowSource {
+    /// The record's position.
+    pub position: Ordinal,
+    /// The record's hops.
+    pub hops: u8,
+    /// Whether its rows are published: it settles and did not fail.
+    pub is_kept: bool,
+}
+
+/// The rows of a call and what became of their sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlannedRows {
+    /// As the call emitted them.
+    pub rows: Vec<Rows>,
+    /// The call's records by index; empty when there are no rows.
+    pub sources: Vec<RowSource>,
+}
+
+/// A commit as decided: everything but bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitPlan {
+    /// Whose progress.
+    pub unit: UnitId,
+    /// By which owner.
+    pub epoch: LeaseEpoch,
+    /// By which slot.
+    pub slot: SlotId,
+    /// Dense per (epoch, slot), from 1.
+    pub number: u64,
+    /// What is done.
+    pub settles: SettledRanges,
+    /// What was charged and is not done.
+    pub attempts: Vec<AttemptMark>,
+    /// The unit's totals after this.
+    pub totals: UnitTotals,
+    /// What is given up.
+    pub letters: Vec<PlannedLetter>,
+    /// What is published.
+    pub rows: PlannedRows,
+    /// Which version did it.
+    pub version: FunctionVersion,
+    /// When this was decided.
+    pub decided_at: Timestamp,
+}
+
+/// Resolves records to what a dead letter keeps of them; the worker's blocks implement it.
+pub trait Payloads {
+    /// The partition key; empty when the record has none.
+    fn key(&self, record: &RecordRef) -> Bytes;
+    /// The payload.
+    fn data(&self, record: &RecordRef) -> Bytes;
+    /// The 128-bit hash key.
+    fn hash_key(&self, record: &RecordRef) -> u128;
+    /// The sequence number, as the source spells it.
+    fn sequence_number(&self, record: &RecordRef) -> Arc<str>;
+}
+
+/// Completes a plan to the commit that is handed to the committer.
+///
+/// `outputs` are the mapping's bindings by output number, `hash_key` is the hash of a partition key
+/// (MD5 on our own streams; computed by the caller, once a row). Rows are ordered per output by source
+/// record, then as emitted, rows of no record last; those of a source that does not settle or that
+/// failed are dropped (command line and SDK §2). Columns are moved, not copied, when every row is kept
+/// and already in order.
+pub fn complete(
+    plan: CommitPlan,
+    outputs: &[OutputBinding],
+    payloads: &impl Payloads,
+    mut hash_key: impl FnMut(&[u8]) -> u128,
+) -> Commit {
+    let dead_letters = plan
+        .letters
+        .iter()
+        .map(|letter| dead_letter(letter, &plan, payloads))
+        .collect();
+    let PlannedRows { rows, sources } = plan.rows;
+    let outputs = rows
+        .into_iter()
+        .filter_map(|rows| {
+            let OutputBinding::Stream(stream) = outputs.get(usize::from(rows.output))? else {
+                return None;
+            };
+            let records = publish(rows, &sources, plan.unit, &mut hash_key)?;
+            Some(OutputRecords {
+                stream: stream.clone(),
+                records,
+            })
+        })
+        .collect();
+    Commit {
+        unit: plan.unit,
+        epoch: plan.epoch,
+        slot: plan.slot,
+        number: plan.number,
+        settles: plan.settles,
+        attempts: plan.attempts,
+        totals: plan.totals,
+        dead_letters,
+        outputs,
+        function_version: plan.version,
+    }
+}
+
+fn dead_letter(letter: &PlannedLetter, plan: &CommitPlan, payloads: &impl Payloads) -> DeadLetter {
+    let record = &letter.record;
+    DeadLetter {
+        shard: plan.unit.shard,
+        position: record.position,
+        arrival: letter.arrival,
+        sequence_number: payloads.sequence_number(record),
+        key: payloads.key(record),
+        hash_key: payloads.hash_key(record),
+        data: match letter.kind {
+            // Metadata only: a letter must fit a commit (commit and storage rules §4).
+            ErrorKind::RecordTooLarge => Bytes::new(),
+            _ => payloads.data(record),
+        },
+        kind: letter.kind,
+        code: letter.code.clone(),
+        error: letter.error.clone(),
+        attempts: letter.attempts,
+        version: plan.version,
+        failed_at: plan.decided_at,
+    }
+}
+
+/// The rows of one output that are published; `None` when none is.
+fn publish(
+    rows: Rows,
+    sources: &[RowSource],
+    unit: UnitId,
+    hash_key: &mut impl FnMut(&[u8]) -> u128,
+) -> Option<NewRecords> {
+    let is_kept = |source: u32| source == WHOLE_CALL || sources[source as usize].is_kept;
+    let in_order = rows.sources.is_sorted();
+    let all_kept = rows.sources.iter().all(|&source| is_kept(source));
+    let (sorted, keys, data) = if in_order && all_kept {
+        (rows.sources, rows.keys, rows.data)
+    } else {
+        let mut order: Vec<usize> = (0..rows.sources.len())
+            .filter(|&row| is_kept(rows.sources[row]))
+            .collect();
+        // Stable; `WHOLE_CALL` is the largest number, so rows of no record come last by themselves.
+        order.sort_by_key(|&row| rows.sources[row]);
+        let mut keys = ColumnBuilder::with_capacity(order.len(), rows.keys.bytes.len());
+        let mut data = ColumnBuilder::with_capacity(order.len(), rows.data.bytes.len());
+        for &row in &order {
+            keys.push(rows.keys.get(row));
+            if rows.data.is_null(row) {
+                data.push_null();
+            } else {
+                data.push(rows.data.get(row));
+            }
+        }
+        let sorted = order.iter().map(|&row| rows.sources[row]).collect();
+        (sorted, keys.finish(), data.finish())
+    };
+    if sorted.is_empty() {
+        return None;
+    }
+    // A row of the whole call comes from every record of it (commit and storage rules §4, hops).
+    let whole = RowSource {
+        position: sources.last().map_or(Ordinal(0), |source| source.position),
+        hops: sources.iter().map(|source| source.hops).max().unwrap_or(0),
+        is_kept: true,
+    };
+    let source_of = |source: u32| match source {
+        WHOLE_CALL => whole,
+        source => sources[source as usize],
+    };
+    let hash_keys = (0..keys.len()).map(|row| hash_key(keys.get(row))).collect();
+    let hops = sorted
+        .iter()
+        .map(|&source| source_of(source).hops.saturating_add(1))
+        .collect();
+    let origins = sorted
+        .iter()
+        .map(|&source| Origin {
+            stream: unit.stream,
+            shard: unit.shard,
+            position: source_of(source).position,
+        })
+        .collect();
+    Some(NewRecords {
+        keys,
+        data,
+        hash_keys,
+        hops,
+        origins,
+    })
+}
+
+#[cfg(test)]
+mod tests;
