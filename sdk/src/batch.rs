@@ -15,7 +15,11 @@ impl<'a> Column<'a> {
     #[inline]
     pub(crate) fn get(&self, index: u32) -> &'a [u8] {
         let index = index as usize;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        let start = if index == 0 {
+            0
+        } else {
+            self.ends[index - 1] as usize
+        };
         &self.bytes[start..self.ends[index] as usize]
     }
 
@@ -71,7 +75,11 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn iter(&self) -> Records<'a> {
         // A batch has u32 indices: its offsets are u32, and the host bounds it far below.
-        Records { columns: self.columns, next: 0, end: self.len() as u32 }
+        Records {
+            columns: self.columns,
+            next: 0,
+            end: self.len() as u32,
+        }
     }
 
     /// Runs `function` for each record, as `#[stream_fn]` does: an error is that record's own and

@@ -120,7 +120,10 @@ impl Context {
 
     #[inline]
     pub(crate) fn pending(&mut self, output: Output) -> &mut Pending {
-        let at = self.outputs.iter().position(|pending| pending.output == output);
+        let at = self
+            .outputs
+            .iter()
+            .position(|pending| pending.output == output);
         let at = at.unwrap_or_else(|| {
             self.outputs.push(Pending::new(output));
             self.outputs.len() - 1

@@ -91,7 +91,12 @@ pub struct Row<'c> {
 
 impl<'c> Row<'c> {
     pub(crate) fn new(cx: &'c mut Context, source: u32) -> Self {
-        Self { cx, output: Output::DEFAULT, key: None, source }
+        Self {
+            cx,
+            output: Output::DEFAULT,
+            key: None,
+            source,
+        }
     }
 
     /// Sends the row to another output than the default one.
@@ -125,9 +130,7 @@ impl<'c> Row<'c> {
     /// is emitted.
     #[inline]
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
-        self.write(|body| {
-            json::write(body, value).map_err(|error| Error::retry("not-json", error))
-        })
+        self.write(|body| json::write(body, value).map_err(|error| Error::retry("not-json", error)))
     }
 
     /// Emits the row with these bytes.
@@ -153,11 +156,19 @@ impl<'c> Row<'c> {
     /// If `fill` takes away what it did not append.
     #[inline]
     pub fn write(self, fill: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
-        let Self { cx, output, key, source } = self;
+        let Self {
+            cx,
+            output,
+            key,
+            source,
+        } = self;
         let pending = cx.pending(output);
         let start = pending.data.bytes.len();
         let filled = fill(&mut pending.data.bytes);
-        assert!(pending.data.bytes.len() >= start, "a row's writer may only append");
+        assert!(
+            pending.data.bytes.len() >= start,
+            "a row's writer may only append"
+        );
         if let Err(error) = filled {
             pending.data.bytes.truncate(start);
             return Err(error);
@@ -203,7 +214,11 @@ impl Arena {
     }
 
     fn value(&self, index: usize) -> std::ops::Range<usize> {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        let start = if index == 0 {
+            0
+        } else {
+            self.ends[index - 1] as usize
+        };
         start..self.ends[index] as usize
     }
 

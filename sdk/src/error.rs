@@ -111,12 +111,22 @@ impl Error {
 
     fn of(kind: FailureKind, code: Cow<'static, str>, mut message: String) -> Self {
         cut(&mut message);
-        Self(Box::new(Failure { kind, code, message, retry_after: None }))
+        Self(Box::new(Failure {
+            kind,
+            code,
+            message,
+            retry_after: None,
+        }))
     }
 
     #[cfg(target_os = "wasi")]
     pub(crate) fn into_parts(self) -> (FailureKind, String, String, Option<Duration>) {
-        let Failure { kind, code, message, retry_after } = *self.0;
+        let Failure {
+            kind,
+            code,
+            message,
+            retry_after,
+        } = *self.0;
         (kind, code.into_owned(), message, retry_after)
     }
 }
@@ -223,7 +233,9 @@ fn code_of_type(type_name: &str) -> String {
     let mut segments = path.trim_start_matches('&').rsplit("::");
     let last = segments.next().unwrap_or_default();
     if last == "Error" {
-        let module = segments.find(|segment| *segment != "error").unwrap_or("unnamed");
+        let module = segments
+            .find(|segment| *segment != "error")
+            .unwrap_or("unnamed");
         return made_code(&format!("{module}-error"));
     }
     let mut kebab = String::with_capacity(last.len() + 4);
@@ -232,7 +244,8 @@ fn code_of_type(type_name: &str) -> String {
     while let Some(letter) = letters.next() {
         let is_upper = letter.is_ascii_uppercase();
         // A word starts where upper case does, and at the last letter of a run of it: `IOFailure`.
-        let ends_run = is_upper && was_upper && letters.peek().is_some_and(char::is_ascii_lowercase);
+        let ends_run =
+            is_upper && was_upper && letters.peek().is_some_and(char::is_ascii_lowercase);
         if is_upper && (!was_upper || ends_run) && !kebab.is_empty() {
             kebab.push('-');
         }

@@ -79,7 +79,8 @@ impl<'o> ser::Serializer for Writer<'o> {
 
     #[inline]
     fn serialize_bool(self, value: bool) -> Result<(), JsonError> {
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
         Ok(())
     }
 
@@ -97,7 +98,13 @@ impl<'o> ser::Serializer for Writer<'o> {
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), JsonError> {
         self.out.push(b'"');
-        write!(text::Escaped { out: &mut *self.out }, "{value}").map_err(ser::Error::custom)?;
+        write!(
+            text::Escaped {
+                out: &mut *self.out
+            },
+            "{value}"
+        )
+        .map_err(ser::Error::custom)?;
         self.out.push(b'"');
         Ok(())
     }
@@ -168,11 +175,7 @@ impl<'o> ser::Serializer for Writer<'o> {
         Ok(Compound::list(self.out, false))
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Compound<'o>, JsonError> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'o>, JsonError> {
         Ok(Compound::list(self.out, false))
     }
 
@@ -193,11 +196,7 @@ impl<'o> ser::Serializer for Writer<'o> {
     }
 
     #[inline]
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        _: usize,
-    ) -> Result<Compound<'o>, JsonError> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'o>, JsonError> {
         Ok(Compound::named(self.out, name))
     }
 

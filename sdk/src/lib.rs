@@ -53,9 +53,7 @@ pub use fnctl_sdk_macros::stream_fn;
 pub mod prelude {
     #[cfg(not(target_os = "wasi"))]
     pub use crate::testing;
-    pub use crate::{
-        Batch, Context, Error, OrFail, Output, Record, Result, output, stream_fn,
-    };
+    pub use crate::{Batch, Context, Error, OrFail, Output, Record, Result, output, stream_fn};
 }
 
 /// What the macros expand to. No promise holds here.

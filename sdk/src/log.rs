@@ -79,7 +79,13 @@ pub(crate) mod native {
             let source = Some(in_hand()).filter(|index| *index != NO_RECORD);
             let message = words(record).into_owned();
             // Outside of a harness nobody asked for it.
-            with(|scene| scene.logs.push(LogEntry { level: record.level(), source, message }));
+            with(|scene| {
+                scene.logs.push(LogEntry {
+                    level: record.level(),
+                    source,
+                    message,
+                })
+            });
         }
 
         fn flush(&self) {}

@@ -32,23 +32,33 @@ struct Enriched<'a> {
 fn enrich(record: Record<'_>, cx: &mut Context) -> Result<()> {
     // Not such a body: skip, code `bad-json`.
     let signup: Signup = record.json()?;
-    let minimum: u8 =
-        cx.config("minimum_age").unwrap_or("18").parse().or_fatal("bad-config", "minimum_age")?;
+    let minimum: u8 = cx
+        .config("minimum_age")
+        .unwrap_or("18")
+        .parse()
+        .or_fatal("bad-config", "minimum_age")?;
     if signup.age.parse::<u8>().or_skip("bad-age", "age")? < minimum {
         // Another output; the key stays the record's.
         return cx.row().to(REJECTED).bytes(record.data());
     }
-    let offers = offers(&signup.zip)
-        .or_skip("unknown-zip", format_args!("no offers for {}", signup.zip))?;
+    let offers =
+        offers(&signup.zip).or_skip("unknown-zip", format_args!("no offers for {}", signup.zip))?;
     // The `log` crate; stdout and stderr arrive as well.
     log::debug!("{} offers", offers.len());
     // JSON, straight into the output's arena.
-    cx.emit(&Enriched { user_id: signup.user_id, name: &signup.name, offers })
+    cx.emit(&Enriched {
+        user_id: signup.user_id,
+        name: &signup.name,
+        offers,
+    })
 }
 
 /// Sorted static data, not start-up code: a retry gets a fresh instance.
-static OFFERS: [(&str, &[u32]); 3] =
-    [("10001", &[100, 1000]), ("60601", &[100]), ("99501", &[25, 100])];
+static OFFERS: [(&str, &[u32]); 3] = [
+    ("10001", &[100, 1000]),
+    ("60601", &[100]),
+    ("99501", &[25, 100]),
+];
 
 fn offers(zip: &str) -> Option<&'static [u32]> {
     let at = OFFERS.binary_search_by_key(&zip, |(zip, _)| zip).ok()?;
@@ -65,7 +75,9 @@ mod tests {
     /// The batch form; a component of its own would mark it `#[stream_fn(batch)]`.
     fn totals(batch: Batch<'_>, cx: &mut Context) -> Result<()> {
         batch.try_each(cx, |record, cx| {
-            cx.row().key(record.json::<Signup>()?.zip.as_bytes()).json(&1)
+            cx.row()
+                .key(record.json::<Signup>()?.zip.as_bytes())
+                .json(&1)
         })
     }
 
@@ -88,7 +100,11 @@ mod tests {
 
     #[test]
     fn failures_have_their_codes() {
-        let bodies = ["{", r#"{"user_id":1,"name":"","age":"x","zip":""}"#, &ADULT.replace("99", "00")];
+        let bodies = [
+            "{",
+            r#"{"user_id":1,"name":"","age":"x","zip":""}"#,
+            &ADULT.replace("99", "00"),
+        ];
         let out = testing::run(enrich, bodies.map(testing::record));
         let codes: Vec<&str> = out.failures().iter().map(|failed| &*failed.code).collect();
         assert_eq!(codes, ["bad-json", "bad-age", "unknown-zip"]);
@@ -102,7 +118,10 @@ mod tests {
     fn totals_are_keyed_by_place() {
         let out = testing::run_batch(totals, [CHILD, ADULT, "{"].map(testing::record));
         let rows = out.rows(Output::DEFAULT);
-        assert_eq!((rows[0].key.as_slice(), rows[1].key.as_slice()), (&b"10001"[..], &b"99501"[..]));
+        assert_eq!(
+            (rows[0].key.as_slice(), rows[1].key.as_slice()),
+            (&b"10001"[..], &b"99501"[..])
+        );
         assert_eq!(rows.len(), 2);
     }
 }

@@ -93,7 +93,9 @@ fn form(arguments: &TokenStream, name: &Ident) -> Result<Form> {
         "batch" => Ok(Form::Whole),
         other => Err(Error::new(
             name.span(),
-            format!("`{other}` is no option of `stream_fn`: write `#[stream_fn]` or `#[stream_fn(batch)]`"),
+            format!(
+                "`{other}` is no option of `stream_fn`: write `#[stream_fn]` or `#[stream_fn(batch)]`"
+            ),
         )),
     }
 }
@@ -130,7 +132,9 @@ fn check(form: Form, function: &ItemFn) -> Result<()> {
     }
     let count = parameters.len();
     let [input, context] = parameters.as_slice() else {
-        return refuse(&format!("a stream function takes two parameters, not {count}"));
+        return refuse(&format!(
+            "a stream function takes two parameters, not {count}"
+        ));
     };
     // Another type of that name, or an alias, is left to the compiler: it knows.
     if last_segment(input).is_some_and(|last| last == form.other().input()) {

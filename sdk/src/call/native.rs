@@ -32,7 +32,11 @@ impl Owned {
     }
 
     fn column(&self) -> Column<'_> {
-        Column { bytes: &self.bytes, ends: &self.ends, nulls: &self.nulls }
+        Column {
+            bytes: &self.bytes,
+            ends: &self.ends,
+            nulls: &self.nulls,
+        }
     }
 }
 
@@ -75,7 +79,10 @@ impl NativeCall {
         run_each(Batch::new(&columns), &mut self.cx, function);
         let failures = self.cx.settle().len();
         let count = |all: (usize, usize), one: &crate::emit::Pending| {
-            (all.0 + one.sources.len() + one.forwards.len(), all.1 + one.data.bytes.len())
+            (
+                all.0 + one.sources.len() + one.forwards.len(),
+                all.1 + one.data.bytes.len(),
+            )
         };
         let (rows, bytes) = self.cx.outputs.iter().fold((0, 0), count);
         (rows, bytes, failures)

@@ -28,7 +28,9 @@ fn an_error_is_one_pointer() {
 #[test]
 fn a_question_mark_is_a_retry_with_the_whole_chain() {
     let fails = || -> Result<()> {
-        Err(Refused { cause: io::Error::other("connection reset") })?;
+        Err(Refused {
+            cause: io::Error::other("connection reset"),
+        })?;
         Ok(())
     };
     let error = fails().unwrap_err();
@@ -41,10 +43,16 @@ fn a_question_mark_is_a_retry_with_the_whole_chain() {
 fn codes_come_from_the_type() {
     let error = Error::from("x".parse::<u8>().unwrap_err());
     assert_eq!(error.code(), "parse-int-error");
-    assert_eq!(std::any::type_name::<ParseIntError>(), "core::num::error::ParseIntError");
+    assert_eq!(
+        std::any::type_name::<ParseIntError>(),
+        "core::num::error::ParseIntError"
+    );
 
     let cases = [
-        ("core::num::float_parse::ParseFloatError", "parse-float-error"),
+        (
+            "core::num::float_parse::ParseFloatError",
+            "parse-float-error",
+        ),
         ("std::io::error::Error", "io-error"),
         ("serde_json::error::Error", "serde-json-error"),
         ("demo::IOFailure", "io-failure"),
@@ -61,8 +69,13 @@ fn codes_come_from_the_type() {
 #[test]
 fn or_fail_puts_the_words_before_the_error() {
     let error = "x".parse::<u8>().or_skip("bad-age", "age").unwrap_err();
-    assert_eq!(format!("{error:?}"), "Skip bad-age: age: invalid digit found in string");
-    let error = None::<u8>.or_fatal("no-config", format_args!("no {}", 7)).unwrap_err();
+    assert_eq!(
+        format!("{error:?}"),
+        "Skip bad-age: age: invalid digit found in string"
+    );
+    let error = None::<u8>
+        .or_fatal("no-config", format_args!("no {}", 7))
+        .unwrap_err();
     assert_eq!(format!("{error:?}"), "Fatal no-config: no 7");
     assert_eq!(Some(1).or_retry("gone", "x").unwrap(), 1);
 }
@@ -77,7 +90,8 @@ fn a_delay_is_kept() {
 fn a_code_of_another_shape_is_made_to_fit() {
     assert_eq!(Error::skip("Bad Age!", "x").code(), "bad-age-");
     assert_eq!(Error::skip("", "x").code(), "skip");
-    let long: &'static str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let long: &'static str =
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     assert_eq!(Error::skip(long, "x").code().len(), CODE_BYTES_MAX);
 }
 

@@ -30,7 +30,9 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn set(scene: Scene) -> Self {
-        Self { outer: SCENE.replace(Some(scene)) }
+        Self {
+            outer: SCENE.replace(Some(scene)),
+        }
     }
 
     /// The log of the run.

@@ -9,7 +9,11 @@ use crate::{
 };
 
 /// Generated from `wit/`.
-#[allow(missing_docs, unsafe_code, reason = "generated: documented in wit/, canonical ABI")]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    reason = "generated: documented in wit/, canonical ABI"
+)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
@@ -21,9 +25,7 @@ pub mod bindings {
 
 pub(crate) use bindings::fnctl::function::{
     config::{get as config, secret},
-    context::{
-        attempt, function_version, mapping, record_id, remaining_ms, sequence_number,
-    },
+    context::{attempt, function_version, mapping, record_id, remaining_ms, sequence_number},
     log::panicking,
     types::{Failure as WireFailure, ItemFailure, Records as WireRecords},
 };
@@ -40,7 +42,11 @@ pub(crate) fn header(index: u32, name: &str) -> Option<Vec<u8>> {
 /// The records as the rest of the crate reads them.
 pub(crate) fn columns(records: &WireRecords) -> Columns<'_> {
     fn column(column: &ByteColumn) -> Column<'_> {
-        Column { bytes: &column.bytes, ends: &column.ends, nulls: &column.nulls }
+        Column {
+            bytes: &column.bytes,
+            ends: &column.ends,
+            nulls: &column.nulls,
+        }
     }
     Columns {
         keys: column(&records.keys),
@@ -99,11 +105,19 @@ pub(crate) fn failure(error: Error) -> WireFailure {
     };
     // Above 49 days is above any host's maximum backoff.
     let ms = |delay: Duration| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
-    WireFailure { kind, retry_after_ms: retry_after.map(ms), code, message }
+    WireFailure {
+        kind,
+        retry_after_ms: retry_after.map(ms),
+        code,
+        message,
+    }
 }
 
 pub(crate) fn item_failure((index, error): (u32, Error)) -> ItemFailure {
-    ItemFailure { index, failure: failure(error) }
+    ItemFailure {
+        index,
+        failure: failure(error),
+    }
 }
 
 pub(crate) fn write_log(level: ::log::Level, source: u32, message: &str) {

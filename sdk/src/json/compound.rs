@@ -6,7 +6,10 @@ use super::{JsonError, key::Key, text, write};
 
 /// Names under which `serde_json` hands over text that is JSON already: its `RawValue`, and its
 /// `Number` with arbitrary precision.
-const VERBATIM: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
+const VERBATIM: [&str; 2] = [
+    "$serde_json::private::RawValue",
+    "$serde_json::private::Number",
+];
 
 /// A list or object that is open.
 pub(super) struct Compound<'o> {
@@ -22,21 +25,36 @@ impl<'o> Compound<'o> {
     pub(super) fn list(out: &'o mut Vec<u8>, is_variant: bool) -> Self {
         out.push(b'[');
         let close: &[u8] = if is_variant { b"]}" } else { b"]" };
-        Self { out, is_first: true, is_verbatim: false, close }
+        Self {
+            out,
+            is_first: true,
+            is_verbatim: false,
+            close,
+        }
     }
 
     #[inline]
     pub(super) fn object(out: &'o mut Vec<u8>, is_variant: bool) -> Self {
         out.push(b'{');
         let close: &[u8] = if is_variant { b"}}" } else { b"}" };
-        Self { out, is_first: true, is_verbatim: false, close }
+        Self {
+            out,
+            is_first: true,
+            is_verbatim: false,
+            close,
+        }
     }
 
     /// A struct, or what `serde_json` disguises as one.
     #[inline]
     pub(super) fn named(out: &'o mut Vec<u8>, name: &'static str) -> Self {
         if VERBATIM.contains(&name) {
-            return Self { out, is_first: true, is_verbatim: true, close: b"" };
+            return Self {
+                out,
+                is_first: true,
+                is_verbatim: true,
+                close: b"",
+            };
         }
         Self::object(out, false)
     }
@@ -151,7 +169,9 @@ impl ser::SerializeMap for Compound<'_> {
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), JsonError> {
         self.separate();
-        key.serialize(Key { out: &mut *self.out })
+        key.serialize(Key {
+            out: &mut *self.out,
+        })
     }
 
     #[inline]

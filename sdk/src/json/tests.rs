@@ -69,8 +69,27 @@ fn every_kind_of_value_is_written_alike() {
     same(&Pair(1, "x"));
     same(&Wrapped(None));
     same(&Wrapped(Some(i64::MIN)));
-    same(&[Shape::Point, Shape::Named(-1), Shape::Line(1, 2), Shape::Box { width: 1, height: 2 }]);
-    same(&(u64::MAX, i128::MIN, u128::MAX, 'é', '"', 1.5f32, 1e300, f64::NAN, f32::INFINITY, -0.0));
+    same(&[
+        Shape::Point,
+        Shape::Named(-1),
+        Shape::Line(1, 2),
+        Shape::Box {
+            width: 1,
+            height: 2,
+        },
+    ]);
+    same(&(
+        u64::MAX,
+        i128::MIN,
+        u128::MAX,
+        'é',
+        '"',
+        1.5f32,
+        1e300,
+        f64::NAN,
+        f32::INFINITY,
+        -0.0,
+    ));
     same(&Bytes(b"\x00\xff"));
     same(&Ipv4Addr::LOCALHOST);
     same::<[u8]>(&[]);

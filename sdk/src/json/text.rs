@@ -25,7 +25,9 @@ fn escaped(out: &mut Vec<u8>, mut bytes: &[u8]) {
         let plain = plain_len(bytes);
         let (head, tail) = bytes.split_at(plain);
         out.extend_from_slice(head);
-        let Some((byte, rest)) = tail.split_first() else { return };
+        let Some((byte, rest)) = tail.split_first() else {
+            return;
+        };
         escape(out, *byte);
         bytes = rest;
     }
@@ -40,7 +42,11 @@ fn plain_len(bytes: &[u8]) -> usize {
         let low = marks(u64::from_le_bytes(words[0]));
         let high = marks(u64::from_le_bytes(words[1]));
         if low | high != 0 {
-            let within = if low == 0 { WORD + first(high) } else { first(low) };
+            let within = if low == 0 {
+                WORD + first(high)
+            } else {
+                first(low)
+            };
             return at * BLOCK + within;
         }
     }

@@ -33,7 +33,8 @@ impl Harness {
 
     /// Sets a secret.
     pub fn secret(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.secrets.insert(name.to_owned(), value.as_ref().to_vec());
+        self.secrets
+            .insert(name.to_owned(), value.as_ref().to_vec());
         self
     }
 
@@ -63,8 +64,10 @@ impl Harness {
     ) -> Outcome {
         log::native::install();
         let (mut columns, mut keys) = (NativeColumns::default(), Vec::new());
-        let facts =
-            records.into_iter().map(|record| record.push_to(&mut columns, &mut keys)).collect();
+        let facts = records
+            .into_iter()
+            .map(|record| record.push_to(&mut columns, &mut keys))
+            .collect();
         let stage = Stage::set(Scene {
             config: self.config.clone(),
             secrets: self.secrets.clone(),

@@ -32,7 +32,10 @@ pub fn record(data: impl Into<Vec<u8>>) -> Input {
 
 /// A record a line, empty lines left out, as `fnctl put --file` reads them.
 pub fn ndjson(text: &str) -> Vec<Input> {
-    text.lines().filter(|line| !line.is_empty()).map(record).collect()
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(record)
+        .collect()
 }
 
 impl Input {
@@ -44,7 +47,9 @@ impl Input {
 
     /// When it reached its stream; in whole milliseconds, and not before 1970.
     pub fn arrival(mut self, at: SystemTime) -> Self {
-        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let since = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         self.arrival_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         self
     }
@@ -57,7 +62,8 @@ impl Input {
 
     /// Adds a header.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
@@ -69,9 +75,14 @@ impl Input {
 
     /// Appends it to a batch.
     pub(super) fn push_to(self, columns: &mut NativeColumns, keys: &mut Vec<Vec<u8>>) -> Facts {
-        let key = self.key.unwrap_or_else(|| format!("record-{}", keys.len()).into_bytes());
+        let key = self
+            .key
+            .unwrap_or_else(|| format!("record-{}", keys.len()).into_bytes());
         columns.push(&key, self.data.as_deref(), self.arrival_ms);
         keys.push(key);
-        Facts { attempt: self.attempt, headers: self.headers }
+        Facts {
+            attempt: self.attempt,
+            headers: self.headers,
+        }
     }
 }

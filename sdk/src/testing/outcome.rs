@@ -101,7 +101,12 @@ impl Outcome {
         keys: &[Vec<u8>],
         logs: Vec<LogEntry>,
     ) -> Self {
-        let mut outcome = Self { rows: BTreeMap::new(), failures: Vec::new(), logs, call };
+        let mut outcome = Self {
+            rows: BTreeMap::new(),
+            failures: Vec::new(),
+            logs,
+            call,
+        };
         if outcome.call.is_err() {
             return outcome;
         }
@@ -143,7 +148,10 @@ fn held(keys: &[Vec<u8>], failures: &BTreeMap<u32, Error>) -> BTreeSet<u32> {
     for (index, key) in (0..).zip(keys) {
         if waiting.contains(key) {
             held.insert(index);
-        } else if failures.get(&index).is_some_and(|error| error.kind() == FailureKind::Retry) {
+        } else if failures
+            .get(&index)
+            .is_some_and(|error| error.kind() == FailureKind::Retry)
+        {
             waiting.insert(key);
         }
     }
@@ -152,15 +160,27 @@ fn held(keys: &[Vec<u8>], failures: &BTreeMap<u32, Error>) -> BTreeSet<u32> {
 
 fn emitted(pending: &Pending, batch: Batch<'_>, keys: &[Vec<u8>]) -> Vec<Emitted> {
     let key_of = |source: u32| keys.get(source as usize).cloned().unwrap_or_default();
-    let forwarded = pending.forwards.iter().filter_map(|source| batch.get(*source)).map(|record| {
-        let source = Some(record.index());
-        Emitted { source, key: record.key().to_vec(), data: record.data().to_vec() }
-    });
-    let written = pending.sources.iter().enumerate().map(|(at, source)| Emitted {
-        source: Some(*source).filter(|source| *source != WHOLE_CALL),
-        key: value(&pending.keys, at).unwrap_or_else(|| key_of(*source)),
-        data: value(&pending.data, at).unwrap_or_default(),
-    });
+    let forwarded = pending
+        .forwards
+        .iter()
+        .filter_map(|source| batch.get(*source))
+        .map(|record| {
+            let source = Some(record.index());
+            Emitted {
+                source,
+                key: record.key().to_vec(),
+                data: record.data().to_vec(),
+            }
+        });
+    let written = pending
+        .sources
+        .iter()
+        .enumerate()
+        .map(|(at, source)| Emitted {
+            source: Some(*source).filter(|source| *source != WHOLE_CALL),
+            key: value(&pending.keys, at).unwrap_or_else(|| key_of(*source)),
+            data: value(&pending.data, at).unwrap_or_default(),
+        });
     let mut rows: Vec<Emitted> = forwarded.chain(written).collect();
     rows.sort_by_key(|row| row.source.unwrap_or(WHOLE_CALL));
     rows
@@ -169,7 +189,9 @@ fn emitted(pending: &Pending, batch: Batch<'_>, keys: &[Vec<u8>]) -> Vec<Emitted
 /// Value `at`; none when it is null or the arena has no values.
 fn value(arena: &Arena, at: usize) -> Option<Vec<u8>> {
     let end = *arena.ends.get(at)? as usize;
-    let start = at.checked_sub(1).map_or(0, |before| arena.ends[before] as usize);
+    let start = at
+        .checked_sub(1)
+        .map_or(0, |before| arena.ends[before] as usize);
     let is_null = arena.nulls.iter().any(|null| *null as usize == at);
     (!is_null).then(|| arena.bytes[start..end].to_vec())
 }

@@ -32,10 +32,16 @@ fn obey(record: Record<'_>, cx: &mut Context) -> Result<()> {
 #[test]
 fn rows_of_a_failed_record_are_dropped() {
     let out = run(obey, ["a", "skip", "b"].map(record));
-    assert_eq!(bodies(out.rows(Output::DEFAULT)), ["1:a", "2:a", "1:b", "2:b"]);
+    assert_eq!(
+        bodies(out.rows(Output::DEFAULT)),
+        ["1:a", "2:a", "1:b", "2:b"]
+    );
     assert_eq!(bodies(out.rows(OTHER)), ["a", "b"]);
     assert_eq!(out.failures().len(), 1);
-    assert_eq!((out.failures()[0].index, &*out.failures()[0].code), (1, "bad"));
+    assert_eq!(
+        (out.failures()[0].index, &*out.failures()[0].code),
+        (1, "bad")
+    );
     assert!(out.call.is_ok());
 }
 
@@ -49,10 +55,20 @@ fn a_row_goes_under_its_own_key_or_its_records() {
 
 #[test]
 fn a_retry_holds_the_later_records_of_its_key_and_no_other() {
-    let records = [("a", "x"), ("retry", "x"), ("b", "x"), ("skip", "x"), ("c", "y")];
+    let records = [
+        ("a", "x"),
+        ("retry", "x"),
+        ("b", "x"),
+        ("skip", "x"),
+        ("c", "y"),
+    ];
     let out = run(obey, records.map(|(text, key)| record(text).key(key)));
     assert_eq!(bodies(out.rows(OTHER)), ["a", "c"]);
-    assert_eq!(out.failures().len(), 1, "what stands behind is void, not failed");
+    assert_eq!(
+        out.failures().len(),
+        1,
+        "what stands behind is void, not failed"
+    );
     assert_eq!(out.failures()[0].retry_after, Some(Duration::from_secs(1)));
 }
 
@@ -96,7 +112,11 @@ fn decoding_fails_as_skip_and_everything_else_as_retry() {
     ];
     let out = run(decode, inputs);
     assert_eq!(bodies(out.rows(Output::DEFAULT)), [r#""7""#, r#""7""#]);
-    let kinds: Vec<_> = out.failures().iter().map(|failed| (failed.kind, &*failed.code)).collect();
+    let kinds: Vec<_> = out
+        .failures()
+        .iter()
+        .map(|failed| (failed.kind, &*failed.code))
+        .collect();
     assert_eq!(
         kinds,
         [
@@ -107,7 +127,10 @@ fn decoding_fails_as_skip_and_everything_else_as_retry() {
             (FailureKind::Skip, "bad-json"),
         ]
     );
-    assert_eq!(out.failures()[1].message, "EOF while parsing an object at line 1 column 1");
+    assert_eq!(
+        out.failures()[1].message,
+        "EOF while parsing an object at line 1 column 1"
+    );
 }
 
 #[test]
@@ -138,7 +161,11 @@ fn the_batch_form_fails_records_alone_or_the_call() {
     }
 
     let out = run_batch(totals, ["1", "x", "2"].map(record));
-    assert_eq!(bodies(out.rows(Output::DEFAULT)), ["1", "2"], "by source, not as emitted");
+    assert_eq!(
+        bodies(out.rows(Output::DEFAULT)),
+        ["1", "2"],
+        "by source, not as emitted"
+    );
     assert_eq!(bodies(out.rows(OTHER)), ["3"]);
     assert_eq!(out.rows(OTHER)[0].source, None);
     assert_eq!(out.failures()[0].index, 1);
@@ -189,19 +216,36 @@ fn config_secrets_and_facts_are_answered() {
         let minimum = cx.config("minimum").or_fatal("no-config", "minimum")?;
         let secret = cx.secret("token").or_fatal("no-secret", "token")?;
         assert_eq!(format!("{secret:?}"), "Secret(redacted)");
-        assert_eq!((cx.config("none"), cx.secret("none").is_none()), (None, true));
+        assert_eq!(
+            (cx.config("none"), cx.secret("none").is_none()),
+            (None, true)
+        );
         assert_eq!(record.header("trace").as_deref(), Some(b"1".as_slice()));
         assert_eq!(record.header("none"), None);
-        assert_eq!(record.arrival(), SystemTime::UNIX_EPOCH + Duration::from_secs(9));
+        assert_eq!(
+            record.arrival(),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(9)
+        );
         assert!(cx.remaining() > Duration::ZERO && cx.function_version() == 1);
         assert!(!record.id().is_empty() && !record.sequence_number().is_empty());
         assert_eq!(cx.mapping(), "test/records");
-        cx.emit(&(minimum, secret.expose(), record.attempt(), record.is_tombstone()))
+        cx.emit(&(
+            minimum,
+            secret.expose(),
+            record.attempt(),
+            record.is_tombstone(),
+        ))
     }
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
     let input = record("x").arrival(at).attempt(3).header("trace", "1");
-    let out = Harness::new().config("minimum", "21").secret("token", "s").run(ask, [input]);
-    assert_eq!(bodies(out.rows(Output::DEFAULT)), [r#"["21",[115],3,false]"#]);
+    let out = Harness::new()
+        .config("minimum", "21")
+        .secret("token", "s")
+        .run(ask, [input]);
+    assert_eq!(
+        bodies(out.rows(Output::DEFAULT)),
+        [r#"["21",[115],3,false]"#]
+    );
 }
 
 #[test]
@@ -216,8 +260,11 @@ fn logs_name_the_record_in_hand() {
         Ok(())
     }
     let out = run_batch(talk, ["a", "b"].map(record));
-    let said: Vec<_> =
-        out.logs().iter().map(|entry| (entry.level, entry.source, &*entry.message)).collect();
+    let said: Vec<_> = out
+        .logs()
+        .iter()
+        .map(|entry| (entry.level, entry.source, &*entry.message))
+        .collect();
     use ::log::Level;
     assert_eq!(
         said,
@@ -246,5 +293,8 @@ fn a_failing_writer_leaves_nothing_behind() {
         assert!(written.is_err());
         cx.emit_bytes(record.data())
     }
-    assert_eq!(bodies(run(half, [record("whole")]).rows(Output::DEFAULT)), ["whole"]);
+    assert_eq!(
+        bodies(run(half, [record("whole")]).rows(Output::DEFAULT)),
+        ["whole"]
+    );
 }

@@ -26,7 +26,12 @@ fn both_forms_are_accepted_and_keep_the_function() {
             Ok(())
         }
     );
-    assert!(stream_fn(quote!(batch), whole).unwrap().to_string().contains("whole"));
+    assert!(
+        stream_fn(quote!(batch), whole)
+            .unwrap()
+            .to_string()
+            .contains("whole")
+    );
 }
 
 #[test]
@@ -44,20 +49,93 @@ fn refusals_say_the_right_signature() {
     let each = "#[stream_fn] fn f(record: Record<'_>, cx: &mut Context) -> Result<()>";
     let whole = "#[stream_fn(batch)] fn f(batch: Batch<'_>, cx: &mut Context) -> Result<()>";
     let cases = [
-        (quote!(), quote!(async fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}), "not `async`", each),
-        (quote!(), quote!(unsafe fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}), "plain", each),
-        (quote!(), quote!(extern "C" fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}), "plain", each),
-        (quote!(), quote!(fn f<T>(r: Record<'_>, cx: &mut Context) -> Result<()> {}), "type parameters", each),
-        (quote!(), quote!(fn f(&self, cx: &mut Context) -> Result<()> {}), "no method", each),
-        (quote!(), quote!(fn f(r: Record<'_>) -> Result<()> {}), "two parameters, not 1", each),
-        (quote!(), quote!(fn f(r: Record<'_>, cx: Context) -> Result<()> {}), "`&mut Context`", each),
-        (quote!(), quote!(fn f(r: Record<'_>, cx: &mut Context) {}), "returns `Result<()>`", each),
-        (quote!(), quote!(fn f(b: Batch<'_>, cx: &mut Context) -> Result<()> {}), "with a `Batch`", each),
-        (quote!(batch), quote!(fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}), "with a `Record`", whole),
+        (
+            quote!(),
+            quote!(
+                async fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}
+            ),
+            "not `async`",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                unsafe fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}
+            ),
+            "plain",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                extern "C" fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}
+            ),
+            "plain",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                fn f<T>(r: Record<'_>, cx: &mut Context) -> Result<()> {}
+            ),
+            "type parameters",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                fn f(&self, cx: &mut Context) -> Result<()> {}
+            ),
+            "no method",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                fn f(r: Record<'_>) -> Result<()> {}
+            ),
+            "two parameters, not 1",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                fn f(r: Record<'_>, cx: Context) -> Result<()> {}
+            ),
+            "`&mut Context`",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                fn f(r: Record<'_>, cx: &mut Context) {}
+            ),
+            "returns `Result<()>`",
+            each,
+        ),
+        (
+            quote!(),
+            quote!(
+                fn f(b: Batch<'_>, cx: &mut Context) -> Result<()> {}
+            ),
+            "with a `Batch`",
+            each,
+        ),
+        (
+            quote!(batch),
+            quote!(
+                fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}
+            ),
+            "with a `Record`",
+            whole,
+        ),
     ];
     for (arguments, item, why, right) in cases {
         let text = refusal(arguments, item);
-        assert!(text.contains(why) && text.ends_with(&format!("write `{right}`")), "{text}");
+        assert!(
+            text.contains(why) && text.ends_with(&format!("write `{right}`")),
+            "{text}"
+        );
     }
 }
 
@@ -74,5 +152,13 @@ fn an_unknown_option_names_the_known_ones() {
 
 #[test]
 fn what_is_no_function_is_refused() {
-    assert!(refusal(quote!(), quote!(struct S;)).contains("stands on a function"));
+    assert!(
+        refusal(
+            quote!(),
+            quote!(
+                struct S;
+            )
+        )
+        .contains("stands on a function")
+    );
 }
