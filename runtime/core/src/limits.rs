@@ -47,6 +47,56 @@ pub const PRODUCERS_MAX: usize = 1_024;
 pub const DEAD_LETTER_STREAM_BYTES_MAX: u64 = 1 << 30;
 /// Refused results waiting in memory, bytes a node.
 pub const REFUSED_BYTES_MAX: u64 = 256 << 20;
+/// Time limit of a call, ms, unless the version says otherwise.
+pub const TIMEOUT_MS_DEFAULT: u64 = 30_000;
+/// Longest time limit of a call, ms.
+pub const TIMEOUT_MS_MAX: u64 = 900_000;
+/// Memory of an instance unless the version says otherwise.
+pub const MEMORY_BYTES_DEFAULT: u64 = 128 << 20;
+/// Least memory of an instance: less than this holds no Rust component with a batch.
+pub const MEMORY_BYTES_MIN: u64 = 1 << 20;
+/// Most memory of an instance.
+pub const MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// Most calls at once of one function.
+pub const CONCURRENCY_MAX: u32 = 10_000;
+/// Longest backoff that may be set, ms.
+pub const BACKOFF_MS_MAX: u64 = 86_400_000;
+/// Shards of a stream unless said otherwise.
+pub const STREAM_SHARDS_DEFAULT: u32 = 1;
+/// Most shards of a stream.
+pub const STREAM_SHARDS_MAX: u32 = 10_000;
+/// Retention unless said otherwise, ms.
+pub const RETENTION_MS_DEFAULT: u64 = 24 * 3_600_000;
+/// Shortest retention, ms; the Kinesis API's own shortest is a day.
+pub const RETENTION_MS_MIN: u64 = 3_600_000;
+/// Longest retention, ms: a year, as Kinesis has it.
+pub const RETENTION_MS_MAX: u64 = 8_760 * 3_600_000;
+/// Bytes of all configuration values and secrets of a version, names included.
+pub const CONFIG_BYTES_MAX: usize = 256 << 10;
+/// Versions of a function that are kept; the oldest that nothing needs goes first.
+pub const VERSIONS_MAX: usize = 100;
+/// Records read ahead of the lanes, in batches of all lanes: enough that a lane is fed while another
+/// one is cut.
+pub const READ_AHEAD_BATCHES: u64 = 4;
+/// Records read ahead at least, so that small batches do not read one by one.
+pub const READ_AHEAD_RECORDS_MIN: u64 = 1_024;
+/// Bytes read ahead, in batches.
+pub const READ_AHEAD_BYTE_BATCHES: u64 = 2;
+/// First pause before a read that failed is made again, ms; it doubles with full jitter.
+pub const READ_RETRY_MS: u64 = 50;
+/// Longest pause before a read that failed is made again, ms.
+pub const READ_RETRY_MS_MAX: u64 = 5_000;
+/// First pause before a call that cost nobody an attempt is made again, ms; it doubles with full
+/// jitter.
+pub const UNCHARGED_RETRY_MS: u64 = 10;
+/// Longest pause before a call that cost nobody an attempt is made again, ms.
+pub const UNCHARGED_RETRY_MS_MAX: u64 = 1_000;
+/// First pause before a refused commit is sent again, ms; it doubles with full jitter.
+pub const RESEND_MS: u64 = 50;
+/// Longest pause before a refused commit is sent again, ms.
+pub const RESEND_MS_MAX: u64 = 2_000;
+/// Elements that an empty buffer keeps room for: idle units are many, and must be small.
+pub const IDLE_CAPACITY_MAX: usize = 1_024;
 
 const _: () = assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);

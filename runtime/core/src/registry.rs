@@ -2,6 +2,15 @@
 //! journal. [`Registry::evaluate`] turns a command into an absolute change or a refusal,
 //! [`Registry::apply`] is what redo runs.
 
+mod address;
+mod change;
+mod command;
+mod cycle;
+mod deploy;
+mod draft;
+mod evaluate;
+mod refusal;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -13,6 +22,13 @@ use crate::{
     mapping::Mapping,
     shard::Stream,
 };
+
+pub use address::AddressError;
+pub use change::{Change, ChangeValue};
+pub use command::{
+    Applied, Command, ComponentFacts, Deploy, Deployed, Evaluated, FoundPosition, Tails,
+};
+pub use refusal::Refusal;
 
 /// An absolute change of the catalogue: whole new values, so that applying it twice is applying it
 /// once.
@@ -135,7 +151,10 @@ impl Registry {
             }
         }
         for stream in &change.streams {
-            self.stream_names.insert(stream.name.clone(), stream.id);
+            // Internal streams answer to no name: one of the same name may be anybody's.
+            if !stream.is_internal {
+                self.stream_names.insert(stream.name.clone(), stream.id);
+            }
             self.streams.insert(stream.id, Arc::clone(stream));
         }
         for function in &change.functions {
@@ -152,3 +171,6 @@ impl Registry {
         self.next_mapping = change.next_mapping;
     }
 }
+
+#[cfg(test)]
+mod tests;

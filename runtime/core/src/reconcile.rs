@@ -1,0 +1,1 @@
+//! Desired mappings × running workers → what to start, stop and restart.

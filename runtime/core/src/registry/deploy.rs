@@ -1,0 +1,251 @@
+//! Judges a deploy: layers over what is live become a version, mappings and streams
+//! (command line and SDK §1, §3, §5).
+
+mod mappings;
+mod version;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Applied, Deploy, Deployed, Evaluated, Refusal, Registry, Tails, change::Changes, cycle,
+    draft::Draft, evaluate::done,
+};
+use crate::{
+    function::Function,
+    id::{FunctionVersion, MappingId, OutputName, StreamName, Timestamp},
+    mapping::{Mapping, MappingState, OutputBinding},
+    shard::Stream,
+    spec::{
+        StreamSpec,
+        resolve::{self, Problems, StreamSettings},
+    },
+};
+
+/// The output that every component has.
+pub(super) const DEFAULT_OUTPUT: &str = "default";
+
+/// What is gathered while a deploy is judged.
+struct Work<'a> {
+    registry: &'a Registry,
+    deploy: &'a Deploy,
+    now: Timestamp,
+    draft: Draft<'a>,
+    problems: Problems,
+    changes: Changes,
+    created_streams: Vec<Arc<Stream>>,
+    created_mappings: Vec<MappingId>,
+}
+
+pub(super) fn evaluate(
+    registry: &Registry,
+    deploy: &Deploy,
+    tails: &impl Tails,
+    now: Timestamp,
+) -> Result<Evaluated, Refusal> {
+    let existing = registry.function_by_name(&deploy.function);
+    if existing.is_none() && deploy.component.is_none() {
+        return Err(Refusal::NoSuchFunction(deploy.function.clone()));
+    }
+    let mut work = Work {
+        registry,
+        deploy,
+        now,
+        draft: Draft::new(registry),
+        problems: Problems::default(),
+        changes: Changes::default(),
+        created_streams: Vec::new(),
+        created_mappings: Vec::new(),
+    };
+    let planned = version::plan(&mut work, existing);
+    let targets = mappings::targets(&mut work, existing);
+    let layers = mappings::settle(&mut work, existing, &targets);
+    let streams = stream_settings(&mut work);
+    if !work.problems.0.is_empty() {
+        return Err(Refusal::Invalid {
+            problems: work.problems.0,
+        });
+    }
+    for layer in &layers {
+        for output in &layer.named_outputs {
+            if !planned.outputs().contains(output) {
+                return Err(Refusal::NoSuchOutput {
+                    output: output.clone(),
+                    declared: planned.outputs().to_vec(),
+                });
+            }
+        }
+    }
+
+    let (function, previous) = version::commit(&mut work, existing, planned);
+    create_streams(&mut work, &layers, &streams);
+    for layer in &layers {
+        mappings::commit(&mut work, layer, function.id, tails)?;
+    }
+    let is_new_version = previous != Some(function.live);
+    let after = finish_mappings(&mut work, &function, is_new_version)?;
+    check_cycles(&work, &layers, &after)?;
+
+    let changed = !work.draft.is_empty();
+    let deployed = Deployed {
+        previous_version: previous,
+        changed,
+        changes: work.changes.0,
+        mappings: after,
+        created_mappings: work.created_mappings,
+        created_streams: work.created_streams,
+        same_bytes_as: is_new_version.then(|| same_bytes(&function)).flatten(),
+        function,
+    };
+    let applied = Applied::Deployed(Box::new(deployed));
+    Ok(if changed {
+        done(work.draft, applied)
+    } else {
+        Evaluated::unchanged(applied)
+    })
+}
+
+/// The latest older version with the live one's bytes, unless it is the one just replaced.
+fn same_bytes(function: &Function) -> Option<(FunctionVersion, Option<Timestamp>)> {
+    let live = function.live_version();
+    let same = function.versions.values().rev().find(|version| {
+        version.number != live.number && version.settings.digest == live.settings.digest
+    })?;
+    (function.live_before.last() != Some(&same.number))
+        .then(|| (same.number, function.rolled_back.get(&same.number).copied()))
+}
+
+/// How the streams are made that the request names; those that exist are checked all the same.
+fn stream_settings(work: &mut Work<'_>) -> BTreeMap<StreamName, StreamSettings> {
+    let mut settings = BTreeMap::new();
+    for (name, spec) in &work.deploy.streams {
+        let path = format!("streams.{name}");
+        let layer = work.deploy.new_streams.clone().overlay(spec.clone());
+        let resolved = resolve::stream(&layer, &path, &mut work.problems);
+        match StreamName::parse(name) {
+            Ok(name) => {
+                settings.insert(name, resolved);
+            }
+            Err(error) => work.problems.push(path, error.to_string()),
+        }
+    }
+    if work.deploy.new_streams != StreamSpec::default() {
+        resolve::stream(&work.deploy.new_streams, "new_streams", &mut work.problems);
+    }
+    settings
+}
+
+fn create_streams(
+    work: &mut Work<'_>,
+    layers: &[mappings::Layer],
+    settings: &BTreeMap<StreamName, StreamSettings>,
+) {
+    let mut unseen = Problems::default();
+    let other = resolve::stream(&work.deploy.new_streams, "", &mut unseen);
+    let mut wanted: BTreeSet<StreamName> = settings.keys().cloned().collect();
+    for layer in layers {
+        wanted.insert(layer.stream.clone());
+        wanted.extend(layer.outputs.values().filter_map(|binding| match binding {
+            OutputBinding::Stream(name) => Some(name.clone()),
+            OutputBinding::None => None,
+        }));
+    }
+    for name in wanted {
+        if work.draft.stream_by_name(&name).is_none() {
+            let settings = settings.get(&name).copied().unwrap_or(other);
+            let stream = work.draft.create_stream(name, settings, false, work.now);
+            work.created_streams.push(stream);
+        }
+    }
+}
+
+/// All mappings of the function as they will be: outputs bound, owners fenced where the version
+/// changed, and those running again that a `fatal` had stopped.
+fn finish_mappings(
+    work: &mut Work<'_>,
+    function: &Function,
+    is_new_version: bool,
+) -> Result<Vec<Arc<Mapping>>, Refusal> {
+    let version = function.live_version();
+    let mine = |mapping: &&Arc<Mapping>| mapping.function == function.id;
+    let before: Vec<Arc<Mapping>> = work
+        .draft
+        .mappings()
+        .values()
+        .filter(mine)
+        .cloned()
+        .collect();
+    for mapping in before
+        .iter()
+        .filter(|mapping| mapping.state != MappingState::Failed)
+    {
+        let address = format!("{}/{}", function.name, mapping.stream_name);
+        check_bound(&address, &mapping.outputs, &version.outputs, version.number)?;
+        if is_new_version {
+            work.draft.fence(mapping);
+            resume_stopped(&mut work.draft, mapping, work.now);
+        }
+    }
+    Ok(work
+        .draft
+        .mappings()
+        .values()
+        .filter(mine)
+        .cloned()
+        .collect())
+}
+
+/// Every declared output goes somewhere.
+pub(super) fn check_bound(
+    mapping: &str,
+    bound: &BTreeMap<OutputName, OutputBinding>,
+    declared: &[OutputName],
+    version: FunctionVersion,
+) -> Result<(), Refusal> {
+    match declared.iter().find(|output| !bound.contains_key(output)) {
+        None => Ok(()),
+        Some(output) => Err(Refusal::OutputUnbound {
+            mapping: mapping.to_owned(),
+            output: output.clone(),
+            version,
+        }),
+    }
+}
+
+/// Another version ends what a `fatal` stopped, never a pause.
+pub(super) fn resume_stopped(draft: &mut Draft<'_>, mapping: &Arc<Mapping>, now: Timestamp) {
+    if matches!(mapping.state, MappingState::Stopped { .. }) {
+        let mut resumed = Mapping::clone(mapping);
+        resumed.state = MappingState::Running;
+        resumed.state_since = now;
+        draft.put_mapping(&Arc::new(resumed));
+    }
+}
+
+/// Only mappings whose way changed are asked: a loop that was allowed stays allowed.
+fn check_cycles(
+    work: &Work<'_>,
+    layers: &[mappings::Layer],
+    after: &[Arc<Mapping>],
+) -> Result<(), Refusal> {
+    if work.deploy.allow_loop {
+        return Ok(());
+    }
+    let all = work.draft.mappings();
+    for layer in layers.iter().filter(|layer| layer.is_rerouted) {
+        let Some(mapping) = after.iter().find(|mapping| {
+            mapping.stream_name == layer.stream && mapping.state != MappingState::Failed
+        }) else {
+            continue;
+        };
+        if let Some(path) = cycle::through(mapping, all.values().map(AsRef::as_ref)) {
+            return Err(Refusal::Cycle {
+                mapping: format!("{}/{}", work.deploy.function, mapping.stream_name),
+                path,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! The mappings' part of a deploy.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Changes, DEFAULT_OUTPUT, Refusal, Tails, Work};
+use crate::{
+    function::Function,
+    id::{FunctionId, MappingId, Ordinal, OutputName, ShardNumber, StreamName},
+    mapping::{Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding},
+    registry::change::ChangeValue,
+    shard::Stream,
+    spec::{
+        MappingSpec, StartingPosition,
+        duration::Duration,
+        resolve::{self, StreamSettings},
+        size::ByteSize,
+    },
+};
+
+/// A mapping that the deploy concerns, and its layer.
+pub(super) struct Target {
+    stream: StreamName,
+    spec: MappingSpec,
+    path: String,
+}
+
+/// A mapping as the deploy wants it.
+pub(super) struct Layer {
+    pub(super) stream: StreamName,
+    pub(super) outputs: BTreeMap<OutputName, OutputBinding>,
+    /// Those that the layer itself binds.
+    pub(super) named_outputs: Vec<OutputName>,
+    /// Whether its way through the streams is another than before.
+    pub(super) is_rerouted: bool,
+    settings: MappingSettings,
+    existing: Option<Arc<Mapping>>,
+    position: StartingPosition,
+}
+
+/// Which mappings the layers concern.
+pub(super) fn targets(work: &mut Work<'_>, existing: Option<&Arc<Function>>) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for (index, spec) in work.deploy.mappings.iter().enumerate() {
+        let path = format!("mapping[{index}]");
+        let streams: Vec<StreamName> = if spec.stream.is_some() {
+            resolve::source(spec, &path, &mut work.problems)
+                .into_iter()
+                .collect()
+        } else {
+            let live = live_mappings(work, existing);
+            if live.is_empty() {
+                work.problems.push(
+                    format!("{path}.stream"),
+                    "is missing, and the function has no mapping yet: which stream is read (--stream)",
+                );
+            }
+            live
+        };
+        for stream in streams {
+            match targets.iter_mut().find(|target| target.stream == stream) {
+                Some(target) => target.spec = target.spec.clone().overlay(spec.clone()),
+                None => targets.push(Target {
+                    stream,
+                    spec: spec.clone(),
+                    path: path.clone(),
+                }),
+            }
+        }
+    }
+    targets
+}
+
+fn live_mappings(work: &Work<'_>, existing: Option<&Arc<Function>>) -> Vec<StreamName> {
+    existing.map_or_else(Vec::new, |function| {
+        work.registry
+            .mappings_of_function(function.id)
+            .filter(|mapping| mapping.state != MappingState::Failed)
+            .map(|mapping| mapping.stream_name.clone())
+            .collect()
+    })
+}
+
+/// Applies each layer to what is live, or to the defaults.
+pub(super) fn settle(
+    work: &mut Work<'_>,
+    function: Option<&Arc<Function>>,
+    targets: &[Target],
+) -> Vec<Layer> {
+    let fallback = OutputName::parse(DEFAULT_OUTPUT).expect("`default` is an output's name");
+    let mut layers = Vec::new();
+    for target in targets {
+        let existing = function.and_then(|function| {
+            work.registry
+                .mappings_of_function(function.id)
+                .find(|mapping| {
+                    mapping.stream_name == target.stream && mapping.state != MappingState::Failed
+                })
+        });
+        let (settings, outputs) = match existing.filter(|_| !work.deploy.is_manifest) {
+            Some(mapping) => (mapping.settings.clone(), mapping.outputs.clone()),
+            None => (MappingSettings::default(), BTreeMap::new()),
+        };
+        let (path, problems) = (&target.path, &mut work.problems);
+        let settings = resolve::mapping(&settings, &target.spec, path, problems);
+        let position = resolve::starting_position(&target.spec, path, problems);
+        if position
+            .moment(work.now)
+            .is_some_and(|moment| moment > work.now)
+        {
+            problems.push(
+                format!("{path}.starting_position"),
+                format!("{position} lies in the future"),
+            );
+        }
+        let mut outputs = resolve::outputs(&outputs, &target.spec, path, problems);
+        if !outputs.contains_key(&fallback) {
+            match StreamName::parse(&format!("{}.out", work.deploy.function)) {
+                Ok(name) => {
+                    outputs.insert(fallback.clone(), OutputBinding::Stream(name));
+                }
+                Err(error) => problems.push(format!("{path}.outputs.default"), error.to_string()),
+            }
+        }
+        layers.push(Layer {
+            stream: target.stream.clone(),
+            named_outputs: target
+                .spec
+                .outputs
+                .keys()
+                .filter_map(|name| OutputName::parse(name).ok())
+                .filter(|name| *name != fallback && outputs.contains_key(name))
+                .collect(),
+            is_rerouted: existing.is_none_or(|mapping| mapping.outputs != outputs),
+            outputs,
+            settings,
+            existing: existing.cloned(),
+            position,
+        });
+    }
+    layers
+}
+
+/// Puts a mapping into the draft if it is new or changed.
+pub(super) fn commit(
+    work: &mut Work<'_>,
+    layer: &Layer,
+    function: FunctionId,
+    tails: &impl Tails,
+) -> Result<(), Refusal> {
+    let Some(existing) = &layer.existing else {
+        return create(work, layer, function, tails);
+    };
+    let prefix = if work.deploy.mappings.len() > 1 {
+        format!("mapping[{}]", layer.stream)
+    } else {
+        "mapping".to_owned()
+    };
+    note(&mut work.changes, &prefix, existing, layer);
+    let mut changed = Mapping::clone(existing);
+    changed.settings = layer.settings.clone();
+    changed.outputs = layer.outputs.clone();
+    if changed != **existing {
+        work.draft.fence(existing);
+        work.draft.put_mapping(&Arc::new(changed));
+    }
+    Ok(())
+}
+
+fn create(
+    work: &mut Work<'_>,
+    layer: &Layer,
+    function: FunctionId,
+    tails: &impl Tails,
+) -> Result<(), Refusal> {
+    let stream = work
+        .draft
+        .stream_by_name(&layer.stream)
+        .ok_or_else(|| Refusal::NoSuchStream(layer.stream.clone()))?;
+    let id = work.draft.next_mapping();
+    let letters =
+        StreamName::parse(&dead_letter_stream(id)).expect("digits, letters, `.` and `-` alone");
+    let letters = work
+        .draft
+        .create_stream(letters, StreamSettings::default(), true, work.now);
+    let starting_after = stream
+        .shards
+        .iter()
+        .map(|shard| {
+            (
+                shard.number,
+                start(work, layer.position, &stream, shard.number, tails),
+            )
+        })
+        .collect();
+    let mapping = Mapping {
+        id,
+        function,
+        stream: stream.id,
+        stream_name: stream.name.clone(),
+        dead_letters: letters.id,
+        settings: layer.settings.clone(),
+        outputs: layer.outputs.clone(),
+        state: MappingState::Running,
+        state_since: work.now,
+        starting_after,
+        created_at: work.now,
+    };
+    work.created_mappings.push(id);
+    work.draft.put_mapping(&Arc::new(mapping));
+    Ok(())
+}
+
+/// The internal stream's name; it is never looked up by it.
+fn dead_letter_stream(mapping: MappingId) -> String {
+    format!("fnctl.dead-letters.{mapping}")
+}
+
+fn start(
+    work: &Work<'_>,
+    position: StartingPosition,
+    stream: &Stream,
+    shard: ShardNumber,
+    tails: &impl Tails,
+) -> Ordinal {
+    let oldest = tails.before_horizon(stream.id, shard);
+    match position {
+        StartingPosition::TrimHorizon => oldest,
+        StartingPosition::Latest => tails.last(stream.id, shard),
+        // A shard born after the look-up starts at its beginning.
+        StartingPosition::At(_) | StartingPosition::Ago(_) => work
+            .deploy
+            .found
+            .iter()
+            .find(|found| found.stream == stream.id && found.shard == shard)
+            .map_or(oldest, |found| found.after.max(oldest)),
+    }
+}
+
+fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
+    let (old, new) = (&from.settings, &to.settings);
+    let at = |key: &str| format!("{prefix}.{key}");
+    let time = |ms| Duration { ms }.to_string();
+    let size = |bytes| ByteSize { bytes }.to_string();
+    let attempts = |attempts: MaxAttempts| match attempts {
+        MaxAttempts::Count(count) => ChangeValue::Number(count.into()),
+        MaxAttempts::Unlimited => ChangeValue::Text("unlimited".to_owned()),
+    };
+    changes.number(
+        &at("batch_size"),
+        old.batch_size.into(),
+        new.batch_size.into(),
+    );
+    changes.text(
+        &at("batch_window"),
+        &time(old.batch_window_ms),
+        &time(new.batch_window_ms),
+    );
+    changes.text(
+        &at("batch_bytes"),
+        &size(old.batch_bytes),
+        &size(new.batch_bytes),
+    );
+    changes.number(
+        &at("parallelization_factor"),
+        old.parallelization_factor.into(),
+        new.parallelization_factor.into(),
+    );
+    changes.add(
+        &at("max_attempts"),
+        attempts(old.max_attempts),
+        attempts(new.max_attempts),
+    );
+    changes.text(
+        &at("backoff_initial"),
+        &time(old.backoff_initial_ms),
+        &time(new.backoff_initial_ms),
+    );
+    changes.text(
+        &at("backoff_max"),
+        &time(old.backoff_max_ms),
+        &time(new.backoff_max_ms),
+    );
+    let bound = |outputs: &BTreeMap<OutputName, OutputBinding>, name: &OutputName| match outputs
+        .get(name)
+    {
+        None => ChangeValue::Null,
+        Some(OutputBinding::None) => ChangeValue::Text("none".to_owned()),
+        Some(OutputBinding::Stream(stream)) => ChangeValue::Text(stream.to_string()),
+    };
+    let mut names: Vec<&OutputName> = from.outputs.keys().chain(to.outputs.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let path = at(&format!("outputs.{name}"));
+        changes.add(&path, bound(&from.outputs, name), bound(&to.outputs, name));
+    }
+}

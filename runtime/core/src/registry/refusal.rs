@@ -1,0 +1,159 @@
+//! Why a command was refused, and the error object it becomes.
+
+use crate::{
+    error_code::{ErrorCode, ErrorObject, Problem},
+    id::{FunctionName, FunctionVersion, MappingId, OutputName, StreamName},
+};
+
+/// A refusal. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No stream of that name.
+    #[error("no stream `{0}`")]
+    NoSuchStream(StreamName),
+    /// The name is taken.
+    #[error("stream `{0}` exists already")]
+    StreamExists(StreamName),
+    /// Mappings read or write it.
+    #[error("stream `{stream}` is in use by {}", users.join(", "))]
+    StreamInUse {
+        /// The stream.
+        stream: StreamName,
+        /// `<function>/<stream>` each.
+        users: Vec<String>,
+    },
+    /// No function of that name.
+    #[error("no function `{0}`")]
+    NoSuchFunction(FunctionName),
+    /// It still has mappings.
+    #[error("function `{function}` is in use by {}", mappings.join(", "))]
+    FunctionInUse {
+        /// The function.
+        function: FunctionName,
+        /// `<function>/<stream>` each.
+        mappings: Vec<String>,
+    },
+    /// No such version.
+    #[error("function `{function}` has no version {version}")]
+    NoSuchVersion {
+        /// The function.
+        function: FunctionName,
+        /// The version.
+        version: FunctionVersion,
+    },
+    /// Nothing to roll back to.
+    #[error("nothing was live before version {version} of `{function}`")]
+    NothingBefore {
+        /// The function.
+        function: FunctionName,
+        /// The live version.
+        version: FunctionVersion,
+    },
+    /// No mapping of that id.
+    #[error("no mapping `{0}`")]
+    NoSuchMapping(MappingId),
+    /// It failed for good.
+    #[error("mapping `{0}` has failed for good: its stream was deleted")]
+    MappingFailed(String),
+    /// It has open dead letters.
+    #[error("mapping `{mapping}` has {open} open dead letters")]
+    OpenDeadLetters {
+        /// `<function>/<stream>`.
+        mapping: String,
+        /// How many.
+        open: u64,
+    },
+    /// A declared output goes nowhere.
+    #[error("output `{output}` of version {version} is bound to nothing in mapping `{mapping}`")]
+    OutputUnbound {
+        /// `<function>/<stream>`.
+        mapping: String,
+        /// The output.
+        output: OutputName,
+        /// The version that declares it.
+        version: FunctionVersion,
+    },
+    /// An output is bound that the component does not declare.
+    #[error("the component declares no output `{output}`")]
+    NoSuchOutput {
+        /// The output.
+        output: OutputName,
+        /// Those it has.
+        declared: Vec<OutputName>,
+    },
+    /// Records would run in a circle.
+    #[error("mapping `{mapping}` closes a cycle: {}", path.iter().map(StreamName::as_str).collect::<Vec<_>>().join(" → "))]
+    Cycle {
+        /// `<function>/<stream>`.
+        mapping: String,
+        /// The streams, from the mapping's back to itself.
+        path: Vec<StreamName>,
+    },
+    /// Settings break rules.
+    #[error("{} {} in what was asked for", problems.len(), if problems.len() == 1 { "problem" } else { "problems" })]
+    Invalid {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+}
+
+impl Refusal {
+    /// The error object, with the command that mends it.
+    #[must_use]
+    pub fn to_error(&self) -> ErrorObject {
+        let error = |code| ErrorObject::new(code, self.to_string());
+        match self {
+            Self::NoSuchStream(name) => error(ErrorCode::NoSuchStream)
+                .at(name.as_str())
+                .fix(format!("fnctl streams create {name}")),
+            Self::StreamExists(name) => error(ErrorCode::StreamExists)
+                .at(name.as_str())
+                .fix(format!("fnctl streams describe {name}")),
+            Self::StreamInUse { stream, .. } => error(ErrorCode::StreamInUse)
+                .at(stream.as_str())
+                .because("the mappings that read it would fail for good, those that write to it would wait")
+                .fix(format!("delete the mappings first, or: fnctl streams delete {stream} --force")),
+            Self::NoSuchFunction(name) => error(ErrorCode::NoSuchFunction)
+                .at(name.as_str())
+                .fix("fnctl functions list"),
+            Self::FunctionInUse { function, .. } => error(ErrorCode::FunctionInUse)
+                .at(function.as_str())
+                .because("its mappings would go with it, and their progress")
+                .fix(format!("fnctl functions delete {function} --force")),
+            Self::NoSuchVersion { function, .. } => error(ErrorCode::NoSuchVersion)
+                .at(function.as_str())
+                .fix(format!("fnctl functions describe {function}")),
+            Self::NothingBefore { function, .. } => error(ErrorCode::NothingBefore)
+                .at(function.as_str())
+                .fix(format!("fnctl rollback {function} --to N        (versions: fnctl functions describe {function})")),
+            Self::NoSuchMapping(_) => error(ErrorCode::NoSuchMapping).fix("fnctl mappings list"),
+            Self::MappingFailed(name) => error(ErrorCode::MappingFailed)
+                .at(name)
+                .fix(format!("fnctl mappings delete {name}")),
+            Self::OpenDeadLetters { mapping, .. } => error(ErrorCode::OpenDeadLetters)
+                .at(mapping)
+                .because("they stay on disk, but nothing will show them by the mapping's name")
+                .fix(format!("fnctl dlq list {mapping}, or: fnctl mappings delete {mapping} --force")),
+            Self::OutputUnbound { mapping, output, .. } => error(ErrorCode::OutputUnbound)
+                .at(mapping)
+                .because("rows for it would be lost without a word")
+                .fix(format!("add --to {output}=STREAM, or --to {output}=none to count them only")),
+            Self::NoSuchOutput { declared, .. } => error(ErrorCode::NoSuchOutput).because(format!(
+                "it declares {}",
+                declared.iter().map(OutputName::as_str).collect::<Vec<_>>().join(", ")
+            )),
+            Self::Cycle { mapping, .. } => error(ErrorCode::Loop)
+                .at(mapping)
+                .because("every record would come round again until its 16th hop and end as a dead letter")
+                .fix("bind the output elsewhere, or add --allow-loop"),
+            Self::Invalid { problems } => {
+                let mut all = error(ErrorCode::SettingsInvalid);
+                if let [one] = problems.as_slice() {
+                    all.message.clone_from(&one.message);
+                    all.place = Some(one.path.clone());
+                }
+                all.with_problems(problems.clone())
+            }
+        }
+    }
+}

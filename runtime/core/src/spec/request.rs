@@ -1,0 +1,185 @@
+//! What the command line sends and the API answers: one set of types for both sides.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FunctionSpec, MappingSpec, StreamSpec};
+use crate::registry::Change;
+
+/// `PUT /v1/artifacts`: the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactResult {
+    /// `sha256:` and lower-case hex.
+    pub digest: String,
+    /// Size of the component.
+    pub bytes: u64,
+    /// Its outputs, `default` first.
+    pub outputs: Vec<String>,
+    /// What it imports beyond the baseline.
+    pub uses: Vec<String>,
+}
+
+/// `POST /v1/deploy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRequest {
+    /// The function's layer; its `name` is required, `component`, `build`, `watch` and `secrets` are the
+    /// client's own and must be absent.
+    pub function: FunctionSpec,
+    /// The mappings' layers. One without `stream` concerns every mapping of the function.
+    #[serde(default)]
+    pub mappings: Vec<MappingSpec>,
+    /// How missing streams are made, by name.
+    #[serde(default)]
+    pub streams: BTreeMap<String, StreamSpec>,
+    /// How missing streams are made that `streams` does not name (`--shards`).
+    #[serde(default)]
+    pub new_streams: StreamSpec,
+    /// The uploaded component; `null`: the live one stays.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Values of secrets, base64.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// Whether the layers are the whole truth: what they do not name has its default.
+    #[serde(default)]
+    pub is_manifest: bool,
+    /// Names of configuration values and secrets that go.
+    #[serde(default)]
+    pub unset: Vec<String>,
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Whether a mapping may close a cycle of streams.
+    #[serde(default)]
+    pub allow_loop: bool,
+    /// How long to wait until each shard with data has an outcome on the version.
+    #[serde(default)]
+    pub wait_ms: Option<u64>,
+}
+
+/// A mapping in the answer to a deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployedMapping {
+    /// Its id.
+    pub id: String,
+    /// `<function>/<stream>`.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// Whether it was made just now.
+    #[serde(default)]
+    pub created: bool,
+    /// Where its outputs go, by output; `none`: counted, not kept.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// An older version that had the same component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SameBytes {
+    /// Its number.
+    pub version: u64,
+    /// When it was rolled back, RFC 3339, if it was.
+    pub rolled_back_at: Option<String>,
+}
+
+/// A stream that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedStream {
+    /// Its name.
+    pub name: String,
+    /// Its shards.
+    pub shards: u32,
+}
+
+/// `POST /v1/deploy`: the answer (command line and SDK §5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployResult {
+    /// The function.
+    pub function: String,
+    /// The live version.
+    pub version: u64,
+    /// The one that was live before; `null` for a first one.
+    pub previous_version: Option<u64>,
+    /// The component, `sha256:…`.
+    pub digest: String,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// What was made: `stream/rejects`, `mapping/enrich/signups`, `function/enrich`.
+    pub created: Vec<String>,
+    /// All mappings of the function.
+    pub mappings: Vec<DeployedMapping>,
+    /// Outputs of the first of them.
+    pub outputs: BTreeMap<String, String>,
+    /// Ms from the request until the version took calls; `null` on a dry run.
+    pub live_ms: Option<u64>,
+    /// Streams made, with their shards.
+    #[serde(default)]
+    pub created_streams: Vec<CreatedStream>,
+    /// An older version with the same bytes.
+    #[serde(default)]
+    pub same_bytes_as: Option<SameBytes>,
+    /// Size of the component.
+    #[serde(default)]
+    pub component_bytes: u64,
+    /// What it imports beyond the baseline.
+    #[serde(default)]
+    pub uses: Vec<String>,
+    /// Shards that run the version, of all shards read.
+    #[serde(default)]
+    pub live_shards: Option<(u32, u32)>,
+    /// Whether nothing was really changed because it was asked so.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// `POST /v1/functions/{name}/rollback`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// The version; `null`: what was live before.
+    #[serde(default)]
+    pub to: Option<u64>,
+}
+
+/// Its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackResult {
+    /// The function.
+    pub function: String,
+    /// The live version now.
+    pub version: u64,
+    /// The one before.
+    pub previous_version: u64,
+}
+
+/// `POST /v1/streams`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateStreamRequest {
+    /// Its name.
+    pub name: String,
+    /// Shards, retention, acknowledgement.
+    #[serde(flatten)]
+    pub settings: StreamSpec,
+}
+
+/// `GET /v1/version`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionResult {
+    /// The release.
+    pub version: String,
+    /// The commit it was built from, or `unknown`.
+    pub commit: String,
+    /// The Wasmtime inside.
+    pub wasmtime: String,
+    /// Where data lie.
+    pub data_dir: String,
+    /// The process.
+    pub pid: u32,
+    /// Address of the Kinesis API.
+    pub kinesis: String,
+}

@@ -1,0 +1,520 @@
+//! Layers become settings: the one place where defaults are applied and ranges are checked. All
+//! problems of an input are collected.
+
+use std::collections::BTreeMap;
+
+use super::{
+    FunctionSpec, MappingSpec, Setting, StartingPosition, StreamSpec,
+    duration::Duration,
+    later::{self, unknown_key},
+    manifest::DevSpec,
+    setting::{Count, Text},
+    size::ByteSize,
+};
+use crate::{
+    error_code::Problem,
+    function::Isolation,
+    id::{OutputName, StreamName},
+    limits,
+    mapping::{MappingSettings, MaxAttempts, OutputBinding},
+    shard::Ack,
+};
+
+/// What a function's layer comes to; the component and the secrets travel beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionSettings {
+    /// Memory limit, bytes.
+    pub memory_bytes: u64,
+    /// Time limit of a call, ms.
+    pub timeout_ms: u64,
+    /// Instance life.
+    pub isolation: Isolation,
+    /// Calls at once; `None`: as many as the pool holds.
+    pub concurrency: Option<u32>,
+    /// Plain configuration.
+    pub config: BTreeMap<String, String>,
+}
+
+impl Default for FunctionSettings {
+    fn default() -> Self {
+        Self {
+            memory_bytes: limits::MEMORY_BYTES_DEFAULT,
+            timeout_ms: limits::TIMEOUT_MS_DEFAULT,
+            isolation: Isolation::Reuse,
+            concurrency: None,
+            config: BTreeMap::new(),
+        }
+    }
+}
+
+/// How a stream is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Number of shards.
+    pub shards: u32,
+    /// How long records are kept, ms.
+    pub retention_ms: u64,
+    /// When puts are answered.
+    pub ack: Ack,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            shards: limits::STREAM_SHARDS_DEFAULT,
+            retention_ms: limits::RETENTION_MS_DEFAULT,
+            ack: Ack::Synced,
+        }
+    }
+}
+
+/// Collects the problems of one input.
+#[derive(Debug, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem::new(path, message));
+    }
+
+    /// The value of a setting: `live` where nothing is named, `default` where it is reset.
+    fn pick<T: Clone>(&mut self, path: &str, given: Option<&Setting<T>>, live: T, default: T) -> T {
+        match given {
+            None => live,
+            Some(Setting::Default) => default,
+            Some(Setting::Value(value)) => value.clone(),
+            Some(Setting::Unreadable(why)) => {
+                self.push(path, why.clone());
+                live
+            }
+        }
+    }
+
+    fn in_range(&mut self, path: &str, value: u64, min: u64, max: u64, show: fn(u64) -> String) {
+        if value < min {
+            self.push(path, format!("{} is below {}", show(value), show(min)));
+        } else if value > max {
+            self.push(path, format!("{} is above {}", show(value), show(max)));
+        }
+    }
+
+    fn duration(&mut self, path: &str, given: Option<&Setting<Duration>>, ms: [u64; 4]) -> u64 {
+        let [live, default, min, max] = ms;
+        let picked = self.pick(path, given, Duration { ms: live }, Duration { ms: default });
+        self.in_range(path, picked.ms, min, max, |ms| Duration { ms }.to_string());
+        picked.ms
+    }
+
+    fn size(&mut self, path: &str, given: Option<&Setting<ByteSize>>, bytes: [u64; 4]) -> u64 {
+        let [live, default, min, max] = bytes;
+        let picked = self.pick(
+            path,
+            given,
+            ByteSize { bytes: live },
+            ByteSize { bytes: default },
+        );
+        self.in_range(path, picked.bytes, min, max, |bytes| {
+            ByteSize { bytes }.to_string()
+        });
+        picked.bytes
+    }
+
+    fn count(&mut self, path: &str, given: Option<&Setting<Count>>, counts: [u64; 4]) -> u64 {
+        let [live, default, min, max] = counts;
+        let picked = self.pick(path, given, Count(live), Count(default));
+        self.in_range(path, picked.0, min, max, |count| count.to_string());
+        picked.0
+    }
+
+    fn unknown(&mut self, table: &str, keys: &[String], known: &[&str], later: &[&str]) {
+        for key in keys {
+            let path = if table.is_empty() {
+                key.clone()
+            } else {
+                format!("{table}.{key}")
+            };
+            self.push(path, unknown_key(key, known, later));
+        }
+    }
+}
+
+/// Settles a function's layer on top of what is live (the defaults for a manifest or a new one).
+/// `unset` names configuration values that go.
+pub fn function(
+    live: &FunctionSettings,
+    spec: &FunctionSpec,
+    unset: &[String],
+    problems: &mut Problems,
+) -> FunctionSettings {
+    let default = FunctionSettings::default();
+    problems.unknown(
+        "function",
+        &spec.unknown.0,
+        FunctionSpec::KEYS,
+        later::FUNCTION_LATER,
+    );
+    for (key, given) in [
+        ("name", &spec.name),
+        ("component", &spec.component),
+        ("build", &spec.build),
+    ] {
+        if let Some(Setting::Unreadable(why)) = given {
+            problems.push(format!("function.{key}"), why.clone());
+        }
+    }
+    let mut config = live.config.clone();
+    for (name, value) in &spec.config {
+        let path = format!("function.config.{name}");
+        match value {
+            Setting::Value(Text(_)) if name.is_empty() => {
+                problems.push(path, "a name is not empty")
+            }
+            Setting::Value(Text(text)) => {
+                config.insert(name.clone(), text.clone());
+            }
+            Setting::Unreadable(why) => problems.push(path, why.clone()),
+            Setting::Default => {
+                config.remove(name);
+            }
+        }
+    }
+    config.retain(|name, _| !unset.contains(name));
+    let bytes: usize = config
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes > limits::CONFIG_BYTES_MAX {
+        let max = limits::CONFIG_BYTES_MAX;
+        problems.push(
+            "function.config",
+            format!("{bytes} bytes in all are above {max}"),
+        );
+    }
+    let concurrency = problems.pick(
+        "function.concurrency",
+        spec.concurrency.as_ref().map(some).as_ref(),
+        live.concurrency.map(|count| Count(count.into())),
+        None,
+    );
+    if let Some(Count(count)) = concurrency {
+        problems.in_range(
+            "function.concurrency",
+            count,
+            1,
+            limits::CONCURRENCY_MAX.into(),
+            |n| n.to_string(),
+        );
+    }
+    FunctionSettings {
+        memory_bytes: problems.size(
+            "function.memory",
+            spec.memory.as_ref(),
+            [
+                live.memory_bytes,
+                default.memory_bytes,
+                limits::MEMORY_BYTES_MIN,
+                limits::MEMORY_BYTES_MAX,
+            ],
+        ),
+        timeout_ms: problems.duration(
+            "function.timeout",
+            spec.timeout.as_ref(),
+            [
+                live.timeout_ms,
+                default.timeout_ms,
+                1,
+                limits::TIMEOUT_MS_MAX,
+            ],
+        ),
+        isolation: problems.pick(
+            "function.isolation",
+            spec.isolation.as_ref(),
+            live.isolation,
+            default.isolation,
+        ),
+        concurrency: concurrency.and_then(|Count(count)| u32::try_from(count).ok()),
+        config,
+    }
+}
+
+fn some(setting: &Setting<Count>) -> Setting<Option<Count>> {
+    match setting {
+        Setting::Default => Setting::Default,
+        Setting::Value(count) => Setting::Value(Some(*count)),
+        Setting::Unreadable(why) => Setting::Unreadable(why.clone()),
+    }
+}
+
+/// Settles a mapping's policy on top of what is live. `path` is where the layer stands,
+/// `mapping[0]`.
+pub fn mapping(
+    live: &MappingSettings,
+    spec: &MappingSpec,
+    path: &str,
+    problems: &mut Problems,
+) -> MappingSettings {
+    let default = MappingSettings::default();
+    problems.unknown(
+        path,
+        &spec.unknown.0,
+        MappingSpec::KEYS,
+        later::MAPPING_LATER,
+    );
+    if let Some(Setting::Unreadable(why)) = &spec.stream {
+        problems.push(format!("{path}.stream"), why.clone());
+    }
+    let at = |key: &str| format!("{path}.{key}");
+    problems.pick(
+        &at("ordering"),
+        spec.ordering.as_ref(),
+        Default::default(),
+        Default::default(),
+    );
+    problems.pick(
+        &at("on_failure"),
+        spec.on_failure.as_ref(),
+        Default::default(),
+        Default::default(),
+    );
+    problems.pick(
+        &at("on_fatal"),
+        spec.on_fatal.as_ref(),
+        Default::default(),
+        Default::default(),
+    );
+    let max_attempts = problems.pick(
+        &at("max_attempts"),
+        spec.max_attempts.as_ref(),
+        live.max_attempts,
+        default.max_attempts,
+    );
+    if max_attempts == MaxAttempts::Count(0) {
+        problems.push(
+            at("max_attempts"),
+            "0 is below 1: calls are counted in all, the first included",
+        );
+    }
+    let factor = problems.count(
+        &at("parallelization_factor"),
+        spec.parallelization_factor.as_ref(),
+        [
+            live.parallelization_factor.into(),
+            default.parallelization_factor.into(),
+            1,
+            limits::PARALLELIZATION_FACTOR_MAX.into(),
+        ],
+    );
+    let batch_size = problems.count(
+        &at("batch_size"),
+        spec.batch_size.as_ref(),
+        [
+            live.batch_size.into(),
+            default.batch_size.into(),
+            1,
+            limits::BATCH_RECORDS_MAX.into(),
+        ],
+    );
+    let settings = MappingSettings {
+        // Out of range is a problem already; the value is then never used.
+        batch_size: u32::try_from(batch_size).unwrap_or(u32::MAX),
+        batch_bytes: problems.size(
+            &at("batch_bytes"),
+            spec.batch_bytes.as_ref(),
+            [
+                live.batch_bytes,
+                default.batch_bytes,
+                1,
+                limits::BATCH_BYTES_MAX,
+            ],
+        ),
+        batch_window_ms: problems.duration(
+            &at("batch_window"),
+            spec.batch_window.as_ref(),
+            [
+                live.batch_window_ms,
+                default.batch_window_ms,
+                0,
+                limits::BATCH_WINDOW_MS_MAX,
+            ],
+        ),
+        parallelization_factor: u16::try_from(factor).unwrap_or(u16::MAX),
+        max_attempts,
+        backoff_initial_ms: problems.duration(
+            &at("backoff_initial"),
+            spec.backoff_initial.as_ref(),
+            [
+                live.backoff_initial_ms,
+                default.backoff_initial_ms,
+                1,
+                limits::BACKOFF_MS_MAX,
+            ],
+        ),
+        backoff_max_ms: problems.duration(
+            &at("backoff_max"),
+            spec.backoff_max.as_ref(),
+            [
+                live.backoff_max_ms,
+                default.backoff_max_ms,
+                1,
+                limits::BACKOFF_MS_MAX,
+            ],
+        ),
+    };
+    if settings.backoff_max_ms < settings.backoff_initial_ms {
+        let (max, initial) = (settings.backoff_max_ms, settings.backoff_initial_ms);
+        problems.push(
+            at("backoff_max"),
+            format!(
+                "{} is below backoff_initial, {}",
+                Duration { ms: max },
+                Duration { ms: initial }
+            ),
+        );
+    }
+    settings
+}
+
+/// The outputs that a layer binds, on top of what is live; an output reset to its default is gone.
+pub fn outputs(
+    live: &BTreeMap<OutputName, OutputBinding>,
+    spec: &MappingSpec,
+    path: &str,
+    problems: &mut Problems,
+) -> BTreeMap<OutputName, OutputBinding> {
+    let mut bound = live.clone();
+    for (name, given) in &spec.outputs {
+        let path = format!("{path}.outputs.{name}");
+        let output = match OutputName::parse(name) {
+            Ok(output) => output,
+            Err(error) => {
+                problems.push(path, error.to_string());
+                continue;
+            }
+        };
+        match given {
+            Setting::Default => {
+                bound.remove(&output);
+            }
+            Setting::Value(binding) => {
+                bound.insert(output, binding.clone());
+            }
+            Setting::Unreadable(why) => problems.push(path, why.clone()),
+        }
+    }
+    bound
+}
+
+/// The stream a layer names, if it names one.
+pub fn source(spec: &MappingSpec, path: &str, problems: &mut Problems) -> Option<StreamName> {
+    match StreamName::parse(spec.stream_text()?) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            problems.push(format!("{path}.stream"), error.to_string());
+            None
+        }
+    }
+}
+
+/// Where a new mapping starts.
+pub fn starting_position(
+    spec: &MappingSpec,
+    path: &str,
+    problems: &mut Problems,
+) -> StartingPosition {
+    let default = StartingPosition::default();
+    problems.pick(
+        &format!("{path}.starting_position"),
+        spec.starting_position.as_ref(),
+        default,
+        default,
+    )
+}
+
+/// Settles how a stream is made. `path` is where the layer stands, `streams.signups`.
+pub fn stream(spec: &StreamSpec, path: &str, problems: &mut Problems) -> StreamSettings {
+    let default = StreamSettings::default();
+    problems.unknown(path, &spec.unknown.0, StreamSpec::KEYS, later::STREAM_LATER);
+    let at = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    let shards = problems.count(
+        &at("shards"),
+        spec.shards.as_ref(),
+        [
+            default.shards.into(),
+            default.shards.into(),
+            1,
+            limits::STREAM_SHARDS_MAX.into(),
+        ],
+    );
+    StreamSettings {
+        shards: u32::try_from(shards).unwrap_or(u32::MAX),
+        retention_ms: problems.duration(
+            &at("retention"),
+            spec.retention.as_ref(),
+            [
+                default.retention_ms,
+                default.retention_ms,
+                limits::RETENTION_MS_MIN,
+                limits::RETENTION_MS_MAX,
+            ],
+        ),
+        ack: problems.pick(&at("ack"), spec.ack.as_ref(), default.ack, default.ack),
+    }
+}
+
+/// All problems of a manifest that can be seen without a server.
+#[must_use]
+pub fn manifest(manifest: &super::Manifest) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    problems.unknown("", &manifest.unknown.0, super::Manifest::KEYS, &[]);
+    function(
+        &FunctionSettings::default(),
+        &manifest.function,
+        &[],
+        &mut problems,
+    );
+    let mut seen = Vec::new();
+    for (index, spec) in manifest.mapping.iter().enumerate() {
+        let path = format!("mapping[{index}]");
+        mapping(&MappingSettings::default(), spec, &path, &mut problems);
+        outputs(&BTreeMap::new(), spec, &path, &mut problems);
+        starting_position(spec, &path, &mut problems);
+        if spec.stream.is_none() {
+            problems.push(format!("{path}.stream"), "is missing: which stream is read");
+        } else if let Some(name) = source(spec, &path, &mut problems) {
+            if seen.contains(&name) {
+                problems.push(
+                    format!("{path}.stream"),
+                    format!("`{name}` has a mapping above already"),
+                );
+            }
+            seen.push(name);
+        }
+    }
+    for (name, spec) in &manifest.streams {
+        if let Err(error) = StreamName::parse(name) {
+            problems.push(format!("streams.{name}"), error.to_string());
+        }
+        stream(spec, &format!("streams.{name}"), &mut problems);
+    }
+    dev(&manifest.dev, &mut problems);
+    problems.0
+}
+
+fn dev(spec: &DevSpec, problems: &mut Problems) {
+    problems.unknown("dev", &spec.unknown.0, DevSpec::KEYS, &[]);
+    for (key, given) in [("seed", &spec.seed), ("key_field", &spec.key_field)] {
+        if let Some(Setting::Unreadable(why)) = given {
+            problems.push(format!("dev.{key}"), why.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+use serde_json::json;
+
+use super::*;
+
+fn manifest_problems(value: serde_json::Value) -> Vec<(String, String)> {
+    let manifest: super::super::Manifest = serde_json::from_value(value).unwrap();
+    super::manifest(&manifest)
+        .into_iter()
+        .map(|p| (p.path, p.message))
+        .collect()
+}
+
+fn mapping_spec(value: serde_json::Value) -> MappingSpec {
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn all_problems_of_one_input_come_together() {
+    let problems = manifest_problems(json!({
+        "function": {"memory": "128", "timeout": "20m", "tiemout": "1s", "log_level": "debug"},
+        "mapping": [
+            {"stream": "a b", "batch_size": 20000, "batch_window": 5, "filter": "x", "max_attempts": 0},
+            {"ordering": "shard", "on_failure": "https://example.com", "on_fatal": "dead-letter"},
+        ],
+        "streams": {"s": {"shards": 0, "retention": "1s", "ack": "never"}},
+        "maping": {},
+    }));
+    let paths: Vec<&str> = problems.iter().map(|(path, _)| path.as_str()).collect();
+    for path in [
+        "maping",
+        "function.memory",
+        "function.timeout",
+        "function.tiemout",
+        "function.log_level",
+        "mapping[0].stream",
+        "mapping[0].batch_size",
+        "mapping[0].batch_window",
+        "mapping[0].filter",
+        "mapping[0].max_attempts",
+        "mapping[1].stream",
+        "mapping[1].ordering",
+        "mapping[1].on_failure",
+        "mapping[1].on_fatal",
+        "streams.s.shards",
+        "streams.s.retention",
+        "streams.s.ack",
+    ] {
+        assert!(paths.contains(&path), "{path} in {paths:?}");
+    }
+    assert_eq!(paths.len(), 17, "{problems:?}");
+}
+
+#[test]
+fn problems_say_what_and_which_bound() {
+    for (key, value, message) in [
+        ("batch_size", json!(20000), "20000 is above 10000"),
+        ("batch_size", json!(0), "0 is below 1"),
+        ("batch_size", json!("ten"), "`ten` is not a number"),
+        ("batch_size", json!(1.5), "1.5 is not a whole number"),
+        ("batch_size", json!([1]), "a list is not a value for this"),
+        ("batch_size", json!(true), "`true` is not a value for this"),
+        ("batch_window", json!("301s"), "301s is above 5m"),
+        ("batch_bytes", json!("13MiB"), "13MiB is above 12MiB"),
+        ("batch_bytes", json!(6), "6 has no unit: write 6KiB or 6MiB"),
+        ("parallelization_factor", json!(257), "257 is above 256"),
+        (
+            "max_attempts",
+            json!(-1),
+            "-1 is Lambda's spelling: write \"unlimited\"",
+        ),
+        (
+            "bisect_on_error",
+            json!(true),
+            "`bisect_on_error` is not there yet in this version",
+        ),
+        (
+            "batch_sise",
+            json!(1),
+            "unknown key `batch_sise`; did you mean `batch_size`?",
+        ),
+    ] {
+        let problems = manifest_problems(json!({"mapping": [{"stream": "s", key: value}]}));
+        assert_eq!(
+            problems,
+            [(format!("mapping[0].{key}"), message.to_owned())]
+        );
+    }
+}
+
+#[test]
+fn an_empty_layer_means_the_defaults() {
+    let mut problems = Problems::default();
+    let settings = mapping(
+        &MappingSettings::default(),
+        &MappingSpec::default(),
+        "m",
+        &mut problems,
+    );
+    assert_eq!(settings, MappingSettings::default());
+    let function = function(
+        &FunctionSettings::default(),
+        &FunctionSpec::default(),
+        &[],
+        &mut problems,
+    );
+    assert_eq!(
+        (function.memory_bytes, function.timeout_ms),
+        (128 << 20, 30_000)
+    );
+    assert_eq!(
+        stream(&StreamSpec::default(), "", &mut problems).retention_ms,
+        86_400_000
+    );
+    assert_eq!(problems.0, []);
+}
+
+#[test]
+fn a_layer_changes_only_what_it_names_and_default_resets() {
+    let live = MappingSettings {
+        batch_size: 7,
+        batch_window_ms: 9,
+        ..Default::default()
+    };
+    let mut problems = Problems::default();
+    let spec = mapping_spec(json!({"batch_window": "default", "max_attempts": "unlimited"}));
+    let settings = mapping(&live, &spec, "m", &mut problems);
+    assert_eq!(settings.batch_size, 7);
+    assert_eq!(settings.batch_window_ms, 0);
+    assert_eq!(settings.max_attempts, MaxAttempts::Unlimited);
+    assert_eq!(problems.0, []);
+}
+
+#[test]
+fn the_top_layer_wins_where_it_speaks() {
+    let bottom = mapping_spec(
+        json!({"batch_size": 1, "batch_window": "1s", "outputs": {"default": "a", "b": "c"}}),
+    );
+    let top = mapping_spec(json!({"batch_size": 2, "outputs": {"default": "none"}}));
+    let both = bottom.overlay(top);
+    assert_eq!(
+        both,
+        mapping_spec(
+            json!({"batch_size": 2, "batch_window": "1s", "outputs": {"default": "none", "b": "c"}})
+        )
+    );
+}
+
+#[test]
+fn a_layer_is_written_as_it_is_read() {
+    let value = json!({
+        "stream": "s", "outputs": {"default": "none", "rejected": "r"}, "starting_position": "latest",
+        "batch_size": 5, "batch_window": "200ms", "batch_bytes": "1MiB", "max_attempts": "unlimited",
+        "parallelization_factor": "default", "ordering": "key", "on_failure": "dlq", "on_fatal": "stop",
+    });
+    assert_eq!(
+        serde_json::to_value(mapping_spec(value.clone())).unwrap(),
+        value
+    );
+}
+
+#[test]
+fn configuration_is_merged_unset_and_text_alone() {
+    let live = FunctionSettings {
+        config: BTreeMap::from([
+            ("a".to_owned(), "1".to_owned()),
+            ("b".to_owned(), "2".to_owned()),
+        ]),
+        ..Default::default()
+    };
+    let mut problems = Problems::default();
+    let spec: FunctionSpec = serde_json::from_value(json!({"config": {"c": "default"}})).unwrap();
+    let settings = function(&live, &spec, &["a".to_owned()], &mut problems);
+    assert_eq!(settings.config.keys().collect::<Vec<_>>(), ["b", "c"]);
+    assert_eq!(settings.config["c"], "default");
+    let spec: FunctionSpec = serde_json::from_value(json!({"config": {"n": 21}})).unwrap();
+    function(&live, &spec, &[], &mut problems);
+    assert_eq!(
+        problems.0[0].message,
+        "21 is a number, text is expected: write \"21\""
+    );
+}

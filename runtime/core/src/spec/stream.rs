@@ -1,0 +1,60 @@
+//! `[streams.NAME]`: how a stream is made when it is missing. Deploy never changes one that exists.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{
+    duration::Duration,
+    setting::{Count, Setting, SettingValue, UnknownKeys, over},
+};
+use crate::shard::Ack;
+
+/// A layer of a stream's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSpec {
+    /// Number of shards; 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shards: Option<Setting<Count>>,
+    /// How long records are kept; 24h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Setting<Duration>>,
+    /// When puts are answered; `synced`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack: Option<Setting<Ack>>,
+    /// Keys that are not known.
+    #[serde(flatten, skip_serializing)]
+    pub unknown: UnknownKeys,
+}
+
+impl StreamSpec {
+    /// The keys of the table.
+    pub const KEYS: &[&str] = &["shards", "retention", "ack"];
+
+    /// This layer with another on top of it.
+    #[must_use]
+    pub fn overlay(mut self, top: Self) -> Self {
+        self.unknown.0.extend(top.unknown.0);
+        Self {
+            shards: over(self.shards, top.shards),
+            retention: over(self.retention, top.retention),
+            ack: over(self.ack, top.ack),
+            unknown: self.unknown,
+        }
+    }
+}
+
+impl SettingValue for Ack {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "synced" => Ok(Self::Synced),
+            "written" => Ok(Self::Written),
+            _ => Err(format!("`{text}` is neither `synced` nor `written`")),
+        }
+    }
+
+    fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(match self {
+            Self::Synced => "synced",
+            Self::Written => "written",
+        })
+    }
+}

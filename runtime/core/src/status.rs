@@ -1,0 +1,1 @@
+//! What `list` and `describe` answer: values as the API's JSON has them (command line and SDK §5).
