@@ -26,12 +26,18 @@ impl HashKeyRange {
     #[must_use]
     pub fn initial(shards: u32) -> Vec<Self> {
         assert!(shards > 0, "a stream has at least one shard");
+        if shards == 1 {
+            return vec![Self {
+                start: 0,
+                end: u128::MAX,
+            }];
+        }
         let n = u128::from(shards);
         // floor(2^128 / n) without 129 bits: 2^128 = MAX + 1.
         let width = u128::MAX / n + u128::from(u128::MAX % n == n - 1);
         (0..n)
             .map(|i| Self {
-                start: if n == 1 { 0 } else { i * width },
+                start: i * width,
                 end: if i + 1 == n {
                     u128::MAX
                 } else {
@@ -97,3 +103,6 @@ impl Stream {
             .map(|shard| shard.number)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What is explored, and which rules are in force.
+
+/// Most records of a configuration.
+pub(crate) const RECORDS_MAX: usize = 5;
+/// Most keys of a configuration.
+pub(crate) const KEYS_MAX: usize = 3;
+/// Two lanes and the retry slot.
+pub(crate) const SLOTS: usize = 3;
+/// The retry slot's index.
+pub(crate) const RETRY: usize = 2;
+
+/// A configuration. [`Config::protocol`] has every rule in force; a weakened variant switches one
+/// off, here in the model: production code has no such switch.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name, for the report.
+    pub name: &'static str,
+    /// Number of records.
+    pub records: usize,
+    /// Key of each record.
+    pub key: [usize; RECORDS_MAX],
+    /// Lane of each key.
+    pub lane: [usize; KEYS_MAX],
+    /// Most records of a batch.
+    pub batch: usize,
+    /// Calls per record; the last failing one makes a dead letter. 2 to 4.
+    pub attempts_max: u8,
+    /// Commits of a slot accepted and unsynced, at most.
+    pub depth: u8,
+    /// Functions may answer `skip`.
+    pub skips: bool,
+    /// Crashes, of process or power.
+    pub crashes: u8,
+    /// Leases granted while another owner lives.
+    pub takeovers: u8,
+    /// Answers of the sequencer that never arrive; the commit is sent again.
+    pub lost_answers: u8,
+    /// Retention takes unsettled records.
+    pub expiries: u8,
+    /// The output stream is deleted, and later made anew.
+    pub outages: u8,
+    /// States after which to give up.
+    pub states_max: usize,
+
+    /// A former owner is known to be fenced whatever it does, so it does nothing but find out. Not
+    /// a rule: it saves states, and one configuration explores without it.
+    pub collapses_former: bool,
+
+    /// Guard: the commit's epoch is the unit's.
+    pub guards_epoch: bool,
+    /// Guard: the slot's commits are dense.
+    pub guards_number: bool,
+    /// Guard: nothing settles twice.
+    pub guards_settled: bool,
+    /// Whether an assertion guard that fires is a violation, or just one more defence.
+    pub asserts: bool,
+    /// Readers see only what a returned sync covers.
+    pub publishes_synced: bool,
+    /// A restart syncs the tail that it found before it shows it.
+    pub recovers_synced: bool,
+    /// Later records of a failed record's key are void in the same batch.
+    pub holds_keys: bool,
+    /// From the start of its batch until the commit's acceptance, no other slot holds the key.
+    pub one_slot_per_key: bool,
+    /// A slot starts its next batch when the last commit is accepted, not when it is sent.
+    pub waits_for_acceptance: bool,
+    /// An answer that comes after its attempt timed out is discarded.
+    pub discards_late: bool,
+    /// An owner starts only when its lease is synced.
+    pub leases_synced: bool,
+    /// An owner starts from a view that has its lease's entry in it.
+    pub starts_behind_lease: bool,
+    /// An entry nobody waits for is written all the same.
+    pub writes_marks: bool,
+    /// An expiry fences the owner.
+    pub expiry_fences: bool,
+}
+
+impl Config {
+    /// The protocol, with all its rules.
+    #[must_use]
+    pub const fn protocol(name: &'static str) -> Self {
+        Self {
+            name,
+            records: 3,
+            key: [0, 1, 0, 1, 0],
+            lane: [0, 1, 0],
+            batch: 2,
+            attempts_max: 2,
+            depth: 2,
+            skips: true,
+            crashes: 1,
+            takeovers: 1,
+            lost_answers: 0,
+            expiries: 0,
+            outages: 0,
+            states_max: 40_000_000,
+            collapses_former: true,
+            guards_epoch: true,
+            guards_number: true,
+            guards_settled: true,
+            asserts: true,
+            publishes_synced: true,
+            recovers_synced: true,
+            holds_keys: true,
+            one_slot_per_key: true,
+            waits_for_acceptance: true,
+            discards_late: true,
+            leases_synced: true,
+            starts_behind_lease: true,
+            writes_marks: true,
+            expiry_fences: true,
+        }
+    }
+
+    /// The keys of the records in `mask`, as a mask.
+    pub(crate) fn keys_of(&self, mask: u8) -> u8 {
+        bits(mask).fold(0, |keys, record| keys | 1 << self.key[record])
+    }
+
+    /// All records, as a mask.
+    pub(crate) const fn all(&self) -> u8 {
+        (1 << self.records) - 1
+    }
+}
+
+/// The indices of the bits set.
+pub(crate) fn bits(mask: u8) -> impl Iterator<Item = usize> {
+    (0..8).filter(move |index| mask >> index & 1 == 1)
+}

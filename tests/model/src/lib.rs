@@ -1,0 +1,26 @@
+//! The protocol checker: every interleaving of one unit's commits, exhausted.
+//!
+//! One unit, a handful of records, lanes and the retry slot, an owner and the one it replaces, a
+//! journal with its unsynced tail, crashes at every step. What a worker and a journal do is modelled
+//! here, small; **what the sequencer answers is asked of the production `NodeView`**: each pair of a
+//! view and a commit once, because evaluating is a pure function, and the answer is remembered.
+//!
+//! A configuration either holds (no violation in any reachable state, and from every one of them a
+//! path to all records settled) or yields the shortest schedule that breaks it. `tests/protocol.rs`
+//! lists both: the protocol as it is, and the protocol with one rule taken away
+//! (commit and storage rules §3).
+
+mod config;
+mod explore;
+mod journal;
+mod state;
+mod step;
+mod views;
+mod worker;
+
+pub use self::{
+    config::Config,
+    explore::{Report, Verdict, explore},
+    step::Step,
+    views::Violation,
+};
