@@ -1,14 +1,8 @@
 //! Put → output, one record at a time on an idle server.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use crate::{
-    fnctl::{Following, Server},
-    run::Problem,
-};
+use fnctl_tests::{Failure, Following, Server};
 
 /// Puts each of `lines` alone, waits for its output, and returns the times, ascending.
 ///
@@ -17,24 +11,16 @@ pub(crate) fn measure(
     server: &Server,
     outputs: &mut Following,
     lines: &[&str],
-) -> Result<Vec<Duration>, Problem> {
+) -> Result<Vec<Duration>, Failure> {
     let put = ["put", "signups", "--key-field", "user_id", "-o", "json"];
     let mut put = server.follow(&put)?;
-    let mut input = put
-        .child
-        .stdin
-        .take()
-        .ok_or_else(|| Problem("no standard input".into()))?;
     let mut times = Vec::with_capacity(lines.len());
     for line in lines {
         let start = Instant::now();
-        input
-            .write_all(format!("{line}\n").as_bytes())
-            .and_then(|()| input.flush())
-            .map_err(|e| Problem(format!("put: {e}")))?;
-        outputs.next()?;
+        put.write_line(line)?;
+        outputs.next_json()?;
         times.push(start.elapsed());
-        put.next()?;
+        put.next_json()?;
     }
     times.sort_unstable();
     Ok(times)

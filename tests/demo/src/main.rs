@@ -4,13 +4,10 @@
 //!
 //! Usage: `fnctl-demo FNCTL EXAMPLE_DIR [--keep]`.
 
-mod fnctl;
 mod latency;
 mod run;
 
 use std::{path::PathBuf, process::ExitCode};
-
-use run::Problem;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -21,7 +18,7 @@ fn main() -> ExitCode {
     let is_kept = arguments.next().is_some_and(|flag| flag == "--keep");
     match run::demo(&PathBuf::from(fnctl), &PathBuf::from(example), is_kept) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Problem(words)) => {
+        Err(words) => {
             eprintln!("demo: {words}");
             ExitCode::FAILURE
         }

@@ -2,35 +2,33 @@
 
 use std::{collections::HashMap, path::Path};
 
+use fnctl_tests::{Failure, Server, ServerOptions, text};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    fnctl::{Server, text},
-    latency,
-};
-
-/// What went wrong, in words.
-pub(crate) struct Problem(pub(crate) String);
+use crate::latency;
 
 const LATENCY_RECORDS: usize = 200;
 
 /// Runs the demo; with `is_kept` the server goes on until Ctrl-C.
-pub(crate) fn demo(fnctl: &Path, example: &Path, is_kept: bool) -> Result<(), Problem> {
+pub(crate) fn demo(fnctl: &Path, example: &Path, is_kept: bool) -> Result<(), Failure> {
     println!("[3/4] serve");
-    let mut server = Server::start(fnctl)?;
+    let mut server = Server::start(ServerOptions {
+        binary: Some(fnctl.to_owned()),
+        ..ServerOptions::default()
+    })?;
     println!("[4/4] run");
     let example_text = example
         .to_str()
-        .ok_or_else(|| Problem("the path is not UTF-8".into()))?;
+        .ok_or_else(|| Failure::new("the path is not UTF-8"))?;
     server.json(&["deploy", example_text])?;
 
     let input = example.join("data/signups.ndjson");
     let lines = std::fs::read_to_string(&input)
-        .map_err(|e| Problem(format!("{}: {e}", input.display())))?;
+        .map_err(|e| Failure::new(format!("{}: {e}", input.display())))?;
     let input = input
         .to_str()
-        .ok_or_else(|| Problem("the path is not UTF-8".into()))?;
+        .ok_or_else(|| Failure::new("the path is not UTF-8"))?;
     let put = server.json(&["put", "signups", "--file", input, "--key-field", "user_id"])?;
     let line_of: HashMap<(String, String), u64> = put
         .iter()
@@ -41,11 +39,11 @@ pub(crate) fn demo(fnctl: &Path, example: &Path, is_kept: bool) -> Result<(), Pr
     let expected: usize = sample
         .trim()
         .parse()
-        .map_err(|e| Problem(format!("golden/count: {e}")))?;
+        .map_err(|e| Failure::new(format!("golden/count: {e}")))?;
     let mut tail = server.follow(&["tail", "enriched", "--from", "trim-horizon", "-o", "json"])?;
     let mut rows = Vec::with_capacity(expected);
     for _ in 0..expected {
-        rows.push(text(&tail.next()?, "data"));
+        rows.push(text(&tail.next_json()?, "data"));
     }
 
     let is_golden = digest(&mut rows) == read(example, "golden/sha256")?.trim();
@@ -75,7 +73,7 @@ pub(crate) fn demo(fnctl: &Path, example: &Path, is_kept: bool) -> Result<(), Pr
         );
     }
     if !is_golden {
-        return Err(Problem(format!(
+        return Err(Failure::new(format!(
             "the output of {example_text} differs from its golden digest"
         )));
     }
@@ -88,20 +86,23 @@ pub(crate) fn demo(fnctl: &Path, example: &Path, is_kept: bool) -> Result<(), Pr
             "api      {}   kinesis  {}   Ctrl-C stops",
             server.api, server.kinesis
         );
-        server.wait();
+        server.wait()?;
         return Ok(());
     }
-    server.stop()
+    match server.stop()? {
+        Some(0) => Ok(()),
+        code => Err(Failure::new(format!("the server ended with {code:?}"))),
+    }
 }
 
 /// Describes the mapping once `records` records have ended: the watch on totals is the commands' own.
-fn described(server: &Server, records: usize) -> Result<Value, Problem> {
+fn described(server: &Server, records: usize) -> Result<Value, Failure> {
     loop {
         let all = server.json(&["mappings", "describe", "enrich"])?;
         let mapping = all
             .into_iter()
             .next()
-            .ok_or_else(|| Problem("no such mapping".into()))?;
+            .ok_or_else(|| Failure::new("no such mapping"))?;
         let ended = ["processed", "dead_lettered", "filtered", "expired"]
             .iter()
             .map(|total| mapping["totals"][total].as_u64().unwrap_or_default())
@@ -148,7 +149,7 @@ fn digest(rows: &mut [String]) -> String {
         .collect()
 }
 
-fn read(example: &Path, name: &str) -> Result<String, Problem> {
+fn read(example: &Path, name: &str) -> Result<String, Failure> {
     let path = example.join(name);
-    std::fs::read_to_string(&path).map_err(|e| Problem(format!("{}: {e}", path.display())))
+    std::fs::read_to_string(&path).map_err(|e| Failure::new(format!("{}: {e}", path.display())))
 }
