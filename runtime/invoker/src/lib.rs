@@ -1,1 +1,35 @@
-//! invoker
+//! Runs functions: the only crate that knows Wasmtime. One call in, one outcome out; never retries.
+//!
+//! An [`Engine`] is one a node. It judges uploads ([`Engine::inspect`]), makes versions callable
+//! ([`Engine::load`]) and runs guests on threads of its own. A [`Function`] implements
+//! [`Invoker`](fnctl_core::invoker::Invoker): outcomes are values that decide retry, an error means that
+//! the host is at fault. Dropping the future of a call stops its guest at the next epoch (5 ms).
+//!
+//! What a guest hands over is never trusted: sizes, ends, indices, keys, codes and words are checked or
+//! cut here, and the bounds are in [`limits`].
+
+mod answer;
+mod bindings;
+mod cache;
+mod component;
+mod engine;
+mod error;
+mod function;
+mod host;
+mod instance;
+pub mod limits;
+mod rows;
+mod stop;
+mod text;
+mod ticker;
+mod trap;
+mod validate;
+mod warm;
+
+pub use component::Inspected;
+pub use engine::{
+    Allocation, ComponentSource, Engine, EngineError, EngineOptions, EngineStats, digest,
+};
+pub use error::ComponentError;
+pub use function::{Function, Isolation, VersionSettings};
+pub use host::log::{LogEntry, LogLevel, LogSink, LogSource, NoLog};

@@ -1,0 +1,184 @@
+//! Compiled components on disk: made once per digest, engine and machine.
+//!
+//! An artefact is machine code that is mapped and run, so it must be our own and whole. Its name holds
+//! everything that it depends on; beside it lies a MAC under a key that only this directory's owner can
+//! read. Whatever is missing, stale or altered is compiled again, never trusted.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use crate::engine::MODULE_VERSION;
+
+const KEY_BYTES: usize = 32;
+const BLOCK_BYTES: usize = 64;
+
+/// The directory of artefacts.
+#[derive(Debug)]
+pub(crate) struct ArtefactCache {
+    dir: PathBuf,
+    key: [u8; KEY_BYTES],
+    /// Engine settings, exact version and CPU: an artefact of any other is never looked at.
+    fingerprint: String,
+}
+
+impl ArtefactCache {
+    /// Opens the directory, making it and its key if need be.
+    pub(crate) fn open(dir: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let machine = format!(
+            "{MODULE_VERSION}\n{:016x}\n{}",
+            hasher.finish(),
+            cpu_features()
+        );
+        let fingerprint = hex(&Sha256::digest(machine))[..16].to_owned();
+        Ok(Self {
+            dir: dir.to_owned(),
+            key: key(&dir.join("cache.key"))?,
+            fingerprint,
+        })
+    }
+
+    /// The compiled component of `digest`, if there is a sound one.
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+        let path = self.path(digest);
+        let expected = fs::read_to_string(self.mac_path(&path)).ok()?;
+        if self.mac(File::open(&path).ok()?).ok()? != expected {
+            return None;
+        }
+        load_verified(engine, &path).ok()
+    }
+
+    /// Keeps an artefact: complete and synced before it has its name, read-only after.
+    pub(crate) fn store(&self, digest: &str, artefact: &[u8]) -> io::Result<()> {
+        let path = self.path(digest);
+        let mac = self.mac(artefact)?;
+        self.write(&self.mac_path(&path), mac.as_bytes())?;
+        self.write(&path, artefact)?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    /// Bytes of the artefact of `digest`.
+    pub(crate) fn artefact_bytes(&self, digest: &str) -> Option<u64> {
+        fs::metadata(self.path(digest))
+            .ok()
+            .map(|metadata| metadata.len())
+    }
+
+    /// Removes every artefact of `digest`, of other versions and machines too.
+    pub(crate) fn remove(&self, digest: &str) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(digest) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.dir
+            .join(format!("{digest}-{}.cwasm", self.fingerprint))
+    }
+
+    fn mac_path(&self, path: &Path) -> PathBuf {
+        path.with_extension("mac")
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        // Two compilations of one digest write the same bytes; the later rename wins.
+        let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.set_permissions(Permissions::from_mode(0o400))?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) of the fingerprint and the artefact, in hex.
+    fn mac(&self, mut artefact: impl Read) -> io::Result<String> {
+        let pad = |byte: u8| -> [u8; BLOCK_BYTES] {
+            std::array::from_fn(|index| self.key.get(index).copied().unwrap_or(0) ^ byte)
+        };
+        let mut inner = Sha256::new()
+            .chain_update(pad(0x36))
+            .chain_update(&self.fingerprint);
+        let mut chunk = vec![0; 1 << 16];
+        loop {
+            match artefact.read(&mut chunk)? {
+                0 => break,
+                count => inner.update(&chunk[..count]),
+            }
+        }
+        Ok(hex(&Sha256::new()
+            .chain_update(pad(0x5c))
+            .chain_update(inner.finalize())
+            .finalize()))
+    }
+}
+
+#[allow(unsafe_code, reason = "mapping machine code")]
+fn load_verified(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file's MAC was just verified, so these bytes were serialized by this engine's compiler
+    // (name and MAC hold its settings and version). It is read-only, replaced only by rename, and lies in
+    // the data directory, to which nobody else may write.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+fn key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(mut file) => {
+            File::open("/dev/urandom")?.read_exact(&mut key)?;
+            file.write_all(&key)?;
+            file.sync_all()?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Too short means a crash while it was made: with no artefact under it yet.
+            if File::open(path)?.read_exact(&mut key).is_err() {
+                fs::remove_file(path)?;
+                return self::key(path);
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(key)
+}
+
+/// The CPU's features as the kernel names them: code made on a larger machine must not run on a smaller.
+fn cpu_features() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = info
+        .lines()
+        .find(|line| line.starts_with("flags") || line.starts_with("Features"));
+    line.unwrap_or_default().to_owned()
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}

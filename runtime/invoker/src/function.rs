@@ -1,0 +1,302 @@
+//! One version of one function, loaded and ready to be called.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use fnctl_core::{
+    id::FunctionVersion,
+    invoker::{Call, CallStats, Completed, Invoker, InvokerFault},
+    outcome::Outcome,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    answer,
+    component::Compiled,
+    engine::Node,
+    host::CallState,
+    instance::Instance,
+    limits::{WARM_CALLS_MAX, WARM_MEMORY_BYTES_MAX},
+    rows::Emitted,
+    stop::StopSignal,
+    trap::{self, Ending},
+    warm::WarmKey,
+};
+
+/// Whether an instance serves more than one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// An instance is kept for the next call of its version and mapping; retries start anew.
+    #[default]
+    Reuse,
+    /// Every call starts from a new store.
+    Fresh,
+}
+
+/// What a version fixes about its calls.
+#[derive(Clone)]
+pub struct VersionSettings {
+    /// The function's name, for its log.
+    pub function: Arc<str>,
+    /// The version's number.
+    pub version: FunctionVersion,
+    /// Linear memory of one instance, bytes; at most the engine's `memory_bytes_max`.
+    pub memory_bytes: u64,
+    /// Longest call, waiting for a slot excluded.
+    pub timeout: Duration,
+    /// Whether instances are reused.
+    pub isolation: Isolation,
+    /// Calls at once, all mappings together; `None`: as many as the pool holds.
+    pub concurrency: Option<u32>,
+    /// What `config.get` answers.
+    pub config: BTreeMap<String, String>,
+    /// What `config.secret` answers. Never printed.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+}
+
+impl fmt::Debug for VersionSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionSettings")
+            .field("function", &self.function)
+            .field("version", &self.version)
+            .field("memory_bytes", &self.memory_bytes)
+            .field("timeout", &self.timeout)
+            .field("isolation", &self.isolation)
+            .field("concurrency", &self.concurrency)
+            .field("config", &self.config)
+            .field("secrets", &self.secrets.keys())
+            .finish()
+    }
+}
+
+/// A loaded version as its instances see it.
+pub(crate) struct Version {
+    /// Unique in the process: instances of two loads never mix.
+    pub(crate) load: u64,
+    pub(crate) function: Arc<str>,
+    pub(crate) compiled: Arc<Compiled>,
+    pub(crate) memory_bytes: u64,
+    pub(crate) timeout: Duration,
+    pub(crate) isolation: Isolation,
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) secrets: BTreeMap<String, Vec<u8>>,
+}
+
+impl Version {
+    pub(crate) fn new(compiled: Arc<Compiled>, settings: VersionSettings) -> Self {
+        static LOADS: AtomicU64 = AtomicU64::new(1);
+        Self {
+            load: LOADS.fetch_add(1, Ordering::Relaxed),
+            function: settings.function,
+            compiled,
+            memory_bytes: settings.memory_bytes,
+            timeout: settings.timeout,
+            isolation: settings.isolation,
+            config: settings.config,
+            secrets: settings.secrets,
+        }
+    }
+
+    fn timeout_ms(&self) -> u64 {
+        u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A version that can be called. Cheap to share; dropping the last one drops its warm instances.
+pub struct Function {
+    node: Arc<Node>,
+    version: Arc<Version>,
+    calls: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("function", &self.version.function)
+            .field("digest", &self.version.compiled.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Function {
+    pub(crate) fn new(node: Arc<Node>, version: Version, concurrency: Option<u32>) -> Self {
+        let concurrency = concurrency.unwrap_or(node.slots).clamp(1, node.slots);
+        let calls = Arc::new(Semaphore::new(concurrency as usize));
+        Self {
+            node,
+            version: Arc::new(version),
+            calls,
+        }
+    }
+
+    /// Digest of the component, `sha256` as 64 hex digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.version.compiled.digest
+    }
+
+    /// Waits for a slot of the function, then one of the node.
+    async fn slots(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let call = Arc::clone(&self.calls).acquire_owned().await.ok()?;
+        let slot = Arc::clone(&self.node.running).acquire_owned().await.ok()?;
+        Some((call, slot))
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.node.warm.purge(self.version.load);
+    }
+}
+
+impl Invoker for Function {
+    async fn invoke(&self, call: Call) -> Result<Completed, InvokerFault> {
+        let interrupted = || Completed {
+            outcome: Outcome::Interrupted,
+            stats: CallStats::default(),
+        };
+        // None only when the engine shuts down.
+        let Some(slots) = self.slots().await else {
+            return Ok(interrupted());
+        };
+        let waiter = Waiter(Arc::default());
+        let (node, version, stop) = (
+            Arc::clone(&self.node),
+            Arc::clone(&self.version),
+            Arc::clone(&waiter.0),
+        );
+        let running = self.node.guests.spawn(async move {
+            let completed = run(&node, &version, call, &stop).await;
+            drop(slots);
+            completed
+        });
+        match running.await {
+            Ok(completed) => completed,
+            Err(ended) if ended.is_cancelled() => Ok(interrupted()),
+            Err(ended) => Err(InvokerFault(format!("a host function panicked: {ended}"))),
+        }
+    }
+}
+
+/// Tells the guest to stop when the one who waits for it goes away.
+struct Waiter(Arc<StopSignal>);
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
+}
+
+/// A store's place in the books of the pool: given back whatever happens to the call.
+struct Place<'a>(Option<&'a Node>);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(node) = self.0 {
+            node.warm.forget();
+        }
+    }
+}
+
+/// One call on a guest thread, from borrowing an instance to giving it back.
+async fn run(
+    node: &Arc<Node>,
+    version: &Arc<Version>,
+    call: Call,
+    stop: &Arc<StopSignal>,
+) -> Result<Completed, InvokerFault> {
+    let start = Instant::now();
+    let deadline = start + version.timeout;
+    let key = WarmKey {
+        load: version.load,
+        mapping: Arc::clone(&call.context.mapping),
+    };
+    let is_reused = version.isolation == Isolation::Reuse;
+    let warm = if is_reused && !call.is_fresh {
+        node.warm.take(&key)
+    } else {
+        None
+    };
+    if warm.is_none() {
+        node.warm.reserve();
+    }
+    // Declared before the instance, hence dropped after it: a place is free once its store is gone.
+    let mut place = Place(Some(node));
+    let running = node.ticker.enter();
+    let mut stats = CallStats::default();
+    let mut instance = match warm {
+        Some(instance) => instance,
+        None => match Instance::create(&node.engine, version, &node.sink, deadline, stop).await {
+            Ok(instance) => {
+                stats.instantiation_ns = nanoseconds(start);
+                node.counters
+                    .instances_created
+                    .fetch_add(1, Ordering::Relaxed);
+                Box::new(instance)
+            }
+            Err(error) => {
+                stats.duration_ns = nanoseconds(start);
+                return completed(trap::ending(&error, None, version.timeout_ms()), stats);
+            }
+        },
+    };
+    let records = Arc::new(call.records);
+    let state = CallState {
+        context: call.context,
+        facts: call.facts,
+        records: Arc::clone(&records),
+        emitted: Emitted::default(),
+        lift_ns: 0,
+    };
+    let lower_ns = AtomicU64::new(0);
+    let answer = instance.call(state, deadline, stop, &lower_ns).await;
+    let returned_at = Instant::now();
+    stats.lower_ns = lower_ns.into_inner();
+    stats.memory_bytes = instance.store.data().limiter.memory_bytes_peak;
+    let ending = match answer {
+        Err(error) => {
+            let ending = trap::ending(&error, Some(instance.store.data()), version.timeout_ms());
+            drop(instance.end());
+            ending
+        }
+        Ok(answer) => {
+            let call = instance
+                .end()
+                .expect("the state of a call stays until its end");
+            stats.lift_ns = call.lift_ns;
+            let outcome = answer::outcome(answer, call.emitted, records.len());
+            let is_kept = is_reused
+                && instance.calls < WARM_CALLS_MAX
+                && stats.memory_bytes <= WARM_MEMORY_BYTES_MAX
+                && !node.is_closed();
+            if is_kept {
+                node.warm.put(key, instance, Instant::now());
+                // The place passes to the idle instance.
+                place.0 = None;
+            }
+            stats.lift_ns += nanoseconds(returned_at);
+            Ending::Guest(outcome)
+        }
+    };
+    drop(running);
+    stats.duration_ns = nanoseconds(start);
+    completed(ending, stats)
+}
+
+fn completed(ending: Ending, stats: CallStats) -> Result<Completed, InvokerFault> {
+    match ending {
+        Ending::Guest(outcome) => Ok(Completed { outcome, stats }),
+        Ending::Host(words) => Err(InvokerFault(words)),
+    }
+}
+
+fn nanoseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

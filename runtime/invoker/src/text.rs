@@ -1,0 +1,20 @@
+//! Words that come from a guest: cut and cleaned before anyone sees them.
+
+use std::borrow::Cow;
+
+/// The first `bytes_max` bytes at most, cut between two characters.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    let end = text.floor_char_boundary(bytes_max);
+    text.get(..end).unwrap_or(text)
+}
+
+/// Without control characters, which would act on the terminal of whoever reads: only newline and tab
+/// stay.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(is_harmful) {
+        text.replace(is_harmful, "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
