@@ -25,13 +25,20 @@ fn the_contract_is_the_repositorys() {
     if !shared.is_dir() {
         return;
     }
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(&shared).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(&shared)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 7);
     for file in files {
         let ours = here().join("wit").join(file.file_name().unwrap());
-        assert_eq!(fs::read(&ours).unwrap(), fs::read(&file).unwrap(), "{}", ours.display());
+        assert_eq!(
+            fs::read(&ours).unwrap(),
+            fs::read(&file).unwrap(),
+            "{}",
+            ours.display()
+        );
     }
 }
 
