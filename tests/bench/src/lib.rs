@@ -2,5 +2,6 @@
 //!
 //! Each figure is a program in `src/bin`; `make bench` runs them in turn.
 
+pub mod guests;
 pub mod report;
 pub mod usage;

@@ -1,6 +1,6 @@
 //! What a process used, as the kernel counts it.
 
-use std::fs;
+use std::{collections::BTreeMap, fs, sync::mpsc, time::Duration};
 
 /// CPU seconds (user and system, all threads) of process `pid` so far.
 ///
@@ -23,6 +23,34 @@ pub fn cpu_seconds(pid: u32) -> f64 {
         .filter_map(|text| text.split(' ').next()?.parse::<f64>().ok())
         .sum();
     ticks.max(threads / 1e9)
+}
+
+/// CPU seconds by thread name of process `pid` so far; threads that ended are not in it.
+///
+/// # Panics
+/// If there is no such process.
+#[must_use]
+pub fn cpu_seconds_by_thread(pid: u32) -> BTreeMap<String, f64> {
+    let mut all = BTreeMap::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))
+        .expect("the process lives")
+        .flatten()
+    {
+        let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let ns: f64 = read("schedstat")
+            .split(' ')
+            .next()
+            .and_then(|t| t.parse().ok())
+            .unwrap_or_default();
+        *all.entry(read("comm").trim().to_owned()).or_default() += ns / 1e9;
+    }
+    all
+}
+
+/// Waits: for a figure that needs time to pass.
+pub fn wait(time: Duration) {
+    let (_sender, receiver) = mpsc::channel::<()>();
+    let _timed_out = receiver.recv_timeout(time);
 }
 
 /// Resident memory of process `pid`, MiB.
