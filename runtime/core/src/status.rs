@@ -1,1 +1,15 @@
-//! What `list` and `describe` answer: values as the API's JSON has them (command line and SDK §5).
+//! What `list` and `describe` answer: values as the API's JSON has them, shared by the server and the
+//! command line (command line and SDK §5). Times are RFC 3339 text, durations `_ms`, sizes `_bytes`,
+//! ids and sequence numbers text, absent values `null`.
+
+mod call;
+mod catalogue;
+mod mapping;
+mod record;
+
+pub use call::{CallFailure, CallLog, CallResult, CallRow};
+pub use catalogue::{
+    FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
+};
+pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
+pub use record::{DataText, DeadLetterStatus, Encoding, LogLine, PutLine, TailLine};

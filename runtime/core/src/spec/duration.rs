@@ -167,7 +167,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in ".*") {
-            let _ = Duration::parse(&text);
+            let _outcome = Duration::parse(&text);
         }
     }
 }

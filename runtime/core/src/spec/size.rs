@@ -149,7 +149,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in ".*") {
-            let _ = ByteSize::parse(&text);
+            let _outcome = ByteSize::parse(&text);
         }
     }
 }

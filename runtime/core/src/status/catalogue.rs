@@ -1,0 +1,194 @@
+//! Streams and functions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    function::{Function, Version},
+    rfc3339,
+    shard::{Ack, Stream},
+};
+
+/// `streams list`: one stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamLine {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Open shards.
+    pub shards: u32,
+    /// How long records are kept, ms.
+    pub retention_ms: u64,
+    /// When puts are answered.
+    pub ack: Ack,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+}
+
+impl StreamLine {
+    /// The line of a stream.
+    #[must_use]
+    pub fn of(stream: &Stream) -> Self {
+        let open = stream
+            .shards
+            .iter()
+            .filter(|shard| !shard.is_closed)
+            .count();
+        Self {
+            id: stream.id.to_string(),
+            name: stream.name.to_string(),
+            shards: u32::try_from(open).unwrap_or(u32::MAX),
+            retention_ms: stream.retention_ms,
+            ack: stream.ack,
+            created_at: rfc3339::format(stream.created_at),
+        }
+    }
+}
+
+/// One shard of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardLine {
+    /// `shardId-000000000000`.
+    pub shard_id: String,
+    /// First hash key, decimal.
+    pub starting_hash_key: String,
+    /// Last hash key, decimal.
+    pub ending_hash_key: String,
+    /// Sequence number of the oldest record kept; `null` when empty.
+    pub oldest: Option<String>,
+    /// Sequence number of the newest record; `null` when empty.
+    pub newest: Option<String>,
+    /// When the newest arrived, RFC 3339.
+    pub last_arrival: Option<String>,
+    /// Records kept.
+    pub records: u64,
+}
+
+/// `streams describe`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// Its line.
+    #[serde(flatten)]
+    pub line: StreamLine,
+    /// Its shards.
+    pub shard_list: Vec<ShardLine>,
+    /// Mappings that read it, `<function>/<stream>`.
+    pub read_by: Vec<String>,
+    /// Mappings that write to it.
+    pub written_by: Vec<String>,
+}
+
+/// `functions list`: one function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionLine {
+    /// Its name.
+    pub name: String,
+    /// The live version.
+    pub version: u64,
+    /// Its component, `sha256:…`.
+    pub digest: String,
+    /// When the function was first deployed, RFC 3339.
+    pub created_at: String,
+    /// Its mappings, `<function>/<stream>`.
+    pub mappings: Vec<String>,
+}
+
+impl FunctionLine {
+    /// The line of a function.
+    #[must_use]
+    pub fn of(function: &Function, mappings: Vec<String>) -> Self {
+        Self {
+            name: function.name.to_string(),
+            version: function.live.0,
+            digest: format!("sha256:{}", function.live_version().settings.digest),
+            created_at: rfc3339::format(function.created_at),
+            mappings,
+        }
+    }
+}
+
+/// One version of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionLine {
+    /// Its number.
+    pub version: u64,
+    /// Its component, `sha256:…`.
+    pub digest: String,
+    /// Size of it.
+    pub component_bytes: u64,
+    /// When it was deployed, RFC 3339.
+    pub created_at: String,
+    /// When it was rolled back, RFC 3339.
+    pub rolled_back_at: Option<String>,
+    /// Whether it is live.
+    pub live: bool,
+}
+
+/// `functions describe`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionStatus {
+    /// Its line.
+    #[serde(flatten)]
+    pub line: FunctionLine,
+    /// Since when the live version is, RFC 3339.
+    pub live_since: String,
+    /// Memory limit of an instance.
+    pub memory_bytes: u64,
+    /// Time limit of a call.
+    pub timeout_ms: u64,
+    /// Instance life.
+    pub isolation: String,
+    /// Calls at once; `null`: as many as the pool holds.
+    pub concurrency: Option<u32>,
+    /// Names of configuration values.
+    pub config: Vec<String>,
+    /// Names of secrets.
+    pub secrets: Vec<String>,
+    /// Outputs.
+    pub outputs: Vec<String>,
+    /// What the component imports.
+    pub uses: Vec<String>,
+    /// All versions kept, newest first.
+    pub versions: Vec<VersionLine>,
+}
+
+impl FunctionStatus {
+    /// What there is to say about a function.
+    #[must_use]
+    pub fn of(function: &Function, mappings: Vec<String>) -> Self {
+        let live = function.live_version();
+        let line = |version: &Version| VersionLine {
+            version: version.number.0,
+            digest: format!("sha256:{}", version.settings.digest),
+            component_bytes: version.component_bytes,
+            created_at: rfc3339::format(version.created_at),
+            rolled_back_at: function
+                .rolled_back
+                .get(&version.number)
+                .copied()
+                .map(rfc3339::format),
+            live: version.number == function.live,
+        };
+        Self {
+            line: FunctionLine::of(function, mappings),
+            live_since: rfc3339::format(function.live_since),
+            memory_bytes: live.settings.memory_bytes,
+            timeout_ms: live.settings.timeout_ms,
+            isolation: match live.settings.isolation {
+                crate::function::Isolation::Reuse => "reuse".to_owned(),
+                crate::function::Isolation::Fresh => "fresh".to_owned(),
+            },
+            concurrency: function.concurrency,
+            config: live.settings.config.keys().cloned().collect(),
+            secrets: live.settings.secrets.keys().cloned().collect(),
+            outputs: live.outputs.iter().map(ToString::to_string).collect(),
+            uses: live.uses.clone(),
+            versions: function
+                .versions
+                .values()
+                .rev()
+                .map(|version| line(version))
+                .collect(),
+        }
+    }
+}

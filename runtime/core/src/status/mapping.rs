@@ -1,0 +1,207 @@
+//! Mappings.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    commit::UnitTotals,
+    mapping::{Mapping, MappingState, MaxAttempts, OutputBinding},
+};
+
+/// The word of a stored state; `blocked` is seen by the host and put in its place.
+#[must_use]
+pub const fn state_name(state: &MappingState) -> &'static str {
+    match state {
+        MappingState::Running => "running",
+        MappingState::Paused => "paused",
+        MappingState::Stopped { .. } => "stopped",
+        MappingState::Failed => "failed",
+    }
+}
+
+/// `mappings list`: one mapping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappingLine {
+    /// Its id.
+    pub id: String,
+    /// `<function>/<stream>`.
+    pub name: String,
+    /// `running paused stopped blocked failed deleting`.
+    pub state: String,
+    /// What holds the state; `null` while running.
+    pub reason: Option<String>,
+    /// Age of the oldest unsettled record over all shards, ms.
+    pub iterator_age_ms: u64,
+    /// Records not settled.
+    pub pending_records: u64,
+}
+
+/// One shard of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardStatus {
+    /// `shardId-000000000000`.
+    pub shard_id: String,
+    /// Age of its oldest unsettled record, ms; 0 when caught up.
+    pub iterator_age_ms: u64,
+    /// Records not settled.
+    pub pending_records: u64,
+    /// Sequence number of the low watermark; `null` before the first record.
+    pub checkpoint: Option<String>,
+    /// Keys that wait for a retry.
+    pub parked_keys: u64,
+    /// When the next of them is tried, RFC 3339.
+    pub next_retry_at: Option<String>,
+}
+
+/// Records and calls since the mapping was made. `polled` starts anew with the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Read from the stream.
+    pub polled: u64,
+    /// Let fall by a filter.
+    pub filtered: u64,
+    /// Handled.
+    pub processed: u64,
+    /// Charged attempts.
+    pub failed: u64,
+    /// Given up, and kept.
+    pub dead_lettered: u64,
+    /// Taken by retention.
+    pub expired: u64,
+    /// Rows published.
+    pub emitted: u64,
+}
+
+impl Totals {
+    /// Adds a unit's totals.
+    pub fn add(&mut self, unit: &UnitTotals) {
+        self.filtered += unit.filtered;
+        self.processed += unit.processed;
+        self.failed += unit.failed;
+        self.dead_lettered += unit.dead_lettered;
+        self.expired += unit.expired;
+        self.emitted += unit.emitted;
+    }
+}
+
+/// What is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsStatus {
+    /// Most records of a batch.
+    pub batch_size: u32,
+    /// Most bytes of a batch.
+    pub batch_bytes: u64,
+    /// How long a batch may wait to fill, ms.
+    pub batch_window_ms: u64,
+    /// Lanes per shard.
+    pub parallelization_factor: u16,
+    /// What order holds within.
+    pub ordering: String,
+    /// Calls per record; `null`: unlimited.
+    pub max_attempts: Option<u32>,
+    /// First backoff, ms.
+    pub backoff_initial_ms: u64,
+    /// Longest backoff, ms.
+    pub backoff_max_ms: u64,
+    /// What becomes of records given up.
+    pub on_failure: String,
+    /// What a `fatal` does.
+    pub on_fatal: String,
+}
+
+impl SettingsStatus {
+    /// The settings of a mapping.
+    #[must_use]
+    pub fn of(mapping: &Mapping) -> Self {
+        let settings = &mapping.settings;
+        Self {
+            batch_size: settings.batch_size,
+            batch_bytes: settings.batch_bytes,
+            batch_window_ms: settings.batch_window_ms,
+            parallelization_factor: settings.parallelization_factor,
+            ordering: "key".to_owned(),
+            max_attempts: match settings.max_attempts {
+                MaxAttempts::Count(count) => Some(count),
+                MaxAttempts::Unlimited => None,
+            },
+            backoff_initial_ms: settings.backoff_initial_ms,
+            backoff_max_ms: settings.backoff_max_ms,
+            on_failure: "dlq".to_owned(),
+            on_fatal: "stop".to_owned(),
+        }
+    }
+}
+
+/// `mappings describe`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappingStatus {
+    /// Its id.
+    pub id: String,
+    /// `<function>/<stream>`.
+    pub name: String,
+    /// The function.
+    pub function: String,
+    /// The live version.
+    pub version: u64,
+    /// The stream.
+    pub stream: String,
+    /// `running paused stopped blocked failed deleting`.
+    pub state: String,
+    /// What holds the state; `null` while running.
+    pub reason: Option<String>,
+    /// Words to it: the code and message of a `fatal`, the stream that is missing.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// Since when the state is, RFC 3339.
+    pub since: String,
+    /// Age of the oldest unsettled record over all shards, ms.
+    pub iterator_age_ms: u64,
+    /// Records not settled, over all shards.
+    #[serde(default)]
+    pub pending_records: u64,
+    /// The shards.
+    pub shards: Vec<ShardStatus>,
+    /// The totals.
+    pub totals: Totals,
+    /// Where outputs go; `none`: counted, not kept.
+    pub outputs: BTreeMap<String, String>,
+    /// What is in force.
+    pub settings: SettingsStatus,
+    /// Open dead letters by code.
+    pub dead_letters_by_code: BTreeMap<String, u64>,
+    /// When it was made, RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+}
+
+impl MappingStatus {
+    /// The outputs of a mapping as text.
+    #[must_use]
+    pub fn outputs_of(mapping: &Mapping) -> BTreeMap<String, String> {
+        mapping
+            .outputs
+            .iter()
+            .map(|(name, binding)| {
+                let to = match binding {
+                    OutputBinding::Stream(stream) => stream.to_string(),
+                    OutputBinding::None => "none".to_owned(),
+                };
+                (name.to_string(), to)
+            })
+            .collect()
+    }
+
+    /// Its line in the list.
+    #[must_use]
+    pub fn line(&self) -> MappingLine {
+        MappingLine {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            state: self.state.clone(),
+            reason: self.reason.clone(),
+            iterator_age_ms: self.iterator_age_ms,
+            pending_records: self.pending_records,
+        }
+    }
+}

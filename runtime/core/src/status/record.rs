@@ -1,0 +1,127 @@
+//! Records, acknowledgements, dead letters and log lines.
+
+use serde::{Deserialize, Serialize};
+
+/// How bytes are written in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// As they are: they are UTF-8.
+    Text,
+    /// In base64.
+    Base64,
+}
+
+/// Bytes in JSON: text where they are UTF-8, else base64.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataText {
+    /// The text.
+    pub data: String,
+    /// How it is written.
+    pub encoding: Encoding,
+}
+
+impl DataText {
+    /// Writes bytes; `base64` is asked only where they are no UTF-8.
+    #[must_use]
+    pub fn of(bytes: &[u8], base64: impl FnOnce(&[u8]) -> String) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self {
+                data: text.to_owned(),
+                encoding: Encoding::Text,
+            },
+            Err(_) => Self {
+                data: base64(bytes),
+                encoding: Encoding::Base64,
+            },
+        }
+    }
+}
+
+/// `put`: one acknowledged line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutLine {
+    /// Its number in the input, from 1.
+    pub line: u64,
+    /// The shard it went to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shard_id: Option<String>,
+    /// Its sequence number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sequence_number: Option<String>,
+    /// Instead of both, where the producer id says that it is there already.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub duplicate: bool,
+    /// Whether the line had no readable key field and went under a key of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub without_key: bool,
+}
+
+/// `tail`: one record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailLine {
+    /// Its partition key.
+    pub partition_key: String,
+    /// Its sequence number.
+    pub sequence_number: String,
+    /// Its shard.
+    pub shard_id: String,
+    /// When it arrived, RFC 3339.
+    pub arrival: String,
+    /// Its payload.
+    #[serde(flatten)]
+    pub data: DataText,
+}
+
+/// `dlq list`, `dlq show`: one dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterStatus {
+    /// Its id within the mapping.
+    pub id: String,
+    /// The record's partition key.
+    pub partition_key: String,
+    /// The record's sequence number.
+    pub sequence_number: String,
+    /// The shard it was read from.
+    pub shard_id: String,
+    /// Why: `skip error trap timeout out-of-memory …`.
+    pub error_kind: String,
+    /// The author's code, else the kind.
+    pub code: String,
+    /// Words.
+    pub error: String,
+    /// Charged attempts.
+    pub attempts: u32,
+    /// The version that gave up.
+    pub function_version: u64,
+    /// When the record arrived, RFC 3339.
+    pub arrival: String,
+    /// When it was given up, RFC 3339.
+    pub failed_at: String,
+    /// `open resolved purged`.
+    pub status: String,
+    /// The payload.
+    #[serde(flatten)]
+    pub data: DataText,
+}
+
+/// `logs`: one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When, RFC 3339.
+    pub time: String,
+    /// `error warn info debug trace`.
+    pub level: String,
+    /// The version that wrote it.
+    pub version: u64,
+    /// `<function>/<stream>`; `null` outside a mapping.
+    pub mapping: Option<String>,
+    /// The shard.
+    pub shard_id: Option<String>,
+    /// The record in hand.
+    pub sequence_number: Option<String>,
+    /// `log stdout stderr panic`.
+    pub source: String,
+    /// The words.
+    pub message: String,
+}
