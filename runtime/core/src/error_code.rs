@@ -75,6 +75,12 @@ macro_rules! codes {
             pub const fn http_status(self) -> u16 {
                 match self { $(Self::$name => $http,)* }
             }
+
+            /// The code of a spelling.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == text)
+            }
         }
     };
 }
@@ -119,44 +125,57 @@ codes! {
     /// A program that is needed is missing.
     ToolMissing = "FN1019", Failure, 400;
 
-    /// `fnctl.toml` cannot be read or breaks a rule.
-    ManifestInvalid = "FN2001", Validation, 400;
     /// The file is not WebAssembly.
-    NotWebAssembly = "FN2002", Validation, 400;
+    NotWebAssembly = "FN2001", Validation, 400;
+    /// A component above the size limit.
+    ComponentTooLarge = "FN2002", Validation, 413;
     /// A core module, not a component.
     NotAComponent = "FN2003", Validation, 400;
-    /// A component of another world or version of it.
-    WrongWorld = "FN2004", Validation, 400;
-    /// A component above the size limit.
-    ComponentTooLarge = "FN2005", Validation, 413;
-    /// A component that cannot be instantiated.
-    DoesNotInstantiate = "FN2006", Validation, 400;
-    /// An import that is not granted.
-    ImportNotGranted = "FN2007", Validation, 400;
-    /// Settings out of range or contradicting each other.
-    SettingsInvalid = "FN2008", Validation, 400;
-    /// A declared output that no mapping binds.
-    OutputUnbound = "FN2009", Validation, 400;
-    /// A mapping that closes a cycle of streams.
-    Loop = "FN2010", Validation, 400;
-    /// The uploaded component is not there any more.
-    NoSuchArtifact = "FN2011", NotFound, 404;
-    /// Compilation passes its time or memory limit.
-    CompileTooExpensive = "FN2012", Validation, 400;
-    /// Nothing was live before.
-    NothingBefore = "FN2013", Conflict, 409;
-    /// No such version.
-    NoSuchVersion = "FN2014", NotFound, 404;
-    /// No such function.
-    NoSuchFunction = "FN2015", NotFound, 404;
-    /// The function still has mappings.
-    FunctionInUse = "FN2016", Conflict, 409;
-    /// An output is bound that the component does not declare.
-    NoSuchOutput = "FN2017", Validation, 400;
+    /// Machine code compiled elsewhere.
+    Precompiled = "FN2004", Validation, 400;
+    /// WAT, WIT or another text.
+    ComponentIsText = "FN2005", Validation, 400;
+    /// A component that is not valid.
+    ComponentInvalid = "FN2006", Validation, 400;
+    /// A component that needs a WebAssembly feature that is not offered.
+    NeedsFeature = "FN2007", Validation, 400;
+    /// A component of another version of the world.
+    WrongWorld = "FN2008", Validation, 400;
+    /// An import that is not offered.
+    ImportNotGranted = "FN2009", Validation, 400;
+    /// A component without the handler.
+    ExportMissing = "FN2010", Validation, 400;
+    /// A component that does not start.
+    DoesNotInstantiate = "FN2011", Validation, 400;
     /// Declared outputs cannot be read.
-    OutputsUnreadable = "FN2018", Validation, 400;
+    OutputsUnreadable = "FN2012", Validation, 400;
+    /// Compilation passes its time or memory limit.
+    CompileTooExpensive = "FN2013", Validation, 400;
+    /// A component that starts with more memory than its limit.
+    MemoryTooSmall = "FN2014", Validation, 400;
+
+    /// `fnctl.toml` cannot be read or breaks a rule.
+    ManifestInvalid = "FN2101", Validation, 400;
+    /// Settings out of range or contradicting each other.
+    SettingsInvalid = "FN2102", Validation, 400;
+    /// A declared output that no mapping binds.
+    OutputUnbound = "FN2103", Validation, 400;
+    /// An output is bound that the component does not declare.
+    NoSuchOutput = "FN2104", Validation, 400;
+    /// A mapping that closes a cycle of streams.
+    Loop = "FN2105", Validation, 400;
+    /// The uploaded component is not there any more.
+    NoSuchArtifact = "FN2106", NotFound, 404;
+    /// No such function.
+    NoSuchFunction = "FN2107", NotFound, 404;
+    /// No such version.
+    NoSuchVersion = "FN2108", NotFound, 404;
+    /// Nothing was live before.
+    NothingBefore = "FN2109", Conflict, 409;
+    /// The function still has mappings.
+    FunctionInUse = "FN2110", Conflict, 409;
     /// The version was committed and a shard failed on it while being waited for.
-    FailsOnRecords = "FN2019", Failure, 200;
+    FailsOnRecords = "FN2111", Failure, 200;
 
     /// No such stream.
     NoSuchStream = "FN3001", NotFound, 404;
