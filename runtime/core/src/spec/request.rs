@@ -94,6 +94,28 @@ pub struct CreatedStream {
     pub shards: u32,
 }
 
+/// How waiting for a version ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    /// `ok`: each shard with data has an outcome on the version; `failing`: one of them is a failure;
+    /// `timeout`: not all have one in time.
+    pub outcome: WaitOutcome,
+    /// Words: which shard, which failure.
+    pub message: Option<String>,
+}
+
+/// See [`Waited::outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitOutcome {
+    /// Each shard with data has an outcome.
+    Ok,
+    /// One of them failed.
+    Failing,
+    /// Not all have one in time.
+    Timeout,
+}
+
 /// `POST /v1/deploy`: the answer (command line and SDK §5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployResult {
@@ -132,6 +154,9 @@ pub struct DeployResult {
     /// Shards that run the version, of all shards read.
     #[serde(default)]
     pub live_shards: Option<(u32, u32)>,
+    /// How waiting ended, where it was asked for.
+    #[serde(default)]
+    pub waited: Option<Waited>,
     /// Whether nothing was really changed because it was asked so.
     #[serde(default)]
     pub dry_run: bool,
