@@ -3,6 +3,7 @@
 //! Everything fnctl promises about order, retries, dead letters and commits is decided here and
 //! acted on elsewhere; see `runtime/ARCHITECTURE.md` for the map.
 
+pub mod batch;
 pub mod clock;
 pub mod commit;
 pub mod committer;
@@ -10,15 +11,18 @@ pub mod entry;
 pub mod error_code;
 pub mod function;
 pub mod id;
+pub mod invariants;
 pub mod invoker;
 pub mod lane;
 pub mod limits;
 pub mod mapping;
 pub mod outcome;
+pub mod park;
 pub mod pipeline;
 pub mod record;
 pub mod reconcile;
 pub mod registry;
+pub mod retry;
 pub mod rfc3339;
 pub mod settled;
 pub mod shard;

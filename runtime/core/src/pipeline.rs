@@ -4,19 +4,43 @@
 //! by property tests, by the simulator and by a recorded log of events alike.
 
 mod action;
+mod answer;
+mod backlog;
+mod blocks;
+mod conclude;
 mod event;
+mod inspect;
+mod judge;
 mod plan;
+mod read;
+mod slot;
+mod start;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 pub use action::{Action, Invocation, RecordRef, StopReason};
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
+pub use inspect::{Inspection, PipelineStats};
 pub use plan::{CommitPlan, Payloads, PlannedLetter, PlannedRows, RowSource, complete};
 
-use std::sync::Arc;
-
+use self::{
+    backlog::{Backlog, Serial},
+    read::{Reading, Waiting},
+    slot::{Phase, Slot},
+};
 use crate::{
-    commit::Unavailable,
-    id::{FunctionVersion, Ordinal, Timestamp, UnitId},
+    batch::{BatchLimits, Batcher},
+    commit::{AttemptMark, UnitTotals},
+    id::{AttemptId, FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
+    limits,
     mapping::{MappingSettings, OutputBinding},
+    outcome::Outcome,
+    park::Park,
+    retry::RetryPolicy,
+    settled::Settled,
 };
 
 /// What a pipeline is built from. Any change of it is a new pipeline under a new epoch
@@ -35,25 +59,346 @@ pub struct PipelineConfig {
     pub seed: u64,
 }
 
-/// A look at a pipeline, for describe and metrics. Cheap: nothing is counted on demand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PipelineStats {
-    /// Everything up to here is settled and accepted.
-    pub low_watermark: Ordinal,
-    /// Everything up to here was read.
-    pub read_position: Ordinal,
-    /// Arrival of the oldest record read and not settled.
-    pub oldest_arrival: Option<Timestamp>,
-    /// Records between low watermark and read position.
-    pub window_records: u64,
-    /// Records waiting in lanes.
-    pub waiting_records: u64,
-    /// Keys that wait for a retry.
-    pub parked_keys: u64,
-    /// When the next parked key is tried.
-    pub next_retry: Option<Timestamp>,
-    /// Calls under way.
-    pub running_calls: u32,
-    /// Why a commit is refused at present.
-    pub blocked: Option<Unavailable>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Not started.
+    New,
+    Running,
+    /// No call starts; running ones may commit for a moment.
+    Quiet {
+        until: Timestamp,
+        moment_ms: u64,
+        is_drain: bool,
+    },
+    Stopped,
+}
+
+/// A lane's waiting records. Its calls are in the slot of the same index.
+#[derive(Clone, Debug)]
+struct Lane {
+    batcher: Batcher<Serial>,
+    /// Waiting records that an earlier owner had charged.
+    marked: u32,
+    /// Whether records may not be in shard order.
+    is_unsorted: bool,
+}
+
+/// The decisions about one unit under one lease epoch.
+///
+/// [`Self::handle`] is told what happened and says what to do; between two events nothing happens but
+/// time, and [`Self::deadline`] says when that matters. The worker does every action in the order
+/// given and reports its end as an event.
+#[derive(Clone, Debug)]
+pub struct ShardPipeline {
+    config: PipelineConfig,
+    factor: u16,
+    read_ahead_records: u64,
+    read_ahead_bytes: u64,
+    policy: RetryPolicy,
+    mode: Mode,
+    last_now: Timestamp,
+    epoch: LeaseEpoch,
+    /// Of accepted commits.
+    totals: UnitTotals,
+    /// What was done when this owner started, up to `done_through`; records above are all new to it.
+    done: Settled,
+    done_through: Ordinal,
+    /// Charges of earlier owners on records that are not parked yet.
+    marks: BTreeMap<Ordinal, AttemptMark>,
+    backlog: Backlog,
+    waiting: Waiting,
+    reading: Reading,
+    lanes: Vec<Lane>,
+    /// One a lane, then the retry slot.
+    slots: Vec<Slot>,
+    park: Park<Serial>,
+    /// Slots with a commit to send.
+    send_queue: VecDeque<usize>,
+    /// The slot whose commit is with the sequencer.
+    unanswered: Option<usize>,
+    next_attempt: AttemptId,
+}
+
+impl ShardPipeline {
+    /// A pipeline that waits for `Event::Started`.
+    #[must_use]
+    pub fn new(config: PipelineConfig) -> Self {
+        let limits = BatchLimits::of(&config.settings);
+        let factor = config
+            .settings
+            .parallelization_factor
+            .clamp(1, limits::PARALLELIZATION_FACTOR_MAX);
+        let lane = Lane {
+            batcher: Batcher::new(limits),
+            marked: 0,
+            is_unsorted: false,
+        };
+        let per_cut = u64::from(limits.records_max) * u64::from(factor);
+        let slots = (0..factor).map(SlotId::Lane).chain([SlotId::Retry]);
+        Self {
+            factor,
+            read_ahead_records: (per_cut * limits::READ_AHEAD_BATCHES).clamp(
+                limits::READ_AHEAD_RECORDS_MIN,
+                limits::UNSETTLED_RECORDS_MAX,
+            ),
+            read_ahead_bytes: limits.bytes_max * limits::READ_AHEAD_BYTE_BATCHES,
+            policy: RetryPolicy::new(&config.settings, config.seed),
+            mode: Mode::New,
+            last_now: Timestamp(0),
+            epoch: LeaseEpoch(0),
+            totals: UnitTotals::default(),
+            done: Settled::default(),
+            done_through: Ordinal(0),
+            marks: BTreeMap::new(),
+            backlog: Backlog::starting_after(Ordinal(0)),
+            waiting: Waiting::default(),
+            reading: Reading::default(),
+            lanes: vec![lane; usize::from(factor)],
+            slots: slots.map(Slot::new).collect(),
+            park: Park::new(limits),
+            send_queue: VecDeque::new(),
+            unanswered: None,
+            next_attempt: AttemptId(1),
+            config,
+        }
+    }
+
+    /// Takes an event and appends what is to be done to `actions`. `now` is the wall clock; when it
+    /// goes back, no wait grows by that.
+    ///
+    /// # Panics
+    /// If an event contradicts the actions it answers: records read out of order, a second start.
+    pub fn handle(&mut self, event: Event, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.mode == Mode::Stopped {
+            return;
+        }
+        if now < self.last_now {
+            self.clock_went_back(now);
+        }
+        self.last_now = now;
+        match event {
+            Event::Started(started) => self.started(started, now),
+            Event::Fetched(fetched) => self.fetched(&fetched, now, actions),
+            Event::Reread {
+                slot,
+                blocks,
+                records,
+            } => self.reread(slot, &blocks, &records, actions),
+            Event::FetchFailed => self.fetch_failed(now),
+            Event::RereadFailed { slot } => self.reread_failed(slot, now),
+            Event::TailAdvanced { tail } => self.reading.tail = self.reading.tail.max(tail),
+            Event::Invoked { attempt, outcome } => {
+                if let Some((slot, records)) = self.end_call(attempt) {
+                    self.conclude(slot, records, outcome, now, actions);
+                }
+            }
+            Event::HostFault { attempt } => {
+                if let Some((slot, records)) = self.end_call(attempt) {
+                    self.conclude(slot, records, Outcome::Interrupted, now, actions);
+                }
+            }
+            Event::CommitAnswered {
+                slot,
+                number,
+                answer,
+            } => self.answered(slot, number, answer, now, actions),
+            Event::CommitDurable { slot, number } => {
+                let index = self.slot_index(slot);
+                let slot = &mut self.slots[index];
+                debug_assert!(number <= slot.accepted, "synced before it was accepted");
+                slot.durable = slot.durable.max(number);
+            }
+            Event::DropRefused { slot } => self.drop_commit(self.slot_index(slot), false, actions),
+            Event::Tick => {}
+            Event::Pause { until } => self.quiet(until, false, now),
+            Event::Resume => self.resume(),
+            Event::Drain { until } => self.quiet(until, true, now),
+        }
+        self.proceed(now, actions);
+    }
+
+    /// When the pipeline wants `Event::Tick` at the latest, if nothing else happens; `None`: only an
+    /// event can move it. May lie in the past.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self.mode {
+            Mode::New | Mode::Stopped => None,
+            Mode::Quiet {
+                until, is_drain, ..
+            } => {
+                let waits_for_it = self.slots.iter().any(|slot| {
+                    let commit = slot.unaccepted.as_ref().map(|commit| &commit.phase);
+                    slot.call.is_some() || is_drain && matches!(commit, Some(Phase::Queued(_)))
+                });
+                waits_for_it.then_some(until)
+            }
+            Mode::Running => {
+                let reading = self.wants_read().then_some(self.reading.not_before);
+                let slots = (0..self.slots.len()).filter_map(|index| self.slot_deadline(index));
+                slots.chain(reading).min()
+            }
+        }
+    }
+
+    fn slot_deadline(&self, index: usize) -> Option<Timestamp> {
+        let slot = &self.slots[index];
+        if let Some(commit) = &slot.unaccepted {
+            return match commit.phase {
+                Phase::Refused { resend_at, .. } => Some(resend_at),
+                Phase::Queued(_) | Phase::Requeued | Phase::Sent => None,
+            };
+        }
+        if !slot.is_free() {
+            return None;
+        }
+        let due = if !slot.pieces.is_empty() {
+            Some(slot.not_before)
+        } else if let Some(lane) = self.lanes.get(index) {
+            lane.batcher.deadline()
+        } else {
+            self.park.next_retry()
+        };
+        due.map(|due| due.max(slot.not_before))
+    }
+
+    /// Does whatever has become possible.
+    fn proceed(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        match self.mode {
+            Mode::New | Mode::Stopped => return,
+            Mode::Running => {
+                self.requeue_refused(now);
+                self.start_calls(now, actions);
+            }
+            Mode::Quiet {
+                until, is_drain, ..
+            } => {
+                let is_over = until <= now;
+                if is_over {
+                    self.interrupt_calls(actions);
+                }
+                for index in 0..self.slots.len() {
+                    self.drop_commit(index, is_over && is_drain, actions);
+                }
+            }
+        }
+        self.send_next(actions);
+        match self.mode {
+            Mode::Running => self.read_on(now, actions),
+            Mode::Quiet { is_drain: true, .. } if !self.is_under_way() => {
+                self.stop(StopReason::Drained, actions);
+            }
+            _ => {}
+        }
+        debug_assert!(self.waiting.records as usize <= self.backlog.len());
+    }
+
+    fn started(&mut self, started: Started, now: Timestamp) {
+        assert!(self.mode == Mode::New, "a pipeline starts once");
+        let Started {
+            epoch,
+            settled,
+            attempts,
+            totals,
+            tail,
+        } = started;
+        self.mode = Mode::Running;
+        self.epoch = epoch;
+        self.totals = totals;
+        self.reading.tail = tail;
+        self.backlog = Backlog::starting_after(settled.low_watermark());
+        self.done_through = settled.last();
+        let latest = now.plus_ms(self.policy.max_ms());
+        let of_this_version = attempts
+            .into_iter()
+            .filter(|mark| mark.version == self.config.version && !settled.contains(mark.position))
+            .map(|mark| AttemptMark {
+                // The clock that wrote it may have been ahead.
+                next_retry: mark.next_retry.min(latest),
+                ..mark
+            });
+        self.marks = of_this_version.map(|mark| (mark.position, mark)).collect();
+        self.done = settled;
+    }
+
+    fn quiet(&mut self, until: Timestamp, is_drain: bool, now: Timestamp) {
+        let is_draining = matches!(self.mode, Mode::Quiet { is_drain: true, .. });
+        // A pause does not end a drain.
+        if self.mode != Mode::New && (is_drain || !is_draining) {
+            self.mode = Mode::Quiet {
+                until,
+                moment_ms: until.since_ms(now),
+                is_drain,
+            };
+        } else if is_drain {
+            self.mode = Mode::Quiet {
+                until: now,
+                moment_ms: 0,
+                is_drain,
+            };
+        }
+    }
+
+    fn resume(&mut self) {
+        if let Mode::Quiet {
+            is_drain: false, ..
+        } = self.mode
+        {
+            self.mode = Mode::Running;
+        }
+    }
+
+    fn stop(&mut self, reason: StopReason, actions: &mut Vec<Action>) {
+        self.interrupt_calls(actions);
+        self.mode = Mode::Stopped;
+        actions.push(Action::Stop(reason));
+    }
+
+    /// Whether a call runs or a commit is not accepted.
+    fn is_under_way(&self) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| slot.call.is_some() || slot.unaccepted.is_some())
+    }
+
+    fn end_call(&mut self, attempt: AttemptId) -> Option<(usize, Vec<Serial>)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .find_map(|(index, slot)| Some((index, slot.end_call(attempt)?)))
+    }
+
+    /// # Panics
+    /// If there is no such slot.
+    fn slot_index(&self, slot: SlotId) -> usize {
+        match slot {
+            SlotId::Lane(lane) if lane < self.factor => usize::from(lane),
+            SlotId::Lane(lane) => panic!("lane {lane} of {}", self.factor),
+            SlotId::Retry => self.lanes.len(),
+        }
+    }
+
+    /// No wait is longer than it would have been had it begun now.
+    fn clock_went_back(&mut self, now: Timestamp) {
+        for lane in &mut self.lanes {
+            lane.batcher.clock_went_back(now);
+        }
+        self.park.clock_went_back(now.plus_ms(self.policy.max_ms()));
+        for slot in &mut self.slots {
+            let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
+            slot.not_before = slot.not_before.min(latest);
+            if let Some(commit) = &mut slot.unaccepted
+                && let Phase::Refused { resend_at, .. } = &mut commit.phase
+            {
+                *resend_at = (*resend_at).min(now.plus_ms(limits::RESEND_MS_MAX));
+            }
+        }
+        let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
+        self.reading.not_before = self.reading.not_before.min(latest);
+        if let Mode::Quiet {
+            until, moment_ms, ..
+        } = &mut self.mode
+        {
+            *until = (*until).min(now.plus_ms(*moment_ms));
+        }
+    }
 }

@@ -137,6 +137,27 @@ impl Settled {
                 .is_some_and(|(_, &through)| position <= through)
     }
 
+    /// How far what is settled reaches from `position` without a gap: the end of the range that covers
+    /// it, else `position` itself.
+    #[must_use]
+    pub fn reach(&self, position: Ordinal) -> Ordinal {
+        if position <= self.low_watermark {
+            return self.low_watermark;
+        }
+        match self.done.range(..=position).next_back() {
+            Some((_, &through)) if position <= through => through,
+            _ => position,
+        }
+    }
+
+    /// The last settled position: nothing above it is settled.
+    #[must_use]
+    pub fn last(&self) -> Ordinal {
+        self.done
+            .last_key_value()
+            .map_or(self.low_watermark, |(_, &through)| through)
+    }
+
     /// Whether any position of `range` is settled already.
     #[must_use]
     pub fn overlaps(&self, range: SettledRange) -> bool {
@@ -154,12 +175,12 @@ impl Settled {
         if after >= through {
             return;
         }
-        if let Some((&start, &end)) = self.done.range(..=after).next_back() {
-            if end >= after {
-                after = start;
-                through = through.max(end);
-                self.done.remove(&start);
-            }
+        if let Some((&start, &end)) = self.done.range(..=after).next_back()
+            && end >= after
+        {
+            after = start;
+            through = through.max(end);
+            self.done.remove(&start);
         }
         while let Some((&start, &end)) = self.done.range(after..=through).next() {
             through = through.max(end);
@@ -172,3 +193,6 @@ impl Settled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,8 @@ pub enum StopReason {
 /// it were completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Read on, answered by `Event::Fetched` or `Event::ReadFailed`. One read is under way at a time.
+    /// Read on, answered by `Event::Fetched` or `Event::FetchFailed`. One is under way at a
+    /// time.
     Fetch {
         /// Records above this position.
         after: Ordinal,
@@ -63,9 +64,11 @@ pub enum Action {
         /// Stop at this many bytes of keys and payloads; the first record always fits.
         bytes_max: u64,
     },
-    /// Read these parked records again, answered by `Event::Reread` or `Event::ReadFailed`. Not
+    /// Read these parked records again, answered by `Event::Reread` or `Event::RereadFailed`. Not
     /// counted as the one read of `Fetch`.
     Reread {
+        /// For this slot's next call.
+        slot: SlotId,
         /// Their positions, ascending.
         records: Vec<Ordinal>,
     },

@@ -86,13 +86,20 @@ pub enum Event {
     Fetched(Fetched),
     /// `Action::Reread` ended.
     Reread {
+        /// As asked.
+        slot: SlotId,
         /// The blocks that were read, numbered like fetched ones.
         blocks: Vec<BlockMeta>,
         /// Every record asked for, in the order asked.
         records: Vec<Relocated>,
     },
-    /// The read in progress failed for now; it is asked for again after a pause.
-    ReadFailed,
+    /// `Action::Fetch` failed for now; it is asked for again after a pause.
+    FetchFailed,
+    /// `Action::Reread` failed for now; it is asked for again after a pause.
+    RereadFailed {
+        /// As asked.
+        slot: SlotId,
+    },
     /// Records up to `tail` are published.
     TailAdvanced {
         /// The shard's last published position.

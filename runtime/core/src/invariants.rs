@@ -1,0 +1,190 @@
+//! What must always hold, written once: asked by property tests, by the simulation and by debug
+//! assertions. Each predicate names what broke.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::{
+    commit::{Commit, UnitTotals},
+    id::{Ordinal, SlotId},
+    lane::KeyHash,
+    limits,
+    mapping::MaxAttempts,
+    pipeline::{Inspection, PipelineStats},
+    settled::Settled,
+};
+
+/// A broken invariant, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Violation(pub String);
+
+fn ensure(holds: bool, words: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Violation(words()))
+    }
+}
+
+/// The checkpoint never passes an unsettled record.
+///
+/// # Errors
+/// The record that it passed.
+pub fn checkpoint_passes_only_settled(
+    low_watermark: Ordinal,
+    unsettled: impl IntoIterator<Item = Ordinal>,
+) -> Result<(), Violation> {
+    let passed = unsettled
+        .into_iter()
+        .find(|&record| record <= low_watermark);
+    ensure(passed.is_none(), || {
+        format!("the checkpoint {low_watermark} passed the unsettled record {passed:?}")
+    })
+}
+
+/// A key is in one slot at a time (commit and storage rules §2).
+///
+/// # Errors
+/// The key and two of its slots.
+pub fn one_key_one_slot(
+    holdings: impl IntoIterator<Item = (SlotId, KeyHash)>,
+) -> Result<(), Violation> {
+    let mut holders = HashMap::new();
+    for (slot, key) in holdings {
+        let holder = *holders.entry(key).or_insert(slot);
+        ensure(holder == slot, || {
+            format!("the key {key:?} is in {holder:?} and in {slot:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// What is published of a key is in the order of its records: `published` are (key, source record) in
+/// the order of publication.
+///
+/// # Errors
+/// The key and the record that came late.
+pub fn order_per_key<K: Hash + Eq + std::fmt::Debug>(
+    published: impl IntoIterator<Item = (K, Ordinal)>,
+) -> Result<(), Violation> {
+    let mut last: HashMap<K, Ordinal> = HashMap::new();
+    for (key, record) in published {
+        match last.get_mut(&key) {
+            Some(last) => {
+                ensure(*last <= record, || {
+                    format!("key {key:?}: record {record} was published behind {last}")
+                })?;
+                *last = record;
+            }
+            None => {
+                last.insert(key, record);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A record is charged at most `max_attempts` times, and one that is not done fewer times.
+///
+/// # Errors
+/// The count that is too high.
+pub fn charges_are_bounded(
+    charged: u32,
+    is_done: bool,
+    max_attempts: MaxAttempts,
+) -> Result<(), Violation> {
+    let MaxAttempts::Count(max) = max_attempts else {
+        return Ok(());
+    };
+    let most = if is_done { max } else { max - 1 };
+    ensure(charged <= most, || {
+        format!("charged {charged} times of {max}, done: {is_done}")
+    })
+}
+
+/// Each record has one end: processed, or a dead letter, or expired.
+///
+/// # Errors
+/// The record and its ends.
+pub fn one_end(record: Ordinal, ends: u32, is_settled: bool) -> Result<(), Violation> {
+    ensure(ends == u32::from(is_settled), || {
+        format!("record {record} has {ends} ends, settled: {is_settled}")
+    })
+}
+
+/// Every record is accounted for: `records` since the start of the unit are filtered, processed,
+/// dead-lettered, expired or pending (command line and SDK §5).
+///
+/// # Errors
+/// Both sides of the sum.
+pub fn totals_add_up(totals: &UnitTotals, records: u64, pending: u64) -> Result<(), Violation> {
+    let ended = totals.filtered + totals.processed + totals.dead_lettered + totals.expired;
+    ensure(records == ended + pending, || {
+        format!("{records} records, but {totals:?} and {pending} pending")
+    })
+}
+
+/// A commit settles what was not settled, charges what it does not settle, and says something.
+///
+/// # Errors
+/// What contradicts.
+pub fn commit_is_sound(commit: &Commit, settled: &Settled) -> Result<(), Violation> {
+    for &range in commit.settles.as_slice() {
+        ensure(!settled.overlaps(range), || {
+            format!("{range:?} is settled twice")
+        })?;
+    }
+    let settles = |position| {
+        let ranges = commit.settles.as_slice();
+        ranges
+            .iter()
+            .any(|r| r.after < position && position <= r.through)
+    };
+    for mark in &commit.attempts {
+        let is_open = !settles(mark.position) && !settled.contains(mark.position);
+        ensure(is_open, || format!("{mark:?} is of a settled record"))?;
+    }
+    for letter in &commit.dead_letters {
+        ensure(settles(letter.position), || {
+            format!("{} is a letter and not settled", letter.position)
+        })?;
+    }
+    ensure(
+        !commit.settles.is_empty() || !commit.attempts.is_empty(),
+        || "an empty commit".to_owned(),
+    )
+}
+
+/// What a pipeline holds is consistent and bounded.
+///
+/// # Errors
+/// The first predicate that does not hold.
+pub fn pipeline_is_sound(
+    inspection: &Inspection,
+    stats: &PipelineStats,
+    max_attempts: MaxAttempts,
+) -> Result<(), Violation> {
+    let unsettled = inspection.unsettled.iter().copied();
+    checkpoint_passes_only_settled(inspection.low_watermark, unsettled)?;
+    one_key_one_slot(inspection.holdings.iter().copied())?;
+    for &(_, attempts) in &inspection.attempts {
+        charges_are_bounded(attempts, false, max_attempts)?;
+    }
+    for &(slot, unsynced) in &inspection.unsynced {
+        ensure(unsynced <= u64::from(limits::COMMITS_IN_FLIGHT_MAX), || {
+            format!("{slot:?} has {unsynced} unsynced commits")
+        })?;
+    }
+    ensure(
+        stats.window_records <= limits::UNSETTLED_RECORDS_MAX,
+        || format!("{} records above the low watermark", stats.window_records),
+    )?;
+    ensure(stats.parked_bytes <= limits::PARKED_BYTES_MAX, || {
+        format!("{} bytes of parked payload", stats.parked_bytes)
+    })?;
+    ensure(
+        inspection.unsettled.is_empty() == stats.oldest_arrival.is_none(),
+        || "the oldest unsettled record has no arrival".to_owned(),
+    )
+}

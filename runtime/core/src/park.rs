@@ -1,0 +1,259 @@
+//! Which keys wait for a retry, and which of their records go into the next call.
+//!
+//! A key parks when one of its records is charged and not done. From then on all its records are
+//! here and nowhere else, until none of them is charged any more: then they go back to their lane.
+//! Moves happen only when a commit is accepted, so a key is never in two slots
+//! (commit and storage rules §2).
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use crate::{batch::BatchLimits, id::Timestamp, lane::KeyHash};
+
+/// Keys are hashes already: nothing is won by hashing them again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HashOfHash(u64);
+
+impl Hasher for HashOfHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// A map by key.
+pub(crate) type KeyMap<V> = HashMap<KeyHash, V, BuildHasherDefault<HashOfHash>>;
+
+/// A charge on a parked record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParkedCharge {
+    /// When it may be tried again.
+    pub next_retry: Timestamp,
+    /// The record itself was named as the culprit, so it is retried alone; without, all charged
+    /// records of the key are retried together.
+    pub is_blamed: bool,
+}
+
+/// A record of a parked key. `T` orders records as the shard does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParkedRecord<T> {
+    /// The record.
+    pub item: T,
+    /// Its bytes, key and payload.
+    pub bytes: u32,
+    /// Set when it was charged; unset while it only waits behind one that was.
+    pub charge: Option<ParkedCharge>,
+}
+
+#[derive(Clone, Debug)]
+struct ParkedKey<T> {
+    records: VecDeque<ParkedRecord<T>>,
+}
+
+/// The parked keys of a unit, queued by the time of their next retry.
+#[derive(Clone, Debug)]
+pub struct Park<T> {
+    limits: BatchLimits,
+    keys: KeyMap<ParkedKey<T>>,
+    /// Keys that the retry slot does not hold: by next retry, then by oldest record.
+    queue: BTreeSet<(Timestamp, T, KeyHash)>,
+}
+
+impl<T: Copy + Ord> Park<T> {
+    /// No key waits. A retry is no larger than a batch.
+    #[must_use]
+    pub fn new(limits: BatchLimits) -> Self {
+        Self {
+            limits,
+            keys: KeyMap::default(),
+            queue: BTreeSet::new(),
+        }
+    }
+
+    /// Number of parked keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether no key is parked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether `key` is parked.
+    #[must_use]
+    pub fn contains(&self, key: KeyHash) -> bool {
+        !self.keys.is_empty() && self.keys.contains_key(&key)
+    }
+
+    /// Parks a key with all its records that are not done.
+    ///
+    /// # Panics
+    /// If the key is parked already or none of the records is charged.
+    pub fn park(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>) {
+        assert!(
+            records.iter().any(|record| record.charge.is_some()),
+            "a key parks for a record that was charged"
+        );
+        records.sort_unstable_by_key(|record| record.item);
+        let parked = ParkedKey {
+            records: records.into(),
+        };
+        let before = self.keys.insert(key, parked);
+        assert!(before.is_none(), "a key parks once");
+        self.enqueue(key);
+    }
+
+    /// Puts a record that was read behind the others of its parked key.
+    ///
+    /// # Panics
+    /// If the key is not parked, or the record is not its newest.
+    pub fn wait_behind(&mut self, key: KeyHash, item: T, bytes: u32) {
+        let parked = self.parked_mut(key);
+        assert!(
+            parked.records.back().is_some_and(|last| last.item < item),
+            "records are read in order"
+        );
+        parked.records.push_back(ParkedRecord {
+            item,
+            bytes,
+            charge: None,
+        });
+    }
+
+    /// When the next key may be retried.
+    #[must_use]
+    pub fn next_retry(&self) -> Option<Timestamp> {
+        self.queue.first().map(|&(at, _, _)| at)
+    }
+
+    /// Takes the key that is due longest for the retry slot, and appends to `call` the records of its
+    /// next call, oldest first.
+    pub fn take_due(&mut self, now: Timestamp, call: &mut Vec<T>) -> Option<KeyHash> {
+        let &(at, _, key) = self.queue.first()?;
+        if at > now {
+            return None;
+        }
+        self.queue.pop_first();
+        let limits = self.limits;
+        let parked = self.parked_mut(key);
+        let records = parked.next_call(limits);
+        call.extend(parked.records.range(..records).map(|record| record.item));
+        Some(key)
+    }
+
+    /// Removes a record of a parked key that is done.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn remove(&mut self, key: KeyHash, item: T) {
+        let parked = self.parked_mut(key);
+        let index = parked.index_of(item);
+        parked.records.remove(index);
+    }
+
+    /// Charges a record of a parked key.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn charge(&mut self, key: KeyHash, item: T, charge: ParkedCharge) {
+        let parked = self.parked_mut(key);
+        let index = parked.index_of(item);
+        parked.records[index].charge = Some(charge);
+    }
+
+    /// The retry slot gives the key back. It waits for its next retry, or, with no charged record
+    /// left, stops being parked: then its records are returned, oldest first.
+    pub fn give_back(&mut self, key: KeyHash) -> Vec<ParkedRecord<T>> {
+        if self.parked_mut(key).last_charged().is_some() {
+            self.enqueue(key);
+            return Vec::new();
+        }
+        self.keys
+            .remove(&key)
+            .map_or_else(Vec::new, |parked| parked.records.into())
+    }
+
+    /// The clock went back: no retry is later than `latest`.
+    pub fn clock_went_back(&mut self, latest: Timestamp) {
+        for parked in self.keys.values_mut() {
+            for charge in parked.records.iter_mut().filter_map(|r| r.charge.as_mut()) {
+                charge.next_retry = charge.next_retry.min(latest);
+            }
+        }
+        let queued = std::mem::take(&mut self.queue);
+        for (_, _, key) in queued {
+            self.enqueue(key);
+        }
+    }
+
+    fn enqueue(&mut self, key: KeyHash) {
+        let limits = self.limits;
+        let parked = self.parked_mut(key);
+        let records = parked.next_call(limits);
+        let at = parked
+            .records
+            .range(..records)
+            .filter_map(|record| record.charge)
+            .map(|charge| charge.next_retry)
+            .max()
+            // Records in front of a blamed one were not at fault: nothing to wait for.
+            .unwrap_or(Timestamp(0));
+        let first = parked.records[0].item;
+        self.queue.insert((at, first, key));
+    }
+
+    fn parked_mut(&mut self, key: KeyHash) -> &mut ParkedKey<T> {
+        self.keys.get_mut(&key).expect("the key is parked")
+    }
+}
+
+impl<T: Copy + Ord> ParkedKey<T> {
+    fn index_of(&self, item: T) -> usize {
+        self.records
+            .binary_search_by_key(&item, |record| record.item)
+            .unwrap_or_else(|_| panic!("the record waits under its key"))
+    }
+
+    fn last_charged(&self) -> Option<usize> {
+        self.records.iter().rposition(|r| r.charge.is_some())
+    }
+
+    /// How many records, from the oldest, make the next call: a blamed one alone, otherwise all up to
+    /// the last charged one, stopping in front of a blamed one and at the size of a batch.
+    fn next_call(&self, limits: BatchLimits) -> usize {
+        let is_blamed =
+            |record: &ParkedRecord<T>| record.charge.is_some_and(|charge| charge.is_blamed);
+        let last = self
+            .last_charged()
+            .expect("a parked key has a charged record");
+        let mut bytes = 0;
+        let mut records = 0;
+        for record in self.records.range(..=last) {
+            bytes += u64::from(record.bytes);
+            let fits = records < limits.records_max as usize && bytes <= limits.bytes_max;
+            if records > 0 && (!fits || is_blamed(record)) {
+                break;
+            }
+            records += 1;
+            if is_blamed(record) {
+                break;
+            }
+        }
+        records
+    }
+}
+
+#[cfg(test)]
+mod tests;

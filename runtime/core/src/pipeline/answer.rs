@@ -1,0 +1,309 @@
+//! Commits on their way: sent one at a time, taken over when they are accepted.
+//!
+//! A unit has at most one commit with the sequencer. Its totals are absolute, so they must be exactly
+//! those of the entries in front of it in the log; with two under way a refusal of the first would
+//! leave its counts in the second.
+
+use super::{
+    Action, ShardPipeline, StopReason,
+    backlog::{Place, Serial},
+    judge::{Charge, Ending, Judgement},
+    slot::{Phase, Unaccepted},
+};
+use crate::{
+    commit::{CommitAnswer, UnitTotals},
+    id::{SlotId, Timestamp},
+    lane::KeyHash,
+    limits,
+    park::{KeyMap, ParkedCharge, ParkedRecord},
+    retry::{exponential, full_jitter},
+};
+
+impl ShardPipeline {
+    /// Sends the next commit when none is with the sequencer.
+    pub(super) fn send_next(&mut self, actions: &mut Vec<Action>) {
+        if self.unanswered.is_some() {
+            return;
+        }
+        let Some(index) = self.send_queue.pop_front() else {
+            return;
+        };
+        let slot = &mut self.slots[index];
+        let number = slot.accepted + 1;
+        let commit = slot.unaccepted.as_mut().expect("a queued slot has one");
+        let totals = sum(self.totals, commit.adds);
+        match std::mem::replace(&mut commit.phase, Phase::Sent) {
+            Phase::Queued(mut plan) => {
+                plan.number = number;
+                plan.totals = totals;
+                actions.push(Action::Commit(plan));
+            }
+            Phase::Requeued | Phase::Refused { .. } | Phase::Sent => {
+                let slot = slot.id;
+                actions.push(Action::Resend {
+                    slot,
+                    number,
+                    totals,
+                });
+            }
+        }
+        self.unanswered = Some(index);
+    }
+
+    /// The sequencer answered.
+    pub(super) fn answered(
+        &mut self,
+        slot: SlotId,
+        number: u64,
+        answer: CommitAnswer,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let index = self.slot_index(slot);
+        let is_awaited = self.unanswered == Some(index) && self.slots[index].accepted + 1 == number;
+        debug_assert!(is_awaited, "an answer to a commit that was not sent");
+        if !is_awaited {
+            return;
+        }
+        self.unanswered = None;
+        match answer {
+            CommitAnswer::Accepted(_) => {
+                let slot = &mut self.slots[index];
+                slot.accepted = number;
+                let commit = slot.unaccepted.take().expect("the answer's commit");
+                self.totals = sum(self.totals, commit.adds);
+                self.take_over(index, &commit.records, &commit.judgement, actions);
+            }
+            CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
+            CommitAnswer::Unavailable(reason) => {
+                let commit = self.slots[index].unaccepted.as_mut();
+                let commit = commit.expect("the answer's commit");
+                commit.refusals += 1;
+                let ceiling =
+                    exponential(limits::RESEND_MS, limits::RESEND_MS_MAX, commit.refusals);
+                let pause =
+                    full_jitter(self.config.seed, index as u64, commit.refusals, ceiling).max(1);
+                commit.phase = Phase::Refused {
+                    resend_at: now.plus_ms(pause),
+                    reason,
+                };
+            }
+        }
+    }
+
+    /// Queues refused commits whose pause is over.
+    pub(super) fn requeue_refused(&mut self, now: Timestamp) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let Some(commit) = &mut slot.unaccepted else {
+                continue;
+            };
+            if matches!(commit.phase, Phase::Refused { resend_at, .. } if resend_at <= now) {
+                commit.phase = Phase::Requeued;
+                self.send_queue.push_back(index);
+            }
+        }
+    }
+
+    /// Drops a commit that is refused (or, when `any`, merely not with the sequencer): its batch runs
+    /// again, uncharged. What the commit says never happened, so nothing is taken back.
+    pub(super) fn drop_commit(&mut self, index: usize, any: bool, actions: &mut Vec<Action>) {
+        let slot = &mut self.slots[index];
+        let number = slot.accepted + 1;
+        let dropped = slot.unaccepted.take_if(|commit| match commit.phase {
+            Phase::Refused { .. } | Phase::Requeued => true,
+            Phase::Queued(_) => any,
+            Phase::Sent => false,
+        });
+        let Some(Unaccepted { records, phase, .. }) = dropped else {
+            return;
+        };
+        slot.pieces.push_front(records);
+        if !matches!(phase, Phase::Queued(_)) {
+            let slot = slot.id;
+            actions.push(Action::DropCommit { slot, number });
+        }
+        self.send_queue.retain(|&queued| queued != index);
+    }
+
+    /// What an accepted commit said is so now.
+    fn take_over(
+        &mut self,
+        index: usize,
+        records: &[Serial],
+        judgement: &Judgement,
+        actions: &mut Vec<Action>,
+    ) {
+        if judgement.endings.is_empty() && index < self.lanes.len() {
+            for &serial in records {
+                self.backlog.place(serial, Place::Done, actions);
+            }
+        } else {
+            for charge in &judgement.charges {
+                self.backlog.charge(records[charge.index], charge.attempts);
+            }
+            if index < self.lanes.len() {
+                self.take_over_in_lane(index, records, judgement, actions);
+            } else {
+                self.take_over_in_retry(records, judgement, actions);
+            }
+        }
+        self.backlog.advance();
+    }
+
+    fn take_over_in_lane(
+        &mut self,
+        index: usize,
+        records: &[Serial],
+        judgement: &Judgement,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut parking: KeyMap<Vec<ParkedRecord<Serial>>> = KeyMap::default();
+        let mut charges = judgement.charges.iter().peekable();
+        let mut rest = Vec::new();
+        for (at, (&serial, ending)) in records.iter().zip(&judgement.endings).enumerate() {
+            match ending {
+                Ending::Done | Ending::Dead => self.backlog.place(serial, Place::Done, actions),
+                Ending::Again => rest.push(serial),
+                Ending::Charged | Ending::Void => {
+                    let charge = charges.next_if(|charge| charge.index == at).map(parked);
+                    let entry = self.backlog.get(serial);
+                    parking.entry(entry.key).or_default().push(ParkedRecord {
+                        item: serial,
+                        bytes: entry.bytes,
+                        charge,
+                    });
+                    self.backlog.place(serial, Place::Parked, actions);
+                }
+            }
+        }
+        if !rest.is_empty() {
+            self.slots[index].pieces.push_front(rest);
+        }
+        if !parking.is_empty() {
+            self.sweep(index, &mut parking, actions);
+            for (key, records) in parking {
+                self.park.park(key, records);
+            }
+        }
+    }
+
+    /// Collects every record of the `parking` keys that still waits in the lane or in a piece of its
+    /// batch: a key moves whole.
+    pub(super) fn sweep(
+        &mut self,
+        lane: usize,
+        parking: &mut KeyMap<Vec<ParkedRecord<Serial>>>,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut swept = Vec::new();
+        let backlog = &self.backlog;
+        let is_parking = |serial| {
+            let entry = backlog.get(serial);
+            // A record that becomes a letter without a call stays: it has no place in its key's order.
+            parking.contains_key(&entry.key) && entry.condemned().is_none()
+        };
+        self.slots[lane].pieces.retain_mut(|piece| {
+            swept.extend(piece.extract_if(.., |serial| is_parking(*serial)));
+            !piece.is_empty()
+        });
+        let pieces = swept.len();
+        self.lanes[lane].batcher.extract(is_parking, &mut swept);
+        for (at, &serial) in swept.iter().enumerate() {
+            let entry = *self.backlog.get(serial);
+            if at >= pieces {
+                self.waiting.leave(entry.bytes);
+            }
+            let charge = (entry.attempts > 0).then(|| {
+                self.lanes[lane].marked -= 1;
+                // Whether it was blamed was not written down: charged ones are tried together.
+                let mark = self.marks.remove(&entry.position);
+                ParkedCharge {
+                    next_retry: mark.map_or(Timestamp(0), |mark| mark.next_retry),
+                    is_blamed: false,
+                }
+            });
+            let records = parking.get_mut(&entry.key).expect("it is of a parking key");
+            records.push(ParkedRecord {
+                item: serial,
+                bytes: entry.bytes,
+                charge,
+            });
+            self.backlog.place(serial, Place::Parked, actions);
+        }
+    }
+
+    fn take_over_in_retry(
+        &mut self,
+        records: &[Serial],
+        judgement: &Judgement,
+        actions: &mut Vec<Action>,
+    ) {
+        let index = self.lanes.len();
+        let key = self.slots[index].key.expect("the retry slot holds a key");
+        let mut charges = judgement.charges.iter().peekable();
+        for (at, &serial) in records.iter().enumerate() {
+            match judgement.endings.get(at) {
+                None | Some(Ending::Done | Ending::Dead) => {
+                    self.park.remove(key, serial);
+                    self.backlog.place(serial, Place::Done, actions);
+                }
+                Some(ending) => {
+                    if let Some(charge) = charges.next_if(|charge| charge.index == at) {
+                        debug_assert_eq!(*ending, Ending::Charged);
+                        self.park.charge(key, serial, parked(charge));
+                    }
+                    self.backlog.place(serial, Place::Parked, actions);
+                }
+            }
+        }
+        if !judgement.charges.is_empty() {
+            // What is left of the batch is of the same key and behind the charged record.
+            for serial in std::mem::take(&mut self.slots[index].pieces)
+                .into_iter()
+                .flatten()
+            {
+                self.backlog.place(serial, Place::Parked, actions);
+            }
+        }
+        if self.slots[index].pieces.is_empty() {
+            self.slots[index].key = None;
+            let released = self.park.give_back(key);
+            self.release(key, &released, actions);
+        }
+    }
+
+    /// Records of a key that is parked no more go back to their lane, in front: they have waited.
+    fn release(
+        &mut self,
+        key: KeyHash,
+        released: &[ParkedRecord<Serial>],
+        actions: &mut Vec<Action>,
+    ) {
+        let lane = &mut self.lanes[usize::from(key.lane(self.factor))];
+        lane.is_unsorted |= !released.is_empty() && !lane.batcher.is_empty();
+        for record in released.iter().rev() {
+            lane.batcher.push_front(record.item, record.bytes);
+            lane.marked += u32::from(self.backlog.get(record.item).attempts > 0);
+            self.waiting.enter(record.bytes);
+            self.backlog.place(record.item, Place::Waiting, actions);
+        }
+    }
+}
+
+fn parked(charge: &Charge) -> ParkedCharge {
+    ParkedCharge {
+        next_retry: charge.next_retry,
+        is_blamed: charge.is_blamed,
+    }
+}
+
+fn sum(left: UnitTotals, right: UnitTotals) -> UnitTotals {
+    UnitTotals {
+        filtered: left.filtered + right.filtered,
+        processed: left.processed + right.processed,
+        failed: left.failed + right.failed,
+        dead_lettered: left.dead_lettered + right.dead_lettered,
+        expired: left.expired + right.expired,
+        emitted: left.emitted + right.emitted,
+    }
+}

@@ -1,0 +1,248 @@
+//! The records between low watermark and read position, in the order of the shard.
+
+use std::collections::VecDeque;
+
+use super::{Action, BlockId, RecordMeta, RecordRef, blocks::Blocks, blocks::Pin};
+use crate::{
+    commit::ErrorKind,
+    id::{Ordinal, Timestamp},
+    lane::KeyHash,
+    limits,
+    settled::SettledRange,
+};
+
+/// A record's place in the order of reading: dense, never reused by a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Serial(u64);
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In its lane's batcher.
+    Waiting,
+    /// With a slot: in a call, in a commit that is not accepted, or in a piece to be run again.
+    Busy,
+    /// Behind a charged record of its key, or charged itself.
+    Parked,
+    /// Settled, and accepted.
+    Done,
+}
+
+impl Place {
+    const fn pin(self) -> Pin {
+        match self {
+            Self::Waiting | Self::Busy => Pin::Live,
+            Self::Parked => Pin::Parked,
+            Self::Done => Pin::None,
+        }
+    }
+}
+
+/// A record, without its payload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) position: Ordinal,
+    /// Where the range that settles this record begins: it covers a gap in front of the record.
+    after: Ordinal,
+    pub(super) key: KeyHash,
+    pub(super) arrival: Timestamp,
+    block: BlockId,
+    index: u32,
+    pub(super) bytes: u32,
+    /// Charged attempts, accepted.
+    pub(super) attempts: u32,
+    pub(super) hops: u8,
+    pub(super) place: Place,
+}
+
+impl Entry {
+    /// The range that settles exactly this record.
+    pub(super) const fn range(&self) -> SettledRange {
+        SettledRange {
+            after: self.after,
+            through: self.position,
+        }
+    }
+
+    /// What a call or a letter refers to it by.
+    pub(super) const fn reference(&self) -> RecordRef {
+        RecordRef {
+            position: self.position,
+            block: self.block,
+            index: self.index,
+            attempts: self.attempts,
+        }
+    }
+
+    /// Why no function may be given this record.
+    pub(super) fn condemned(&self) -> Option<ErrorKind> {
+        condemned(self.bytes, self.hops)
+    }
+}
+
+/// Why no function may be given such a record, judged when it is read
+/// (commit and storage rules §4).
+fn condemned(bytes: u32, hops: u8) -> Option<ErrorKind> {
+    if u64::from(bytes) > limits::RECORD_BYTES_MAX {
+        Some(ErrorKind::RecordTooLarge)
+    } else if hops > limits::HOPS_MAX {
+        Some(ErrorKind::Loop)
+    } else {
+        None
+    }
+}
+
+/// Whether no function may be given such a record.
+pub(super) fn is_condemned(bytes: u32, hops: u8) -> bool {
+    condemned(bytes, hops).is_some()
+}
+
+/// All records that were read and are not below the low watermark.
+#[derive(Clone, Debug)]
+pub(super) struct Backlog {
+    entries: VecDeque<Entry>,
+    first: u64,
+    low_watermark: Ordinal,
+    read_position: Ordinal,
+    pub(super) blocks: Blocks,
+}
+
+impl Backlog {
+    pub(super) const fn starting_after(low_watermark: Ordinal) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            first: 0,
+            low_watermark,
+            read_position: low_watermark,
+            blocks: Blocks::new(),
+        }
+    }
+
+    pub(super) const fn low_watermark(&self) -> Ordinal {
+        self.low_watermark
+    }
+
+    pub(super) const fn read_position(&self) -> Ordinal {
+        self.read_position
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The oldest record that is not done.
+    pub(super) fn oldest(&self) -> Option<&Entry> {
+        self.entries.front()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Takes over a record that was read; `settled_before` is how far what is settled already reaches
+    /// from the record in front of it.
+    pub(super) fn push(
+        &mut self,
+        record: &RecordMeta,
+        settled_before: Ordinal,
+        attempts: u32,
+        place: Place,
+        actions: &mut Vec<Action>,
+    ) -> Serial {
+        assert!(
+            record.position > self.read_position,
+            "records are read once, in order"
+        );
+        let serial = Serial(self.first + self.entries.len() as u64);
+        self.entries.push_back(Entry {
+            position: record.position,
+            after: self.read_position.max(settled_before),
+            key: record.key,
+            arrival: record.arrival,
+            block: record.block,
+            index: record.index,
+            bytes: record.bytes,
+            attempts,
+            hops: record.hops,
+            place,
+        });
+        self.read_position = record.position;
+        self.blocks
+            .repin(record.block, Pin::None, place.pin(), actions);
+        serial
+    }
+
+    /// # Panics
+    /// If the record is below the low watermark.
+    pub(super) fn get(&self, serial: Serial) -> &Entry {
+        &self.entries[self.index(serial)]
+    }
+
+    /// Moves a record. A done one stays until everything in front of it is done too.
+    pub(super) fn place(&mut self, serial: Serial, place: Place, actions: &mut Vec<Action>) {
+        let index = self.index(serial);
+        let entry = &mut self.entries[index];
+        debug_assert!(entry.place != Place::Done, "what is done stays done");
+        let (from, to) = (entry.place.pin(), place.pin());
+        entry.place = place;
+        if from != to {
+            let block = entry.block;
+            self.blocks.repin(block, from, to, actions);
+        }
+    }
+
+    /// A slot takes a record into a call: its reference, and whether its payload is in memory.
+    pub(super) fn begin(&mut self, serial: Serial, actions: &mut Vec<Action>) -> (RecordRef, bool) {
+        let index = self.index(serial);
+        let entry = &mut self.entries[index];
+        let from = std::mem::replace(&mut entry.place, Place::Busy).pin();
+        let reference = entry.reference();
+        if from != Pin::Live {
+            self.blocks.repin(reference.block, from, Pin::Live, actions);
+        }
+        (reference, self.blocks.is_resident(reference.block))
+    }
+
+    /// Sets the accepted charge of a record.
+    pub(super) fn charge(&mut self, serial: Serial, attempts: u32) {
+        let index = self.index(serial);
+        self.entries[index].attempts = attempts;
+    }
+
+    /// The payload of a record was read again.
+    pub(super) fn relocate(
+        &mut self,
+        serial: Serial,
+        block: BlockId,
+        index_in_block: u32,
+        actions: &mut Vec<Action>,
+    ) {
+        let index = self.index(serial);
+        let entry = &mut self.entries[index];
+        let pin = entry.place.pin();
+        let before = std::mem::replace(&mut entry.block, block);
+        entry.index = index_in_block;
+        self.blocks.repin(before, pin, Pin::None, actions);
+        self.blocks.repin(block, Pin::None, pin, actions);
+    }
+
+    /// Moves the low watermark over everything done.
+    pub(super) fn advance(&mut self) {
+        while let Some(entry) = self.entries.front() {
+            if entry.place != Place::Done {
+                return;
+            }
+            debug_assert!(entry.position > self.low_watermark);
+            self.low_watermark = entry.position;
+            self.entries.pop_front();
+            self.first += 1;
+        }
+        if self.entries.capacity() > limits::IDLE_CAPACITY_MAX {
+            self.entries.shrink_to(limits::IDLE_CAPACITY_MAX);
+        }
+    }
+
+    fn index(&self, serial: Serial) -> usize {
+        usize::try_from(serial.0 - self.first).expect("the record is above the low watermark")
+    }
+}

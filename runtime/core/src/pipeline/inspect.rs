@@ -1,0 +1,108 @@
+//! What can be seen of a pipeline from outside.
+
+use super::{ShardPipeline, backlog::Place, slot::Phase};
+use crate::{
+    commit::{Unavailable, UnitTotals},
+    id::{Ordinal, SlotId, Timestamp},
+    lane::KeyHash,
+};
+
+/// A look at a pipeline, for describe and metrics. Cheap: nothing is counted on demand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipelineStats {
+    /// Everything up to here is settled and accepted.
+    pub low_watermark: Ordinal,
+    /// Everything up to here was read.
+    pub read_position: Ordinal,
+    /// Arrival of the oldest record read and not settled.
+    pub oldest_arrival: Option<Timestamp>,
+    /// Records between low watermark and read position.
+    pub window_records: u64,
+    /// Records waiting in lanes.
+    pub waiting_records: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
+    /// Bytes of blocks that are kept for parked records alone.
+    pub parked_bytes: u64,
+    /// Keys that wait for a retry, the one in the retry slot included.
+    pub parked_keys: u64,
+    /// When the next parked key is tried; unset while none waits.
+    pub next_retry: Option<Timestamp>,
+    /// Calls under way.
+    pub running_calls: u32,
+    /// Totals of accepted commits.
+    pub totals: UnitTotals,
+    /// Why a commit is refused at present.
+    pub blocked: Option<Unavailable>,
+}
+
+/// Everything that the invariants ask of a pipeline. Walks all its records: for tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Everything up to here is settled and accepted.
+    pub low_watermark: Ordinal,
+    /// Records read and not done, ascending.
+    pub unsettled: Vec<Ordinal>,
+    /// Keys by the slot that holds them; keys that wait are in none.
+    pub holdings: Vec<(SlotId, KeyHash)>,
+    /// Accepted charges of records that are not done.
+    pub attempts: Vec<(Ordinal, u32)>,
+    /// Commits accepted and not synced, by slot.
+    pub unsynced: Vec<(SlotId, u64)>,
+}
+
+impl ShardPipeline {
+    /// A look at the pipeline.
+    #[must_use]
+    pub fn stats(&self) -> PipelineStats {
+        let running = self.slots.iter().filter(|slot| slot.call.is_some()).count();
+        let blocked = self.slots.iter().find_map(|slot| {
+            let commit = slot.unaccepted.as_ref()?;
+            match &commit.phase {
+                Phase::Refused { reason, .. } => Some(reason.clone()),
+                Phase::Queued(_) | Phase::Requeued | Phase::Sent => None,
+            }
+        });
+        PipelineStats {
+            low_watermark: self.backlog.low_watermark(),
+            read_position: self.backlog.read_position(),
+            oldest_arrival: self.backlog.oldest().map(|entry| entry.arrival),
+            window_records: self.backlog.len() as u64,
+            waiting_records: self.waiting.records,
+            waiting_bytes: self.waiting.bytes,
+            parked_bytes: self.backlog.blocks.parked_bytes(),
+            parked_keys: self.park.len() as u64,
+            next_retry: self.park.next_retry(),
+            running_calls: u32::try_from(running).unwrap_or(u32::MAX),
+            totals: self.totals,
+            blocked,
+        }
+    }
+
+    /// Everything that the invariants ask of the pipeline.
+    #[must_use]
+    pub fn inspect(&self) -> Inspection {
+        let open = || self.backlog.iter().filter(|e| e.place != Place::Done);
+        let holdings = self.slots.iter().flat_map(|slot| {
+            slot.held().filter_map(|serial| {
+                let entry = self.backlog.get(serial);
+                // A record that becomes a letter without a call has no place in its key's order.
+                entry.condemned().is_none().then_some((slot.id, entry.key))
+            })
+        });
+        Inspection {
+            low_watermark: self.backlog.low_watermark(),
+            unsettled: open().map(|entry| entry.position).collect(),
+            holdings: holdings.collect(),
+            attempts: open()
+                .filter(|entry| entry.attempts > 0)
+                .map(|entry| (entry.position, entry.attempts))
+                .collect(),
+            unsynced: self
+                .slots
+                .iter()
+                .map(|slot| (slot.id, slot.accepted - slot.durable))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! What an outcome means for each record of the call (commit and storage rules §4, command line and
+//! SDK §2).
+
+use std::{collections::hash_map::Entry, sync::Arc};
+
+use crate::{
+    commit::ErrorKind,
+    id::{Ordinal, Timestamp},
+    lane::KeyHash,
+    outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
+    park::KeyMap,
+    retry::RetryPolicy,
+};
+
+/// What judging needs to know of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subject {
+    pub(super) position: Ordinal,
+    pub(super) key: KeyHash,
+    /// Charged attempts before this call.
+    pub(super) attempts: u32,
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It settles, with its rows.
+    Done,
+    /// It settles as a dead letter.
+    Dead,
+    /// It is charged and parks its key.
+    Charged,
+    /// Its key parks, by no fault of its own: neither settled nor charged.
+    Void,
+    /// It runs again at once, uncharged.
+    Again,
+}
+
+/// A record given up, by its index in the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    pub(super) index: usize,
+    pub(super) kind: ErrorKind,
+    pub(super) code: Arc<str>,
+    pub(super) error: Arc<str>,
+    pub(super) attempts: u32,
+}
+
+/// A record charged, by its index in the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Charge {
+    pub(super) index: usize,
+    /// Charged attempts after this call.
+    pub(super) attempts: u32,
+    pub(super) next_retry: Timestamp,
+    /// The record itself failed, not the call.
+    pub(super) is_blamed: bool,
+}
+
+/// A call that decided something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Judgement {
+    /// One a record; empty: all done.
+    pub(super) endings: Vec<Ending>,
+    pub(super) letters: Vec<Letter>,
+    pub(super) charges: Vec<Charge>,
+    /// What may be published, before rows of failed records are dropped.
+    pub(super) rows: Vec<Rows>,
+}
+
+/// What is done about an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Commit this.
+    Ended(Judgement),
+    /// Run both halves again at once, free of charge.
+    Halved,
+    /// Run the same again after a pause, free of charge.
+    Uncharged,
+    /// Stop the mapping; nothing of the batch commits.
+    Fatal { code: Arc<str>, message: Arc<str> },
+}
+
+/// Judges the outcome of a call of `subjects` records, described on demand.
+pub(super) fn judge(
+    outcome: Outcome,
+    records: usize,
+    subject: impl Fn(usize) -> Subject,
+    policy: &RetryPolicy,
+    now: Timestamp,
+) -> Verdict {
+    let bench = Bench {
+        records,
+        subject,
+        policy,
+        now,
+    };
+    match outcome {
+        Outcome::Returned { rows, failures } if failures.is_empty() => Verdict::Ended(Judgement {
+            rows,
+            ..Judgement::default()
+        }),
+        Outcome::Returned { rows, failures } => bench.partial(rows, &failures),
+        Outcome::Error(failure) => match failure.kind {
+            FailureKind::Fatal => fatal(&failure),
+            // `skip` says that trying again cannot help, not whom it is about: the call is halved
+            // until one record is left, so that no record is condemned for its neighbours.
+            FailureKind::Skip if records > 1 => Verdict::Halved,
+            FailureKind::Skip => bench.condemned(ErrorKind::Skip, &failure.code, &failure.message),
+            FailureKind::Retry => bench.whole(Cause::named(&failure)),
+        },
+        Outcome::Trap { record, message } => {
+            let cause = Cause::of(ErrorKind::Trap, message);
+            match record.map(|record| record as usize) {
+                Some(index) if index < records => bench.blamed(index, cause),
+                _ => bench.whole(cause),
+            }
+        }
+        Outcome::Timeout { after_ms } => bench.whole(Cause::of(
+            ErrorKind::Timeout,
+            format!("timed out after {after_ms} ms").into(),
+        )),
+        Outcome::OutOfMemory { limit_bytes } => bench.whole(Cause::of(
+            ErrorKind::OutOfMemory,
+            format!("out of memory: the limit is {limit_bytes} bytes").into(),
+        )),
+        Outcome::OutputTooLarge { .. } if records > 1 => Verdict::Halved,
+        // One record's rows alone are too large: another attempt would give the same.
+        Outcome::OutputTooLarge { limit_bytes } => {
+            let kind = ErrorKind::OutputTooLarge;
+            let error = format!("the rows of one record pass the limit of {limit_bytes} bytes");
+            bench.condemned(kind, &kind.as_str().into(), &error.into())
+        }
+        Outcome::Interrupted => Verdict::Uncharged,
+    }
+}
+
+fn fatal(failure: &Failure) -> Verdict {
+    Verdict::Fatal {
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+    }
+}
+
+/// Why a record failed.
+struct Cause {
+    kind: ErrorKind,
+    code: Arc<str>,
+    error: Arc<str>,
+    own_delay_ms: Option<u32>,
+}
+
+impl Cause {
+    /// The author's own words.
+    fn named(failure: &Failure) -> Self {
+        Self {
+            kind: match failure.kind {
+                FailureKind::Skip => ErrorKind::Skip,
+                FailureKind::Retry | FailureKind::Fatal => ErrorKind::Error,
+            },
+            code: failure.code.clone(),
+            error: failure.message.clone(),
+            own_delay_ms: failure.retry_after_ms,
+        }
+    }
+
+    /// A cause that the author did not name: its code is its kind.
+    fn of(kind: ErrorKind, error: Arc<str>) -> Self {
+        Self {
+            kind,
+            code: kind.as_str().into(),
+            error,
+            own_delay_ms: None,
+        }
+    }
+}
+
+struct Bench<'a, S> {
+    records: usize,
+    subject: S,
+    policy: &'a RetryPolicy,
+    now: Timestamp,
+}
+
+impl<S: Fn(usize) -> Subject> Bench<'_, S> {
+    /// Some records failed, each for itself.
+    fn partial(&self, rows: Vec<Rows>, failures: &[ItemFailure]) -> Verdict {
+        if let Some(item) = failures
+            .iter()
+            .find(|i| i.failure.kind == FailureKind::Fatal)
+        {
+            return fatal(&item.failure);
+        }
+        // Rows of no record stand for the whole call: it is all or nothing.
+        let is_nothing = failures
+            .iter()
+            .any(|i| i.failure.kind == FailureKind::Retry)
+            && rows.iter().any(|rows| rows.sources.contains(&WHOLE_CALL));
+        let mut judgement = Judgement {
+            endings: Vec::with_capacity(self.records),
+            rows: if is_nothing { Vec::new() } else { rows },
+            ..Judgement::default()
+        };
+        let mut held = KeyMap::default();
+        let mut failures = failures.iter().peekable();
+        for index in 0..self.records {
+            let failure = failures
+                .next_if(|item| item.index as usize == index)
+                .map(|item| &item.failure);
+            let subject = (self.subject)(index);
+            let ending = match held.entry(subject.key) {
+                // An outcome behind a held record of its key is void.
+                Entry::Occupied(_) => Ending::Void,
+                Entry::Vacant(free) => match failure {
+                    None if is_nothing => Ending::Again,
+                    None => Ending::Done,
+                    Some(failure) => {
+                        let cause = Cause::named(failure);
+                        let ending = self.charge(&mut judgement, index, subject, &cause, None);
+                        if ending == Ending::Charged {
+                            free.insert(());
+                        }
+                        ending
+                    }
+                },
+            };
+            judgement.endings.push(ending);
+        }
+        self.void_again_of(&held, &mut judgement.endings);
+        Verdict::Ended(judgement)
+    }
+
+    /// One record is to blame; nothing else was decided.
+    fn blamed(&self, culprit: usize, cause: Cause) -> Verdict {
+        let mut judgement = Judgement {
+            endings: vec![Ending::Again; self.records],
+            ..Judgement::default()
+        };
+        let subject = (self.subject)(culprit);
+        let ending = self.charge(&mut judgement, culprit, subject, &cause, None);
+        judgement.endings[culprit] = ending;
+        if ending == Ending::Charged {
+            let held = KeyMap::from_iter([(subject.key, ())]);
+            self.void_again_of(&held, &mut judgement.endings);
+        }
+        Verdict::Ended(judgement)
+    }
+
+    /// The call failed as a whole and is cut no further: all its records are charged.
+    fn whole(&self, cause: Cause) -> Verdict {
+        let mut judgement = Judgement {
+            endings: Vec::with_capacity(self.records),
+            ..Judgement::default()
+        };
+        let mut held: KeyMap<Timestamp> = KeyMap::default();
+        for index in 0..self.records {
+            let subject = (self.subject)(index);
+            let attempts = subject.attempts + 1;
+            let ending = match held.entry(subject.key) {
+                // It would settle in front of an earlier record of its key.
+                Entry::Occupied(_) if self.policy.is_exhausted(attempts) => Ending::Void,
+                Entry::Occupied(earlier) => {
+                    // The records of a key wait equally long: they are tried in one call.
+                    let next_retry = Some(*earlier.get());
+                    self.charge(&mut judgement, index, subject, &cause, next_retry)
+                }
+                Entry::Vacant(first) => {
+                    let ending = self.charge(&mut judgement, index, subject, &cause, None);
+                    if let (Ending::Charged, Some(charge)) = (ending, judgement.charges.last()) {
+                        first.insert(charge.next_retry);
+                    }
+                    ending
+                }
+            };
+            judgement.endings.push(ending);
+        }
+        if self.records > 1 {
+            for charge in &mut judgement.charges {
+                charge.is_blamed = false;
+            }
+        }
+        Verdict::Ended(judgement)
+    }
+
+    /// The call's only record is given up at once.
+    fn condemned(&self, kind: ErrorKind, code: &Arc<str>, error: &Arc<str>) -> Verdict {
+        Verdict::Ended(Judgement {
+            endings: vec![Ending::Dead],
+            letters: vec![Letter {
+                index: 0,
+                kind,
+                code: code.clone(),
+                error: error.clone(),
+                attempts: (self.subject)(0).attempts + 1,
+            }],
+            ..Judgement::default()
+        })
+    }
+
+    /// Charges one record, or gives it up when that was its last attempt or trying cannot help.
+    fn charge(
+        &self,
+        judgement: &mut Judgement,
+        index: usize,
+        subject: Subject,
+        cause: &Cause,
+        next_retry: Option<Timestamp>,
+    ) -> Ending {
+        let attempts = subject.attempts + 1;
+        if cause.kind == ErrorKind::Skip || self.policy.is_exhausted(attempts) {
+            judgement.letters.push(Letter {
+                index,
+                kind: cause.kind,
+                code: cause.code.clone(),
+                error: cause.error.clone(),
+                attempts,
+            });
+            return Ending::Dead;
+        }
+        judgement.charges.push(Charge {
+            index,
+            attempts,
+            next_retry: next_retry.unwrap_or_else(|| {
+                self.policy
+                    .next_retry(self.now, subject.position, attempts, cause.own_delay_ms)
+            }),
+            is_blamed: true,
+        });
+        Ending::Charged
+    }
+
+    /// A key moves whole: what would run again in the slot goes with its parked key instead, to be
+    /// run in front of the charged record.
+    fn void_again_of(&self, held: &KeyMap<()>, endings: &mut [Ending]) {
+        for (index, ending) in endings.iter_mut().enumerate() {
+            if *ending == Ending::Again && held.contains_key(&(self.subject)(index).key) {
+                *ending = Ending::Void;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

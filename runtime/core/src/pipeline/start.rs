@@ -1,0 +1,141 @@
+//! Starting calls.
+
+use super::{Action, Invocation, ShardPipeline, backlog::Serial, slot::Call};
+use crate::{id::Timestamp, park::KeyMap};
+
+impl ShardPipeline {
+    /// Starts every call that may start now.
+    pub(super) fn start_calls(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let is_pressed = self.is_pressed();
+        for index in 0..self.lanes.len() {
+            self.start_in_lane(index, is_pressed, now, actions);
+        }
+        self.start_in_retry(now, actions);
+    }
+
+    fn start_in_lane(
+        &mut self,
+        index: usize,
+        is_pressed: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let slot = &mut self.slots[index];
+        if !slot.is_free() || slot.not_before > now {
+            return;
+        }
+        if let Some(piece) = slot.pieces.pop_front() {
+            self.begin(index, piece, true, now, actions);
+            return;
+        }
+        if self.lanes[index].marked > 0 {
+            self.park_marked(index, actions);
+        }
+        let lane = &mut self.lanes[index];
+        if lane.batcher.is_empty() || !(is_pressed || lane.batcher.is_due(now)) {
+            return;
+        }
+        let mut batch = Vec::new();
+        let backlog = &self.backlog;
+        lane.batcher.take(&mut batch, |first, serial| {
+            backlog.get(first).condemned().is_some() == backlog.get(serial).condemned().is_some()
+        });
+        if lane.is_unsorted {
+            // Released records went in front of older ones of other keys.
+            batch.sort_unstable();
+            lane.is_unsorted = !lane.batcher.is_empty();
+        }
+        for &serial in &batch {
+            self.waiting.leave(self.backlog.get(serial).bytes);
+        }
+        self.begin(index, batch, false, now, actions);
+    }
+
+    fn start_in_retry(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let index = self.lanes.len();
+        let slot = &mut self.slots[index];
+        if !slot.is_free() || slot.not_before > now {
+            return;
+        }
+        if let Some(piece) = slot.pieces.pop_front() {
+            self.begin(index, piece, true, now, actions);
+            return;
+        }
+        debug_assert!(slot.key.is_none(), "a key without pieces was given back");
+        let mut call = Vec::new();
+        if let Some(key) = self.park.take_due(now, &mut call) {
+            self.slots[index].key = Some(key);
+            self.begin(index, call, true, now, actions);
+        }
+    }
+
+    /// Parks the keys of records that an earlier owner had charged. The lane holds no key now, and no
+    /// key that waits in it is in the retry slot, so each moves whole.
+    fn park_marked(&mut self, index: usize, actions: &mut Vec<Action>) {
+        let mut parking = KeyMap::default();
+        for serial in self.lanes[index].batcher.iter() {
+            let entry = self.backlog.get(serial);
+            if entry.attempts > 0 && entry.condemned().is_none() {
+                parking.insert(entry.key, Vec::new());
+            }
+        }
+        self.sweep(index, &mut parking, actions);
+        for (key, records) in parking {
+            self.park.park(key, records);
+        }
+        self.lanes[index].marked = 0;
+    }
+
+    /// Begins a call of `records` in a free slot: a batch, a retry, or a piece of one.
+    fn begin(
+        &mut self,
+        index: usize,
+        records: Vec<Serial>,
+        is_fresh: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        debug_assert!(!records.is_empty() && records.is_sorted());
+        if self.backlog.get(records[0]).condemned().is_some() {
+            self.condemn(index, records, now);
+            return;
+        }
+        let mut references = Vec::with_capacity(records.len());
+        let mut missing = Vec::new();
+        for &serial in &records {
+            let (reference, is_resident) = self.backlog.begin(serial, actions);
+            references.push(reference);
+            if !is_resident {
+                missing.push(reference.position);
+            }
+        }
+        let slot = &mut self.slots[index];
+        if !missing.is_empty() {
+            slot.reread = Some(records);
+            actions.push(Action::Reread {
+                slot: slot.id,
+                records: missing,
+            });
+            return;
+        }
+        let attempt = self.next_attempt;
+        self.next_attempt = attempt.next();
+        slot.call = Some(Call { attempt, records });
+        actions.push(Action::Invoke(Invocation {
+            attempt,
+            slot: slot.id,
+            records: references,
+            is_fresh,
+        }));
+    }
+
+    /// Takes every running call back; their records run again, uncharged.
+    pub(super) fn interrupt_calls(&mut self, actions: &mut Vec<Action>) {
+        for slot in &mut self.slots {
+            if let Some(Call { attempt, records }) = slot.call.take() {
+                actions.push(Action::Interrupt { attempt });
+                slot.pieces.push_front(records);
+            }
+        }
+    }
+}

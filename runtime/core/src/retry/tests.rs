@@ -1,0 +1,81 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn policy(max_attempts: MaxAttempts, initial_ms: u64, max_ms: u64) -> RetryPolicy {
+    let settings = MappingSettings {
+        max_attempts,
+        backoff_initial_ms: initial_ms,
+        backoff_max_ms: max_ms,
+        ..MappingSettings::default()
+    };
+    RetryPolicy::new(&settings, 7)
+}
+
+#[test]
+fn attempts_are_total_calls() {
+    for (max, attempts, is_exhausted) in [
+        (MaxAttempts::Count(1), 1, true),
+        (MaxAttempts::Count(5), 4, false),
+        (MaxAttempts::Count(5), 5, true),
+        (MaxAttempts::Count(5), 6, true),
+        (MaxAttempts::Unlimited, u32::MAX, false),
+    ] {
+        assert_eq!(
+            policy(max, 100, 1_000).is_exhausted(attempts),
+            is_exhausted,
+            "{max:?} {attempts}"
+        );
+    }
+}
+
+#[test]
+fn the_ceiling_doubles_up_to_the_maximum() {
+    for (initial, max, attempts, ceiling) in [
+        (100, 60_000, 1, 100),
+        (100, 60_000, 2, 200),
+        (100, 60_000, 10, 51_200),
+        (100, 60_000, 11, 60_000),
+        (100, 60_000, u32::MAX, 60_000),
+        (100, 50, 1, 50),
+        (0, 60_000, 9, 0),
+        (1, u64::MAX, 64, 1 << 63),
+        (1, u64::MAX, 65, u64::MAX),
+        (3, u64::MAX, 64, u64::MAX),
+    ] {
+        assert_eq!(
+            exponential(initial, max, attempts),
+            ceiling,
+            "{initial} {max} {attempts}"
+        );
+    }
+}
+
+#[test]
+fn the_functions_own_delay_is_honoured_up_to_the_maximum_backoff() {
+    let policy = policy(MaxAttempts::Count(5), 100, 2_000);
+    let wait = |own| policy.next_retry(Timestamp(10), Ordinal(3), 1, Some(own)).0;
+    assert_eq!(wait(0), 10);
+    assert_eq!(wait(1_500), 1_510);
+    assert_eq!(wait(999_999), 2_010);
+}
+
+#[test]
+fn full_jitter_reaches_both_ends_and_spreads_evenly() {
+    let mut seen = [0_u32; 11];
+    for subject in 0..11_000 {
+        seen[full_jitter(1, subject, 1, 10) as usize] += 1;
+    }
+    for (wait, &n) in seen.iter().enumerate() {
+        assert!((800..1_200).contains(&n), "{wait} ms was drawn {n} times");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_wait_is_bounded_and_repeats(seed: u64, subject: u64, attempt: u32, ceiling: u64) {
+        let wait = full_jitter(seed, subject, attempt, ceiling);
+        prop_assert!(wait <= ceiling);
+        prop_assert_eq!(wait, full_jitter(seed, subject, attempt, ceiling));
+    }
+}
