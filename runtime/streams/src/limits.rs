@@ -1,0 +1,44 @@
+//! Every bound of the Kinesis API, in one place (Kinesis reference B12).
+
+/// Largest request body, bytes: 10 MiB of data in base64, keys and JSON around it.
+pub const BODY_BYTES_MAX: usize = 14 << 20;
+/// Request bodies held at one time by all connections together, bytes; further ones wait unread.
+pub const BODIES_BYTES_MAX: usize = 512 << 20;
+/// Depth of a request's JSON.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Constraint errors told in one answer.
+pub const CONSTRAINT_ERRORS_MAX: usize = 10;
+/// Records of one PutRecords.
+pub const PUT_RECORDS_MAX: usize = 500;
+/// Data and keys of one PutRecords, bytes.
+pub const PUT_BYTES_MAX: usize = 10 << 20;
+/// Data and key of one record, bytes.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Records of one GetRecords.
+pub const GET_RECORDS_MAX: usize = 10_000;
+/// Data and keys of one GetRecords, bytes; one larger record goes alone.
+pub const GET_BYTES_MAX: usize = 10 << 20;
+/// Shards of one DescribeStream.
+pub const DESCRIBE_SHARDS_MAX: usize = 100;
+/// Shards of one ListShards.
+pub const LIST_SHARDS_MAX: usize = 1_000;
+/// Streams of one ListStreams.
+pub const LIST_STREAMS_MAX: usize = 100;
+/// Shards of one stream.
+pub const STREAM_SHARDS_MAX: u32 = 10_000;
+/// Shards of a stream made without a count, as an on-demand stream starts.
+pub const ON_DEMAND_SHARDS: u32 = 4;
+/// Life of an iterator, ms.
+pub const ITERATOR_LIFE_MS: u64 = 300_000;
+/// Life of a list token, ms.
+pub const LIST_TOKEN_LIFE_MS: u64 = 300_000;
+/// Shortest retention, hours.
+pub const RETENTION_HOURS_MIN: u64 = 24;
+/// Longest retention, hours.
+pub const RETENTION_HOURS_MAX: u64 = 8_760;
+/// Browsers may remember a preflight answer this long, seconds.
+pub const CORS_MAX_AGE_S: u32 = 172_800;
+
+const _: () = assert!(BODY_BYTES_MAX > PUT_BYTES_MAX / 3 * 4);
+const _: () = assert!(BODIES_BYTES_MAX >= BODY_BYTES_MAX);
+const _: () = assert!(RECORD_BYTES_MAX <= GET_BYTES_MAX);

@@ -1,0 +1,295 @@
+//! One HTTP request in, one response out.
+
+use std::{
+    fmt,
+    pin::pin,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use bytes::{Bytes, BytesMut};
+use fnctl_core::clock::Clock;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    body::Body,
+    header::{self, HeaderValue},
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    api::{self, Call, Operation},
+    limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, CORS_MAX_AGE_S, STREAM_SHARDS_MAX},
+    log::Log,
+    protocol::{auth, envelope::Envelope, error::ApiError, member::Checked, reply::Reply},
+    request_id::RequestIds,
+    seal::Seal,
+};
+
+/// Headers that a browser's script may read.
+const EXPOSED: &str =
+    "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date";
+
+/// Settings of the API.
+#[derive(Clone)]
+pub struct Options {
+    /// Authenticates iterators and list tokens. Kept over restarts, it keeps them good.
+    pub secret: [u8; 32],
+    /// The account that ARNs and errors name, 12 digits.
+    pub account: String,
+    /// The region that ARNs name when a request is signed for none.
+    pub region: String,
+    /// Open shards of all streams together.
+    pub shard_limit: u32,
+}
+
+impl Options {
+    /// The usual settings: account `000000000000`, region `us-east-1`.
+    #[must_use]
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self {
+            secret,
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            shard_limit: STREAM_SHARDS_MAX,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("account", &self.account)
+            .field("region", &self.region)
+            .field("shard_limit", &self.shard_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The Kinesis API over a log. A handle: cloned per connection.
+pub struct Kinesis<L>(Arc<Inner<L>>);
+
+impl<L> Clone for Kinesis<L> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<L> {
+    log: L,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    seal: Seal,
+    nonce: AtomicU64,
+    request_ids: RequestIds,
+    /// Room for request bodies, in KiB.
+    bodies: Semaphore,
+}
+
+/// Why a body was not read whole.
+enum BodyError {
+    TooLarge,
+    Broken,
+}
+
+impl<L: Log> Kinesis<L> {
+    /// The API over `log`.
+    #[must_use]
+    pub fn new(log: L, clock: Arc<dyn Clock>, options: Options) -> Self {
+        Self(Arc::new(Inner {
+            seal: Seal::new(&options.secret),
+            request_ids: RequestIds::new(&options.secret, clock.now(), clock.boot_ms()),
+            nonce: AtomicU64::new(0),
+            bodies: Semaphore::new(BODIES_BYTES_MAX >> 10),
+            log,
+            clock,
+            options,
+        }))
+    }
+
+    /// Answers one request of either HTTP version. The body is read here, at most
+    /// [`BODY_BYTES_MAX`]; time limits are the listener's.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let inner = &*self.0;
+        let (parts, body) = request.into_parts();
+        // Held until the answer is made: what a request costs in memory is mostly its body.
+        let (_room, body) = match inner.collect(body).await {
+            Ok(collected) => collected,
+            Err(BodyError::TooLarge) => return closing(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(BodyError::Broken) => return closing(StatusCode::BAD_REQUEST),
+        };
+        let is_cross_origin = parts.headers.contains_key(header::ORIGIN);
+        if is_cross_origin && parts.method == Method::OPTIONS {
+            return inner.preflight(&parts.headers);
+        }
+        let reply = inner
+            .reply(&parts.method, &parts.uri, &parts.headers, &body)
+            .await;
+        inner.response(reply, is_cross_origin)
+    }
+}
+
+impl<L: Log> Inner<L> {
+    /// Reads a body into one piece, without a copy where it comes as one.
+    async fn collect<B>(
+        &self,
+        body: B,
+    ) -> Result<(tokio::sync::SemaphorePermit<'_>, Bytes), BodyError>
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let announced = body.size_hint();
+        let expected = announced.exact().or(announced.upper());
+        let expected = expected.and_then(|bytes| usize::try_from(bytes).ok());
+        if announced.lower() > BODY_BYTES_MAX as u64 {
+            return Err(BodyError::TooLarge);
+        }
+        let expected = expected.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
+        let room = u32::try_from(expected.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        let room = self
+            .bodies
+            .acquire_many(room)
+            .await
+            .map_err(|_| BodyError::Broken)?;
+        let mut body = pin!(body);
+        let mut first = Bytes::new();
+        let mut gathered = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
+                continue;
+            };
+            if first.len() + gathered.len() + data.len() > BODY_BYTES_MAX {
+                return Err(BodyError::TooLarge);
+            }
+            if first.is_empty() && gathered.is_empty() {
+                first = data;
+                continue;
+            }
+            if gathered.is_empty() {
+                gathered.reserve(if announced.exact().is_some() {
+                    expected
+                } else {
+                    data.len()
+                });
+                gathered.extend_from_slice(&std::mem::take(&mut first));
+            }
+            gathered.extend_from_slice(&data);
+        }
+        let whole = if gathered.is_empty() {
+            first
+        } else {
+            gathered.freeze()
+        };
+        Ok((room, whole))
+    }
+
+    async fn reply(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Reply {
+        let envelope = Envelope::new(method, headers);
+        if envelope.plain_operation() == Some(Operation::PutRecords)
+            && let Ok(region) = auth::check_signature(headers, uri)
+            && let Some(answer) = api::put_records_fast(&self.call(region.as_deref()), body).await
+        {
+            return into_reply(answer);
+        }
+        let (operation, members) = match envelope.open(body) {
+            Ok(opened) => opened,
+            Err(reply) => return reply,
+        };
+        let region = match auth::check_signature(headers, uri) {
+            Ok(region) => region,
+            Err(error) => return Reply::json_error(&error),
+        };
+        let call = self.call(region.as_deref());
+        into_reply(api::answer(&call, operation, Checked(&members)).await)
+    }
+
+    fn call<'a>(&'a self, region: Option<&'a str>) -> Call<'a, L> {
+        Call {
+            log: &self.log,
+            options: &self.options,
+            seal: &self.seal,
+            nonce: &self.nonce,
+            region: region.unwrap_or(&self.options.region),
+            now: self.clock.now(),
+        }
+    }
+
+    fn response(&self, reply: Reply, is_cross_origin: bool) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(reply.body));
+        *response.status_mut() = reply.status;
+        let (request_id, id_2) = self.request_ids.next();
+        let headers = response.headers_mut();
+        if let Some(content_type) = reply.content_type {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        headers.insert("x-amzn-requestid", request_id);
+        headers.insert("x-amz-id-2", id_2);
+        if let Some(error) = reply.error {
+            headers.insert("x-amzn-errortype", HeaderValue::from_static(error));
+        }
+        if is_cross_origin {
+            allow_any_origin(headers);
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static(EXPOSED),
+            );
+        }
+        response
+    }
+
+    /// Answers a browser that asks whether it may call.
+    fn preflight(&self, asked: &HeaderMap) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::default());
+        let headers = response.headers_mut();
+        headers.insert("x-amzn-requestid", self.request_ids.next().0);
+        allow_any_origin(headers);
+        for (ask, allow) in [
+            (
+                header::ACCESS_CONTROL_REQUEST_HEADERS,
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+            ),
+            (
+                header::ACCESS_CONTROL_REQUEST_METHOD,
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+            ),
+        ] {
+            if let Some(value) = asked.get(ask) {
+                headers.insert(allow, value.clone());
+            }
+        }
+        headers.insert(
+            header::ACCESS_CONTROL_MAX_AGE,
+            HeaderValue::from(CORS_MAX_AGE_S),
+        );
+        response
+    }
+}
+
+fn into_reply(answer: Result<Vec<u8>, ApiError>) -> Reply {
+    match answer {
+        Ok(body) => Reply::success(body),
+        Err(error) => Reply::json_error(&error),
+    }
+}
+
+fn allow_any_origin(headers: &mut HeaderMap) {
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+}
+
+/// An answer after which the connection ends, because the rest of the body is not read.
+fn closing(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
