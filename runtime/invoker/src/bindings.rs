@@ -164,6 +164,7 @@ unsafe impl Lower for Lowered<'_> {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
+#[allow(dead_code, reason = "made by lifting, from its discriminant")]
 pub(crate) enum GuestFailureKind {
     #[component(name = "retry")]
     Retry,

@@ -13,11 +13,11 @@ use std::{
 use bytes::Bytes;
 use wasmtime::{
     Error,
-    component::{Component, ComponentExportIndex, InstancePre, types::ComponentItem},
+    component::{Component, ComponentExportIndex, InstancePre},
 };
 
 use crate::{
-    bindings::{HANDLER, OFFERED, PACKAGE},
+    bindings::HANDLER,
     engine::{ComponentSource, Node, digest},
     error::ComponentError,
     function::{Isolation, Version, VersionSettings},
@@ -209,7 +209,6 @@ fn link(
     digest: String,
     component: &Component,
 ) -> Result<Arc<Compiled>, ComponentError> {
-    check_functions(node, component)?;
     let refused = |error: Error| ComponentError::DoesNotInstantiate {
         detail: format!("{error:#}"),
     };
@@ -225,9 +224,9 @@ fn link(
         return Err(ComponentError::MissingExport { found });
     };
     let resources = component.resources_required();
-    let initial = resources
-        .and_then(|resources| resources.max_initial_memory_size)
-        .unwrap_or(0);
+    // Counted in pages of 64 KiB.
+    let pages = resources.and_then(|resources| resources.max_initial_memory_size);
+    let initial = pages.unwrap_or(0).saturating_mul(1 << 16);
     let compiled = Arc::new(Compiled {
         digest,
         pre,
@@ -236,41 +235,6 @@ fn link(
     });
     node.remember(&compiled);
     Ok(compiled)
-}
-
-/// All functions of our interfaces that the component imports and this host lacks, at once: a linker
-/// names the first alone.
-fn check_functions(node: &Node, component: &Component) -> Result<(), ComponentError> {
-    let ty = component.component_type();
-    let mut missing = Vec::new();
-    for (name, import) in ty.imports(&node.engine) {
-        let Some(rest) = name
-            .strip_prefix(PACKAGE)
-            .and_then(|rest| rest.strip_prefix('/'))
-        else {
-            continue;
-        };
-        let interface = rest
-            .split_once('@')
-            .map_or(rest, |(interface, _)| interface);
-        let offered = OFFERED
-            .iter()
-            .find(|(name, _)| *name == interface)
-            .map_or(&[][..], |(_, offered)| offered);
-        let ComponentItem::ComponentInstance(instance) = import.ty else {
-            continue;
-        };
-        for (function, item) in instance.exports(&node.engine) {
-            if matches!(item.ty, ComponentItem::ComponentFunc(_)) && !offered.contains(&function) {
-                missing.push(format!("{name}.{function}"));
-            }
-        }
-    }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(ComponentError::UnsupportedImport { imports: missing })
-    }
 }
 
 /// Makes an instance and throws it away: wrong record or variant shapes show only here.

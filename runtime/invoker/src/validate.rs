@@ -4,7 +4,10 @@
 //! and what it imports and exports, all differences at once.
 
 use fnctl_core::id::OutputName;
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{
+    Encoding, Parser, Payload, Validator, WasmFeatures, component_types::ComponentEntityType,
+    types::Types,
+};
 
 use crate::{
     bindings::{HANDLER, OFFERED, PACKAGE, VERSION},
@@ -67,8 +70,8 @@ pub(crate) struct Scan {
 pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, ComponentError> {
     check_kind(bytes)?;
     let names = walk(bytes)?;
-    check_features(bytes)?;
-    check_imports(&names.imports)?;
+    let types = check_features(bytes)?;
+    check_imports(&names.imports, &types)?;
     check_exports(&names.exports)?;
     let ours = names.imports.iter().filter_map(|import| ours(import));
     let mut uses: Vec<String> = ours
@@ -162,19 +165,19 @@ fn walk(bytes: &[u8]) -> Result<Names<'_>, ComponentError> {
     Ok(names)
 }
 
-fn check_features(bytes: &[u8]) -> Result<(), ComponentError> {
-    let Err(error) = Validator::new_with_features(FEATURES).validate_all(bytes) else {
-        return Ok(());
+fn check_features(bytes: &[u8]) -> Result<Types, ComponentError> {
+    let validate = |features| Validator::new_with_features(features).validate_all(bytes);
+    let error = match validate(FEATURES) {
+        Ok(types) => return Ok(types),
+        Err(error) => error,
     };
-    let helps = |features: WasmFeatures| {
-        Validator::new_with_features(FEATURES | features)
-            .validate_all(bytes)
-            .is_ok()
-    };
-    match PROPOSALS.iter().find(|(_, features)| helps(*features)) {
-        Some(&(feature, _)) => Err(ComponentError::NeedsFeature { feature }),
-        None => Err(invalid(error)),
-    }
+    let proposal = PROPOSALS
+        .iter()
+        .find(|(_, features)| validate(FEATURES | *features).is_ok());
+    Err(proposal.map_or_else(
+        || invalid(error),
+        |&(feature, _)| ComponentError::NeedsFeature { feature },
+    ))
 }
 
 #[allow(
@@ -199,20 +202,26 @@ fn is_served(version: &str) -> bool {
     minor(version).is_some_and(|found| Some(found) == minor(VERSION))
 }
 
-fn check_imports(imports: &[&str]) -> Result<(), ComponentError> {
+/// All differences at once: a linker names the first alone.
+fn check_imports(imports: &[&str], types: &Types) -> Result<(), ComponentError> {
     let mut unsupported = Vec::new();
     for &import in imports {
         if let Some((interface, version)) = ours(import) {
-            let is_known =
-                interface == "types" || OFFERED.iter().any(|(name, _)| *name == interface);
-            if is_known && !is_served(version) {
+            let offered = match OFFERED.iter().find(|(name, _)| *name == interface) {
+                Some((_, functions)) => *functions,
+                None if interface == "types" => &[],
+                None => {
+                    unsupported.push(import.to_owned());
+                    continue;
+                }
+            };
+            if !is_served(version) {
                 return Err(ComponentError::WrongVersion {
                     name: import.to_owned(),
                 });
             }
-            if !is_known {
-                unsupported.push(import.to_owned());
-            }
+            let missing = functions(import, types).filter(|function| !offered.contains(function));
+            unsupported.extend(missing.map(|function| format!("{import}.{function}")));
         } else if !is_wasi_baseline(import) {
             unsupported.push(import.to_owned());
         }
@@ -224,6 +233,20 @@ fn check_imports(imports: &[&str]) -> Result<(), ComponentError> {
             imports: unsupported,
         })
     }
+}
+
+/// The functions that an imported interface is expected to have.
+fn functions<'a>(import: &str, types: &'a Types) -> impl Iterator<Item = &'a str> {
+    let instance = types
+        .component_item_for_import(import)
+        .and_then(|item| match item.ty {
+            ComponentEntityType::Instance(id) => Some(&types[id]),
+            _ => None,
+        });
+    let exports = instance.into_iter().flat_map(|instance| &instance.exports);
+    exports
+        .filter(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_)))
+        .map(|(name, _)| &**name)
 }
 
 fn is_wasi_baseline(import: &str) -> bool {
