@@ -1,13 +1,34 @@
-//! Judges what is not a put and not a commit: leases, retention, expiry, commands.
+//! Judges what is not a put and not a commit: commands, leases, retention, expiry.
+
+use std::sync::Arc;
 
 use super::NodeView;
 use crate::{
     entry::{Entry, UnitChange},
-    id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, UnitId},
+    id::{LeaseEpoch, MappingId, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
+    registry::{Applied, Command, Refusal, Tails},
     settled::SettledRange,
 };
 
 impl NodeView {
+    /// Judges a command. It comes to an entry, or to none where everything is so already; the
+    /// owners that it fences ride along, so that both happen or neither.
+    ///
+    /// # Errors
+    /// The refusal; the view is as before.
+    pub fn evaluate_command(
+        &self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<(Option<Entry>, Applied), Refusal> {
+        let evaluated = self.registry.evaluate(command, self, now)?;
+        let entry = evaluated.change.map(|change| Entry::Meta {
+            units: self.fence(&evaluated.fenced),
+            change: Arc::new(change),
+        });
+        Ok((entry, evaluated.applied))
+    }
+
     /// Appoints owners, many in one entry; a unit that does not exist gets none. Whoever owned one
     /// before is fenced from this entry on.
     #[must_use]
@@ -89,10 +110,8 @@ impl NodeView {
         })
     }
 
-    /// What fences the owners of these units, those that exist: it rides in the entry that changes
-    /// something under them, so that both happen or neither (commit and storage rules §2).
-    #[must_use]
-    pub fn fence(&self, units: &[UnitId]) -> Vec<UnitChange> {
+    /// What fences the owners of these units, those that exist (commit and storage rules §2).
+    fn fence(&self, units: &[UnitId]) -> Vec<UnitChange> {
         let mut changes: Vec<UnitChange> = units
             .iter()
             .filter_map(|&unit| {
@@ -106,5 +125,21 @@ impl NodeView {
         changes.sort_unstable_by_key(|change| change.unit);
         changes.dedup_by_key(|change| change.unit);
         changes
+    }
+}
+
+impl Tails for NodeView {
+    fn last(&self, stream: StreamId, shard: ShardNumber) -> Ordinal {
+        self.tail(stream, shard)
+            .map_or(Ordinal(0), |tail| tail.last())
+    }
+
+    fn before_horizon(&self, stream: StreamId, shard: ShardNumber) -> Ordinal {
+        self.tail(stream, shard)
+            .map_or(Ordinal(0), |tail| Ordinal(tail.horizon.0 - 1))
+    }
+
+    fn open_dead_letters(&self, mapping: MappingId) -> u64 {
+        self.open_letters(mapping)
     }
 }
