@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::{Context, Error, Record, Result, call::NO_RECORD, json, limits::KEPT_BYTES_MAX};
+use crate::{
+    Context, Error, Record, Result, append::append, call::NO_RECORD, json, limits::KEPT_BYTES_MAX,
+};
 
 #[cfg(test)]
 mod tests;
@@ -140,7 +142,7 @@ impl<'c> Row<'c> {
     #[inline]
     pub fn bytes(self, body: &[u8]) -> Result<()> {
         self.write(|row| {
-            row.extend_from_slice(body);
+            append(row, body);
             Ok(())
         })
     }
@@ -293,7 +295,7 @@ impl Pending {
         }
         match key {
             Some(key) => {
-                self.keys.bytes.extend_from_slice(key);
+                append(&mut self.keys.bytes, key);
                 self.keys.end();
             }
             None => self.keys.push_null(),
@@ -310,7 +312,7 @@ impl Pending {
             self.data.nulls.push(self.data.ends.len() as u32);
             self.push(index, None);
         } else {
-            self.data.bytes.extend_from_slice(record.data());
+            append(&mut self.data.bytes, record.data());
             self.push(index, None);
         }
     }

@@ -2,7 +2,10 @@
 //! most of a record is, are scanned and copied a word at a time. A check of the host's clock
 //! stands in every turn of a function's loops, so loops over single bytes are what costs there.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    io,
+};
 
 use serde::ser::{self, Serialize};
 
@@ -13,6 +16,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use crate::append::append;
 use compound::Compound;
 
 /// Appends `value` as JSON. What was appended before an error stays: the caller takes it back.
@@ -57,7 +61,30 @@ macro_rules! number {
 
 #[inline]
 fn number<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), JsonError> {
-    serde_json::to_writer(out, value).map_err(ser::Error::custom)
+    serde_json::to_writer(Digits { out }, value).map_err(ser::Error::custom)
+}
+
+/// Takes the text of a number, which is short.
+struct Digits<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl io::Write for Digits<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        append(self.out, bytes);
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        append(self.out, bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<'o> ser::Serializer for Writer<'o> {

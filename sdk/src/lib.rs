@@ -25,6 +25,7 @@
 #[cfg(doctest)]
 mod refused;
 
+mod append;
 mod batch;
 mod call;
 mod context;

@@ -72,7 +72,14 @@ impl<'a> Record<'a> {
     /// `skip`, code `bad-json`: running it again cannot help.
     #[inline]
     pub fn json<T: Deserialize<'a>>(&self) -> Result<T> {
-        serde_json::from_slice(self.data()).map_err(|error| Error::skip("bad-json", error))
+        let data = self.data();
+        // Checked as a whole, UTF-8 goes by in words; the parser would check each of its texts, and short
+        // ones byte by byte. What is not UTF-8 may be where no text is asked for: the parser decides.
+        match std::str::from_utf8(data) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(data),
+        }
+        .map_err(|error| Error::skip("bad-json", error))
     }
 
     /// When it reached its stream.

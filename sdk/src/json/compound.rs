@@ -17,31 +17,33 @@ pub(super) struct Compound<'o> {
     is_first: bool,
     /// Its one field is JSON already.
     is_verbatim: bool,
-    close: &'static [u8],
+    /// It is the content of an enum's variant, which it closes too.
+    is_variant: bool,
+    close: u8,
 }
 
 impl<'o> Compound<'o> {
     #[inline]
     pub(super) fn list(out: &'o mut Vec<u8>, is_variant: bool) -> Self {
         out.push(b'[');
-        let close: &[u8] = if is_variant { b"]}" } else { b"]" };
         Self {
             out,
             is_first: true,
             is_verbatim: false,
-            close,
+            is_variant,
+            close: b']',
         }
     }
 
     #[inline]
     pub(super) fn object(out: &'o mut Vec<u8>, is_variant: bool) -> Self {
         out.push(b'{');
-        let close: &[u8] = if is_variant { b"}}" } else { b"}" };
         Self {
             out,
             is_first: true,
             is_verbatim: false,
-            close,
+            is_variant,
+            close: b'}',
         }
     }
 
@@ -53,7 +55,8 @@ impl<'o> Compound<'o> {
                 out,
                 is_first: true,
                 is_verbatim: true,
-                close: b"",
+                is_variant: false,
+                close: b' ',
             };
         }
         Self::object(out, false)
@@ -102,7 +105,12 @@ impl<'o> Compound<'o> {
 
     #[inline]
     fn close(self) {
-        self.out.extend_from_slice(self.close);
+        if !self.is_verbatim {
+            self.out.push(self.close);
+        }
+        if self.is_variant {
+            self.out.push(b'}');
+        }
     }
 }
 

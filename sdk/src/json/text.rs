@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use crate::append::{BLOCK, append, overlap};
+
 /// Bytes that are looked at together.
 const WORD: usize = 8;
-const BLOCK: usize = 2 * WORD;
 
 const LOW_BITS: u64 = u64::MAX / 0xff;
 const HIGH_BITS: u64 = LOW_BITS << 7;
@@ -12,7 +13,7 @@ const HIGH_BITS: u64 = LOW_BITS << 7;
 /// Appends a text with its quotes.
 #[inline]
 pub(super) fn quoted(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len() + 2);
+    out.reserve(text.len() + BLOCK + 2);
     out.push(b'"');
     escaped(out, text.as_bytes());
     out.push(b'"');
@@ -20,11 +21,69 @@ pub(super) fn quoted(out: &mut Vec<u8>, text: &str) {
 
 /// Appends UTF-8 without quotes, escaped.
 #[inline]
-fn escaped(out: &mut Vec<u8>, mut bytes: &[u8]) {
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    if !copied(out, bytes) {
+        out.truncate(start);
+        escaped_apart(out, bytes);
+    }
+}
+
+/// Appends bytes as they are, looking at them on the way: false when one needs an escape, and what was
+/// appended is to be taken back.
+#[inline]
+fn copied(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let end = out.len() + bytes.len();
+    let Some(last) = bytes.last_chunk::<BLOCK>() else {
+        append(out, bytes);
+        return short_is_plain(bytes);
+    };
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    for block in blocks {
+        if !is_plain(block) {
+            return false;
+        }
+        out.extend_from_slice(block);
+    }
+    overlap::<BLOCK>(out, bytes, end);
+    is_plain(last)
+}
+
+/// Whether none of less than a block of bytes needs an escape.
+#[inline]
+fn short_is_plain(bytes: &[u8]) -> bool {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<WORD>(), bytes.last_chunk::<WORD>()) {
+        return marks(u64::from_le_bytes(*first)) | marks(u64::from_le_bytes(*last)) == 0;
+    }
+    let half = |half: &[u8; WORD / 2]| u64::from(u32::from_le_bytes(*half));
+    let word = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => half(first) | half(last) << (4 * WORD),
+        // Up to three bytes: the first, the middle and the last are all of them.
+        _ => match bytes {
+            [] => return true,
+            [first, .., last] => {
+                let middle = bytes[bytes.len() / 2];
+                u64::from_le_bytes([*first, middle, *last, b' ', b' ', b' ', b' ', b' '])
+            }
+            [one] => u64::from_le_bytes([*one, b' ', b' ', b' ', b' ', b' ', b' ', b' ']),
+        },
+    };
+    marks(word) == 0
+}
+
+#[inline]
+fn is_plain(block: &[u8; BLOCK]) -> bool {
+    let (words, _) = block.as_chunks::<WORD>();
+    marks(u64::from_le_bytes(words[0])) | marks(u64::from_le_bytes(words[1])) == 0
+}
+
+/// Texts with an escape: piece by piece.
+#[cold]
+fn escaped_apart(out: &mut Vec<u8>, mut bytes: &[u8]) {
     loop {
         let plain = plain_len(bytes);
         let (head, tail) = bytes.split_at(plain);
-        out.extend_from_slice(head);
+        append(out, head);
         let Some((byte, rest)) = tail.split_first() else {
             return;
         };
@@ -34,7 +93,6 @@ fn escaped(out: &mut Vec<u8>, mut bytes: &[u8]) {
 }
 
 /// How many bytes stand before the first that needs an escape.
-#[inline]
 fn plain_len(bytes: &[u8]) -> usize {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     for (at, block) in blocks.iter().enumerate() {
