@@ -24,7 +24,15 @@ fn initial_ranges_cover_the_space_as_kinesis_cuts_it() {
         assert_eq!(ranges.len(), shards as usize);
         assert_eq!(ranges[0].start, 0);
         assert_eq!(ranges[ranges.len() - 1].end, u128::MAX);
-        assert!(ranges.windows(2).all(|pair| pair[0].end + 1 == pair[1].start));
-        assert!(ranges.iter().all(|range| range.contains(range.start) && range.contains(range.end)));
+        assert!(
+            ranges
+                .windows(2)
+                .all(|pair| pair[0].end + 1 == pair[1].start)
+        );
+        assert!(
+            ranges
+                .iter()
+                .all(|range| range.contains(range.start) && range.contains(range.end))
+        );
     }
 }
