@@ -1,1 +1,42 @@
-//! store
+//! Knows how data lies on disk: journal, shard logs, image, snapshot, artefacts. Nothing else does.
+//!
+//! It decides nothing: what an entry means is said by `fnctl_core`'s `NodeView`, which this crate feeds,
+//! persists and recovers. It knows no protocol, no HTTP and no WebAssembly, and starts no thread: its
+//! loops are run by whoever opens it.
+
+mod applier;
+mod artifact;
+mod block;
+mod clocks;
+pub mod codec;
+mod command;
+mod cut;
+pub mod disk;
+pub mod image;
+mod journal;
+pub mod limits;
+mod recovery;
+mod retention;
+mod segment;
+mod sequencer;
+mod shared;
+mod snapshot;
+mod space;
+mod stats;
+mod store;
+mod tail;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    applier::ApplierLoop,
+    artifact::{ArtifactError, ArtifactPin},
+    command::CommandError,
+    recovery::{FORMAT_VERSION, Loops, OpenError, Options, open},
+    sequencer::{AppendTarget, SequencerLoop, Step},
+    space::Room,
+    stats::StoreStats,
+    store::{AppendError, Appended, CommitTicket, DecideError, ReadError, Store},
+};

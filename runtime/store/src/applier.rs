@@ -1,0 +1,266 @@
+//! Moves journaled records into shard segments, and does what follows from it: cuts, snapshots,
+//! retention, and a look at the disk now and then. One per node, on a thread of its own.
+//!
+//! It takes *journaled* entries alone: an entry whose sync never returned must not reach a segment
+//! (commit and storage rules §6).
+
+mod write;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use fnctl_core::{
+    committer::Stopped,
+    id::{Lsn, StreamId},
+    record::RecordBlock,
+};
+
+use crate::{
+    block::{ShardKey, block_bytes},
+    cut::Cutter,
+    limits::{
+        GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SEGMENT_FRAME_BYTES, SPACE_SAMPLE_BYTES,
+        SPACE_SAMPLE_MS,
+    },
+    retention::Retention,
+    segment::{self, writer::SegmentWriter},
+    sequencer::{PublishedFrame, Step},
+    shared::Shared,
+};
+
+/// Published frames that wait for the applier.
+#[derive(Debug, Default)]
+pub(crate) struct ApplierQueue {
+    pub(crate) frames: VecDeque<PublishedFrame>,
+}
+
+impl ApplierQueue {
+    pub(crate) fn push(&mut self, frame: PublishedFrame) {
+        self.frames.push_back(frame);
+    }
+}
+
+/// A shard's records on their way into a frame.
+#[derive(Debug, Default)]
+struct Gathered {
+    blocks: VecDeque<Arc<RecordBlock>>,
+    bytes: usize,
+    /// First and next LSN of the journal frames they came in.
+    lsns: (Lsn, Lsn),
+}
+
+/// Writes segments: runs on a thread of its own.
+pub struct ApplierLoop {
+    pub(crate) shared: Arc<Shared>,
+    gathered: BTreeMap<ShardKey, Gathered>,
+    gathered_bytes: usize,
+    /// Segments with bytes that are not synced, oldest first in each shard.
+    pub(crate) unsynced: BTreeMap<ShardKey, Vec<SegmentWriter>>,
+    /// LSN after the last entry taken from the queue.
+    pub(crate) taken: Lsn,
+    pub(crate) cutter: Cutter,
+    pub(crate) retention: Retention,
+    sampled_at: u64,
+    sampled_bytes: u64,
+    /// The disk was full at the last try: nothing is tried before the next look at it.
+    is_full: bool,
+}
+
+impl ApplierLoop {
+    pub(crate) fn new(shared: Arc<Shared>, taken: Lsn, cutter: Cutter) -> Self {
+        Self {
+            shared,
+            gathered: BTreeMap::new(),
+            gathered_bytes: 0,
+            unsynced: BTreeMap::new(),
+            taken,
+            cutter,
+            retention: Retention::default(),
+            sampled_at: 0,
+            sampled_bytes: 0,
+            is_full: false,
+        }
+    }
+
+    /// Runs until the store is shut down and the last cut is made.
+    ///
+    /// # Errors
+    /// A write or a sync failed: the process must end within a second.
+    pub fn run(mut self) -> Result<(), Stopped> {
+        loop {
+            match self.step()? {
+                Step::Finished => return Ok(()),
+                Step::Worked => continue,
+                Step::Idle => {}
+            }
+            let wait = Duration::from_millis(self.wait_ms());
+            let queue = self.shared.lock_applier_queue();
+            if queue.frames.is_empty() && !self.shared.is_ending() {
+                let woken = self.shared.applier_work.wait_timeout(queue, wait);
+                drop(woken.expect("nothing panics under this lock"));
+            }
+        }
+    }
+
+    /// Applies what was published, and cuts when a cut is due.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn step(&mut self) -> Result<Step, Stopped> {
+        if let Some(stopped) = self.shared.failure() {
+            return Err(stopped);
+        }
+        if self.shared.is_read_only() {
+            let is_ending = self.shared.is_ending();
+            return Ok(if is_ending {
+                Step::Finished
+            } else {
+                Step::Idle
+            });
+        }
+        // Read before the queue: after the journal's end nothing is published any more.
+        let is_journal_finished = self.shared.is_journal_finished.load(Ordering::Acquire);
+        self.act(is_journal_finished).map_err(|error| {
+            let stopped = Stopped(format!("shard logs could not be written: {error}"));
+            self.shared.fail(&stopped);
+            stopped
+        })
+    }
+
+    fn act(&mut self, is_journal_finished: bool) -> io::Result<Step> {
+        self.look_at_disk()?;
+        let worked = self.take_all()?;
+        if is_journal_finished {
+            self.cut()?;
+            return Ok(Step::Finished);
+        }
+        if self.gathered_bytes > GATHERED_BYTES_MAX {
+            self.write_all()?;
+        }
+        if self.cutter.is_due(&self.shared) && !self.is_full {
+            self.cut()?;
+        }
+        self.retain()?;
+        self.prepare_journal();
+        self.shared.tail.release();
+        self.shared.wake_waiting();
+        Ok(if worked { Step::Worked } else { Step::Idle })
+    }
+
+    /// How long there is nothing to do unless something is published, ms.
+    fn wait_ms(&self) -> u64 {
+        let cut = self.cutter.due_in_ms(&self.shared).unwrap_or(u64::MAX);
+        let look = if self.is_full {
+            SPACE_SAMPLE_MS
+        } else {
+            u64::MAX
+        };
+        RETENTION_INTERVAL_MS.min(cut).min(look).max(1)
+    }
+
+    /// Takes everything published; answers whether there was anything.
+    pub(crate) fn take_all(&mut self) -> io::Result<bool> {
+        let frames = std::mem::take(&mut self.shared.lock_applier_queue().frames);
+        let is_any = !frames.is_empty();
+        for frame in frames {
+            self.take(frame)?;
+        }
+        Ok(is_any)
+    }
+
+    fn take(&mut self, frame: PublishedFrame) -> io::Result<()> {
+        let lsns = (self.taken, frame.next);
+        self.taken = frame.next;
+        self.cutter.journaled(frame.journal_bytes);
+        let blocks: u64 = frame
+            .blocks
+            .iter()
+            .map(|block| block_bytes(block) as u64)
+            .sum();
+        // From here on the budget counts what is really held.
+        self.shared.space.accept(blocks);
+        self.shared.space.apply(frame.budget_bytes);
+        for block in frame.blocks {
+            let key = (block.stream, block.shard);
+            let gathered = self.gathered.entry(key).or_insert_with(|| Gathered {
+                lsns,
+                ..Gathered::default()
+            });
+            gathered.lsns.1 = lsns.1;
+            let bytes = block_bytes(&block);
+            gathered.bytes += bytes;
+            self.gathered_bytes += bytes;
+            gathered.blocks.push_back(block);
+            if gathered.bytes >= SEGMENT_FRAME_BYTES && !self.is_full {
+                self.write_shard(key)?;
+            }
+        }
+        for stream in frame.gone {
+            self.remove_stream(stream)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a stream's files: its tombstone is journaled.
+    fn remove_stream(&mut self, stream: StreamId) -> io::Result<()> {
+        let is_gone = |key: &ShardKey| key.0 == stream;
+        let gone: Vec<ShardKey> = self.gathered.keys().copied().filter(is_gone).collect();
+        for key in gone {
+            let gathered = self.gathered.remove(&key).unwrap_or_default();
+            self.gathered_bytes -= gathered.bytes;
+            self.shared.space.apply(gathered.bytes as u64);
+        }
+        self.unsynced.retain(|key, _| !is_gone(key));
+        for (key, meta) in self.shared.segments.forget(stream) {
+            self.cutter.segment_gone(key, meta.base);
+        }
+        let directory = segment::stream_directory(&self.shared.directory, stream);
+        match self.shared.disk.remove_dir(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at the free space, after some time or some bytes.
+    fn look_at_disk(&mut self) -> io::Result<()> {
+        let now = self.shared.clocks.boot_ms();
+        let written = self.shared.counters.segment_bytes.load(Ordering::Relaxed)
+            + self.shared.counters.journal_bytes.load(Ordering::Relaxed);
+        let is_due = self.sampled_at == 0
+            || now.saturating_sub(self.sampled_at) >= SPACE_SAMPLE_MS
+            || written - self.sampled_bytes >= SPACE_SAMPLE_BYTES;
+        if is_due {
+            self.sampled_at = now;
+            self.sampled_bytes = written;
+            let free = self.shared.disk.free_bytes(&self.shared.directory)?;
+            self.shared.space.sample(free);
+            self.is_full = false;
+        }
+        Ok(())
+    }
+
+    /// Closes admission until the disk is looked at again.
+    pub(crate) fn disk_is_full(&mut self) {
+        if !self.is_full {
+            tracing::error!(path = %self.shared.directory.display(), "the disk is full, waiting for room");
+        }
+        self.is_full = true;
+        self.shared.space.sample(0);
+    }
+
+    /// Allocates the next journal file before it is needed; without room it is tried again.
+    fn prepare_journal(&self) {
+        let directory = crate::journal::directory(&self.shared.directory);
+        if let Err(error) = self
+            .shared
+            .journal_files
+            .prepare(&*self.shared.disk, &directory)
+        {
+            tracing::warn!(%error, "the next journal file could not be allocated");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The two times the store lives by: arrival, which never steps back and distrusts a leap, and the
+//! retention clock, which no jump of the wall clock moves (commit and storage rules §7).
+
+use std::sync::{Arc, Mutex};
+
+use fnctl_core::{clock::Clock, id::Timestamp};
+
+use crate::{
+    journal::writer::FrameClocks,
+    limits::{CLOCK_LEAP_HELD_MS, CLOCK_LEAP_MS, RETENTION_STOP_MS_MAX},
+};
+
+/// Reads the clock for the sequencer.
+pub(crate) struct Clocks {
+    clock: Arc<dyn Clock>,
+    // Retention = this plus the boot clock.
+    retention_base: u64,
+    state: Mutex<WallState>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct WallState {
+    last: Timestamp,
+    last_boot: u64,
+    // When a leap was first seen, by the boot clock.
+    leap_since: Option<u64>,
+}
+
+impl Clocks {
+    /// Goes on from the clocks of the newest frame; from zero in a new journal.
+    pub(crate) fn resume(clock: Arc<dyn Clock>, newest: Option<FrameClocks>) -> Self {
+        let (wall, boot) = (clock.now(), clock.boot_ms());
+        let retention = newest.map_or(0, |newest| {
+            let stopped = wall.since_ms(newest.wall).min(RETENTION_STOP_MS_MAX);
+            newest.retention_ms.saturating_add(stopped)
+        });
+        Self {
+            clock,
+            retention_base: retention.wrapping_sub(boot),
+            state: Mutex::new(WallState {
+                last: newest.map_or(wall, |newest| wall.max(newest.wall)),
+                last_boot: boot,
+                leap_since: None,
+            }),
+        }
+    }
+
+    /// The time for arrivals: the wall clock, but never backwards, and a step forward of more than an
+    /// hour against the boot clock only once it has stood for ten minutes.
+    pub(crate) fn now(&self) -> Timestamp {
+        let (wall, boot) = (self.clock.now(), self.clock.boot_ms());
+        let mut state = self.state.lock().expect("nothing panics under this lock");
+        let expected = state.last.plus_ms(boot.saturating_sub(state.last_boot));
+        let is_leap = wall > expected.plus_ms(CLOCK_LEAP_MS);
+        let now = if is_leap {
+            let since = *state.leap_since.get_or_insert_with(|| {
+                tracing::warn!(
+                    ahead_ms = wall.since_ms(expected),
+                    "the wall clock leapt forward, arrivals follow the boot clock for ten minutes"
+                );
+                boot
+            });
+            if boot.saturating_sub(since) >= CLOCK_LEAP_HELD_MS {
+                state.leap_since = None;
+                wall
+            } else {
+                expected
+            }
+        } else {
+            state.leap_since = None;
+            wall.max(state.last)
+        };
+        state.last = now;
+        state.last_boot = boot;
+        now
+    }
+
+    /// The retention clock, ms.
+    pub(crate) fn retention_ms(&self) -> u64 {
+        self.retention_base.wrapping_add(self.clock.boot_ms())
+    }
+
+    /// The boot clock, ms.
+    pub(crate) fn boot_ms(&self) -> u64 {
+        self.clock.boot_ms()
+    }
+
+    /// What a frame carries.
+    pub(crate) fn frame(&self) -> FrameClocks {
+        FrameClocks {
+            retention_ms: self.retention_ms(),
+            wall: self.clock.now(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

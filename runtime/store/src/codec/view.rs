@@ -1,0 +1,195 @@
+//! The values of a view under their keys: what image and snapshot store.
+
+use bytes::Bytes;
+use fnctl_core::{
+    id::{FunctionId, MappingId, Ordinal, ShardNumber, StreamId, UnitId},
+    settled::{Settled, SettledRanges},
+    view::{ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey},
+};
+
+use crate::codec::{DecodeError, Decoder, Value, fields};
+
+/// First byte of every key of the view in an image or snapshot.
+pub(crate) const VIEW_SPACE: u8 = b'v';
+const FORMAT: u8 = 1;
+
+const IDS: u8 = 1;
+const STREAM: u8 = 2;
+const FUNCTION: u8 = 3;
+const MAPPING: u8 = 4;
+const TAIL: u8 = 5;
+const PRODUCER: u8 = 6;
+const UNIT: u8 = 7;
+
+fields!(ShardTail {
+    next,
+    last_arrival,
+    horizon,
+    floor,
+    bytes
+});
+fields!(ProducerState { last, seen });
+fields!(UnitView {
+    epoch,
+    settled,
+    attempts,
+    totals
+});
+
+impl Value for Settled {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.low_watermark().put(out);
+        self.done().put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let (low_watermark, done) = (Ordinal::take(from)?, SettledRanges::take(from)?);
+        if done
+            .as_slice()
+            .iter()
+            .any(|range| range.after <= low_watermark)
+        {
+            return Err(from.fail("a done-set lies below its low watermark"));
+        }
+        Ok(Self::from_parts(low_watermark, &done))
+    }
+}
+
+/// The stored name of a value. Numbers are big-endian, so that neighbours lie together.
+pub(crate) fn encode_key(key: &ValueKey) -> Vec<u8> {
+    let mut out = vec![VIEW_SPACE];
+    match key {
+        ValueKey::Ids => out.push(IDS),
+        ValueKey::Stream(id) => {
+            out.push(STREAM);
+            out.extend_from_slice(&id.0.to_be_bytes());
+        }
+        ValueKey::Function(id) => {
+            out.push(FUNCTION);
+            out.extend_from_slice(&id.0.to_be_bytes());
+        }
+        ValueKey::Mapping(id) => {
+            out.push(MAPPING);
+            out.extend_from_slice(&id.0.to_be_bytes());
+        }
+        ValueKey::Tail(stream, shard) => {
+            out.push(TAIL);
+            out.extend_from_slice(&stream.0.to_be_bytes());
+            out.extend_from_slice(&shard.0.to_be_bytes());
+        }
+        ValueKey::Producer(stream, producer) => {
+            out.push(PRODUCER);
+            out.extend_from_slice(&stream.0.to_be_bytes());
+            out.extend_from_slice(producer.as_bytes());
+        }
+        ValueKey::Unit(unit) => {
+            out.push(UNIT);
+            out.extend_from_slice(&unit.mapping.0.to_be_bytes());
+            out.extend_from_slice(&unit.stream.0.to_be_bytes());
+            out.extend_from_slice(&unit.shard.0.to_be_bytes());
+        }
+    }
+    out
+}
+
+fn take_u64(from: &mut Decoder) -> Result<u64, DecodeError> {
+    let bytes = from.slice(8)?;
+    Ok(u64::from_be_bytes(
+        bytes.try_into().expect("the slice has this length"),
+    ))
+}
+
+fn take_shard(from: &mut Decoder) -> Result<ShardNumber, DecodeError> {
+    let bytes = from.slice(4)?;
+    let number = u32::from_be_bytes(bytes.try_into().expect("the slice has this length"));
+    Ok(ShardNumber(number))
+}
+
+pub(crate) fn decode_key(bytes: Bytes) -> Result<ValueKey, DecodeError> {
+    let mut from = Decoder::new(bytes);
+    if u8::take(&mut from)? != VIEW_SPACE {
+        return Err(from.fail("the key is none of the view's"));
+    }
+    let key = match u8::take(&mut from)? {
+        IDS => ValueKey::Ids,
+        STREAM => ValueKey::Stream(StreamId(take_u64(&mut from)?)),
+        FUNCTION => ValueKey::Function(FunctionId(take_u64(&mut from)?)),
+        MAPPING => ValueKey::Mapping(MappingId(take_u64(&mut from)?)),
+        TAIL => ValueKey::Tail(StreamId(take_u64(&mut from)?), take_shard(&mut from)?),
+        PRODUCER => {
+            let stream = StreamId(take_u64(&mut from)?);
+            let name = from.share(from.remaining())?;
+            let name = std::str::from_utf8(&name).map_err(|_| from.fail("a text is not UTF-8"))?;
+            ValueKey::Producer(stream, name.into())
+        }
+        UNIT => ValueKey::Unit(UnitId {
+            mapping: MappingId(take_u64(&mut from)?),
+            stream: StreamId(take_u64(&mut from)?),
+            shard: take_shard(&mut from)?,
+        }),
+        _ => return Err(from.fail("a value's kind is not known")),
+    };
+    from.end()?;
+    Ok(key)
+}
+
+/// The stored form of a value.
+pub(crate) fn encode_value(value: &ViewValue) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    match value {
+        ViewValue::Ids(stream, function, mapping) => {
+            out.push(IDS);
+            stream.put(&mut out);
+            function.put(&mut out);
+            mapping.put(&mut out);
+        }
+        ViewValue::Stream(stream) => {
+            out.push(STREAM);
+            stream.put(&mut out);
+        }
+        ViewValue::Function(function) => {
+            out.push(FUNCTION);
+            function.put(&mut out);
+        }
+        ViewValue::Mapping(mapping) => {
+            out.push(MAPPING);
+            mapping.put(&mut out);
+        }
+        ViewValue::Tail(tail) => {
+            out.push(TAIL);
+            tail.put(&mut out);
+        }
+        ViewValue::Producer(producer) => {
+            out.push(PRODUCER);
+            producer.put(&mut out);
+        }
+        ViewValue::Unit(unit) => {
+            out.push(UNIT);
+            unit.put(&mut out);
+        }
+    }
+    out
+}
+
+pub(crate) fn decode_value(bytes: Bytes) -> Result<ViewValue, DecodeError> {
+    let mut from = Decoder::new(bytes);
+    if u8::take(&mut from)? != FORMAT {
+        return Err(from.fail("the value's format is not known"));
+    }
+    let value = match u8::take(&mut from)? {
+        IDS => ViewValue::Ids(
+            Value::take(&mut from)?,
+            Value::take(&mut from)?,
+            Value::take(&mut from)?,
+        ),
+        STREAM => ViewValue::Stream(Value::take(&mut from)?),
+        FUNCTION => ViewValue::Function(Value::take(&mut from)?),
+        MAPPING => ViewValue::Mapping(Value::take(&mut from)?),
+        TAIL => ViewValue::Tail(Value::take(&mut from)?),
+        PRODUCER => ViewValue::Producer(Value::take(&mut from)?),
+        UNIT => ViewValue::Unit(Value::take(&mut from)?),
+        _ => return Err(from.fail("a value's kind is not known")),
+    };
+    from.end()?;
+    Ok(value)
+}

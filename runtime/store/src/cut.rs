@@ -1,0 +1,362 @@
+//! One cut, one LSN: view values and segment lengths of one moment become the image, and now and then a
+//! snapshot; then the journal below is let go (commit and storage rules §6).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::atomic::Ordering,
+};
+
+use fnctl_core::{
+    id::{Lsn, Ordinal},
+    view::{Value, ValueKey},
+};
+
+use crate::{
+    applier::ApplierLoop,
+    block::ShardKey,
+    codec,
+    disk::{FileSystem, parent},
+    image::{ImageBatch, ImageError, chunks::ChunkedImage},
+    journal,
+    limits::{
+        CUT_DIRTY_BYTES, CUT_INTERVAL_MS, CUT_JOURNAL_BYTES, CUT_SYNC_FILES_MAX,
+        SNAPSHOT_JOURNAL_BYTES, SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT,
+    },
+    segment::{self, SegmentMeta},
+    shared::Shared,
+    snapshot,
+};
+
+/// Key of C in image and snapshot: LSN after the last entry they hold.
+pub(crate) const CUT_KEY: &[u8] = b"c";
+
+/// What a cut needs to remember.
+pub(crate) struct Cutter {
+    image: Option<ChunkedImage>,
+    image_directory: PathBuf,
+    /// The image lacks values it should have: the next cut writes all of them.
+    pub(crate) needs_all: bool,
+    file_system: Box<dyn FileSystem>,
+    journal_id: u64,
+    /// C of the last cut, and when it was.
+    cut: Lsn,
+    cut_at: u64,
+    /// Segments written, sealed or removed since.
+    segments: BTreeMap<(ShardKey, Ordinal), Option<SegmentMeta>>,
+    applied_bytes: u64,
+    journal_bytes: u64,
+    /// C of the snapshots there are, oldest first.
+    snapshots: Vec<Lsn>,
+    journal_since_snapshot: u64,
+}
+
+/// Where a start leaves off.
+pub(crate) struct CutterStart {
+    pub(crate) image: Option<ChunkedImage>,
+    pub(crate) image_directory: PathBuf,
+    pub(crate) needs_all: bool,
+    pub(crate) needs_snapshot: bool,
+    pub(crate) file_system: Box<dyn FileSystem>,
+    pub(crate) journal_id: u64,
+    pub(crate) cut: Lsn,
+    pub(crate) now_ms: u64,
+    pub(crate) segments: BTreeMap<(ShardKey, Ordinal), Option<SegmentMeta>>,
+    pub(crate) snapshots: Vec<Lsn>,
+}
+
+impl Cutter {
+    pub(crate) fn new(start: CutterStart) -> Self {
+        Self {
+            image: start.image,
+            image_directory: start.image_directory,
+            needs_all: start.needs_all,
+            file_system: start.file_system,
+            journal_id: start.journal_id,
+            cut: start.cut,
+            cut_at: start.now_ms,
+            segments: start.segments,
+            applied_bytes: 0,
+            journal_bytes: 0,
+            snapshots: start.snapshots,
+            journal_since_snapshot: if start.needs_snapshot {
+                u64::MAX / 2
+            } else {
+                0
+            },
+        }
+    }
+
+    pub(crate) fn journaled(&mut self, bytes: u64) {
+        self.journal_bytes += bytes;
+        self.journal_since_snapshot += bytes;
+    }
+
+    pub(crate) fn segment_changed(&mut self, key: ShardKey, meta: SegmentMeta, bytes: u64) {
+        self.segments.insert((key, meta.base), Some(meta));
+        self.applied_bytes += bytes;
+    }
+
+    pub(crate) fn segment_gone(&mut self, key: ShardKey, base: Ordinal) {
+        self.segments.insert((key, base), None);
+    }
+
+    fn is_dirty(&self, shared: &Shared) -> bool {
+        self.needs_all || !self.segments.is_empty() || shared.read_published().next > self.cut
+    }
+
+    /// Whether a cut is due: dirty for a while, or much is.
+    pub(crate) fn is_due(&self, shared: &Shared) -> bool {
+        self.due_in_ms(shared) == Some(0)
+    }
+
+    /// When a cut is due, ms; `None` while nothing is dirty.
+    pub(crate) fn due_in_ms(&self, shared: &Shared) -> Option<u64> {
+        if !self.is_dirty(shared) {
+            return None;
+        }
+        if self.applied_bytes >= CUT_DIRTY_BYTES || self.journal_bytes >= CUT_JOURNAL_BYTES {
+            return Some(0);
+        }
+        let waited = shared.clocks.boot_ms().saturating_sub(self.cut_at);
+        Some(CUT_INTERVAL_MS.saturating_sub(waited))
+    }
+
+    fn is_snapshot_due(&self, shared: &Shared) -> bool {
+        let view = shared
+            .space
+            .view_bytes()
+            .saturating_mul(SNAPSHOT_VIEW_FACTOR);
+        self.journal_since_snapshot >= SNAPSHOT_JOURNAL_BYTES.max(view)
+    }
+
+    /// Entries that neither image nor the older snapshot needs lie below this.
+    fn journal_needed_from(&self) -> Lsn {
+        match self.snapshots.as_slice() {
+            // Until there are two snapshots the whole journal is the older one.
+            [] | [_] => Lsn(0),
+            [.., older, _] => self.cut.min(*older),
+        }
+    }
+}
+
+impl ApplierLoop {
+    /// Makes everything published so far durable outside the journal. On a full disk it changes nothing
+    /// and is tried again.
+    ///
+    /// # Errors
+    /// Any failure but a full disk: the node stops.
+    pub(crate) fn cut(&mut self) -> io::Result<()> {
+        if !self.cutter.is_dirty(&self.shared) {
+            return Ok(());
+        }
+        let is_snapshot = self.cutter.is_snapshot_due(&self.shared);
+        let (next, dirty, values, view) = {
+            let mut published = self.shared.write_published();
+            let dirty = std::mem::take(&mut published.dirty);
+            let values: Vec<(ValueKey, Option<Value>)> = if self.cutter.needs_all {
+                published
+                    .view
+                    .values()
+                    .map(|(key, value)| (key, Some(value)))
+                    .collect()
+            } else {
+                dirty
+                    .iter()
+                    .map(|key| (key.clone(), published.view.value(key)))
+                    .collect()
+            };
+            // A clone shares what is large; it is encoded without holding anyone up.
+            let view = is_snapshot.then(|| published.view.clone());
+            (published.next, dirty, values, view)
+        };
+        self.take_all()?;
+        debug_assert!(
+            self.taken >= next,
+            "what is visible was handed to the applier"
+        );
+        if !self.write_all()? {
+            self.put_back(dirty);
+            return Ok(());
+        }
+        self.sync_segments()?;
+        if !self.write_image(next, &values)? {
+            self.put_back(dirty);
+            self.disk_is_full();
+            return Ok(());
+        }
+        self.cutter.cut = next;
+        self.cutter.cut_at = self.shared.clocks.boot_ms();
+        self.cutter.needs_all = false;
+        self.cutter.segments.clear();
+        self.cutter.applied_bytes = 0;
+        self.cutter.journal_bytes = 0;
+        self.shared.counters.cuts.fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.cut.store(next.0, Ordering::Relaxed);
+        if let Some(view) = view {
+            self.write_snapshot(next, view.values())?;
+        }
+        self.remove_journal()?;
+        if dirty.iter().any(|key| matches!(key, ValueKey::Function(_))) {
+            self.collect_artifacts()?;
+        }
+        Ok(())
+    }
+
+    fn put_back(&self, dirty: BTreeSet<ValueKey>) {
+        self.shared.write_published().dirty.extend(dirty);
+    }
+
+    /// Syncs every segment written since the last cut, and the directories of new ones.
+    fn sync_segments(&mut self) -> io::Result<()> {
+        let writers = std::mem::take(&mut self.unsynced);
+        let count: usize = writers.values().map(Vec::len).sum();
+        if count > CUT_SYNC_FILES_MAX {
+            return self.cutter.file_system.sync();
+        }
+        let mut directories = BTreeSet::new();
+        for writer in writers.values().flatten() {
+            writer.sync()?;
+            if writer.is_new() {
+                let shard = parent(&writer.open().path).to_owned();
+                let stream = parent(&shard).to_owned();
+                directories.insert(parent(&stream).to_owned());
+                directories.insert(stream);
+                directories.insert(shard);
+            }
+        }
+        // Parents sort first, and a name must not be durable later than what is below it is counted on.
+        for directory in directories {
+            self.shared.disk.sync_dir(&directory)?;
+        }
+        Ok(())
+    }
+
+    /// Answers whether there was room.
+    fn write_image(&mut self, next: Lsn, values: &[(ValueKey, Option<Value>)]) -> io::Result<bool> {
+        let mut batch: ImageBatch = Vec::with_capacity(values.len() + 8);
+        for (key, value) in values {
+            batch.push((
+                codec::encode_key(key),
+                value.as_ref().map(codec::encode_value),
+            ));
+        }
+        let segments = if self.cutter.needs_all {
+            self.all_segments()
+        } else {
+            self.cutter.segments.clone()
+        };
+        for ((key, base), meta) in segments {
+            let value = meta.map(|meta| segment::encode_meta(&meta));
+            batch.push((segment::encode_key(key, base), value));
+        }
+        batch.push((CUT_KEY.to_vec(), Some(next.0.to_le_bytes().to_vec())));
+        match self.open_image().and_then(|image| image.apply(batch)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_full() => {
+                // What the engine made of it is not known: it starts afresh.
+                self.cutter.image = None;
+                self.cutter.needs_all = true;
+                Ok(false)
+            }
+            Err(ImageError::Io(error)) => Err(error),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    fn open_image(&mut self) -> Result<&mut ChunkedImage, ImageError> {
+        if self.cutter.image.is_none() {
+            let directory = &self.cutter.image_directory;
+            match self.shared.disk.remove_dir(directory) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+            let image = self.shared.disk.open_image(directory)?;
+            self.cutter.image = Some(ChunkedImage::new(image));
+        }
+        Ok(self.cutter.image.as_mut().expect("it was just opened"))
+    }
+
+    fn all_segments(&self) -> BTreeMap<(ShardKey, Ordinal), Option<SegmentMeta>> {
+        let segments = &self.shared.segments;
+        let of = |key: ShardKey| {
+            segments
+                .of(key)
+                .into_iter()
+                .map(move |meta| ((key, meta.base), Some(meta)))
+        };
+        segments.keys().into_iter().flat_map(of).collect()
+    }
+
+    fn write_snapshot(
+        &mut self,
+        next: Lsn,
+        values: impl Iterator<Item = (ValueKey, Value)>,
+    ) -> io::Result<()> {
+        let segments = self.all_segments();
+        let values = values
+            .map(|(key, value)| (codec::encode_key(&key), codec::encode_value(&value)))
+            .chain(segments.iter().filter_map(|((key, base), meta)| {
+                Some((
+                    segment::encode_key(*key, *base),
+                    segment::encode_meta(meta.as_ref()?),
+                ))
+            }));
+        let directory = journal::directory(&self.shared.directory);
+        let clocks = self.shared.clocks.frame();
+        let written = snapshot::write(
+            &*self.shared.disk,
+            &directory,
+            self.cutter.journal_id,
+            next,
+            clocks,
+            values,
+        );
+        match written {
+            Ok(bytes) => self.shared.space.set_view_bytes(bytes),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.disk_is_full();
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        self.cutter.journal_since_snapshot = 0;
+        self.cutter.snapshots.retain(|c| *c != next);
+        self.cutter.snapshots.push(next);
+        while self.cutter.snapshots.len() > SNAPSHOTS_KEPT {
+            let oldest = self.cutter.snapshots.remove(0);
+            self.shared
+                .disk
+                .remove(&directory.join(snapshot::file_name(oldest)))?;
+        }
+        Ok(())
+    }
+
+    /// Removes journal files that lie wholly below what image and snapshots need.
+    fn remove_journal(&self) -> io::Result<()> {
+        let directory = journal::directory(&self.shared.directory);
+        for number in self
+            .shared
+            .journal_files
+            .drop_below(self.cutter.journal_needed_from())
+        {
+            self.shared
+                .disk
+                .remove(&directory.join(journal::file_name(number)))?;
+        }
+        Ok(())
+    }
+
+    fn collect_artifacts(&self) -> io::Result<()> {
+        let used = {
+            let published = self.shared.read_published();
+            let functions = published.view.registry().functions();
+            functions
+                .flat_map(|function| function.versions.values())
+                .map(|version| version.settings.digest.clone())
+                .collect()
+        };
+        self.shared.artifacts.collect(&used)
+    }
+}

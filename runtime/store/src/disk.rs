@@ -1,0 +1,237 @@
+//! What touches data files: one trait, so that a simulated disk can drive the real code.
+//!
+//! Every method is blocking. Paths are those the store builds below its data directory. Nothing here
+//! retries: whoever calls decides what a failure means (commit and storage rules §5: a failed write or
+//! sync stops the node).
+
+pub mod real;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulated;
+
+use std::{fmt, io, path::Path, sync::Arc};
+
+use crate::image::{Image, ImageError};
+
+/// An open file. Reads and writes name their offset; there is no cursor to share.
+pub trait DiskFile: Send + Sync + fmt::Debug {
+    /// Writes all of `bytes` at `offset`. Durable only after [`Self::sync`].
+    ///
+    /// # Errors
+    /// Any failure, a short write included.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Fills `buffer` from `offset`, as far as the file goes; returns how many bytes that were.
+    ///
+    /// # Errors
+    /// Any failure to read.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Makes content and length durable (`fdatasync`). After an error nothing may be assumed about
+    /// the file; a second call proves nothing.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Reserves blocks up to `length` and extends the file to it with zeros.
+    ///
+    /// # Errors
+    /// Any failure, a full disk first of all.
+    fn allocate(&self, length: u64) -> io::Result<()>;
+
+    /// Cuts (or extends) the file to `length`.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn truncate(&self, length: u64) -> io::Result<()>;
+
+    /// Current length, bytes.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn length(&self) -> io::Result<u64>;
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirEntry {
+    /// The name; names that are not UTF-8 are none of ours and left out.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+}
+
+/// Held as long as the data directory is ours.
+pub trait DirLock: Send + Sync {}
+
+/// A mounted file system, opened before the first write so that no failure goes unseen.
+pub trait FileSystem: Send + Sync {
+    /// Makes everything on it durable, names included (`syncfs`).
+    ///
+    /// # Errors
+    /// Any failure since it was opened.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A disk: files, directories, and the image engine that lives on it.
+pub trait Disk: Send + Sync + 'static {
+    /// Makes a directory and its parents; one that exists is fine.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Opens a new, empty file for reading and writing; content of an existing one is dropped.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// `NotFound`, or any other failure.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Renames a file, replacing the target. Durable only after [`Self::sync_dir`].
+    ///
+    /// # Errors
+    /// Any failure.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// `NotFound`, or any other failure.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a directory with all in it.
+    ///
+    /// # Errors
+    /// `NotFound`, or any other failure.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// What is in a directory, by name.
+    ///
+    /// # Errors
+    /// `NotFound`, or any other failure.
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// Bytes that may still be written to the file system of `path`.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// Opens the file system that `path` lies on.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn file_system(&self, path: &Path) -> io::Result<Box<dyn FileSystem>>;
+
+    /// Takes the lock file, creating it; `None` when another process holds it.
+    ///
+    /// # Errors
+    /// Any other failure.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>>;
+
+    /// Opens the image in directory `path`, an empty one when there is none.
+    ///
+    /// # Errors
+    /// The engine cannot open what is there.
+    fn open_image(&self, path: &Path) -> Result<Box<dyn Image>, ImageError>;
+
+    /// A number no earlier file was given: journal ids and file salts.
+    fn salt(&self) -> u64;
+}
+
+impl<D: Disk> Disk for Arc<D> {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        (**self).create_dir(path)
+    }
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        (**self).create(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        (**self).open(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        (**self).remove(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        (**self).remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        (**self).sync_dir(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        (**self).list(path)
+    }
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        (**self).free_bytes(path)
+    }
+    fn file_system(&self, path: &Path) -> io::Result<Box<dyn FileSystem>> {
+        (**self).file_system(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        (**self).lock(path)
+    }
+    fn open_image(&self, path: &Path) -> Result<Box<dyn Image>, ImageError> {
+        (**self).open_image(path)
+    }
+    fn salt(&self) -> u64 {
+        (**self).salt()
+    }
+}
+
+/// Fills `buffer` from `offset` or fails: for places whose length is known.
+///
+/// # Errors
+/// Any failure to read, and `UnexpectedEof` when the file ends early.
+pub(crate) fn read_exact(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    if file.read_at(buffer, offset)? < buffer.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
+}
+
+/// Writes a whole small file so that it is there in full or not at all: temporary name, sync, rename,
+/// directory sync.
+///
+/// # Errors
+/// Any failure.
+pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let file = disk.create(&temporary)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(parent(path))
+}
+
+/// The directory a file of ours lies in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent()
+        .expect("every path of the store lies below its data directory")
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Any failure.
+pub(crate) fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    let file = disk.open(path)?;
+    let length = usize::try_from(file.length()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; length];
+    read_exact(&*file, &mut bytes, 0)?;
+    Ok(bytes)
+}

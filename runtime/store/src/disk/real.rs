@@ -1,0 +1,160 @@
+//! The disk of the machine.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs, syncfs},
+    io::Errno,
+    rand::{GetRandomFlags, getrandom},
+};
+
+use crate::{
+    disk::{DirEntry, DirLock, Disk, DiskFile, FileSystem},
+    image::{Image, ImageError, sled::SledImage},
+};
+
+/// The file systems that the machine mounts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+#[derive(Debug)]
+struct RealFile(File);
+
+struct RealLock(#[allow(dead_code, reason = "held for its lock alone")] File);
+
+impl DirLock for RealLock {}
+
+struct RealFileSystem(File);
+
+impl FileSystem for RealFileSystem {
+    fn sync(&self) -> io::Result<()> {
+        syncfs(&self.0).map_err(io::Error::from)
+    }
+}
+
+impl DiskFile for RealFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self
+                .0
+                .read_at(&mut buffer[filled..], offset + filled as u64)
+            {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        fdatasync(&self.0).map_err(io::Error::from)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        match fallocate(&self.0, FallocateFlags::empty(), 0, length) {
+            // A file system without fallocate: a longer file is all that can be had.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.0.set_len(length),
+            other => other.map_err(io::Error::from),
+        }
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options
+}
+
+impl Disk for RealDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = options().create(true).truncate(true).open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(options().open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                let is_dir = entry.file_type()?.is_dir();
+                entries.push(DirEntry { name, is_dir });
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let space = statvfs(path)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    fn file_system(&self, path: &Path) -> io::Result<Box<dyn FileSystem>> {
+        Ok(Box::new(RealFileSystem(File::open(path)?)))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        let file = options().create(true).truncate(false).open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Box::new(RealLock(file)))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn open_image(&self, path: &Path) -> Result<Box<dyn Image>, ImageError> {
+        Ok(Box::new(SledImage::open(path)?))
+    }
+
+    fn salt(&self) -> u64 {
+        let mut bytes = [0; 8];
+        let filled = getrandom(&mut bytes, GetRandomFlags::empty());
+        assert_eq!(filled, Ok(8), "the kernel always has eight random bytes");
+        u64::from_le_bytes(bytes)
+    }
+}

@@ -1,0 +1,1 @@
+//! A disk in memory that loses and tears what was not synced.

@@ -1,0 +1,373 @@
+//! Reads the journal back: tells a torn tail from corruption, and which file supersedes which.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use fnctl_core::id::{Lsn, Timestamp};
+
+use crate::{
+    disk::{Disk, DiskFile},
+    journal::{
+        frame::{ALIGNMENT, BadFrame, FrameHeader, FrameKind, HEADER_BYTES, MAGIC, REQUIRED_KNOWN},
+        parse_file_name,
+    },
+    limits::READ_BYTES_MAX,
+};
+
+/// One file of the journal with a sound header.
+#[derive(Clone, Debug)]
+pub(crate) struct JournalFile {
+    pub(crate) path: PathBuf,
+    pub(crate) number: u64,
+    pub(crate) header: FrameHeader,
+    file: Arc<dyn DiskFile>,
+    length: u64,
+}
+
+/// A part of the journal that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) file: PathBuf,
+    pub(crate) offset: u64,
+    /// First LSN missing.
+    pub(crate) first: Lsn,
+    /// First LSN that is there again.
+    pub(crate) next: Lsn,
+}
+
+/// Why the journal cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: the file's header is damaged")]
+    BadHeader { path: PathBuf },
+    #[error("{path} belongs to another journal")]
+    OtherJournal { path: PathBuf },
+    #[error("{path}: written by a newer version (required features {required:#06x})")]
+    NewerVersion { path: PathBuf, required: u16 },
+    #[error("{path}, offset {offset}: {what}")]
+    Refused {
+        path: PathBuf,
+        offset: u64,
+        what: String,
+    },
+}
+
+/// What a replay found besides the entries.
+#[derive(Clone, Debug)]
+pub(crate) struct Replay {
+    /// LSN after the last entry.
+    pub(crate) next: Lsn,
+    /// The last frame of entries seen, with its payload.
+    pub(crate) last: Option<(FrameHeader, Bytes)>,
+    /// CRC of the last frame, seen or named by the last file's header.
+    pub(crate) previous: u32,
+    /// What the next frame names as its predecessor's CRC; unknown behind a hole.
+    chain: Option<u32>,
+    /// Whether the last file was ended in order.
+    pub(crate) is_clean: bool,
+    /// The torn tail that was cut off: file and offset.
+    pub(crate) torn: Option<(PathBuf, u64)>,
+    /// What is missing.
+    pub(crate) holes: Vec<Hole>,
+    /// Clocks of the newest frame.
+    pub(crate) retention_ms: u64,
+    pub(crate) wall: Timestamp,
+}
+
+/// Opens the files of a journal, by number.
+///
+/// # Errors
+/// A file that cannot be read, has no sound header, is of another journal or of a newer version.
+pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<Vec<JournalFile>, ScanError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ScanError::Io { path, source }
+    };
+    let mut files: Vec<JournalFile> = Vec::new();
+    for entry in disk.list(directory).map_err(io(directory))? {
+        let Some(number) = parse_file_name(&entry.name) else {
+            continue;
+        };
+        let path = directory.join(&entry.name);
+        let file = disk.open(&path).map_err(io(&path))?;
+        let length = file.length().map_err(io(&path))?;
+        let mut reader = ChunkReader::new(Arc::clone(&file), length);
+        let header = match reader.frame(0).map_err(io(&path))? {
+            Ok((header, _)) if header.kind == FrameKind::FileHeader => header,
+            _ => return Err(ScanError::BadHeader { path }),
+        };
+        if header.required & !REQUIRED_KNOWN != 0 {
+            let required = header.required;
+            return Err(ScanError::NewerVersion { path, required });
+        }
+        if header.file != number || files.iter().any(|f| f.header.journal != header.journal) {
+            return Err(ScanError::OtherJournal { path });
+        }
+        files.push(JournalFile {
+            path,
+            number,
+            header,
+            file,
+            length,
+        });
+    }
+    files.sort_by_key(|file| file.number);
+    Ok(files)
+}
+
+/// First LSN that is in no later file: frames at or above it are superseded
+/// (commit and storage rules §5).
+pub(crate) fn superseded_from(files: &[JournalFile], index: usize) -> Option<Lsn> {
+    files[index + 1..]
+        .iter()
+        .map(|file| file.header.first)
+        .min()
+}
+
+/// Visits every frame that holds entries from `from` on, oldest first, and checks the whole of each
+/// file it opens. `None` when the journal does not reach back that far.
+///
+/// # Errors
+/// A file cannot be read, or the visitor refuses a frame.
+pub(crate) fn replay(
+    files: &[JournalFile],
+    from: Lsn,
+    visit: &mut dyn FnMut(&FrameHeader, &Bytes) -> Result<(), String>,
+) -> Result<Option<Replay>, ScanError> {
+    // Of files with the same first LSN the last one supersedes the others.
+    let Some(start) = files.iter().rposition(|file| file.header.first <= from) else {
+        return Ok(None);
+    };
+    let first = &files[start].header;
+    let mut replay = Replay {
+        next: first.first,
+        last: None,
+        previous: first.previous,
+        chain: Some(first.previous),
+        is_clean: false,
+        torn: None,
+        holes: Vec::new(),
+        retention_ms: first.retention_ms,
+        wall: first.wall,
+    };
+    for index in start..files.len() {
+        let until = superseded_from(files, index);
+        if until.is_some_and(|until| until <= replay.next) && index > start {
+            continue;
+        }
+        read_file(&files[index], until, from, &mut replay, visit)?;
+    }
+    Ok(Some(replay))
+}
+
+/// Reads one file up to where it ends or is superseded.
+fn read_file(
+    file: &JournalFile,
+    until: Option<Lsn>,
+    from: Lsn,
+    replay: &mut Replay,
+    visit: &mut dyn FnMut(&FrameHeader, &Bytes) -> Result<(), String>,
+) -> Result<(), ScanError> {
+    let io = |source| ScanError::Io {
+        path: file.path.clone(),
+        source,
+    };
+    let mut reader = ChunkReader::new(Arc::clone(&file.file), file.length);
+    let mut offset = file.header.frame_bytes();
+    replay.is_clean = false;
+    loop {
+        if until.is_some_and(|until| until <= replay.next) {
+            return Ok(());
+        }
+        let (header, payload) = match reader.frame(offset).map_err(io)? {
+            Ok((header, payload)) if header.belongs_to(&file.header) => (header, payload),
+            bad => {
+                let (behind, is_sound) = match bad {
+                    Err(BadFrame::Payload { length }) => (offset + length, true),
+                    _ => (offset + ALIGNMENT as u64, false),
+                };
+                let found = reader.resync(behind, &file.header).map_err(io)?;
+                match found {
+                    Some((at, header)) => {
+                        replay.hole(file, offset, header.first);
+                        offset = at;
+                        continue;
+                    }
+                    None => {
+                        if let Some(until) = until {
+                            replay.hole(file, offset, until);
+                        } else if is_sound || !reader.is_blank(offset).map_err(io)? {
+                            replay.torn = Some((file.path.clone(), offset));
+                        }
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        if let Some(until) = until.filter(|&until| header.first >= until) {
+            // Superseded from here on; what lies between is missing.
+            replay.hole(file, offset, until);
+            return Ok(());
+        }
+        if header.first != replay.next {
+            replay.hole(file, offset, header.first);
+        }
+        if replay
+            .chain
+            .is_some_and(|previous| previous != header.previous)
+        {
+            return Err(ScanError::Refused {
+                path: file.path.clone(),
+                offset,
+                what: "the frame does not follow the one before it".to_owned(),
+            });
+        }
+        replay.retention_ms = replay.retention_ms.max(header.retention_ms);
+        replay.wall = header.wall;
+        if header.kind == FrameKind::Footer {
+            replay.is_clean = true;
+            return Ok(());
+        }
+        replay.next = header.next();
+        replay.previous = header.crc;
+        replay.chain = Some(header.crc);
+        if replay.next > from {
+            visit(&header, &payload).map_err(|what| ScanError::Refused {
+                path: file.path.clone(),
+                offset,
+                what,
+            })?;
+        }
+        offset += header.frame_bytes();
+        replay.last = Some((header, payload));
+    }
+}
+
+impl Replay {
+    fn hole(&mut self, file: &JournalFile, offset: u64, next: Lsn) {
+        if self.next != next {
+            self.holes.push(Hole {
+                file: file.path.clone(),
+                offset,
+                first: self.next,
+                next,
+            });
+            self.next = next;
+            self.chain = None;
+        }
+    }
+}
+
+impl FrameHeader {
+    /// Whether a frame lies in the file whose header is `file`, and not in an earlier life of its
+    /// blocks.
+    fn belongs_to(&self, file: &Self) -> bool {
+        self.journal == file.journal
+            && self.salt == file.salt
+            && self.file == file.file
+            && matches!(self.kind, FrameKind::Entries | FrameKind::Footer)
+    }
+}
+
+/// Reads a file in large pieces and hands out shared parts of them.
+pub(crate) struct ChunkReader {
+    file: Arc<dyn DiskFile>,
+    length: u64,
+    chunk: Bytes,
+    start: u64,
+}
+
+impl ChunkReader {
+    pub(crate) fn new(file: Arc<dyn DiskFile>, length: u64) -> Self {
+        Self {
+            file,
+            length,
+            chunk: Bytes::new(),
+            start: 0,
+        }
+    }
+
+    /// `length` bytes at `offset`; `None` when the file ends before.
+    fn get(&mut self, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
+        if offset + length as u64 > self.length {
+            return Ok(None);
+        }
+        let end = self.start + self.chunk.len() as u64;
+        if offset < self.start || offset + length as u64 > end {
+            let left = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
+            let mut bytes = vec![0; length.max(READ_BYTES_MAX).min(left)];
+            let filled = self.file.read_at(&mut bytes, offset)?;
+            bytes.truncate(filled);
+            if filled < length {
+                return Ok(None);
+            }
+            self.chunk = bytes.into();
+            self.start = offset;
+        }
+        let at = usize::try_from(offset - self.start).expect("within the chunk");
+        Ok(Some(self.chunk.slice(at..at + length)))
+    }
+
+    /// The frame at `offset` with its payload, checked whole.
+    pub(crate) fn frame(
+        &mut self,
+        offset: u64,
+    ) -> io::Result<Result<(FrameHeader, Bytes), BadFrame>> {
+        let Some(head) = self.get(offset, HEADER_BYTES)? else {
+            return Ok(Err(BadFrame::Header));
+        };
+        let Some(header) = FrameHeader::parse(&head) else {
+            return Ok(Err(BadFrame::Header));
+        };
+        let payload = self.get(offset + HEADER_BYTES as u64, header.length as usize)?;
+        match payload {
+            Some(payload) if header.matches(&head, &payload) => Ok(Ok((header, payload))),
+            _ => Ok(Err(BadFrame::Payload {
+                length: header.frame_bytes(),
+            })),
+        }
+    }
+
+    /// The first valid frame of this file at or behind `offset`. Payloads may hold frames of other
+    /// files, which their salt gives away.
+    fn resync(
+        &mut self,
+        mut offset: u64,
+        file: &FrameHeader,
+    ) -> io::Result<Option<(u64, FrameHeader)>> {
+        offset = offset.next_multiple_of(ALIGNMENT as u64);
+        while offset + (HEADER_BYTES as u64) <= self.length {
+            let left = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
+            let Some(piece) = self.get(offset, left.min(READ_BYTES_MAX))? else {
+                return Ok(None);
+            };
+            for at in (0..piece.len()).step_by(ALIGNMENT) {
+                if !piece[at..].starts_with(&MAGIC) {
+                    continue;
+                }
+                let candidate = offset + at as u64;
+                if let Ok((header, _)) = self.frame(candidate)? {
+                    if header.belongs_to(file) {
+                        return Ok(Some((candidate, header)));
+                    }
+                }
+            }
+            offset += piece.len() as u64;
+            offset = offset.next_multiple_of(ALIGNMENT as u64);
+        }
+        Ok(None)
+    }
+
+    /// Whether nothing but zeros lies at `offset` for the length of a header: nothing was written.
+    fn is_blank(&mut self, offset: u64) -> io::Result<bool> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let head = self.get(offset, left.min(HEADER_BYTES))?;
+        Ok(head.is_none_or(|head| head.iter().all(|&byte| byte == 0)))
+    }
+}

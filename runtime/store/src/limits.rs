@@ -1,0 +1,77 @@
+//! Every bound of the storage, in one place (commit and storage rules §4–7).
+
+use fnctl_core::limits::FRAME_BYTES_MAX;
+
+/// A journal file is allocated at this size and rolled when full.
+pub const JOURNAL_FILE_BYTES: u64 = 64 << 20;
+/// A frame that has gathered this much takes no further entry; the next ones wait for the next frame.
+pub const FRAME_GATHER_BYTES: usize = 8 << 20;
+/// A shard's gathered records become a segment frame at this size.
+pub const SEGMENT_FRAME_BYTES: usize = 64 << 10;
+/// A segment rolls at this size.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// A segment of smaller size rolls at this age, ms.
+pub const SEGMENT_AGE_MS: u64 = 24 * 60 * 60 * 1000;
+/// One entry of a segment's sparse index covers at least this many bytes.
+pub const SEGMENT_INDEX_BYTES: u64 = 64 << 10;
+/// A dirty store is cut this often, ms.
+pub const CUT_INTERVAL_MS: u64 = 2_000;
+/// … or at this many bytes applied and not yet cut.
+pub const CUT_DIRTY_BYTES: u64 = 32 << 20;
+/// … or at this many bytes of journal since the last cut.
+pub const CUT_JOURNAL_BYTES: u64 = 128 << 20;
+/// A snapshot is due when the journal since the last one passes this, or four times the view.
+pub const SNAPSHOT_JOURNAL_BYTES: u64 = 256 << 20;
+/// … this many times the size of the view.
+pub const SNAPSHOT_VIEW_FACTOR: u64 = 4;
+/// Bytes of one frame of a snapshot.
+pub const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
+/// Snapshots kept.
+pub const SNAPSHOTS_KEPT: usize = 2;
+/// A larger value is stored in the image in chunks of this size (sled's blob files are never synced).
+pub const IMAGE_VALUE_BYTES_MAX: usize = 3 << 10;
+/// The image engine's own cache.
+pub const IMAGE_CACHE_BYTES: u64 = 16 << 20;
+/// Published records kept in memory, node-wide; what is not applied yet stays beyond it.
+pub const TAIL_BYTES_MAX: u64 = 64 << 20;
+/// Journaled and not yet applied; beyond it nothing more is accepted until the applier has caught up.
+pub const UNAPPLIED_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of puts in flight; the next producer waits.
+pub const APPENDS_BYTES_MAX: u64 = 128 << 20;
+/// Puts in flight; the next producer waits.
+pub const APPENDS_MAX: usize = 16_384;
+/// A file deleted when a start finds no room to create its own.
+pub const BALLAST_BYTES: u64 = 64 << 20;
+/// Free space is looked at again after this many accepted bytes.
+pub const SPACE_SAMPLE_BYTES: u64 = 4 << 20;
+/// Free space is looked at again after this long, ms.
+pub const SPACE_SAMPLE_MS: u64 = 250;
+/// Retention is computed again after this long, ms.
+pub const RETENTION_INTERVAL_MS: u64 = 1_000;
+/// How far the retention clock may advance over a stop, ms.
+pub const RETENTION_STOP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// Sealed segments whose file and index stay open for readers.
+pub const OPEN_SEGMENTS_MAX: usize = 128;
+/// Most bytes read from a segment at once, unless one frame is larger.
+pub const READ_BYTES_MAX: usize = 1 << 20;
+/// Largest component.
+pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
+/// With more dirty segments than this a cut syncs the whole file system once.
+pub const CUT_SYNC_FILES_MAX: usize = 64;
+/// Bytes of a dead-letter stream beyond which it holds its lanes.
+pub const DEAD_LETTER_BYTES_MAX: u64 = 1 << 30;
+/// Sync times kept for the statistics.
+pub const SYNC_SAMPLES: usize = 1_024;
+
+const _: () = assert!(FRAME_GATHER_BYTES as u64 + FRAME_BYTES_MAX <= u32::MAX as u64);
+const _: () = assert!(APPENDS_BYTES_MAX < UNAPPLIED_BYTES_MAX);
+/// A step of the wall clock beyond this, against the boot clock, is a leap, ms.
+pub const CLOCK_LEAP_MS: u64 = 60 * 60 * 1000;
+/// A leap is taken over after this long, ms.
+pub const CLOCK_LEAP_HELD_MS: u64 = 10 * 60 * 1000;
+/// Records gathered for segments beyond this are written whatever their shards have.
+pub const GATHERED_BYTES_MAX: usize = 32 << 20;
+/// A larger block is cut into frames of about this size.
+pub const SEGMENT_FRAME_BYTES_MAX: usize = 256 << 10;
+/// Bytes of puts in flight are counted in units of this size.
+pub const APPEND_PERMIT_BYTES: u64 = 1 << 10;

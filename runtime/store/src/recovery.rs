@@ -1,0 +1,358 @@
+//! Opens a data directory: image or snapshot, then the journal, then what the shard logs owe it
+//! (commit and storage rules §5–6). Nothing is judged, nothing is published before the new journal file
+//! is durable, and nothing is cut that the journal does not cover.
+
+mod base;
+mod layout;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, RwLock, atomic::AtomicBool},
+};
+
+use fnctl_core::{
+    clock::Clock,
+    committer::Stopped,
+    id::{Lsn, Ordinal},
+};
+use tokio::sync::{Semaphore, watch};
+
+use self::base::Recovered;
+pub use self::layout::FORMAT_VERSION;
+use crate::{
+    applier::{ApplierLoop, ApplierQueue},
+    artifact::Artifacts,
+    block::ShardKey,
+    clocks::Clocks,
+    cut::{Cutter, CutterStart},
+    disk::{DirLock, Disk, parent},
+    journal::{
+        self,
+        scan::{Hole, ScanError},
+        writer::{FrameClocks, JournalEnd, JournalFiles, JournalWriter},
+    },
+    limits::{
+        APPEND_PERMIT_BYTES, APPENDS_BYTES_MAX, APPENDS_MAX, BALLAST_BYTES, TAIL_BYTES_MAX,
+        UNAPPLIED_BYTES_MAX,
+    },
+    segment::{SegmentMeta, Segments},
+    sequencer::{Gathering, Published, Sequencer, SequencerLoop},
+    shared::Shared,
+    space::Space,
+    stats::Counters,
+    store::Store,
+    tail::Tail,
+};
+
+/// Where the data is and how much it may take.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory; made when missing.
+    pub directory: PathBuf,
+    /// Bytes of the ballast file, given up when a start finds the disk full.
+    pub ballast_bytes: u64,
+    /// Budget of bytes accepted and not yet in segments; part of the disk reserve.
+    pub unapplied_bytes_max: u64,
+    /// Budget of records kept in memory.
+    pub tail_bytes_max: u64,
+}
+
+impl Options {
+    /// The defaults, in this directory.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            ballast_bytes: BALLAST_BYTES,
+            unapplied_bytes_max: UNAPPLIED_BYTES_MAX,
+            tail_bytes_max: TAIL_BYTES_MAX,
+        }
+    }
+}
+
+/// Why a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is in use by another process", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A newer version wrote it.
+    #[error("{} was written by a newer version ({found}), this one knows format {FORMAT_VERSION}", path.display())]
+    NewerVersion {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// Something is missing or damaged so that not even reading is possible.
+    #[error("{0}")]
+    Damaged(String),
+    /// The disk failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+impl From<ScanError> for OpenError {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Io { path, source } => Self::Io { path, source },
+            ScanError::NewerVersion { path, required } => Self::NewerVersion {
+                path,
+                found: format!("required features {required:#06x}"),
+            },
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+/// What a store needs to run: blocking loops, each for a thread of its own.
+pub struct Loops {
+    /// Writes the journal.
+    pub sequencer: SequencerLoop,
+    /// Writes shard logs, image and snapshots.
+    pub applier: ApplierLoop,
+}
+
+/// Opens a data directory and recovers what it holds. When it returns, everything that was acknowledged
+/// is visible; the loops must be run for anything to be accepted.
+///
+/// # Errors
+/// See [`OpenError`]. A journal that cannot be read to its end is no error: the store then serves reads
+/// alone, and [`Store::read_only`] says why.
+pub fn open<D: Disk, C: Clock>(
+    options: Options,
+    disk: D,
+    clock: C,
+) -> Result<(Store, Loops), OpenError> {
+    open_shared(options, Arc::new(disk), Arc::new(clock))
+}
+
+fn open_shared(
+    options: Options,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Store, Loops), OpenError> {
+    let data = options.directory.clone();
+    disk.create_dir(&data).map_err(OpenError::io(&data))?;
+    let lock = take_lock(&*disk, &data)?;
+    layout::prepare(&*disk, &data)?;
+    let mut recovered = base::recover(&disk, &data)?;
+    let space = Space::new(options.ballast_bytes, options.unapplied_bytes_max);
+    space.set_view_bytes(recovered.view_bytes);
+    let mut read_only = recovered.holes.first().map(describe);
+    let newest = recovered.newest;
+    let clocks = Clocks::resume(clock, newest);
+
+    let mut changed_segments = BTreeMap::new();
+    if read_only.is_none() {
+        changed_segments = segments::settle(&*disk, &data, &mut recovered)?;
+    }
+    let files = Arc::new(JournalFiles::new(recovered.files.clone()));
+    let mut writer = None;
+    if read_only.is_none() {
+        let frame = clocks.frame();
+        match start_journal(&disk, &data, &files, &recovered.end, frame) {
+            Ok(started) => writer = Some(started),
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                read_only =
+                    Some("the disk is full, not even a journal file can be made".to_owned());
+            }
+            Err(error) => return Err(OpenError::io(&journal::directory(&data))(error)),
+        }
+    }
+    if let Some(reason) = &read_only {
+        tracing::error!(reason, "the store serves reads alone");
+    } else {
+        keep_ballast(&*disk, &data, options.ballast_bytes);
+    }
+    let free = disk.free_bytes(&data).map_err(OpenError::io(&data))?;
+    space.sample(free);
+    let file_system = disk.file_system(&data).map_err(OpenError::io(&data))?;
+    let cutter = Cutter::new(CutterStart {
+        image: recovered.image.take(),
+        image_directory: base::image_directory(&data),
+        needs_all: recovered.needs_image,
+        needs_snapshot: recovered.needs_snapshot,
+        file_system,
+        journal_id: recovered.end.journal,
+        cut: recovered.cut,
+        now_ms: clocks.boot_ms(),
+        segments: changed_segments,
+        snapshots: recovered.snapshots.clone(),
+    });
+    Ok(assemble(Parts {
+        options,
+        disk,
+        clocks,
+        space,
+        read_only,
+        lock,
+        files,
+        writer,
+        cutter,
+        recovered,
+    }))
+}
+
+struct Parts {
+    options: Options,
+    disk: Arc<dyn Disk>,
+    clocks: Clocks,
+    space: Space,
+    read_only: Option<String>,
+    lock: Box<dyn DirLock>,
+    files: Arc<JournalFiles>,
+    writer: Option<JournalWriter>,
+    cutter: Cutter,
+    recovered: Recovered,
+}
+
+fn assemble(parts: Parts) -> (Store, Loops) {
+    let recovered = parts.recovered;
+    let next = recovered.end.next;
+    let data = parts.options.directory;
+    let segments = Segments::new(Arc::clone(&parts.disk), data.clone());
+    for (key, metas) in recovered.segments {
+        for meta in metas {
+            segments.update(key, meta);
+        }
+    }
+    let tail = Tail::new(parts.options.tail_bytes_max);
+    let mut queue = ApplierQueue::default();
+    for frame in recovered.frames {
+        parts.space.accept(frame.budget_bytes);
+        tail.publish(&frame.blocks);
+        tail.announce(&frame.blocks);
+        tail.forget(&frame.gone);
+        queue.push(frame);
+    }
+    let sequencer = match &parts.read_only {
+        None => Sequencer::new(recovered.view.clone(), next),
+        Some(reason) => Sequencer::stopped(Stopped(format!("read-only: {reason}"))),
+    };
+    let shared = Arc::new(Shared {
+        artifacts: Artifacts::new(Arc::clone(&parts.disk), &data),
+        disk: parts.disk,
+        directory: data,
+        clocks: parts.clocks,
+        sequencer: Mutex::new(sequencer),
+        work: Condvar::new(),
+        published: RwLock::new(Published {
+            view: recovered.view,
+            next,
+            dirty: recovered.dirty,
+        }),
+        tail,
+        segments,
+        applier_queue: Mutex::new(queue),
+        applier_work: Condvar::new(),
+        registry_changed: watch::Sender::new(0),
+        appends: Arc::new(Semaphore::new(APPENDS_MAX)),
+        append_bytes: Arc::new(Semaphore::new(
+            usize::try_from(APPENDS_BYTES_MAX / APPEND_PERMIT_BYTES).expect("the bound is small"),
+        )),
+        space: parts.space,
+        counters: Counters::default(),
+        journal_files: parts.files,
+        read_only: parts.read_only,
+        _lock: parts.lock,
+        is_failed: AtomicBool::new(false),
+        is_journal_finished: AtomicBool::new(false),
+    });
+    let taken = recovered.cut;
+    let loops = Loops {
+        sequencer: SequencerLoop {
+            shared: Arc::clone(&shared),
+            writer: parts.writer,
+            spent: Gathering::default(),
+            is_finished: false,
+        },
+        applier: ApplierLoop::new(Arc::clone(&shared), taken, parts.cutter),
+    };
+    (Store { shared }, loops)
+}
+
+fn take_lock(disk: &dyn Disk, data: &Path) -> Result<Box<dyn DirLock>, OpenError> {
+    let path = data.join("LOCK");
+    match disk.lock(&path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(OpenError::Locked { path }),
+        Err(source) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// Makes the new journal file; the ballast is given up for it when the disk is full.
+fn start_journal(
+    disk: &Arc<dyn Disk>,
+    data: &Path,
+    files: &Arc<JournalFiles>,
+    end: &JournalEnd,
+    clocks: FrameClocks,
+) -> io::Result<JournalWriter> {
+    let start = || {
+        let directory = journal::directory(data);
+        JournalWriter::start(
+            Arc::clone(disk),
+            directory,
+            Arc::clone(files),
+            end.clone(),
+            clocks,
+        )
+    };
+    match start() {
+        Err(error) if error.kind() == ErrorKind::StorageFull => {
+            let ballast = layout::ballast(data);
+            disk.remove(&ballast)?;
+            disk.sync_dir(parent(&ballast))?;
+            tracing::warn!(path = %ballast.display(), "the disk is full, the ballast was given up");
+            start()
+        }
+        other => other,
+    }
+}
+
+/// Makes the ballast file if it is missing and there is room; it is no harm if there is not.
+fn keep_ballast(disk: &dyn Disk, data: &Path, bytes: u64) {
+    let path = layout::ballast(data);
+    if bytes == 0 || disk.open(&path).is_ok() {
+        return;
+    }
+    let made = disk.create(&path).and_then(|file| file.allocate(bytes));
+    if let Err(error) = made {
+        tracing::warn!(path = %path.display(), %error, "the ballast file could not be made");
+        drop(disk.remove(&path));
+    }
+}
+
+fn describe(hole: &Hole) -> String {
+    format!(
+        "{} is damaged at offset {}: entries {} up to {} cannot be read",
+        hole.file.display(),
+        hole.offset,
+        hole.first,
+        Lsn(hole.next.0.saturating_sub(1)),
+    )
+}
+
+/// Segments changed by a start, for the next cut.
+type ChangedSegments = BTreeMap<(ShardKey, Ordinal), Option<SegmentMeta>>;

@@ -1,0 +1,330 @@
+//! Finds the newest state that the journal goes on from, and replays the journal over it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use fnctl_core::{
+    entry::Entry,
+    id::Lsn,
+    view::{NodeView, Value, ValueKey},
+};
+
+use crate::{
+    block::ShardKey,
+    codec::{self, Decoder, Value as _},
+    cut::CUT_KEY,
+    disk::Disk,
+    image::{ImageError, ImageValue, chunks::ChunkedImage},
+    journal::{
+        self,
+        frame::FrameHeader,
+        scan::{self, Hole, JournalFile, Replay},
+        writer::{FrameClocks, JournalEnd},
+    },
+    recovery::OpenError,
+    segment::{self, SEGMENT_SPACE, SegmentMeta},
+    sequencer::PublishedFrame,
+    snapshot,
+};
+
+/// What a data directory holds.
+pub(super) struct Recovered {
+    pub(super) view: NodeView,
+    pub(super) dirty: BTreeSet<ValueKey>,
+    pub(super) segments: BTreeMap<ShardKey, Vec<SegmentMeta>>,
+    /// What the segments still owe the journal.
+    pub(super) frames: Vec<PublishedFrame>,
+    /// C of the image or snapshot that the replay began at.
+    pub(super) cut: Lsn,
+    pub(super) end: JournalEnd,
+    /// Number and first LSN of the journal's files.
+    pub(super) files: Vec<(u64, Lsn)>,
+    pub(super) newest: Option<FrameClocks>,
+    pub(super) holes: Vec<Hole>,
+    pub(super) image: Option<ChunkedImage>,
+    pub(super) needs_image: bool,
+    pub(super) needs_snapshot: bool,
+    pub(super) snapshots: Vec<Lsn>,
+    pub(super) view_bytes: u64,
+}
+
+/// The directory of the image.
+pub(super) fn image_directory(data: &Path) -> PathBuf {
+    data.join("image")
+}
+
+/// A state to replay over.
+struct Base {
+    next: Lsn,
+    view: NodeView,
+    segments: BTreeMap<ShardKey, Vec<SegmentMeta>>,
+    bytes: u64,
+}
+
+impl Base {
+    fn empty() -> Self {
+        Self {
+            next: Lsn(1),
+            view: NodeView::new(),
+            segments: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Builds a state from stored values; the words say why it cannot be.
+    fn of(values: Vec<ImageValue>) -> Result<Self, String> {
+        let mut base = Self::empty();
+        let mut view: Vec<(ValueKey, Value)> = Vec::new();
+        let mut next = None;
+        for (key, value) in values {
+            base.bytes += (key.len() + value.len()) as u64;
+            let value = Bytes::from(value);
+            if key == CUT_KEY {
+                let mut from = Decoder::new(value);
+                next = Some(Lsn(u64::take(&mut from).map_err(|e| e.to_string())?));
+            } else if key.first() == Some(&SEGMENT_SPACE) {
+                let shard = segment::decode_key(&key).map_err(|e| e.to_string())?;
+                let meta = segment::decode_meta(value).map_err(|e| e.to_string())?;
+                base.segments.entry(shard).or_default().push(meta);
+            } else {
+                let key = codec::decode_key(key.into()).map_err(|e| e.to_string())?;
+                view.push((key, codec::decode_value(value).map_err(|e| e.to_string())?));
+            }
+        }
+        for metas in base.segments.values_mut() {
+            metas.sort_by_key(|meta| meta.base);
+        }
+        base.next = next.ok_or("it names no LSN")?;
+        base.view = NodeView::from_values(view).map_err(|e| e.to_string())?;
+        Ok(base)
+    }
+}
+
+/// A base with the journal replayed over it.
+struct Replayed {
+    base: Base,
+    dirty: BTreeSet<ValueKey>,
+    frames: Vec<PublishedFrame>,
+    replay: Replay,
+}
+
+pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, OpenError> {
+    let directory = journal::directory(data);
+    let files = scan::files(&**disk, &directory)?;
+    let snapshots = list_snapshots(&**disk, &directory)?;
+    let has_image = has_image(&**disk, data)?;
+    let Some(newest_file) = files.last() else {
+        if has_image || !snapshots.is_empty() {
+            let directory = directory.display();
+            return Err(OpenError::Damaged(format!(
+                "{directory} has no journal, but there are values that came from one"
+            )));
+        }
+        return Ok(new_journal(&**disk));
+    };
+    let journal_id = newest_file.header.journal;
+
+    let (mut image, mut found) = (None, None);
+    if has_image {
+        match load_image(&**disk, data) {
+            Ok((loaded, base)) => {
+                found = replay_over(&files, base)?;
+                if found.is_some() {
+                    image = Some(loaded);
+                } else {
+                    tracing::warn!("the image does not meet the journal, it is built anew");
+                }
+            }
+            Err(reason) => tracing::warn!(reason, "the image cannot be used, it is built anew"),
+        }
+    }
+    let mut good = Vec::new();
+    for &next in snapshots.iter().rev() {
+        if found.is_some() {
+            good.push(next);
+            continue;
+        }
+        let path = directory.join(snapshot::file_name(next));
+        match read_snapshot(&**disk, &path, journal_id) {
+            Ok(base) => {
+                found = replay_over(&files, base)?;
+                good.push(next);
+            }
+            Err(reason) => {
+                tracing::error!(path = %path.display(), reason, "a snapshot is damaged");
+            }
+        }
+    }
+    good.reverse();
+    if found.is_none() {
+        found = replay_over(&files, Base::empty())?;
+    }
+    let Some(replayed) = found else {
+        let directory = directory.display();
+        return Err(OpenError::Damaged(format!(
+            "{directory} does not reach back to any image or snapshot that can be read"
+        )));
+    };
+    Ok(finish(replayed, image, &files, good))
+}
+
+fn finish(
+    replayed: Replayed,
+    image: Option<ChunkedImage>,
+    files: &[JournalFile],
+    snapshots: Vec<Lsn>,
+) -> Recovered {
+    let Replayed {
+        base,
+        dirty,
+        frames,
+        replay,
+    } = replayed;
+    let last_file = files.last().expect("there is a journal");
+    if let Some((file, offset)) = &replay.torn {
+        tracing::warn!(file = %file.display(), offset, "the last frame was torn by a crash, it is cut off");
+    }
+    // What is missing below the base is not needed any more; a snapshot makes sure of it.
+    let (below, above): (Vec<Hole>, Vec<Hole>) = replay
+        .holes
+        .into_iter()
+        .partition(|hole| hole.next <= base.next);
+    for hole in &below {
+        let (file, offset) = (hole.file.display(), hole.offset);
+        tracing::error!(%file, offset, "a frame that is no longer needed is damaged");
+    }
+    Recovered {
+        dirty,
+        frames,
+        cut: base.next,
+        end: JournalEnd {
+            journal: last_file.header.journal,
+            number: last_file.number + 1,
+            next: replay.next,
+            previous: replay.previous,
+            rewrite: replay.last.filter(|_| !replay.is_clean),
+        },
+        files: files
+            .iter()
+            .map(|file| (file.number, file.header.first))
+            .collect(),
+        newest: Some(FrameClocks {
+            retention_ms: replay.retention_ms,
+            wall: replay.wall,
+        }),
+        holes: above,
+        needs_image: image.is_none(),
+        image,
+        needs_snapshot: !below.is_empty(),
+        snapshots,
+        view_bytes: base.bytes,
+        segments: base.segments,
+        view: base.view,
+    }
+}
+
+fn new_journal(disk: &dyn Disk) -> Recovered {
+    Recovered {
+        view: NodeView::new(),
+        dirty: BTreeSet::new(),
+        segments: BTreeMap::new(),
+        frames: Vec::new(),
+        cut: Lsn(1),
+        end: JournalEnd {
+            journal: disk.salt(),
+            number: 1,
+            next: Lsn(1),
+            previous: 0,
+            rewrite: None,
+        },
+        files: Vec::new(),
+        newest: None,
+        holes: Vec::new(),
+        image: None,
+        needs_image: true,
+        needs_snapshot: false,
+        snapshots: Vec::new(),
+        view_bytes: 0,
+    }
+}
+
+/// Replays the journal over a base; `None` when the two do not meet: the journal begins behind the base
+/// or ends in front of it.
+fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>, OpenError> {
+    let from = base.next;
+    let (mut dirty, mut frames) = (BTreeSet::new(), Vec::new());
+    let view = &mut base.view;
+    let mut visit = |header: &FrameHeader, payload: &Bytes| {
+        let mut entries = Vec::new();
+        let mut bytes = Decoder::new(payload.clone());
+        for number in 0..u64::from(header.entries) {
+            let entry = take_entry(&mut bytes).map_err(|error| error.to_string())?;
+            if header.first.0 + number >= from.0 {
+                view.apply_noting(&entry, &mut |key| {
+                    dirty.insert(key);
+                });
+                entries.push(entry);
+            }
+        }
+        frames.push(PublishedFrame::of(
+            &entries,
+            header.next(),
+            header.frame_bytes(),
+        ));
+        Ok(())
+    };
+    let Some(replay) = scan::replay(files, from, &mut visit)? else {
+        return Ok(None);
+    };
+    Ok((replay.next >= from).then_some(Replayed {
+        base,
+        dirty,
+        frames,
+        replay,
+    }))
+}
+
+fn take_entry(from: &mut Decoder) -> Result<Entry, codec::DecodeError> {
+    let length = from.count(1)?;
+    codec::decode_entry(from.share(length)?)
+}
+
+fn has_image(disk: &dyn Disk, data: &Path) -> Result<bool, OpenError> {
+    let entries = disk.list(data).map_err(OpenError::io(data))?;
+    Ok(entries
+        .iter()
+        .any(|entry| entry.name == "image" && entry.is_dir))
+}
+
+/// The image, or in words why there is none.
+fn load_image(disk: &dyn Disk, data: &Path) -> Result<(ChunkedImage, Base), String> {
+    let words = |error: ImageError| error.to_string();
+    let image = disk.open_image(&image_directory(data)).map_err(words)?;
+    let mut image = ChunkedImage::new(image);
+    let base = Base::of(image.load().map_err(words)?)?;
+    Ok((image, base))
+}
+
+fn list_snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<Lsn>, OpenError> {
+    let entries = disk.list(directory).map_err(OpenError::io(directory))?;
+    let names = entries.iter().map(|entry| entry.name.as_str());
+    let mut found: Vec<Lsn> = names.filter_map(snapshot::parse_file_name).collect();
+    found.sort();
+    Ok(found)
+}
+
+fn read_snapshot(disk: &dyn Disk, path: &Path, journal: u64) -> Result<Base, String> {
+    match snapshot::read(disk, path, journal) {
+        // A snapshot's header holds what an image keeps as a value.
+        Ok(Some((next, mut values))) => {
+            values.push((CUT_KEY.to_vec(), next.0.to_le_bytes().to_vec()));
+            Base::of(values)
+        }
+        Ok(None) => Err("a frame is damaged or missing".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,81 @@
+//! The directories of a data directory, and its version.
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    disk::{self, Disk},
+    journal,
+    recovery::OpenError,
+    segment,
+};
+
+/// The layout that this version writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+const PREFIX: &str = "fnctl data directory, format ";
+
+/// The file that is given up when a start finds the disk full.
+pub(super) fn ballast(data: &Path) -> PathBuf {
+    data.join("ballast")
+}
+
+/// Makes what is missing and refuses a newer layout.
+pub(super) fn prepare(disk: &dyn Disk, data: &Path) -> Result<(), OpenError> {
+    let path = data.join("format");
+    match disk::read_all(disk, &path) {
+        Ok(content) => check(&path, &content)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let content = format!("{PREFIX}{FORMAT_VERSION}\n");
+            disk::replace(disk, &path, content.as_bytes()).map_err(OpenError::io(&path))?;
+        }
+        Err(source) => return Err(OpenError::Io { path, source }),
+    }
+    for directory in [
+        journal::directory(data),
+        segment::directory(data),
+        data.join("artifacts"),
+    ] {
+        disk.create_dir(&directory)
+            .map_err(OpenError::io(&directory))?;
+    }
+    disk.sync_dir(data).map_err(OpenError::io(data))?;
+    if let Some(above) = data.parent().filter(|above| !above.as_os_str().is_empty()) {
+        // The data directory itself may be new.
+        disk.sync_dir(above).map_err(OpenError::io(above))?;
+    }
+    remove_leftovers(disk, &journal::directory(data))?;
+    remove_leftovers(disk, &data.join("artifacts"))
+}
+
+fn check(path: &Path, content: &[u8]) -> Result<(), OpenError> {
+    let content = String::from_utf8_lossy(content);
+    let version = content
+        .trim_end()
+        .strip_prefix(PREFIX)
+        .map(str::parse::<u32>);
+    match version {
+        Some(Ok(FORMAT_VERSION)) => Ok(()),
+        Some(Ok(newer)) if newer > FORMAT_VERSION => Err(OpenError::NewerVersion {
+            path: path.to_owned(),
+            found: format!("format {newer}"),
+        }),
+        _ => Err(OpenError::Damaged(format!(
+            "{} names no known format",
+            path.display()
+        ))),
+    }
+}
+
+/// Removes temporary files of a life that ended before it could rename them.
+fn remove_leftovers(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
+    for entry in disk.list(directory).map_err(OpenError::io(directory))? {
+        if entry.name.ends_with(".tmp") && !entry.is_dir {
+            let path = directory.join(&entry.name);
+            disk.remove(&path).map_err(OpenError::io(&path))?;
+        }
+    }
+    Ok(())
+}

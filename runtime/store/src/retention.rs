@@ -1,0 +1,194 @@
+//! Retention: moves horizons and floors by the retention clock, and unlinks what lies below
+//! (commit and storage rules §7).
+
+use std::{io, sync::Arc};
+
+use fnctl_core::{
+    id::{Ordinal, UnitId},
+    view::NodeView,
+};
+
+use crate::{
+    applier::ApplierLoop,
+    block::ShardKey,
+    limits::RETENTION_INTERVAL_MS,
+    segment,
+    sequencer::{self, Request},
+    shared::Shared,
+    space::Room,
+};
+
+/// When retention was last looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Retention {
+    looked_at: u64,
+}
+
+/// A shard as retention sees it.
+struct Due {
+    key: ShardKey,
+    retention_ms: u64,
+    floor: Ordinal,
+    is_internal: bool,
+}
+
+impl ApplierLoop {
+    /// Asks for trims that are due, and unlinks segments below journaled floors.
+    ///
+    /// # Errors
+    /// A segment cannot be read, sealed or unlinked.
+    pub(crate) fn retain(&mut self) -> io::Result<()> {
+        let now = self.shared.clocks.boot_ms();
+        if now.saturating_sub(self.retention.looked_at) < RETENTION_INTERVAL_MS {
+            return Ok(());
+        }
+        self.retention.looked_at = now;
+        let shards = {
+            let published = self.shared.read_published();
+            due(&self.shared, &published.view)
+        };
+        for shard in shards {
+            self.unlink_below(shard.key, shard.floor)?;
+            if !shard.is_internal {
+                self.expire(&shard)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unlink_below(&mut self, key: ShardKey, floor: Ordinal) -> io::Result<()> {
+        for meta in self.shared.segments.trim(key, floor) {
+            if let Some(writers) = self.unsynced.get_mut(&key) {
+                writers.retain(|writer| writer.meta().base != meta.base);
+            }
+            let path = segment::path(&self.shared.directory, key, meta.base);
+            match self.shared.disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            self.cutter.segment_gone(key, meta.base);
+        }
+        Ok(())
+    }
+
+    /// Moves the horizon of a shard past what is older than its retention.
+    fn expire(&mut self, shard: &Due) -> io::Result<()> {
+        let Some(limit) = self
+            .shared
+            .clocks
+            .retention_ms()
+            .checked_sub(shard.retention_ms)
+        else {
+            return Ok(());
+        };
+        let Some(oldest) = self.shared.segments.oldest(shard.key) else {
+            return Ok(());
+        };
+        if oldest.first_stamp > limit && oldest.next > oldest.base {
+            self.make_room(shard.key);
+            return Ok(());
+        }
+        let horizon = match self.shared.segments.find_stamp(shard.key, limit) {
+            Ok(Some(horizon)) => horizon,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                // A damaged segment stays; what is behind it is not judged by it.
+                tracing::warn!(%error, "retention skips a shard");
+                return Ok(());
+            }
+        };
+        let newest = self.shared.segments.newest(shard.key);
+        if newest.is_some_and(|newest| newest.next <= horizon && newest.next > newest.base) {
+            // All of it expired: sealed, so that it can go.
+            self.seal_newest(shard.key)?;
+        }
+        ask_for_trim(&self.shared, shard.key, horizon);
+        self.make_room(shard.key);
+        Ok(())
+    }
+
+    /// Expires what mappings hold beyond retention once the disk reserve is reached: counted, and the
+    /// owners fenced.
+    fn make_room(&self, key: ShardKey) {
+        if self.shared.space.room() < Room::Outputs {
+            return;
+        }
+        let held: Vec<UnitId> = {
+            let published = self.shared.read_published();
+            let view = &published.view;
+            let Some(tail) = view
+                .tail(key.0, key.1)
+                .filter(|tail| tail.floor < tail.horizon)
+            else {
+                return;
+            };
+            let units = view.registry().mappings_of(key.0).map(|mapping| UnitId {
+                mapping: mapping.id,
+                stream: key.0,
+                shard: key.1,
+            });
+            units
+                .filter(|unit| {
+                    view.unit(*unit)
+                        .is_some_and(|unit| unit.settled.low_watermark().next() < tail.horizon)
+                })
+                .collect()
+        };
+        for unit in held {
+            tracing::error!(
+                ?unit,
+                "the disk is at its reserve, records beyond retention are expired"
+            );
+            let decision = move |view: &NodeView, _| {
+                let entry = view
+                    .tail(unit.stream, unit.shard)
+                    .and_then(|tail| view.evaluate_expiry(unit, Ordinal(tail.horizon.0 - 1)));
+                (entry, Box::new(|| {}) as sequencer::Announce)
+            };
+            drop(sequencer::submit(
+                &self.shared,
+                Request::Decide(Box::new(decision)),
+            ));
+        }
+    }
+}
+
+fn due(shared: &Arc<Shared>, view: &NodeView) -> Vec<Due> {
+    let mut shards = Vec::new();
+    for key in shared.segments.keys() {
+        let (Some(stream), Some(tail)) = (view.registry().stream(key.0), view.tail(key.0, key.1))
+        else {
+            continue;
+        };
+        shards.push(Due {
+            key,
+            retention_ms: stream.retention_ms,
+            floor: tail.floor,
+            is_internal: stream.is_internal,
+        });
+    }
+    shards.sort_by_key(|shard| shard.key);
+    shards
+}
+
+fn ask_for_trim(shared: &Arc<Shared>, key: ShardKey, horizon: Ordinal) {
+    let is_moving = {
+        let published = shared.read_published();
+        published
+            .view
+            .evaluate_trim(key.0, key.1, horizon)
+            .is_some()
+    };
+    if !is_moving {
+        return;
+    }
+    let decision = move |view: &NodeView, _| {
+        let entry = view.evaluate_trim(key.0, key.1, horizon);
+        (entry, Box::new(|| {}) as sequencer::Announce)
+    };
+    // Refused when the store stops: then there is nothing to trim either.
+    drop(sequencer::submit(
+        shared,
+        Request::Decide(Box::new(decision)),
+    ));
+}

@@ -1,0 +1,229 @@
+//! Segments open for reading: file and sparse index, the least used let go.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use fnctl_core::id::{Ordinal, Timestamp};
+
+use crate::{
+    block::ShardKey,
+    codec::{self, Value, fields},
+    disk::{Disk, DiskFile},
+    limits::{OPEN_SEGMENTS_MAX, SEGMENT_INDEX_BYTES},
+    segment::{
+        SegmentMeta,
+        frame::{FrameHeader, FrameKind, HEADER_BYTES},
+        read::ReadError,
+    },
+};
+
+/// Where a run of frames starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IndexEntry {
+    pub(crate) first: Ordinal,
+    pub(crate) offset: u64,
+    pub(crate) first_arrival: Timestamp,
+    pub(crate) stamp: u64,
+}
+
+fields!(IndexEntry {
+    first,
+    offset,
+    first_arrival,
+    stamp
+});
+
+const INDEX_FORMAT: u8 = 1;
+
+/// A segment's file and what is known of its inside.
+#[derive(Debug)]
+pub(crate) struct OpenSegment {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn DiskFile>,
+    index: Mutex<SegmentIndex>,
+}
+
+/// A sparse index, as far as the segment was walked.
+#[derive(Debug, Default)]
+struct SegmentIndex {
+    entries: Vec<IndexEntry>,
+    /// Everything below this offset is indexed.
+    covered: u64,
+}
+
+impl SegmentIndex {
+    fn note(&mut self, header: &FrameHeader, offset: u64) {
+        let is_far = |last: &IndexEntry| offset >= last.offset + SEGMENT_INDEX_BYTES;
+        if self.entries.last().is_none_or(is_far) {
+            self.entries.push(IndexEntry {
+                first: header.first,
+                offset,
+                first_arrival: header.first_arrival,
+                stamp: header.stamp,
+            });
+        }
+    }
+}
+
+impl OpenSegment {
+    pub(crate) fn new(path: PathBuf, file: Arc<dyn DiskFile>) -> Self {
+        Self {
+            path,
+            file,
+            index: Mutex::default(),
+        }
+    }
+
+    /// Reads and checks the header of the frame at `offset`.
+    pub(crate) fn header(
+        &self,
+        shard: ShardKey,
+        meta: &SegmentMeta,
+        offset: u64,
+    ) -> Result<FrameHeader, ReadError> {
+        let mut bytes = [0; HEADER_BYTES];
+        let filled = self
+            .file
+            .read_at(&mut bytes, offset)
+            .map_err(|e| self.io(&e))?;
+        FrameHeader::parse(&bytes[..filled])
+            .filter(|header| header.salt == meta.salt && header.shard == shard)
+            .ok_or_else(|| self.damaged(shard, meta, offset))
+    }
+
+    /// Walks the part of the segment that is not indexed yet; sealed segments tell by their footer.
+    /// Then runs `f` on the index.
+    pub(crate) fn with_index<R>(
+        &self,
+        shard: ShardKey,
+        meta: &SegmentMeta,
+        f: impl FnOnce(&[IndexEntry]) -> R,
+    ) -> Result<R, ReadError> {
+        let mut index = self.index.lock().expect("nothing panics under this lock");
+        if index.covered == 0 {
+            if let Some(entries) = self.footer(meta) {
+                index.entries = entries;
+                index.covered = meta.length;
+            }
+        }
+        while index.covered < meta.length {
+            let offset = index.covered;
+            let header = self.header(shard, meta, offset)?;
+            if header.kind == FrameKind::Records {
+                index.note(&header, offset);
+            }
+            index.covered = match header.kind {
+                // Nothing but its length lies behind a footer.
+                FrameKind::Footer => meta.length,
+                FrameKind::Header | FrameKind::Records => offset + header.frame_bytes(),
+            };
+        }
+        Ok(f(&index.entries))
+    }
+
+    /// The index of a sealed segment; `None` if it has none that is whole, then it is walked.
+    fn footer(&self, meta: &SegmentMeta) -> Option<Vec<IndexEntry>> {
+        if !meta.is_sealed {
+            return None;
+        }
+        // The last eight bytes of a sealed segment are the length of its footer frame.
+        let mut tail = [0; 8];
+        let at = meta.length.checked_sub(8)?;
+        (self.file.read_at(&mut tail, at).ok()? == 8).then_some(())?;
+        let length = u64::from_le_bytes(tail);
+        let start = at.checked_sub(length)?;
+        let mut frame = vec![0; usize::try_from(length).ok()?];
+        (self.file.read_at(&mut frame, start).ok()? == frame.len()).then_some(())?;
+        let header = FrameHeader::parse(&frame)?;
+        let is_whole =
+            header.kind == FrameKind::Footer && header.salt == meta.salt && header.matches(&frame);
+        is_whole.then_some(())?;
+        codec::decode(INDEX_FORMAT, Bytes::from(frame).slice(header.payload())).ok()
+    }
+
+    /// What goes into a footer.
+    pub(crate) fn encode_index(entries: &[IndexEntry], out: &mut Vec<u8>) {
+        out.push(INDEX_FORMAT);
+        entries.to_vec().put(out);
+    }
+
+    pub(crate) fn io(&self, error: &io::Error) -> ReadError {
+        ReadError::Io {
+            file: self.path.clone(),
+            error: error.to_string(),
+        }
+    }
+
+    pub(crate) fn damaged(&self, shard: ShardKey, meta: &SegmentMeta, offset: u64) -> ReadError {
+        ReadError::Damaged {
+            file: self.path.clone(),
+            offset,
+            stream: shard.0,
+            shard: shard.1,
+            first: meta.base,
+            next: meta.next,
+        }
+    }
+}
+
+type SegmentKey = (ShardKey, Ordinal);
+
+/// Open segments, at most [`OPEN_SEGMENTS_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct OpenSegments(Mutex<Lru>);
+
+#[derive(Debug, Default)]
+struct Lru {
+    segments: HashMap<SegmentKey, (Arc<OpenSegment>, u64)>,
+    uses: u64,
+}
+
+impl OpenSegments {
+    pub(crate) fn get(
+        &self,
+        disk: &dyn Disk,
+        path: impl FnOnce() -> PathBuf,
+        key: SegmentKey,
+    ) -> io::Result<Arc<OpenSegment>> {
+        {
+            let mut lru = self.0.lock().expect("nothing panics under this lock");
+            lru.uses += 1;
+            let now = lru.uses;
+            if let Some((segment, used)) = lru.segments.get_mut(&key) {
+                *used = now;
+                return Ok(Arc::clone(segment));
+            }
+        }
+        let path = path();
+        let file = disk.open(&path)?;
+        let segment = Arc::new(OpenSegment::new(path, file));
+        self.put(key, &segment);
+        Ok(segment)
+    }
+
+    pub(crate) fn put(&self, key: SegmentKey, segment: &Arc<OpenSegment>) {
+        let mut lru = self.0.lock().expect("nothing panics under this lock");
+        lru.uses += 1;
+        let now = lru.uses;
+        lru.segments.insert(key, (Arc::clone(segment), now));
+        if lru.segments.len() > OPEN_SEGMENTS_MAX {
+            let oldest = lru.segments.iter().min_by_key(|(_, (_, used))| *used);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                lru.segments.remove(&oldest);
+            }
+        }
+    }
+
+    pub(crate) fn forget(&self, key: SegmentKey) {
+        self.0
+            .lock()
+            .expect("nothing panics under this lock")
+            .segments
+            .remove(&key);
+    }
+}

@@ -1,0 +1,97 @@
+//! Makes a synced frame visible: tail, view, watchers, applier, in this order.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use fnctl_core::{
+    entry::Entry,
+    id::{Lsn, StreamId},
+    record::RecordBlock,
+    view::{NodeView, ValueKey},
+};
+
+use crate::{block::Blocks, codec, sequencer::gather::Gathering, shared::Shared};
+
+/// What readers see: the synced prefix, nothing of what is ahead.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) view: NodeView,
+    /// LSN after the last entry that is visible.
+    pub(crate) next: Lsn,
+    /// Values touched since the last cut.
+    pub(crate) dirty: BTreeSet<ValueKey>,
+}
+
+/// A synced frame on its way to the segments.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PublishedFrame {
+    /// LSN after its last entry.
+    pub(crate) next: Lsn,
+    /// Records, those of one shard in order.
+    pub(crate) blocks: Vec<Arc<RecordBlock>>,
+    /// Streams that it deletes.
+    pub(crate) gone: Vec<StreamId>,
+    /// What it weighs in the budget of unapplied bytes.
+    pub(crate) budget_bytes: u64,
+    /// Bytes of journal.
+    pub(crate) journal_bytes: u64,
+}
+
+impl PublishedFrame {
+    /// The applier's part of some entries.
+    pub(crate) fn of(entries: &[Entry], next: Lsn, journal_bytes: u64) -> Self {
+        let (mut blocks, mut gone, mut budget_bytes) = (Blocks::default(), Vec::new(), 0);
+        for entry in entries {
+            blocks.take(entry);
+            match entry {
+                Entry::Meta { change, .. } => gone.extend_from_slice(&change.deleted_streams),
+                Entry::Append { .. } | Entry::Commit { .. } => {
+                    budget_bytes += codec::entry_bytes(entry) as u64;
+                }
+                Entry::Lease { .. } | Entry::Trim { .. } | Entry::Change { .. } => {}
+            }
+        }
+        Self {
+            next,
+            blocks: blocks.finish(),
+            gone,
+            budget_bytes,
+            journal_bytes,
+        }
+    }
+}
+
+pub(super) fn publish(shared: &Shared, first: Lsn, frame: &Gathering) {
+    let entries = &frame.entries;
+    let next = Lsn(first.0 + entries.len() as u64);
+    let journaled = PublishedFrame::of(entries, next, frame.buffer.len() as u64);
+    // Records first: whoever learns of them from the view finds them.
+    shared.tail.publish(&journaled.blocks);
+    {
+        let mut published = shared.write_published();
+        let Published {
+            view,
+            next: end,
+            dirty,
+        } = &mut *published;
+        debug_assert_eq!(*end, first, "frames are published without a gap");
+        for entry in entries {
+            view.apply_noting(entry, &mut |key| {
+                dirty.insert(key);
+            });
+        }
+        *end = next;
+    }
+    shared.tail.announce(&journaled.blocks);
+    shared.tail.forget(&journaled.gone);
+    let is_control = |entry: &Entry| {
+        matches!(
+            entry,
+            Entry::Lease { .. } | Entry::Meta { .. } | Entry::Change { .. }
+        )
+    };
+    if entries.iter().any(is_control) {
+        shared.registry_changed.send_modify(|changes| *changes += 1);
+    }
+    shared.lock_applier_queue().push(journaled);
+    shared.applier_work.notify_one();
+}

@@ -1,0 +1,81 @@
+//! What the store says about itself: figures for metrics, which decide nothing.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fnctl_core::id::Lsn;
+
+use crate::{limits::SYNC_SAMPLES, space::Room};
+
+/// Figures of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Frames written since the start.
+    pub frames: u64,
+    /// Bytes of journal written since the start.
+    pub journal_bytes: u64,
+    /// Time of all writes and syncs since the start.
+    pub sync_time: Duration,
+    /// The newest frames' times of write and sync.
+    pub sync_samples: Vec<Duration>,
+    /// Bytes of segments written since the start.
+    pub segment_bytes: u64,
+    /// Cuts made since the start.
+    pub cuts: u64,
+    /// Bytes accepted and not yet in segments.
+    pub unapplied_bytes: u64,
+    /// Records held in memory, bytes.
+    pub tail_bytes: u64,
+    /// LSN after the last visible entry.
+    pub next: Lsn,
+    /// LSN after the last entry that the image holds.
+    pub cut: Lsn,
+    /// Free bytes as the store counts them.
+    pub free_bytes: u64,
+    /// Bytes kept back for what frees space.
+    pub reserve_bytes: u64,
+    /// What there is room for.
+    pub room: Room,
+}
+
+/// Counts what the loops do.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) frames: AtomicU64,
+    pub(crate) journal_bytes: AtomicU64,
+    pub(crate) segment_bytes: AtomicU64,
+    pub(crate) cuts: AtomicU64,
+    pub(crate) cut: AtomicU64,
+    sync_us: AtomicU64,
+    samples: Mutex<VecDeque<Duration>>,
+}
+
+impl Counters {
+    /// Counts a frame that was written and synced.
+    pub(crate) fn synced(&self, took: Duration, bytes: u64) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.sync_us.fetch_add(us, Ordering::Relaxed);
+        let mut samples = self.samples.lock().expect("nothing panics under this lock");
+        if samples.len() == SYNC_SAMPLES {
+            samples.pop_front();
+        }
+        samples.push_back(took);
+    }
+
+    pub(crate) fn sync_time(&self) -> Duration {
+        Duration::from_micros(self.sync_us.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn samples(&self) -> Vec<Duration> {
+        let samples = self.samples.lock().expect("nothing panics under this lock");
+        samples.iter().copied().collect()
+    }
+}

@@ -1,0 +1,492 @@
+//! The handle: what the rest of the node may ask of the store.
+
+use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
+
+use fnctl_core::{
+    commit::{Commit, CommitAnswer},
+    committer::{Committer, Stopped, Ticket},
+    entry::{Entry, Placement},
+    id::{LeaseEpoch, Lsn, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
+    limits::COMMIT_BYTES_MAX,
+    record::{NewRecords, RecordBlock},
+    view::{AppendRefusal, NodeView, ProducerSequence},
+};
+use tokio::sync::{oneshot, watch};
+
+pub use crate::segment::ReadError;
+use crate::{
+    artifact::{ArtifactError, ArtifactPin},
+    block::slice,
+    limits::{APPEND_PERMIT_BYTES, APPENDS_BYTES_MAX},
+    sequencer::{self, AppendTarget, InFlight, Request},
+    shared::Shared,
+    space::Room,
+    stats::StoreStats,
+};
+
+/// Embedded storage. A cheap handle; the work is done by the loops that `open` returned beside it.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("directory", &self.shared.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where an append went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The stream.
+    pub stream: StreamId,
+    /// Arrival of every record.
+    pub arrival: Timestamp,
+    /// Shard and ordinal of each record, in the order given.
+    pub rows: Vec<(ShardNumber, Ordinal)>,
+}
+
+impl Appended {
+    pub(crate) fn of(placement: &Placement, count: usize) -> Self {
+        let mut rows = vec![(ShardNumber(0), Ordinal(0)); count];
+        for run in &placement.shards {
+            let ordinals = (run.first.0..).map(Ordinal);
+            match &run.rows {
+                None => {
+                    for (row, ordinal) in rows.iter_mut().zip(ordinals) {
+                        *row = (run.shard, ordinal);
+                    }
+                }
+                Some(indices) => {
+                    for (&index, ordinal) in indices.iter().zip(ordinals) {
+                        rows[index as usize] = (run.shard, ordinal);
+                    }
+                }
+            }
+        }
+        Self {
+            stream: placement.stream,
+            arrival: placement.arrival,
+            rows,
+        }
+    }
+}
+
+/// Why an append was not taken. Nothing of it was, except after `Stopped`, which leaves that open.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The stream or the producer's sequence does not allow it.
+    #[error(transparent)]
+    Refused(AppendRefusal),
+    /// No room above the reserve: try again later.
+    #[error("the disk is full")]
+    DiskFull,
+    /// More bytes than one entry may have.
+    #[error("an append has at most {COMMIT_BYTES_MAX} bytes")]
+    TooLarge,
+    /// The store stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a decision came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecideError<E> {
+    /// It was refused.
+    #[error("{0}")]
+    Refused(E),
+    /// The store stopped; whether it took the entry shows after the restart.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl Store {
+    /// Appends records to a stream, by id or by name. Resolves once they are durable and visible (on a
+    /// stream with `ack = "written"`: once written). Waits while too much is in flight.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub async fn append(
+        &self,
+        target: impl Into<AppendTarget>,
+        records: NewRecords,
+        producer: Option<ProducerSequence>,
+    ) -> Result<Appended, AppendError> {
+        let bytes = records.byte_len() + records.len() * RECORD_OVERHEAD;
+        if bytes as u64 > COMMIT_BYTES_MAX {
+            return Err(AppendError::TooLarge);
+        }
+        let wanted = (bytes as u64)
+            .div_ceil(APPEND_PERMIT_BYTES)
+            .clamp(1, APPENDS_BYTES_MAX);
+        let wanted = u32::try_from(wanted).expect("the bound is small");
+        let stopped = |_| self.shared.stopped();
+        let requests = Arc::clone(&self.shared.appends);
+        let bytes = Arc::clone(&self.shared.append_bytes);
+        let in_flight = InFlight {
+            _request: requests.acquire_owned().await.map_err(stopped)?,
+            _bytes: bytes.acquire_many_owned(wanted).await.map_err(stopped)?,
+        };
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Append {
+            target: target.into(),
+            records: Arc::new(records),
+            producer,
+            reply,
+            in_flight,
+        };
+        sequencer::submit(&self.shared, request)?;
+        answer.await.map_err(|_| self.shared.stopped())?
+    }
+
+    /// Appoints an owner for each of the units that exist; their epochs, once durable.
+    ///
+    /// # Errors
+    /// The store stopped.
+    pub async fn lease(&self, units: Vec<UnitId>) -> Result<Vec<(UnitId, LeaseEpoch)>, Stopped> {
+        let decide = move |view: &NodeView, _: Timestamp| {
+            let entry = view.evaluate_lease(&units);
+            let Entry::Lease { grants } = &entry else {
+                unreachable!("a lease becomes a lease");
+            };
+            let grants = grants.clone();
+            let is_any = !grants.is_empty();
+            Ok::<_, Stopped>((is_any.then_some(entry), grants))
+        };
+        match self.decide(decide).await {
+            Ok(grants) => Ok(grants),
+            Err(DecideError::Refused(stopped) | DecideError::Stopped(stopped)) => Err(stopped),
+        }
+    }
+
+    /// Judges something against the view at the end of the log and takes the entry it resolves to, if
+    /// any. Resolves when everything the judgement saw is durable and visible.
+    ///
+    /// # Errors
+    /// The refusal, once everything it speaks of is visible; or the store stopped.
+    pub async fn decide<T, E>(
+        &self,
+        decide: impl FnOnce(&NodeView, Timestamp) -> Result<(Option<Entry>, T), E> + Send + 'static,
+    ) -> Result<T, DecideError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let decision = move |view: &NodeView, now: Timestamp| {
+            let (entry, result) = match decide(view, now) {
+                Ok((entry, value)) => (entry, Ok(value)),
+                Err(refusal) => (None, Err(refusal)),
+            };
+            let announce: sequencer::Announce = Box::new(move || drop(reply.send(result)));
+            (entry, announce)
+        };
+        sequencer::submit(&self.shared, Request::Decide(Box::new(decision)))?;
+        let result = answer.await.map_err(|_| self.shared.stopped())?;
+        result.map_err(DecideError::Refused)
+    }
+
+    /// Looks at the published view: the synced prefix alone. Keep it short, publishing waits for it.
+    pub fn view<R>(&self, look: impl FnOnce(&NodeView) -> R) -> R {
+        look(&self.shared.read_published().view)
+    }
+
+    /// LSN after the last visible entry.
+    #[must_use]
+    pub fn published(&self) -> Lsn {
+        self.shared.read_published().next
+    }
+
+    /// Records after `after`, in order: at most `records_max`, and about `bytes_max` bytes but at least
+    /// one; empty at the tail. Blocks are shared, those at the ends cut.
+    ///
+    /// May read a file: not for an async thread unless [`Self::read_tail`] said no.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; `Trimmed` when the record after `after` is below the physical floor.
+    pub fn read(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        after: Ordinal,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Arc<RecordBlock>>, ReadError> {
+        if let Some(found) = self.read_tail(stream, shard, after, records_max, bytes_max)? {
+            return Ok(found);
+        }
+        let found = self
+            .shared
+            .segments
+            .read((stream, shard), after, bytes_max)?;
+        if let Some(first) = found.first() {
+            let after = Ordinal(after.0.max(first.first.0 - 1));
+            return Ok(cut_to(found, after, records_max, bytes_max));
+        }
+        // The applier was between the two: then it is in memory now, or the shard has a hole.
+        match self.read_tail(stream, shard, after, records_max, bytes_max)? {
+            Some(found) => Ok(found),
+            None => Err(self.missing(stream, shard, after)),
+        }
+    }
+
+    /// As [`Self::read`], from memory alone; `None` when a segment must be read.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_tail(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        after: Ordinal,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<Arc<RecordBlock>>>, ReadError> {
+        let tail = self.tail(stream, shard)?;
+        if after >= tail.last() || records_max == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        if after.next() < tail.floor {
+            return Err(ReadError::Trimmed {
+                horizon: tail.horizon,
+            });
+        }
+        let (mut records, mut bytes) = (0_u64, 0);
+        let found = self.shared.tail.read((stream, shard), after, |block| {
+            if block.first > after {
+                bytes += block.records.byte_len();
+            }
+            // What lies before `after` does not count.
+            records += block.last().0 - after.0.max(block.first.0 - 1);
+            records < records_max as u64 && bytes < bytes_max
+        });
+        Ok(found.map(|found| cut_to(found, after, records_max, bytes_max)))
+    }
+
+    fn tail(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+    ) -> Result<fnctl_core::view::ShardTail, ReadError> {
+        self.view(|view| view.tail(stream, shard).copied())
+            .ok_or(ReadError::NoSuchShard)
+    }
+
+    fn missing(&self, stream: StreamId, shard: ShardNumber, after: Ordinal) -> ReadError {
+        match self.tail(stream, shard) {
+            Err(error) => error,
+            Ok(tail) if after.next() < tail.floor => ReadError::Trimmed {
+                horizon: tail.horizon,
+            },
+            Ok(tail) => ReadError::Damaged {
+                file: crate::segment::shard_directory(&self.shared.directory, (stream, shard)),
+                offset: 0,
+                stream,
+                shard,
+                first: after.next(),
+                next: tail.next,
+            },
+        }
+    }
+
+    /// The first record that arrived at or after `time`; the next ordinal when there is none.
+    ///
+    /// May read a file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn find_time(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        time: Timestamp,
+    ) -> Result<Ordinal, ReadError> {
+        let tail = self.tail(stream, shard)?;
+        if tail.last_arrival < time {
+            return Ok(tail.next);
+        }
+        let key = (stream, shard);
+        let mut wanted = match self.shared.segments.find_time(key, time)? {
+            Some(found) => return Ok(found.max(tail.floor)),
+            None => {
+                let newest = self.shared.segments.newest(key);
+                newest.map_or(tail.floor, |newest| newest.next.max(tail.floor))
+            }
+        };
+        while wanted < tail.next {
+            let before = Ordinal(wanted.0 - 1);
+            for block in self.read(stream, shard, before, usize::MAX, 1 << 20)? {
+                let at = block.records.arrival_ms.partition_point(|&ms| ms < time.0);
+                if at < block.len() {
+                    return Ok(block.ordinal(at));
+                }
+                wanted = block.last().next();
+            }
+        }
+        Ok(tail.next)
+    }
+
+    /// Watches the last visible ordinal of a shard: pushed, never polled. The channel closes when the
+    /// shard goes.
+    ///
+    /// # Errors
+    /// There is no such shard.
+    pub fn watch(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+    ) -> Result<watch::Receiver<Ordinal>, ReadError> {
+        let published = self.shared.read_published();
+        let tail = published
+            .view
+            .tail(stream, shard)
+            .ok_or(ReadError::NoSuchShard)?;
+        // Under the view's lock, so that a frame is either in `last` or announced to the receiver.
+        Ok(self.shared.tail.watch((stream, shard), tail.last()))
+    }
+
+    /// Changes with every visible entry that touches the catalogue or an epoch.
+    #[must_use]
+    pub fn registry_changed(&self) -> watch::Receiver<u64> {
+        self.shared.registry_changed.subscribe()
+    }
+
+    /// Stores component bytes durably; they stay while the pin is held or a published version names
+    /// them. Blocking.
+    ///
+    /// # Errors
+    /// See [`ArtifactError`].
+    pub fn put_artifact(&self, bytes: &[u8]) -> Result<ArtifactPin, ArtifactError> {
+        if self.shared.space.room() > Room::Puts {
+            return Err(ArtifactError::DiskFull);
+        }
+        self.shared.artifacts.put(bytes)
+    }
+
+    /// Reads component bytes, checked against their digest. Blocking.
+    ///
+    /// # Errors
+    /// See [`ArtifactError`].
+    pub fn artifact(&self, digest: &str) -> Result<Vec<u8>, ArtifactError> {
+        self.shared.artifacts.get(digest)
+    }
+
+    /// Where an artefact lies, if it does.
+    #[must_use]
+    pub fn artifact_path(&self, digest: &str) -> PathBuf {
+        self.shared.artifacts.path(digest)
+    }
+
+    /// Why the store serves reads alone, if it does: a part of the journal cannot be read, or a start
+    /// found no room at all.
+    #[must_use]
+    pub fn read_only(&self) -> Option<&str> {
+        self.shared.read_only.as_deref()
+    }
+
+    /// Figures of this moment.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let counters = &self.shared.counters;
+        StoreStats {
+            frames: counters.frames.load(Ordering::Relaxed),
+            journal_bytes: counters.journal_bytes.load(Ordering::Relaxed),
+            sync_time: counters.sync_time(),
+            sync_samples: counters.samples(),
+            segment_bytes: counters.segment_bytes.load(Ordering::Relaxed),
+            cuts: counters.cuts.load(Ordering::Relaxed),
+            unapplied_bytes: self.shared.space.unapplied(),
+            tail_bytes: self.shared.tail.bytes(),
+            next: self.published(),
+            cut: Lsn(counters.cut.load(Ordering::Relaxed)),
+            free_bytes: self.shared.space.free(),
+            reserve_bytes: self.shared.space.reserve(),
+            room: self.shared.space.room(),
+        }
+    }
+
+    /// Takes nothing more. What was taken is written, the journal is ended in order, a last cut is made
+    /// and the loops return.
+    pub fn shutdown(&self) {
+        self.shared.appends.close();
+        self.shared.append_bytes.close();
+        self.shared.drain();
+    }
+}
+
+/// What a record weighs beside its bytes.
+const RECORD_OVERHEAD: usize = 40;
+
+/// Blocks from the record after `after` on, cut to the limits.
+fn cut_to(
+    found: Vec<Arc<RecordBlock>>,
+    after: Ordinal,
+    records_max: usize,
+    bytes_max: usize,
+) -> Vec<Arc<RecordBlock>> {
+    let (mut records, mut bytes) = (0, 0);
+    let mut cut = Vec::with_capacity(found.len());
+    for block in found {
+        if records >= records_max || (bytes >= bytes_max && records > 0) {
+            break;
+        }
+        let skipped = after.next().0.saturating_sub(block.first.0);
+        let start = usize::try_from(skipped)
+            .expect("blocks fit memory")
+            .min(block.len());
+        let mut end = start;
+        while end < block.len() && records < records_max && (bytes < bytes_max || records == 0) {
+            bytes += block.records.keys.range(end).len() + block.records.data.range(end).len();
+            records += 1;
+            end += 1;
+        }
+        if start == 0 && end == block.len() {
+            cut.push(block);
+        } else if start < end {
+            cut.push(Arc::new(slice(&block, start..end)));
+        }
+    }
+    cut
+}
+
+/// A commit that was handed in.
+pub struct CommitTicket {
+    shared: Arc<Shared>,
+    answer: Result<oneshot::Receiver<CommitAnswer>, Stopped>,
+    durable: oneshot::Receiver<()>,
+}
+
+impl Committer for Store {
+    type Ticket = CommitTicket;
+
+    fn commit(&self, commit: Commit) -> CommitTicket {
+        let (answer, answered) = oneshot::channel();
+        let (durable, is_durable) = oneshot::channel();
+        let request = Request::Commit {
+            commit: Arc::new(commit),
+            answer,
+            durable,
+        };
+        CommitTicket {
+            shared: Arc::clone(&self.shared),
+            answer: sequencer::submit(&self.shared, request).map(|()| answered),
+            durable: is_durable,
+        }
+    }
+}
+
+impl Ticket for CommitTicket {
+    async fn answer(&mut self) -> Result<CommitAnswer, Stopped> {
+        match &mut self.answer {
+            Ok(answer) => answer.await.map_err(|_| self.shared.stopped()),
+            Err(stopped) => Err(stopped.clone()),
+        }
+    }
+
+    async fn durable(&mut self) -> Result<(), Stopped> {
+        (&mut self.durable).await.map_err(|_| self.shared.stopped())
+    }
+}
