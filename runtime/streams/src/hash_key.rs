@@ -1,5 +1,7 @@
 //! Partition key to hash key: where in the 128-bit space a record belongs (Kinesis reference B7).
 
+mod lanes;
+
 use fnctl_core::record::ByteColumn;
 use md5::{Digest, Md5};
 
@@ -9,12 +11,26 @@ pub fn hash_key(partition_key: &[u8]) -> u128 {
     u128::from_be_bytes(Md5::digest(partition_key).into())
 }
 
-/// The hash key of every partition key of a column.
+/// The hash key of every partition key of a column, short ones several at a time.
 #[must_use]
 pub fn hash_keys(partition_keys: &ByteColumn) -> Vec<u128> {
-    (0..partition_keys.len())
-        .map(|index| hash_key(partition_keys.get(index)))
-        .collect()
+    let mut hash_keys = Vec::with_capacity(partition_keys.len());
+    while let Some(keys) = next_keys(partition_keys, hash_keys.len()) {
+        if keys.iter().all(|key| key.len() <= lanes::KEY_BYTES_MAX) {
+            hash_keys.extend(lanes::digests(&keys));
+        } else {
+            hash_keys.extend(keys.map(hash_key));
+        }
+    }
+    let rest = hash_keys.len()..partition_keys.len();
+    hash_keys.extend(rest.map(|index| hash_key(partition_keys.get(index))));
+    hash_keys
+}
+
+/// The keys from `first` on, if there are enough for all lanes.
+fn next_keys(partition_keys: &ByteColumn, first: usize) -> Option<[&[u8]; lanes::LANES]> {
+    let is_enough = first + lanes::LANES <= partition_keys.len();
+    is_enough.then(|| std::array::from_fn(|lane| partition_keys.get(first + lane)))
 }
 
 /// Reads an explicit hash key: `0|([1-9]\d{0,38})` below 2^128. `None` for anything else.
@@ -53,13 +69,22 @@ mod tests {
 
     #[test]
     fn a_column_hashes_as_its_keys_do() {
+        // Every length alone around the block's end, and every number of keys around the lanes'.
+        let lengths = (0..80)
+            .chain([0; 7])
+            .chain([55; 8])
+            .chain([56; 8])
+            .chain([3; 5]);
         let mut keys = ColumnBuilder::default();
-        for length in 0..200 {
-            keys.push(&vec![b'k'; length]);
+        for (index, length) in lengths.enumerate() {
+            keys.push(&vec![u8::try_from(index % 256).unwrap(); length]);
         }
         let keys = keys.finish();
-        let expected: Vec<_> = (0..keys.len()).map(|i| hash_key(keys.get(i))).collect();
-        assert_eq!(hash_keys(&keys), expected);
+        for count in 0..=keys.len() {
+            let some = keys.slice(0..count);
+            let expected: Vec<_> = (0..count).map(|i| hash_key(keys.get(i))).collect();
+            assert_eq!(hash_keys(&some), expected);
+        }
     }
 
     #[test]
