@@ -7,7 +7,7 @@ mod catalogue;
 mod mapping;
 mod record;
 
-pub use call::{CallFailure, CallLog, CallResult, CallRow};
+pub use call::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow};
 pub use catalogue::{
     FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };

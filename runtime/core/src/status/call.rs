@@ -1,8 +1,14 @@
 //! One call, as `invoke` shows it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::DataText;
+use crate::{
+    invoker::Completed,
+    outcome::{Failure, FailureKind, Outcome, WHOLE_CALL},
+};
 
 /// A row that was emitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,28 @@ pub struct CallLog {
     pub message: String,
 }
 
+/// One record of `POST /v1/functions/{name}/invoke`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallRecord {
+    /// Its key; `null`: none.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Its payload.
+    pub data: String,
+    /// How the payload is written; text unless said otherwise.
+    #[serde(default)]
+    pub encoding: Option<super::Encoding>,
+}
+
+/// `POST /v1/functions/{name}/invoke`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallRequest {
+    /// The records, in order.
+    pub records: Vec<CallRecord>,
+}
+
 /// `invoke`: what a call came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallResult {
@@ -51,10 +79,167 @@ pub struct CallResult {
     pub duration_ms: f64,
     /// Most memory it had.
     pub memory_bytes: u64,
-    /// What was emitted.
+    /// What would be published.
     pub rows: Vec<CallRow>,
     /// What failed.
     pub failures: Vec<CallFailure>,
     /// What was written.
     pub logs: Vec<CallLog>,
+}
+
+impl CallResult {
+    /// Shows a call. `outputs` are the names by number; rows of records that failed are left out, as a
+    /// commit leaves them out.
+    #[must_use]
+    pub fn of(
+        completed: &Completed,
+        outputs: &[Arc<str>],
+        logs: Vec<CallLog>,
+        base64: impl Fn(&[u8]) -> String,
+    ) -> Self {
+        Self {
+            outcome: completed.outcome.kind().as_str().to_owned(),
+            duration_ms: (completed.stats.duration_ns / 1_000) as f64 / 1_000.0,
+            memory_bytes: completed.stats.memory_bytes,
+            rows: rows(&completed.outcome, outputs, &base64),
+            failures: failures(&completed.outcome),
+            logs,
+        }
+    }
+}
+
+fn rows(
+    outcome: &Outcome,
+    outputs: &[Arc<str>],
+    base64: &impl Fn(&[u8]) -> String,
+) -> Vec<CallRow> {
+    let Outcome::Returned { rows, failures } = outcome else {
+        return Vec::new();
+    };
+    let has_failed = |source: u32| {
+        failures
+            .binary_search_by_key(&source, |failure| failure.index)
+            .is_ok()
+    };
+    let mut shown = Vec::new();
+    for rows in rows {
+        let output = outputs
+            .get(usize::from(rows.output))
+            .map_or("?", AsRef::as_ref);
+        for (row, &source) in rows.sources.iter().enumerate() {
+            if !has_failed(source) {
+                shown.push(CallRow {
+                    output: output.to_owned(),
+                    source: (source != WHOLE_CALL).then_some(source),
+                    partition_key: String::from_utf8_lossy(rows.keys.get(row)).into_owned(),
+                    data: DataText::of(rows.data.get(row), base64),
+                });
+            }
+        }
+    }
+    shown
+}
+
+fn failures(outcome: &Outcome) -> Vec<CallFailure> {
+    let reported = |index, failure: &Failure| CallFailure {
+        index,
+        kind: match failure.kind {
+            FailureKind::Retry => "retry",
+            FailureKind::Skip => "skip",
+            FailureKind::Fatal => "fatal",
+        }
+        .to_owned(),
+        code: failure.code.to_string(),
+        message: failure.message.to_string(),
+    };
+    let ended = |index, message: String| {
+        let kind = outcome.kind().as_str();
+        vec![CallFailure {
+            index,
+            kind: kind.to_owned(),
+            code: kind.to_owned(),
+            message,
+        }]
+    };
+    match outcome {
+        Outcome::Returned { failures, .. } => failures
+            .iter()
+            .map(|item| reported(Some(item.index), &item.failure))
+            .collect(),
+        Outcome::Error(failure) => vec![reported(None, failure)],
+        Outcome::Trap { record, message } => ended(*record, message.to_string()),
+        Outcome::Timeout { after_ms } => {
+            ended(None, format!("the call passed its limit of {after_ms} ms"))
+        }
+        Outcome::OutOfMemory { limit_bytes } => ended(
+            None,
+            format!("the call passed its memory limit of {limit_bytes} bytes"),
+        ),
+        Outcome::OutputTooLarge { limit_bytes } => ended(
+            None,
+            format!("the rows passed the limit of {limit_bytes} bytes"),
+        ),
+        Outcome::Interrupted => ended(None, "the call was taken back".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        invoker::CallStats,
+        outcome::{ItemFailure, Rows},
+        record::ColumnBuilder,
+    };
+
+    #[test]
+    fn rows_of_failed_records_are_left_out() {
+        let mut keys = ColumnBuilder::default();
+        let mut data = ColumnBuilder::default();
+        for (key, row) in [("a", &b"1"[..]), ("b", b"2"), ("c", b"\xff")] {
+            keys.push(key.as_bytes());
+            data.push(row);
+        }
+        let rows = Rows {
+            output: 1,
+            sources: vec![0, 1, WHOLE_CALL],
+            keys: keys.finish(),
+            data: data.finish(),
+        };
+        let failure = Failure {
+            kind: FailureKind::Skip,
+            retry_after_ms: None,
+            code: "bad".into(),
+            message: "words".into(),
+        };
+        let outcome = Outcome::Returned {
+            rows: vec![rows],
+            failures: vec![ItemFailure { index: 1, failure }],
+        };
+        let completed = Completed {
+            outcome,
+            stats: CallStats::default(),
+        };
+        let shown = CallResult::of(&completed, &["default".into(), "x".into()], vec![], |_| {
+            "b64".to_owned()
+        });
+        assert_eq!(
+            serde_json::to_string(&shown).unwrap(),
+            r#"{"outcome":"partial","duration_ms":0.0,"memory_bytes":0,"rows":[{"output":"x","source":0,"partition_key":"a","data":"1","encoding":"text"},{"output":"x","source":null,"partition_key":"c","data":"b64","encoding":"base64"}],"failures":[{"index":1,"kind":"skip","code":"bad","message":"words"}],"logs":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_call_that_did_not_return_is_one_failure() {
+        let outcome = Outcome::Timeout { after_ms: 30 };
+        let completed = Completed {
+            outcome,
+            stats: CallStats::default(),
+        };
+        let shown = CallResult::of(&completed, &[], vec![], |_| String::new());
+        assert_eq!(
+            (shown.outcome.as_str(), shown.failures[0].code.as_str()),
+            ("timeout", "timeout")
+        );
+    }
 }
