@@ -1,1 +1,24 @@
-//! host
+//! The host: spawns every long-lived task, reads the clock, records metrics, serves the control API.
+//!
+//! Decides nothing that `fnctl-core` can decide, and touches no data file but through `fnctl-store`.
+
+mod api;
+mod clock;
+mod functions;
+mod http;
+mod kinesis;
+pub mod limits;
+mod logs;
+mod metrics;
+mod node;
+mod poller;
+mod secret;
+mod server;
+mod shard_worker;
+mod source;
+mod supervisor;
+mod text;
+
+pub use clock::SystemClock;
+pub use http::listener::ListenError;
+pub use server::{Running, Server, ServerOptions, ServerStopped, StartError};

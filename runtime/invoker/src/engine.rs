@@ -20,7 +20,7 @@ use tokio::{
 };
 use wasmtime::component::Linker;
 
-pub use settings::Allocation;
+pub use settings::{Allocation, WASMTIME_VERSION};
 pub(crate) use settings::MODULE_VERSION;
 
 use crate::{

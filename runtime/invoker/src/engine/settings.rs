@@ -13,6 +13,9 @@ use crate::limits::{
     TABLES_MAX,
 };
 
+/// The Wasmtime inside, as the workspace pins it.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
 /// Goes into every artefact, and one with another is refused: Wasmtime itself compares major versions
 /// only, and a Cranelift fix must reach every cached artefact. The exact version that the workspace
 /// pins (a test compares), and a count of incompatible changes of ours.
@@ -149,6 +152,7 @@ mod tests {
         let (version, _) = MODULE_VERSION
             .split_once('+')
             .expect("a version and a count");
+        assert_eq!(version, WASMTIME_VERSION);
         assert!(manifest.contains(&format!("wasmtime = {{ version = \"={version}\"")));
     }
 }

@@ -1,0 +1,214 @@
+//! The control API: one file per resource, one error object, unknown fields and parameters refused.
+
+mod artifacts;
+mod dead_letters;
+mod deploy;
+pub(crate) mod error;
+mod functions;
+mod health;
+mod invoke;
+mod json;
+mod logs;
+mod mappings;
+mod put;
+mod streams;
+mod tail;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fnctl_core::error_code::ErrorCode;
+use hyper::{
+    Method, Request, Response,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+
+use self::error::ApiError;
+use crate::{
+    http::{Body, body, listener::Serve, path},
+    node::HostNode,
+};
+
+/// What a resource answers.
+type Answer = Result<Response<Body>, ApiError>;
+
+/// Serves the control API.
+#[derive(Clone)]
+pub(crate) struct Api {
+    node: Arc<HostNode>,
+}
+
+impl Api {
+    /// Over a node.
+    pub(crate) const fn new(node: Arc<HostNode>) -> Self {
+        Self { node }
+    }
+}
+
+impl Serve for Api {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        route(&self.node, request).await.unwrap_or_else(ApiError::into_response)
+    }
+}
+
+/// A request whose address was read.
+struct Asked {
+    method: Method,
+    query: Option<String>,
+    headers: hyper::HeaderMap,
+    body: Incoming,
+}
+
+impl Asked {
+    /// The parameters, of which only `known` are allowed.
+    fn query(&self, known: &[&str]) -> Result<path::Query, ApiError> {
+        Ok(path::Query::parse(self.query.as_deref(), known)?)
+    }
+
+    /// A header as text.
+    fn header(&self, name: &str) -> Result<Option<&str>, ApiError> {
+        let unreadable = |_| ApiError::new(ErrorCode::Usage, format!("header `{name}` is not text"));
+        self.headers.get(name).map(|value| value.to_str().map_err(unreadable)).transpose()
+    }
+
+    /// The body, whole.
+    async fn bytes(self, limit: usize) -> Result<Bytes, ApiError> {
+        Ok(body::read_whole(self.body, limit).await?)
+    }
+}
+
+async fn route(node: &Arc<HostNode>, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let segments = path::segments(parts.uri.path())?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let asked = Asked {
+        method: parts.method,
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers,
+        body,
+    };
+    let method = asked.method.clone();
+    match segments.as_slice() {
+        ["healthz"] => health::alive(only(&method, &[Method::GET, Method::HEAD])?),
+        ["readyz"] => health::ready(node, only(&method, &[Method::GET, Method::HEAD])?),
+        ["metrics"] => health::metrics(node, only(&method, &[Method::GET])?).await,
+        ["v1", rest @ ..] => v1(node, rest, asked).await,
+        _ => Err(no_route(parts.uri.path())),
+    }
+    .map_err(|error| if error.is(ErrorCode::NoSuchRoute) { no_route(parts.uri.path()) } else { error })
+}
+
+async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const DELETE: Method = Method::DELETE;
+    let method = asked.method.clone();
+    match *segments {
+        ["version"] => health::version(node, only(&method, &[GET])?),
+        ["artifacts"] => {
+            only(&method, &[PUT])?;
+            artifacts::upload(node, asked).await
+        }
+        ["deploy"] => {
+            only(&method, &[POST])?;
+            deploy::deploy(node, asked).await
+        }
+        ["functions"] => {
+            only(&method, &[GET])?;
+            functions::list(node, &asked)
+        }
+        ["functions", name] => match *only(&method, &[GET, DELETE])? {
+            GET => functions::describe(node, name, &asked),
+            _ => functions::delete(node, name, &asked).await,
+        },
+        ["functions", name, "rollback"] => {
+            only(&method, &[POST])?;
+            functions::rollback(node, name, asked).await
+        }
+        ["functions", name, "invoke"] => {
+            only(&method, &[POST])?;
+            invoke::invoke(node, name, asked).await
+        }
+        ["functions", name, "logs"] => {
+            only(&method, &[GET])?;
+            logs::logs(node, name, &asked)
+        }
+        ["streams"] => match *only(&method, &[GET, POST])? {
+            GET => streams::list(node, &asked),
+            _ => streams::create(node, asked).await,
+        },
+        ["streams", name] => match *only(&method, &[GET, DELETE])? {
+            GET => streams::describe(node, name, &asked),
+            _ => streams::delete(node, name, &asked).await,
+        },
+        ["streams", name, "records"] => match *only(&method, &[GET, POST])? {
+            GET => tail::tail(node, name, &asked).await,
+            _ => put::put(node, name, asked),
+        },
+        ["mappings"] => {
+            only(&method, &[GET])?;
+            mappings::list(node, &asked).await
+        }
+        ["mappings", address] => match *only(&method, &[GET, DELETE])? {
+            GET => mappings::describe(node, address, &asked).await,
+            _ => mappings::delete(node, address, &asked).await,
+        },
+        ["mappings", address, action @ ("pause" | "resume")] => {
+            only(&method, &[POST])?;
+            mappings::set_state(node, address, action == "pause", &asked).await
+        }
+        ["mappings", address, "dead-letters"] => {
+            only(&method, &[GET])?;
+            dead_letters::list(node, address, &asked).await
+        }
+        ["mappings", address, "dead-letters", id] => {
+            only(&method, &[GET])?;
+            dead_letters::show(node, address, id, &asked).await
+        }
+        _ => Err(no_route("")),
+    }
+}
+
+fn no_route(path: &str) -> ApiError {
+    ApiError::new(ErrorCode::NoSuchRoute, format!("there is nothing at `{path}`"))
+}
+
+/// The method, if it is one of these.
+fn only<'a>(method: &'a Method, allowed: &[Method]) -> Result<&'a Method, ApiError> {
+    if allowed.contains(method) {
+        return Ok(method);
+    }
+    let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    let words = format!("{method} is not possible here: use {}", allowed.join(" or "));
+    Err(ApiError::new(ErrorCode::MethodNotAllowed, words))
+}
+
+/// One value as JSON.
+fn one(value: &impl serde::Serialize) -> Answer {
+    let mut text = serde_json::to_vec(value).map_err(ApiError::internal)?;
+    text.push(b'\n');
+    Ok(with_type(crate::http::whole(text), "application/json"))
+}
+
+/// Many values as NDJSON.
+fn many<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> Answer {
+    let mut text = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut text, &value).map_err(ApiError::internal)?;
+        text.push(b'\n');
+    }
+    Ok(with_type(crate::http::whole(text), NDJSON))
+}
+
+/// The type of answers with an object a line.
+const NDJSON: &str = "application/x-ndjson";
+
+fn with_type(body: Body, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

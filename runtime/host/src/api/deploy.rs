@@ -1,0 +1,261 @@
+//! Deploys: everything slow happens in front of the swap, the swap is one command.
+
+use std::{sync::Arc, time::Duration};
+
+use fnctl_core::{
+    error_code::{ErrorCode, Problem},
+    function::SecretValue,
+    id::{FunctionName, Ordinal},
+    registry::{Applied, Command, ComponentFacts, Deploy, Deployed, FoundPosition},
+    rfc3339,
+    spec::{
+        MappingSpec, Setting,
+        request::{
+            CreatedStream, DeployRequest, DeployResult, DeployedMapping, SameBytes, WaitOutcome, Waited,
+        },
+        setting::Text,
+    },
+    status::{MappingStatus, state_name},
+};
+use tokio::time::Instant;
+
+use crate::{
+    api::{Answer, Asked, error::ApiError, json, one},
+    limits,
+    node::HostNode,
+    supervisor::FirstOutcome,
+    text,
+};
+
+/// `POST /v1/deploy`.
+pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let asked_at = Instant::now();
+    let request: DeployRequest = json::read(&body)?;
+    let wait = request.wait_ms.map(Duration::from_millis);
+    let dry_run = request.dry_run;
+    let plan = plan(node, request).await?;
+    let name = plan.function.clone();
+    let command = Command::Deploy(Box::new(plan));
+
+    // Judged once in front of the swap: a refusal, or nothing to do, must not disturb what runs.
+    let foreseen = deployed(node.judge(&command)?)?;
+    if dry_run || !foreseen.changed {
+        let mut result = result(node, &foreseen);
+        result.dry_run = dry_run;
+        if !dry_run {
+            live(node, &foreseen, &mut result, asked_at).await;
+            result.waited = waited(node, &foreseen, wait).await;
+        }
+        return one(&result);
+    }
+    // Compiled, linked and fitting its limits; kept until the workers have it.
+    let ready = node.functions().check(&foreseen.function, foreseen.function.live_version()).await?;
+    let before = node.function(name.as_str()).ok();
+    let mappings = before.map(|function| node.mappings_of(function.id)).unwrap_or_default();
+    let hold = node.supervisor().hold(mappings).await;
+    let applied = node.command(command).await;
+    drop(hold);
+    let deployed = deployed(applied?)?;
+    let mut result = result(node, &deployed);
+    live(node, &deployed, &mut result, asked_at).await;
+    drop(ready);
+    result.waited = waited(node, &deployed, wait).await;
+    one(&result)
+}
+
+fn deployed(applied: Applied) -> Result<Deployed, ApiError> {
+    match applied {
+        Applied::Deployed(deployed) => Ok(*deployed),
+        other => Err(ApiError::internal(format!("a deploy was answered {other:?}"))),
+    }
+}
+
+/// The command that a request asks for.
+async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiError> {
+    let mut problems = Vec::new();
+    let name = match &request.function.name {
+        Some(Setting::Value(Text(name))) => name.clone(),
+        _ => return Err(invalid(vec![Problem::new("function.name", "a name is required")])),
+    };
+    let function = FunctionName::parse(&name)
+        .map_err(|error| invalid(vec![Problem::new("function.name", error.to_string())]))?;
+    let spec = &request.function;
+    let own = [
+        ("component", spec.component.is_some()),
+        ("build", spec.build.is_some()),
+        ("watch", spec.watch.is_some()),
+        ("secrets", !spec.secrets.is_empty()),
+    ];
+    for (key, is_there) in own {
+        if is_there {
+            let words = "is the client's own: send the component's digest and the secrets' values";
+            problems.push(Problem::new(format!("function.{key}"), words));
+        }
+    }
+    let component = match &request.digest {
+        None => None,
+        Some(digest) => Some(component(node, digest)?),
+    };
+    let mut secrets = std::collections::BTreeMap::new();
+    for (name, value) in &request.secrets {
+        match text::from_base64(value) {
+            Some(value) => drop(secrets.insert(name.clone(), SecretValue(value.into()))),
+            None => problems.push(Problem::new(format!("secrets.{name}"), "is not base64")),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(invalid(problems));
+    }
+    let found = found(node, &request.mappings).await?;
+    Ok(Deploy {
+        function,
+        component,
+        spec: request.function,
+        mappings: request.mappings,
+        streams: request.streams,
+        new_streams: request.new_streams,
+        secrets,
+        is_manifest: request.is_manifest,
+        unset: request.unset,
+        allow_loop: request.allow_loop,
+        found,
+    })
+}
+
+fn invalid(problems: Vec<Problem>) -> ApiError {
+    let words = problems.first().map_or_else(String::new, |one| format!("`{}` {}", one.path, one.message));
+    ApiError::new(ErrorCode::SettingsInvalid, words).with_problems(problems)
+}
+
+/// A component that was uploaded, or that a version has.
+fn component(node: &HostNode, digest: &str) -> Result<ComponentFacts, ApiError> {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    if let Some(facts) = node.upload(hex) {
+        return Ok(facts);
+    }
+    let known = node.view(|view| {
+        let versions = view.registry().functions().flat_map(|f| f.versions.values().cloned());
+        versions.into_iter().find(|version| *version.settings.digest == *hex)
+    });
+    let Some(version) = known else {
+        return Err(ApiError::new(
+            ErrorCode::NoSuchArtifact,
+            format!("no component `{digest}` was uploaded"),
+        )
+        .because("an upload is kept for 15 minutes, and until the server stops")
+        .fix("upload it again: PUT /v1/artifacts"));
+    };
+    Ok(ComponentFacts {
+        digest: Arc::clone(&version.settings.digest),
+        bytes: version.component_bytes,
+        outputs: version.outputs.clone(),
+        uses: version.uses.clone(),
+    })
+}
+
+/// Where shards stand at the times that the layers name: the catalogue reads no records.
+async fn found(node: &HostNode, mappings: &[MappingSpec]) -> Result<Vec<FoundPosition>, ApiError> {
+    let mut found = Vec::new();
+    for layer in mappings {
+        let Some(Setting::Value(position)) = &layer.starting_position else {
+            continue;
+        };
+        let (Some(moment), Some(stream)) = (position.moment(node.now()), layer.stream_text()) else {
+            continue;
+        };
+        // A stream that is missing is made, and empty.
+        let Ok(stream) = node.stream_name(stream).and_then(|name| node.stream(&name)) else {
+            continue;
+        };
+        for shard in &stream.shards {
+            let first = node.first_at(stream.id, shard.number, moment).await?;
+            found.push(FoundPosition {
+                stream: stream.id,
+                shard: shard.number,
+                after: Ordinal(first.0.saturating_sub(1)),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
+    let function = &deployed.function;
+    let version = function.live_version();
+    let address = |mapping: &fnctl_core::mapping::Mapping| format!("{}/{}", function.name, mapping.stream_name);
+    let mut created = Vec::new();
+    if deployed.previous_version.is_none() {
+        created.push(format!("function/{}", function.name));
+    }
+    created.extend(deployed.created_streams.iter().map(|stream| format!("stream/{}", stream.name)));
+    let made = deployed.mappings.iter().filter(|m| deployed.created_mappings.contains(&m.id));
+    created.extend(made.map(|mapping| format!("mapping/{}", address(mapping))));
+    let mappings: Vec<DeployedMapping> = deployed
+        .mappings
+        .iter()
+        .map(|mapping| DeployedMapping {
+            id: mapping.id.to_string(),
+            name: address(mapping),
+            state: node.state_of(mapping).map_or_else(|| state_name(&mapping.state).to_owned(), |(state, _)| state),
+            created: deployed.created_mappings.contains(&mapping.id),
+            outputs: MappingStatus::outputs_of(mapping),
+        })
+        .collect();
+    DeployResult {
+        function: function.name.to_string(),
+        version: function.live.0,
+        previous_version: deployed.previous_version.map(|version| version.0),
+        digest: format!("sha256:{}", version.settings.digest),
+        changed: deployed.changed,
+        changes: deployed.changes.clone(),
+        created,
+        outputs: mappings.first().map(|mapping| mapping.outputs.clone()).unwrap_or_default(),
+        mappings,
+        live_ms: None,
+        created_streams: deployed
+            .created_streams
+            .iter()
+            .map(|stream| CreatedStream {
+                name: stream.name.to_string(),
+                shards: u32::try_from(stream.shards.len()).unwrap_or(u32::MAX),
+            })
+            .collect(),
+        same_bytes_as: deployed.same_bytes_as.map(|(version, rolled_back)| SameBytes {
+            version: version.0,
+            rolled_back_at: rolled_back.map(rfc3339::format),
+        }),
+        component_bytes: version.component_bytes,
+        uses: version.uses.clone(),
+        live_shards: None,
+        waited: None,
+        dry_run: false,
+    }
+}
+
+async fn live(node: &HostNode, deployed: &Deployed, result: &mut DeployResult, asked_at: Instant) {
+    let (live, of) = node.live(&deployed.function).await;
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    result.live_shards = Some((count(live), count(of)));
+    result.live_ms = Some(u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX));
+}
+
+/// Waits, where that was asked for, until each shard with data has one outcome on the live version.
+async fn waited(node: &HostNode, deployed: &Deployed, wait: Option<Duration>) -> Option<Waited> {
+    let outcome = node.first_outcomes(&deployed.function, wait?).await;
+    Some(match outcome {
+        None => Waited {
+            outcome: WaitOutcome::Timeout,
+            message: Some("not every shard with data has an outcome yet".to_owned()),
+        },
+        Some(FirstOutcome::Good) => Waited {
+            outcome: WaitOutcome::Ok,
+            message: None,
+        },
+        Some(FirstOutcome::Bad(words)) => Waited {
+            outcome: WaitOutcome::Failing,
+            message: Some(words),
+        },
+    })
+}

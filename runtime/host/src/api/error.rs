@@ -1,0 +1,135 @@
+//! The one place where a failure of ours becomes the error object and an HTTP status.
+
+use fnctl_core::error_code::{ErrorCode, ErrorObject, Problem};
+use hyper::{
+    Response, StatusCode,
+    header::{self, HeaderValue},
+};
+
+use crate::http::{Body, body::BodyError, path::AddressError, whole};
+
+/// A refusal, ready to be answered.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    object: Box<ErrorObject>,
+}
+
+impl ApiError {
+    /// An error of a code, in words.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::from_u16(code.http_status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            object: Box::new(ErrorObject::new(code, message)),
+        }
+    }
+
+    /// With the place it concerns.
+    #[must_use]
+    pub(crate) fn at(mut self, place: impl Into<String>) -> Self {
+        self.object.place = Some(place.into());
+        self
+    }
+
+    /// With the reason.
+    #[must_use]
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.object.why = Some(why.into());
+        self
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.object.fix = Some(fix.into());
+        self
+    }
+
+    /// With all problems of the input.
+    #[must_use]
+    pub(crate) fn with_problems(mut self, problems: Vec<Problem>) -> Self {
+        self.object.problems = problems;
+        self
+    }
+
+    /// A fault of ours: the words go to the log, the caller learns that it was us.
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
+        let request_id = uuid::Uuid::new_v4().to_string();
+        tracing::error!(%error, request_id, "a request failed by a fault of ours");
+        let mut this = Self::new(
+            ErrorCode::Internal,
+            "the server failed to answer this request",
+        )
+        .because("a fault of the server; its log has the details under this request id");
+        this.object.request_id = Some(request_id);
+        this
+    }
+
+    /// The store has stopped, or is about to.
+    pub(crate) fn stopping(error: impl std::fmt::Display) -> Self {
+        Self::new(
+            ErrorCode::Stopping,
+            format!("the server is stopping: {error}"),
+        )
+    }
+
+    /// Whether it has this code.
+    pub(crate) fn is(&self, code: ErrorCode) -> bool {
+        self.object.code == code.as_str()
+    }
+
+    /// As the last line of a streamed answer.
+    pub(crate) fn into_line(self) -> String {
+        let mut line = serde_json::to_string(&self.object.into_body())
+            .expect("an error object is always JSON");
+        line.push('\n');
+        line
+    }
+
+    /// As an answer.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let status = self.status;
+        let mut response = Response::new(whole(self.into_line()));
+        *response.status_mut() = status;
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<ErrorObject> for ApiError {
+    fn from(object: ErrorObject) -> Self {
+        let code = ErrorCode::ALL
+            .iter()
+            .find(|code| code.as_str() == object.code);
+        let status = code.map_or(500, |code| code.http_status());
+        Self {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            object: Box::new(object),
+        }
+    }
+}
+
+impl From<AddressError> for ApiError {
+    fn from(error: AddressError) -> Self {
+        Self::new(ErrorCode::Usage, error.to_string())
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        let code = match error {
+            BodyError::TooLarge { .. } => ErrorCode::BodyTooLarge,
+            BodyError::TooSlow | BodyError::Broken(_) => ErrorCode::BodyUnreadable,
+        };
+        Self::new(code, error.to_string())
+    }
+}

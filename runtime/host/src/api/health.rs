@@ -1,0 +1,44 @@
+//! Whether the server lives, serves, and what it counts.
+
+use std::sync::Arc;
+
+use fnctl_core::{error_code::ErrorCode, spec::request::VersionResult};
+use hyper::Method;
+
+use crate::{
+    api::{Answer, error::ApiError, one, with_type},
+    http::whole,
+    node::HostNode,
+};
+
+/// `GET /healthz`: the process answers.
+pub(super) fn alive(_: &Method) -> Answer {
+    Ok(with_type(whole("ok\n"), "text/plain; charset=utf-8"))
+}
+
+/// `GET /readyz`: requests are served.
+pub(super) fn ready(node: &HostNode, _: &Method) -> Answer {
+    if *node.drain().borrow() {
+        return Err(ApiError::new(ErrorCode::Stopping, "the server is shutting down"));
+    }
+    Ok(with_type(whole("ready\n"), "text/plain; charset=utf-8"))
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(node: &Arc<HostNode>, _: &Method) -> Answer {
+    let text = node.expose().await;
+    Ok(with_type(whole(text), "text/plain; version=0.0.4; charset=utf-8"))
+}
+
+/// `GET /v1/version`.
+pub(super) fn version(node: &HostNode, _: &Method) -> Answer {
+    let (build, place) = (node.build(), node.place());
+    one(&VersionResult {
+        version: build.version.to_owned(),
+        commit: build.commit.to_owned(),
+        wasmtime: build.wasmtime.to_owned(),
+        data_dir: place.data_dir.display().to_string(),
+        pid: std::process::id(),
+        kinesis: place.kinesis.clone(),
+    })
+}

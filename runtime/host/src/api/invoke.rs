@@ -1,0 +1,252 @@
+//! One call by hand: the live version, the records of the request, nothing published.
+
+use std::sync::Arc;
+
+use fnctl_core::{
+    error_code::ErrorCode,
+    function::{Function, Version},
+    id::{Ordinal, ShardNumber, Timestamp},
+    invoker::{Call, CallContext, CallFacts, Completed, Invoker},
+    limits::{BATCH_RECORDS_MAX, PARTITION_KEY_CHARS_MAX},
+    outcome::{Failure, FailureKind, Outcome, WHOLE_CALL},
+    record::{ColumnBuilder, Records},
+    status::{CallFailure, CallResult, CallRow, DataText, Encoding},
+};
+use fnctl_streams::sequence;
+use hyper::header;
+use serde::Deserialize;
+
+use crate::{
+    api::{Answer, Asked, error::ApiError, json, one},
+    limits,
+    node::HostNode,
+    text,
+};
+
+/// `POST /v1/functions/{name}/invoke`: lines of data, or with `content-type: application/json`
+/// `{"records":[{"key","data","encoding"}]}`.
+pub(super) async fn invoke(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let function = node.function(name)?;
+    let is_json = asked
+        .header(header::CONTENT_TYPE.as_str())?
+        .is_some_and(|kind| kind.starts_with("application/json"));
+    let body = asked.bytes(limits::INVOKE_BODY_BYTES_MAX).await?;
+    let now = node.now();
+    let records = if is_json { from_json(&body, now)? } else { from_lines(&body, now)? };
+    if records.is_empty() {
+        return Err(ApiError::new(ErrorCode::RecordsUnreadable, "there is no record in the body"));
+    }
+    let version = Arc::clone(&function.versions[&function.live]);
+    one(&call(node, &function, &version, records, now).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InvokeRequest {
+    records: Vec<GivenRecord>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenRecord {
+    #[serde(default)]
+    key: Option<String>,
+    data: String,
+    #[serde(default)]
+    encoding: Option<Encoding>,
+}
+
+#[derive(Default)]
+struct Given {
+    keys: ColumnBuilder,
+    data: ColumnBuilder,
+}
+
+impl Given {
+    fn push(&mut self, key: Option<&str>, data: &[u8]) -> Result<(), ApiError> {
+        let number = self.data.len() + 1;
+        if number > BATCH_RECORDS_MAX as usize {
+            let words = format!("a call has at most {BATCH_RECORDS_MAX} records");
+            return Err(ApiError::new(ErrorCode::RecordsUnreadable, words));
+        }
+        match key {
+            None => self.keys.push(format!("record-{number}").as_bytes()),
+            Some(key) if !key.is_empty() && key.chars().count() <= PARTITION_KEY_CHARS_MAX => {
+                self.keys.push(key.as_bytes());
+            }
+            Some(_) => {
+                let words = format!("a partition key has 1 to {PARTITION_KEY_CHARS_MAX} characters");
+                return Err(ApiError::new(ErrorCode::KeyInvalid, words).at(format!("records[{}]", number - 1)));
+            }
+        }
+        self.data.push(data);
+        Ok(())
+    }
+
+    fn finish(self, now: Timestamp) -> Records {
+        let count = self.data.len();
+        Records {
+            keys: self.keys.finish(),
+            data: self.data.finish(),
+            arrival_ms: vec![now.0; count],
+        }
+    }
+}
+
+fn from_json(body: &[u8], now: Timestamp) -> Result<Records, ApiError> {
+    let request: InvokeRequest = json::read(body)?;
+    let mut given = Given::default();
+    for (index, record) in request.records.iter().enumerate() {
+        match record.encoding {
+            Some(Encoding::Base64) => {
+                let data = text::from_base64(&record.data).ok_or_else(|| {
+                    ApiError::new(ErrorCode::RecordsUnreadable, "`data` is not base64")
+                        .at(format!("records[{index}].data"))
+                })?;
+                given.push(record.key.as_deref(), &data)?;
+            }
+            Some(Encoding::Text) | None => {
+                given.push(record.key.as_deref(), record.data.as_bytes())?;
+            }
+        }
+    }
+    Ok(given.finish(now))
+}
+
+fn from_lines(body: &[u8], now: Timestamp) -> Result<Records, ApiError> {
+    let mut given = Given::default();
+    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"\r") {
+        given.push(None, line)?;
+    }
+    Ok(given.finish(now))
+}
+
+/// Facts of records that are in no stream.
+struct Facts {
+    now: Timestamp,
+}
+
+impl CallFacts for Facts {
+    fn attempt(&self, _: u32) -> u32 {
+        1
+    }
+
+    fn ordinal(&self, index: u32) -> Ordinal {
+        Ordinal(u64::from(index) + 1)
+    }
+
+    fn sequence_number(&self, index: u32) -> String {
+        sequence::encode(self.now, ShardNumber(0), self.ordinal(index), self.now)
+    }
+
+    fn record_id(&self, index: u32) -> String {
+        format!("invoke-{}-{}", self.now, index)
+    }
+
+    fn header(&self, _: u32, _: &str) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+async fn call(
+    node: &HostNode,
+    function: &Function,
+    version: &Version,
+    records: Records,
+    now: Timestamp,
+) -> Result<CallResult, ApiError> {
+    let callable = node.functions().get(function, version).await?;
+    let context = Arc::new(CallContext {
+        mapping: format!("{}/invoke", function.name).into(),
+        stream: "invoke".into(),
+        shard: ShardNumber(0),
+        version: version.number,
+        outputs: version.outputs.iter().map(|name| Arc::from(name.as_str())).collect(),
+    });
+    let capture = node.log().capture(&context);
+    let call = Call {
+        context,
+        records,
+        facts: Arc::new(Facts { now }),
+        is_fresh: true,
+    };
+    let completed = callable.invoke(call).await.map_err(ApiError::internal)?;
+    let mut result = shown(&completed, version);
+    result.logs = capture.take();
+    Ok(result)
+}
+
+fn shown(completed: &Completed, version: &Version) -> CallResult {
+    let mut rows = Vec::new();
+    let mut failures = Vec::new();
+    match &completed.outcome {
+        Outcome::Returned {
+            rows: emitted,
+            failures: failed,
+        } => {
+            let has_failed = |source: u32| failed.iter().any(|failure| failure.index == source);
+            for output in emitted {
+                let name = version.outputs.get(usize::from(output.output));
+                for (row, source) in output.sources.iter().enumerate().filter(|(_, s)| !has_failed(**s)) {
+                    rows.push(CallRow {
+                        output: name.map(ToString::to_string).unwrap_or_default(),
+                        source: (*source != WHOLE_CALL).then_some(*source),
+                        partition_key: String::from_utf8_lossy(output.keys.get(row)).into_owned(),
+                        data: DataText::of(output.data.get(row), text::base64),
+                    });
+                }
+            }
+            failures.extend(failed.iter().map(|item| failure(Some(item.index), &item.failure)));
+        }
+        Outcome::Error(whole) => failures.push(failure(None, whole)),
+        Outcome::Trap { record, message } => failures.push(broken(*record, "trap", message)),
+        Outcome::Timeout { after_ms } => {
+            failures.push(broken(None, "timeout", &format!("passed its time limit of {after_ms} ms")));
+        }
+        Outcome::OutOfMemory { limit_bytes } => {
+            let words = format!("passed its memory limit of {limit_bytes} bytes");
+            failures.push(broken(None, "out-of-memory", &words));
+        }
+        Outcome::OutputTooLarge { limit_bytes } => {
+            let words = format!("emitted more than {limit_bytes} bytes");
+            failures.push(broken(None, "output-too-large", &words));
+        }
+        Outcome::Interrupted => {
+            failures.push(broken(None, "throttled", "the call was not made: the server is stopping"));
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a call lasts minutes at most")]
+    let duration_ms = completed.stats.duration_ns as f64 / 1e6;
+    CallResult {
+        outcome: completed.outcome.kind().as_str().to_owned(),
+        duration_ms,
+        memory_bytes: completed.stats.memory_bytes,
+        rows,
+        failures,
+        logs: Vec::new(),
+    }
+}
+
+fn failure(index: Option<u32>, failure: &Failure) -> CallFailure {
+    let kind = match failure.kind {
+        FailureKind::Retry => "retry",
+        FailureKind::Skip => "skip",
+        FailureKind::Fatal => "fatal",
+    };
+    CallFailure {
+        index,
+        kind: kind.to_owned(),
+        code: failure.code.to_string(),
+        message: failure.message.to_string(),
+    }
+}
+
+fn broken(index: Option<u32>, kind: &str, words: &str) -> CallFailure {
+    CallFailure {
+        index,
+        kind: kind.to_owned(),
+        code: kind.to_owned(),
+        message: words.to_owned(),
+    }
+}

@@ -1,0 +1,116 @@
+//! Streams.
+
+use std::sync::Arc;
+
+use fnctl_core::{
+    error_code::ErrorCode,
+    id::StreamName,
+    mapping::{MappingState, OutputBinding},
+    registry::{Applied, Command},
+    rfc3339,
+    spec::{
+        request::CreateStreamRequest,
+        resolve::{self, Problems},
+    },
+    status::{ShardLine, StreamLine, StreamStatus},
+};
+use fnctl_streams::sequence;
+
+use crate::{
+    api::{Answer, Asked, error::ApiError, json, many, one},
+    limits,
+    node::HostNode,
+};
+
+/// `GET /v1/streams`.
+pub(super) fn list(node: &HostNode, asked: &Asked) -> Answer {
+    asked.query(&[])?;
+    let mut lines: Vec<StreamLine> = node.view(|view| {
+        let streams = view.registry().streams().filter(|stream| !stream.is_internal);
+        streams.map(|stream| StreamLine::of(stream)).collect()
+    });
+    lines.sort_by(|a, b| a.name.cmp(&b.name));
+    many(lines)
+}
+
+/// `POST /v1/streams`.
+pub(super) async fn create(node: &HostNode, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let request: CreateStreamRequest = json::read(&body)?;
+    let invalid = |error: fnctl_core::id::NameError| {
+        ApiError::new(ErrorCode::StreamInvalid, error.to_string()).at("name")
+    };
+    let name = StreamName::parse(&request.name).map_err(invalid)?;
+    let mut problems = Problems::default();
+    let settings = resolve::stream(&request.settings, "", &mut problems);
+    if let [first, ..] = problems.0.as_slice() {
+        let words = first.message.clone();
+        return Err(ApiError::new(ErrorCode::StreamInvalid, words)
+            .at(first.path.clone())
+            .with_problems(problems.0));
+    }
+    match node.command(Command::CreateStream { name, settings }).await? {
+        Applied::Stream(stream) => one(&StreamLine::of(&stream)),
+        other => Err(ApiError::internal(format!("a stream was made, and answered {other:?}"))),
+    }
+}
+
+/// `GET /v1/streams/{name}`.
+pub(super) fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answer {
+    asked.query(&[])?;
+    let stream = node.stream(&node.stream_name(name)?)?;
+    let status = node.view(|view| {
+        let registry = view.registry();
+        let shards = stream.shards.iter().map(|shard| {
+            let tail = view.tail(stream.id, shard.number);
+            let held = tail.filter(|tail| tail.next > tail.horizon);
+            let number = |ordinal, arrival| {
+                sequence::encode(shard.created_at, shard.number, ordinal, arrival)
+            };
+            ShardLine {
+                shard_id: shard.number.shard_id(),
+                starting_hash_key: shard.range.start.to_string(),
+                ending_hash_key: shard.range.end.to_string(),
+                oldest: None,
+                newest: held.map(|tail| number(tail.last(), tail.last_arrival)),
+                last_arrival: held.map(|tail| rfc3339::format(tail.last_arrival)),
+                records: held.map_or(0, |tail| tail.next.0 - tail.horizon.0),
+            }
+        });
+        let alive = || registry.mappings().filter(|m| m.state != MappingState::Failed);
+        StreamStatus {
+            line: StreamLine::of(&stream),
+            shard_list: shards.collect(),
+            read_by: alive()
+                .filter(|mapping| mapping.stream == stream.id)
+                .map(|mapping| registry.address(mapping))
+                .collect(),
+            written_by: alive()
+                .filter(|mapping| {
+                    let to = OutputBinding::Stream(stream.name.clone());
+                    mapping.outputs.values().any(|binding| *binding == to)
+                })
+                .map(|mapping| registry.address(mapping))
+                .collect(),
+        }
+    });
+    one(&status)
+}
+
+/// `DELETE /v1/streams/{name}`.
+pub(super) async fn delete(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Answer {
+    let force = asked.query(&["force"])?.switch("force")?;
+    let name = node.stream_name(name)?;
+    let stream = node.stream(&name)?;
+    let readers = node.view(|view| {
+        view.registry().mappings_of(stream.id).map(|mapping| mapping.id).collect()
+    });
+    let hold = match force {
+        true => Some(node.supervisor().hold(readers).await),
+        false => None,
+    };
+    node.command(Command::DeleteStream { name, force }).await?;
+    drop(hold);
+    one(&serde_json::json!({"deleted": format!("stream/{}", stream.name)}))
+}

@@ -1,0 +1,151 @@
+//! Versions made callable: each loaded once, when its first record comes, and shared by its workers.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fnctl_core::{
+    function::{Function, Isolation, Version},
+    id::{FunctionId, FunctionVersion},
+    invoker::{Call, Completed, Invoker, InvokerFault},
+};
+use fnctl_invoker::{ComponentError, ComponentSource, Engine};
+use tokio::sync::OnceCell;
+
+/// Where the bytes of a component lie, by digest.
+pub(crate) type ArtifactPath = Arc<dyn Fn(&str) -> PathBuf + Send + Sync>;
+
+/// What tells loaded versions apart: a version is immutable, its function's concurrency is not.
+type Key = (FunctionId, FunctionVersion, Option<u32>);
+type Cell = Arc<OnceCell<Arc<fnctl_invoker::Function>>>;
+
+/// The node's loaded versions.
+pub(crate) struct Functions {
+    engine: Engine,
+    artifact: ArtifactPath,
+    loaded: Mutex<HashMap<Key, Cell>>,
+}
+
+impl Functions {
+    /// Nothing loaded yet.
+    pub(crate) fn new(engine: Engine, artifact: ArtifactPath) -> Self {
+        Self {
+            engine,
+            artifact,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The engine.
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// A version, ready to be called. Compiling happens off the serving path; who asks meanwhile waits
+    /// for the same result.
+    ///
+    /// # Errors
+    /// The component is not there, or does not compile here.
+    pub(crate) async fn get(
+        &self,
+        function: &Function,
+        version: &Version,
+    ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
+        let key = (function.id, version.number, function.concurrency);
+        let cell = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(loaded.entry(key).or_default())
+        };
+        let callable = cell.get_or_try_init(|| self.load(function, version)).await?;
+        Ok(Arc::clone(callable))
+    }
+
+    /// Whether a version that is not committed yet could be called, and what keeps it ready meanwhile.
+    ///
+    /// # Errors
+    /// The component is not there, does not compile here, or does not fit its limits.
+    pub(crate) async fn check(
+        &self,
+        function: &Function,
+        version: &Version,
+    ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
+        self.load(function, version).await
+    }
+
+    async fn load(
+        &self,
+        function: &Function,
+        version: &Version,
+    ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
+        let settings = &version.settings;
+        let source = ComponentSource::File {
+            path: (self.artifact)(&settings.digest),
+            digest: settings.digest.to_string(),
+        };
+        let settings = fnctl_invoker::VersionSettings {
+            function: function.name.as_str().into(),
+            version: version.number,
+            memory_bytes: settings.memory_bytes,
+            timeout: Duration::from_millis(settings.timeout_ms),
+            isolation: match settings.isolation {
+                Isolation::Reuse => fnctl_invoker::Isolation::Reuse,
+                Isolation::Fresh => fnctl_invoker::Isolation::Fresh,
+            },
+            concurrency: function.concurrency,
+            config: settings.config.clone(),
+            secrets: settings
+                .secrets
+                .iter()
+                .map(|(name, value)| (name.clone(), value.0.to_vec()))
+                .collect(),
+        };
+        self.engine.load(source, settings).await
+    }
+
+    /// Forgets versions that nobody will call soon.
+    pub(crate) fn retain(&self, is_kept: impl Fn(FunctionId, FunctionVersion) -> bool) {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|(function, version, _), _| is_kept(*function, *version));
+    }
+}
+
+/// One version of one function as a worker calls it: loaded with the first call.
+pub(crate) struct LiveFunction {
+    functions: Arc<Functions>,
+    function: Arc<Function>,
+    version: Arc<Version>,
+    callable: OnceCell<Arc<fnctl_invoker::Function>>,
+}
+
+impl LiveFunction {
+    /// A version that is not loaded yet.
+    pub(crate) fn new(
+        functions: Arc<Functions>,
+        function: Arc<Function>,
+        version: Arc<Version>,
+    ) -> Self {
+        Self {
+            functions,
+            function,
+            version,
+            callable: OnceCell::new(),
+        }
+    }
+}
+
+impl Invoker for LiveFunction {
+    async fn invoke(&self, call: Call) -> Result<Completed, InvokerFault> {
+        let load = || self.functions.get(&self.function, &self.version);
+        let callable = self.callable.get_or_try_init(load).await;
+        match callable {
+            Ok(callable) => callable.invoke(call).await,
+            Err(error) => Err(InvokerFault(format!(
+                "failed to load version {} of {}: {error}",
+                self.version.number, self.function.name
+            ))),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One listener: HTTP/1.1 and prior-knowledge HTTP/2 on the same port, within the bounds of
+//! `limits`.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fnctl_core::error_code::ErrorCode;
+use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, Semaphore, watch},
+    task::JoinSet,
+};
+use tracing::{debug, warn};
+
+use crate::{
+    api::error::ApiError,
+    http::{Body, origin},
+    limits,
+};
+
+/// Why a listener cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Anyone on the network could use it, and nothing keeps them out yet.
+    #[error(
+        "{0} is not a loopback address, and this server has neither tokens nor TLS: pass --insecure to listen there all the same"
+    )]
+    NotLoopback(SocketAddr),
+    /// The system refuses it.
+    #[error("failed to listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A bound listener that does not serve yet.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+}
+
+/// What answers requests.
+pub(crate) trait Serve: Clone + Send + Sync + 'static {
+    /// Answers one request; never fails, because an error is an answer too.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+impl Listener {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// Not loopback without `insecure`, or not to be had.
+    pub(crate) async fn bind(address: SocketAddr, insecure: bool) -> Result<Self, ListenError> {
+        if !address.ip().is_loopback() && !insecure {
+            return Err(ListenError::NotLoopback(address));
+        }
+        let bind = |source| ListenError::Bind { address, source };
+        let tcp = TcpListener::bind(address).await.map_err(bind)?;
+        let address = tcp.local_addr().map_err(bind)?;
+        Ok(Self { tcp, address })
+    }
+
+    /// Where it listens, the port resolved.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `drain` turns true; then ends idle connections, lets running requests end, and
+    /// returns when the last is gone. Dropping the future cuts what is left.
+    pub(crate) async fn serve<S: Serve>(self, service: S, mut drain: watch::Receiver<bool>) {
+        let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+        let peers = Peers::default();
+        let is_guarded = self.address.ip().is_loopback();
+        let mut connections = JoinSet::new();
+        loop {
+            let stream = tokio::select! {
+                biased;
+                _ = drain.wait_for(|draining| *draining) => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                accepted = self.tcp.accept() => accepted,
+            };
+            let (stream, peer) = match stream {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, mostly: accepting again at once would spin.
+                    warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let Ok(room) = Arc::clone(&room).try_acquire_owned() else {
+                debug!(%peer, "too many connections, closing the new one");
+                continue;
+            };
+            let Some(peer) = peers.enter(peer.ip()) else {
+                debug!(%peer, "too many connections of one address, closing the new one");
+                continue;
+            };
+            let service = service.clone();
+            let drain = drain.clone();
+            connections.spawn(async move {
+                connection(stream, service, is_guarded, drain).await;
+                drop((room, peer));
+            });
+        }
+        drop(self.tcp);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection<S: Serve>(
+    stream: TcpStream,
+    service: S,
+    is_guarded: bool,
+    mut drain: watch::Receiver<bool>,
+) {
+    // Small answers must not wait for an acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "failed to set TCP_NODELAY");
+    }
+    let first = Arc::new(Notify::new());
+    let on_request = Arc::clone(&first);
+    let service = service_fn(move |request: Request<Incoming>| {
+        on_request.notify_one();
+        let service = service.clone();
+        async move {
+            if is_guarded && !origin::is_local(request.uri(), request.headers()) {
+                return Ok::<_, std::convert::Infallible>(foreign());
+            }
+            Ok(service.answer(request).await)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADER_READ_TIMEOUT)
+        .max_headers(limits::HEADERS_MAX)
+        .max_buf_size(limits::HEADER_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::H2_STREAMS_MAX)
+        .max_header_list_size(limits::HEADER_BYTES_MAX as u32)
+        .max_pending_accept_reset_streams(limits::H2_RESETS_MAX)
+        .keep_alive_interval(limits::H2_PING_INTERVAL)
+        .keep_alive_timeout(limits::H2_PING_TIMEOUT);
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    // Bounds the part before HTTP/1 or HTTP/2 is told apart, which hyper's own timeout leaves out.
+    let silence = tokio::time::sleep(limits::HEADER_READ_TIMEOUT);
+    tokio::pin!(silence);
+    let mut has_spoken = false;
+    let mut is_draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = served.as_mut() => {
+                if let Err(error) = result {
+                    debug!(%error, "a connection ended");
+                }
+                return;
+            }
+            () = first.notified(), if !has_spoken => has_spoken = true,
+            () = &mut silence, if !has_spoken => return,
+            _ = drain.wait_for(|draining| *draining), if !is_draining => {
+                is_draining = true;
+                served.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn foreign() -> Response<Body> {
+    ApiError::new(
+        ErrorCode::OriginRefused,
+        "the request was not addressed to this machine, or a web page of another origin made it",
+    )
+    .because("a server on loopback answers only requests that name loopback")
+    .fix("use http://127.0.0.1:PORT, or start the server with --insecure on another address")
+    .into_response()
+}
+
+/// Counts connections by remote address.
+#[derive(Clone, Debug, Default)]
+struct Peers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One counted connection.
+#[derive(Debug)]
+struct Peer {
+    peers: Peers,
+    address: IpAddr,
+}
+
+impl Peers {
+    fn enter(&self, address: IpAddr) -> Option<Peer> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_insert(0);
+        if *count >= limits::CONNECTIONS_PER_ADDRESS_MAX && !address.is_loopback() {
+            return None;
+        }
+        *count += 1;
+        Some(Peer {
+            peers: self.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let mut counts = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Every bound of the host, in one place.
+
+use std::time::Duration;
+
+// The edge: what a stranger on the network may hold.
+
+/// A request head must arrive within this, and a new connection must send its first one within it.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence inside a request body.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest silence inside a streaming put: a producer may wait for its own source.
+pub const PUT_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Header fields of a request.
+pub const HEADERS_MAX: usize = 100;
+/// Bytes of a request's head.
+pub const HEADER_BYTES_MAX: usize = 32 << 10;
+/// Interval of HTTP/2 pings on a silent connection.
+pub const H2_PING_INTERVAL: Duration = Duration::from_secs(60);
+/// An HTTP/2 ping must be answered within this.
+pub const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Requests at once on one HTTP/2 connection.
+pub const H2_STREAMS_MAX: u32 = 100;
+/// Resets a peer may send before the connection is closed (rapid reset).
+pub const H2_RESETS_MAX: usize = 20;
+/// Connections of one listener.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections of one remote address; loopback is not counted, all of this machine shares it.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Body of a control request.
+pub const JSON_BODY_BYTES_MAX: usize = 2 << 20;
+/// Nesting of a JSON body.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Body of an `invoke`: what one batch may hold, as JSON.
+pub const INVOKE_BODY_BYTES_MAX: usize = 24 << 20;
+/// A component.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+/// KiB of bodies being read whole, all connections together; more wait.
+pub const BODY_KIB_AT_ONCE_MAX: usize = 256 << 10;
+/// Slowest a body may come, bytes a second, after [`BODY_IDLE_TIMEOUT`] to get going.
+pub const BODY_RATE_MIN: u64 = 1 << 10;
+
+// Puts and tails.
+
+/// One line of a put: the largest record an embedded stream takes, and its line end.
+pub const PUT_LINE_BYTES_MAX: usize =
+    (fnctl_core::limits::STREAM_RECORD_BYTES_DEFAULT as usize) + 2;
+/// Records of one append made from the lines at hand.
+pub const PUT_APPEND_RECORDS_MAX: usize = 10_000;
+/// Bytes of one append made from the lines at hand.
+pub const PUT_APPEND_BYTES_MAX: usize = 2 << 20;
+/// A producer's id.
+pub const PRODUCER_BYTES_MAX: usize = 128;
+/// Chunks of an answer that wait for a slow reader.
+pub const ANSWER_CHUNKS_MAX: usize = 16;
+/// Records read at once for a tail.
+pub const TAIL_READ_RECORDS_MAX: usize = 1_000;
+/// Bytes read at once for a tail.
+pub const TAIL_READ_BYTES_MAX: usize = 1 << 20;
+/// Dead letters of one list.
+pub const DEAD_LETTERS_LISTED_MAX: usize = 10_000;
+
+// Workers.
+
+/// Records a worker asks the store for at once.
+pub const FETCH_RECORDS_MAX: u32 = 20_000;
+/// Bytes a worker asks the store for at once.
+pub const FETCH_BYTES_MAX: u64 = 16 << 20;
+/// How long a running call may still take to commit when its worker is paused, swapped or moved.
+pub const SWAP_GRACE: Duration = Duration::from_millis(600);
+/// How long everything may take to drain at shutdown.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Of it: how long a running call may take.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
+/// What a worker gets beyond its grace before it is cut off.
+pub const CUT_MARGIN: Duration = Duration::from_millis(300);
+/// Directives waiting for one worker.
+pub const DIRECTIVES_MAX: usize = 8;
+/// How long a deploy waits until its version runs everywhere.
+pub const LIVE_WAIT: Duration = Duration::from_secs(5);
+/// First wait after a fault of ours (a panic, a failed read, a failed load), doubling.
+pub const FAULT_BACKOFF_INITIAL: Duration = Duration::from_millis(100);
+/// Longest wait after a fault of ours.
+pub const FAULT_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Directives waiting for the supervisor.
+pub const SUPERVISOR_QUEUE_MAX: usize = 1_024;
+
+// Logs of functions, kept in memory.
+
+/// Lines kept of one function.
+pub const LOG_LINES_MAX: usize = 10_000;
+/// Bytes kept of one function's lines.
+pub const LOG_BYTES_MAX: usize = 1 << 20;
+/// Lines handed to a follower at once.
+pub const LOG_READ_LINES_MAX: usize = 500;
+
+// Metrics.
+
+/// Shards of one mapping exported one by one; of a mapping with more only the highest age and the sum.
+pub const METRIC_SHARDS_MAX: usize = 256;
+/// How long an uploaded component is kept for its deploy.
+pub const UPLOAD_PIN: Duration = Duration::from_secs(15 * 60);
+/// Uploads waiting for their deploy.
+pub const UPLOADS_PINNED_MAX: usize = 256;

@@ -1,0 +1,131 @@
+//! Figures of the store and the engine, as both report them.
+
+use std::{sync::PoisonError, time::Duration};
+
+use fnctl_invoker::EngineStats;
+use fnctl_store::StoreStats;
+
+use crate::metrics::{Metrics, scrape::StoreSample};
+
+/// Upper bounds of journal syncs, seconds.
+const SYNCS: [f64; 12] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0,
+];
+
+/// Journal syncs counted so far. The store keeps the times of its newest frames: those since the last
+/// scrape are counted one by one, and stand for the rest where there were more.
+#[derive(Debug, Default)]
+pub(super) struct SyncTimes {
+    frames: u64,
+    buckets: [u64; SYNCS.len() + 1],
+}
+
+impl SyncTimes {
+    fn count(&mut self, frames: u64, samples: &[Duration]) {
+        let new = frames.saturating_sub(self.frames);
+        self.frames = frames;
+        let known = usize::try_from(new).unwrap_or(usize::MAX).min(samples.len());
+        let newest = &samples[samples.len() - known..];
+        let bucket = |took: &Duration| SYNCS.partition_point(|bound| *bound < took.as_secs_f64());
+        let known = known as u64;
+        let mut left = new;
+        for (index, took) in newest.iter().enumerate() {
+            // The shares of all samples add up to `new` exactly.
+            let share = left / (known - index as u64);
+            self.buckets[bucket(took)] += share;
+            left -= share;
+        }
+    }
+}
+
+impl Metrics {
+    /// What the store and the engine say, for the exposition.
+    #[expect(clippy::cast_precision_loss, reason = "the exposition's numbers are f64")]
+    pub(crate) fn store_sample(&self, store: &StoreStats, engine: &EngineStats) -> StoreSample {
+        let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
+        syncs.count(store.frames, &store.sync_samples);
+        let values = [
+            ("fnctl_journal_bytes_total", "counter", "Bytes of journal written", store.journal_bytes as f64),
+            ("fnctl_journal_frames_total", "counter", "Frames of journal written", store.frames as f64),
+            (
+                "fnctl_journal_unapplied_bytes",
+                "gauge",
+                "Bytes accepted and not yet in segments",
+                store.unapplied_bytes as f64,
+            ),
+            ("fnctl_segment_bytes_total", "counter", "Bytes of segments written", store.segment_bytes as f64),
+            ("fnctl_tail_bytes", "gauge", "Records held in memory, bytes", store.tail_bytes as f64),
+            ("fnctl_image_cuts_total", "counter", "Images made durable", store.cuts as f64),
+            (
+                "fnctl_image_behind_entries",
+                "gauge",
+                "Entries that the image does not hold yet",
+                store.next.0.saturating_sub(store.cut.0) as f64,
+            ),
+            ("fnctl_disk_free_bytes", "gauge", "Free bytes as the store counts them", store.free_bytes as f64),
+            (
+                "fnctl_disk_reserve_bytes",
+                "gauge",
+                "Bytes kept back for what frees space",
+                store.reserve_bytes as f64,
+            ),
+            (
+                "fnctl_component_compile_seconds_total",
+                "counter",
+                "Time spent compiling components",
+                engine.compile_seconds_total,
+            ),
+            (
+                "fnctl_component_compilations_total",
+                "counter",
+                "Components compiled",
+                engine.compilations_total as f64,
+            ),
+            (
+                "fnctl_component_cache_hits_total",
+                "counter",
+                "Compiled components found on disk",
+                engine.cache_hits_total as f64,
+            ),
+            (
+                "fnctl_component_cache_misses_total",
+                "counter",
+                "Compiled components looked for on disk and not found",
+                engine.cache_misses_total as f64,
+            ),
+            ("fnctl_instances_live", "gauge", "Instances alive", engine.instances_live as f64),
+            ("fnctl_instances_warm", "gauge", "Instances waiting for a call", engine.instances_warm as f64),
+            (
+                "fnctl_instances_created_total",
+                "counter",
+                "Instances made",
+                engine.instances_created_total as f64,
+            ),
+        ];
+        let (above, buckets) = syncs.buckets.split_last().expect("there is a last bucket");
+        StoreSample {
+            values: values.map(|(name, kind, help, value)| (name, kind, help, value)).to_vec(),
+            sync_buckets: SYNCS.iter().copied().zip(buckets.iter().copied()).collect(),
+            sync_above: *above,
+            sync_sum: store.sync_time.as_secs_f64(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sync_is_counted_once_even_when_samples_are_short() {
+        let ms = Duration::from_millis;
+        let mut syncs = SyncTimes::default();
+        syncs.count(2, &[ms(1), ms(4)]);
+        assert_eq!(syncs.buckets.iter().sum::<u64>(), 2);
+        // Ten more, of which three are known.
+        syncs.count(12, &[ms(4), ms(1), ms(2)]);
+        assert_eq!(syncs.buckets.iter().sum::<u64>(), 12);
+        syncs.count(12, &[ms(4), ms(1), ms(2)]);
+        assert_eq!(syncs.buckets.iter().sum::<u64>(), 12);
+    }
+}

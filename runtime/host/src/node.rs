@@ -1,0 +1,322 @@
+//! The node: everything that the API and the supervisor share, and the look-ups they have in common.
+
+mod dead_letters;
+mod positions;
+mod status;
+mod work;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fnctl_core::{
+    clock::Clock,
+    error_code::ErrorCode,
+    function::Function,
+    id::{FunctionId, FunctionName, MappingId, StreamName, Timestamp, UnitId},
+    mapping::{Mapping, MappingState},
+    registry::{AddressError, Applied, Command, ComponentFacts, Refusal},
+    shard::Stream,
+    view::NodeView,
+};
+use fnctl_store::{ArtifactPin, CommandError, Store};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+pub(crate) use self::work::WorkerNode;
+use self::{dead_letters::LetterCounts, positions::Ages};
+use crate::{
+    api::error::ApiError,
+    clock::SystemClock,
+    functions::Functions,
+    limits,
+    logs::{FunctionLogs, sink::HostLog},
+    metrics::{Metrics, scrape::BuildInfo},
+    source::blocking,
+    supervisor::{FirstOutcome, Supervisor, UnitStatus},
+};
+
+/// Where this server is.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Its data directory.
+    pub(crate) data_dir: PathBuf,
+    /// URL of its Kinesis API.
+    pub(crate) kinesis: String,
+}
+
+/// An uploaded component that waits for its deploy.
+struct Upload {
+    facts: ComponentFacts,
+    at: Instant,
+    _pin: ArtifactPin,
+}
+
+/// Everything the API works with.
+pub(crate) struct HostNode {
+    store: Store,
+    functions: Arc<Functions>,
+    supervisor: Supervisor,
+    log: Arc<HostLog>,
+    metrics: Arc<Metrics>,
+    build: BuildInfo,
+    place: Place,
+    drain: watch::Receiver<bool>,
+    uploads: Mutex<HashMap<String, Upload>>,
+    ages: Ages,
+    letters: LetterCounts,
+}
+
+impl HostNode {
+    pub(crate) fn new(
+        store: Store,
+        functions: Arc<Functions>,
+        supervisor: Supervisor,
+        log: Arc<HostLog>,
+        metrics: Arc<Metrics>,
+        place: Place,
+        drain: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            store,
+            functions,
+            supervisor,
+            log,
+            metrics,
+            build: build_info(),
+            place,
+            drain,
+            uploads: Mutex::default(),
+            ages: Ages::default(),
+            letters: LetterCounts::default(),
+        }
+    }
+
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) const fn functions(&self) -> &Arc<Functions> {
+        &self.functions
+    }
+
+    pub(crate) const fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    pub(crate) fn logs(&self) -> &FunctionLogs {
+        self.log.logs()
+    }
+
+    pub(crate) const fn log(&self) -> &Arc<HostLog> {
+        &self.log
+    }
+
+    pub(crate) const fn build(&self) -> BuildInfo {
+        self.build
+    }
+
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Turns true when the server shuts down: long answers end.
+    pub(crate) fn drain(&self) -> watch::Receiver<bool> {
+        self.drain.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// Looks at the published view.
+    pub(crate) fn view<R>(&self, look: impl FnOnce(&NodeView) -> R) -> R {
+        self.store.view(look)
+    }
+
+    /// A stream's name, checked.
+    pub(crate) fn stream_name(&self, name: &str) -> Result<StreamName, ApiError> {
+        StreamName::parse(name)
+            .map_err(|error| ApiError::new(ErrorCode::StreamInvalid, error.to_string()).at(name))
+    }
+
+    /// A stream that people see.
+    pub(crate) fn stream(&self, name: &StreamName) -> Result<Arc<Stream>, ApiError> {
+        let found = self.view(|view| view.registry().stream_by_name(name).cloned());
+        found
+            .filter(|stream| !stream.is_internal)
+            .ok_or_else(|| Refusal::NoSuchStream(name.clone()).to_error().into())
+    }
+
+    /// A function by its name.
+    pub(crate) fn function(&self, name: &str) -> Result<Arc<Function>, ApiError> {
+        let missing = || {
+            ApiError::new(ErrorCode::NoSuchFunction, format!("no function `{name}`"))
+                .at(name)
+                .fix("fnctl functions list")
+        };
+        let name = FunctionName::parse(name).map_err(|_| missing())?;
+        self.view(|view| view.registry().function_by_name(&name).cloned()).ok_or_else(missing)
+    }
+
+    /// A mapping by its address.
+    pub(crate) fn mapping(&self, address: &str) -> Result<Arc<Mapping>, ApiError> {
+        self.view(|view| view.registry().find_mapping(address).cloned()).map_err(|error| {
+            let words = error.to_string();
+            match error {
+                AddressError::NotFound(_) => ApiError::new(ErrorCode::NoSuchMapping, words)
+                    .at(address)
+                    .fix("fnctl mappings list"),
+                AddressError::Ambiguous { .. } => ApiError::new(ErrorCode::Ambiguous, words)
+                    .at(address)
+                    .fix("name one of them"),
+            }
+        })
+    }
+
+    /// The mappings of a function.
+    pub(crate) fn mappings_of(&self, function: FunctionId) -> Vec<MappingId> {
+        self.view(|view| {
+            view.registry().mappings_of_function(function).map(|mapping| mapping.id).collect()
+        })
+    }
+
+    /// Hands a command in.
+    pub(crate) async fn command(&self, command: Command) -> Result<Applied, ApiError> {
+        self.store.command(command).await.map_err(|error| match error {
+            CommandError::Refused(refusal) => refusal.to_error().into(),
+            CommandError::Stopped(stopped) => ApiError::stopping(stopped),
+        })
+    }
+
+    /// What a command would do now.
+    pub(crate) fn judge(&self, command: &Command) -> Result<Applied, ApiError> {
+        self.view(|view| view.evaluate_command(command, self.now()))
+            .map(|(_, applied)| applied)
+            .map_err(|refusal| refusal.to_error().into())
+    }
+
+    /// Stores an accepted component and keeps it for its deploy.
+    pub(crate) async fn keep_upload(
+        &self,
+        facts: ComponentFacts,
+        bytes: Bytes,
+    ) -> Result<(), ApiError> {
+        let store = self.store.clone();
+        let pin = blocking(move || store.put_artifact(&bytes)).await.map_err(|error| match error {
+            fnctl_store::ArtifactError::DiskFull => {
+                ApiError::new(ErrorCode::DiskFull, "no room for the component")
+            }
+            error => ApiError::internal(error),
+        })?;
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        uploads.retain(|_, upload| upload.at.elapsed() < limits::UPLOAD_PIN);
+        if uploads.len() >= limits::UPLOADS_PINNED_MAX {
+            let oldest = uploads.iter().min_by_key(|(_, upload)| upload.at);
+            if let Some(digest) = oldest.map(|(digest, _)| digest.clone()) {
+                uploads.remove(&digest);
+            }
+        }
+        let upload = Upload {
+            facts: facts.clone(),
+            at: Instant::now(),
+            _pin: pin,
+        };
+        uploads.insert(facts.digest.to_string(), upload);
+        Ok(())
+    }
+
+    /// An uploaded component.
+    pub(crate) fn upload(&self, digest: &str) -> Option<ComponentFacts> {
+        let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        uploads.get(digest).map(|upload| upload.facts.clone())
+    }
+
+    /// Waits until the live version runs on every shard that should run it, at most a moment; how many
+    /// of how many do.
+    pub(crate) async fn live(&self, function: &Function) -> (usize, usize) {
+        let mut changed = self.supervisor.statuses().watch();
+        let count = || {
+            let units = self.running_units(function.id);
+            let is_live = |unit: &&UnitId| {
+                matches!(
+                    self.supervisor.statuses().of(**unit),
+                    Some(UnitStatus::Running { version, .. }) if version == function.live
+                )
+            };
+            (units.iter().filter(is_live).count(), units.len())
+        };
+        let all = async {
+            loop {
+                let (live, of) = count();
+                if live == of || changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // Time passing is an answer too: how many are live is said.
+        drop(timeout(limits::LIVE_WAIT, all).await);
+        count()
+    }
+
+    /// Waits until every shard with data has an outcome on the live version; `None`: not in time.
+    pub(crate) async fn first_outcomes(
+        &self,
+        function: &Function,
+        wait: Duration,
+    ) -> Option<FirstOutcome> {
+        let mut changed = self.supervisor.statuses().watch();
+        let with_data: Vec<UnitId> = self
+            .running_units(function.id)
+            .into_iter()
+            .filter(|unit| self.view(|view| view.pending(*unit)).is_some_and(|pending| pending > 0))
+            .collect();
+        let all = async {
+            loop {
+                let mut is_waiting = false;
+                for unit in &with_data {
+                    match self.supervisor.statuses().of(*unit) {
+                        Some(UnitStatus::Running {
+                            version,
+                            first_outcome: Some(outcome),
+                        }) if version == function.live => {
+                            if let FirstOutcome::Bad(_) = outcome {
+                                return outcome;
+                            }
+                        }
+                        _ => is_waiting = true,
+                    }
+                }
+                if !is_waiting || changed.changed().await.is_err() {
+                    return FirstOutcome::Good;
+                }
+            }
+        };
+        timeout(wait, all).await.ok()
+    }
+
+    fn running_units(&self, function: FunctionId) -> Vec<UnitId> {
+        self.view(|view| {
+            let mappings = view.registry().mappings_of_function(function);
+            mappings
+                .filter(|mapping| mapping.state == MappingState::Running)
+                .flat_map(|mapping| view.units_of(mapping.id).map(|(unit, _)| unit))
+                .collect()
+        })
+    }
+}
+
+/// What this binary is.
+fn build_info() -> BuildInfo {
+    BuildInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("FNCTL_COMMIT").unwrap_or("unknown"),
+        wasmtime: fnctl_invoker::WASMTIME_VERSION,
+    }
+}

@@ -1,0 +1,111 @@
+//! Positions in shards: where a reader starts, and how old what waits is.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use fnctl_core::{
+    error_code::ErrorCode,
+    id::{Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
+    spec::StartingPosition,
+};
+use fnctl_store::ReadError;
+
+use crate::{api::error::ApiError, node::HostNode, source};
+
+/// Arrivals of oldest unsettled records, by unit: read once for each low watermark.
+#[derive(Debug, Default)]
+pub(super) struct Ages(Mutex<HashMap<UnitId, (Ordinal, Timestamp)>>);
+
+impl Ages {
+    fn known(&self, unit: UnitId, first: Ordinal) -> Option<Timestamp> {
+        let ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ages.get(&unit).filter(|(of, _)| *of == first).map(|(_, arrival)| *arrival)
+    }
+
+    fn learn(&self, unit: UnitId, first: Ordinal, arrival: Timestamp) {
+        let mut ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ages.insert(unit, (first, arrival));
+    }
+
+    /// Forgets units that are gone.
+    pub(super) fn retain(&self, is_kept: impl Fn(UnitId) -> bool) {
+        let mut ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ages.retain(|unit, _| is_kept(*unit));
+    }
+}
+
+impl HostNode {
+    /// The position that a reader of a shard starts after.
+    pub(crate) async fn resolve(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        position: StartingPosition,
+    ) -> Result<Ordinal, ApiError> {
+        let horizon = self.view(|view| view.tail(stream, shard).map(|tail| tail.horizon));
+        let before_horizon = Ordinal(horizon.unwrap_or(Ordinal(1)).0.saturating_sub(1));
+        match (position, position.moment(self.now())) {
+            (_, Some(moment)) => {
+                let first = self.first_at(stream, shard, moment).await?;
+                Ok(Ordinal(first.0.saturating_sub(1)).max(before_horizon))
+            }
+            (StartingPosition::Latest, None) => Ok(self.last(stream, shard)),
+            (_, None) => Ok(before_horizon),
+        }
+    }
+
+    /// The first record that arrived at `moment` or later; the next one when there is none.
+    pub(crate) async fn first_at(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        moment: Timestamp,
+    ) -> Result<Ordinal, ApiError> {
+        let store = self.store().clone();
+        let found = source::blocking(move || store.find_time(stream, shard, moment)).await;
+        found.map_err(|error| match error {
+            ReadError::NoSuchShard => {
+                ApiError::new(ErrorCode::NoSuchStream, "the stream was deleted meanwhile")
+            }
+            error => ApiError::new(ErrorCode::Damaged, error.to_string()),
+        })
+    }
+
+    /// The last record of a shard; 0 before the first.
+    pub(crate) fn last(&self, stream: StreamId, shard: ShardNumber) -> Ordinal {
+        self.view(|view| view.tail(stream, shard).map_or(Ordinal(0), |tail| tail.last()))
+    }
+
+    /// Age of a unit's oldest unsettled record, ms. `first` is that record; one that retention or
+    /// damage took counts as the oldest that is left.
+    pub(super) async fn age_ms(&self, unit: UnitId, first: Ordinal) -> u64 {
+        let arrival = match self.ages.known(unit, first) {
+            Some(arrival) => Some(arrival),
+            None => {
+                let after = Ordinal(first.0.saturating_sub(1));
+                let arrival = self.arrival_after(unit, after).await;
+                if let Some(arrival) = arrival {
+                    self.ages.learn(unit, first, arrival);
+                }
+                arrival
+            }
+        };
+        arrival.map_or(0, |arrival| self.now().since_ms(arrival))
+    }
+
+    async fn arrival_after(&self, unit: UnitId, after: Ordinal) -> Option<Timestamp> {
+        let (stream, shard) = (unit.stream, unit.shard);
+        let read = source::read(self.store(), stream, shard, after, 1, 1).await;
+        let read = match read {
+            Err(ReadError::Trimmed { horizon }) => {
+                let after = Ordinal(horizon.0.saturating_sub(1));
+                source::read(self.store(), stream, shard, after, 1, 1).await
+            }
+            read => read,
+        };
+        let block = read.ok()?.into_iter().next()?;
+        (!block.is_empty()).then(|| block.arrival(0))
+    }
+}

@@ -1,0 +1,132 @@
+//! How the supervisor's workers are made.
+
+use std::sync::Arc;
+
+use fnctl_core::{
+    committer::Stopped,
+    id::{LeaseEpoch, UnitId},
+    outcome::Outcome,
+    pipeline::{PipelineConfig, ShardPipeline, Started},
+    registry::Command,
+    view::NodeView,
+};
+use fnctl_store::{CommandError, Store};
+use tokio::sync::{mpsc, watch};
+use tracing::warn;
+
+use crate::{
+    clock::SystemClock,
+    functions::{Functions, LiveFunction},
+    logs::sink::HostLog,
+    metrics::Metrics,
+    shard_worker::{Directive, Exit, RefusedRoom, ShardWorker, WorkerMetrics},
+    source::StoreSource,
+    supervisor::{Node, OutcomeReport, Statuses, Work},
+};
+
+/// The node as the supervisor sees it.
+pub(crate) struct WorkerNode {
+    pub(crate) store: Store,
+    pub(crate) functions: Arc<Functions>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: Arc<HostLog>,
+    pub(crate) statuses: Arc<Statuses>,
+    pub(crate) refused: Arc<RefusedRoom>,
+}
+
+impl Node for WorkerNode {
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.store.registry_changed()
+    }
+
+    fn view<R>(&self, read: impl FnOnce(&NodeView) -> R) -> R {
+        self.store.view(read)
+    }
+
+    async fn lease(&self, units: Vec<UnitId>) -> Result<Vec<(UnitId, LeaseEpoch)>, Stopped> {
+        self.store.lease(units).await
+    }
+
+    async fn command(&self, command: Command) -> Result<(), Stopped> {
+        match self.store.command(command).await {
+            Ok(_) => Ok(()),
+            Err(CommandError::Refused(refusal)) => {
+                warn!(%refusal, "a command of the supervisor was refused");
+                Ok(())
+            }
+            Err(CommandError::Stopped(stopped)) => Err(stopped),
+        }
+    }
+
+    fn worker(
+        &self,
+        unit: UnitId,
+        epoch: LeaseEpoch,
+        work: &Work,
+        directives: mpsc::Receiver<Directive>,
+    ) -> Option<impl Future<Output = Exit> + Send + 'static> {
+        let source = StoreSource::open(&self.store, unit.stream, unit.shard)?;
+        let started = self.store.view(|view| {
+            let progress = view.unit(unit).filter(|progress| progress.epoch == epoch)?;
+            Some(Started {
+                epoch,
+                settled: progress.settled.clone(),
+                attempts: progress.attempts.values().copied().collect(),
+                totals: progress.totals,
+                tail: view.tail(unit.stream, unit.shard)?.last(),
+            })
+        })?;
+        let assignment = work.assignment(unit);
+        let config = PipelineConfig {
+            unit,
+            version: work.version().number,
+            settings: work.mapping().settings.clone(),
+            outputs: Arc::clone(&assignment.outputs),
+            seed: u64::from_le_bytes(
+                uuid::Uuid::new_v4().into_bytes()[..8].try_into().expect("8 of 16 bytes"),
+            ),
+        };
+        let function = &work.function().name;
+        let metrics = WorkerMetrics {
+            mapping: self.metrics.mapping(unit.mapping, function, &work.mapping().stream_name),
+            function: self.metrics.function(function),
+            node: Arc::clone(&self.metrics),
+        };
+        let invoker = LiveFunction::new(
+            Arc::clone(&self.functions),
+            Arc::clone(work.function()),
+            Arc::clone(work.version()),
+        );
+        let worker = ShardWorker::new(
+            ShardPipeline::new(config),
+            assignment,
+            Arc::new(invoker),
+            self.store.clone(),
+            SystemClock,
+            metrics,
+            Arc::clone(&self.refused),
+        );
+        let mut report = OutcomeReport::new(Arc::clone(&self.statuses), unit);
+        let tell = move |outcome: &Outcome| report.tell(outcome);
+        Some(worker.run(source, started, directives, tell))
+    }
+
+    fn tidy(&self) {
+        self.store.view(|view| {
+            let registry = view.registry();
+            let is_function = |name: &_| registry.function_by_name(name).is_some();
+            self.metrics.retain(|id| registry.mapping(id).is_some(), is_function);
+            self.log.logs().retain(is_function);
+            // What is live, and what a rollback would bring back.
+            self.functions.retain(|id, version| {
+                registry.function(id).is_some_and(|function| {
+                    function.live == version || function.live_before.last() == Some(&version)
+                })
+            });
+        });
+    }
+
+    fn worker_failed(&self) {
+        self.metrics.worker_panic();
+    }
+}

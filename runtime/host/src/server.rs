@@ -1,0 +1,296 @@
+//! The server: opens the data directory, starts what runs for ever, serves, and stops in order.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use fnctl_core::clock::Clock;
+use fnctl_invoker::{Engine, EngineError, EngineOptions};
+use fnctl_store::{OpenError, Store, disk::real::RealDisk};
+use fnctl_streams::Kinesis;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    api::Api,
+    clock::SystemClock,
+    functions::{ArtifactPath, Functions},
+    http::listener::{ListenError, Listener},
+    kinesis::{KinesisService, StoreLog},
+    limits,
+    logs::sink::HostLog,
+    metrics::Metrics,
+    node::{HostNode, Place, WorkerNode},
+    secret,
+    shard_worker::RefusedRoom,
+    supervisor::{Statuses, Supervisor},
+};
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Where everything is kept; made when missing.
+    pub data_dir: PathBuf,
+    /// Where the control API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the Kinesis API listens; port 0 takes a free one.
+    pub kinesis_listen: SocketAddr,
+    /// Whether listeners beyond loopback are allowed, although nothing keeps strangers out yet.
+    pub insecure: bool,
+    /// Threads that run functions; `None`: as many as the machine has.
+    pub guest_threads: Option<usize>,
+}
+
+impl ServerOptions {
+    /// The defaults over a data directory: ports 4700 and 4701 of loopback.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 4700)),
+            kinesis_listen: SocketAddr::from(([127, 0, 0, 1], 4701)),
+            insecure: false,
+            guest_threads: None,
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The data directory cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The function engine cannot be started.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A thread or a file of the server's own is not to be had.
+    #[error("failed to start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// The server stopped by itself: a write or sync failed, nothing more is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server stopped: {0}")]
+pub struct ServerStopped(pub String);
+
+/// Starts servers.
+#[derive(Clone, Copy, Debug)]
+pub struct Server;
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the control API is.
+    pub api_addr: SocketAddr,
+    /// Where the Kinesis API is.
+    pub kinesis_addr: SocketAddr,
+    store: Store,
+    engine: Engine,
+    supervisor: Supervisor,
+    drain: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+    loops: Vec<oneshot::Receiver<Result<(), String>>>,
+    stopped: watch::Receiver<Option<String>>,
+}
+
+impl Server {
+    /// Opens the data directory, binds both listeners and serves. Everything acknowledged before is
+    /// visible when this returns.
+    ///
+    /// # Errors
+    /// As [`StartError`] says; nothing is left running.
+    pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
+        // First of all: a port that is taken must not cost a recovery, nor touch the data.
+        let api = Listener::bind(options.listen, options.insecure).await?;
+        let kinesis = Listener::bind(options.kinesis_listen, options.insecure).await?;
+        let (api_addr, kinesis_addr) = (api.address(), kinesis.address());
+        let directory = options.data_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let store = fnctl_store::Options::new(directory);
+            fnctl_store::open(store, RealDisk, SystemClock)
+        });
+        let (store, loops) = opened.await.map_err(std::io::Error::other)??;
+        if let Some(why) = store.read_only() {
+            warn!(why, "the store is read-only");
+        }
+        let log = Arc::new(HostLog::default());
+        let mut engine = EngineOptions {
+            cache_dir: Some(options.data_dir.join("cache")),
+            ..EngineOptions::default()
+        };
+        if let Some(threads) = options.guest_threads {
+            engine.guest_threads = threads;
+        }
+        let sink = Arc::clone(&log);
+        let engine = tokio::task::spawn_blocking(move || Engine::new(engine, sink))
+            .await
+            .map_err(std::io::Error::other)??;
+        let secret = secret::of(&options.data_dir)?;
+
+        let (tell_stop, stopped) = watch::channel(None);
+        let tell_stop = Arc::new(tell_stop);
+        let loops = vec![
+            spawn_loop("fnctl-sequencer", &tell_stop, move || loops.sequencer.run().map_err(|s| s.0))?,
+            spawn_loop("fnctl-applier", &tell_stop, move || loops.applier.run().map_err(|s| s.0))?,
+        ];
+        let artifact: ArtifactPath = {
+            let store = store.clone();
+            Arc::new(move |digest: &str| store.artifact_path(digest))
+        };
+        let functions = Arc::new(Functions::new(engine.clone(), artifact));
+        let metrics = Arc::new(Metrics::default());
+        let statuses = Arc::new(Statuses::default());
+        let workers = WorkerNode {
+            store: store.clone(),
+            functions: Arc::clone(&functions),
+            metrics: Arc::clone(&metrics),
+            log: Arc::clone(&log),
+            statuses: Arc::clone(&statuses),
+            refused: Arc::new(RefusedRoom::default()),
+        };
+        let (supervisor, supervising) = Supervisor::new(Arc::new(workers), statuses);
+        tokio::spawn(supervising);
+
+        let (drain, draining) = watch::channel(false);
+        let place = Place {
+            data_dir: options.data_dir,
+            kinesis: format!("http://{kinesis_addr}"),
+        };
+        let node = HostNode::new(
+            store.clone(),
+            functions,
+            supervisor.clone(),
+            log,
+            metrics,
+            place,
+            draining.clone(),
+        );
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let streams = fnctl_streams::Options::new(secret);
+        let streams = Kinesis::new(StoreLog::new(store.clone()), clock, streams);
+        let listeners = vec![
+            tokio::spawn(api.serve(Api::new(Arc::new(node)), draining.clone())),
+            tokio::spawn(kinesis.serve(KinesisService(streams), draining)),
+        ];
+        info!(%api_addr, %kinesis_addr, "serving");
+        Ok(Running {
+            api_addr,
+            kinesis_addr,
+            store,
+            engine,
+            supervisor,
+            drain,
+            listeners,
+            loops,
+            stopped,
+        })
+    }
+}
+
+/// Runs a loop of the store on a thread of its own; its failure, or its panic, stops the server.
+fn spawn_loop(
+    name: &str,
+    tell_stop: &Arc<watch::Sender<Option<String>>>,
+    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> std::io::Result<oneshot::Receiver<Result<(), String>>> {
+    let (done, ended) = oneshot::channel();
+    let tell_stop = Arc::clone(tell_stop);
+    let loop_name = name.to_owned();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(format!("{loop_name} panicked")));
+        if let Err(words) = &result {
+            error!(words, "a loop of the store ended, stopping");
+            tell_stop.send_if_modified(|told| {
+                let is_news = told.is_none();
+                told.get_or_insert_with(|| words.clone());
+                is_news
+            });
+        }
+        // Nobody may wait for it any more.
+        drop(done.send(result));
+    })?;
+    Ok(ended)
+}
+
+impl Running {
+    /// Waits until the server stops by itself: a write or sync failed. Within a second of that, so that
+    /// the caller can end the process.
+    pub async fn stopped(&mut self) -> ServerStopped {
+        let mut by_workers = self.supervisor.stopped();
+        let words = tokio::select! {
+            words = wait_for_words(&mut self.stopped) => words,
+            words = wait_for_words(&mut by_workers) => words,
+        };
+        ServerStopped(words)
+    }
+
+    /// Stops in order, within ten seconds: accepts nothing more, lets running calls commit, writes what
+    /// was taken, ends the journal.
+    ///
+    /// # Errors
+    /// The store could not end its journal; what was acknowledged is durable all the same.
+    pub async fn shutdown(self) -> Result<(), ServerStopped> {
+        let Self {
+            store,
+            engine,
+            supervisor,
+            drain,
+            listeners,
+            loops,
+            ..
+        } = self;
+        let deadline = tokio::time::Instant::now() + limits::DRAIN_MAX;
+        drain.send_replace(true);
+        let drained = timeout(limits::SHUTDOWN_GRACE + Duration::from_secs(1), supervisor.shutdown());
+        if drained.await.is_err() {
+            warn!("workers did not drain in time");
+        }
+        // Requests that run get what is left, and a store that still takes their records.
+        for listener in &listeners {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now()) / 2;
+            let ended = async {
+                while !listener.is_finished() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            if timeout(left, ended).await.is_err() {
+                listener.abort();
+            }
+        }
+        engine.close();
+        store.shutdown();
+        let mut result = Ok(());
+        for ended in loops {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            match timeout(left.max(Duration::from_secs(1)), ended).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(words))) => result = Err(ServerStopped(words)),
+                Ok(Err(_)) => result = Err(ServerStopped("a loop of the store is gone".to_owned())),
+                Err(_) => result = Err(ServerStopped("the store did not end in time".to_owned())),
+            }
+        }
+        result
+    }
+}
+
+async fn wait_for_words(stopped: &mut watch::Receiver<Option<String>>) -> String {
+    let words = stopped.wait_for(Option::is_some).await.ok().and_then(|words| words.clone());
+    match words {
+        Some(words) => words,
+        // Its sender went without a word: it ended in order.
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,375 @@
+//! The records a worker holds: blocks as the store handed them out, shared, by the pipeline's number.
+//!
+//! A batch is cut from them without touching a payload twice: a batch inside one block is a slice,
+//! one over several blocks is one copy per column and run.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use fnctl_core::{
+    id::{Ordinal, Timestamp},
+    pipeline::{BlockId, Payloads, RecordRef},
+    record::{ByteColumn, RecordBlock, Records},
+};
+use fnctl_streams::sequence;
+
+/// Blocks by number, ascending; released ones leave a hole until they are the oldest.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    /// When the shard was made: part of every sequence number.
+    shard_created_at: Timestamp,
+    first: u64,
+    blocks: VecDeque<Option<Arc<RecordBlock>>>,
+}
+
+/// Records of one block that follow one another.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    block: Arc<RecordBlock>,
+    range: Range<usize>,
+}
+
+/// One record where it lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a> {
+    /// Its block.
+    pub(crate) block: &'a RecordBlock,
+    /// Its index there.
+    pub(crate) index: usize,
+}
+
+impl<'a> Held<'a> {
+    /// Its partition key.
+    pub(crate) fn key(&self) -> &'a [u8] {
+        self.block.records.keys.get(self.index)
+    }
+
+    /// Its 128-bit hash key.
+    pub(crate) fn hash_key(&self) -> u128 {
+        self.block.hash_keys[self.index]
+    }
+
+    /// Its place in the shard.
+    pub(crate) fn ordinal(&self) -> Ordinal {
+        self.block.ordinal(self.index)
+    }
+
+    /// When it arrived.
+    pub(crate) fn arrival(&self) -> Timestamp {
+        self.block.arrival(self.index)
+    }
+}
+
+impl Blocks {
+    /// Holds nothing yet; `shard_created_at` is part of the shard's sequence numbers.
+    pub(crate) const fn new(shard_created_at: Timestamp) -> Self {
+        Self {
+            shard_created_at,
+            first: 1,
+            blocks: VecDeque::new(),
+        }
+    }
+
+    /// Keeps a block and numbers it, densely from 1.
+    pub(crate) fn push(&mut self, block: Arc<RecordBlock>) -> BlockId {
+        let id = BlockId(self.first + self.blocks.len() as u64);
+        self.blocks.push_back(Some(block));
+        id
+    }
+
+    /// Lets go of a block.
+    pub(crate) fn release(&mut self, id: BlockId) {
+        if let Some(index) = self.index(id) {
+            self.blocks[index] = None;
+        }
+        while let Some(None) = self.blocks.front() {
+            self.blocks.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// The record meant.
+    ///
+    /// # Panics
+    /// If its block was released: a pipeline names no such record.
+    pub(crate) fn get(&self, record: &RecordRef) -> Held<'_> {
+        Held {
+            block: self.block(record.block),
+            index: record.index as usize,
+        }
+    }
+
+    /// The runs that hold `records`, in the order given.
+    ///
+    /// # Panics
+    /// If a block was released: a pipeline names no such record.
+    pub(crate) fn runs(&self, records: &[RecordRef]) -> Vec<Run> {
+        let mut runs: Vec<(BlockId, Run)> = Vec::new();
+        for record in records {
+            let index = record.index as usize;
+            match runs.last_mut() {
+                Some((block, run)) if *block == record.block && run.range.end == index => {
+                    run.range.end += 1;
+                }
+                _ => runs.push((
+                    record.block,
+                    Run {
+                        block: Arc::clone(self.block(record.block)),
+                        range: index..index + 1,
+                    },
+                )),
+            }
+        }
+        runs.into_iter().map(|(_, run)| run).collect()
+    }
+
+    fn block(&self, id: BlockId) -> &Arc<RecordBlock> {
+        self.index(id)
+            .and_then(|index| self.blocks[index].as_ref())
+            .expect("a pipeline names only blocks that it has not released")
+    }
+
+    fn index(&self, id: BlockId) -> Option<usize> {
+        let index = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
+        (index < self.blocks.len()).then_some(index)
+    }
+}
+
+impl Payloads for Blocks {
+    fn key(&self, record: &RecordRef) -> Bytes {
+        let held = self.get(record);
+        held.block.records.keys.share(held.index)
+    }
+
+    fn data(&self, record: &RecordRef) -> Bytes {
+        let held = self.get(record);
+        held.block.records.data.share(held.index)
+    }
+
+    fn hash_key(&self, record: &RecordRef) -> u128 {
+        self.get(record).hash_key()
+    }
+
+    fn sequence_number(&self, record: &RecordRef) -> Arc<str> {
+        let held = self.get(record);
+        let (shard, at) = (held.block.shard, held.arrival());
+        sequence::encode(self.shard_created_at, shard, held.ordinal(), at).into()
+    }
+}
+
+impl Run {
+    /// The runs' records as what a function receives.
+    pub(crate) fn gather(runs: &[Self]) -> Records {
+        if let [run] = runs {
+            let records = &run.block.records;
+            if run.range == (0..records.len()) {
+                return records.clone();
+            }
+            return Records {
+                keys: records.keys.slice(run.range.clone()),
+                data: records.data.slice(run.range.clone()),
+                arrival_ms: records.arrival_ms[run.range.clone()].to_vec(),
+            };
+        }
+        let count = runs.iter().map(|run| run.range.len()).sum();
+        let mut arrival_ms = Vec::with_capacity(count);
+        for run in runs {
+            arrival_ms.extend_from_slice(&run.block.records.arrival_ms[run.range.clone()]);
+        }
+        Records {
+            keys: gather_column(runs, count, |records| &records.keys),
+            data: gather_column(runs, count, |records| &records.data),
+            arrival_ms,
+        }
+    }
+
+    /// Record `index` of all runs.
+    pub(crate) fn nth(runs: &[Self], index: usize) -> Option<Held<'_>> {
+        let mut left = index;
+        for run in runs {
+            if left < run.len() {
+                return Some(run.held(left));
+            }
+            left -= run.len();
+        }
+        None
+    }
+
+    /// Number of records.
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Record `offset` of this run.
+    pub(crate) fn held(&self, offset: usize) -> Held<'_> {
+        Held {
+            block: &self.block,
+            index: self.range.start + offset,
+        }
+    }
+}
+
+fn gather_column(
+    runs: &[Run],
+    count: usize,
+    column: impl Fn(&Records) -> &ByteColumn,
+) -> ByteColumn {
+    let span = |run: &Run| {
+        let column = column(&run.block.records);
+        column.range(run.range.start).start..column.range(run.range.end - 1).end
+    };
+    let mut bytes = Vec::with_capacity(runs.iter().map(|run| span(run).len()).sum());
+    let mut ends = Vec::with_capacity(count);
+    let mut nulls = Vec::new();
+    for run in runs {
+        let from = column(&run.block.records);
+        let span = span(run);
+        let base = u32::try_from(span.start).expect("an arena stays below 4 GiB");
+        let shift = u32::try_from(bytes.len()).expect("a batch stays below 4 GiB");
+        bytes.extend_from_slice(&from.bytes[span]);
+        if !from.nulls.is_empty() {
+            let before = ends.len();
+            nulls.extend(
+                run.range
+                    .clone()
+                    .filter(|&index| from.is_null(index))
+                    .map(|index| {
+                        u32::try_from(before + index - run.range.start)
+                            .expect("a batch has u32 indices")
+                    }),
+            );
+        }
+        ends.extend(
+            from.ends[run.range.clone()]
+                .iter()
+                .map(|end| end - base + shift),
+        );
+    }
+    ByteColumn {
+        bytes: Bytes::from(bytes),
+        ends,
+        nulls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fnctl_core::{
+        id::{ShardNumber, StreamId},
+        record::ColumnBuilder,
+    };
+
+    use super::*;
+
+    /// A block of `words` from `first` on; `-` is a null payload.
+    fn block(first: u64, words: &[&str]) -> Arc<RecordBlock> {
+        let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
+        for (i, word) in words.iter().enumerate() {
+            keys.push(format!("k{}", first + i as u64).as_bytes());
+            if *word == "-" {
+                data.push_null();
+            } else {
+                data.push(word.as_bytes());
+            }
+        }
+        Arc::new(RecordBlock {
+            stream: StreamId(1),
+            shard: ShardNumber(0),
+            first: Ordinal(first),
+            records: Records {
+                keys: keys.finish(),
+                data: data.finish(),
+                arrival_ms: (first..first + words.len() as u64).collect(),
+            },
+            hash_keys: vec![0; words.len()],
+            hops: Vec::new(),
+            origins: Vec::new(),
+        })
+    }
+
+    fn refs(of: &[(u64, u32)]) -> Vec<RecordRef> {
+        of.iter()
+            .map(|&(block, index)| RecordRef {
+                position: Ordinal(0),
+                block: BlockId(block),
+                index,
+                attempts: 0,
+            })
+            .collect()
+    }
+
+    fn gathered(blocks: &Blocks, of: &[(u64, u32)]) -> Vec<String> {
+        let runs = blocks.runs(&refs(of));
+        let records = Run::gather(&runs);
+        records.keys.check().expect("a column");
+        records.data.check().expect("a column");
+        let held: Vec<_> = runs
+            .iter()
+            .flat_map(|run| (0..run.len()).map(|offset| run.held(offset).ordinal().0))
+            .collect();
+        assert_eq!(records.arrival_ms, held, "arrival is the ordinal in these tests");
+        assert_eq!(runs.iter().map(Run::len).sum::<usize>(), of.len());
+        (0..records.len())
+            .map(|i| {
+                let key = String::from_utf8_lossy(records.keys.get(i)).into_owned();
+                let data = if records.data.is_null(i) {
+                    "-".into()
+                } else {
+                    String::from_utf8_lossy(records.data.get(i)).into_owned()
+                };
+                assert_eq!(Run::nth(&runs, i).map(|held| held.key()), Some(key.as_bytes()));
+                format!("{key}={data}")
+            })
+            .collect()
+    }
+
+    fn two_blocks() -> Blocks {
+        let mut blocks = Blocks::new(Timestamp(0));
+        blocks.push(block(1, &["a", "bb", "-", "dddd"]));
+        blocks.push(block(10, &["e", "", "-"]));
+        blocks
+    }
+
+    #[test]
+    fn a_batch_is_the_same_however_it_is_gathered() {
+        let blocks = two_blocks();
+        let all: &[(&[(u64, u32)], &[&str])] = &[
+            (&[(1, 0), (1, 1), (1, 2), (1, 3)], &["k1=a", "k2=bb", "k3=-", "k4=dddd"]),
+            (&[(1, 1), (1, 2)], &["k2=bb", "k3=-"]),
+            (&[(1, 0), (1, 2), (1, 3), (2, 1), (2, 2)], &["k1=a", "k3=-", "k4=dddd", "k11=", "k12=-"]),
+            (&[(1, 3), (2, 0)], &["k4=dddd", "k10=e"]),
+        ];
+        for (of, words) in all {
+            assert_eq!(gathered(&blocks, of), *words);
+        }
+    }
+
+    #[test]
+    fn a_batch_of_one_block_shares_its_bytes() {
+        let mut blocks = Blocks::new(Timestamp(0));
+        let held = block(1, &["a", "bb", "ccc"]);
+        blocks.push(Arc::clone(&held));
+        let records = Run::gather(&blocks.runs(&refs(&[(1, 1), (1, 2)])));
+        assert_eq!(records.data.bytes.as_ptr(), held.records.data.bytes[1..].as_ptr());
+    }
+
+    #[test]
+    fn a_released_block_is_freed_and_numbers_go_on() {
+        let mut blocks = two_blocks();
+        blocks.release(BlockId(2));
+        assert_eq!(gathered(&blocks, &[(1, 0)]), ["k1=a"]);
+        blocks.release(BlockId(1));
+        assert!(blocks.blocks.is_empty());
+        assert_eq!(blocks.push(block(20, &["x"])), BlockId(3));
+        assert_eq!(gathered(&blocks, &[(3, 0)]), ["k20=x"]);
+    }
+
+    #[test]
+    fn a_record_is_named_as_its_source_spells_it() {
+        let blocks = two_blocks();
+        let record = refs(&[(2, 1)])[0];
+        let named = sequence::decode(&blocks.sequence_number(&record)).expect("a sequence number");
+        assert_eq!((named.index, named.shard), (11, 0));
+        assert_eq!(blocks.key(&record), "k11");
+    }
+}

@@ -1,0 +1,105 @@
+//! A call as a worker makes it: records cut from its blocks, facts answered on demand.
+
+use std::{sync::Arc, time::Duration};
+
+use fnctl_core::{
+    id::{AttemptId, Ordinal, StreamId, Timestamp},
+    invoker::{Call, CallContext, CallFacts, Completed, Invoker, InvokerFault},
+    pipeline::Invocation,
+};
+use fnctl_streams::sequence;
+
+use crate::shard_worker::blocks::{Blocks, Run};
+
+/// The facts of one call's records.
+struct Facts {
+    runs: Vec<Run>,
+    /// Charged attempts so far; empty: none of any record.
+    attempts: Vec<u32>,
+    stream: StreamId,
+    shard_created_at: Timestamp,
+}
+
+impl CallFacts for Facts {
+    fn attempt(&self, index: u32) -> u32 {
+        self.attempts.get(index as usize).map_or(1, |charged| charged + 1)
+    }
+
+    fn ordinal(&self, index: u32) -> Ordinal {
+        Run::nth(&self.runs, index as usize).map_or(Ordinal(0), |held| held.ordinal())
+    }
+
+    fn sequence_number(&self, index: u32) -> String {
+        Run::nth(&self.runs, index as usize).map_or_else(String::new, |held| {
+            let shard = held.block.shard;
+            sequence::encode(self.shard_created_at, shard, held.ordinal(), held.arrival())
+        })
+    }
+
+    fn record_id(&self, index: u32) -> String {
+        Run::nth(&self.runs, index as usize).map_or_else(String::new, |held| {
+            format!("{}-{}-{}", self.stream, held.block.shard, held.ordinal())
+        })
+    }
+
+    fn header(&self, _: u32, _: &str) -> Option<Vec<u8>> {
+        // Embedded streams have no headers.
+        None
+    }
+}
+
+/// A call that is ready to be made, and the runs its rows inherit hash keys from.
+pub(crate) struct Prepared {
+    /// The call.
+    pub(crate) call: Call,
+    /// Where its records lie.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// Cuts the records of `invocation` out of `blocks`.
+pub(crate) fn prepare(
+    invocation: &Invocation,
+    blocks: &Blocks,
+    context: &Arc<CallContext>,
+    stream: StreamId,
+    shard_created_at: Timestamp,
+) -> Prepared {
+    let runs = blocks.runs(&invocation.records);
+    let is_first = invocation.records.iter().all(|record| record.attempts == 0);
+    let attempts = if is_first {
+        Vec::new()
+    } else {
+        invocation.records.iter().map(|record| record.attempts).collect()
+    };
+    let facts = Facts {
+        runs: runs.clone(),
+        attempts,
+        stream,
+        shard_created_at,
+    };
+    Prepared {
+        call: Call {
+            context: Arc::clone(context),
+            records: Run::gather(&runs),
+            facts: Arc::new(facts),
+            is_fresh: invocation.is_fresh,
+        },
+        runs,
+    }
+}
+
+/// How a call ended, by its id.
+pub(crate) type Ended = (AttemptId, Result<Completed, InvokerFault>);
+
+/// Makes the call, after a pause if the host was at fault the last time.
+pub(crate) async fn make<I: Invoker>(
+    invoker: Arc<I>,
+    attempt: AttemptId,
+    call: Call,
+    pause: Option<Duration>,
+) -> Ended {
+    if let Some(pause) = pause {
+        tokio::time::sleep(pause).await;
+    }
+    (attempt, invoker.invoke(call).await)
+}

@@ -1,0 +1,230 @@
+//! Commits under way: completed with payload, sent, kept until they are answered, sent again when
+//! refused.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use fnctl_core::{
+    commit::{Commit, CommitAnswer, ErrorKind, UnitTotals},
+    committer::{Committer, Stopped, Ticket},
+    id::SlotId,
+    limits::REFUSED_BYTES_MAX,
+    mapping::OutputBinding,
+    pipeline::{CommitPlan, complete},
+};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+use crate::shard_worker::{
+    blocks::{Blocks, Run},
+    hash_keys::HashKeys,
+};
+
+/// What happened to a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The sequencer's answer.
+    Answered {
+        /// Its slot.
+        slot: SlotId,
+        /// Its number.
+        number: u64,
+        /// The answer.
+        answer: CommitAnswer,
+        /// Kinds of the dead letters in it, once it is accepted.
+        letters: Vec<ErrorKind>,
+    },
+    /// It was refused for now, and the node has no room to keep it.
+    NoRoom {
+        /// Its slot.
+        slot: SlotId,
+    },
+    /// It is synced and visible.
+    Durable {
+        /// Its slot.
+        slot: SlotId,
+        /// Its number.
+        number: u64,
+    },
+    /// The store takes nothing more.
+    Stopped(Stopped),
+}
+
+/// Bytes of refused commits kept on this node, all units together.
+#[derive(Debug, Default)]
+pub(crate) struct RefusedRoom(AtomicU64);
+
+impl RefusedRoom {
+    fn take(&self, bytes: u64) -> bool {
+        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
+        let has_room = before + bytes <= REFUSED_BYTES_MAX;
+        if !has_room {
+            self.give(bytes);
+        }
+        has_room
+    }
+
+    fn give(&self, bytes: u64) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A commit kept until it is answered.
+struct Kept {
+    commit: Commit,
+    /// Bytes taken of the refused room.
+    refused_bytes: u64,
+}
+
+enum Step<T> {
+    Answered(SlotId, u64, Result<CommitAnswer, Stopped>, T),
+    Durable(SlotId, u64, Result<(), Stopped>),
+}
+
+type Waiting<T> = Pin<Box<dyn Future<Output = Step<T>> + Send>>;
+
+/// The commits of one worker.
+pub(crate) struct Commits<C: Committer> {
+    committer: C,
+    refused: Arc<RefusedRoom>,
+    kept: HashMap<(SlotId, u64), Kept>,
+    waiting: FuturesUnordered<Waiting<C::Ticket>>,
+    /// Told with the next call of [`Self::next`].
+    no_room: Vec<SlotId>,
+}
+
+impl<C: Committer<Ticket: 'static>> Commits<C> {
+    pub(crate) fn new(committer: C, refused: Arc<RefusedRoom>) -> Self {
+        Self {
+            committer,
+            refused,
+            kept: HashMap::new(),
+            waiting: FuturesUnordered::new(),
+            no_room: Vec::new(),
+        }
+    }
+
+    /// Completes a plan and sends it.
+    pub(crate) fn send(
+        &mut self,
+        plan: CommitPlan,
+        outputs: &[OutputBinding],
+        blocks: &Blocks,
+        runs: &[Run],
+    ) {
+        let mut hash_keys = HashKeys::new(runs);
+        let commit = complete(plan, outputs, blocks, |key| hash_keys.of(key));
+        let key = (commit.slot, commit.number);
+        self.hand_in(commit.clone());
+        self.kept.insert(
+            key,
+            Kept {
+                commit,
+                refused_bytes: 0,
+            },
+        );
+    }
+
+    /// Sends a refused commit again.
+    pub(crate) fn resend(&mut self, slot: SlotId, number: u64, totals: UnitTotals) {
+        let Some(kept) = self.kept.get_mut(&(slot, number)) else {
+            return;
+        };
+        self.refused.give(std::mem::take(&mut kept.refused_bytes));
+        kept.commit.totals = totals;
+        let commit = kept.commit.clone();
+        self.hand_in(commit);
+    }
+
+    /// Drops a refused commit.
+    pub(crate) fn forget(&mut self, slot: SlotId, number: u64) {
+        if let Some(kept) = self.kept.remove(&(slot, number)) {
+            self.refused.give(kept.refused_bytes);
+        }
+    }
+
+    /// What happened next; `None` when nothing is under way. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Progress> {
+        if let Some(slot) = self.no_room.pop() {
+            return Some(Progress::NoRoom { slot });
+        }
+        let step = self.waiting.next().await?;
+        Some(match step {
+            Step::Answered(slot, number, Ok(answer), ticket) => {
+                let letters = self.answered(slot, number, &answer, ticket);
+                Progress::Answered {
+                    slot,
+                    number,
+                    answer,
+                    letters,
+                }
+            }
+            Step::Durable(slot, number, Ok(())) => Progress::Durable { slot, number },
+            Step::Answered(.., Err(stopped), _) | Step::Durable(.., Err(stopped)) => {
+                Progress::Stopped(stopped)
+            }
+        })
+    }
+
+    fn answered(
+        &mut self,
+        slot: SlotId,
+        number: u64,
+        answer: &CommitAnswer,
+        mut ticket: C::Ticket,
+    ) -> Vec<ErrorKind> {
+        match answer {
+            CommitAnswer::Accepted(_) => {
+                let accepted = self.kept.remove(&(slot, number));
+                self.waiting.push(Box::pin(async move {
+                    let durable = ticket.durable().await;
+                    Step::Durable(slot, number, durable)
+                }));
+                let letters = accepted.map(|kept| kept.commit.dead_letters).unwrap_or_default();
+                return letters.iter().map(|letter| letter.kind).collect();
+            }
+            CommitAnswer::Fenced => {
+                self.kept.remove(&(slot, number));
+            }
+            CommitAnswer::Unavailable(_) => {
+                if let Some(kept) = self.kept.get_mut(&(slot, number)) {
+                    let bytes = bytes_of(&kept.commit);
+                    if self.refused.take(bytes) {
+                        kept.refused_bytes = bytes;
+                    } else {
+                        self.no_room.push(slot);
+                    }
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn hand_in(&mut self, commit: Commit) {
+        let (slot, number) = (commit.slot, commit.number);
+        let mut ticket = self.committer.commit(commit);
+        self.waiting.push(Box::pin(async move {
+            let answer = ticket.answer().await;
+            Step::Answered(slot, number, answer, ticket)
+        }));
+    }
+}
+
+impl<C: Committer> Drop for Commits<C> {
+    fn drop(&mut self) {
+        for kept in self.kept.values() {
+            self.refused.give(kept.refused_bytes);
+        }
+    }
+}
+
+fn bytes_of(commit: &Commit) -> u64 {
+    let outputs: usize = commit.outputs.iter().map(|output| output.records.byte_len()).sum();
+    let letters: usize = commit.dead_letters.iter().map(|letter| letter.data.len()).sum();
+    (outputs + letters) as u64
+}

@@ -1,0 +1,89 @@
+//! A shard of the store as a worker reads it.
+
+use std::sync::Arc;
+
+use fnctl_core::{
+    id::{Ordinal, ShardNumber, StreamId},
+    record::RecordBlock,
+    source::{ShardSource, SourceError},
+};
+use fnctl_store::{ReadError, Store};
+use tokio::sync::watch;
+
+/// One shard of an embedded stream.
+pub(crate) struct StoreSource {
+    store: Store,
+    stream: StreamId,
+    shard: ShardNumber,
+    tail: watch::Receiver<Ordinal>,
+}
+
+impl StoreSource {
+    /// Opens a shard; `None`: it does not exist any more.
+    pub(crate) fn open(store: &Store, stream: StreamId, shard: ShardNumber) -> Option<Self> {
+        let tail = store.watch(stream, shard).ok()?;
+        Some(Self {
+            store: store.clone(),
+            stream,
+            shard,
+            tail,
+        })
+    }
+}
+
+impl ShardSource for StoreSource {
+    async fn fetch(
+        &self,
+        after: Ordinal,
+        records_max: u32,
+        bytes_max: u64,
+    ) -> Result<Vec<Arc<RecordBlock>>, SourceError> {
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        read(&self.store, self.stream, self.shard, after, records_max as usize, bytes_max)
+            .await
+            .map_err(|error| match error {
+                ReadError::NoSuchShard => SourceError::Gone,
+                ReadError::Trimmed { horizon } => SourceError::Trimmed { horizon },
+                ReadError::Damaged { .. } => SourceError::Damaged(error.to_string()),
+                ReadError::Io { .. } => SourceError::Transient(error.to_string()),
+            })
+    }
+
+    fn tail(&self) -> Ordinal {
+        *self.tail.borrow()
+    }
+
+    async fn tail_above(&mut self, tail: Ordinal) -> Result<Ordinal, SourceError> {
+        let above = self.tail.wait_for(|last| *last > tail).await;
+        above.map(|last| *last).map_err(|_| SourceError::Gone)
+    }
+}
+
+/// Reads records: from memory at once, from a file on a thread that may wait.
+///
+/// # Errors
+/// As the store says.
+pub(crate) async fn read(
+    store: &Store,
+    stream: StreamId,
+    shard: ShardNumber,
+    after: Ordinal,
+    records_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<Arc<RecordBlock>>, ReadError> {
+    if let Some(found) = store.read_tail(stream, shard, after, records_max, bytes_max)? {
+        return Ok(found);
+    }
+    let store = store.clone();
+    blocking(move || store.read(stream, shard, after, records_max, bytes_max)).await
+}
+
+/// Runs something that may wait for a disk.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is going down: whoever waits goes with it.
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,137 @@
+//! What the supervisor's workers are doing, for whoever asks.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use fnctl_core::{
+    id::{FunctionVersion, UnitId},
+    outcome::Outcome,
+};
+use tokio::sync::watch;
+
+/// The first call of a worker that said something about its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FirstOutcome {
+    /// It returned; single records may have failed.
+    Good,
+    /// It failed as a whole, or every failure was a `fatal`.
+    Bad(String),
+}
+
+/// One unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UnitStatus {
+    /// A worker runs it, on this version.
+    Running {
+        /// The version.
+        version: FunctionVersion,
+        /// How its first call ended.
+        first_outcome: Option<FirstOutcome>,
+    },
+    /// Its shard cannot be read.
+    Damaged(String),
+    /// Its worker ended by a fault of ours and is started again after a pause.
+    Faulted(String),
+}
+
+/// The status of all units that are, or should be, run.
+#[derive(Debug)]
+pub(crate) struct Statuses {
+    units: Mutex<HashMap<UnitId, UnitStatus>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self {
+            units: Mutex::default(),
+            changed: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Statuses {
+    /// One unit's; `None`: nobody runs it.
+    pub(crate) fn of(&self, unit: UnitId) -> Option<UnitStatus> {
+        self.lock().get(&unit).cloned()
+    }
+
+    /// Whether a worker runs the unit.
+    pub(crate) fn is_owned(&self, unit: UnitId) -> bool {
+        matches!(self.lock().get(&unit), Some(UnitStatus::Running { .. }))
+    }
+
+    /// Wakes when any status changed.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Sets a unit's, or takes it away.
+    pub(super) fn set(&self, unit: UnitId, status: Option<UnitStatus>) {
+        match status {
+            Some(status) => drop(self.lock().insert(unit, status)),
+            None => drop(self.lock().remove(&unit)),
+        }
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    fn outcome(&self, unit: UnitId, outcome: FirstOutcome) {
+        if let Some(UnitStatus::Running { first_outcome, .. }) = self.lock().get_mut(&unit) {
+            *first_outcome = Some(outcome);
+        }
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UnitId, UnitStatus>> {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reports the first outcome of one worker; cheap from then on.
+#[derive(Clone, Debug)]
+pub(crate) struct OutcomeReport {
+    statuses: Arc<Statuses>,
+    unit: UnitId,
+    is_told: bool,
+}
+
+impl OutcomeReport {
+    /// Of the worker of `unit`.
+    pub(crate) const fn new(statuses: Arc<Statuses>, unit: UnitId) -> Self {
+        Self {
+            statuses,
+            unit,
+            is_told: false,
+        }
+    }
+
+    /// Tells how a call ended, if it is the first that says anything.
+    pub(crate) fn tell(&mut self, outcome: &Outcome) {
+        if self.is_told {
+            return;
+        }
+        let first = match outcome {
+            Outcome::Interrupted | Outcome::OutputTooLarge { .. } => return,
+            Outcome::Returned { failures, .. } => match failures.first() {
+                Some(one) if one.failure.kind != fnctl_core::outcome::FailureKind::Skip => {
+                    FirstOutcome::Bad(format!("{}: {}", one.failure.code, one.failure.message))
+                }
+                _ => FirstOutcome::Good,
+            },
+            Outcome::Error(failure) => {
+                FirstOutcome::Bad(format!("{}: {}", failure.code, failure.message))
+            }
+            Outcome::Trap { message, .. } => FirstOutcome::Bad(message.to_string()),
+            Outcome::Timeout { after_ms } => {
+                FirstOutcome::Bad(format!("the call passed its time limit of {after_ms} ms"))
+            }
+            Outcome::OutOfMemory { limit_bytes } => {
+                FirstOutcome::Bad(format!("the call passed its memory limit of {limit_bytes} bytes"))
+            }
+        };
+        self.is_told = true;
+        self.statuses.outcome(self.unit, first);
+    }
+}

@@ -1,0 +1,132 @@
+//! What a worker is made for, and what tells two workers of one unit apart.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use fnctl_core::{
+    function::{Function, Version},
+    id::{FunctionVersion, MappingId, OutputName, Timestamp, UnitId},
+    invoker::CallContext,
+    mapping::{Mapping, MappingSettings, OutputBinding},
+    reconcile::{self, Stamp},
+    view::NodeView,
+};
+
+use crate::shard_worker::Assignment;
+
+/// One unit as a worker of it needs to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    mapping: Arc<Mapping>,
+    function: Arc<Function>,
+    version: Arc<Version>,
+    shard_created_at: Timestamp,
+}
+
+impl Work {
+    /// What the published view says of a unit; `None`: it is gone.
+    pub(super) fn of(view: &NodeView, unit: UnitId) -> Option<Self> {
+        let registry = view.registry();
+        let mapping = registry.mapping(unit.mapping)?;
+        let function = registry.function(mapping.function)?;
+        let stream = registry.stream(unit.stream)?;
+        let shard = stream.shards.iter().find(|shard| shard.number == unit.shard)?;
+        Some(Self {
+            mapping: Arc::clone(mapping),
+            function: Arc::clone(function),
+            version: Arc::clone(function.versions.get(&function.live)?),
+            shard_created_at: shard.created_at,
+        })
+    }
+
+    /// The mapping.
+    pub(crate) const fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    /// Its function.
+    pub(crate) const fn function(&self) -> &Arc<Function> {
+        &self.function
+    }
+
+    /// The live version.
+    pub(crate) const fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    /// What the worker works on. Outputs are numbered as the component declares them, unbound ones
+    /// left out.
+    pub(crate) fn assignment(&self, unit: UnitId) -> Assignment {
+        let bound: Vec<_> = self
+            .version
+            .outputs
+            .iter()
+            .filter_map(|name| Some((name, self.mapping.outputs.get(name)?)))
+            .collect();
+        let names = bound.iter().map(|(name, _)| Arc::from(name.as_str())).collect();
+        let outputs: Vec<OutputBinding> = bound.into_iter().map(|(_, to)| to.clone()).collect();
+        Assignment {
+            stream: unit.stream,
+            shard_created_at: self.shard_created_at,
+            context: Arc::new(CallContext {
+                mapping: format!("{}/{}", self.function.name, self.mapping.stream_name).into(),
+                stream: self.mapping.stream_name.as_str().into(),
+                shard: unit.shard,
+                version: self.version.number,
+                outputs: names,
+            }),
+            outputs: outputs.into(),
+        }
+    }
+}
+
+/// What a worker is built from, besides its unit.
+#[derive(Clone, Debug, PartialEq)]
+struct Build {
+    settings: MappingSettings,
+    outputs: BTreeMap<OutputName, OutputBinding>,
+    version: FunctionVersion,
+    concurrency: Option<u32>,
+}
+
+/// Numbers what workers are built from: equal numbers of one mapping, equal workers.
+#[derive(Debug, Default)]
+pub(super) struct Generations {
+    builds: HashMap<MappingId, (Build, u64)>,
+    last: u64,
+}
+
+impl Generations {
+    /// The units that should have a worker, by the published view.
+    pub(super) fn desired(&mut self, view: &NodeView) -> BTreeMap<UnitId, Stamp> {
+        let registry = view.registry();
+        self.builds.retain(|mapping, _| registry.mapping(*mapping).is_some());
+        let mut desired = reconcile::desired(registry, |mapping| {
+            let function = registry.function(mapping.function);
+            let is_same = self.builds.get(&mapping.id).is_some_and(|(build, _)| {
+                function.is_some_and(|function| {
+                    build.version == function.live
+                        && build.concurrency == function.concurrency
+                        && build.settings == mapping.settings
+                        && build.outputs == mapping.outputs
+                })
+            });
+            if !is_same {
+                self.last += 1;
+                let build = Build {
+                    settings: mapping.settings.clone(),
+                    outputs: mapping.outputs.clone(),
+                    version: function.map(|function| function.live).unwrap_or_default(),
+                    concurrency: function.and_then(|function| function.concurrency),
+                };
+                self.builds.insert(mapping.id, (build, self.last));
+            }
+            self.builds[&mapping.id].1
+        });
+        // A unit exists from the entry that made its mapping or its shard.
+        desired.retain(|unit, _| view.unit(*unit).is_some());
+        desired
+    }
+}
