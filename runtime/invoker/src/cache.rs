@@ -40,7 +40,7 @@ impl ArtefactCache {
             hasher.finish(),
             cpu_features()
         );
-        let fingerprint = hex(&Sha256::digest(machine))[..16].to_owned();
+        let fingerprint = hex(&Sha256::digest(machine)[..8]);
         Ok(Self {
             dir: dir.to_owned(),
             key: key(&dir.join("cache.key"))?,

@@ -142,6 +142,19 @@ impl Function {
         &self.version.compiled.digest
     }
 
+    /// Makes a call on the calling task, without changing threads: for measuring, and for a process that
+    /// runs one function and does nothing else. Not stopped when its future is dropped while the guest
+    /// computes, because both are on one thread.
+    ///
+    /// # Errors
+    /// Only when the host is at fault.
+    pub async fn invoke_here(&self, call: Call) -> Result<Completed, InvokerFault> {
+        match self.slots().await {
+            Some(_slots) => run(&self.node, &self.version, call, &Arc::default()).await,
+            None => Ok(interrupted()),
+        }
+    }
+
     /// Waits for a slot of the function, then one of the node.
     async fn slots(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
         let call = Arc::clone(&self.calls).acquire_owned().await.ok()?;
@@ -158,10 +171,6 @@ impl Drop for Function {
 
 impl Invoker for Function {
     async fn invoke(&self, call: Call) -> Result<Completed, InvokerFault> {
-        let interrupted = || Completed {
-            outcome: Outcome::Interrupted,
-            stats: CallStats::default(),
-        };
         // None only when the engine shuts down.
         let Some(slots) = self.slots().await else {
             return Ok(interrupted());
@@ -182,6 +191,14 @@ impl Invoker for Function {
             Err(ended) if ended.is_cancelled() => Ok(interrupted()),
             Err(ended) => Err(InvokerFault(format!("a host function panicked: {ended}"))),
         }
+    }
+}
+
+/// No call was made.
+fn interrupted() -> Completed {
+    Completed {
+        outcome: Outcome::Interrupted,
+        stats: CallStats::default(),
     }
 }
 

@@ -46,7 +46,7 @@ impl Ticker {
                 let mut expired_at = Instant::now();
                 while !seen.is_stopped.load(Ordering::SeqCst) {
                     if seen.running.load(Ordering::SeqCst) > 0 {
-                        thread::sleep(EPOCH_TICK);
+                        thread::park_timeout(EPOCH_TICK);
                         let Some(engine) = engine.upgrade() else {
                             return;
                         };

@@ -110,7 +110,8 @@ async fn an_altered_artefact_is_compiled_again() {
             .expect("a component"),
     );
     let artefact = artefacts(dir.path()).remove(0);
-    let damages: [&dyn Fn(&mut Vec<u8>); 3] = [
+    type Damage = dyn Fn(&mut Vec<u8>);
+    let damages: [&Damage; 3] = [
         &|bytes| {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;

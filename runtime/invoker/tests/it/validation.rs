@@ -22,7 +22,7 @@ fn component(imports: &[(&str, &str)], exports: &[&str]) -> Bytes {
         section(&mut bytes, 7, &ty);
         let mut import = vec![1];
         import.extend(text(name));
-        import.extend([5, u8::try_from(index).unwrap()]);
+        import.extend([5, byte(index)]);
         section(&mut bytes, 10, &import);
     }
     for name in exports {
@@ -34,12 +34,16 @@ fn component(imports: &[(&str, &str)], exports: &[&str]) -> Bytes {
     bytes.into()
 }
 
+fn byte(length: usize) -> u8 {
+    u8::try_from(length).expect("these components are small")
+}
+
 fn text(name: &str) -> Vec<u8> {
-    [&[0, u8::try_from(name.len()).unwrap()][..], name.as_bytes()].concat()
+    [&[0, byte(name.len())][..], name.as_bytes()].concat()
 }
 
 fn section(bytes: &mut Vec<u8>, id: u8, body: &[u8]) {
-    bytes.extend([id, u8::try_from(body.len()).unwrap()]);
+    bytes.extend([id, byte(body.len())]);
     bytes.extend(body);
 }
 

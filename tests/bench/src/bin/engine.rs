@@ -1,0 +1,305 @@
+//! Figures 1 and 2: what a component costs over the same Rust code called natively, on one thread,
+//! boundary included.
+//!
+//! Trials of the native program and of the component take turns, and the fastest of each is compared: a
+//! shared machine only ever adds time. The native program is built with the profile of the components.
+
+use std::{
+    error::Error,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use enrich_bench::input;
+use fnctl_bench::{
+    guests::component,
+    report::{Figure, Target, record},
+    usage::median,
+};
+use fnctl_core::{
+    id::{FunctionVersion, Ordinal, ShardNumber},
+    invoker::{Call, CallContext, CallFacts},
+    outcome::Outcome,
+    record::{ColumnBuilder, Records},
+};
+use fnctl_invoker::{ComponentSource, Engine, EngineOptions, Function, Isolation, NoLog, VersionSettings};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Builder, Runtime};
+
+type Failure = Box<dyn Error>;
+
+const RECORDS: u64 = 1_000_000;
+/// Records of one trial.
+const TRIAL: u64 = 25_000;
+const LANES: usize = 4;
+
+fn main() -> Result<(), Failure> {
+    let records = std::env::var("FNCTL_BENCH_RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(RECORDS);
+    let rounds = (records / TRIAL).max(1);
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    let mut native = Native::start()?;
+    let engines = [("on", engine(true)?), ("off", engine(false)?)];
+    for batch in [100, 1_000] {
+        enrich(&runtime, &mut native, &engines, batch, rounds)?;
+    }
+    boundary(&runtime, &mut native, &engines[0].1, rounds)
+}
+
+/// Figure 1.
+fn enrich(
+    runtime: &Runtime,
+    native: &mut Native,
+    engines: &[(&str, Engine); 2],
+    batch: usize,
+    rounds: u64,
+) -> Result<(), Failure> {
+    let functions: Vec<Arc<Function>> =
+        engines.iter().map(|(_, engine)| load(runtime, engine, "enrich_bench")).collect::<Result<_, _>>()?;
+    let mut native_ns = Vec::new();
+    let mut component_ns = [Vec::new(), Vec::new()];
+    for round in 0..rounds {
+        let first = round * TRIAL;
+        let (spent, rows) = native.trial("enrich", first, batch)?;
+        native_ns.push(spent);
+        for (function, samples) in functions.iter().zip(&mut component_ns) {
+            let calls: Vec<Call> = batches(first, batch).into_iter().map(call).collect();
+            let (spent, out) = run(runtime, function, calls)?;
+            assert_eq!(out, rows, "the component does the same work");
+            samples.push(spent);
+        }
+    }
+    let (best, middle) = (least(&native_ns), median(&mut native_ns));
+    for ((epoch, _), samples) in engines.iter().zip(&mut component_ns) {
+        let least_ns = least(samples);
+        let target = if *epoch == "on" { 0.5 } else { 0.65 };
+        record(&Figure {
+            name: format!("engine/ratio/epoch-{epoch}/batch-{batch}"),
+            value: best / least_ns,
+            unit: "ratio",
+            reference: format!(
+                "native {:.2} M records/s, component {:.2}; medians {:.3}",
+                1e3 / best,
+                1e3 / least_ns,
+                middle / median(samples)
+            ),
+            target: Target::AtLeast(target),
+        });
+    }
+    Ok(())
+}
+
+/// Figure 2.
+fn boundary(runtime: &Runtime, native: &mut Native, engine: &Engine, rounds: u64) -> Result<(), Failure> {
+    const BATCH: usize = 1_000;
+    let function = load(runtime, engine, "reader")?;
+    let (mut native_ns, mut stored_ns, mut gathered_ns) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let first = round * TRIAL;
+        native_ns.push(native.trial("read", first, BATCH)?.0);
+        let calls = batches(first, BATCH).into_iter().map(call).collect();
+        stored_ns.push(run(runtime, &function, calls)?.0);
+        gathered_ns.push(gathered(runtime, &function, first, BATCH)?);
+    }
+    let best = least(&native_ns);
+    for (name, samples, most) in [("stored-frame", &stored_ns, 15.0), ("gathered-4-lanes", &gathered_ns, 60.0)] {
+        record(&Figure {
+            name: format!("boundary/{name}/batch-{BATCH}"),
+            value: least(samples) - best,
+            unit: "ns/record",
+            reference: format!("over native {best:.1} ns; in all {:.1}", least(samples)),
+            target: Target::AtMost(most),
+        });
+    }
+    Ok(())
+}
+
+/// The reader over batches that are put together from frames of one record each, as lanes do.
+fn gathered(runtime: &Runtime, function: &Function, first: u64, batch: usize) -> Result<f64, Failure> {
+    let frames: Vec<(usize, Records)> = (first..first + TRIAL)
+        .map(|number| (number as usize % LANES, batches_of(&[number], 1).remove(0)))
+        .collect();
+    let start = cpu_ns();
+    let mut lanes: [Vec<&Records>; LANES] = Default::default();
+    for (lane, frame) in &frames {
+        lanes[*lane].push(frame);
+        if lanes[*lane].len() == batch {
+            let records = gather(&lanes[*lane]);
+            lanes[*lane].clear();
+            returned(runtime, function, call(records))?;
+        }
+    }
+    for lane in lanes.iter().filter(|lane| !lane.is_empty()) {
+        returned(runtime, function, call(gather(lane)))?;
+    }
+    Ok((cpu_ns() - start) as f64 / TRIAL as f64)
+}
+
+fn gather(frames: &[&Records]) -> Records {
+    let size = |column: fn(&Records) -> usize| frames.iter().map(|frame| column(frame)).sum();
+    let mut keys = ColumnBuilder::with_capacity(frames.len(), size(|frame| frame.keys.bytes.len()));
+    let mut data = ColumnBuilder::with_capacity(frames.len(), size(|frame| frame.data.bytes.len()));
+    let mut arrival_ms = Vec::with_capacity(frames.len());
+    for frame in frames {
+        keys.push(frame.keys.get(0));
+        data.push(frame.data.get(0));
+        arrival_ms.push(frame.arrival_ms[0]);
+    }
+    Records { keys: keys.finish(), data: data.finish(), arrival_ms }
+}
+
+/// CPU nanoseconds a record, and the rows that came out.
+fn run(runtime: &Runtime, function: &Function, calls: Vec<Call>) -> Result<(f64, usize), Failure> {
+    let start = cpu_ns();
+    let mut rows = 0;
+    for call in calls {
+        rows += returned(runtime, function, call)?;
+    }
+    Ok(((cpu_ns() - start) as f64 / TRIAL as f64, rows))
+}
+
+fn returned(runtime: &Runtime, function: &Function, call: Call) -> Result<usize, Failure> {
+    let completed = runtime.block_on(function.invoke_here(call))?;
+    match completed.outcome {
+        Outcome::Returned { rows, failures } if failures.is_empty() => {
+            Ok(rows.iter().map(|rows| rows.sources.len()).sum())
+        }
+        other => Err(format!("the function did not return: {other:?}").into()),
+    }
+}
+
+fn engine(epoch_interruption: bool) -> Result<Engine, Failure> {
+    let options = EngineOptions { slots: 4, guest_threads: 1, epoch_interruption, ..EngineOptions::default() };
+    Ok(Engine::new(options, Arc::new(NoLog))?)
+}
+
+fn load(runtime: &Runtime, engine: &Engine, name: &str) -> Result<Arc<Function>, Failure> {
+    let bytes = Bytes::from(std::fs::read(component(name))?);
+    let settings = VersionSettings {
+        function: name.into(),
+        version: FunctionVersion(1),
+        memory_bytes: 128 << 20,
+        timeout: Duration::from_secs(30),
+        isolation: Isolation::Reuse,
+        concurrency: None,
+        config: std::collections::BTreeMap::new(),
+        secrets: std::collections::BTreeMap::new(),
+    };
+    Ok(runtime.block_on(engine.load(ComponentSource::Bytes(bytes), settings))?)
+}
+
+fn batches(first: u64, batch: usize) -> Vec<Records> {
+    let numbers: Vec<u64> = (first..first + TRIAL).collect();
+    batches_of(&numbers, batch)
+}
+
+fn batches_of(numbers: &[u64], batch: usize) -> Vec<Records> {
+    let records = |numbers: &[u64]| {
+        let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
+        for &number in numbers {
+            keys.push(&input::key(number));
+            data.push(&input::body(number));
+        }
+        Records { keys: keys.finish(), data: data.finish(), arrival_ms: vec![0; numbers.len()] }
+    };
+    numbers.chunks(batch).map(records).collect()
+}
+
+fn call(records: Records) -> Call {
+    thread_local! {
+        static CONTEXT: Arc<CallContext> = Arc::new(CallContext {
+            mapping: "bench/in".into(),
+            stream: "in".into(),
+            shard: ShardNumber(0),
+            version: FunctionVersion(1),
+            outputs: Arc::new(["default".into()]),
+        });
+        static FACTS: Arc<NoFacts> = Arc::new(NoFacts);
+    }
+    Call {
+        context: CONTEXT.with(Arc::clone),
+        records,
+        facts: FACTS.with(|facts| Arc::clone(facts) as _),
+        is_fresh: false,
+    }
+}
+
+struct NoFacts;
+
+impl CallFacts for NoFacts {
+    fn attempt(&self, _: u32) -> u32 {
+        1
+    }
+    fn ordinal(&self, index: u32) -> Ordinal {
+        Ordinal(u64::from(index) + 1)
+    }
+    fn sequence_number(&self, _: u32) -> String {
+        String::new()
+    }
+    fn record_id(&self, _: u32) -> String {
+        String::new()
+    }
+    fn header(&self, _: u32, _: &str) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// The same code in a process of its own, asked for one trial at a time.
+struct Native {
+    child: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Native {
+    fn start() -> Result<Self, Failure> {
+        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
+        let target = guests.join("target");
+        let built = Command::new("cargo")
+            .args(["build", "--quiet", "--release", "-p", "guest-native"])
+            .current_dir(&guests)
+            .env("CARGO_TARGET_DIR", &target)
+            .status()?;
+        if !built.success() {
+            return Err("the native program does not build".into());
+        }
+        let mut child = Command::new(target.join("release/native"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let ask = child.stdin.take().ok_or("no input")?;
+        let answers = BufReader::new(child.stdout.take().ok_or("no output")?);
+        Ok(Self { child, ask, answers })
+    }
+
+    /// CPU nanoseconds a record, and the rows that came out.
+    fn trial(&mut self, work: &str, first: u64, batch: usize) -> Result<(f64, usize), Failure> {
+        writeln!(self.ask, "{work} {first} {TRIAL} {batch}")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        let mut words = line.split_whitespace();
+        let mut next = || words.next().ok_or("the native program ended");
+        let (spent, rows) = (next()?.parse::<f64>()?, next()?.parse()?);
+        Ok((spent / TRIAL as f64, rows))
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        // It ends with its input; a benchmark that failed leaves nothing behind.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn least(samples: &[f64]) -> f64 {
+    samples.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn cpu_ns() -> i64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
