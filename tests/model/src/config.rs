@@ -37,7 +37,7 @@ pub struct Config {
     pub lost_answers: u8,
     /// Retention takes unsettled records.
     pub expiries: u8,
-    /// The output stream is deleted, and later made anew.
+    /// The output stream is deleted; it is made anew later.
     pub outages: u8,
     /// States after which to give up.
     pub states_max: usize,
@@ -52,7 +52,8 @@ pub struct Config {
     pub guards_number: bool,
     /// Guard: nothing settles twice.
     pub guards_settled: bool,
-    /// Whether an assertion guard that fires is a violation, or just one more defence.
+    /// Whether an assertion guard that fires is a violation, or just one more defence. A repetition
+    /// after a lost answer may always meet one: that is what it is for.
     pub asserts: bool,
     /// Readers see only what a returned sync covers.
     pub publishes_synced: bool,

@@ -235,13 +235,7 @@ pub fn explore(config: &Config) -> Report {
 }
 
 /// The steps to a state, found again from the start: states themselves are not kept.
-fn walk(
-    config: &Config,
-    views: &mut Views,
-    graph: &mut Graph,
-    start: State,
-    id: u32,
-) -> Vec<Step> {
+fn walk(config: &Config, views: &mut Views, graph: &mut Graph, start: State, id: u32) -> Vec<Step> {
     let mut state = start;
     let mut schedule = Vec::new();
     let mut next_steps = Successors::new();

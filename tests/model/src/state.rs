@@ -112,7 +112,10 @@ impl Slot {
             .max()
             .unwrap_or(0);
         let free = usize::from(self.is_waiting());
-        assert!(self.sent[free].is_none(), "a slot hands in within its depth");
+        assert!(
+            self.sent[free].is_none(),
+            "a slot hands in within its depth"
+        );
         self.sent[free] = Sent::pack(&SentParts { number, ..parts });
     }
 

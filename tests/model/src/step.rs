@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::{
-    config::{Config, RETRY, SLOTS},
+    config::{Config, SLOTS},
     journal::Journal,
     state::{SentParts, State, Worker},
-    views::{Answer, ViewId, Views, Violation},
+    views::{Answer, OutputStream, ViewId, Views, Violation},
     worker,
 };
 
@@ -201,10 +201,7 @@ fn appoint(config: &Config, views: &mut Views, state: &State, out: &mut Successo
     let ahead = state.journal.ahead();
     let epoch = views.facts(ahead).epoch;
     let is_held = state.workers().any(|(_, worker)| worker.epoch == epoch);
-    if state.granted == 0
-        && state.has_room_for_worker()
-        && (!is_held || state.takeovers > 0)
-    {
+    if state.granted == 0 && state.has_room_for_worker() && (!is_held || state.takeovers > 0) {
         let mut next = *state;
         next.takeovers -= u8::from(is_held);
         let view = views.lease(ahead);
@@ -349,7 +346,7 @@ fn answer(
             // Nothing is written and the number is not consumed: the same commit is sent again.
             Answer::Unavailable => {}
             Answer::Fenced(fault) => {
-                // A repetition after a lost answer meets the number guard: that is what it is for.
+                // A repetition after a lost answer may meet a guard: that is what it is for.
                 let is_ours = fault.is_bug() && config.asserts && parts.number != 0;
                 let mut next = *state;
                 next.stop(index);
@@ -359,8 +356,8 @@ fn answer(
                     if is_ours { Err(violation) } else { Ok(next) },
                 ));
             }
-            Answer::Accepted(_, Some(violation)) => out.push((step(true, true), Err(violation))),
-            Answer::Accepted(view, None) => {
+            Answer::Broken(violation) => out.push((step(true, true), Err(violation))),
+            Answer::Accepted(view) => {
                 let mut next = *state;
                 next.journal.take(view, Some(slot), parts.settles != 0);
                 for other in &mut next.worker_mut(index).slots[slot].sent {
@@ -391,8 +388,13 @@ fn disturb(views: &mut Views, state: &State, out: &mut Successors) {
     if state.expiries > 0 {
         take(Step::Expire, views.expire(ahead), |next| next.expiries -= 1);
     }
-    if state.outages > 0 {
-        take(Step::Outage, views.outage(ahead), |next| next.outages -= 1);
+    match views.facts(ahead).output {
+        OutputStream::First if state.outages > 0 => {
+            take(Step::Outage, views.outage(ahead), |next| next.outages -= 1);
+        }
+        // Whoever deleted it makes it anew: its readers wait for it, but not for ever.
+        OutputStream::Deleted => take(Step::Outage, views.outage(ahead), |_| {}),
+        OutputStream::First | OutputStream::MadeAnew => {}
     }
 }
 
@@ -433,7 +435,6 @@ fn store(config: &Config, views: &Views, state: &State, out: &mut Successors) {
 
 /// Where everything starts.
 pub(crate) fn initial(config: &Config, view: ViewId) -> State {
-    let _ = RETRY;
     State {
         journal: Journal::synced(view),
         crashes: config.crashes,

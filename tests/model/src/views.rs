@@ -11,8 +11,8 @@ use fnctl_core::{
     commit::{AttemptMark, Commit, CommitAnswer, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
     entry::Entry,
     id::{
-        FunctionId, FunctionVersion, LeaseEpoch, MappingId, Ordinal, OutputName,
-        ShardNumber, SlotId, StreamId, StreamName, Timestamp, UnitId,
+        FunctionId, FunctionVersion, LeaseEpoch, MappingId, Ordinal, OutputName, ShardNumber,
+        SlotId, StreamId, StreamName, Timestamp, UnitId,
     },
     mapping::{Mapping, MappingSettings, MappingState, OutputBinding},
     record::{ColumnBuilder, NewRecords},
@@ -116,7 +116,9 @@ pub(crate) enum OutputStream {
 /// The sequencer's answer to a commit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    Accepted(ViewId, Option<Violation>),
+    Accepted(ViewId),
+    /// Accepted, and a rule is broken: where it leads does not matter.
+    Broken(Violation),
     Fenced(CommitFault),
     Unavailable,
 }
@@ -177,19 +179,22 @@ impl Views {
         }
         let view = &self.views[at.0 as usize];
         let facts = *self.facts(at);
-        let commit = Arc::new(self.weaken(view, real_commit(&self.config, epoch, slot, parts)));
+        let commit =
+            Arc::new(self.weaken(view, real_commit(&self.config, &facts, epoch, slot, parts)));
         let answer = match view.evaluate_commit(&commit, NOW) {
-            Ok(entry) => {
-                let violation = check(&self.config, &facts, epoch, parts);
-                let mut after = facts;
-                after.outputs |= parts.outputs;
-                after.dead |= parts.dead;
-                for record in bits(parts.outputs) {
-                    let latest = &mut after.latest[self.config.key[record]];
-                    *latest = (*latest).max(record as u8 + 1);
+            Ok(entry) => match check(&self.config, &facts, epoch, parts) {
+                Some(violation) => Answer::Broken(violation),
+                None => {
+                    let mut after = facts;
+                    after.outputs |= parts.outputs;
+                    after.dead |= parts.dead;
+                    for record in bits(parts.outputs) {
+                        let latest = &mut after.latest[self.config.key[record]];
+                        *latest = (*latest).max(record as u8 + 1);
+                    }
+                    Answer::Accepted(self.follow(at, &entry, after))
                 }
-                Answer::Accepted(self.follow(at, &entry, after), violation)
-            }
+            },
             Err(CommitAnswer::Fenced) => Answer::Fenced(
                 view.commit_fault(&commit)
                     .expect("whatever is fenced has a fault"),
@@ -343,16 +348,17 @@ fn check(config: &Config, facts: &Facts, epoch: u8, parts: &SentParts) -> Option
     }
     let settled = facts.settled | parts.settles;
     let overtakes = |record: usize| {
-        (0..record).any(|earlier| {
-            config.key[earlier] == config.key[record] && settled >> earlier & 1 == 0
-        })
+        (0..record)
+            .any(|earlier| config.key[earlier] == config.key[record] && settled >> earlier & 1 == 0)
     };
     if bits(parts.settles).any(overtakes) {
         return Some(Violation::KeyOutOfOrder);
     }
+    // A repetition repeats its marks: they are absolute.
+    let charge = u8::from(parts.number != 0);
     let is_miscounted = |record: usize| {
         let mark = parts.marks[record];
-        mark != 0 && (mark != facts.attempts[record] + 1 || mark >= config.attempts_max)
+        mark != 0 && (mark != facts.attempts[record] + charge || mark >= config.attempts_max)
     };
     (0..config.records)
         .any(is_miscounted)
@@ -366,7 +372,13 @@ const fn single(before: u64) -> SettledRange {
     }
 }
 
-fn real_commit(config: &Config, epoch: u8, slot: usize, parts: &SentParts) -> Commit {
+fn real_commit(
+    config: &Config,
+    facts: &Facts,
+    epoch: u8,
+    slot: usize,
+    parts: &SentParts,
+) -> Commit {
     Commit {
         unit: UNIT,
         epoch: LeaseEpoch(u64::from(epoch)),
@@ -387,7 +399,11 @@ fn real_commit(config: &Config, epoch: u8, slot: usize, parts: &SentParts) -> Co
                 next_retry: NOW,
             })
             .collect(),
-        totals: UnitTotals::default(),
+        // An expiry fences, so an owner starts with the total that counts it.
+        totals: UnitTotals {
+            expired: u64::from(facts.expired.count_ones()),
+            ..UnitTotals::default()
+        },
         dead_letters: bits(parts.dead)
             .map(|record| letter(config, record))
             .collect(),
