@@ -22,10 +22,7 @@ use fnctl_core::{
 use crate::{
     block::{ShardKey, block_bytes},
     cut::Cutter,
-    limits::{
-        GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SEGMENT_FRAME_BYTES, SPACE_SAMPLE_BYTES,
-        SPACE_SAMPLE_MS,
-    },
+    limits::{GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SPACE_SAMPLE_BYTES, SPACE_SAMPLE_MS},
     retention::Retention,
     segment::{self, writer::SegmentWriter},
     sequencer::{PublishedFrame, Step},
@@ -195,7 +192,7 @@ impl ApplierLoop {
             gathered.bytes += bytes;
             self.gathered_bytes += bytes;
             gathered.blocks.push_back(block);
-            if gathered.bytes >= SEGMENT_FRAME_BYTES && !self.is_full {
+            if gathered.bytes >= self.shared.sizes.segment_frame && !self.is_full {
                 self.write_shard(key)?;
             }
         }

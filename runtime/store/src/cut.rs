@@ -20,12 +20,10 @@ use crate::{
     disk::{FileSystem, parent},
     image::{ImageBatch, ImageError, chunks::ChunkedImage},
     journal,
-    limits::{
-        CUT_DIRTY_BYTES, CUT_INTERVAL_MS, CUT_JOURNAL_BYTES, CUT_SYNC_FILES_MAX,
-        SNAPSHOT_JOURNAL_BYTES, SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT,
-    },
+    limits::{CUT_INTERVAL_MS, CUT_SYNC_FILES_MAX, SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT},
     segment::{self, SegmentMeta},
     shared::Shared,
+    sizes::Sizes,
     snapshot,
 };
 
@@ -50,6 +48,7 @@ pub(crate) struct Cutter {
     /// C of the snapshots there are, oldest first.
     snapshots: Vec<Lsn>,
     journal_since_snapshot: u64,
+    sizes: Sizes,
 }
 
 /// Where a start leaves off.
@@ -64,6 +63,7 @@ pub(crate) struct CutterStart {
     pub(crate) now_ms: u64,
     pub(crate) segments: BTreeMap<(ShardKey, Ordinal), Option<SegmentMeta>>,
     pub(crate) snapshots: Vec<Lsn>,
+    pub(crate) sizes: Sizes,
 }
 
 impl Cutter {
@@ -80,6 +80,7 @@ impl Cutter {
             applied_bytes: 0,
             journal_bytes: 0,
             snapshots: start.snapshots,
+            sizes: start.sizes,
             journal_since_snapshot: if start.needs_snapshot {
                 u64::MAX / 2
             } else {
@@ -116,7 +117,9 @@ impl Cutter {
         if !self.is_dirty(shared) {
             return None;
         }
-        if self.applied_bytes >= CUT_DIRTY_BYTES || self.journal_bytes >= CUT_JOURNAL_BYTES {
+        if self.applied_bytes >= self.sizes.cut_dirty
+            || self.journal_bytes >= self.sizes.cut_journal
+        {
             return Some(0);
         }
         let waited = shared.clocks.boot_ms().saturating_sub(self.cut_at);
@@ -128,7 +131,7 @@ impl Cutter {
             .space
             .view_bytes()
             .saturating_mul(SNAPSHOT_VIEW_FACTOR);
-        self.journal_since_snapshot >= SNAPSHOT_JOURNAL_BYTES.max(view)
+        self.journal_since_snapshot >= self.sizes.snapshot_journal.max(view)
     }
 
     /// Entries that neither image nor the older snapshot needs lie below this.

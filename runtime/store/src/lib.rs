@@ -20,6 +20,7 @@ mod retention;
 mod segment;
 mod sequencer;
 mod shared;
+mod sizes;
 mod snapshot;
 mod space;
 mod stats;
@@ -36,6 +37,7 @@ pub use self::{
     command::CommandError,
     recovery::{FORMAT_VERSION, Loops, OpenError, Options, open},
     sequencer::{AppendTarget, SequencerLoop, Step},
+    sizes::Sizes,
     space::Room,
     stats::StoreStats,
     store::{AppendError, Appended, CommitTicket, DecideError, ReadError, Store},

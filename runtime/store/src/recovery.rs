@@ -43,6 +43,7 @@ use crate::{
     segment::{SegmentMeta, Segments},
     sequencer::{Gathering, Published, Sequencer, SequencerLoop},
     shared::Shared,
+    sizes::Sizes,
     space::Space,
     stats::Counters,
     store::Store,
@@ -60,6 +61,8 @@ pub struct Options {
     pub unapplied_bytes_max: u64,
     /// Budget of records kept in memory.
     pub tail_bytes_max: u64,
+    /// When files roll and cuts are due.
+    pub sizes: Sizes,
 }
 
 impl Options {
@@ -71,6 +74,7 @@ impl Options {
             ballast_bytes: BALLAST_BYTES,
             unapplied_bytes_max: UNAPPLIED_BYTES_MAX,
             tail_bytes_max: TAIL_BYTES_MAX,
+            sizes: Sizes::default(),
         }
     }
 }
@@ -167,7 +171,10 @@ fn open_shared(
     if read_only.is_none() {
         changed_segments = segments::settle(&*disk, &data, &mut recovered)?;
     }
-    let files = Arc::new(JournalFiles::new(recovered.files.clone()));
+    let files = Arc::new(JournalFiles::new(
+        recovered.files.clone(),
+        options.sizes.journal_file,
+    ));
     let mut writer = None;
     if read_only.is_none() {
         let frame = clocks.frame();
@@ -199,6 +206,7 @@ fn open_shared(
         now_ms: clocks.boot_ms(),
         segments: changed_segments,
         snapshots: recovered.snapshots.clone(),
+        sizes: options.sizes,
     });
     Ok(assemble(Parts {
         options,
@@ -253,6 +261,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
     let shared = Arc::new(Shared {
         artifacts: Artifacts::new(Arc::clone(&parts.disk), &data),
         disk: parts.disk,
+        sizes: parts.options.sizes,
         directory: data,
         clocks: parts.clocks,
         sequencer: Mutex::new(sequencer),

@@ -19,6 +19,7 @@ use crate::{
     journal::writer::JournalFiles,
     segment::Segments,
     sequencer::{Published, Sequencer},
+    sizes::Sizes,
     space::Space,
     stats::Counters,
     tail::Tail,
@@ -27,6 +28,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) directory: PathBuf,
+    pub(crate) sizes: Sizes,
     pub(crate) clocks: Clocks,
     pub(crate) sequencer: Mutex<Sequencer>,
     /// Woken when a frame gathers or the state changes; goes with `sequencer`.

@@ -10,17 +10,25 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use fnctl_core::{
     clock::Clock,
+    commit::{DeadLetter, ErrorKind},
     committer::Stopped,
-    id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
+    entry::Entry,
+    id::{
+        FunctionId, FunctionVersion, MappingId, Ordinal, ShardNumber, StreamId, StreamName,
+        Timestamp,
+    },
+    mapping::{Mapping, MappingSettings, MappingState},
     record::{ColumnBuilder, NewRecords, RecordBlock},
-    registry::Command,
-    shard::Ack,
+    registry::{Command, RegistryChange},
+    shard::{Ack, HashKeyRange, Shard, Stream},
     spec::resolve::StreamSettings,
+    view::NodeView,
 };
 
-use crate::{Loops, Options, Step, Store, disk::Disk, open};
+use crate::{DecideError, Loops, Options, Step, Store, disk::Disk, open};
 
 /// A clock that moves when told.
 #[derive(Debug)]
@@ -185,5 +193,78 @@ pub(crate) fn records<T: AsRef<[u8]>>(payloads: &[T]) -> NewRecords {
         hash_keys,
         hops: Vec::new(),
         origins: Vec::new(),
+    }
+}
+
+/// A mapping on a stream, with a function and a dead-letter stream of its own.
+pub(crate) async fn add_mapping(
+    store: &Store,
+    stream: &str,
+) -> Result<MappingId, DecideError<std::convert::Infallible>> {
+    let stream = StreamName::parse(stream).expect("a name");
+    let make = move |view: &NodeView, now: Timestamp| {
+        let registry = view.registry();
+        let source = registry.stream_by_name(&stream).expect("it is there");
+        let (next_stream, next_function, next_mapping) = registry.next_ids();
+        let letters = Stream {
+            id: next_stream,
+            name: StreamName::parse("letters").expect("a name"),
+            shards: vec![Shard {
+                number: ShardNumber(0),
+                range: HashKeyRange::initial(1)[0],
+                created_at: now,
+                parents: Vec::new(),
+                is_closed: false,
+            }],
+            retention_ms: u64::MAX,
+            ack: Ack::Synced,
+            created_at: now,
+            is_internal: true,
+        };
+        let mapping = Mapping {
+            id: next_mapping,
+            function: FunctionId(1),
+            stream: source.id,
+            stream_name: source.name.clone(),
+            dead_letters: letters.id,
+            settings: MappingSettings::default(),
+            outputs: std::collections::BTreeMap::new(),
+            state: MappingState::Running,
+            state_since: now,
+            starting_after: std::collections::BTreeMap::new(),
+            created_at: now,
+        };
+        let change = RegistryChange {
+            streams: vec![Arc::new(letters)],
+            mappings: vec![Arc::new(mapping)],
+            next_stream: next_stream.next(),
+            next_function,
+            next_mapping: next_mapping.next(),
+            ..RegistryChange::default()
+        };
+        let entry = Entry::Meta {
+            change: Arc::new(change),
+            units: Vec::new(),
+        };
+        Ok((Some(entry), next_mapping))
+    };
+    store.decide(make).await
+}
+
+pub(crate) fn dead_letter(shard: ShardNumber, position: Ordinal) -> DeadLetter {
+    DeadLetter {
+        shard,
+        position,
+        arrival: Timestamp(1),
+        sequence_number: "49".into(),
+        key: Bytes::from_static(b"k"),
+        hash_key: 0,
+        data: Bytes::from_static(b"payload"),
+        kind: ErrorKind::Skip,
+        code: "bad".into(),
+        error: "it is bad".into(),
+        attempts: 1,
+        version: FunctionVersion(1),
+        failed_at: Timestamp(2),
     }
 }

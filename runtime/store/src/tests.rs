@@ -1,5 +1,7 @@
 //! The whole store: put, restart, read.
 
+mod crash;
+
 use fnctl_core::id::{Ordinal, ShardNumber};
 
 use crate::{

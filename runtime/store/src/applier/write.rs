@@ -90,7 +90,7 @@ impl ApplierLoop {
             }
         }
         if let Some(last) = writers.last_mut() {
-            if last.meta().next == first && !last.is_full(stamp) {
+            if last.meta().next == first && !last.is_full(stamp, shared.sizes.segment) {
                 return Ok(());
             }
             if !last.meta().is_sealed {

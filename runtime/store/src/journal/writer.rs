@@ -14,7 +14,6 @@ use crate::{
         file_name,
         frame::{FrameHeader, FrameKind, HEADER_BYTES, seal},
     },
-    limits::JOURNAL_FILE_BYTES,
 };
 
 /// The two clocks as they go into a frame.
@@ -42,20 +41,22 @@ pub(crate) struct JournalEnd {
 }
 
 /// The files of the journal: the writer adds, the applier allocates the next one and removes old ones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct JournalFiles {
     /// Allocated before it is needed.
     spare: Mutex<Option<Arc<dyn DiskFile>>>,
     /// Number and first LSN of each, oldest first; the last one is being written.
     files: Mutex<Vec<(u64, Lsn)>>,
+    file_bytes: u64,
 }
 
 impl JournalFiles {
     /// Those that a start found.
-    pub(crate) fn new(files: Vec<(u64, Lsn)>) -> Self {
+    pub(crate) fn new(files: Vec<(u64, Lsn)>, file_bytes: u64) -> Self {
         Self {
             spare: Mutex::default(),
             files: Mutex::new(files),
+            file_bytes,
         }
     }
 
@@ -76,7 +77,7 @@ impl JournalFiles {
             return Ok(());
         }
         let path = directory.join(SPARE);
-        let file = allocate(disk, &path).inspect_err(|_| {
+        let file = allocate(disk, &path, self.file_bytes).inspect_err(|_| {
             // What was allocated so far is given back.
             drop(disk.remove(&path));
         })?;
@@ -101,9 +102,9 @@ impl JournalFiles {
 pub(crate) const SPARE: &str = "spare.tmp";
 const STARTING: &str = "starting.tmp";
 
-fn allocate(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+fn allocate(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(path)?;
-    file.allocate(JOURNAL_FILE_BYTES)?;
+    file.allocate(bytes)?;
     file.sync()?;
     Ok(file)
 }
@@ -138,7 +139,7 @@ impl JournalWriter {
         clocks: FrameClocks,
     ) -> io::Result<Self> {
         let temporary = directory.join(STARTING);
-        let file = allocate(&*disk, &temporary)?;
+        let file = allocate(&*disk, &temporary, files.file_bytes)?;
         let mut writer = Self {
             salt: disk.salt(),
             disk,
@@ -189,7 +190,8 @@ impl JournalWriter {
         clocks: FrameClocks,
     ) -> io::Result<()> {
         let footer = 2 * HEADER_BYTES as u64;
-        if self.offset + buffer.len() as u64 + footer > JOURNAL_FILE_BYTES && self.next > self.first
+        if self.offset + buffer.len() as u64 + footer > self.files.file_bytes
+            && self.next > self.first
         {
             self.roll(clocks)?;
         }
@@ -219,7 +221,7 @@ impl JournalWriter {
         let spare = self.files.lock_spare().take();
         self.file = match spare {
             Some(file) => file,
-            None => allocate(&*self.disk, &path)?,
+            None => allocate(&*self.disk, &path, self.files.file_bytes)?,
         };
         self.number += 1;
         self.salt = self.disk.salt();

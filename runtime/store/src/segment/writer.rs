@@ -11,7 +11,7 @@ use crate::{
     block::ShardKey,
     codec,
     disk::{Disk, parent},
-    limits::{SEGMENT_AGE_MS, SEGMENT_BYTES},
+    limits::SEGMENT_AGE_MS,
     segment::{
         SegmentMeta, Segments,
         frame::{FrameHeader, FrameKind, HEADER_BYTES, seal},
@@ -99,9 +99,9 @@ impl SegmentWriter {
     }
 
     /// Whether the next frame belongs into a new segment: full, old, or all of it expired.
-    pub(crate) const fn is_full(&self, stamp: u64) -> bool {
+    pub(crate) const fn is_full(&self, stamp: u64, bytes_max: u64) -> bool {
         self.meta.is_sealed
-            || self.meta.length >= SEGMENT_BYTES
+            || self.meta.length >= bytes_max
             || (self.meta.next.0 > self.meta.base.0
                 && stamp.saturating_sub(self.meta.first_stamp) >= SEGMENT_AGE_MS)
     }

@@ -1,0 +1,506 @@
+//! Crashes from a seed: random work, a crash at a random operation, a restart; then everything that was
+//! acknowledged or seen must still be there, and nothing half.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use fnctl_core::{
+    commit::{Commit, CommitAnswer, OutputRecords, UnitTotals},
+    committer::{Committer, Ticket},
+    id::{
+        FunctionVersion, LeaseEpoch, MappingId, Ordinal, ShardNumber, SlotId, StreamId, StreamName,
+        UnitId,
+    },
+    record::{NewRecords, Origin},
+    settled::{SettledRange, SettledRanges},
+};
+
+use crate::{
+    Appended, Options, Sizes, Step, Store,
+    disk::simulated::{Counts, Fault, SimDisk},
+    open,
+    testing::{ManualClock, Node, add_mapping, dead_letter, records},
+};
+
+/// What must hold from the first time it was visible or acknowledged.
+#[derive(Default)]
+struct Ledger {
+    /// Payloads of each shard that a reader has seen.
+    seen: BTreeMap<(StreamId, u32), Vec<Vec<u8>>>,
+    /// Position up to which each unit was seen to be settled.
+    settled: BTreeMap<UnitId, Ordinal>,
+    puts: u64,
+}
+
+type Pending = Pin<Box<dyn Future<Output = Option<Done>>>>;
+
+/// What a request came to.
+enum Done {
+    Put(Appended, Vec<Vec<u8>>),
+    Committed(UnitId, Ordinal),
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn options() -> Options {
+    Options {
+        ballast_bytes: 0,
+        unapplied_bytes_max: 1 << 20,
+        tail_bytes_max: 4 << 10,
+        sizes: Sizes {
+            journal_file: 16 << 10,
+            segment: 4 << 10,
+            segment_frame: 512,
+            cut_dirty: 8 << 10,
+            cut_journal: 16 << 10,
+            snapshot_journal: 24 << 10,
+        },
+        ..Options::new("/data")
+    }
+}
+
+struct World {
+    disk: SimDisk,
+    clock: Arc<ManualClock>,
+    random: Random,
+    ledger: Ledger,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self {
+            disk: SimDisk::new(seed),
+            clock: ManualClock::new(),
+            random: Random(seed),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// One life: opens, works until the crash, crashes.
+    fn live(&mut self) {
+        let fault = match self.random.below(8) {
+            0 => Fault::FailedSync,
+            1 => Fault::FailedWrite,
+            _ => Fault::Down,
+        };
+        let after = 1 + self.random.below(400);
+        self.disk.plan(after, fault);
+        if let Ok((store, loops)) = open(options(), self.disk.clone(), Arc::clone(&self.clock)) {
+            assert_eq!(
+                store.read_only(),
+                None,
+                "a crash never makes a store read-only"
+            );
+            let mut node = Node { store, loops };
+            if self.verify(&node).is_ok() {
+                self.work(&mut node);
+            }
+        } else {
+            // Only the planned fault may stop a start.
+            let spent = self.disk.is_down() || fault != Fault::Down;
+            assert!(spent, "the store does not open");
+        }
+        if self.random.below(3) == 0 {
+            self.disk.kill();
+        } else if self.random.below(4) == 0 {
+            self.disk.lose_unsynced();
+        } else {
+            self.disk.power_loss();
+        }
+        self.clock.advance(self.random.below(5_000));
+    }
+
+    /// A life without a fault, at the end of which nothing may be missing.
+    fn finish(&mut self) -> Counts {
+        let (store, loops) =
+            open(options(), self.disk.clone(), Arc::clone(&self.clock)).expect("it opens");
+        assert_eq!(store.read_only(), None);
+        let mut node = Node { store, loops };
+        self.verify(&node).expect("no fault is planned");
+        self.clock.advance(3_000);
+        node.settle().expect("no fault is planned");
+        self.verify(&node).expect("no fault is planned");
+        self.disk.counts()
+    }
+
+    fn work(&mut self, node: &mut Node) {
+        if setup(node).is_err() {
+            return;
+        }
+        let mut epochs = BTreeMap::new();
+        let mut pending: Vec<Pending> = Vec::new();
+        for _ in 0..200 {
+            match self.random.below(10) {
+                0..=3 => pending.push(self.put(&node.store)),
+                4 | 5 => {
+                    if let Some(commit) = self.commit(node, &mut epochs) {
+                        pending.push(commit);
+                    }
+                }
+                6 => self.clock.advance(self.random.below(1_500)),
+                7 => {
+                    if node.loops.applier.step().is_err() {
+                        return;
+                    }
+                }
+                _ => {
+                    if node.loops.sequencer.step().is_err() {
+                        return;
+                    }
+                }
+            }
+            let mut context = Context::from_waker(Waker::noop());
+            pending.retain_mut(|request| match request.as_mut().poll(&mut context) {
+                Poll::Ready(Some(done)) => {
+                    self.ledger.note(done);
+                    false
+                }
+                Poll::Ready(None) => false,
+                Poll::Pending => true,
+            });
+            if self.random.below(10) == 0 && self.verify(node).is_err() {
+                return;
+            }
+        }
+        if self.random.below(3) == 0 {
+            node.store.shutdown();
+            while matches!(node.loops.sequencer.step(), Ok(Step::Worked)) {}
+            while matches!(node.loops.applier.step(), Ok(Step::Worked)) {}
+        }
+    }
+
+    fn put(&mut self, store: &Store) -> Pending {
+        let count = 1 + self.random.below(5);
+        let mut payloads = Vec::new();
+        for _ in 0..count {
+            self.ledger.puts += 1;
+            let size = 8 + usize::try_from(self.random.below(200)).unwrap();
+            let mut payload = vec![u8::try_from(self.random.below(256)).unwrap(); size];
+            payload[..8].copy_from_slice(&self.ledger.puts.to_le_bytes());
+            payloads.push(payload);
+        }
+        let store = store.clone();
+        Box::pin(async move {
+            let name = StreamName::parse("in").unwrap();
+            let appended = store.append(name, records(&payloads), None).await.ok()?;
+            Some(Done::Put(appended, payloads))
+        })
+    }
+
+    /// Settles some records of a unit, with one output or dead letter each.
+    fn commit(
+        &mut self,
+        node: &mut Node,
+        epochs: &mut BTreeMap<UnitId, (LeaseEpoch, u64, Ordinal)>,
+    ) -> Option<Pending> {
+        let (mapping, stream) = unit_parts(&node.store);
+        let shard = ShardNumber(u32::try_from(self.random.below(2)).unwrap());
+        let unit = UnitId {
+            mapping,
+            stream,
+            shard,
+        };
+        if !epochs.contains_key(&unit) {
+            let store = node.store.clone();
+            let granted = node.run(store.lease(vec![unit])).ok()?.ok()?;
+            let low = store.view(|view| view.unit(unit).unwrap().settled.low_watermark());
+            epochs.insert(unit, (granted[0].1, 0, low));
+        }
+        let (epoch, number, low) = epochs.get_mut(&unit)?;
+        let last = node
+            .store
+            .view(|view| view.tail(stream, shard).unwrap().last());
+        let through = Ordinal((low.0 + 1 + self.random.below(4)).min(last.0));
+        if through <= *low {
+            return None;
+        }
+        *number += 1;
+        let commit = commit_of(unit, *epoch, *number, *low, through);
+        *low = through;
+        let mut ticket = node.store.commit(commit);
+        Some(Box::pin(async move {
+            match ticket.answer().await {
+                Ok(CommitAnswer::Accepted(_)) => {}
+                Ok(other) => panic!("a sound commit was answered {other:?}"),
+                Err(_) => return None,
+            }
+            ticket.durable().await.ok()?;
+            Some(Done::Committed(unit, through))
+        }))
+    }
+
+    /// Everything seen or acknowledged is there, in place; outputs and letters are those of what is
+    /// settled, each once. An error: the disk went down meanwhile.
+    fn verify(&mut self, node: &Node) -> Result<(), ()> {
+        let store = &node.store;
+        let shards: Vec<(StreamId, u32)> = store.view(|view| {
+            let streams = view.registry().streams();
+            streams
+                .flat_map(|s| s.shards.iter().map(|shard| (s.id, shard.number.0)))
+                .collect()
+        });
+        let mut found = BTreeMap::new();
+        for (stream, shard) in shards {
+            let payloads = read_all(node, stream, shard).ok_or(())?;
+            let before = self.ledger.seen.entry((stream, shard)).or_default();
+            assert!(
+                payloads.len() >= before.len(),
+                "records of {stream}/{shard} are gone"
+            );
+            assert!(
+                payloads.starts_with(before),
+                "records of {stream}/{shard} changed"
+            );
+            before.clone_from(&payloads);
+            found.insert((stream, shard), payloads);
+        }
+        for (stream, shard) in self.ledger.seen.keys() {
+            assert!(
+                found.contains_key(&(*stream, *shard)),
+                "shard {stream}/{shard} is gone"
+            );
+        }
+        self.verify_effects(store, &found);
+        Ok(())
+    }
+
+    fn verify_effects(&mut self, store: &Store, found: &BTreeMap<(StreamId, u32), Vec<Vec<u8>>>) {
+        let units: Vec<(UnitId, Ordinal)> = store.view(|view| {
+            view.units()
+                .map(|(id, unit)| (id, unit.settled.low_watermark()))
+                .collect()
+        });
+        for (unit, low) in units {
+            let before = self.ledger.settled.entry(unit).or_default();
+            assert!(low >= *before, "progress of {unit:?} went back");
+            *before = low;
+            let (out, letters) = store.view(|view| {
+                let out = view
+                    .registry()
+                    .stream_by_name(&StreamName::parse("out").unwrap());
+                let mapping = view.registry().mapping(unit.mapping).unwrap();
+                (out.unwrap().id, mapping.dead_letters)
+            });
+            let mut effects: Vec<u64> = Vec::new();
+            for stream in [out, letters] {
+                for payload in found.get(&(stream, 0)).into_iter().flatten() {
+                    let (shard, position) = if stream == out {
+                        let text = String::from_utf8(payload.clone()).unwrap();
+                        let (shard, position) = text.split_once('/').unwrap();
+                        (
+                            shard.parse::<u32>().unwrap(),
+                            position.parse::<u64>().unwrap(),
+                        )
+                    } else {
+                        let letter = crate::codec::decode_dead_letter(payload.clone().into());
+                        let letter = letter.unwrap();
+                        (letter.shard.0, letter.position.0)
+                    };
+                    if shard == unit.shard.0 {
+                        effects.push(position);
+                    }
+                }
+            }
+            effects.sort_unstable();
+            let expected: Vec<u64> = (1..=low.0).collect();
+            assert_eq!(
+                effects, expected,
+                "effects of {unit:?} are not those of what is settled"
+            );
+        }
+    }
+}
+
+impl Ledger {
+    fn note(&mut self, done: Done) {
+        match done {
+            Done::Put(appended, payloads) => {
+                for ((shard, ordinal), payload) in appended.rows.into_iter().zip(payloads) {
+                    // Acknowledged is visible, so the next look must find it just there.
+                    let seen = self.seen.entry((appended.stream, shard.0)).or_default();
+                    let at = usize::try_from(ordinal.0).unwrap();
+                    if at == seen.len() + 1 {
+                        seen.push(payload);
+                    } else if at <= seen.len() {
+                        assert_eq!(seen[at - 1], payload, "an acknowledged record is another");
+                    }
+                }
+            }
+            Done::Committed(unit, through) => {
+                let settled = self.settled.entry(unit).or_default();
+                *settled = through.max(*settled);
+            }
+        }
+    }
+}
+
+fn commit_of(
+    unit: UnitId,
+    epoch: LeaseEpoch,
+    number: u64,
+    low: Ordinal,
+    through: Ordinal,
+) -> Commit {
+    let (mut rows, mut origins, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+    for position in low.0 + 1..=through.0 {
+        if position % 7 == 0 {
+            letters.push(dead_letter(unit.shard, Ordinal(position)));
+        } else {
+            rows.push(format!("{}/{position}", unit.shard));
+            origins.push(Origin {
+                stream: unit.stream,
+                shard: unit.shard,
+                position: Ordinal(position),
+            });
+        }
+    }
+    let outputs = if rows.is_empty() {
+        Vec::new()
+    } else {
+        let hops = vec![1; rows.len()];
+        vec![OutputRecords {
+            stream: StreamName::parse("out").unwrap(),
+            records: NewRecords {
+                hops,
+                origins,
+                ..records(&rows)
+            },
+        }]
+    };
+    let range = SettledRange {
+        after: low,
+        through,
+    };
+    Commit {
+        unit,
+        epoch,
+        slot: SlotId::Lane(0),
+        number,
+        settles: SettledRanges::from_iter([range]),
+        attempts: Vec::new(),
+        totals: UnitTotals::default(),
+        dead_letters: letters,
+        outputs,
+        function_version: FunctionVersion(1),
+    }
+}
+
+fn unit_parts(store: &Store) -> (MappingId, StreamId) {
+    store.view(|view| {
+        let mapping = view.registry().mappings().next().expect("it was set up");
+        (mapping.id, mapping.stream)
+    })
+}
+
+/// Streams `in` and `out` and a mapping between them, unless they are there.
+fn setup(node: &mut Node) -> Result<(), ()> {
+    for (name, shards) in [("in", 2), ("out", 1)] {
+        let name_of = StreamName::parse(name).unwrap();
+        if node
+            .store
+            .view(|view| view.registry().stream_by_name(&name_of).is_none())
+        {
+            let store = node.store.clone();
+            let command = crate::testing::create_stream(name, shards);
+            node.run(store.command(command))
+                .map_err(drop)?
+                .map_err(drop)?;
+        }
+    }
+    if node
+        .store
+        .view(|view| view.registry().mappings().next().is_none())
+    {
+        let store = node.store.clone();
+        node.run(add_mapping(&store, "in"))
+            .map_err(drop)?
+            .map_err(drop)?;
+    }
+    Ok(())
+}
+
+fn read_all(node: &Node, stream: StreamId, shard: u32) -> Option<Vec<Vec<u8>>> {
+    let (mut after, mut found) = (Ordinal(0), Vec::new());
+    loop {
+        match node.store.read(stream, ShardNumber(shard), after, 7, 600) {
+            Ok(blocks) if blocks.is_empty() => return Some(found),
+            Ok(blocks) => {
+                for block in &blocks {
+                    assert_eq!(block.first, after.next(), "blocks follow each other");
+                    after = block.last();
+                    found.extend((0..block.len()).map(|i| block.records.data.get(i).to_vec()));
+                }
+            }
+            Err(crate::ReadError::Io { .. }) => return None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn run(seed: u64) -> Counts {
+    let mut world = World::new(seed);
+    for _ in 0..4 {
+        world.live();
+    }
+    world.finish()
+}
+
+#[test]
+fn nothing_acknowledged_or_seen_is_lost_or_halved_by_crashes() {
+    let seeds = std::env::var("FNCTL_STORE_SEEDS").map_or(400, |seeds| seeds.parse().unwrap());
+    let mut total = Counts::default();
+    for seed in 0..seeds {
+        let result = std::panic::catch_unwind(|| run(seed));
+        match result {
+            Ok(counts) => {
+                total.lost_pages += counts.lost_pages;
+                total.kept_pages += counts.kept_pages;
+                total.torn_pages += counts.torn_pages;
+                total.lost_names += counts.lost_names;
+                total.kept_names += counts.kept_names;
+                total.failed_syncs += counts.failed_syncs;
+                total.failed_writes += counts.failed_writes;
+            }
+            Err(panic) => {
+                eprintln!("seed {seed}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    // A simulator that stops exploring is worse than none.
+    for (what, count) in [
+        ("lost pages", total.lost_pages),
+        ("kept pages", total.kept_pages),
+        ("torn pages", total.torn_pages),
+        ("lost names", total.lost_names),
+        ("kept names", total.kept_names),
+        ("failed syncs", total.failed_syncs),
+        ("failed writes", total.failed_writes),
+    ] {
+        assert!(
+            count >= 20,
+            "only {count} {what}: the simulator does not explore"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_runs_the_same_way() {
+    for seed in 0..10 {
+        assert_eq!(run(seed), run(seed));
+    }
+}
