@@ -2,6 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// When the next attempt is, and whether the record was blamed.
+type Charged = Option<(u64, bool)>;
+
 const KEY: KeyHash = KeyHash(1);
 const LIMITS: BatchLimits = BatchLimits {
     records_max: 3,
@@ -9,7 +12,7 @@ const LIMITS: BatchLimits = BatchLimits {
     window_ms: 0,
 };
 
-fn record(item: u32, charge: Option<(u64, bool)>) -> ParkedRecord<u32> {
+fn record(item: u32, charge: Charged) -> ParkedRecord<u32> {
     ParkedRecord {
         item,
         bytes: 1,
@@ -32,7 +35,7 @@ fn charge(at: u64, is_blamed: bool) -> ParkedCharge {
 fn the_next_call_of_a_key() {
     let together = |at| Some((at, false));
     let blamed = |at| Some((at, true));
-    let cases: [(&str, &[Option<(u64, bool)>], u64, &[u32]); 7] = [
+    let cases: [(&str, &[Charged], u64, &[u32]); 7] = [
         ("one charged record", &[blamed(9)], 9, &[0]),
         ("followers wait", &[blamed(9), None, None], 9, &[0]),
         (

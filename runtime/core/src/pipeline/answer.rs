@@ -241,27 +241,30 @@ impl ShardPipeline {
         let index = self.lanes.len();
         let key = self.slots[index].key.expect("the retry slot holds a key");
         let mut charges = judgement.charges.iter().peekable();
+        let mut rest = Vec::new();
         for (at, &serial) in records.iter().enumerate() {
             match judgement.endings.get(at) {
                 None | Some(Ending::Done | Ending::Dead) => {
                     self.park.remove(key, serial);
                     self.backlog.place(serial, Place::Done, actions);
                 }
-                Some(ending) => {
+                Some(Ending::Again) => rest.push(serial),
+                Some(Ending::Charged | Ending::Void) => {
                     if let Some(charge) = charges.next_if(|charge| charge.index == at) {
-                        debug_assert_eq!(*ending, Ending::Charged);
                         self.park.charge(key, serial, parked(charge));
                     }
                     self.backlog.place(serial, Place::Parked, actions);
                 }
             }
         }
+        let slot = &mut self.slots[index];
+        if !rest.is_empty() {
+            // In front of the other pieces: they hold later records of the same key.
+            slot.pieces.push_front(rest);
+        }
         if !judgement.charges.is_empty() {
-            // What is left of the batch is of the same key and behind the charged record.
-            for serial in std::mem::take(&mut self.slots[index].pieces)
-                .into_iter()
-                .flatten()
-            {
+            // What is left of the batch waits behind the charged record, or is called in front of it.
+            for serial in std::mem::take(&mut slot.pieces).into_iter().flatten() {
                 self.backlog.place(serial, Place::Parked, actions);
             }
         }

@@ -50,7 +50,8 @@ impl Blocks {
         self.parked_bytes
     }
 
-    /// Takes over a block that was read, needed by nobody yet.
+    /// Takes over a block that was read, and keeps it until [`Self::let_go`]: before all its records
+    /// are placed, it is not known what it is needed for.
     ///
     /// # Panics
     /// If its number is not above all earlier ones.
@@ -67,16 +68,14 @@ impl Blocks {
         }
         self.held.push_back(Some(Block {
             bytes: block.bytes,
-            live: 0,
+            live: 1,
             parked: 0,
         }));
     }
 
-    /// Releases a block that nobody turned out to need.
-    pub(super) fn release_unneeded(&mut self, id: BlockId, actions: &mut Vec<Action>) {
-        if self.get(id).is_some_and(|b| b.live == 0 && b.parked == 0) {
-            self.release(id, actions);
-        }
+    /// All records of a block that was read are placed.
+    pub(super) fn let_go(&mut self, id: BlockId, actions: &mut Vec<Action>) {
+        self.repin(id, Pin::Live, Pin::None, actions);
     }
 
     /// Whether the payload is in memory.
@@ -161,6 +160,9 @@ mod tests {
         for id in [one, one, two] {
             assert!(repin(&mut blocks, id, Pin::None, Pin::Live).is_empty());
         }
+        for id in [one, two] {
+            blocks.let_go(id, &mut Vec::new());
+        }
         assert!(repin(&mut blocks, one, Pin::Live, Pin::None).is_empty());
         let released = repin(&mut blocks, one, Pin::Live, Pin::None);
         assert_eq!(released, [Action::ReleaseBlock(one)]);
@@ -172,9 +174,6 @@ mod tests {
         let mut blocks = Blocks::new();
         let small = hold(&mut blocks, 1, limits::PARKED_BYTES_MAX - 1);
         let large = hold(&mut blocks, 4, 2);
-        for id in [small, large] {
-            repin(&mut blocks, id, Pin::None, Pin::Live);
-        }
         assert!(repin(&mut blocks, small, Pin::Live, Pin::Parked).is_empty());
         let released = repin(&mut blocks, large, Pin::Live, Pin::Parked);
         assert_eq!(released, [Action::ReleaseBlock(large)]);
@@ -188,9 +187,11 @@ mod tests {
     fn a_block_of_live_and_parked_records_stays_whatever_the_bound() {
         let mut blocks = Blocks::new();
         let id = hold(&mut blocks, 1, limits::PARKED_BYTES_MAX + 1);
-        repin(&mut blocks, id, Pin::None, Pin::Live);
-        repin(&mut blocks, id, Pin::None, Pin::Live);
-        assert!(repin(&mut blocks, id, Pin::Live, Pin::Parked).is_empty());
+        assert!(repin(&mut blocks, id, Pin::None, Pin::Parked).is_empty());
+        assert!(repin(&mut blocks, id, Pin::None, Pin::Live).is_empty());
+        let mut actions = Vec::new();
+        blocks.let_go(id, &mut actions);
+        assert!(actions.is_empty());
         let released = repin(&mut blocks, id, Pin::Live, Pin::None);
         assert_eq!(released, [Action::ReleaseBlock(id)]);
     }

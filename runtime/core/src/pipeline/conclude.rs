@@ -41,13 +41,10 @@ impl ShardPipeline {
                 self.decide(slot, records, judgement, adds, now);
             }
             Verdict::Halved => {
-                let mut left = records;
-                let right = left.split_off(left.len() / 2);
-                let slot = &mut self.slots[slot];
-                slot.faults = 0;
-                slot.pieces.push_front(right);
-                slot.pieces.push_front(left);
+                let half = records.len() / 2;
+                self.cut(slot, records, &[half]);
             }
+            Verdict::Split(at) => self.cut(slot, records, &[at, at + 1]),
             Verdict::Uncharged => self.run_again_later(slot, records, now),
             Verdict::Fatal { code, message } => {
                 self.stop(StopReason::Fatal { code, message }, actions);
@@ -95,6 +92,21 @@ impl ShardPipeline {
             ..Judgement::default()
         };
         self.decide(slot, records, judgement, adds, now);
+    }
+
+    /// Cuts a call at the given indices, ascending, into pieces that run again at once.
+    fn cut(&mut self, slot: usize, mut records: Vec<Serial>, at: &[usize]) {
+        let slot = &mut self.slots[slot];
+        slot.faults = 0;
+        for &at in at.iter().rev() {
+            let piece = records.split_off(at);
+            if !piece.is_empty() {
+                slot.pieces.push_front(piece);
+            }
+        }
+        if !records.is_empty() {
+            slot.pieces.push_front(records);
+        }
     }
 
     /// The same records run again, uncharged, after a short pause that grows while nothing else

@@ -75,6 +75,9 @@ pub(super) enum Verdict {
     Ended(Judgement),
     /// Run both halves again at once, free of charge.
     Halved,
+    /// Run what is in front of this record, the record, and what is behind it again at once, each by
+    /// itself and free of charge: it would be given up in front of an earlier record of its key.
+    Split(usize),
     /// Run the same again after a pause, free of charge.
     Uncharged,
     /// Stop the mapping; nothing of the batch commits.
@@ -217,6 +220,12 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                     Some(failure) => {
                         let cause = Cause::named(failure);
                         let ending = self.charge(&mut judgement, index, subject, &cause, None);
+                        if ending == Ending::Dead
+                            && is_nothing
+                            && self.waits_behind(index, &judgement.endings)
+                        {
+                            return Verdict::Split(index);
+                        }
                         if ending == Ending::Charged {
                             free.insert(());
                         }
@@ -238,6 +247,9 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         };
         let subject = (self.subject)(culprit);
         let ending = self.charge(&mut judgement, culprit, subject, &cause, None);
+        if ending == Ending::Dead && self.waits_behind(culprit, &judgement.endings) {
+            return Verdict::Split(culprit);
+        }
         judgement.endings[culprit] = ending;
         if ending == Ending::Charged {
             let held = KeyMap::from_iter([(subject.key, ())]);
@@ -327,6 +339,12 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             is_blamed: true,
         });
         Ending::Charged
+    }
+
+    /// Whether an earlier record of the key of `index` is to be run again.
+    fn waits_behind(&self, index: usize, endings: &[Ending]) -> bool {
+        let key = (self.subject)(index).key;
+        (0..index).any(|at| endings[at] == Ending::Again && (self.subject)(at).key == key)
     }
 
     /// A key moves whole: what would run again in the slot goes with its parked key instead, to be

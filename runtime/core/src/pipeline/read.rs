@@ -90,7 +90,7 @@ impl ShardPipeline {
             self.admit(record, now, actions);
         }
         for block in &fetched.blocks {
-            self.backlog.blocks.release_unneeded(block.id, actions);
+            self.backlog.blocks.let_go(block.id, actions);
         }
         self.backlog.advance();
         debug_assert!(self.backlog.len() as u64 <= limits::UNSETTLED_RECORDS_MAX);
@@ -163,7 +163,7 @@ impl ShardPipeline {
             self.slots[index].pieces.push_front(call);
         }
         for block in blocks {
-            self.backlog.blocks.release_unneeded(block.id, actions);
+            self.backlog.blocks.let_go(block.id, actions);
         }
     }
 

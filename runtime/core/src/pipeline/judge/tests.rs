@@ -190,7 +190,7 @@ fn what_becomes_of_each_record() {
         ("its key moves whole", "b0 b0 b0 c0", 5, panicked(1), "vCva"),
         (
             "out of attempts it is a letter",
-            "b0 b4 b0",
+            "a0 b4 b0",
             5,
             panicked(1),
             "aDa",
@@ -282,6 +282,26 @@ fn too_much_output_or_a_whole_call_skip_halves_the_batch_free_of_charge() {
         Outcome::Error(failure(Skip)),
     ] {
         assert_eq!(verdict("a4 b4", 5, outcome), Verdict::Halved);
+    }
+}
+
+#[test]
+fn a_record_is_not_given_up_in_front_of_an_earlier_one_of_its_key() {
+    for (records, outcome, at) in [
+        ("b0 b4 b0", panicked(1), 1),
+        ("a0 b0 b4", panicked(2), 2),
+        ("b0 b4", returned(&[(1, Retry)], &[WHOLE_CALL]), 1),
+        (
+            "a0 b0 b0",
+            returned(&[(0, Retry), (2, Skip)], &[WHOLE_CALL]),
+            2,
+        ),
+    ] {
+        assert_eq!(
+            verdict(records, 5, outcome),
+            Verdict::Split(at),
+            "{records}"
+        );
     }
 }
 

@@ -1,0 +1,141 @@
+//! What a run reached: a simulation that stops exploring is worse than none.
+
+use std::collections::BTreeMap;
+
+macro_rules! reached {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Something that a schedule can reach.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reached { $($(#[$doc])* $name,)* }
+
+        impl Reached {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+reached! {
+    /// Every record of a call succeeded.
+    OutcomeOk,
+    /// Some record failed.
+    OutcomePartial,
+    /// A whole-call `retry`.
+    OutcomeError,
+    /// A whole-call `skip`.
+    OutcomeSkip,
+    /// `fatal`.
+    OutcomeFatal,
+    /// A panic that named its record.
+    OutcomePanic,
+    /// A trap that named nobody.
+    OutcomeTrap,
+    /// A timeout.
+    OutcomeTimeout,
+    /// Out of memory.
+    OutcomeOutOfMemory,
+    /// Output too large, of more than one record.
+    OutcomeHalved,
+    /// Output too large, of one record.
+    OutcomeTooLargeAlone,
+    /// A call that never started.
+    OutcomeInterrupted,
+    /// A host at fault.
+    HostFault,
+    /// Rows of no record, dropped for a retry.
+    WholeCallRowsDropped,
+    /// Rows of no record, published.
+    WholeCallRowsKept,
+    /// A letter of a `skip`.
+    LetterSkip,
+    /// A letter of a `retry` or error out of attempts.
+    LetterError,
+    /// A letter of a trap.
+    LetterTrap,
+    /// A letter of a timeout.
+    LetterTimeout,
+    /// A letter of a memory limit.
+    LetterOutOfMemory,
+    /// A letter of one record's rows.
+    LetterOutputTooLarge,
+    /// A letter of a record that no call may be given.
+    LetterRecordTooLarge,
+    /// A letter of too many hops.
+    LetterLoop,
+    /// The answer of a call that was taken back came late.
+    LateAnswer,
+    /// The disk was full.
+    RefusedDiskFull,
+    /// An output did not exist.
+    RefusedNoOutput,
+    /// A refused commit was sent again and accepted.
+    ResentAccepted,
+    /// A refused commit was dropped.
+    CommitDropped,
+    /// A former owner was fenced.
+    Fenced,
+    /// A crash kept an unsynced frame.
+    CrashKeptFrame,
+    /// A crash lost unsynced entries.
+    CrashLostEntries,
+    /// A crash met a commit that was not accepted.
+    CrashUnacceptedCommit,
+    /// A crash met a key that was parked.
+    CrashParkedKey,
+    /// An owner started over a done-set with gaps.
+    StartedOverGaps,
+    /// An owner started with marks.
+    StartedWithMarks,
+    /// An owner started with another factor, with marks and gaps.
+    FactorChanged,
+    /// An owner started with another version, with marks of the last one.
+    VersionChanged,
+    /// The mapping was made anew.
+    MappingRemade,
+    /// A drain ended with calls taken back.
+    DrainInterrupted,
+    /// A pause took calls back.
+    PauseInterrupted,
+    /// A read failed.
+    FetchFailed,
+    /// Parked payload was read again.
+    Reread,
+    /// Reading parked payload again failed.
+    RereadFailed,
+    /// A lane and the retry slot ran at once.
+    LaneBesideRetry,
+    /// Two lanes ran at once.
+    TwoLanes,
+    /// A slot had two commits accepted and unsynced.
+    TwoUnsynced,
+    /// A marks-only commit.
+    MarksOnly,
+    /// The clock went back.
+    ClockBack,
+    /// A parked key was released to its lane.
+    KeyReleased,
+}
+
+/// How often each was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<Reached, u64>);
+
+impl Coverage {
+    /// It was reached once more.
+    pub fn note(&mut self, reached: Reached) {
+        *self.0.entry(reached).or_default() += 1;
+    }
+
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Self) {
+        for (&reached, count) in &other.0 {
+            *self.0.entry(reached).or_default() += count;
+        }
+    }
+
+    /// How often `reached` was.
+    #[must_use]
+    pub fn count(&self, reached: Reached) -> u64 {
+        self.0.get(&reached).copied().unwrap_or(0)
+    }
+}

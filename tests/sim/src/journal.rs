@@ -1,0 +1,326 @@
+//! A journal in memory, with the real view in front of it: what was accepted, what is synced, and what
+//! a crash leaves.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fnctl_core::{
+    commit::{Commit, CommitAnswer},
+    entry::{Entry, UnitChange},
+    id::{
+        FunctionId, LeaseEpoch, Lsn, MappingId, Ordinal, OutputName, ShardNumber, StreamId,
+        StreamName, Timestamp, UnitId,
+    },
+    mapping::{Mapping, MappingSettings, MappingState, OutputBinding},
+    record::{ColumnBuilder, NewRecords},
+    registry::RegistryChange,
+    shard::{Ack, HashKeyRange, Shard, Stream},
+    view::{NodeView, StreamRef, UnitView},
+};
+
+use crate::{guest::Nature, guest::key_bytes};
+
+/// The stream that is read.
+pub const SOURCE: StreamId = StreamId(1);
+const LETTERS: StreamId = StreamId(2);
+const FIRST_OUTPUT: StreamId = StreamId(3);
+
+/// A record that was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Its key.
+    pub key: u64,
+    /// What the function does with it.
+    pub nature: Nature,
+}
+
+/// The name of the output stream, whichever stream has it.
+#[must_use]
+pub fn output_name() -> StreamName {
+    StreamName::parse("out").expect("a name")
+}
+
+/// The journal.
+#[derive(Debug)]
+pub struct Journal {
+    /// All entries accepted and not lost.
+    pub entries: Vec<Entry>,
+    /// How many of them are synced.
+    pub synced: usize,
+    /// How many are in the frame being written; at least `synced`.
+    pub written: usize,
+    /// Everything accepted.
+    pub view: NodeView,
+    /// Everything synced.
+    pub published: NodeView,
+    /// The source shard's records by ordinal from 1.
+    pub puts: Vec<Put>,
+    /// The mapping at present.
+    pub mapping: MappingId,
+    next_stream: StreamId,
+}
+
+impl Journal {
+    /// A journal that made the streams and the mapping.
+    #[must_use]
+    pub fn new(settings: &MappingSettings) -> Self {
+        let mut journal = Self {
+            entries: Vec::new(),
+            synced: 0,
+            written: 0,
+            view: NodeView::new(),
+            published: NodeView::new(),
+            puts: Vec::new(),
+            mapping: MappingId(1),
+            next_stream: FIRST_OUTPUT.next(),
+        };
+        journal.change(RegistryChange {
+            streams: vec![
+                stream(SOURCE, "in", false),
+                stream(LETTERS, "letters", true),
+                stream(FIRST_OUTPUT, "out", false),
+            ],
+            mappings: vec![mapping(journal.mapping, settings)],
+            ..RegistryChange::default()
+        });
+        journal.write();
+        journal.sync();
+        journal
+    }
+
+    /// The unit at present.
+    #[must_use]
+    pub const fn unit(&self) -> UnitId {
+        UnitId {
+            mapping: self.mapping,
+            stream: SOURCE,
+            shard: ShardNumber(0),
+        }
+    }
+
+    /// The unit as everything accepted has it.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn accepted(&self, unit: UnitId) -> &UnitView {
+        self.view.unit(unit).expect("the unit exists")
+    }
+
+    /// The last published position of the source.
+    #[must_use]
+    pub fn published_tail(&self) -> Ordinal {
+        self.published
+            .tail(SOURCE, ShardNumber(0))
+            .expect("the source exists")
+            .last()
+    }
+
+    /// Puts records.
+    ///
+    /// # Panics
+    /// If the view refuses them.
+    pub fn put(&mut self, puts: &[Put], now: Timestamp) {
+        let mut keys = ColumnBuilder::default();
+        let mut data = ColumnBuilder::default();
+        for put in puts {
+            keys.push(&key_bytes(put.key));
+            data.push(b"0123456789");
+        }
+        let records = Arc::new(NewRecords {
+            keys: keys.finish(),
+            data: data.finish(),
+            hash_keys: vec![0; puts.len()],
+            hops: Vec::new(),
+            origins: Vec::new(),
+        });
+        let entry = self
+            .view
+            .evaluate_append(StreamRef::Id(SOURCE), &records, None, now)
+            .expect("the source is open");
+        self.append(entry);
+        self.puts.extend_from_slice(puts);
+    }
+
+    /// Appoints an owner; usable once `lsn` is synced.
+    ///
+    /// # Panics
+    /// If the unit does not exist.
+    pub fn lease(&mut self) -> (LeaseEpoch, Lsn) {
+        let entry = self.view.evaluate_lease(&[self.unit()]);
+        let Entry::Lease { grants } = &entry else {
+            panic!("{entry:?}");
+        };
+        let epoch = grants[0].1;
+        (epoch, self.append(entry))
+    }
+
+    /// Takes a commit, or says why not.
+    pub fn commit(&mut self, commit: Commit, now: Timestamp) -> CommitAnswer {
+        let commit = Arc::new(commit);
+        let fault = self.view.commit_fault(&commit);
+        assert!(
+            !fault.is_some_and(|fault| fault.is_bug()),
+            "an error of ours: {fault:?} in {commit:?}"
+        );
+        match self.view.evaluate_commit(&commit, now) {
+            Ok(entry) => CommitAnswer::Accepted(self.append(entry)),
+            Err(answer) => answer,
+        }
+    }
+
+    /// Changes the mapping's policy: its owner is fenced by the same entry.
+    pub fn change_mapping(&mut self, settings: &MappingSettings) {
+        let change = RegistryChange {
+            mappings: vec![mapping(self.mapping, settings)],
+            ..RegistryChange::default()
+        };
+        self.change(change);
+    }
+
+    /// Deletes the mapping and makes one of the same name.
+    pub fn remake_mapping(&mut self, settings: &MappingSettings) {
+        let deleted_mappings = vec![self.mapping];
+        self.mapping = self.mapping.next();
+        self.change(RegistryChange {
+            mappings: vec![mapping(self.mapping, settings)],
+            deleted_mappings,
+            ..RegistryChange::default()
+        });
+    }
+
+    /// Deletes the output stream, or makes it anew. Nobody is fenced: lanes are held meanwhile.
+    pub fn toggle_output(&mut self) {
+        let name = output_name();
+        let existing = self.view.registry().stream_by_name(&name).map(|s| s.id);
+        match existing {
+            Some(id) => self.change_catalogue(RegistryChange {
+                deleted_streams: vec![id],
+                ..RegistryChange::default()
+            }),
+            None => {
+                let id = self.next_stream;
+                self.next_stream = id.next();
+                self.change_catalogue(RegistryChange {
+                    streams: vec![stream(id, "out", false)],
+                    ..RegistryChange::default()
+                });
+            }
+        }
+    }
+
+    /// Whether the output stream exists.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.view
+            .registry()
+            .stream_by_name(&output_name())
+            .is_some()
+    }
+
+    /// Starts to write a frame with everything accepted.
+    pub const fn write(&mut self) {
+        if self.written == self.synced {
+            self.written = self.entries.len();
+        }
+    }
+
+    /// The frame is synced: publish.
+    pub fn sync(&mut self) {
+        for entry in &self.entries[self.synced..self.written] {
+            self.published.apply(entry);
+        }
+        self.synced = self.written;
+    }
+
+    /// The node dies; the frame being written is on the disk or not. What is left is replayed, some of
+    /// it twice, as redo may.
+    pub fn crash(&mut self, keeps_frame: bool, repeats_from: usize) {
+        let kept = if keeps_frame {
+            self.written
+        } else {
+            self.synced
+        };
+        self.entries.truncate(kept);
+        self.view = NodeView::new();
+        for entry in &self.entries {
+            self.view.apply(entry);
+        }
+        for entry in &self.entries[repeats_from.min(kept)..] {
+            self.view.apply(entry);
+        }
+        if !keeps_frame {
+            let left: BTreeMap<_, _> = self.view.units().collect();
+            let right: BTreeMap<_, _> = self.published.units().collect();
+            assert_eq!(left, right, "what was visible is retracted");
+        }
+        self.synced = kept;
+        self.written = kept;
+        self.published = self.view.clone();
+        let mapping = self.view.registry().mappings_of(SOURCE).next();
+        self.mapping = mapping.expect("there always is one").id;
+        let records = usize::try_from(self.published_tail().0).expect("few");
+        self.puts.truncate(records);
+    }
+
+    fn change(&mut self, change: RegistryChange) {
+        let unit = self.unit();
+        let fenced = self.view.unit(unit).map(|view| UnitChange {
+            unit,
+            epoch: view.epoch.next(),
+            expired: None,
+        });
+        let units = fenced.into_iter().collect();
+        self.append(Entry::Meta {
+            change: Arc::new(change),
+            units,
+        });
+    }
+
+    fn change_catalogue(&mut self, change: RegistryChange) {
+        self.append(Entry::Meta {
+            change: Arc::new(change),
+            units: Vec::new(),
+        });
+    }
+
+    fn append(&mut self, entry: Entry) -> Lsn {
+        self.view.apply(&entry);
+        self.entries.push(entry);
+        Lsn(self.entries.len() as u64)
+    }
+}
+
+fn stream(id: StreamId, name: &str, is_internal: bool) -> Arc<Stream> {
+    Arc::new(Stream {
+        id,
+        name: StreamName::parse(name).expect("a name"),
+        shards: vec![Shard {
+            number: ShardNumber(0),
+            range: HashKeyRange::initial(1)[0],
+            created_at: Timestamp(0),
+            parents: Vec::new(),
+            is_closed: false,
+        }],
+        retention_ms: 86_400_000,
+        ack: Ack::Synced,
+        created_at: Timestamp(0),
+        is_internal,
+    })
+}
+
+fn mapping(id: MappingId, settings: &MappingSettings) -> Arc<Mapping> {
+    let output = OutputName::parse("default").expect("a name");
+    Arc::new(Mapping {
+        id,
+        function: FunctionId(1),
+        stream: SOURCE,
+        stream_name: StreamName::parse("in").expect("a name"),
+        dead_letters: LETTERS,
+        settings: settings.clone(),
+        outputs: BTreeMap::from([(output, OutputBinding::Stream(output_name()))]),
+        state: MappingState::Running,
+        state_since: Timestamp(0),
+        starting_after: BTreeMap::new(),
+        created_at: Timestamp(0),
+    })
+}

@@ -1,0 +1,15 @@
+//! Deterministic simulation of one unit: the real `ShardPipeline` and the real `NodeView` under
+//! seeded schedules of failing functions, slow and refused commits, crashes and restarts.
+//!
+//! One seed is one schedule, to the byte. Nothing here draws a random number that is not from the
+//! seed, reads a clock or starts a thread.
+
+pub mod coverage;
+pub mod guest;
+pub mod journal;
+pub mod ledger;
+pub mod profile;
+pub mod random;
+pub mod trace;
+pub mod worker;
+pub mod world;

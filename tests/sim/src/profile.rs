@@ -1,0 +1,107 @@
+//! What kind of world a seed makes: a swarm of settings, so that no rare combination is never tried.
+
+use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+
+use crate::random::Random;
+
+/// How likely each trouble is, of a thousand steps.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// The node dies.
+    pub crash: u64,
+    /// Another owner is appointed while this one lives.
+    pub takeover: u64,
+    /// The mapping or its version is changed, after a drain.
+    pub change: u64,
+    /// The mapping is deleted and made anew.
+    pub remake: u64,
+    /// The output stream goes, or comes back.
+    pub output: u64,
+    /// Pause and resume.
+    pub pause: u64,
+    /// The wall clock goes back.
+    pub clock_back: u64,
+    /// A commit is refused because the disk is full, of a thousand commits.
+    pub disk_full: u64,
+    /// A read fails, of a thousand reads.
+    pub read: u64,
+    /// A call meets a host at fault or is taken back, of a thousand calls.
+    pub host: u64,
+}
+
+/// A world.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Policy at the start.
+    pub settings: MappingSettings,
+    /// Number of partition keys.
+    pub keys: u64,
+    /// Records put in all.
+    pub records: u64,
+    /// Steps before the world becomes quiet.
+    pub steps: u64,
+    /// Records that are not simply good, of a thousand.
+    pub bad: u64,
+    /// The function emits rows of no record.
+    pub emits_whole_call: bool,
+    /// Bytes that a block claims to hold in memory, at most.
+    pub block_bytes_max: u64,
+    /// Trouble.
+    pub trouble: Trouble,
+}
+
+impl Profile {
+    /// The world of a seed.
+    pub fn draw(random: &mut Random) -> Self {
+        let is_calm = random.chance(100);
+        let mut trouble = |permille: u64| {
+            if is_calm || random.chance(400) {
+                0
+            } else {
+                random.between(1, permille)
+            }
+        };
+        let trouble = Trouble {
+            crash: trouble(40),
+            takeover: trouble(20),
+            change: trouble(20),
+            remake: trouble(6),
+            output: trouble(25),
+            pause: trouble(25),
+            clock_back: trouble(20),
+            disk_full: trouble(400),
+            read: trouble(300),
+            host: trouble(200),
+        };
+        Self {
+            settings: draw_settings(random),
+            keys: random.pick(&[1, 2, 3, 5, 9, 40]),
+            records: random.between(5, 90),
+            steps: random.between(100, 700),
+            bad: random.pick(&[0, 50, 200, 500, 900]),
+            emits_whole_call: random.chance(250),
+            block_bytes_max: random.pick(&[1_000, 1_000, 6 << 20, 20 << 20]),
+            trouble,
+        }
+    }
+}
+
+/// Policy of a mapping, any.
+pub fn draw_settings(random: &mut Random) -> MappingSettings {
+    MappingSettings {
+        batch_size: random.pick(&[1, 2, 3, 5, 10, 100]),
+        batch_bytes: random.pick(&[1, 20, 60, 6 << 20]),
+        batch_window_ms: random.pick(&[0, 0, 0, 5, 100]),
+        parallelization_factor: random.pick(&[1, 1, 2, 3, 4, 8]),
+        max_attempts: random.pick(&[
+            MaxAttempts::Count(1),
+            MaxAttempts::Count(2),
+            MaxAttempts::Count(3),
+            MaxAttempts::Count(5),
+            MaxAttempts::Count(5),
+            MaxAttempts::Unlimited,
+        ]),
+        backoff_initial_ms: random.pick(&[0, 1, 100]),
+        backoff_max_ms: random.pick(&[1, 50, 1_000]),
+    }
+}

@@ -1,0 +1,415 @@
+//! A worker as the host's is, without a runtime: does the pipeline's actions, one happening at a time.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use fnctl_core::{
+    commit::{Commit, CommitAnswer},
+    id::{LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
+    invariants,
+    lane::key_hash,
+    limits,
+    mapping::{MappingSettings, MaxAttempts, OutputBinding},
+    outcome::Outcome,
+    pipeline::{
+        Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineConfig,
+        RecordMeta, RecordRef, Relocated, ShardPipeline, Started, StopReason, complete,
+    },
+};
+
+use crate::{
+    guest::{Nature, Seen, key_bytes},
+    journal::{Journal, Put, output_name},
+    random::Random,
+    trace::Trace,
+};
+
+/// A read that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    after: Ordinal,
+    records_max: u32,
+    bytes_max: u64,
+}
+
+/// An owner of the unit.
+#[derive(Debug)]
+pub struct Worker {
+    /// What decides.
+    pub pipeline: ShardPipeline,
+    /// Its epoch.
+    pub epoch: LeaseEpoch,
+    /// Its unit.
+    pub unit: UnitId,
+    /// Policy it runs under.
+    pub settings: MappingSettings,
+    /// The most attempts that it or an owner before it ran under.
+    attempts_max: MaxAttempts,
+    /// Why it stopped.
+    pub stopped: Option<StopReason>,
+    /// The read asked for.
+    pub fetch: Option<Read>,
+    /// Reads of parked payload asked for.
+    pub rereads: VecDeque<(SlotId, Vec<Ordinal>)>,
+    /// Calls under way.
+    pub calls: Vec<Invocation>,
+    /// Calls that were taken back and may still answer.
+    pub ghosts: Vec<Invocation>,
+    /// Commits handed to the sequencer.
+    pub outbox: VecDeque<Commit>,
+    /// Its answers on their way.
+    pub answers: VecDeque<(SlotId, u64, CommitAnswer)>,
+    /// Accepted, not synced.
+    pub unsynced: VecDeque<(Lsn, SlotId, u64)>,
+    /// Commits dropped.
+    pub dropped: u64,
+    /// Commits sent again.
+    pub resent: u64,
+    kept: BTreeMap<SlotId, Commit>,
+    blocks: BTreeMap<BlockId, Vec<Ordinal>>,
+    next_block: BlockId,
+    seen_tail: Ordinal,
+}
+
+struct Shelf<'a> {
+    blocks: &'a BTreeMap<BlockId, Vec<Ordinal>>,
+    puts: &'a [Put],
+}
+
+impl Shelf<'_> {
+    /// The block must be held and hold this record there: that is what `ReleaseBlock` promises.
+    fn check(&self, record: &RecordRef) {
+        let block = self.blocks.get(&record.block);
+        let block = block.unwrap_or_else(|| panic!("{record:?} needs a released block"));
+        assert_eq!(block[record.index as usize], record.position);
+    }
+
+    fn put(&self, position: Ordinal) -> Put {
+        let index = usize::try_from(position.0 - 1).expect("an index");
+        self.puts[index]
+    }
+}
+
+impl Payloads for Shelf<'_> {
+    fn key(&self, record: &RecordRef) -> Bytes {
+        self.check(record);
+        key_bytes(self.put(record.position).key)
+    }
+    fn data(&self, record: &RecordRef) -> Bytes {
+        self.check(record);
+        Bytes::from_static(b"0123456789")
+    }
+    fn hash_key(&self, record: &RecordRef) -> u128 {
+        self.check(record);
+        0
+    }
+    fn sequence_number(&self, record: &RecordRef) -> Arc<str> {
+        record.position.to_string().into()
+    }
+}
+
+impl Worker {
+    /// An owner under `epoch`, started from what is published.
+    ///
+    /// # Panics
+    /// If the unit does not exist.
+    #[must_use]
+    pub fn start(
+        journal: &Journal,
+        settings: &MappingSettings,
+        epoch: LeaseEpoch,
+        version: u64,
+        seed: u64,
+    ) -> (Self, Event) {
+        let unit = journal.unit();
+        let view = journal.published.unit(unit).expect("the unit exists");
+        let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
+        let config = PipelineConfig {
+            unit,
+            version: fnctl_core::id::FunctionVersion(version),
+            settings: settings.clone(),
+            outputs: outputs.into(),
+            seed,
+        };
+        let started = Event::Started(Started {
+            epoch,
+            settled: view.settled.clone(),
+            attempts: view.attempts.values().copied().collect(),
+            totals: view.totals,
+            tail: journal.published_tail(),
+        });
+        let worker = Self {
+            pipeline: ShardPipeline::new(config),
+            epoch,
+            unit,
+            settings: settings.clone(),
+            attempts_max: settings.max_attempts,
+            stopped: None,
+            fetch: None,
+            rereads: VecDeque::new(),
+            calls: Vec::new(),
+            ghosts: Vec::new(),
+            outbox: VecDeque::new(),
+            answers: VecDeque::new(),
+            unsynced: VecDeque::new(),
+            dropped: 0,
+            resent: 0,
+            kept: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            next_block: BlockId(1),
+            seen_tail: journal.published_tail(),
+        };
+        (worker, started)
+    }
+
+    /// An owner before it may have allowed more attempts; what was charged then stays.
+    #[must_use]
+    pub fn with_attempts_max(mut self, attempts_max: MaxAttempts) -> Self {
+        self.attempts_max = attempts_max;
+        self
+    }
+
+    /// Tells the pipeline, does what it says, and asks the invariants.
+    ///
+    /// # Panics
+    /// If an invariant is broken.
+    pub fn tell(&mut self, event: Event, now: Timestamp, journal: &Journal, trace: &mut Trace) {
+        trace.line(format_args!("{now} e{} <- {event:?}", self.epoch));
+        let mut actions = Vec::new();
+        self.pipeline.handle(event, now, &mut actions);
+        for action in actions {
+            trace.line(format_args!("{now} e{} -> {action:?}", self.epoch));
+            self.act(action, journal);
+        }
+        if let Err(broken) = invariants::pipeline_is_sound(
+            &self.pipeline.inspect(),
+            &self.pipeline.stats(),
+            self.attempts_max,
+        ) {
+            panic!("{broken}");
+        }
+        if let Some(deadline) = self.pipeline.deadline() {
+            assert!(deadline > now, "a deadline at {deadline} was passed over");
+        }
+    }
+
+    fn act(&mut self, action: Action, journal: &Journal) {
+        assert!(self.stopped.is_none(), "the last action is to stop");
+        match action {
+            Action::Fetch {
+                after,
+                records_max,
+                bytes_max,
+            } => {
+                assert!(self.fetch.is_none(), "one read at a time");
+                self.fetch = Some(Read {
+                    after,
+                    records_max,
+                    bytes_max,
+                });
+            }
+            Action::Reread { slot, records } => self.rereads.push_back((slot, records)),
+            Action::Invoke(call) => {
+                let shelf = self.shelf(journal);
+                for record in &call.records {
+                    shelf.check(record);
+                }
+                assert!(call.records.is_sorted_by_key(|record| record.position));
+                self.check_size(&call);
+                self.calls.push(call);
+            }
+            Action::Interrupt { attempt } => {
+                let running = self.calls.iter().position(|call| call.attempt == attempt);
+                let call = self.calls.remove(running.expect("the call runs"));
+                self.ghosts.push(call);
+            }
+            Action::Commit(plan) => {
+                let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
+                let commit = complete(*plan, &outputs, &self.shelf(journal), |_| 0);
+                self.kept.insert(commit.slot, commit.clone());
+                self.outbox.push_back(commit);
+            }
+            Action::Resend {
+                slot,
+                number,
+                totals,
+            } => {
+                let commit = self.kept.get_mut(&slot).expect("a kept commit");
+                assert_eq!(commit.number, number);
+                commit.totals = totals;
+                self.outbox.push_back(commit.clone());
+                self.resent += 1;
+            }
+            Action::DropCommit { slot, number } => {
+                let commit = self.kept.remove(&slot).expect("a kept commit");
+                assert_eq!(commit.number, number);
+                self.dropped += 1;
+            }
+            Action::ReleaseBlock(id) => {
+                assert!(self.blocks.remove(&id).is_some(), "{id:?} is held");
+            }
+            Action::Stop(reason) => self.stopped = Some(reason),
+        }
+    }
+
+    fn check_size(&self, call: &Invocation) {
+        assert!(!call.records.is_empty());
+        assert!(call.records.len() <= self.settings.batch_size as usize);
+        // Every put has ten bytes and its key.
+        let bytes = call.records.len() as u64 * 11;
+        assert!(call.records.len() == 1 || bytes <= self.settings.batch_bytes.max(1));
+    }
+
+    fn shelf<'a>(&'a self, journal: &'a Journal) -> Shelf<'a> {
+        Shelf {
+            blocks: &self.blocks,
+            puts: &journal.puts,
+        }
+    }
+
+    /// Whether there is news of the tail.
+    #[must_use]
+    pub fn has_tail_news(&self, journal: &Journal) -> bool {
+        journal.published_tail() > self.seen_tail
+    }
+
+    /// News of the tail.
+    pub fn tail_news(&mut self, journal: &Journal) -> Event {
+        self.seen_tail = journal.published_tail();
+        Event::TailAdvanced {
+            tail: self.seen_tail,
+        }
+    }
+
+    /// Ends the read asked for: in one block or in many, whole or cut short.
+    ///
+    /// # Panics
+    /// If none was asked for.
+    pub fn fetched(&mut self, journal: &Journal, bytes_max: u64, random: &mut Random) -> Event {
+        let read = self.fetch.take().expect("a read");
+        let mut fetched = Fetched::default();
+        let mut bytes = 0;
+        let mut after = read.after;
+        let stop = random.between(1, 40);
+        while after < journal.published_tail() && (fetched.records.len() as u64) < stop {
+            let position = after.next();
+            let put = journal.puts[usize::try_from(after.0).expect("an index")];
+            let meta = self.describe(position, put);
+            bytes += u64::from(meta.bytes.min(100));
+            let is_full =
+                fetched.records.len() >= read.records_max as usize || bytes > read.bytes_max;
+            if is_full && !fetched.records.is_empty() {
+                break;
+            }
+            let starts_block = fetched.blocks.is_empty() || random.chance(300);
+            if starts_block {
+                let id = self.hold(bytes_max, random, &mut fetched.blocks);
+                debug_assert!(self.blocks[&id].is_empty());
+            }
+            let (block, index) = self.shelve(position);
+            fetched.records.push(RecordMeta {
+                block,
+                index,
+                ..meta
+            });
+            after = position;
+        }
+        Event::Fetched(fetched)
+    }
+
+    /// Ends a read of parked payload.
+    ///
+    /// # Panics
+    /// If none was asked for.
+    pub fn reread(&mut self, bytes_max: u64, random: &mut Random) -> Event {
+        let (slot, positions) = self.rereads.pop_front().expect("a read");
+        let mut blocks = Vec::new();
+        let mut records = Vec::new();
+        for position in positions {
+            if blocks.is_empty() || random.chance(300) {
+                self.hold(bytes_max, random, &mut blocks);
+            }
+            let (block, index) = self.shelve(position);
+            records.push(Relocated {
+                position,
+                block,
+                index,
+            });
+        }
+        Event::Reread {
+            slot,
+            blocks,
+            records,
+        }
+    }
+
+    fn hold(&mut self, bytes_max: u64, random: &mut Random, into: &mut Vec<BlockMeta>) -> BlockId {
+        let id = self.next_block;
+        self.next_block.0 += 1;
+        self.blocks.insert(id, Vec::new());
+        into.push(BlockMeta {
+            id,
+            bytes: random.between(1, bytes_max),
+        });
+        id
+    }
+
+    fn shelve(&mut self, position: Ordinal) -> (BlockId, u32) {
+        let mut last = self.blocks.last_entry().expect("a block");
+        let index = u32::try_from(last.get().len()).expect("few");
+        last.get_mut().push(position);
+        (*last.key(), index)
+    }
+
+    fn describe(&self, position: Ordinal, put: Put) -> RecordMeta {
+        let is_huge = put.nature == Nature::Huge;
+        let huge = u32::try_from(limits::RECORD_BYTES_MAX + 1).expect("fits");
+        RecordMeta {
+            position,
+            key: key_hash(Some(&key_bytes(put.key)), position),
+            arrival: Timestamp(1),
+            block: BlockId(0),
+            index: 0,
+            bytes: if is_huge { huge } else { 11 },
+            hops: match put.nature {
+                Nature::Loop => limits::HOPS_MAX + 1,
+                _ => hops_of(position),
+            },
+        }
+    }
+
+    /// The records of a call, as the function sees them.
+    #[must_use]
+    pub fn seen(journal: &Journal, call: &Invocation) -> Vec<Seen> {
+        call.records
+            .iter()
+            .map(|record| {
+                let index = usize::try_from(record.position.0 - 1).expect("an index");
+                let put = journal.puts[index];
+                Seen {
+                    position: record.position.0,
+                    key: put.key,
+                    nature: put.nature,
+                    attempt: record.attempts + 1,
+                }
+            })
+            .collect()
+    }
+
+    /// The answer of a call.
+    pub fn invoked(call: &Invocation, outcome: Outcome) -> Event {
+        Event::Invoked {
+            attempt: call.attempt,
+            outcome,
+        }
+    }
+}
+
+/// How many functions a record has come through: something that the ledger can know too.
+#[must_use]
+pub fn hops_of(position: Ordinal) -> u8 {
+    u8::try_from(position.0 % 4).expect("small")
+}

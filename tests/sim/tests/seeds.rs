@@ -1,0 +1,65 @@
+//! Thousands of schedules, each from a seed.
+//!
+//! `FNCTL_SIM_SEEDS=200000` runs more; `FNCTL_SIM_SEED=17` runs one and prints what happened.
+
+use std::{panic, thread};
+
+use fnctl_sim::{
+    coverage::{Coverage, Reached},
+    world,
+};
+
+const SEEDS: u64 = 3_000;
+const THREADS: u64 = 2;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Runs a share of the seeds; the first that fails is named.
+fn run_share(first: u64, seeds: u64) -> Result<Coverage, u64> {
+    let mut coverage = Coverage::default();
+    for seed in (first..seeds).step_by(usize::try_from(THREADS).expect("few")) {
+        match panic::catch_unwind(|| world::run(seed, false)) {
+            Ok(report) => coverage.add(&report.coverage),
+            Err(_) => return Err(seed),
+        }
+    }
+    Ok(coverage)
+}
+
+#[test]
+fn every_schedule_gives_each_record_one_end_in_the_order_of_its_key() {
+    if let Some(seed) = number("FNCTL_SIM_SEED") {
+        let report = world::run(seed, true);
+        println!("{}", report.trace.text());
+        return;
+    }
+    let seeds = number("FNCTL_SIM_SEEDS").unwrap_or(SEEDS);
+    let shares: Vec<_> = (0..THREADS)
+        .map(|first| thread::spawn(move || run_share(first, seeds)))
+        .collect();
+    let mut coverage = Coverage::default();
+    for share in shares {
+        match share.join().expect("a share does not panic itself") {
+            Ok(of_share) => coverage.add(&of_share),
+            Err(seed) => panic!("seed {seed}: replay it with FNCTL_SIM_SEED={seed}"),
+        }
+    }
+    let missed: Vec<_> = Reached::ALL
+        .iter()
+        .filter(|&&reached| coverage.count(reached) < seeds / 100)
+        .map(|&reached| (reached, coverage.count(reached)))
+        .collect();
+    assert!(missed.is_empty(), "hardly ever reached: {missed:?}");
+}
+
+#[test]
+fn a_seed_runs_identically_twice() {
+    for seed in [0, 1, 2, 17, 99, 1_234] {
+        let once = world::run(seed, true);
+        let again = world::run(seed, true);
+        assert_eq!(once.trace.text(), again.trace.text(), "seed {seed}");
+        assert_eq!(once, again, "seed {seed}");
+    }
+}
