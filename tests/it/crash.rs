@@ -1,0 +1,72 @@
+//! `kill -9` at random moments under load: everything acknowledged has exactly one output or one dead
+//! letter, none lost, none twice, order per key kept.
+
+mod ledger;
+mod producer;
+
+use std::sync::Arc;
+
+use fnctl_tests::get;
+
+use self::{ledger::Ledger, producer::produce};
+use crate::support::{drained, guest, one, server_on};
+
+/// Connections, each with a key of its own.
+const PRODUCERS: usize = 6;
+
+/// How often the server is killed: `FNCTL_CRASHES`, else 100.
+fn crashes() -> u64 {
+    std::env::var("FNCTL_CRASHES").ok().and_then(|n| n.parse().ok()).unwrap_or(100)
+}
+
+/// A small generator, so that a run can be told by its seed.
+fn next(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut seed = std::env::var("FNCTL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0x5eed_u64);
+    let ledger = Arc::new(Ledger::new(PRODUCERS));
+    let server = server_on(folder.path());
+    let hostile = guest("hostile");
+    one(&server, &["deploy", &hostile, "--stream", "in", "--to", "out", "--to", "side=none", "--shards", "2",
+        "--parallelization-factor", "3", "--batch-size", "50", "--max-attempts", "2"]);
+    assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
+
+    for crash in 0..crashes() {
+        let server = server_on(folder.path());
+        // The load itself says when: after so many acknowledgements, now and then after none.
+        let until = next(&mut seed) % 300;
+        let until = if until < 20 { 0 } else { until };
+        ledger.stop_after(until);
+        std::thread::scope(|scope| {
+            let producers: Vec<_> = (0..PRODUCERS)
+                .map(|key| {
+                    let (ledger, api) = (Arc::clone(&ledger), server.api.clone());
+                    scope.spawn(move || produce(&api, key, &ledger))
+                })
+                .collect();
+            ledger.wait_for_stop();
+            server.kill().unwrap_or_else(|e| panic!("crash {crash}: {e}"));
+            for producer in producers {
+                producer.join().expect("a producer ends with its connection");
+            }
+        });
+    }
+
+    let server = server_on(folder.path());
+    let status = drained(&server, "hostile");
+    let text = |path: &str| get(&server.api, path).unwrap_or_else(|e| panic!("{e}")).text();
+    let outputs = text("/v1/streams/out/records?from=trim-horizon&follow=false");
+    let letters = text("/v1/mappings/hostile/dead-letters");
+    let acknowledged = ledger.check(&outputs, &letters);
+    let totals = &status["totals"];
+    let sum = totals["processed"].as_u64().unwrap_or(0) + totals["dead_lettered"].as_u64().unwrap_or(0);
+    assert_eq!(sum as usize, outputs.lines().count() + letters.lines().count());
+    eprintln!("{} crashes, {acknowledged} records acknowledged, {sum} settled", crashes());
+}

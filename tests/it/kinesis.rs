@@ -1,0 +1,100 @@
+//! The Kinesis API as stock clients use it: boto3 and the AWS CLI, unmodified.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use fnctl_tests::{Server, ServerOptions};
+
+/// The Python that has the clients: `FNCTL_PYTHON`, else where `tests/tools test` puts it.
+fn python() -> PathBuf {
+    if let Some(path) = std::env::var_os("FNCTL_PYTHON") {
+        return PathBuf::from(path);
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    target.join("tools/python/bin/python")
+}
+
+fn clients(server: &Server, case: &str, arguments: &[&OsStr]) -> Command {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("it/kinesis_clients.py");
+    let mut command = Command::new(python());
+    command
+        .arg(script)
+        .arg(&server.kinesis)
+        .arg(case)
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a case of `kinesis_clients.py` to its end.
+fn holds(server: &Server, case: &str, arguments: &[&OsStr]) {
+    let output = clients(server, case, arguments)
+        .output()
+        .unwrap_or_else(|e| panic!("{}: {e} (run tests/tools test)", python().display()));
+    assert!(
+        output.status.success(),
+        "{case}: {}\nserver log: {}",
+        String::from_utf8_lossy(&output.stderr),
+        server.log()
+    );
+}
+
+fn server() -> Server {
+    Server::start(ServerOptions::default()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn boto3_makes_describes_lists_and_deletes_streams() {
+    holds(&server(), "streams", &[]);
+}
+
+#[test]
+fn boto3_reads_what_it_put_where_the_keys_say() {
+    holds(&server(), "records", &[]);
+}
+
+#[test]
+fn boto3_reads_from_every_kind_of_iterator() {
+    holds(&server(), "iterators", &[]);
+}
+
+#[test]
+fn boto3_sees_the_codes_and_words_of_kinesis() {
+    holds(&server(), "errors", &[]);
+}
+
+#[test]
+fn the_aws_command_line_works_unmodified() {
+    holds(&server(), "command_line", &[]);
+}
+
+#[test]
+fn an_acknowledged_put_survives_kill_9() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = || ServerOptions {
+        data_dir: Some(folder.path().join("data")),
+        ..ServerOptions::default()
+    };
+    let acknowledged = folder.path().join("acknowledged");
+    let server = Server::start(options()).unwrap_or_else(|e| panic!("{e}"));
+    let mut producer = clients(&server, "put_for_restart", &[acknowledged.as_os_str()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{}: {e} (run tests/tools test)", python().display()));
+    let stdout = producer.stdout.take().expect("standard output is piped");
+    // Killed amid puts: after the tenth answer the next request is under way.
+    let answers = BufReader::new(stdout).lines().take(10).count();
+    assert_eq!(answers, 10);
+    server.kill().unwrap_or_else(|e| panic!("{e}"));
+    assert!(producer.wait().expect("the producer ends").success());
+
+    let server = Server::start(options()).unwrap_or_else(|e| panic!("{e}"));
+    holds(&server, "read_after_restart", &[acknowledged.as_os_str()]);
+}

@@ -1,0 +1,9 @@
+//! The whole, from outside: one binary of tests, a module per subject.
+
+mod crash;
+mod flow;
+mod kinesis;
+mod letters;
+mod neighbours;
+mod refusals;
+mod support;

@@ -1,0 +1,84 @@
+//! What several subjects need: servers, guests, input files, figures of a mapping.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use fnctl_tests::{Server, ServerOptions, get};
+use serde_json::Value;
+
+/// A server on a data directory of its own.
+pub(crate) fn server() -> Server {
+    Server::start(ServerOptions::default()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// A server on this data directory.
+pub(crate) fn server_on(data_dir: &std::path::Path) -> Server {
+    let options = ServerOptions {
+        data_dir: Some(data_dir.to_owned()),
+        ..ServerOptions::default()
+    };
+    Server::start(options).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The component `name.wasm` of `tests/guests`, as an argument.
+pub(crate) fn guest(name: &str) -> String {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("guests/target/wasm32-wasip2/release")
+        .join(format!("{name}.wasm"))
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Runs a command that prints one object.
+pub(crate) fn one(server: &Server, arguments: &[&str]) -> Value {
+    server.one(arguments).unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()))
+}
+
+/// Runs a command that prints many.
+pub(crate) fn all(server: &Server, arguments: &[&str]) -> Vec<Value> {
+    server.json(arguments).unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()))
+}
+
+/// Writes lines to a file beside the server and puts them.
+pub(crate) fn put(server: &Server, stream: &str, lines: &[String], options: &[&str]) -> Vec<Value> {
+    let path = server.folder().join("put.ndjson");
+    let mut text = String::new();
+    for line in lines {
+        writeln!(text, "{line}").expect("a string takes everything");
+    }
+    std::fs::write(&path, text).expect("a file beside the server");
+    let path = path.to_string_lossy();
+    let mut arguments = vec!["put", stream, "--file", &path];
+    arguments.extend_from_slice(options);
+    all(server, &arguments)
+}
+
+/// The first `count` records of a stream, waited for.
+pub(crate) fn tail(server: &Server, stream: &str, count: usize) -> Vec<Value> {
+    let count = count.to_string();
+    let wait = ["--count", &count, "--timeout", "60s"];
+    let mut arguments = vec!["tail", stream, "--from", "trim-horizon"];
+    arguments.extend_from_slice(&wait);
+    all(server, &arguments)
+}
+
+/// What a mapping is doing.
+pub(crate) fn describe(server: &Server, mapping: &str) -> Value {
+    one(server, &["mappings", "describe", mapping])
+}
+
+/// Waits until everything that arrived is settled.
+pub(crate) fn drained(server: &Server, mapping: &str) -> Value {
+    loop {
+        let status = describe(server, mapping);
+        if status["pending_records"] == 0 {
+            return status;
+        }
+    }
+}
+
+/// The value of one series of the exposition.
+pub(crate) fn metric(server: &Server, series: &str) -> f64 {
+    let text = get(&server.api, "/metrics").unwrap_or_else(|e| panic!("{e}")).text();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {series} in\n{text}"))
+}
