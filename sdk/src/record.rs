@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use crate::{Error, Result, batch::Columns, host};
+use crate::{Error, Result, batch::Columns, host, json};
 
 /// One record of the batch. What it holds is borrowed from the batch's memory, so reading it copies
 /// nothing; a cheap copy itself: pass it about freely.
@@ -72,14 +72,7 @@ impl<'a> Record<'a> {
     /// `skip`, code `bad-json`: running it again cannot help.
     #[inline]
     pub fn json<T: Deserialize<'a>>(&self) -> Result<T> {
-        let data = self.data();
-        // Checked as a whole, UTF-8 goes by in words; the parser would check each of its texts, and short
-        // ones byte by byte. What is not UTF-8 may be where no text is asked for: the parser decides.
-        match std::str::from_utf8(data) {
-            Ok(text) => serde_json::from_str(text),
-            Err(_) => serde_json::from_slice(data),
-        }
-        .map_err(|error| Error::skip("bad-json", error))
+        json::read(self.data()).map_err(|error| Error::skip("bad-json", error))
     }
 
     /// When it reached its stream.
