@@ -3,6 +3,7 @@
 //! Decides nothing that `fnctl-core` can decide, and touches no data file but through `fnctl-store`.
 
 mod api;
+mod backoff;
 mod clock;
 mod functions;
 mod http;
@@ -20,5 +21,6 @@ mod supervisor;
 mod text;
 
 pub use clock::SystemClock;
+pub use fnctl_store::OpenError;
 pub use http::listener::ListenError;
 pub use server::{Running, Server, ServerOptions, ServerStopped, StartError};

@@ -1,6 +1,6 @@
 //! Reads one shard for one worker: at once when asked, and woken by data when not. Never sleeps.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use fnctl_core::{
     id::{Ordinal, SlotId},
@@ -8,8 +8,6 @@ use fnctl_core::{
     source::{ShardSource, SourceError},
 };
 use tokio::sync::mpsc;
-
-use crate::limits;
 
 /// What a worker wants read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,11 +119,6 @@ pub(crate) async fn poll<S: ShardSource>(
             waiting.push_back(request);
         }
     }
-}
-
-/// The wait after the next fault.
-pub(crate) fn next_backoff(backoff: Duration) -> Duration {
-    (backoff * 2).min(limits::FAULT_BACKOFF_MAX)
 }
 
 async fn serve<S: ShardSource>(source: &S, request: ReadRequest) -> Result<Read, SourceError> {

@@ -31,7 +31,7 @@ use crate::{
     node::{HostNode, Place, WorkerNode},
     secret,
     shard_worker::RefusedRoom,
-    supervisor::{Statuses, Supervisor},
+    supervisor::{self, Statuses, Supervisor},
 };
 
 /// How a server is started.
@@ -160,7 +160,7 @@ impl Server {
             statuses: Arc::clone(&statuses),
             refused: Arc::new(RefusedRoom::default()),
         };
-        let (supervisor, supervising) = Supervisor::new(Arc::new(workers), statuses);
+        let (supervisor, supervising) = supervisor::supervisor(Arc::new(workers), statuses);
         tokio::spawn(supervising);
 
         let (drain, draining) = watch::channel(false);

@@ -5,18 +5,19 @@
 
 mod blocks;
 mod call;
+mod calls;
 mod commits;
 mod hash_keys;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use fnctl_core::{
     clock::Clock,
     commit::CommitAnswer,
     committer::Committer,
-    id::{AttemptId, Ordinal, SlotId, StreamId, Timestamp},
+    id::{Ordinal, StreamId, Timestamp},
     invoker::{CallContext, Invoker},
     mapping::OutputBinding,
     outcome::Outcome,
@@ -28,18 +29,18 @@ use fnctl_core::{
 };
 use tokio::{
     sync::mpsc,
-    task::{AbortHandle, JoinError, JoinSet},
+    task::{Id, JoinError},
     time::{Instant, sleep_until},
 };
 use tracing::warn;
 
 use self::{
-    blocks::{Blocks, Run},
+    blocks::Blocks,
     call::Ended,
+    calls::Calls,
     commits::{Commits, Progress},
 };
 use crate::{
-    limits,
     metrics::{FunctionMetrics, MappingMetrics, Metrics},
     poller::{self, Read, ReadRequest},
 };
@@ -123,17 +124,6 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     actions: Vec<Action>,
 }
 
-/// Calls under way.
-#[derive(Default)]
-struct Calls {
-    running: JoinSet<Ended>,
-    tasks: HashMap<tokio::task::Id, AttemptId>,
-    handles: HashMap<AttemptId, (AbortHandle, SlotId)>,
-    /// The records of each slot's last call: its commit's rows inherit their hash keys.
-    runs: HashMap<SlotId, Vec<Run>>,
-    backoff: Option<Duration>,
-}
-
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     /// A worker that has not started.
     pub(crate) fn new(
@@ -152,8 +142,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             assignment,
             invoker,
             clock,
+            calls: Calls::new(metrics.function.in_flight.clone()),
             metrics,
-            calls: Calls::default(),
             requests: Vec::new(),
             actions: Vec::new(),
         }
@@ -210,7 +200,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     Ok(event) => event,
                     Err(exit) => return exit,
                 },
-                Some(ended) = self.calls.running.join_next_with_id() => match self.called(ended) {
+                Some(ended) = self.calls.next() => match self.called(ended) {
                     Some(event) => event,
                     None => continue,
                 },
@@ -283,14 +273,9 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     self.requests.push(ReadRequest::Reread { slot, records });
                 }
                 Action::Invoke(invocation) => self.invoke(&invocation),
-                Action::Interrupt { attempt } => {
-                    if let Some((handle, _)) = self.calls.handles.remove(&attempt) {
-                        self.metrics.function.in_flight.dec();
-                        handle.abort();
-                    }
-                }
+                Action::Interrupt { attempt } => self.calls.interrupt(attempt),
                 Action::Commit(plan) => {
-                    let runs = self.calls.runs.get(&plan.slot).map_or(&[][..], Vec::as_slice);
+                    let runs = self.calls.runs_of(plan.slot);
                     self.commits.send(*plan, &self.assignment.outputs, &self.blocks, runs);
                 }
                 Action::Resend {
@@ -314,39 +299,27 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     }
 
     fn invoke(&mut self, invocation: &Invocation) {
-        let prepared = call::prepare(
-            invocation,
-            &self.blocks,
-            &self.assignment.context,
-            self.assignment.stream,
-            self.assignment.shard_created_at,
-        );
         if invocation.records.iter().any(|record| record.attempts > 0) {
             self.metrics.mapping.retries.inc();
         }
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most 10,000 records")]
         self.metrics.function.batch_records.observe(invocation.records.len() as f64);
-        self.metrics.function.in_flight.inc();
-        let (attempt, slot) = (invocation.attempt, invocation.slot);
-        let call = call::make(Arc::clone(&self.invoker), attempt, prepared.call, self.calls.backoff);
-        let handle = self.calls.running.spawn(call);
-        self.calls.tasks.insert(handle.id(), attempt);
-        self.calls.handles.insert(attempt, (handle, slot));
-        self.calls.runs.insert(slot, prepared.runs);
+        let Assignment {
+            stream,
+            shard_created_at,
+            context,
+            ..
+        } = &self.assignment;
+        let prepared =
+            call::prepare(invocation, &self.blocks, context, *stream, *shard_created_at);
+        self.calls.start(&self.invoker, invocation, prepared);
     }
 
     /// A call ended, or was taken back (then nobody waits for it).
-    fn called(&mut self, ended: Result<(tokio::task::Id, Ended), JoinError>) -> Option<Event> {
-        let (task, result) = match ended {
-            Ok((task, (_, result))) => (task, result.map_err(|fault| fault.to_string())),
-            Err(error) => (error.id(), Err(error.to_string())),
-        };
-        let attempt = self.calls.tasks.remove(&task)?;
-        self.calls.handles.remove(&attempt)?;
-        self.metrics.function.in_flight.dec();
+    fn called(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<Event> {
+        let (attempt, result) = self.calls.ended(ended)?;
         match result {
             Ok(completed) => {
-                self.calls.backoff = None;
                 let stats = completed.stats;
                 self.metrics.mapping.invoked(completed.outcome.kind());
                 if !matches!(completed.outcome, Outcome::Interrupted) {
@@ -364,8 +337,6 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             Err(fault) => {
                 let mapping = &self.assignment.context.mapping;
                 warn!(%mapping, fault, "failed to make a call, trying again");
-                let next = self.calls.backoff.map(poller::next_backoff);
-                self.calls.backoff = Some(next.unwrap_or(limits::FAULT_BACKOFF_INITIAL));
                 Some(Event::HostFault { attempt })
             }
         }
@@ -466,15 +437,6 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         self.metrics.mapping.polled.inc_by(fetched.records.len() as u64);
         self.metrics.mapping.bytes_in.inc_by(bytes);
         fetched
-    }
-}
-
-impl<I, C: Committer, K> Drop for ShardWorker<I, C, K> {
-    fn drop(&mut self) {
-        // Calls that end with their worker are not running any more.
-        for _ in self.calls.handles.drain() {
-            self.metrics.function.in_flight.dec();
-        }
     }
 }
 

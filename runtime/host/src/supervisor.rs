@@ -4,6 +4,7 @@
 //! otherwise. A planned change holds its mappings first: their workers drain, the change is
 //! committed, and what should run then is started from what is committed.
 
+mod handle;
 mod status;
 mod work;
 
@@ -26,13 +27,14 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-use self::work::Generations;
+use self::{handle::Request, work::Generations};
 pub(crate) use self::{
+    handle::Supervisor,
     status::{FirstOutcome, OutcomeReport, Statuses, UnitStatus},
     work::Work,
 };
 use crate::{
-    limits, poller,
+    backoff, limits,
     shard_worker::{Directive, Exit},
 };
 
@@ -69,100 +71,29 @@ pub(crate) trait Node: Send + Sync + 'static {
     fn worker_failed(&self);
 }
 
-enum Request {
-    Hold(Vec<MappingId>, oneshot::Sender<()>),
-    Shutdown(oneshot::Sender<()>),
-}
-
-/// Speaks to the supervisor's task.
-#[derive(Clone, Debug)]
-pub(crate) struct Supervisor {
-    requests: mpsc::Sender<Request>,
-    releases: mpsc::Sender<Vec<MappingId>>,
+/// A supervisor of a node, and its task, which the caller spawns.
+pub(crate) fn supervisor<N: Node>(
+    node: Arc<N>,
     statuses: Arc<Statuses>,
-    stopped: watch::Receiver<Option<String>>,
-}
-
-/// Keeps mappings from running until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    mappings: Vec<MappingId>,
-    // Reserved when the hold was made, because a drop cannot wait. `None`: the supervisor is gone.
-    release: Option<mpsc::OwnedPermit<Vec<MappingId>>>,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(release) = self.release.take() {
-            drop(release.send(std::mem::take(&mut self.mappings)));
-        }
-    }
-}
-
-impl Supervisor {
-    /// A supervisor and the task that it speaks to, which the caller spawns.
-    pub(crate) fn new<N: Node>(
-        node: Arc<N>,
-        statuses: Arc<Statuses>,
-    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (requests, inbox) = mpsc::channel(limits::SUPERVISOR_QUEUE_MAX);
-        let (releases, released) = mpsc::channel(limits::SUPERVISOR_QUEUE_MAX);
-        let (told, stopped) = watch::channel(None);
-        let task = Task {
-            node,
-            statuses: Arc::clone(&statuses),
-            stopped: told,
-            generations: Generations::default(),
-            running: HashMap::new(),
-            tasks: JoinSet::new(),
-            units: HashMap::new(),
-            holds: HashMap::new(),
-            holding: Vec::new(),
-            faults: HashMap::new(),
-            is_ending: false,
-        };
-        let this = Self {
-            requests,
-            releases,
-            statuses,
-            stopped,
-        };
-        (this, task.run(inbox, released))
-    }
-
-    /// Drains the workers of mappings and keeps them from starting until the hold is dropped: running
-    /// calls get `SWAP_GRACE` to commit. Returns when nothing of them runs.
-    pub(crate) async fn hold(&self, mappings: Vec<MappingId>) -> Hold {
-        let (done, held) = oneshot::channel();
-        let release = self.releases.clone().reserve_owned().await.ok();
-        let hold = Hold {
-            mappings: mappings.clone(),
-            release,
-        };
-        if self.requests.send(Request::Hold(mappings, done)).await.is_ok() {
-            // An error says that the supervisor ended: nothing runs.
-            drop(held.await);
-        }
-        hold
-    }
-
-    /// Drains every worker and ends.
-    pub(crate) async fn shutdown(&self) {
-        let (done, ended) = oneshot::channel();
-        if self.requests.send(Request::Shutdown(done)).await.is_ok() {
-            drop(ended.await);
-        }
-    }
-
-    /// What the workers are doing.
-    pub(crate) const fn statuses(&self) -> &Arc<Statuses> {
-        &self.statuses
-    }
-
-    /// Turns into words when the store was found stopped.
-    pub(crate) fn stopped(&self) -> watch::Receiver<Option<String>> {
-        self.stopped.clone()
-    }
+) -> (Supervisor, impl Future<Output = ()> + Send + 'static) {
+    let (requests, inbox) = mpsc::channel(limits::SUPERVISOR_QUEUE_MAX);
+    let (releases, released) = mpsc::channel(limits::SUPERVISOR_QUEUE_MAX);
+    let (told, stopped) = watch::channel(None);
+    let task = Task {
+        node,
+        statuses: Arc::clone(&statuses),
+        stopped: told,
+        generations: Generations::default(),
+        running: HashMap::new(),
+        tasks: JoinSet::new(),
+        units: HashMap::new(),
+        holds: HashMap::new(),
+        holding: Vec::new(),
+        faults: HashMap::new(),
+        is_ending: false,
+    };
+    let handle = Supervisor::new(requests, releases, statuses, stopped);
+    (handle, task.run(inbox, released))
 }
 
 /// A worker as its supervisor sees it.
@@ -438,12 +369,8 @@ impl<N: Node> Task<N> {
         error!(mapping = %unit.mapping, shard = %unit.shard, error = words, "a worker failed, starting it again after a pause");
         self.node.worker_failed();
         let before = self.faults.get(&unit).map(|fault| fault.pause);
-        let pause = match before {
-            Some(pause) if running.started.elapsed() < limits::FAULT_BACKOFF_MAX => {
-                poller::next_backoff(pause)
-            }
-            _ => limits::FAULT_BACKOFF_INITIAL,
-        };
+        let has_lasted = running.started.elapsed() >= limits::FAULT_BACKOFF_MAX;
+        let pause = backoff::next(before.filter(|_| !has_lasted));
         let until = Some(Instant::now() + pause);
         self.faults.insert(unit, Fault { pause, until });
         self.statuses.set(unit, Some(UnitStatus::Faulted(words.to_owned())));

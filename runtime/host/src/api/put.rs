@@ -3,25 +3,24 @@
 //! One append of a put is under way at a time, so that lines keep their order whatever happens; what
 //! arrives meanwhile makes the next append, so that a busy put pays one sync for thousands of lines.
 
+mod append;
 mod key;
 mod lines;
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use fnctl_core::{
     error_code::ErrorCode,
     id::{StreamId, StreamName},
-    view::{AppendRefusal, ProducerSequence},
 };
-use fnctl_store::{AppendError, Appended};
-use fnctl_streams::sequence;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use self::{
+    append::{Done, acknowledgements, append},
     key::KeyRule,
-    lines::{Batch, LineError, Lines},
+    lines::{LineError, Lines},
 };
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, with_type},
@@ -150,7 +149,7 @@ impl Put {
     }
 
     async fn acknowledge(&mut self, done: Done) -> Result<(), End> {
-        self.sequence += done.batch.lines.len() as u64;
+        self.sequence += done.len() as u64;
         let text = self.node.view(|view| {
             let created = |stream: StreamId| {
                 let stream = view.registry().stream(stream)?;
@@ -194,83 +193,6 @@ async fn read(body: &mut Incoming, lines: &mut Lines) -> Result<bool, End> {
     }
 }
 
-/// What became of one append.
-struct Done {
-    batch: BatchLines,
-    /// The first so many lines were there already.
-    duplicates: usize,
-    appended: Option<Appended>,
-    error: Option<ApiError>,
-}
-
-/// A batch without its records.
-struct BatchLines {
-    /// Line numbers, and whether the line had no readable key.
-    lines: Vec<(u64, bool)>,
-}
-
-async fn append(
-    node: Arc<HostNode>,
-    stream: StreamName,
-    batch: Batch,
-    producer: Option<Arc<str>>,
-    first: u64,
-) -> Done {
-    let (mut records, lines) = batch.into_parts();
-    let mut done = Done {
-        batch: BatchLines { lines },
-        duplicates: 0,
-        appended: None,
-        error: None,
-    };
-    let total = done.batch.lines.len();
-    loop {
-        let claim = producer.clone().map(|producer| ProducerSequence {
-            producer,
-            first: first + done.duplicates as u64,
-        });
-        // Kept only where a part may have to be sent again.
-        let again = claim.is_some().then(|| records.clone());
-        match node.store().append(stream.clone(), records, claim).await {
-            Ok(appended) => done.appended = Some(appended),
-            Err(AppendError::Refused(AppendRefusal::Duplicate { .. })) => done.duplicates = total,
-            Err(AppendError::Refused(AppendRefusal::PartlyDuplicate { last })) => {
-                let known = usize::try_from((last + 1).saturating_sub(first)).unwrap_or(total);
-                let cut = known.saturating_sub(done.duplicates);
-                done.duplicates = known;
-                records = lines::after(again.unwrap_or_default(), cut);
-                if records.is_empty() {
-                    return done;
-                }
-                continue;
-            }
-            Err(error) => done.error = Some(append_error(&error, &stream, &done.batch)),
-        }
-        return done;
-    }
-}
-
-fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) -> ApiError {
-    let line = batch.lines.first().map_or(0, |(line, _)| *line);
-    let at = |code, words: String| ApiError::new(code, words).at(format!("line {line}"));
-    match error {
-        AppendError::Refused(AppendRefusal::NoSuchStream) => at(ErrorCode::NoSuchStream, format!("no stream `{stream}`"))
-            .fix(format!("fnctl streams create {stream}")),
-        AppendError::DiskFull => at(ErrorCode::DiskFull, "no room for new records".to_owned())
-            .because("the disk is at its reserve; what is there goes on being processed")
-            .fix("free space, or shorten the retention of a stream"),
-        AppendError::Refused(AppendRefusal::Gap { next }) => at(
-            ErrorCode::ProducerGap,
-            format!("this producer's next record has the sequence {next}"),
-        )
-        .because("records in front of this one were never accepted"),
-        AppendError::TooLarge => at(ErrorCode::RecordTooLarge, error.to_string()),
-        AppendError::Stopped(_) => at(ErrorCode::Uncertain, error.to_string())
-            .because("whether the lines from here on were kept shows after the restart"),
-        AppendError::Refused(_) => at(ErrorCode::Internal, error.to_string()),
-    }
-}
-
 fn line_error(error: &LineError) -> ApiError {
     match error {
         LineError::TooLong { line, limit_bytes } => ApiError::new(
@@ -284,33 +206,4 @@ fn line_error(error: &LineError) -> ApiError {
                 .fix("without --require-key such a line goes under a key of its own")
         }
     }
-}
-
-fn acknowledgements(
-    done: &Done,
-    shards: &[(fnctl_core::id::ShardNumber, fnctl_core::id::Timestamp)],
-) -> String {
-    let mut text = String::with_capacity(done.batch.lines.len() * 130);
-    let keyless = |is: bool| if is { ",\"without_key\":true" } else { "" };
-    let mut write = |arguments: std::fmt::Arguments<'_>| {
-        text.write_fmt(arguments).expect("writing to memory does not fail");
-    };
-    for (line, is_keyless) in done.batch.lines.iter().take(done.duplicates) {
-        write(format_args!("{{\"line\":{line},\"duplicate\":true{}}}\n", keyless(*is_keyless)));
-    }
-    let Some(appended) = &done.appended else {
-        return text;
-    };
-    let lines = done.batch.lines.iter().skip(done.duplicates);
-    for ((line, is_keyless), (shard, ordinal)) in lines.zip(&appended.rows) {
-        let created = shards.iter().find(|(number, _)| number == shard).map(|(_, at)| *at);
-        let number =
-            sequence::encode(created.unwrap_or_default(), *shard, *ordinal, appended.arrival);
-        write(format_args!(
-            "{{\"line\":{line},\"shard_id\":\"shardId-{:012}\",\"sequence_number\":\"{number}\"{}}}\n",
-            shard.0,
-            keyless(*is_keyless)
-        ));
-    }
-    text
 }

@@ -110,7 +110,7 @@ impl LogSink for HostLog {
             version: context.map(|context| context.version).unwrap_or_default(),
             mapping: context.map_or_else(|| "".into(), |context| Arc::clone(&context.mapping)),
             shard: context.map(|context| context.shard),
-            sequence_number: None,
+            sequence_number: entry.sequence_number.map(Arc::from),
             source,
             message: entry.message.into(),
         });

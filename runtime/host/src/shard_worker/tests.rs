@@ -1,1 +1,238 @@
+//! The worker under paused time, with a source, an invoker and a committer made of memory.
 
+mod fakes;
+
+use std::time::Duration;
+
+use fnctl_core::{
+    commit::{Commit, CommitAnswer, ErrorKind, Unavailable},
+    id::{LeaseEpoch, Lsn, Ordinal, StreamName},
+    outcome::{Failure, FailureKind, ItemFailure, Outcome},
+};
+
+use self::fakes::{Harness, Reply, rows};
+use super::*;
+
+fn settled(commits: &[Commit]) -> Vec<(u64, u64)> {
+    commits
+        .iter()
+        .flat_map(|commit| commit.settles.as_slice())
+        .map(|range| (range.after.0, range.through.0))
+        .collect()
+}
+
+fn failure(kind: FailureKind, code: &str) -> Failure {
+    Failure {
+        kind,
+        retry_after_ms: None,
+        code: code.into(),
+        message: format!("it said {code}").as_str().into(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_become_one_commit_with_their_outputs() {
+    let harness = Harness::new(|call| Reply::Now(rows(call)));
+    harness.put(&["a", "b", "c"]);
+    let running = harness.start();
+    let commits = harness.commits(1).await;
+    assert_eq!(settled(&commits), [(0, 3)]);
+    let [output] = commits[0].outputs.as_slice() else {
+        panic!("one output: {:?}", commits[0].outputs);
+    };
+    assert_eq!(output.stream, StreamName::parse("out").expect("a name"));
+    assert_eq!(output.records.data.get(1), b"b");
+    // Kept keys inherit the hash key of their source, which the fakes make recognisable.
+    assert_eq!(output.records.hash_keys, [1001, 1002, 1003]);
+    assert_eq!(output.records.hops, [1, 1, 1]);
+    assert_eq!(commits[0].totals.processed, 3);
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_is_woken_by_data_alone() {
+    let harness = Harness::new(|call| Reply::Now(rows(call)));
+    let running = harness.start();
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(harness.reads(), 0, "an idle worker reads nothing");
+    harness.put(&["a"]);
+    assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
+    harness.put(&["b", "c"]);
+    assert_eq!(settled(&harness.commits(2).await), [(0, 1), (1, 3)]);
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_call_gets_its_moment_to_commit_when_the_worker_drains() {
+    let moment = Duration::from_millis(300);
+    let harness = Harness::new(move |call| Reply::After(moment, rows(call)));
+    harness.put(&["a"]);
+    let running = harness.start();
+    harness.calls(1).await;
+    let exit = running
+        .ends(Directive::Drain { grace: Duration::from_millis(600) })
+        .await;
+    assert_eq!(exit, Exit::Drained);
+    assert_eq!(settled(&harness.committed()), [(0, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_is_taken_back_uncharged() {
+    let harness = Harness::new(|_| Reply::Never);
+    harness.put(&["a"]);
+    let running = harness.start();
+    harness.calls(1).await;
+    let started = tokio::time::Instant::now();
+    let exit = running
+        .ends(Directive::Drain { grace: Duration::from_millis(600) })
+        .await;
+    assert_eq!(exit, Exit::Drained);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(harness.committed().is_empty(), "nothing is settled and nobody charged");
+    assert_eq!(harness.dropped(), 1, "the guest is stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_worker_starts_no_call_until_it_is_resumed() {
+    let harness = Harness::new(|call| Reply::Now(rows(call)));
+    let running = harness.start();
+    running.tell(Directive::Pause { grace: Duration::ZERO });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    harness.put(&["a"]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(harness.call_count(), 0);
+    running.tell(Directive::Resume);
+    assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_commit_ends_the_worker() {
+    let harness = Harness::new(|call| Reply::Now(rows(call)));
+    harness.answer(|_| CommitAnswer::Fenced);
+    harness.put(&["a"]);
+    assert_eq!(harness.start().exit().await, Exit::Fenced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stopped_ends_the_worker_with_its_words() {
+    let harness = Harness::new(|call| Reply::Now(rows(call)));
+    harness.stop_store("the disk failed");
+    harness.put(&["a"]);
+    let exit = harness.start().exit().await;
+    assert_eq!(exit, Exit::StoreStopped("the disk failed".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn fatal_ends_the_worker_and_commits_nothing() {
+    let harness = Harness::new(|_| Reply::Now(Outcome::Error(failure(FailureKind::Fatal, "bad-config"))));
+    harness.put(&["a"]);
+    let exit = harness.start().exit().await;
+    assert!(matches!(exit, Exit::Fatal { code, .. } if *code == *"bad-config"));
+    assert!(harness.committed().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_the_host_charges_nobody_and_the_call_is_made_again() {
+    let harness = Harness::new(|call| match call.number {
+        1 | 2 => Reply::Fault,
+        _ => Reply::Now(rows(call)),
+    });
+    harness.put(&["a"]);
+    let running = harness.start();
+    let commits = harness.commits(1).await;
+    assert_eq!(settled(&commits), [(0, 1)]);
+    assert_eq!(commits[0].totals.failed, 0);
+    assert_eq!(harness.call_count(), 3);
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_inside_a_call_is_contained() {
+    let harness = Harness::new(|call| match call.number {
+        1 => Reply::Panic,
+        _ => Reply::Now(rows(call)),
+    });
+    harness.put(&["a"]);
+    let running = harness.start();
+    assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_has_payload_cause_and_source() {
+    let harness = Harness::new(|_| {
+        Reply::Now(Outcome::Returned {
+            rows: Vec::new(),
+            failures: vec![ItemFailure {
+                index: 1,
+                failure: failure(FailureKind::Skip, "bad-json"),
+            }],
+        })
+    });
+    harness.put(&["a", "not json", "c"]);
+    let running = harness.start();
+    let commits = harness.commits(1).await;
+    assert_eq!(settled(&commits), [(0, 3)]);
+    let [letter] = commits[0].dead_letters.as_slice() else {
+        panic!("one letter: {:?}", commits[0].dead_letters);
+    };
+    assert_eq!(letter.data, "not json");
+    assert_eq!(letter.position, Ordinal(2));
+    assert_eq!(letter.hash_key, 1002);
+    assert_eq!((letter.kind, &*letter.code), (ErrorKind::Skip, "bad-json"));
+    let named = fnctl_streams::sequence::decode(&letter.sequence_number).expect("a number");
+    assert_eq!(named.index, 2);
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_unavailable_is_sent_again_until_it_is_taken() {
+    let harness = Harness::new(|call| Reply::Now(rows(call)));
+    harness.answer(|number| match number {
+        1..=3 => CommitAnswer::Unavailable(Unavailable::DiskFull),
+        n => CommitAnswer::Accepted(Lsn(n)),
+    });
+    harness.put(&["a"]);
+    let running = harness.start();
+    let commits = harness.commits(4).await;
+    assert!(commits.iter().all(|commit| commit.number == 1 && commit.epoch == LeaseEpoch(1)));
+    assert_eq!(harness.call_count(), 1, "the function is not called again");
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_shard_ends_the_worker_and_a_hiccup_does_not() {
+    let harness = Harness::new(|call| Reply::Now(rows(call)));
+    harness.fail_reads(2, SourceError::Transient("a hiccup".to_owned()));
+    harness.put(&["a"]);
+    let running = harness.start();
+    assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
+    harness.fail_reads(1, SourceError::Damaged("at offset 7".to_owned()));
+    harness.put(&["b"]);
+    assert_eq!(running.exit().await, Exit::Damaged("at offset 7".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_starts_fresh_and_counts_its_attempt() {
+    let harness = Harness::new(|call| match call.number {
+        1 => Reply::Now(Outcome::Returned {
+            rows: Vec::new(),
+            failures: vec![ItemFailure {
+                index: 0,
+                failure: failure(FailureKind::Retry, "later"),
+            }],
+        }),
+        _ => {
+            assert!(call.is_fresh);
+            assert_eq!(call.attempts, [2]);
+            Reply::Now(rows(call))
+        }
+    });
+    harness.put(&["a"]);
+    let running = harness.start();
+    let commits = harness.commits(2).await;
+    assert_eq!(settled(&commits), [(0, 1)]);
+    assert_eq!(commits[1].totals.failed, 1);
+    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+}

@@ -62,6 +62,8 @@ pub struct LogEntry<'a> {
     pub context: Option<&'a CallContext>,
     /// The record in hand, where the function named one.
     pub ordinal: Option<Ordinal>,
+    /// Its sequence number, as the source spells it.
+    pub sequence_number: Option<&'a str>,
     /// The words: at most `LOG_LINE_BYTES_MAX`, without control characters but newline and tab.
     pub message: &'a str,
 }
@@ -226,20 +228,28 @@ impl CallLog {
         let message = text::cut(message, LOG_LINE_BYTES_MAX.min(self.bytes_left));
         self.lines_left -= 1;
         self.bytes_left -= message.len();
-        let ordinal = self.call.as_ref().and_then(|(_, facts, records)| {
-            ((record as usize) < *records).then(|| facts.ordinal(record))
+        let record = self.call.as_ref().and_then(|(_, facts, records)| {
+            ((record as usize) < *records)
+                .then(|| (facts.ordinal(record), facts.sequence_number(record)))
         });
-        self.deliver(level, source, ordinal, &text::clean(message));
+        self.deliver(level, source, record, &text::clean(message));
     }
 
-    fn deliver(&self, level: LogLevel, source: LogSource, ordinal: Option<Ordinal>, message: &str) {
+    fn deliver(
+        &self,
+        level: LogLevel,
+        source: LogSource,
+        record: Option<(Ordinal, String)>,
+        message: &str,
+    ) {
         let context = self.call.as_ref().map(|(context, ..)| &**context);
         self.sink.write(&LogEntry {
             level,
             source,
             function: &self.function,
             context,
-            ordinal,
+            ordinal: record.as_ref().map(|(ordinal, _)| *ordinal),
+            sequence_number: record.as_ref().map(|(_, number)| number.as_str()),
             message,
         });
     }

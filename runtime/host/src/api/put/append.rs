@@ -1,0 +1,136 @@
+//! One append of a put, and what its lines are told.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use fnctl_core::{
+    error_code::ErrorCode,
+    id::{ShardNumber, StreamName, Timestamp},
+    view::{AppendRefusal, ProducerSequence},
+};
+use fnctl_store::{AppendError, Appended};
+use fnctl_streams::sequence;
+
+use crate::{
+    api::{
+        error::ApiError,
+        put::lines::{self, Batch},
+    },
+    node::HostNode,
+};
+
+/// What became of one append.
+pub(super) struct Done {
+    batch: BatchLines,
+    /// The first so many lines were there already.
+    duplicates: usize,
+    /// Where the others went.
+    pub(super) appended: Option<Appended>,
+    /// Why the put ends here.
+    pub(super) error: Option<ApiError>,
+}
+
+impl Done {
+    /// Records of the append.
+    pub(super) fn len(&self) -> usize {
+        self.batch.lines.len()
+    }
+}
+
+/// A batch without its records.
+struct BatchLines {
+    /// Line numbers, and whether the line had no readable key.
+    lines: Vec<(u64, bool)>,
+}
+
+/// Appends a batch; what a producer repeats is cut off and told so.
+pub(super) async fn append(
+    node: Arc<HostNode>,
+    stream: StreamName,
+    batch: Batch,
+    producer: Option<Arc<str>>,
+    first: u64,
+) -> Done {
+    let (mut records, lines) = batch.into_parts();
+    let mut done = Done {
+        batch: BatchLines { lines },
+        duplicates: 0,
+        appended: None,
+        error: None,
+    };
+    let total = done.batch.lines.len();
+    loop {
+        let claim = producer.clone().map(|producer| ProducerSequence {
+            producer,
+            first: first + done.duplicates as u64,
+        });
+        // Kept only where a part may have to be sent again.
+        let again = claim.is_some().then(|| records.clone());
+        match node.store().append(stream.clone(), records, claim).await {
+            Ok(appended) => done.appended = Some(appended),
+            Err(AppendError::Refused(AppendRefusal::Duplicate { .. })) => done.duplicates = total,
+            Err(AppendError::Refused(AppendRefusal::PartlyDuplicate { last })) => {
+                let known = usize::try_from((last + 1).saturating_sub(first)).unwrap_or(total);
+                let cut = known.saturating_sub(done.duplicates);
+                done.duplicates = known;
+                records = lines::after(again.unwrap_or_default(), cut);
+                if records.is_empty() {
+                    return done;
+                }
+                continue;
+            }
+            Err(error) => done.error = Some(append_error(&error, &stream, &done.batch)),
+        }
+        return done;
+    }
+}
+
+fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) -> ApiError {
+    let line = batch.lines.first().map_or(0, |(line, _)| *line);
+    let at = |code, words: String| ApiError::new(code, words).at(format!("line {line}"));
+    match error {
+        AppendError::Refused(AppendRefusal::NoSuchStream) => at(ErrorCode::NoSuchStream, format!("no stream `{stream}`"))
+            .fix(format!("fnctl streams create {stream}")),
+        AppendError::DiskFull => at(ErrorCode::DiskFull, "no room for new records".to_owned())
+            .because("the disk is at its reserve; what is there goes on being processed")
+            .fix("free space, or shorten the retention of a stream"),
+        AppendError::Refused(AppendRefusal::Gap { next }) => at(
+            ErrorCode::ProducerGap,
+            format!("this producer's next record has the sequence {next}"),
+        )
+        .because("records in front of this one were never accepted"),
+        AppendError::TooLarge => at(ErrorCode::RecordTooLarge, error.to_string()),
+        AppendError::Stopped(_) => at(ErrorCode::Uncertain, error.to_string())
+            .because("whether the lines from here on were kept shows after the restart"),
+        AppendError::Refused(_) => at(ErrorCode::Internal, error.to_string()),
+    }
+}
+
+/// The lines of the answer; `shards` with the times they were made, which sequence numbers hold.
+pub(super) fn acknowledgements(
+    done: &Done,
+    shards: &[(ShardNumber, Timestamp)],
+) -> String {
+    let mut text = String::with_capacity(done.batch.lines.len() * 130);
+    let keyless = |is: bool| if is { ",\"without_key\":true" } else { "" };
+    let mut write = |arguments: std::fmt::Arguments<'_>| {
+        text.write_fmt(arguments).expect("writing to memory does not fail");
+    };
+    for (line, is_keyless) in done.batch.lines.iter().take(done.duplicates) {
+        write(format_args!("{{\"line\":{line},\"duplicate\":true{}}}\n", keyless(*is_keyless)));
+    }
+    let Some(appended) = &done.appended else {
+        return text;
+    };
+    let lines = done.batch.lines.iter().skip(done.duplicates);
+    for ((line, is_keyless), (shard, ordinal)) in lines.zip(&appended.rows) {
+        let created = shards.iter().find(|(number, _)| number == shard).map(|(_, at)| *at);
+        let number =
+            sequence::encode(created.unwrap_or_default(), *shard, *ordinal, appended.arrival);
+        write(format_args!(
+            "{{\"line\":{line},\"shard_id\":\"shardId-{:012}\",\"sequence_number\":\"{number}\"{}}}\n",
+            shard.0,
+            keyless(*is_keyless)
+        ));
+    }
+    text
+}

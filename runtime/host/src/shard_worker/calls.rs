@@ -1,0 +1,106 @@
+//! Calls under way: one task each, so that a call that ends badly takes nothing with it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use fnctl_core::{
+    id::{AttemptId, SlotId},
+    invoker::{Completed, Invoker},
+    pipeline::Invocation,
+};
+use prometheus::IntGauge;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use crate::{
+    backoff,
+    shard_worker::{
+        blocks::Run,
+        call::{self, Ended, Prepared},
+    },
+};
+
+/// The calls of one worker. Dropped, it takes them all back.
+pub(super) struct Calls {
+    running: JoinSet<Ended>,
+    tasks: HashMap<Id, AttemptId>,
+    handles: HashMap<AttemptId, AbortHandle>,
+    /// The records of each slot's last call: its commit's rows inherit their hash keys.
+    runs: HashMap<SlotId, Vec<Run>>,
+    /// Pause in front of the next call, while the host is at fault.
+    pause: Option<Duration>,
+    in_flight: IntGauge,
+}
+
+impl Calls {
+    /// No call yet; those under way are counted in `in_flight`.
+    pub(super) fn new(in_flight: IntGauge) -> Self {
+        Self {
+            running: JoinSet::new(),
+            tasks: HashMap::new(),
+            handles: HashMap::new(),
+            runs: HashMap::new(),
+            pause: None,
+            in_flight,
+        }
+    }
+
+    /// Makes a call.
+    pub(super) fn start<I: Invoker>(
+        &mut self,
+        invoker: &Arc<I>,
+        invocation: &Invocation,
+        prepared: Prepared,
+    ) {
+        let attempt = invocation.attempt;
+        let call = call::make(Arc::clone(invoker), attempt, prepared.call, self.pause);
+        let handle = self.running.spawn(call);
+        self.tasks.insert(handle.id(), attempt);
+        self.handles.insert(attempt, handle);
+        self.runs.insert(invocation.slot, prepared.runs);
+        self.in_flight.inc();
+    }
+
+    /// Takes a call back; nobody waits for it any more.
+    pub(super) fn interrupt(&mut self, attempt: AttemptId) {
+        if let Some(handle) = self.handles.remove(&attempt) {
+            self.in_flight.dec();
+            handle.abort();
+        }
+    }
+
+    /// The records of a slot's last call.
+    pub(super) fn runs_of(&self, slot: SlotId) -> &[Run] {
+        self.runs.get(&slot).map_or(&[], Vec::as_slice)
+    }
+
+    /// The next task that ends; `None`: no call is under way. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Result<(Id, Ended), JoinError>> {
+        self.running.join_next_with_id().await
+    }
+
+    /// Which call that was and how it ended, a fault of ours as words; `None`: it was taken back.
+    pub(super) fn ended(
+        &mut self,
+        ended: Result<(Id, Ended), JoinError>,
+    ) -> Option<(AttemptId, Result<Completed, String>)> {
+        let (task, result) = match ended {
+            Ok((task, (_, result))) => (task, result.map_err(|fault| fault.to_string())),
+            Err(error) => (error.id(), Err(error.to_string())),
+        };
+        let attempt = self.tasks.remove(&task)?;
+        self.handles.remove(&attempt)?;
+        self.in_flight.dec();
+        self.pause = match &result {
+            Ok(_) => None,
+            Err(_) => Some(backoff::next(self.pause)),
+        };
+        Some((attempt, result))
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        for _ in self.handles.drain() {
+            self.in_flight.dec();
+        }
+    }
+}

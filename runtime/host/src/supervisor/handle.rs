@@ -1,0 +1,91 @@
+//! How the rest of the host speaks to the supervisor's task.
+
+use std::sync::Arc;
+
+use fnctl_core::id::MappingId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::supervisor::status::Statuses;
+
+/// What the supervisor's task is asked.
+pub(super) enum Request {
+    /// Drain these mappings and keep them from starting; answered when nothing of them runs.
+    Hold(Vec<MappingId>, oneshot::Sender<()>),
+    /// Drain everything and end.
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// Speaks to the supervisor's task.
+#[derive(Clone, Debug)]
+pub(crate) struct Supervisor {
+    requests: mpsc::Sender<Request>,
+    releases: mpsc::Sender<Vec<MappingId>>,
+    statuses: Arc<Statuses>,
+    stopped: watch::Receiver<Option<String>>,
+}
+
+/// Keeps mappings from running until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    mappings: Vec<MappingId>,
+    // Reserved when the hold was made, because a drop cannot wait. `None`: the supervisor is gone.
+    release: Option<mpsc::OwnedPermit<Vec<MappingId>>>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(release) = self.release.take() {
+            drop(release.send(std::mem::take(&mut self.mappings)));
+        }
+    }
+}
+
+impl Supervisor {
+    pub(super) const fn new(
+        requests: mpsc::Sender<Request>,
+        releases: mpsc::Sender<Vec<MappingId>>,
+        statuses: Arc<Statuses>,
+        stopped: watch::Receiver<Option<String>>,
+    ) -> Self {
+        Self {
+            requests,
+            releases,
+            statuses,
+            stopped,
+        }
+    }
+
+    /// Drains the workers of mappings and keeps them from starting until the hold is dropped: running
+    /// calls get `SWAP_GRACE` to commit. Returns when nothing of them runs.
+    pub(crate) async fn hold(&self, mappings: Vec<MappingId>) -> Hold {
+        let (done, held) = oneshot::channel();
+        let release = self.releases.clone().reserve_owned().await.ok();
+        let hold = Hold {
+            mappings: mappings.clone(),
+            release,
+        };
+        if self.requests.send(Request::Hold(mappings, done)).await.is_ok() {
+            // An error says that the supervisor ended: nothing runs.
+            drop(held.await);
+        }
+        hold
+    }
+
+    /// Drains every worker and ends.
+    pub(crate) async fn shutdown(&self) {
+        let (done, ended) = oneshot::channel();
+        if self.requests.send(Request::Shutdown(done)).await.is_ok() {
+            drop(ended.await);
+        }
+    }
+
+    /// What the workers are doing.
+    pub(crate) const fn statuses(&self) -> &Arc<Statuses> {
+        &self.statuses
+    }
+
+    /// Turns into words when the store was found stopped.
+    pub(crate) fn stopped(&self) -> watch::Receiver<Option<String>> {
+        self.stopped.clone()
+    }
+}
