@@ -427,3 +427,6 @@ impl<N: Node> Task<N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
