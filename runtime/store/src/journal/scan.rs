@@ -10,10 +10,12 @@ use bytes::Bytes;
 use fnctl_core::id::{Lsn, Timestamp};
 
 use crate::{
+    codec::{Decoder, Value},
     disk::{Disk, DiskFile},
     journal::{
         frame::{ALIGNMENT, BadFrame, FrameHeader, FrameKind, HEADER_BYTES, MAGIC, REQUIRED_KNOWN},
         parse_file_name,
+        writer::Life,
     },
     limits::READ_BYTES_MAX,
 };
@@ -24,6 +26,7 @@ pub(crate) struct JournalFile {
     pub(crate) path: PathBuf,
     pub(crate) number: u64,
     pub(crate) header: FrameHeader,
+    pub(crate) life: Life,
     file: Arc<dyn DiskFile>,
     length: u64,
 }
@@ -98,9 +101,15 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<Vec<JournalFile
         let file = disk.open(&path).map_err(io(&path))?;
         let length = file.length().map_err(io(&path))?;
         let mut reader = ChunkReader::new(Arc::clone(&file), length);
-        let header = match reader.frame(0).map_err(io(&path))? {
-            Ok((header, _)) if header.kind == FrameKind::FileHeader => header,
-            _ => return Err(ScanError::BadHeader { path }),
+        let found = match reader.frame(0).map_err(io(&path))? {
+            Ok((header, payload)) if header.kind == FrameKind::FileHeader => {
+                let life = Life::take(&mut Decoder::new(payload)).ok();
+                life.map(|life| (header, life))
+            }
+            _ => None,
+        };
+        let Some((header, life)) = found else {
+            return Err(ScanError::BadHeader { path });
         };
         if header.required & !REQUIRED_KNOWN != 0 {
             let required = header.required;
@@ -113,6 +122,7 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<Vec<JournalFile
             path,
             number,
             header,
+            life,
             file,
             length,
         });

@@ -9,6 +9,7 @@ use std::{
 use fnctl_core::id::{Lsn, Timestamp};
 
 use crate::{
+    codec::{Value, fields},
     disk::{Disk, DiskFile},
     journal::{
         file_name,
@@ -36,6 +37,8 @@ pub(crate) struct JournalEnd {
     pub(crate) next: Lsn,
     /// CRC of the last frame; 0 when there was none.
     pub(crate) previous: u32,
+    /// LSN from which the start replayed: shard logs were cut back to there.
+    pub(crate) base: Lsn,
     /// After an unclean stop: the last frame, written again before anything is published.
     pub(crate) rewrite: Option<(FrameHeader, bytes::Bytes)>,
 }
@@ -73,7 +76,9 @@ impl JournalFiles {
     /// # Errors
     /// Any failure; the file is only needed at the next roll, so it may be tried again.
     pub(crate) fn prepare(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
-        if self.lock_spare().is_some() {
+        // Held to the end: until a writer that took the last one has renamed it, its path is not free.
+        let mut spare = self.lock_spare();
+        if spare.is_some() {
             return Ok(());
         }
         let path = directory.join(SPARE);
@@ -81,7 +86,7 @@ impl JournalFiles {
             // What was allocated so far is given back.
             drop(disk.remove(&path));
         })?;
-        *self.lock_spare() = Some(file);
+        *spare = Some(file);
         Ok(())
     }
 
@@ -123,7 +128,20 @@ pub(crate) struct JournalWriter {
     first: Lsn,
     next: Lsn,
     previous: u32,
+    life: Life,
 }
+
+/// Which start a file comes from; its header says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// Number of the file that the start made.
+    pub(crate) number: u64,
+    /// LSN from which it replayed. Shard logs were cut back to there, so what an earlier life recorded of
+    /// them at a later LSN is void.
+    pub(crate) base: Lsn,
+}
+
+fields!(Life { number, base });
 
 impl JournalWriter {
     /// Makes the new file of a start (commit and storage rules §5): header and rewritten last frame in
@@ -152,6 +170,10 @@ impl JournalWriter {
             first: end.next,
             next: end.next,
             previous: end.previous,
+            life: Life {
+                number: end.number,
+                base: end.base,
+            },
         };
         if let Some((frame, _)) = &end.rewrite {
             writer.first = frame.first;
@@ -218,8 +240,10 @@ impl JournalWriter {
     fn roll(&mut self, clocks: FrameClocks) -> io::Result<()> {
         self.finish(clocks)?;
         let path = self.directory.join(SPARE);
-        let spare = self.files.lock_spare().take();
-        self.file = match spare {
+        // Held until the file has its own name: `prepare` would make the next one in its place.
+        let files = Arc::clone(&self.files);
+        let mut spare = files.lock_spare();
+        self.file = match spare.take() {
             Some(file) => file,
             None => allocate(&*self.disk, &path, self.files.file_bytes)?,
         };
@@ -241,7 +265,11 @@ impl JournalWriter {
     }
 
     fn write_marker(&mut self, kind: FrameKind, clocks: FrameClocks) -> io::Result<()> {
-        self.write(&mut vec![0; HEADER_BYTES], kind, 0, clocks)
+        let mut buffer = vec![0; HEADER_BYTES];
+        if kind == FrameKind::FileHeader {
+            self.life.put(&mut buffer);
+        }
+        self.write(&mut buffer, kind, 0, clocks)
     }
 
     fn write(
