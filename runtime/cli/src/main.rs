@@ -1,1 +1,59 @@
-fn main() {}
+//! `fnctl`: talks to a person. Commands speak HTTP to a server; `fnctl server` and `fnctl dev` embed
+//! one.
+
+mod cli;
+mod client;
+mod commands;
+mod confirm;
+mod error;
+mod limits;
+mod manifest;
+mod output;
+mod process;
+mod spelling;
+mod template;
+
+use std::process::ExitCode;
+
+use fnctl_core::error_code::ErrorCode;
+
+use crate::{cli::Cli, error::CliError};
+
+fn main() -> ExitCode {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let is_json = cli.is_json();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = CliError::new(ErrorCode::Internal, format!("failed to start: {error}"));
+            let code = error.exit_code();
+            error.tell(is_json);
+            return ExitCode::from(code);
+        }
+    };
+    let done = runtime.block_on(async {
+        if cli.handles_signals() {
+            return cli.run().await;
+        }
+        tokio::select! {
+            done = cli.run() => done,
+            _ = tokio::signal::ctrl_c() => Err(CliError::new(ErrorCode::Interrupted, "interrupted")),
+        }
+    });
+    // Reads of stdin and files that nobody waits for any more must not hold the process.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.exit_code();
+            error.tell(is_json);
+            ExitCode::from(code)
+        }
+    }
+}

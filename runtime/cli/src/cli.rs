@@ -1,0 +1,176 @@
+//! The words of the command line: what can be said, and which command answers.
+
+mod later;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+use crate::{
+    client::Client,
+    commands::{
+        build, deploy, dev, dlq, doctor, functions, invoke, logs, mappings, new, put, rollback,
+        server, streams, tail, version,
+    },
+    error::CliError,
+    limits,
+    output::{Format, Output},
+};
+
+/// Streams in, your function, streams out
+#[derive(Debug, Parser)]
+#[command(
+    name = "fnctl",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[arg(long, global = true, env = "FNCTL_SERVER", value_name = "URL", help = SERVER_HELP)]
+    server: Option<String>,
+    /// How to print results
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a project from the template
+    New(new::Args),
+    /// Serve, build and deploy on every change
+    Dev(dev::Args),
+    /// Build the component of fnctl.toml
+    Build(build::Args),
+    /// Deploy a function, its streams and its mappings
+    Deploy(Box<deploy::Args>),
+    /// Make an older version live
+    Rollback(rollback::Args),
+    /// Call a function once and publish nothing
+    Invoke(invoke::Args),
+    /// Put records into a stream
+    Put(put::Args),
+    /// Print the records of a stream as they arrive
+    Tail(tail::Args),
+    /// Print what a function writes
+    Logs(logs::Args),
+    /// Create, list, describe and delete streams
+    #[command(visible_alias = "stream")]
+    Streams(streams::Args),
+    /// List, describe and delete functions
+    #[command(visible_alias = "function")]
+    Functions(functions::Args),
+    /// List, describe, pause, resume and delete mappings
+    #[command(visible_alias = "mapping")]
+    Mappings(mappings::Args),
+    /// Look at dead letters
+    Dlq(dlq::Args),
+    /// Run a server
+    Server(server::Args),
+    /// Check the environment and the server
+    Doctor(doctor::Args),
+    /// Print the version
+    Version(version::Args),
+}
+
+const SERVER_HELP: &str = "Address of the server [default: http://127.0.0.1:4700]";
+
+/// What a command works with.
+pub(crate) struct Session {
+    /// The server's API.
+    pub(crate) client: Client,
+    /// Whether a server was named, by flag or environment.
+    pub(crate) server_given: bool,
+    /// stdout.
+    pub(crate) out: Output,
+}
+
+impl Cli {
+    /// Reads the process's arguments; help, version and errors end the process.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // A closed stdout ends help as quietly as any reading command.
+                let _gone = error.print();
+                ExitCode::SUCCESS
+            }
+            _ => {
+                let error = later::explain(&error);
+                let code = error.exit_code();
+                error.tell(asks_for_json(std::env::args()));
+                ExitCode::from(code)
+            }
+        })
+    }
+
+    /// Whether scripts read.
+    pub(crate) fn is_json(&self) -> bool {
+        self.output == Format::Json
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What ends it.
+    pub(crate) async fn run(self) -> Result<(), CliError> {
+        if self.output == Format::Raw && !matches!(self.command, Command::Tail(_)) {
+            return Err(CliError::usage(
+                "`-o raw` is for `tail` alone: text or json",
+            ));
+        }
+        let session = &mut Session {
+            client: Client::new(self.server.as_deref().unwrap_or(limits::SERVER_DEFAULT))?,
+            server_given: self.server.is_some(),
+            out: Output::new(self.output),
+        };
+        let done = match self.command {
+            Command::New(args) => new::run(args, session),
+            Command::Dev(args) => dev::run(args, session).await,
+            Command::Build(args) => build::run(args, session).await,
+            Command::Deploy(args) => deploy::run(*args, session).await,
+            Command::Rollback(args) => rollback::run(args, session).await,
+            Command::Invoke(args) => invoke::run(args, session).await,
+            Command::Put(args) => put::run(args, session).await,
+            Command::Tail(args) => tail::run(args, session).await,
+            Command::Logs(args) => logs::run(args, session).await,
+            Command::Streams(args) => streams::run(args, session).await,
+            Command::Functions(args) => functions::run(args, session).await,
+            Command::Mappings(args) => mappings::run(args, session).await,
+            Command::Dlq(args) => dlq::run(args, session).await,
+            Command::Server(args) => server::run(args, session).await,
+            Command::Doctor(args) => doctor::run(args, session).await,
+            Command::Version(args) => version::run(args, session).await,
+        };
+        let flushed = session.out.flush();
+        done.and(flushed)
+    }
+
+    /// Whether the command ends itself on a signal, in its own time.
+    pub(crate) fn handles_signals(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Server(_) | Command::Dev(_) | Command::Put(_)
+        )
+    }
+}
+
+/// Whether `-o json` was asked for, where the arguments as a whole could not be read.
+fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
+    let all: Vec<String> = arguments.collect();
+    all.iter()
+        .any(|word| matches!(word.as_str(), "-ojson" | "-o=json" | "--output=json"))
+        || all
+            .windows(2)
+            .any(|pair| matches!(pair[0].as_str(), "-o" | "--output") && pair[1] == "json")
+}
+
+#[cfg(test)]
+mod tests;

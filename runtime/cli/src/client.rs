@@ -1,0 +1,274 @@
+//! Speaks HTTP to a server: the only file that does.
+
+mod address;
+mod lines;
+
+use std::{convert::Infallible, error::Error as _};
+
+use bytes::Bytes;
+use fnctl_core::error_code::{ErrorBody, ErrorCode};
+use http_body_util::{BodyExt, Empty, Full, Limited, combinators::UnsyncBoxBody};
+use hyper::{Method, Request, Response, StatusCode, Uri, body::Incoming, header};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub(crate) use self::lines::Lines;
+use crate::{error::CliError, limits};
+
+/// A request's body.
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Parameters of an address.
+pub(crate) type Query<'a> = &'a [(&'a str, &'a str)];
+
+/// A server's API.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: legacy::Client<HttpConnector, RequestBody>,
+    server: String,
+}
+
+impl Client {
+    /// Of the server at an address such as `http://127.0.0.1:4700`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// The address cannot be used.
+    pub(crate) fn new(server: &str) -> Result<Self, CliError> {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(limits::CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        Ok(Self {
+            http: legacy::Client::builder(TokioExecutor::new()).build(connector),
+            server: address::server(server)?,
+        })
+    }
+
+    /// The server's address.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Asks for one value.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+    ) -> Result<T, CliError> {
+        let request = self.request(Method::GET, path, query)?;
+        self.read(self.send(request, empty()).await?).await
+    }
+
+    /// Asks for many values.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+    ) -> Result<Vec<T>, CliError> {
+        let mut lines = self.lines(path, query).await?;
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().await? {
+            all.push(self.parse(&line)?);
+        }
+        Ok(all)
+    }
+
+    /// Asks for values as they come.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn lines(&self, path: &[&str], query: Query<'_>) -> Result<Lines, CliError> {
+        let request = self.request(Method::GET, path, query)?;
+        let response = self.send(request, empty()).await?;
+        Ok(Lines::new(response.into_body(), self.server.clone()))
+    }
+
+    /// Sends a value and reads the answer.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| CliError::new(ErrorCode::Internal, error.to_string()))?;
+        let request = self
+            .request(Method::POST, path, &[])?
+            .header(header::CONTENT_TYPE, "application/json");
+        self.read(self.send(request, full(body.into())).await?)
+            .await
+    }
+
+    /// Sends bytes and reads the answer.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn send_bytes<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Bytes,
+    ) -> Result<T, CliError> {
+        let request = self.request(method, path, &[])?;
+        self.read(self.send(request, full(body)).await?).await
+    }
+
+    /// Sends a stream of bytes; the answer's lines come while it is sent.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn post_lines(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+        headers: &[(&str, String)],
+        body: RequestBody,
+    ) -> Result<Lines, CliError> {
+        let mut request = self.request(Method::POST, path, query)?;
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let response = self.send(request, body).await?;
+        Ok(Lines::new(response.into_body(), self.server.clone()))
+    }
+
+    /// Deletes.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn delete(&self, path: &[&str], is_forced: bool) -> Result<(), CliError> {
+        let query: Query<'_> = if is_forced { &[("force", "true")] } else { &[] };
+        let request = self.request(Method::DELETE, path, query)?;
+        self.send(request, empty()).await.map(drop)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Query<'_>,
+    ) -> Result<hyper::http::request::Builder, CliError> {
+        let address = format!("{}{}", self.server, address::path(path, query));
+        let uri: Uri = address
+            .parse()
+            .map_err(|_| CliError::usage(format!("`{address}` is not an address")))?;
+        Ok(Request::builder().method(method).uri(uri))
+    }
+
+    /// Sends; an answer that is an error becomes one.
+    async fn send(
+        &self,
+        request: hyper::http::request::Builder,
+        body: RequestBody,
+    ) -> Result<Response<Incoming>, CliError> {
+        let request = request
+            .body(body)
+            .map_err(|_| CliError::usage("a value cannot be sent in a header".to_owned()))?;
+        let is_reading = request.method() == Method::GET;
+        let answered = self.http.request(request).await;
+        let response = answered.map_err(|error| self.unreachable(&error, is_reading))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = self.whole(response).await?;
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(body) => Err(body.error.into()),
+            Err(_) => Err(self.strange(status, &body)),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response<Incoming>) -> Result<T, CliError> {
+        let body = self.whole(response).await?;
+        self.parse(&body)
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, CliError> {
+        let body = Limited::new(response.into_body(), limits::ANSWER_BYTES_MAX)
+            .collect()
+            .await;
+        body.map(http_body_util::Collected::to_bytes)
+            .map_err(|error| {
+                CliError::new(
+                    ErrorCode::ServerUnreachable,
+                    format!("the answer of {} broke off", self.server),
+                )
+                .because(error.to_string())
+            })
+    }
+
+    fn parse<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, CliError> {
+        serde_json::from_slice(text).map_err(|error| {
+            CliError::new(
+                ErrorCode::AnswerUnreadable,
+                format!("the answer of {} cannot be read", self.server),
+            )
+            .because(error.to_string())
+            .fix("is it a fnctl server, and of this version? fnctl doctor")
+        })
+    }
+
+    fn strange(&self, status: StatusCode, body: &[u8]) -> CliError {
+        let words = String::from_utf8_lossy(body);
+        let words = crate::output::words::first_line(&words, 200);
+        CliError::new(
+            ErrorCode::AnswerUnreadable,
+            format!("{} answers {status}", self.server),
+        )
+        .because(if words.is_empty() {
+            "it says nothing more".to_owned()
+        } else {
+            words
+        })
+        .fix("is it a fnctl server, and of this version? fnctl doctor")
+    }
+
+    fn unreachable(&self, error: &legacy::Error, is_reading: bool) -> CliError {
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            why = inner.to_string();
+            source = inner.source();
+        }
+        if error.is_connect() {
+            CliError::new(
+                ErrorCode::ServerUnreachable,
+                format!("no server answers at {}", self.server),
+            )
+            .because(why)
+            .fix("fnctl server        (or: --server URL, FNCTL_SERVER)")
+        } else if is_reading {
+            CliError::new(
+                ErrorCode::ServerUnreachable,
+                format!("the connection to {} broke", self.server),
+            )
+            .because(why)
+        } else {
+            CliError::new(
+                ErrorCode::Uncertain,
+                format!("the connection to {} broke", self.server),
+            )
+            .because(why)
+            .fix("whether it was done is not known: look, then try again")
+        }
+    }
+}
+
+/// No body.
+pub(crate) fn empty() -> RequestBody {
+    Empty::new().boxed_unsync()
+}
+
+fn full(body: Bytes) -> RequestBody {
+    Full::new(body).boxed_unsync()
+}

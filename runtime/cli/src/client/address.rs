@@ -1,0 +1,104 @@
+//! Addresses of the API, percent-encoded.
+
+use crate::error::CliError;
+
+/// The server's address without its last slash. `host:port` means http.
+///
+/// # Errors
+/// It is no such address.
+pub(super) fn server(text: &str) -> Result<String, CliError> {
+    let rest = match text.split_once("://") {
+        None => text,
+        Some(("http", rest)) => rest,
+        Some(("https", _)) => {
+            return Err(CliError::new(
+                fnctl_core::error_code::ErrorCode::NotYet,
+                format!("`{text}`: TLS is not there yet in this version"),
+            )
+            .fix(format!("http://{}", text.trim_start_matches("https://"))));
+        }
+        Some(_) => return Err(wrong(text)),
+    };
+    let rest = rest.trim_end_matches('/');
+    let is_address = !rest.is_empty()
+        && rest
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    if is_address {
+        Ok(format!("http://{rest}"))
+    } else {
+        Err(wrong(text))
+    }
+}
+
+fn wrong(text: &str) -> CliError {
+    CliError::usage(format!(
+        "`{text}` is not a server's address such as {}",
+        crate::limits::SERVER_DEFAULT
+    ))
+}
+
+/// `/v1/streams/a%2Fb?from=latest`.
+pub(super) fn path(segments: &[&str], query: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for segment in segments {
+        text.push('/');
+        encode(segment, &mut text);
+    }
+    for (index, (name, value)) in query.iter().enumerate() {
+        text.push(if index == 0 { '?' } else { '&' });
+        encode(name, &mut text);
+        text.push('=');
+        encode(value, &mut text);
+    }
+    text
+}
+
+fn encode(text: &str, to: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            to.push(char::from(byte));
+        } else {
+            to.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_plain_is_percent_encoded() {
+        assert_eq!(
+            path(
+                &["v1", "mappings", "enrich/signups"],
+                &[("from", "2026-03-01T12:00:00+01:00"), ("k", "é &")]
+            ),
+            "/v1/mappings/enrich%2Fsignups?from=2026-03-01T12%3A00%3A00%2B01%3A00&k=%C3%A9%20%26"
+        );
+    }
+
+    #[test]
+    fn servers_are_http_addresses() {
+        for (text, address) in [
+            ("http://127.0.0.1:4700", "http://127.0.0.1:4700"),
+            ("http://127.0.0.1:4700/", "http://127.0.0.1:4700"),
+            ("localhost:4700", "http://localhost:4700"),
+            ("http://[::1]:4700", "http://[::1]:4700"),
+        ] {
+            assert_eq!(server(text).unwrap(), address);
+        }
+        for text in [
+            "",
+            "http://",
+            "ftp://x",
+            "https://x",
+            "http://a b",
+            "http://x/v1",
+            "http://u@x",
+        ] {
+            assert!(server(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `fnctl deploy`: makes or updates a function, its mappings and its streams.
+
+mod flags;
+pub(crate) mod print;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use fnctl_core::{
+    error_code::ErrorCode,
+    spec::{
+        FunctionSpec, MappingSpec,
+        request::{ArtifactResult, DeployRequest, DeployResult, WaitOutcome},
+    },
+};
+use hyper::Method;
+
+pub(crate) use self::flags::Args;
+use crate::{
+    cli::Session,
+    client::Client,
+    error::CliError,
+    manifest::{self, Manifest},
+    spelling,
+};
+
+/// What is deployed, before flags.
+pub(crate) struct Source {
+    /// The component; `None`: the live one stays.
+    pub(crate) component: Option<PathBuf>,
+    /// Its layers.
+    pub(crate) request: DeployRequest,
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    let mut source = match &args.path {
+        Some(path) if path.is_dir() => from_manifest(path)?,
+        Some(path) if path.file_name().is_some_and(|name| name == manifest::FILE) => {
+            from_manifest(path.parent().unwrap_or(Path::new(".")))?
+        }
+        Some(path) => from_component(path)?,
+        None => from_flags(&args)?,
+    };
+    args.apply(&mut source.request)?;
+    let done = send(&session.client, &source).await?;
+    if session.out.is_json() {
+        session.out.json(&done)?;
+    } else {
+        let name = source.component.as_deref().and_then(Path::file_name);
+        print::print(&done, name.and_then(|name| name.to_str()), &mut session.out)?;
+    }
+    waited(&done)
+}
+
+/// Uploads the component, then deploys.
+///
+/// # Errors
+/// The component cannot be read, or a refusal.
+pub(crate) async fn send(client: &Client, source: &Source) -> Result<DeployResult, CliError> {
+    let mut request = source.request.clone();
+    if let Some(path) = &source.component {
+        let bytes = read_component(path)?;
+        let shown = path.display().to_string();
+        let uploaded: Result<ArtifactResult, CliError> = client
+            .send_bytes(Method::PUT, &["v1", "artifacts"], bytes)
+            .await;
+        request.digest = Some(uploaded.map_err(|error| error.at(shown))?.digest);
+    }
+    client.post(&["v1", "deploy"], &request).await
+}
+
+/// The bytes of a component.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn read_component(path: &Path) -> Result<Bytes, CliError> {
+    std::fs::read(path).map(Bytes::from).map_err(|error| {
+        CliError::new(
+            ErrorCode::FileUnreadable,
+            format!("no component at `{}`", path.display()),
+        )
+        .because(error.to_string())
+        .fix("fnctl build        (in the folder with fnctl.toml)")
+    })
+}
+
+/// A folder with `fnctl.toml`: the whole truth.
+///
+/// # Errors
+/// All problems of the manifest, or a secret that cannot be read.
+pub(crate) fn from_manifest(folder: &Path) -> Result<Source, CliError> {
+    let manifest = Manifest::load(folder)?;
+    let component = manifest.component()?;
+    let mut function = sendable(manifest.spec.function.clone());
+    function.name = Some(spelling::text(&manifest.function_name()?));
+    Ok(Source {
+        component: Some(component),
+        request: DeployRequest {
+            secrets: encode(manifest::secrets(&manifest.spec.function, folder)?),
+            function,
+            mappings: manifest.spec.mapping,
+            streams: manifest.spec.streams,
+            is_manifest: true,
+            ..DeployRequest::default()
+        },
+    })
+}
+
+/// A component alone: flags change only what they name.
+fn from_component(path: &Path) -> Result<Source, CliError> {
+    let name = manifest::name_of_file(path)?;
+    Ok(Source {
+        component: Some(path.to_owned()),
+        request: DeployRequest {
+            function: FunctionSpec {
+                name: Some(spelling::text(&name)),
+                ..FunctionSpec::default()
+            },
+            ..DeployRequest::default()
+        },
+    })
+}
+
+/// Nothing but flags: the live component stays.
+fn from_flags(args: &Args) -> Result<Source, CliError> {
+    if args.has_name() {
+        return Ok(Source {
+            component: None,
+            request: DeployRequest::default(),
+        });
+    }
+    if Path::new(manifest::FILE).is_file() {
+        return from_manifest(Path::new("."));
+    }
+    Err(CliError::usage("what to deploy is missing: a component, or a folder with fnctl.toml")
+        .fix("fnctl deploy FILE.wasm --stream NAME, or: fnctl deploy FOLDER; settings alone: --name FUNCTION"))
+}
+
+/// The layer without what is the client's own.
+fn sendable(function: FunctionSpec) -> FunctionSpec {
+    FunctionSpec {
+        component: None,
+        build: None,
+        watch: None,
+        secrets: BTreeMap::new(),
+        ..function
+    }
+}
+
+fn encode(values: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
+    values
+        .into_iter()
+        .map(|(name, value)| (name, STANDARD.encode(value)))
+        .collect()
+}
+
+/// A version that was waited for and fails is committed all the same.
+fn waited(done: &DeployResult) -> Result<(), CliError> {
+    let Some(waited) = &done.waited else {
+        return Ok(());
+    };
+    let code = match waited.outcome {
+        WaitOutcome::Ok => return Ok(()),
+        WaitOutcome::Failing => ErrorCode::FailsOnRecords,
+        WaitOutcome::Timeout => ErrorCode::WaitedTooLong,
+    };
+    let what = match waited.outcome {
+        WaitOutcome::Timeout => "did not get through its first records in time",
+        _ => "fails",
+    };
+    let name = &done.function;
+    let mut error = CliError::new(
+        code,
+        format!("version {} of `{name}` is live and {what}", done.version),
+    );
+    if let Some(message) = &waited.message {
+        error = error.because(message.clone());
+    }
+    Err(error.fix(format!(
+        "fnctl logs {name} · fnctl mappings describe {name} · fnctl rollback {name}"
+    )))
+}
+
+/// The mapping's layer that flags go to.
+fn layer<'a>(
+    mappings: &'a mut Vec<MappingSpec>,
+    stream: Option<&str>,
+) -> Result<&'a mut MappingSpec, CliError> {
+    let index = match (mappings.len(), stream) {
+        (0, _) => {
+            mappings.push(MappingSpec::default());
+            0
+        }
+        (1, _) => 0,
+        (_, Some(stream)) => match mappings
+            .iter()
+            .position(|spec| spec.stream_text() == Some(stream))
+        {
+            Some(index) => index,
+            None => {
+                mappings.push(MappingSpec::default());
+                mappings.len() - 1
+            }
+        },
+        (_, None) => {
+            let streams: Vec<&str> = mappings
+                .iter()
+                .filter_map(MappingSpec::stream_text)
+                .collect();
+            return Err(CliError::new(
+                ErrorCode::Ambiguous,
+                format!("the manifest has several mappings: {}", streams.join(", ")),
+            )
+            .fix("say which with --stream"));
+        }
+    };
+    Ok(&mut mappings[index])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The flags of a deploy: the keys of `fnctl.toml` with `-` for `_`.
+
+use std::path::PathBuf;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use fnctl_core::{
+    error_code::ErrorCode,
+    function::Isolation,
+    mapping::{MaxAttempts, OutputBinding},
+    spec::{
+        Setting, StartingPosition, StreamSpec,
+        duration::Duration,
+        mapping::{MappingSpec, OnFailure, OnFatal, Ordering},
+        request::DeployRequest,
+        setting::Count,
+        size::ByteSize,
+    },
+};
+
+use super::layer;
+use crate::{error::CliError, limits, spelling};
+
+/// What can be said to `fnctl deploy`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// A component, or a folder with fnctl.toml
+    pub(super) path: Option<PathBuf>,
+    /// The function's name [default: the file's stem]
+    #[arg(long)]
+    name: Option<String>,
+    /// The stream read
+    #[arg(long)]
+    stream: Option<String>,
+    /// Where an output goes; `none` counts its rows only. Without NAME, the default output
+    #[arg(long, value_name = "[NAME=]STREAM", value_parser = output)]
+    to: Vec<(String, Setting<OutputBinding>)>,
+    /// Shards of streams that are made [default: 1]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    shards: Option<Setting<Count>>,
+    /// Where a new mapping starts: trim-horizon, latest, a time, or a duration ago
+    #[arg(long, value_name = "POSITION", value_parser = spelling::setting::<StartingPosition>)]
+    starting_position: Option<Setting<StartingPosition>>,
+    /// Most records of a batch [default: 100]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    batch_size: Option<Setting<Count>>,
+    /// How long a batch may wait to fill [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    batch_window: Option<Setting<Duration>>,
+    /// Most bytes of a batch [default: 6MiB]
+    #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>)]
+    batch_bytes: Option<Setting<ByteSize>>,
+    /// Lanes per shard [default: 1]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    parallelization_factor: Option<Setting<Count>>,
+    /// What order holds within: key
+    #[arg(long, value_name = "WITHIN", value_parser = spelling::setting::<Ordering>)]
+    ordering: Option<Setting<Ordering>>,
+    /// Calls per record in all, or `unlimited` [default: 5]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<MaxAttempts>, allow_negative_numbers = true)]
+    max_attempts: Option<Setting<MaxAttempts>>,
+    /// First backoff, doubling [default: 100ms]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    backoff_initial: Option<Setting<Duration>>,
+    /// Longest backoff [default: 1m]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    backoff_max: Option<Setting<Duration>>,
+    /// What becomes of records given up: dlq
+    #[arg(long, value_name = "WHERE", value_parser = spelling::setting::<OnFailure>)]
+    on_failure: Option<Setting<OnFailure>>,
+    /// What a fatal error does: stop
+    #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnFatal>)]
+    on_fatal: Option<Setting<OnFatal>>,
+    /// Time limit of a call [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    timeout: Option<Setting<Duration>>,
+    /// Memory limit of an instance [default: 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>)]
+    memory: Option<Setting<ByteSize>>,
+    /// Whether instances serve more than one call: reuse or fresh [default: reuse]
+    #[arg(long, value_name = "LIFE", value_parser = spelling::setting::<Isolation>)]
+    isolation: Option<Setting<Isolation>>,
+    /// Calls at once, all mappings together [default: as many as the pool holds]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    concurrency: Option<Setting<Count>>,
+    /// A configuration value
+    #[arg(long, value_name = "K=V", value_parser = spelling::pair)]
+    config: Vec<(String, String)>,
+    /// A secret, from a file: never a value on the command line
+    #[arg(long, value_name = "K=@FILE", value_parser = secret)]
+    secret: Vec<(String, PathBuf)>,
+    /// Remove a configuration value or a secret
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<String>,
+    /// Allow a mapping to close a cycle of streams
+    #[arg(long)]
+    allow_loop: bool,
+    /// Wait until each shard with data has an outcome on the version
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
+          default_missing_value = limits::WAIT_DEFAULT, value_parser = Duration::parse)]
+    wait: Option<Duration>,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Args {
+    /// Whether a function is named.
+    pub(super) const fn has_name(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Puts the flags on top of what the manifest or the file gives.
+    ///
+    /// # Errors
+    /// A secret that cannot be read, or a mapping that is not clear.
+    pub(super) fn apply(&self, request: &mut DeployRequest) -> Result<(), CliError> {
+        let function = &mut request.function;
+        if let Some(name) = &self.name {
+            function.name = Some(spelling::text(name));
+        }
+        function.memory = self.memory.clone().or(function.memory.take());
+        function.timeout = self.timeout.clone().or(function.timeout.take());
+        function.isolation = self.isolation.clone().or(function.isolation.take());
+        function.concurrency = self.concurrency.clone().or(function.concurrency.take());
+        for (name, value) in &self.config {
+            function.config.insert(name.clone(), spelling::text(value));
+        }
+        for (name, path) in &self.secret {
+            let value = std::fs::read(path).map_err(|error| {
+                CliError::new(
+                    ErrorCode::FileUnreadable,
+                    format!("failed to read `{}`: {error}", path.display()),
+                )
+                .at(format!("--secret {name}"))
+            })?;
+            request.secrets.insert(name.clone(), STANDARD.encode(value));
+        }
+        let top = self.mapping();
+        if top != MappingSpec::default() {
+            let under = layer(&mut request.mappings, self.stream.as_deref())?;
+            *under = std::mem::take(under).overlay(top);
+        }
+        if let Some(shards) = &self.shards {
+            // Streams that the manifest names are made as the flag says, too: flags win.
+            for spec in request.streams.values_mut() {
+                spec.shards = Some(shards.clone());
+            }
+            request.new_streams = StreamSpec {
+                shards: Some(shards.clone()),
+                ..StreamSpec::default()
+            };
+        }
+        request.unset.clone_from(&self.unset);
+        request.allow_loop = self.allow_loop;
+        request.dry_run = self.dry_run;
+        request.wait_ms = self.wait.map(|wait| wait.ms);
+        Ok(())
+    }
+
+    fn mapping(&self) -> MappingSpec {
+        MappingSpec {
+            stream: self.stream.as_deref().map(spelling::text),
+            outputs: self.to.iter().cloned().collect(),
+            starting_position: self.starting_position.clone(),
+            batch_size: self.batch_size.clone(),
+            batch_window: self.batch_window.clone(),
+            batch_bytes: self.batch_bytes.clone(),
+            parallelization_factor: self.parallelization_factor.clone(),
+            ordering: self.ordering.clone(),
+            max_attempts: self.max_attempts.clone(),
+            backoff_initial: self.backoff_initial.clone(),
+            backoff_max: self.backoff_max.clone(),
+            on_failure: self.on_failure.clone(),
+            on_fatal: self.on_fatal.clone(),
+            unknown: Default::default(),
+        }
+    }
+}
+
+/// `STREAM` binds the output `default`, `NAME=STREAM` another.
+fn output(text: &str) -> Result<(String, Setting<OutputBinding>), String> {
+    let (name, stream) = text.split_once('=').unwrap_or(("default", text));
+    Ok((name.to_owned(), spelling::setting(stream)?))
+}
+
+/// `NAME=@FILE`.
+fn secret(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, value) = spelling::pair(text)?;
+    match value.strip_prefix('@') {
+        Some(path) if !path.is_empty() => Ok((name, PathBuf::from(path))),
+        _ => Err(format!(
+            "a secret's value does not belong on a command line: put it into a file, --secret {name}=@FILE"
+        )),
+    }
+}

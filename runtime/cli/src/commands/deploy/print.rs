@@ -1,0 +1,222 @@
+//! What a deploy says to a person (command line and SDK §5).
+
+use fnctl_core::{registry::Change, spec::request::DeployResult};
+
+use crate::{
+    commands::{functions::short, mappings},
+    error::CliError,
+    output::{Output, words},
+    process,
+};
+
+/// Prints the result; `file` is the component's name where one was sent.
+pub(crate) fn print(
+    done: &DeployResult,
+    file: Option<&str>,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    lines(done, file).iter().try_for_each(|line| out.line(line))
+}
+
+fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |label: &str, words: String| {
+        if !words.is_empty() {
+            lines.push(format!("{label:<10} {words}").trim_end().to_owned());
+        }
+    };
+    if done.dry_run {
+        say("dry run", "nothing was changed".to_owned());
+    }
+    let uses = if done.uses.is_empty() {
+        String::new()
+    } else {
+        format!("  uses {}", done.uses.join(", "))
+    };
+    let name = file.map(|file| format!("{file}  ")).unwrap_or_default();
+    let size = words::size(done.component_bytes);
+    say(
+        "component",
+        format!("{name}{size}  {}{uses}", short(&done.digest)),
+    );
+
+    let (mine, others): (Vec<&Change>, Vec<&Change>) = done
+        .changes
+        .iter()
+        .partition(|change| change.path.starts_with("mapping"));
+    let version = match done.previous_version {
+        _ if !done.changed => format!("version {}, unchanged", done.version),
+        None => format!("version {}", done.version),
+        Some(previous) if previous == done.version => format!("version {}", done.version),
+        Some(previous) => format!("version {} (was {previous})", done.version),
+    };
+    let width = done
+        .mappings
+        .iter()
+        .map(|mapping| mapping.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(done.function.len());
+    let noted = others
+        .iter()
+        .filter(|change| change.path != "component")
+        .map(|change| shown(change));
+    say(
+        "function",
+        format!("{:<width$}  {version}   {}", done.function, join(noted)),
+    );
+    if let Some(same) = &done.same_bytes_as {
+        let rolled_back = same.rolled_back_at.as_deref();
+        let when = rolled_back
+            .map(|time| format!(", rolled back {}", words::local(time)))
+            .unwrap_or_default();
+        say(
+            "",
+            format!(
+                "{:<width$}  the bytes of version {}{when}",
+                "", same.version
+            ),
+        );
+    }
+    for mapping in &done.mappings {
+        let stream = mapping
+            .name
+            .split_once('/')
+            .map_or("", |(_, stream)| stream);
+        let noted = mine
+            .iter()
+            .filter(|change| {
+                !change.path.starts_with("mapping[")
+                    || change.path.starts_with(&format!("mapping[{stream}]"))
+            })
+            .map(|change| shown(change));
+        let state = if mapping.created {
+            format!("{}, new", mapping.state)
+        } else {
+            mapping.state.clone()
+        };
+        say(
+            "mapping",
+            format!("{:<width$}  {state}   {}", mapping.name, join(noted)),
+        );
+    }
+    let mut bound = mappings::outputs(&done.outputs);
+    for stream in &done.created_streams {
+        let made = format!(
+            "→ {} (created, {})",
+            stream.name,
+            words::count(stream.shards.into(), "shard")
+        );
+        let plain = format!("→ {}", stream.name);
+        bound = bound
+            .split("   ")
+            .map(|one| {
+                if one.ends_with(&plain) {
+                    one.replace(&plain, &made)
+                } else {
+                    one.to_owned()
+                }
+            })
+            .collect::<Vec<_>>()
+            .join("   ");
+    }
+    say("outputs", bound);
+    if let Some(ms) = done.live_ms {
+        let shards = match done.live_shards {
+            Some((live, all)) => format!("{live} of {} in ", words::count(all.into(), "shard")),
+            None => "in ".to_owned(),
+        };
+        say("live", format!("{shards}{ms} ms"));
+    }
+    if !done.dry_run {
+        say("next", next(done));
+    }
+    lines
+}
+
+fn shown(change: &Change) -> String {
+    let key =
+        change
+            .path
+            .split_once('.')
+            .map_or(change.path.as_str(), |(table, key)| match table {
+                "config" | "secrets" => change.path.as_str(),
+                _ => key,
+            });
+    format!("{key} {} → {}", change.from, change.to)
+}
+
+fn join(all: impl Iterator<Item = String>) -> String {
+    all.collect::<Vec<_>>().join(", ")
+}
+
+fn next(done: &DeployResult) -> String {
+    let mut words = Vec::new();
+    if !process::is_on_path("fnctl") {
+        words.push("make install".to_owned());
+    }
+    if let Some(stream) = done
+        .outputs
+        .get("default")
+        .filter(|stream| *stream != "none")
+    {
+        words.push(format!("fnctl tail {stream}"));
+    }
+    words.push(format!("fnctl logs {} -f", done.function));
+    if done
+        .previous_version
+        .is_some_and(|previous| previous != done.version)
+    {
+        words.push(format!("fnctl rollback {}", done.function));
+    }
+    words.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_text_is_the_specifications() {
+        let done: DeployResult = serde_json::from_value(json!({
+            "function": "enrich", "version": 3, "previous_version": 2, "digest": "sha256:9f2c41d0aaaa",
+            "changed": true, "changes": [
+                {"path": "component", "from": "sha256:1", "to": "sha256:2"},
+                {"path": "mapping.max_attempts", "from": 5, "to": 3}],
+            "created": ["stream/rejects"], "created_streams": [{"name": "rejects", "shards": 1}],
+            "mappings": [{"id": "1", "name": "enrich/signups", "state": "running"}],
+            "outputs": {"default": "enriched", "rejected": "rejects"}, "live_ms": 210,
+            "component_bytes": 174080, "uses": ["config", "emit", "log"], "live_shards": [4, 4],
+        }))
+        .unwrap();
+        let lines = lines(&done, Some("enrich.wasm"));
+        assert_eq!(
+            lines.split_last().unwrap().1,
+            [
+                "component  enrich.wasm  170 KiB  sha256:9f2c41d0  uses config, emit, log",
+                "function   enrich          version 3 (was 2)",
+                "mapping    enrich/signups  running   max_attempts 5 → 3",
+                "outputs    default → enriched   rejected → rejects (created, 1 shard)",
+                "live       4 of 4 shards in 210 ms",
+            ]
+        );
+        assert!(
+            lines
+                .last()
+                .unwrap()
+                .ends_with("fnctl tail enriched · fnctl logs enrich -f · fnctl rollback enrich")
+        );
+    }
+
+    #[test]
+    fn unchanged_is_said() {
+        let done: DeployResult = serde_json::from_value(json!({
+            "function": "enrich", "version": 3, "previous_version": 3, "digest": "sha256:9f2c41d0aaaa",
+            "changed": false, "changes": [], "created": [], "mappings": [], "outputs": {}, "live_ms": null,
+        }))
+        .unwrap();
+        assert!(lines(&done, None).contains(&"function   enrich  version 3, unchanged".to_owned()));
+    }
+}

@@ -1,0 +1,376 @@
+//! `fnctl dev`: an embedded server, and a build and a deploy after every change.
+
+mod event;
+mod follow;
+mod watch;
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Instant,
+};
+
+use bytes::Bytes;
+use fnctl_core::{
+    error_code::ErrorCode,
+    spec::request::{DeployResult, VersionResult},
+};
+use fnctl_host::{Running, Server, ServerOptions};
+use http_body_util::{BodyExt, Full};
+use tokio::sync::mpsc;
+
+use self::{event::Event, follow::Followers};
+use super::{
+    deploy,
+    server::embedded::{self, Signals},
+};
+use crate::{
+    cli::Session,
+    client::Client,
+    error::CliError,
+    limits,
+    manifest::{self, Manifest},
+    process,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder with fnctl.toml
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Forget the data of earlier runs
+    #[arg(long)]
+    fresh: bool,
+    /// Where the API listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4700")]
+    listen: SocketAddr,
+    /// Where the Kinesis API listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4701")]
+    kinesis_listen: SocketAddr,
+}
+
+/// A build and a deploy under way.
+type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// How they ended.
+enum Outcome {
+    Live {
+        took_ms: u64,
+        done: Box<DeployResult>,
+    },
+    BuildFailed {
+        took_ms: u64,
+        words: String,
+    },
+    Refused(CliError),
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    if !args.folder.join(manifest::FILE).is_file() {
+        return Err(CliError::new(
+            ErrorCode::FileUnreadable,
+            format!("no {} in `{}`", manifest::FILE, args.folder.display()),
+        )
+        .because("dev builds and deploys what it describes")
+        .fix("fnctl new NAME && cd NAME && fnctl dev"));
+    }
+    let manifest = Manifest::load(&args.folder)?;
+    embedded::warn_on_stderr(session.out.is_json());
+    let mut signals = Signals::listen()?;
+    let mut running = match session.server_given {
+        true => None,
+        false => Some(serve(&args, session).await?),
+    };
+    let mut loops = Dev::new(manifest, session.client.clone())?;
+    let ended = loops.run(session, &mut signals, running.as_mut()).await;
+    match running {
+        Some(running) => {
+            let stopped = running.shutdown().await;
+            ended?;
+            stopped
+                .map_err(|error| CliError::new(ErrorCode::DataDirectoryUnusable, error.to_string()))
+        }
+        None => ended,
+    }
+}
+
+/// Starts the server beside the project, and speaks to it from now on.
+async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> {
+    let data_dir = args.folder.join(".fnctl");
+    let options = |data_dir: &Path| ServerOptions {
+        listen: args.listen,
+        kinesis_listen: args.kinesis_listen,
+        ..ServerOptions::new(data_dir)
+    };
+    if args.fresh {
+        forget(&data_dir)?;
+    }
+    let running = match Server::start(options(&data_dir)).await {
+        Ok(running) => running,
+        Err(error) => return Err(taken(embedded::not_started(error, &data_dir), args.listen).await),
+    };
+    let api = format!("http://{}", running.api_addr);
+    session.client = Client::new(&api)?;
+    let event = Event::Serving {
+        api,
+        kinesis: format!("http://{}", running.kinesis_addr),
+        data_dir: data_dir.display().to_string(),
+    };
+    event.print(&mut session.out)?;
+    Ok(running)
+}
+
+/// Removes the data of earlier runs: asked for by name, and only where a server of ours left them.
+fn forget(data_dir: &Path) -> Result<(), CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::new(
+            ErrorCode::FileUnwritable,
+            format!("failed to remove `{}`: {error}", data_dir.display()),
+        )
+    };
+    if !data_dir.exists() {
+        return Ok(());
+    }
+    if !data_dir.join("journal").is_dir() {
+        return Err(CliError::new(
+            ErrorCode::FileUnwritable,
+            format!("`{}` is not a data directory of fnctl", data_dir.display()),
+        )
+        .fix("remove it by hand, if it may go"));
+    }
+    if let Ok(lock) = std::fs::File::open(data_dir.join("LOCK"))
+        && lock.try_lock().is_err()
+    {
+        return Err(CliError::new(
+            ErrorCode::DataDirectoryLocked,
+            format!("`{}` is in use by another server", data_dir.display()),
+        ));
+    }
+    std::fs::remove_dir_all(data_dir).map_err(failed)
+}
+
+/// A taken port: by whom, and that another server can be used.
+async fn taken(error: CliError, listen: SocketAddr) -> CliError {
+    if !error.is(ErrorCode::AddressInUse) {
+        return error;
+    }
+    let url = format!("http://{listen}");
+    let Ok(client) = Client::new(&url) else {
+        return error;
+    };
+    let asked: Result<VersionResult, CliError> = client.get(&["v1", "version"], &[]).await;
+    match asked {
+        Ok(other) => error
+            .because(format!("a fnctl server is there: process {}, data {}", other.pid, other.data_dir))
+            .fix(format!("fnctl dev --server {url}        uses that one; or stop it")),
+        Err(_) => error.fix("stop what listens there, or: fnctl dev --listen 127.0.0.1:0 --kinesis-listen 127.0.0.1:0"),
+    }
+}
+
+struct Dev {
+    folder: PathBuf,
+    client: Client,
+    changes: watch::Changes,
+    followers: Followers,
+    events: mpsc::Receiver<Event>,
+    live: Option<u64>,
+    is_seeded: bool,
+}
+
+impl Dev {
+    fn new(manifest: Manifest, client: Client) -> Result<Self, CliError> {
+        let (sender, events) = mpsc::channel(limits::EVENTS_MAX);
+        Ok(Self {
+            changes: watch::Changes::of(&manifest)?,
+            folder: manifest.folder,
+            followers: Followers::new(client.clone(), sender),
+            client,
+            events,
+            live: None,
+            is_seeded: false,
+        })
+    }
+
+    async fn run(
+        &mut self,
+        session: &mut Session,
+        signals: &mut Signals,
+        mut running: Option<&mut Running>,
+    ) -> Result<(), CliError> {
+        let mut work: Option<Work> = Some(self.work());
+        loop {
+            session.out.flush()?;
+            tokio::select! {
+                () = signals.next() => return Ok(()),
+                stopped = stopped(&mut running) => {
+                    return Err(CliError::new(ErrorCode::DataDirectoryUnusable, stopped));
+                }
+                Some(event) = self.events.recv() => event.print(&mut session.out)?,
+                outcome = done(&mut work) => {
+                    work = None;
+                    self.tell(outcome, session).await?;
+                }
+                () = self.changes.next(), if work.is_none() => work = Some(self.work()),
+            }
+        }
+    }
+
+    /// Builds and deploys what the folder holds now.
+    fn work(&self) -> Work {
+        let (folder, client) = (self.folder.clone(), self.client.clone());
+        Box::pin(async move {
+            build(&folder, &client)
+                .await
+                .unwrap_or_else(Outcome::Refused)
+        })
+    }
+
+    async fn tell(&mut self, outcome: Outcome, session: &mut Session) -> Result<(), CliError> {
+        match outcome {
+            Outcome::BuildFailed { took_ms, words } => Event::BuildFailed {
+                duration_ms: took_ms,
+                live: self.live,
+                output: words,
+            }
+            .print(&mut session.out),
+            Outcome::Refused(CliError::StdoutClosed) => Err(CliError::StdoutClosed),
+            Outcome::Refused(CliError::Told(error)) => {
+                // Without a server nothing further can happen; all else is mended by an edit.
+                if error.code == ErrorCode::ServerUnreachable.as_str() {
+                    return Err(CliError::Told(error));
+                }
+                Event::Refused {
+                    live: self.live,
+                    error,
+                }
+                .print(&mut session.out)
+            }
+            Outcome::Live { took_ms, done } => self.live(took_ms, &done, session).await,
+        }
+    }
+
+    async fn live(
+        &mut self,
+        took_ms: u64,
+        done: &DeployResult,
+        session: &mut Session,
+    ) -> Result<(), CliError> {
+        let is_first = self.live.is_none();
+        self.live = Some(done.version);
+        let streams: BTreeSet<String> = done
+            .mappings
+            .iter()
+            .flat_map(|mapping| mapping.outputs.values().chain(done.outputs.values()))
+            .filter(|stream| *stream != "none")
+            .cloned()
+            .collect();
+        // Followed from before the seed is put, so that its outputs are seen.
+        self.followers
+            .follow(&done.function, &done.mappings, &streams)
+            .await?;
+        let seeded = self.seed(done).await?;
+        let event = if is_first {
+            let flow = done.mappings.first().map(|mapping| {
+                let source = mapping
+                    .name
+                    .split_once('/')
+                    .map_or("", |(_, stream)| stream);
+                let to = done.outputs.get("default").map_or("none", String::as_str);
+                format!("{source} → {} → {to}", done.function)
+            });
+            Event::Built {
+                duration_ms: took_ms,
+                version: done.version,
+                flow,
+                seeded,
+            }
+        } else {
+            Event::Rebuilt {
+                duration_ms: took_ms,
+                version: done.version,
+                changed: done.changed,
+            }
+        };
+        event.print(&mut session.out)
+    }
+
+    /// Puts the seed, once: when the first mapping's stream was made just now.
+    async fn seed(&mut self, done: &DeployResult) -> Result<Option<u64>, CliError> {
+        let manifest = Manifest::load(&self.folder)?;
+        let Some(source) = manifest
+            .spec
+            .mapping
+            .first()
+            .and_then(|mapping| mapping.stream_text().map(str::to_owned))
+        else {
+            return Ok(None);
+        };
+        let Some(seed) = manifest::text(manifest.spec.dev.seed.as_ref()) else {
+            return Ok(None);
+        };
+        let is_new = done.created.contains(&format!("stream/{source}"));
+        if self.is_seeded || !is_new {
+            return Ok(None);
+        }
+        self.is_seeded = true;
+        let path = self.folder.join(seed);
+        let text = std::fs::read(&path).map_err(|error| {
+            CliError::new(
+                ErrorCode::FileUnreadable,
+                format!("failed to read `{}`: {error}", path.display()),
+            )
+            .at("[dev] seed")
+        })?;
+        let field = manifest::text(manifest.spec.dev.key_field.as_ref());
+        let query: Vec<(&str, &str)> = field
+            .map(|field| ("key_field", field))
+            .into_iter()
+            .collect();
+        let body = Full::new(Bytes::from(text)).boxed_unsync();
+        let mut lines = self
+            .client
+            .post_lines(&["v1", "streams", &source, "records"], &query, &[], body)
+            .await?;
+        let mut count = 0;
+        while lines.next().await?.is_some() {
+            count += 1;
+        }
+        Ok(Some(count))
+    }
+}
+
+async fn build(folder: &Path, client: &Client) -> Result<Outcome, CliError> {
+    let started = Instant::now();
+    let took_ms = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let manifest = Manifest::load(folder)?;
+    let built = process::build(manifest.build_command(), folder, true).await?;
+    if !built.status.success() {
+        let took_ms = u64::try_from(built.took.as_millis()).unwrap_or(u64::MAX);
+        return Ok(Outcome::BuildFailed {
+            took_ms,
+            words: built.words,
+        });
+    }
+    let source = deploy::from_manifest(folder)?;
+    let done = deploy::send(client, &source).await?;
+    Ok(Outcome::Live {
+        took_ms: took_ms(),
+        done: Box::new(done),
+    })
+}
+
+async fn done(work: &mut Option<Work>) -> Outcome {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn stopped(running: &mut Option<&mut Running>) -> String {
+    match running {
+        Some(running) => running.stopped().await.to_string(),
+        None => std::future::pending().await,
+    }
+}

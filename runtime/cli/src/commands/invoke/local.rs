@@ -1,0 +1,185 @@
+//! A call of a component in this process: no server is needed.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use fnctl_core::{
+    error_code::{ErrorCode, ErrorObject},
+    id::{FunctionVersion, Ordinal, ShardNumber},
+    invoker::{Call, CallContext, CallFacts, Invoker},
+    record::{ColumnBuilder, Records},
+    status::{CallLog, CallRecord, CallResult, Encoding},
+};
+use fnctl_invoker::{
+    ComponentError, ComponentSource, Engine, EngineOptions, Isolation, LogEntry, LogLevel, LogSink,
+    LogSource, VersionSettings,
+};
+
+use super::Args;
+use crate::{commands::deploy::read_component, error::CliError, manifest};
+
+/// Calls the component once.
+///
+/// # Errors
+/// It is no such component, or a record cannot be read.
+pub(super) async fn call(args: &Args, records: Vec<CallRecord>) -> Result<CallResult, CliError> {
+    let path = Path::new(&args.target);
+    let bytes = read_component(path)?;
+    let logs = Arc::new(Kept::default());
+    let options = EngineOptions {
+        slots: 1,
+        guest_threads: 1,
+        memory_bytes_max: args.memory.bytes,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::new(options, Arc::clone(&logs) as Arc<dyn LogSink>)
+        .map_err(|error| CliError::new(ErrorCode::Internal, error.to_string()))?;
+    let refused = |error: ComponentError| refusal(&error, path);
+    let inspected = engine.inspect(bytes.clone()).await.map_err(refused)?;
+    let name: Arc<str> = manifest::name_of_file(path)?.into();
+    let settings = VersionSettings {
+        function: Arc::clone(&name),
+        version: FunctionVersion(1),
+        memory_bytes: args.memory.bytes,
+        timeout: Duration::from_millis(args.timeout.ms),
+        isolation: Isolation::Fresh,
+        concurrency: None,
+        config: args.config.iter().cloned().collect(),
+        secrets: Default::default(),
+    };
+    let function = engine
+        .load(ComponentSource::Bytes(bytes), settings)
+        .await
+        .map_err(refused)?;
+    let outputs: Arc<[Arc<str>]> = inspected
+        .outputs
+        .iter()
+        .map(|name| name.as_str().into())
+        .collect();
+    let call = Call {
+        context: Arc::new(CallContext {
+            mapping: format!("{name}/invoke").into(),
+            stream: "invoke".into(),
+            shard: ShardNumber(0),
+            version: FunctionVersion(1),
+            outputs: Arc::clone(&outputs),
+        }),
+        records: columns(&records)?,
+        facts: Arc::new(Numbers),
+        is_fresh: true,
+    };
+    let completed = function
+        .invoke(call)
+        .await
+        .map_err(|fault| CliError::new(ErrorCode::Internal, fault.to_string()))?;
+    let logs = std::mem::take(&mut *logs.0.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(CallResult::of(&completed, &outputs, logs, |bytes| {
+        STANDARD.encode(bytes)
+    }))
+}
+
+fn refusal(error: &ComponentError, path: &Path) -> CliError {
+    let code = ErrorCode::parse(error.code()).unwrap_or(ErrorCode::Internal);
+    let name = path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    ErrorObject::new(code, error.message(&format!("`{name}`")))
+        .at(path.display().to_string())
+        .because(error.why())
+        .fix(error.fix())
+        .into()
+}
+
+fn columns(records: &[CallRecord]) -> Result<Records, CliError> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_millis());
+    let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
+    for (index, record) in records.iter().enumerate() {
+        match &record.key {
+            Some(key) => keys.push(key.as_bytes()),
+            None => keys.push_null(),
+        }
+        if record.encoding == Some(Encoding::Base64) {
+            let bytes = STANDARD.decode(&record.data).map_err(|error| {
+                CliError::new(
+                    ErrorCode::RecordsUnreadable,
+                    format!("record {index} is no base64: {error}"),
+                )
+            })?;
+            data.push(&bytes);
+        } else {
+            data.push(record.data.as_bytes());
+        }
+    }
+    Ok(Records {
+        keys: keys.finish(),
+        data: data.finish(),
+        arrival_ms: vec![u64::try_from(now).unwrap_or(u64::MAX); records.len()],
+    })
+}
+
+/// Records of no stream: numbered from 1.
+struct Numbers;
+
+impl CallFacts for Numbers {
+    fn attempt(&self, _: u32) -> u32 {
+        1
+    }
+
+    fn ordinal(&self, index: u32) -> Ordinal {
+        Ordinal(u64::from(index) + 1)
+    }
+
+    fn sequence_number(&self, index: u32) -> String {
+        (u64::from(index) + 1).to_string()
+    }
+
+    fn record_id(&self, index: u32) -> String {
+        format!("invoke:{}", u64::from(index) + 1)
+    }
+
+    fn header(&self, _: u32, _: &str) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Keeps what the function writes; a call's lines are bounded by the invoker.
+#[derive(Default)]
+struct Kept(Mutex<Vec<CallLog>>);
+
+impl LogSink for Kept {
+    fn write(&self, entry: &LogEntry<'_>) {
+        let line = CallLog {
+            level: match entry.level {
+                LogLevel::Error => "error",
+                LogLevel::Warn => "warn",
+                LogLevel::Info => "info",
+                LogLevel::Debug => "debug",
+                LogLevel::Trace => "trace",
+            }
+            .to_owned(),
+            source: match entry.source {
+                LogSource::Log | LogSource::Host => "log",
+                LogSource::Stdout => "stdout",
+                LogSource::Stderr => "stderr",
+                LogSource::Panic => "panic",
+            }
+            .to_owned(),
+            message: entry.message.to_owned(),
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+    }
+
+    fn max_level(&self, _: &str) -> LogLevel {
+        LogLevel::Trace
+    }
+}

@@ -1,0 +1,216 @@
+//! `fnctl mappings`: list, describe, pause, resume, delete.
+
+use clap::Subcommand;
+use fnctl_core::status::{MappingLine, MappingStatus};
+
+use crate::{
+    cli::Session,
+    confirm::Destroying,
+    error::CliError,
+    output::{Output, table::Table, words},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the mappings, the oldest backlog first
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show where a mapping stands
+    Describe {
+        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+        mapping: String,
+    },
+    /// Start no more calls; nothing is lost
+    Pause {
+        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+        mapping: String,
+    },
+    /// Go on, after a pause or a fatal error
+    Resume {
+        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+        mapping: String,
+    },
+    /// Delete a mapping and its progress
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+        mapping: String,
+        #[command(flatten)]
+        destroying: Destroying,
+    },
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    match args.action {
+        Action::List => list(session).await,
+        Action::Describe { mapping } => describe(&mapping, session).await,
+        Action::Pause { mapping } => set(&mapping, "pause", session).await,
+        Action::Resume { mapping } => set(&mapping, "resume", session).await,
+        Action::Delete {
+            mapping,
+            destroying,
+        } => delete(&mapping, destroying, session).await,
+    }
+}
+
+async fn list(session: &mut Session) -> Result<(), CliError> {
+    let mut all: Vec<MappingLine> = session.client.list(&["v1", "mappings"], &[]).await?;
+    if session.out.is_json() {
+        return all.iter().try_for_each(|line| session.out.json(line));
+    }
+    // Worst first: what does not run, then what is furthest behind.
+    all.sort_by_key(|line| {
+        (
+            line.state == "running",
+            std::cmp::Reverse(line.iterator_age_ms),
+        )
+    });
+    let mut table = Table::new(&["mapping", "state", "age>", "pending>", "id>"]);
+    for line in &all {
+        table.row([
+            line.name.clone(),
+            state(&line.state, line.reason.as_deref()),
+            words::age(line.iterator_age_ms),
+            line.pending_records.to_string(),
+            line.id.clone(),
+        ]);
+    }
+    if table.is_empty() {
+        session
+            .out
+            .note("no mappings yet: fnctl deploy FILE.wasm --stream NAME");
+        return Ok(());
+    }
+    table
+        .lines(0)
+        .iter()
+        .try_for_each(|line| session.out.line(line))
+}
+
+async fn describe(mapping: &str, session: &mut Session) -> Result<(), CliError> {
+    let status: MappingStatus = session
+        .client
+        .get(&["v1", "mappings", mapping], &[])
+        .await?;
+    if session.out.is_json() {
+        return session.out.json(&status);
+    }
+    print(&status, &mut session.out)
+}
+
+fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
+    let behind = if status.pending_records == 0 {
+        "caught up".to_owned()
+    } else {
+        format!("behind {}", words::age(status.iterator_age_ms))
+    };
+    out.line(&format!(
+        "{}  {}, {behind}        {} version {}, since {}",
+        status.name,
+        state(&status.state, status.reason.as_deref()),
+        status.function,
+        status.version,
+        words::local(&status.since),
+    ))?;
+    if let Some(detail) = &status.detail {
+        out.line(&format!("  why     {}", words::first_line(detail, 400)))?;
+    }
+    let mut table = Table::new(&["shard", "age>", "pending>", "parked>", "checkpoint", "now"]);
+    for shard in &status.shards {
+        let now = shard.next_retry_at.as_deref();
+        table.row([
+            shard.shard_id.clone(),
+            words::age(shard.iterator_age_ms),
+            shard.pending_records.to_string(),
+            shard.parked_keys.to_string(),
+            shard
+                .checkpoint
+                .as_deref()
+                .map_or_else(|| "-".to_owned(), words::short_number),
+            now.map(|time| format!("next attempt {}", words::local_time(time)))
+                .unwrap_or_default(),
+        ]);
+    }
+    table.lines(2).iter().try_for_each(|line| out.line(line))?;
+    let totals = &status.totals;
+    out.line(&format!(
+        "  totals  polled {}  filtered {}  processed {}  failed {}  dead-lettered {}  expired {}  emitted {}",
+        totals.polled, totals.filtered, totals.processed, totals.failed, totals.dead_lettered, totals.expired, totals.emitted
+    ))?;
+    let dead: Vec<String> = status
+        .dead_letters_by_code
+        .iter()
+        .map(|(code, count)| format!("{code} {count}"))
+        .collect();
+    if !dead.is_empty() {
+        out.line(&format!(
+            "  dead    {} (open)        fnctl dlq list {}",
+            dead.join("  "),
+            status.name
+        ))?;
+    }
+    out.line(&format!("  outputs {}", outputs(&status.outputs)))
+}
+
+/// `default → enriched   rejected → rejects`.
+pub(crate) fn outputs(outputs: &std::collections::BTreeMap<String, String>) -> String {
+    let all: Vec<String> = outputs
+        .iter()
+        .map(|(name, to)| format!("{name} → {to}"))
+        .collect();
+    all.join("   ")
+}
+
+async fn set(mapping: &str, action: &str, session: &mut Session) -> Result<(), CliError> {
+    let path = ["v1", "mappings", mapping, action];
+    let status: MappingStatus = session.client.post(&path, &serde_json::json!({})).await?;
+    if session.out.is_json() {
+        return session.out.json(&status);
+    }
+    session.out.line(&format!(
+        "mapping    {}  {}",
+        status.name,
+        state(&status.state, status.reason.as_deref())
+    ))
+}
+
+async fn delete(
+    mapping: &str,
+    destroying: Destroying,
+    session: &mut Session,
+) -> Result<(), CliError> {
+    let status: MappingStatus = session
+        .client
+        .get(&["v1", "mappings", mapping], &[])
+        .await?;
+    let loss = format!(
+        "mapping `{}` goes, with its progress: {} pending",
+        status.name,
+        words::count(status.pending_records, "record")
+    );
+    destroying.confirm(&session.out, &loss)?;
+    // By id: between the question and the answer the name may have come to mean another one.
+    session
+        .client
+        .delete(&["v1", "mappings", &status.id], destroying.force)
+        .await?;
+    if session.out.is_json() {
+        return session.out.json(&status.line());
+    }
+    session
+        .out
+        .line(&format!("deleted    mapping {}", status.name))
+}
+
+fn state(state: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) if reason != state => format!("{state} ({reason})"),
+        _ => state.to_owned(),
+    }
+}

@@ -1,0 +1,122 @@
+//! Where lines come from: the command line, a file, or standard input.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use fnctl_core::error_code::ErrorCode;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
+
+use super::{Args, sending::Pace};
+use crate::{error::CliError, limits};
+
+/// Lines, numbered from 1. Reading one may be taken back and asked again.
+pub(super) struct Input {
+    from: Box<dyn AsyncBufRead + Unpin + Send>,
+    name: String,
+    partial: Vec<u8>,
+    has_ended: bool,
+}
+
+impl Input {
+    /// Opens what the arguments name.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a record of the command line is more than one line.
+    pub(super) async fn open(args: &Args) -> Result<Self, CliError> {
+        if !args.data.is_empty() {
+            if args.data.iter().any(|record| record.contains('\n')) {
+                return Err(CliError::usage("a record of the command line is one line")
+                    .fix("put it into a file: --file F"));
+            }
+            let text = args.data.join("\n");
+            return Ok(Self::new(
+                Box::new(std::io::Cursor::new(text.into_bytes())),
+                "the command line",
+            ));
+        }
+        match args.file.as_deref() {
+            None | Some("-") => Ok(Self::new(
+                Box::new(BufReader::new(tokio::io::stdin())),
+                "standard input",
+            )),
+            Some(path) => {
+                let file = tokio::fs::File::open(Path::new(path))
+                    .await
+                    .map_err(|error| unreadable(path, &error))?;
+                Ok(Self::new(
+                    Box::new(BufReader::with_capacity(limits::CHUNK_BYTES, file)),
+                    path,
+                ))
+            }
+        }
+    }
+
+    pub(super) fn new(from: Box<dyn AsyncBufRead + Unpin + Send>, name: &str) -> Self {
+        Self {
+            from,
+            name: name.to_owned(),
+            partial: Vec::new(),
+            has_ended: false,
+        }
+    }
+
+    /// Whether the last line was read.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Passes by the lines in front of number `line`; gives how many of them were records.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub(super) async fn skip_to(&mut self, line: u64) -> Result<u64, CliError> {
+        let mut records = 0;
+        for _ in 1..line {
+            match self.read().await? {
+                Some(passed) => records += u64::from(is_record(&passed)),
+                None => break,
+            }
+        }
+        Ok(records)
+    }
+
+    /// The next line, not before its time.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub(super) async fn next(&mut self, pace: &mut Pace) -> Result<Option<Bytes>, CliError> {
+        pace.wait().await;
+        let line = self.read().await?;
+        if line.as_deref().is_some_and(is_record) {
+            pace.took_one();
+        }
+        Ok(line)
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, CliError> {
+        // `read_until` keeps what it has in `partial` when it is taken back.
+        let read = self.from.read_until(b'\n', &mut self.partial).await;
+        read.map_err(|error| unreadable(&self.name, &error))?;
+        if self.partial.is_empty() {
+            self.has_ended = true;
+            return Ok(None);
+        }
+        let mut line = std::mem::take(&mut self.partial);
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        Ok(Some(line.into()))
+    }
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> CliError {
+    CliError::new(
+        ErrorCode::FileUnreadable,
+        format!("failed to read {name}: {error}"),
+    )
+}
+
+/// Whether a line is a record: the server passes empty ones by.
+pub(super) fn is_record(line: &[u8]) -> bool {
+    !(line.is_empty() || line == b"\r")
+}

@@ -1,0 +1,105 @@
+use bytes::Bytes;
+
+use super::{
+    input::Input,
+    sending::{Pace, Pending},
+    *,
+};
+
+fn args() -> Args {
+    Args {
+        stream: "signups".to_owned(),
+        data: vec![],
+        file: Some("my events.ndjson".to_owned()),
+        key: None,
+        key_field: Some("user.id".to_owned()),
+        require_key: true,
+        rate: Some(50),
+        from_line: 1,
+        producer: None,
+    }
+}
+
+#[test]
+fn the_command_that_continues_is_whole_and_quoted() {
+    assert_eq!(
+        again(&args(), "p-1", 4711),
+        "fnctl put signups --file 'my events.ndjson' --key-field user.id --require-key --rate 50 --from-line 4711 --producer p-1"
+    );
+}
+
+#[test]
+fn acknowledgements_move_on_line_by_line_and_pass_empty_ones() {
+    let mut pending = Pending::default();
+    pending.start_at(3, 5);
+    for line in ["a", "", "b", "\r", "", "c"] {
+        pending.push(Bytes::from(line));
+    }
+    assert_eq!((pending.first_line(), pending.first_sequence()), (5, 4));
+    pending.acknowledge(5).unwrap();
+    assert_eq!((pending.first_line(), pending.first_sequence()), (7, 5));
+    assert!(pending.acknowledge(8).is_err(), "a line was left out");
+    pending.acknowledge(7).unwrap();
+    assert_eq!((pending.first_line(), pending.first_sequence()), (10, 6));
+    pending.acknowledge(10).unwrap();
+    assert!(pending.is_empty());
+    assert_eq!(pending.acknowledged(), 3);
+}
+
+#[test]
+fn an_uncertain_end_names_the_first_unacknowledged_line_and_exits_8() {
+    let mut pending = Pending::default();
+    pending.start_at(0, 1);
+    for line in ["a", "b", "c"] {
+        pending.push(Bytes::from(line));
+    }
+    pending.acknowledge(1).unwrap();
+    let broke = CliError::new(ErrorCode::ServerUnreachable, "the connection broke");
+    let ended = ended(broke, &args(), Some("p"), &pending);
+    assert_eq!(ended.exit_code(), 8);
+    let CliError::Told(error) = ended else {
+        panic!()
+    };
+    assert_eq!(error.code, "FN4007");
+    assert!(
+        error.message.starts_with("line 2 and those behind it"),
+        "{}",
+        error.message
+    );
+    assert!(
+        error
+            .fix
+            .as_deref()
+            .unwrap()
+            .ends_with("--from-line 2 --producer p")
+    );
+}
+
+#[test]
+fn a_refusal_stays_what_it_is() {
+    let mut pending = Pending::default();
+    pending.push(Bytes::from("a"));
+    let refused = CliError::new(ErrorCode::KeyMissing, "line 1 has no key");
+    assert_eq!(ended(refused, &args(), Some("p"), &pending).exit_code(), 7);
+}
+
+#[tokio::test]
+async fn lines_are_read_with_and_without_a_last_end() {
+    let text: &[u8] = b"a\n\nb\r\nlast";
+    let mut input = Input::new(Box::new(text), "test");
+    let mut all = Vec::new();
+    while let Some(line) = input.next(&mut Pace::new(None)).await.unwrap() {
+        all.push(line);
+    }
+    assert_eq!(all, ["a", "", "b\r", "last"]);
+    assert!(input.has_ended());
+}
+
+#[tokio::test]
+async fn skipping_counts_records_and_not_empty_lines() {
+    let text: &[u8] = b"a\n\nb\nc\n";
+    let mut input = Input::new(Box::new(text), "test");
+    assert_eq!(input.skip_to(4).await.unwrap(), 2);
+    let next = input.next(&mut Pace::new(None)).await.unwrap();
+    assert_eq!(next.as_deref(), Some(&b"c"[..]));
+}

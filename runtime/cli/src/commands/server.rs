@@ -1,0 +1,115 @@
+//! `fnctl server`: serves until a signal, then drains.
+
+pub(crate) mod embedded;
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use fnctl_core::error_code::ErrorCode;
+use fnctl_host::{Server, ServerOptions};
+use serde::Serialize;
+
+use crate::{cli::Session, error::CliError};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where data are kept; made when missing
+    #[arg(long, value_name = "D", default_value = ".fnctl")]
+    data_dir: PathBuf,
+    /// Where the API listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4700")]
+    listen: SocketAddr,
+    /// Where the Kinesis API listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4701")]
+    kinesis_listen: SocketAddr,
+    /// File that says where it serves, written once it does
+    #[arg(long, value_name = "F")]
+    ready_file: Option<PathBuf>,
+    /// Listen beyond loopback, although nothing keeps strangers out
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// Where a server serves.
+#[derive(Debug, Serialize)]
+struct Ready {
+    api: String,
+    kinesis: String,
+    pid: u32,
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    embedded::log_to_stderr(session.out.is_json());
+    let mut signals = embedded::Signals::listen()?;
+    let options = ServerOptions {
+        listen: args.listen,
+        kinesis_listen: args.kinesis_listen,
+        insecure: args.insecure,
+        ..ServerOptions::new(&args.data_dir)
+    };
+    let mut running = tokio::select! {
+        started = Server::start(options) => started.map_err(|error| embedded::not_started(error, &args.data_dir))?,
+        () = signals.first() => return Ok(()),
+    };
+    let ready = Ready {
+        api: format!("http://{}", running.api_addr),
+        kinesis: format!("http://{}", running.kinesis_addr),
+        pid: std::process::id(),
+    };
+    if let Some(path) = &args.ready_file {
+        write_whole(path, &ready).map_err(|error| {
+            CliError::new(
+                ErrorCode::FileUnwritable,
+                format!("failed to write `{}`: {error}", path.display()),
+            )
+        })?;
+    }
+    // A server does not stop because nobody reads where it is.
+    let _closed = say(&ready, &args.data_dir, session);
+    let stopped = tokio::select! {
+        () = signals.first() => None,
+        stopped = running.stopped() => Some(stopped),
+    };
+    if let Some(stopped) = stopped {
+        return Err(
+            CliError::new(ErrorCode::DataDirectoryUnusable, stopped.to_string())
+                .because("nothing more can be made durable; what was acknowledged is")
+                .fix("see the log above, mend the disk, start again"),
+        );
+    }
+    tokio::select! {
+        ended = running.shutdown() => ended.map_err(|error| CliError::new(ErrorCode::DataDirectoryUnusable, error.to_string())),
+        () = signals.next() => Err(CliError::new(ErrorCode::Interrupted, "interrupted while draining")),
+    }
+}
+
+fn say(ready: &Ready, data_dir: &Path, session: &mut Session) -> Result<(), CliError> {
+    let out = &mut session.out;
+    if out.is_json() {
+        out.json(ready)?;
+    } else {
+        out.line(&format!(
+            "api  {}   kinesis  {}   data {}",
+            ready.api,
+            ready.kinesis,
+            data_dir.display()
+        ))?;
+        out.line(&format!(
+            "export AWS_ENDPOINT_URL_KINESIS={}",
+            ready.kinesis
+        ))?;
+    }
+    out.flush()
+}
+
+/// Whoever sees the file sees all of it.
+fn write_whole(path: &Path, ready: &Ready) -> io::Result<()> {
+    let text = serde_json::to_string(ready).map_err(io::Error::other)?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", ready.pid));
+    fs::write(&beside, text + "\n")?;
+    fs::rename(&beside, path)
+}

@@ -1,0 +1,113 @@
+//! What `server` and `dev` share around the server they embed: its log, its signals, its refusals.
+
+use std::{future::poll_fn, io, path::Path, task::Poll};
+
+use fnctl_core::error_code::{ErrorCode, ErrorObject};
+use fnctl_host::{ListenError, StartError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::CliError;
+
+/// Variable that says how much the server logs.
+const LOG_VARIABLE: &str = "FNCTL_LOG";
+
+/// Sends the server's log to stderr, as text or as an object a line.
+pub(crate) fn log_to_stderr(is_json: bool) {
+    log(is_json, "info");
+}
+
+/// As [`log_to_stderr`], of what someone should act on alone.
+pub(crate) fn warn_on_stderr(is_json: bool) {
+    log(is_json, "warn");
+}
+
+fn log(is_json: bool, level: &str) {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false);
+    // A second call, in tests, changes nothing.
+    let _set = if is_json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+}
+
+/// SIGTERM and SIGINT.
+pub(crate) struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on, instead of ending the process.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let on = |kind| {
+            signal(kind).map_err(|error| {
+                CliError::new(
+                    ErrorCode::Internal,
+                    format!("failed to listen for signals: {error}"),
+                )
+            })
+        };
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the first.
+    pub(crate) async fn first(&mut self) {
+        self.next().await;
+    }
+
+    /// Waits for one more.
+    pub(crate) async fn next(&mut self) {
+        poll_fn(|cx| {
+            let is_here =
+                self.term.poll_recv(cx).is_ready() || self.interrupt.poll_recv(cx).is_ready();
+            if is_here {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// Why a server did not start, and what to do.
+pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
+    let words = error.to_string();
+    let object = match error {
+        StartError::Listen(ListenError::NotLoopback(address)) => {
+            ErrorObject::new(ErrorCode::ListenerExposed, format!("`{address}` is not a loopback address"))
+                .because("this version has neither tokens nor TLS: whoever reaches it may do everything")
+                .fix("listen on 127.0.0.1, or add --insecure")
+        }
+        StartError::Listen(ListenError::Bind { address, source }) if source.kind() == io::ErrorKind::AddrInUse => {
+            ErrorObject::new(ErrorCode::AddressInUse, format!("`{address}` is taken"))
+                .because("another process listens there")
+                .fix("stop it, or choose another with --listen and --kinesis-listen; port 0 takes a free one")
+        }
+        StartError::Listen(ListenError::Bind { address, source }) => {
+            ErrorObject::new(ErrorCode::Usage, format!("failed to listen on `{address}`")).because(source.to_string())
+        }
+        StartError::Open(open) if matches!(open, fnctl_host::OpenError::Locked { .. }) => {
+            ErrorObject::new(ErrorCode::DataDirectoryLocked, format!("the data directory `{}` is in use by another server", data_dir.display()))
+                .because("one process at a time may write there")
+                .fix("stop that server, or give this one --data-dir of its own")
+        }
+        StartError::Open(_) => ErrorObject::new(ErrorCode::DataDirectoryUnusable, "the data directory cannot be opened")
+            .at(data_dir.display().to_string())
+            .because(words),
+        _ => ErrorObject::new(ErrorCode::Internal, words),
+    };
+    object.into()
+}

@@ -1,0 +1,200 @@
+//! `fnctl streams`: create, list, describe, delete.
+
+use clap::Subcommand;
+use fnctl_core::{
+    shard::Ack,
+    spec::{
+        Setting, StreamSpec,
+        duration::Duration,
+        request::CreateStreamRequest,
+        setting::{Count, UnknownKeys},
+    },
+    status::{StreamLine, StreamStatus},
+};
+
+use crate::{
+    cli::Session,
+    confirm::Destroying,
+    error::CliError,
+    output::{table::Table, words},
+    spelling,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(subcommand_required = true, arg_required_else_help = false)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create a stream
+    Create(Create),
+    /// List the streams
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a stream with its shards and users
+    Describe {
+        /// The stream
+        stream: String,
+    },
+    /// Delete a stream and its records
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// The stream
+        stream: String,
+        #[command(flatten)]
+        destroying: Destroying,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// Its name
+    stream: String,
+    /// Number of shards [default: 1]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    shards: Option<Setting<Count>>,
+    /// How long records are kept [default: 24h]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    retention: Option<Setting<Duration>>,
+    /// When puts are answered: synced or written [default: synced]
+    #[arg(long, value_name = "WHEN", value_parser = spelling::setting::<Ack>)]
+    ack: Option<Setting<Ack>>,
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    match args.action {
+        Action::Create(create) => self::create(create, session).await,
+        Action::List => list(session).await,
+        Action::Describe { stream } => describe(&stream, session).await,
+        Action::Delete { stream, destroying } => delete(&stream, destroying, session).await,
+    }
+}
+
+async fn create(create: Create, session: &mut Session) -> Result<(), CliError> {
+    let request = CreateStreamRequest {
+        name: create.stream,
+        settings: StreamSpec {
+            shards: create.shards,
+            retention: create.retention,
+            ack: create.ack,
+            unknown: UnknownKeys::default(),
+        },
+    };
+    let line: StreamLine = session.client.post(&["v1", "streams"], &request).await?;
+    if session.out.is_json() {
+        return session.out.json(&line);
+    }
+    session.out.line(&format!("stream     {}", summary(&line)))
+}
+
+async fn list(session: &mut Session) -> Result<(), CliError> {
+    let all: Vec<StreamLine> = session.client.list(&["v1", "streams"], &[]).await?;
+    if session.out.is_json() {
+        return all.iter().try_for_each(|line| session.out.json(line));
+    }
+    let mut table = Table::new(&["stream", "shards>", "retention>", "ack", "created"]);
+    for line in &all {
+        table.row([
+            line.name.clone(),
+            line.shards.to_string(),
+            Duration::from_ms(line.retention_ms).to_string(),
+            ack(line.ack).to_owned(),
+            words::local(&line.created_at),
+        ]);
+    }
+    if table.is_empty() {
+        session
+            .out
+            .note("no streams yet: fnctl streams create NAME");
+        return Ok(());
+    }
+    table
+        .lines(0)
+        .iter()
+        .try_for_each(|line| session.out.line(line))
+}
+
+async fn describe(stream: &str, session: &mut Session) -> Result<(), CliError> {
+    let status: StreamStatus = session.client.get(&["v1", "streams", stream], &[]).await?;
+    if session.out.is_json() {
+        return session.out.json(&status);
+    }
+    session.out.line(&format!(
+        "{}, since {}",
+        summary(&status.line),
+        words::local(&status.line.created_at)
+    ))?;
+    let mut table = Table::new(&["shard", "records>", "oldest", "newest", "last arrival"]);
+    for shard in &status.shard_list {
+        let number = |number: &Option<String>| {
+            number
+                .as_deref()
+                .map_or_else(|| "-".to_owned(), words::short_number)
+        };
+        table.row([
+            shard.shard_id.clone(),
+            shard.records.to_string(),
+            number(&shard.oldest),
+            number(&shard.newest),
+            shard
+                .last_arrival
+                .as_deref()
+                .map_or_else(|| "-".to_owned(), words::local),
+        ]);
+    }
+    table
+        .lines(2)
+        .iter()
+        .try_for_each(|line| session.out.line(line))?;
+    for (label, mappings) in [
+        ("read by", &status.read_by),
+        ("written by", &status.written_by),
+    ] {
+        if !mappings.is_empty() {
+            session
+                .out
+                .line(&format!("  {label:<11} {}", mappings.join("  ")))?;
+        }
+    }
+    Ok(())
+}
+
+async fn delete(
+    stream: &str,
+    destroying: Destroying,
+    session: &mut Session,
+) -> Result<(), CliError> {
+    let path = ["v1", "streams", stream];
+    let status: StreamStatus = session.client.get(&path, &[]).await?;
+    let records: u64 = status.shard_list.iter().map(|shard| shard.records).sum();
+    let loss = format!(
+        "stream `{stream}` goes, with {}",
+        words::count(records, "record")
+    );
+    destroying.confirm(&session.out, &loss)?;
+    session.client.delete(&path, destroying.force).await?;
+    if session.out.is_json() {
+        return session.out.json(&status.line);
+    }
+    session.out.line(&format!("deleted    stream {stream}"))
+}
+
+fn summary(line: &StreamLine) -> String {
+    let retention = Duration::from_ms(line.retention_ms);
+    let shards = words::count(line.shards.into(), "shard");
+    format!(
+        "{}  {shards}, retention {retention}, ack {}",
+        line.name,
+        ack(line.ack)
+    )
+}
+
+fn ack(ack: Ack) -> &'static str {
+    match ack {
+        Ack::Synced => "synced",
+        Ack::Written => "written",
+    }
+}

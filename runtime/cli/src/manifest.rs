@@ -1,0 +1,276 @@
+//! `fnctl.toml` on disk: read with its lines, so that every problem says where it stands.
+
+mod place;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use fnctl_core::{
+    error_code::{ErrorCode, ErrorObject, Problem},
+    spec::{self, FunctionSpec, SecretSource, Setting, setting::Text},
+};
+use serde::Deserialize;
+
+use crate::{error::CliError, limits};
+
+/// The file's name.
+pub(crate) const FILE: &str = "fnctl.toml";
+
+/// How a component is built unless the manifest says otherwise.
+const BUILD: &str = "cargo build --release --target wasm32-wasip2";
+
+/// A manifest and where it lies.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    /// What it says.
+    pub(crate) spec: spec::Manifest,
+}
+
+impl Manifest {
+    /// Reads the manifest of a folder.
+    ///
+    /// # Errors
+    /// There is none, or all its problems with their lines.
+    pub(crate) fn load(folder: &Path) -> Result<Self, CliError> {
+        let path = folder.join(FILE);
+        let text = fs::read_to_string(&path).map_err(|error| {
+            CliError::new(ErrorCode::FileUnreadable, format!("no {FILE} in `{}`", folder.display()))
+                .because(error.to_string())
+                .fix("fnctl new NAME starts a project; a component alone: fnctl deploy FILE.wasm --stream NAME")
+        })?;
+        let spec = parse(&text).map_err(|problems| invalid(&path, problems))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            spec,
+        })
+    }
+
+    /// The component's path.
+    ///
+    /// # Errors
+    /// The manifest names none.
+    pub(crate) fn component(&self) -> Result<PathBuf, CliError> {
+        match text(self.spec.function.component.as_ref()) {
+            Some(path) => Ok(self.folder.join(path)),
+            None => Err(invalid(
+                &self.folder.join(FILE),
+                vec![Problem::new(
+                    "function.component",
+                    "is missing: the path of the component that the build makes",
+                )],
+            )),
+        }
+    }
+
+    /// The command that builds it.
+    pub(crate) fn build_command(&self) -> &str {
+        text(self.spec.function.build.as_ref()).unwrap_or(BUILD)
+    }
+
+    /// The function's name: given, else the package's, else the component's stem.
+    ///
+    /// # Errors
+    /// Nothing gives one.
+    pub(crate) fn function_name(&self) -> Result<String, CliError> {
+        if let Some(name) = text(self.spec.function.name.as_ref()) {
+            return Ok(name.to_owned());
+        }
+        package_name(&self.folder).map_or_else(|| name_of_file(&self.component()?), Ok)
+    }
+}
+
+/// The text of a setting that is text.
+pub(crate) fn text(setting: Option<&Setting<Text>>) -> Option<&str> {
+    match setting {
+        Some(Setting::Value(Text(text))) => Some(text),
+        _ => None,
+    }
+}
+
+/// A function's name from a component's: the stem, `_` as `-`.
+///
+/// # Errors
+/// The path has no readable stem.
+pub(crate) fn name_of_file(path: &Path) -> Result<String, CliError> {
+    path.file_stem()
+        .and_then(|stem| stem.to_str())
+        .map(|stem| stem.replace('_', "-"))
+        .ok_or_else(|| {
+            CliError::usage(format!(
+                "`{}` gives no name for the function",
+                path.display()
+            ))
+            .fix("--name NAME")
+        })
+}
+
+fn package_name(folder: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Cargo {
+        package: Package,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+    }
+    let text = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+    toml::from_str::<Cargo>(&text)
+        .ok()
+        .map(|cargo| cargo.package.name)
+}
+
+/// The values of secrets, by where they come from. Never printed.
+///
+/// # Errors
+/// All that cannot be read.
+pub(crate) fn secrets(
+    spec: &FunctionSpec,
+    folder: &Path,
+) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
+    let mut values = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (name, source) in &spec.secrets {
+        match secret(source, folder) {
+            Ok(value) => {
+                values.insert(name.clone(), value);
+            }
+            Err(why) => problems.push(Problem::new(format!("function.secrets.{name}"), why)),
+        }
+    }
+    if problems.is_empty() {
+        Ok(values)
+    } else {
+        Err(invalid(&folder.join(FILE), problems))
+    }
+}
+
+fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, String> {
+    match source {
+        SecretSource::Env(name) => std::env::var(name)
+            .map(String::into_bytes)
+            .map_err(|_| format!("the environment has no readable `{name}`")),
+        SecretSource::File(path) => {
+            let path = folder.join(path);
+            let size = fs::metadata(&path)
+                .map_err(|error| format!("`{}`: {error}", path.display()))?
+                .len();
+            if size > limits::SECRET_BYTES_MAX {
+                return Err(format!(
+                    "`{}` has {size} bytes, above {}",
+                    path.display(),
+                    limits::SECRET_BYTES_MAX
+                ));
+            }
+            fs::read(&path).map_err(|error| format!("`{}`: {error}", path.display()))
+        }
+    }
+}
+
+/// Reads a manifest's text.
+fn parse(source: &str) -> Result<spec::Manifest, Vec<Problem>> {
+    let manifest: spec::Manifest = toml::from_str(source).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| place::line_at(source, span.start));
+        vec![Problem::new(format!("line {line}"), error.message())]
+    })?;
+    let problems = spec::resolve::manifest(&manifest);
+    if problems.is_empty() {
+        return Ok(manifest);
+    }
+    Err(problems
+        .into_iter()
+        .map(|problem| match place::line_of(source, &problem.path) {
+            Some(line) => Problem::new(problem.path, format!("{} (line {line})", problem.message)),
+            None => problem,
+        })
+        .collect())
+}
+
+fn invalid(path: &Path, problems: Vec<Problem>) -> CliError {
+    let count = crate::output::words::count(problems.len() as u64, "problem");
+    ErrorObject::new(
+        ErrorCode::ManifestInvalid,
+        format!("{count} in {}", path.display()),
+    )
+    .at(path.display().to_string())
+    .with_problems(problems)
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_name_their_lines() {
+        let text = "[function]\nmemory = \"128\"\n\n[[mapping]]\nstream = \"s\"\nbatch_sise = 1\nfilter = \"x\"\n";
+        let problems = parse(text).unwrap_err();
+        let all: Vec<(&str, &str)> = problems
+            .iter()
+            .map(|problem| (problem.path.as_str(), problem.message.as_str()))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                (
+                    "function.memory",
+                    "128 has no unit: write 128KiB or 128MiB (line 2)"
+                ),
+                (
+                    "mapping[0].batch_sise",
+                    "unknown key `batch_sise`; did you mean `batch_size`? (line 6)"
+                ),
+                (
+                    "mapping[0].filter",
+                    "`filter` is not there yet in this version (line 7)"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_refused_with_its_line() {
+        let problems = parse("[function]\nname = \n").unwrap_err();
+        assert_eq!(problems[0].path, "line 2");
+    }
+
+    #[test]
+    fn names_come_from_the_manifest_the_package_or_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write(FILE, "[function]\ncomponent = \"target/my_fun.wasm\"\n");
+        let name = || {
+            Manifest::load(folder.path())
+                .unwrap()
+                .function_name()
+                .unwrap()
+        };
+        assert_eq!(name(), "my-fun");
+        write("Cargo.toml", "[package]\nname = \"packaged\"\n");
+        assert_eq!(name(), "packaged");
+        write(FILE, "[function]\nname = \"given\"\n");
+        assert_eq!(name(), "given");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_say_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("key"), "s3cret").unwrap();
+        let spec: FunctionSpec = toml::from_str("secrets = { a = { file = \"key\" } }").unwrap();
+        assert_eq!(secrets(&spec, folder.path()).unwrap()["a"], b"s3cret");
+        let spec: FunctionSpec = toml::from_str(
+            "secrets = { a = { file = \"no\" }, b = { env = \"FNCTL_TEST_NO_SUCH\" } }",
+        )
+        .unwrap();
+        let CliError::Told(error) = secrets(&spec, folder.path()).unwrap_err() else {
+            panic!()
+        };
+        assert_eq!(error.problems.len(), 2);
+    }
+}

@@ -1,0 +1,107 @@
+//! Numbers and times as a person reads them. Digits are never separated: they can be pasted.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// `170 KiB`, `1.4 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut scaled = bytes;
+    let mut rest = 0;
+    while scaled >= 1024 && unit + 1 < UNITS.len() {
+        rest = scaled % 1024;
+        scaled /= 1024;
+        unit += 1;
+    }
+    if unit > 1 && scaled < 10 {
+        format!("{scaled}.{} {}", rest * 10 / 1024, UNITS[unit])
+    } else {
+        format!("{scaled} {}", UNITS[unit])
+    }
+}
+
+/// `0 ms`, `210 ms`, `12.4 s`, `14m02s`, `3h05m`, `2d04h`.
+pub(crate) fn age(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match ms {
+        0..=9_999 => format!("{ms} ms"),
+        10_000..=59_999 => format!("{}.{} s", seconds, ms % 1000 / 100),
+        60_000..=3_599_999 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3_600_000..=86_399_999 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+/// `1 shard`, `4 shards`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A time of the API in local time, `2026-03-01 13:30:00`; what cannot be read stays as it is.
+pub(crate) fn local(text: &str) -> String {
+    in_zone(text, "%Y-%m-%d %H:%M:%S")
+}
+
+/// As [`local`], the time of day with milliseconds alone.
+pub(crate) fn local_time(text: &str) -> String {
+    in_zone(text, "%H:%M:%S%.3f")
+}
+
+/// The time of day now, local, with milliseconds.
+pub(crate) fn time_now() -> String {
+    Timestamp::now()
+        .to_zoned(TimeZone::system())
+        .strftime("%H:%M:%S%.3f")
+        .to_string()
+}
+
+fn in_zone(text: &str, format: &str) -> String {
+    text.parse::<Timestamp>().map_or_else(
+        |_| text.to_owned(),
+        |time| {
+            time.to_zoned(TimeZone::system())
+                .strftime(format)
+                .to_string()
+        },
+    )
+}
+
+/// A long number with its middle left out, `4967…0131`.
+pub(crate) fn short_number(digits: &str) -> String {
+    if digits.len() > 12 && digits.is_ascii() {
+        let (head, tail) = (digits.get(..4), digits.get(digits.len() - 4..));
+        format!("{}…{}", head.unwrap_or_default(), tail.unwrap_or_default())
+    } else {
+        digits.to_owned()
+    }
+}
+
+/// The first line of `text`, at most `chars` characters of it.
+pub(crate) fn first_line(text: &str, chars: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= chars {
+        return line.to_owned();
+    }
+    let cut: String = line.chars().take(chars.saturating_sub(1)).collect();
+    format!("{cut}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_ages_and_long_numbers_are_short() {
+        assert_eq!(size(512), "512 B");
+        assert_eq!(size(174_080), "170 KiB");
+        assert_eq!(size(1_500_000), "1.4 MiB");
+        assert_eq!(size(128 << 20), "128 MiB");
+        assert_eq!(age(0), "0 ms");
+        assert_eq!(age(12_400), "12.4 s");
+        assert_eq!(age(842_000), "14m02s");
+        assert_eq!(age(11_100_000), "3h05m");
+        assert_eq!(short_number("49670000000000000000131"), "4967…0131");
+        assert_eq!(first_line("abcdef\nx", 4), "abc…");
+        assert_eq!(count(1, "shard"), "1 shard");
+    }
+}
