@@ -7,20 +7,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    config::Config,
-    state::State,
-    step::{Step, Successors, initial, successors},
-    views::{Views, Violation},
-};
+use crate::views::Violation;
+
+/// Something with states and steps between them.
+pub(crate) trait System {
+    /// All that matters at one moment.
+    type State: Clone;
+    /// What leads from one state to another.
+    type Step: fmt::Display;
+
+    /// Everything that can happen in `state`: where it leads, or the rule it breaks.
+    fn successors(&mut self, state: &Self::State, out: &mut Successors<Self>);
+
+    /// Equal for states that behave alike, different for others.
+    fn fingerprint(&mut self, state: &Self::State) -> u128;
+
+    /// Whether everything is done.
+    fn is_goal(&self, state: &Self::State) -> bool;
+
+    /// Views reached and questions that the production view was asked.
+    fn counts(&self) -> (usize, usize);
+}
+
+/// Where the steps from a state lead.
+pub(crate) type Successors<S> = Vec<(<S as System>::Step, Result<<S as System>::State, Violation>)>;
 
 /// What came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// No violation in any reachable state, and from each a path to the goal.
     Holds,
-    /// The shortest schedule that ends in a violation.
-    Fails(Violation, Vec<Step>),
+    /// The shortest schedule that ends in a violation, step by step.
+    Fails(Violation, Vec<String>),
     /// `states_max` was reached first.
     Unfinished,
 }
@@ -95,18 +113,11 @@ struct Graph {
     goals: Vec<bool>,
     /// (to, from) of every step.
     steps: Vec<(u32, u32)>,
-    buffer: Vec<u8>,
 }
 
 impl Graph {
-    fn known(&mut self, state: &State) -> Option<u32> {
-        let fingerprint = state.fingerprint(&mut self.buffer);
-        self.ids.get(&fingerprint).copied()
-    }
-
     /// The state's id, and whether it is new.
-    fn visit(&mut self, state: &State, parent: u32, is_goal: bool) -> (u32, bool) {
-        let fingerprint = state.fingerprint(&mut self.buffer);
+    fn visit(&mut self, fingerprint: u128, parent: u32, is_goal: bool) -> (u32, bool) {
         let new = u32::try_from(self.parents.len()).expect("fewer than 2^32 states");
         let id = *self.ids.entry(fingerprint).or_insert(new);
         if id == new {
@@ -163,42 +174,42 @@ impl Graph {
     }
 }
 
-/// Explores a configuration to exhaustion, or to its first violation.
-#[must_use]
-pub fn explore(config: &Config) -> Report {
+/// Explores a system to exhaustion, or to its first violation.
+pub(crate) fn search<S: System>(
+    name: &'static str,
+    states_max: usize,
+    system: &mut S,
+    start: &S::State,
+) -> Report {
     let started = Instant::now();
-    let (mut views, first) = Views::new(config);
-    let start = initial(config, first);
     let mut graph = Graph {
         ids: HashMap::default(),
         parents: Vec::new(),
         goals: Vec::new(),
         steps: Vec::new(),
-        buffer: Vec::new(),
     };
-    graph.visit(&start, 0, false);
+    graph.visit(system.fingerprint(start), 0, system.is_goal(start));
 
-    let mut next_steps = Successors::new();
-    let mut front = vec![(0u32, start)];
+    let mut next_steps = Vec::new();
+    let mut front = vec![(0u32, start.clone())];
     let mut depth = 0;
-    let mut violation: Option<(u32, Step, Violation)> = None;
-    'levels: while !front.is_empty() && graph.parents.len() <= config.states_max {
+    let mut violation: Option<(u32, String, Violation)> = None;
+    'levels: while !front.is_empty() && graph.parents.len() <= states_max {
         depth += 1;
         let mut next_front = Vec::new();
-        for (from, state) in &front {
-            successors(config, &mut views, state, &mut next_steps);
+        for (from, state) in front.drain(..) {
+            system.successors(&state, &mut next_steps);
             for (step, outcome) in next_steps.drain(..) {
                 let next = match outcome {
                     Ok(next) => next,
                     Err(broken) => {
-                        violation = Some((*from, step, broken));
+                        violation = Some((from, step.to_string(), broken));
                         break 'levels;
                     }
                 };
-                let visible = views.facts(next.journal.visible(config));
-                let is_goal = visible.settled == config.all();
-                let (id, is_new) = graph.visit(&next, *from, is_goal);
-                graph.steps.push((id, *from));
+                let is_goal = system.is_goal(&next);
+                let (id, is_new) = graph.visit(system.fingerprint(&next), from, is_goal);
+                graph.steps.push((id, from));
                 if is_new {
                     next_front.push((id, next));
                 }
@@ -210,42 +221,40 @@ pub fn explore(config: &Config) -> Report {
     let is_exhausted = front.is_empty();
     let verdict = match violation {
         Some((from, step, broken)) => {
-            let mut schedule = walk(config, &mut views, &mut graph, start, from);
+            let mut schedule = walk(system, &graph, start, from);
             schedule.push(step);
             Verdict::Fails(broken, schedule)
         }
         None if !is_exhausted => Verdict::Unfinished,
         None => match graph.stuck() {
             None => Verdict::Holds,
-            Some(id) => Verdict::Fails(
-                Violation::Stuck,
-                walk(config, &mut views, &mut graph, start, id),
-            ),
+            Some(id) => Verdict::Fails(Violation::Stuck, walk(system, &graph, start, id)),
         },
     };
     Report {
-        name: config.name,
+        name,
         verdict,
         states: graph.parents.len(),
         transitions: graph.steps.len(),
         depth,
-        views: views.counts(),
+        views: system.counts(),
         elapsed: started.elapsed(),
     }
 }
 
 /// The steps to a state, found again from the start: states themselves are not kept.
-fn walk(config: &Config, views: &mut Views, graph: &mut Graph, start: State, id: u32) -> Vec<Step> {
-    let mut state = start;
+fn walk<S: System>(system: &mut S, graph: &Graph, start: &S::State, id: u32) -> Vec<String> {
+    let mut state = start.clone();
     let mut schedule = Vec::new();
-    let mut next_steps = Successors::new();
+    let mut next_steps = Vec::new();
     for &to in graph.path_to(id).iter().skip(1) {
-        successors(config, views, &state, &mut next_steps);
+        system.successors(&state, &mut next_steps);
         let (step, next) = next_steps
             .drain(..)
             .find_map(|(step, next)| {
                 let next = next.ok()?;
-                (graph.known(&next) == Some(to)).then_some((step, next))
+                let id = graph.ids.get(&system.fingerprint(&next));
+                (id == Some(&to)).then(|| (step.to_string(), next))
             })
             .expect("a parent leads to its child");
         schedule.push(step);

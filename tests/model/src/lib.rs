@@ -11,8 +11,11 @@
 //! (commit and storage rules §3).
 
 mod config;
+mod content;
 mod explore;
 mod journal;
+mod pipeline;
+mod schedule;
 mod state;
 mod step;
 mod views;
@@ -20,7 +23,8 @@ mod worker;
 
 pub use self::{
     config::Config,
-    explore::{Report, Verdict, explore},
-    step::Step,
+    explore::{Report, Verdict},
+    pipeline::explore_pipeline,
+    step::explore,
     views::Violation,
 };

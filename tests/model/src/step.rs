@@ -1,166 +1,60 @@
-//! What can happen next.
-
-use std::fmt;
+//! What can happen next, with the worker modelled.
 
 use crate::{
     config::{Config, SLOTS},
+    explore::{Report, System, search},
     journal::Journal,
+    schedule::Step,
     state::{SentParts, State, Worker},
     views::{Answer, OutputStream, ViewId, Views, Violation},
     worker,
 };
 
-/// One step of a schedule, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A lease is accepted.
-    Lease {
-        /// The epoch granted.
-        epoch: u8,
-    },
-    /// A granted owner hears that another was appointed, and never starts.
-    GiveUp {
-        /// The epoch that was granted.
-        epoch: u8,
-    },
-    /// An owner starts.
-    Start {
-        /// Its epoch.
-        epoch: u8,
-    },
-    /// A former owner finds out.
-    FindOut {
-        /// Its epoch.
-        epoch: u8,
-    },
-    /// A batch goes to the function.
-    Invoke {
-        /// The owner.
-        epoch: u8,
-        /// The slot.
-        slot: usize,
-        /// The records, as a mask.
-        records: u8,
-    },
-    /// A call ends, its commit is handed in.
-    Conclude {
-        /// The owner.
-        epoch: u8,
-        /// The slot.
-        slot: usize,
-        /// Records that end as outputs.
-        outputs: u8,
-        /// Records that end as dead letters.
-        dead: u8,
-    },
-    /// A call is taken back, uncharged.
-    TakeBack {
-        /// The owner.
-        epoch: u8,
-        /// The slot.
-        slot: usize,
-    },
-    /// A call's deadline passes; its answer may still come.
-    TimeOut {
-        /// The owner.
-        epoch: u8,
-        /// The slot.
-        slot: usize,
-    },
-    /// The answer of a call that timed out comes, and is believed.
-    AnswerLate {
-        /// The owner.
-        epoch: u8,
-    },
-    /// The sequencer answers a commit.
-    Answer {
-        /// The owner.
-        epoch: u8,
-        /// The slot.
-        slot: usize,
-        /// Its number, from the slot's last accepted one.
-        number: u8,
-        /// Records it settles.
-        settles: u8,
-        /// Whether it was accepted.
-        is_accepted: bool,
-        /// Whether the answer arrived.
-        is_heard: bool,
-    },
-    /// Retention takes a record.
-    Expire,
-    /// The output stream goes, or comes back.
-    Outage,
-    /// A frame is written.
-    Write,
-    /// Its sync returns.
-    Sync,
-    /// The node stops and starts again.
-    Crash {
-        /// Whether the unsynced frame is found again.
-        keeps_frame: bool,
-    },
+type Successors = crate::explore::Successors<Protocol>;
+
+/// The protocol with the modelled worker.
+struct Protocol {
+    config: Config,
+    views: Views,
+    buffer: Vec<u8>,
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slot_name = |slot: usize| ["lane 0", "lane 1", "retry"][slot];
-        match *self {
-            Self::Lease { epoch } => write!(f, "lease {epoch} is accepted"),
-            Self::GiveUp { epoch } => write!(f, "owner {epoch} never starts"),
-            Self::Start { epoch } => write!(f, "owner {epoch} starts"),
-            Self::FindOut { epoch } => write!(f, "owner {epoch} is fenced"),
-            Self::Invoke {
-                epoch,
-                slot,
-                records,
-            } => write!(f, "owner {epoch} {}: calls {records:05b}", slot_name(slot)),
-            Self::Conclude {
-                epoch,
-                slot,
-                outputs,
-                dead,
-            } => write!(
-                f,
-                "owner {epoch} {}: outputs {outputs:05b}, dead letters {dead:05b}",
-                slot_name(slot)
-            ),
-            Self::TakeBack { epoch, slot } => {
-                write!(f, "owner {epoch} {}: takes its call back", slot_name(slot))
-            }
-            Self::TimeOut { epoch, slot } => {
-                write!(f, "owner {epoch} {}: its call times out", slot_name(slot))
-            }
-            Self::AnswerLate { epoch } => write!(f, "owner {epoch}: the late answer comes"),
-            Self::Answer {
-                epoch,
-                slot,
-                number,
-                settles,
-                is_accepted,
-                is_heard,
-            } => write!(
-                f,
-                "owner {epoch} {}: commit +{number} settling {settles:05b} is {}{}",
-                slot_name(slot),
-                if is_accepted { "accepted" } else { "fenced" },
-                if is_heard { "" } else { ", unheard" }
-            ),
-            Self::Expire => f.write_str("retention takes the oldest unsettled record"),
-            Self::Outage => f.write_str("the output stream goes or comes"),
-            Self::Write => f.write_str("a frame is written"),
-            Self::Sync => f.write_str("its sync returns"),
-            Self::Crash { keeps_frame: true } => f.write_str("crash; the frame is found again"),
-            Self::Crash { keeps_frame: false } => f.write_str("crash; what is unsynced is lost"),
-        }
+impl System for Protocol {
+    type State = State;
+    type Step = Step;
+
+    fn successors(&mut self, state: &State, out: &mut Successors) {
+        successors(&self.config, &mut self.views, state, out);
+    }
+
+    fn fingerprint(&mut self, state: &State) -> u128 {
+        state.fingerprint(&mut self.buffer)
+    }
+
+    fn is_goal(&self, state: &State) -> bool {
+        let visible = state.journal.visible(&self.config);
+        self.views.facts(visible).settled == self.config.all()
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        self.views.counts()
     }
 }
 
-/// Where steps lead.
-pub(crate) type Successors = Vec<(Step, Result<State, Violation>)>;
+/// Explores a configuration to exhaustion, or to its first violation.
+#[must_use]
+pub fn explore(config: &Config) -> Report {
+    let (views, first) = Views::new(config, false);
+    let start = initial(config, first);
+    let mut protocol = Protocol {
+        config: config.clone(),
+        views,
+        buffer: Vec::new(),
+    };
+    search(config.name, config.states_max, &mut protocol, &start)
+}
 
-/// All that can happen in `state`.
-pub(crate) fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Successors) {
+fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Successors) {
     out.clear();
     appoint(config, views, state, out);
     for (index, worker) in state.workers() {
@@ -434,7 +328,7 @@ fn store(config: &Config, views: &Views, state: &State, out: &mut Successors) {
 }
 
 /// Where everything starts.
-pub(crate) fn initial(config: &Config, view: ViewId) -> State {
+fn initial(config: &Config, view: ViewId) -> State {
     State {
         journal: Journal::synced(view),
         crashes: config.crashes,

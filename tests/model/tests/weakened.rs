@@ -2,7 +2,7 @@
 //! rule still stands behind it: then the test says which, and takes that one away as well.
 
 use fnctl_core::view::CommitFault;
-use fnctl_model::{Config, Step, Verdict, Violation, explore};
+use fnctl_model::{Config, Verdict, Violation, explore};
 
 fn verdict(config: &Config) -> Verdict {
     let report = explore(config);
@@ -11,7 +11,7 @@ fn verdict(config: &Config) -> Verdict {
 }
 
 /// The schedule that breaks it, shortest first found, must end so.
-fn breaks(config: &Config, expected: impl Fn(Violation) -> bool) -> Vec<Step> {
+fn breaks(config: &Config, expected: impl Fn(Violation) -> bool) -> Vec<String> {
     match verdict(config) {
         Verdict::Fails(violation, schedule) => {
             assert!(expected(violation), "{}: {violation}", config.name);

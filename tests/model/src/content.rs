@@ -1,0 +1,184 @@
+//! What the streams, the mapping and the commits of the model are made of.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use fnctl_core::{
+    commit::{AttemptMark, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
+    entry::Entry,
+    id::{
+        FunctionId, FunctionVersion, LeaseEpoch, MappingId, Ordinal, OutputName, ShardNumber,
+        SlotId, StreamId, StreamName, Timestamp, UnitId,
+    },
+    mapping::{Mapping, MappingSettings, MappingState, OutputBinding},
+    record::{ColumnBuilder, NewRecords},
+    registry::RegistryChange,
+    settled::{SettledRange, SettledRanges},
+    shard::{Ack, HashKeyRange, Shard, Stream},
+};
+
+use crate::{
+    config::{Config, RETRY, bits},
+    state::SentParts,
+    views::Facts,
+};
+
+/// The time: it stands still, and no backoff waits.
+pub(crate) const NOW: Timestamp = Timestamp(1_000);
+/// The stream read.
+pub(crate) const SOURCE: StreamId = StreamId(1);
+const LETTERS: StreamId = StreamId(2);
+/// The output stream, and the one of its name that follows it.
+pub(crate) const OUTPUT: StreamId = StreamId(3);
+pub(crate) const OUTPUT_AGAIN: StreamId = StreamId(4);
+/// The mapping.
+pub(crate) const MAPPING: MappingId = MappingId(1);
+/// The unit.
+pub(crate) const UNIT: UnitId = UnitId {
+    mapping: MAPPING,
+    stream: SOURCE,
+    shard: ShardNumber(0),
+};
+
+pub(crate) const fn single(before: u64) -> SettledRange {
+    SettledRange {
+        after: Ordinal(before),
+        through: Ordinal(before + 1),
+    }
+}
+
+pub(crate) fn real_commit(
+    config: &Config,
+    facts: &Facts,
+    epoch: u8,
+    slot: usize,
+    parts: &SentParts,
+) -> Commit {
+    Commit {
+        unit: UNIT,
+        epoch: LeaseEpoch(u64::from(epoch)),
+        slot: match slot {
+            RETRY => SlotId::Retry,
+            lane => SlotId::Lane(u16::try_from(lane).expect("there are two lanes")),
+        },
+        number: u64::from(parts.number),
+        settles: bits(parts.settles)
+            .map(|record| single(record as u64))
+            .collect::<SettledRanges>(),
+        attempts: (0..config.records)
+            .filter(|&record| parts.marks[record] > 0)
+            .map(|record| AttemptMark {
+                position: Ordinal(record as u64 + 1),
+                count: u32::from(parts.marks[record]),
+                version: FunctionVersion(1),
+                next_retry: NOW,
+            })
+            .collect(),
+        // An expiry fences, so an owner starts with the total that counts it.
+        totals: UnitTotals {
+            expired: u64::from(facts.expired.count_ones()),
+            ..UnitTotals::default()
+        },
+        dead_letters: bits(parts.dead)
+            .map(|record| letter(config, record))
+            .collect(),
+        outputs: if parts.outputs == 0 {
+            Vec::new()
+        } else {
+            vec![OutputRecords {
+                stream: name("out"),
+                records: rows(config, parts.outputs),
+            }]
+        },
+        function_version: FunctionVersion(1),
+    }
+}
+
+pub(crate) fn rows(config: &Config, mask: u8) -> NewRecords {
+    let mut keys = ColumnBuilder::with_capacity(0, 0);
+    let mut data = ColumnBuilder::with_capacity(0, 0);
+    let mut hash_keys = Vec::new();
+    for record in bits(mask) {
+        keys.push(&[b'a' + config.key[record] as u8]);
+        data.push(&[b'0' + record as u8]);
+        hash_keys.push(config.key[record] as u128);
+    }
+    NewRecords {
+        keys: keys.finish(),
+        data: data.finish(),
+        hash_keys,
+        hops: Vec::new(),
+        origins: Vec::new(),
+    }
+}
+
+fn letter(config: &Config, record: usize) -> DeadLetter {
+    DeadLetter {
+        shard: UNIT.shard,
+        position: Ordinal(record as u64 + 1),
+        arrival: NOW,
+        sequence_number: "1".into(),
+        key: Bytes::copy_from_slice(&[b'a' + config.key[record] as u8]),
+        hash_key: config.key[record] as u128,
+        data: Bytes::from_static(b"r"),
+        kind: ErrorKind::Error,
+        code: "e".into(),
+        error: "e".into(),
+        attempts: 1,
+        version: FunctionVersion(1),
+        failed_at: NOW,
+    }
+}
+
+fn name(text: &str) -> StreamName {
+    StreamName::parse(text).expect("a valid name")
+}
+
+pub(crate) fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream> {
+    Arc::new(Stream {
+        id,
+        name: name(text),
+        shards: vec![Shard {
+            number: ShardNumber(0),
+            range: HashKeyRange::initial(1)[0],
+            created_at: NOW,
+            parents: Vec::new(),
+            is_closed: false,
+        }],
+        retention_ms: 86_400_000,
+        ack: Ack::Synced,
+        created_at: NOW,
+        is_internal,
+    })
+}
+
+pub(crate) fn catalogue() -> Entry {
+    let output = OutputName::parse("default").expect("a valid name");
+    Entry::Meta {
+        change: Arc::new(RegistryChange {
+            streams: vec![
+                stream(SOURCE, "in", false),
+                stream(LETTERS, "letters", true),
+                stream(OUTPUT, "out", false),
+            ],
+            mappings: vec![Arc::new(Mapping {
+                id: MAPPING,
+                function: FunctionId(1),
+                stream: SOURCE,
+                stream_name: name("in"),
+                dead_letters: LETTERS,
+                settings: MappingSettings::default(),
+                outputs: BTreeMap::from([(output, OutputBinding::Stream(name("out")))]),
+                state: MappingState::Running,
+                state_since: NOW,
+                starting_after: BTreeMap::from([(ShardNumber(0), Ordinal(0))]),
+                created_at: NOW,
+            })],
+            next_stream: OUTPUT_AGAIN,
+            next_function: FunctionId(2),
+            next_mapping: MappingId(2),
+            ..RegistryChange::default()
+        }),
+        units: Vec::new(),
+    }
+}

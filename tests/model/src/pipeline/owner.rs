@@ -1,0 +1,204 @@
+//! An owner: the production pipeline, and a worker that reads at once and calls when told.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fnctl_core::{
+    commit::Commit,
+    id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId},
+    lane::key_hash,
+    mapping::{MappingSettings, MaxAttempts},
+    outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows},
+    pipeline::{
+        Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineConfig,
+        RecordMeta, RecordRef, ShardPipeline, Started, complete,
+    },
+    record::ColumnBuilder,
+};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{Driven, factor, step::Ending};
+use crate::{
+    content::{NOW, UNIT},
+    views::ViewId,
+};
+
+/// A pipeline under an epoch, and what it waits for.
+#[derive(Clone)]
+pub(super) struct Owner {
+    pipeline: ShardPipeline,
+    pub(super) epoch: u8,
+    pub(super) calls: Vec<Invocation>,
+    /// Handed in and not answered.
+    pub(super) commit: Option<Arc<Commit>>,
+    /// Accepted and not synced, and whether in a frame.
+    pub(super) unsynced: Vec<(SlotId, u64, bool)>,
+    blocks: u64,
+    pub(super) is_stopped: bool,
+    pub(super) fingerprint: u128,
+}
+
+impl Driven {
+    pub(super) fn start(&self, epoch: u8, at: ViewId) -> Owner {
+        let mut owner = Owner {
+            pipeline: ShardPipeline::new(PipelineConfig {
+                unit: UNIT,
+                version: FunctionVersion(1),
+                settings: MappingSettings {
+                    batch_size: u32::try_from(self.config.batch).expect("small"),
+                    parallelization_factor: factor(&self.config),
+                    max_attempts: MaxAttempts::Count(u32::from(self.config.attempts_max)),
+                    backoff_initial_ms: 0,
+                    backoff_max_ms: 0,
+                    ..MappingSettings::default()
+                },
+                outputs: Arc::clone(&self.outputs),
+                seed: 0,
+            }),
+            epoch,
+            calls: Vec::new(),
+            commit: None,
+            unsynced: Vec::new(),
+            blocks: 0,
+            is_stopped: false,
+            fingerprint: 0,
+        };
+        let unit = self.views.unit(at);
+        let started = Event::Started(Started {
+            epoch: LeaseEpoch(u64::from(epoch)),
+            settled: unit.settled.clone(),
+            attempts: unit.attempts.values().copied().collect(),
+            totals: unit.totals,
+            tail: Ordinal(self.config.records as u64),
+        });
+        self.tell(&mut owner, started);
+        owner
+    }
+
+    /// Tells the pipeline, and does what it wants: reads at once, calls and commits as steps.
+    pub(super) fn tell(&self, owner: &mut Owner, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let mut actions = Vec::new();
+            owner.pipeline.handle(event, NOW, &mut actions);
+            for action in actions {
+                match action {
+                    Action::Fetch {
+                        after, records_max, ..
+                    } => events.push(self.fetch(owner, after, records_max)),
+                    Action::Invoke(call) => owner.calls.push(call),
+                    Action::Interrupt { attempt } => {
+                        owner.calls.retain(|call| call.attempt != attempt);
+                    }
+                    Action::Commit(plan) => {
+                        let payloads = Keys(self);
+                        let commit = complete(*plan, &self.outputs, &payloads, |key| key[0].into());
+                        assert!(owner.commit.is_none(), "a unit sends one commit at a time");
+                        owner.commit = Some(Arc::new(commit));
+                    }
+                    Action::Stop(_) => owner.is_stopped = true,
+                    Action::ReleaseBlock(_) => {}
+                    other => unreachable!("nothing is refused or read again: {other:?}"),
+                }
+            }
+        }
+        let due = owner.pipeline.deadline();
+        assert!(due.is_none_or(|due| due > NOW), "what is due is done");
+        owner.calls.sort_by_key(|call| call.slot);
+        let parts = (
+            &owner.pipeline,
+            &owner.calls,
+            &owner.commit,
+            &owner.unsynced,
+        );
+        owner.fingerprint = xxh3_128(format!("{parts:?}").as_bytes());
+    }
+
+    fn fetch(&self, owner: &mut Owner, after: Ordinal, records_max: u32) -> Event {
+        owner.blocks += 1;
+        let block = BlockId(owner.blocks);
+        let records: Vec<RecordMeta> = (after.0 + 1..=self.config.records as u64)
+            .take(records_max as usize)
+            .zip(0..)
+            .map(|(position, index)| RecordMeta {
+                position: Ordinal(position),
+                key: key_hash(Some(self.key(Ordinal(position))), Ordinal(position)),
+                arrival: NOW,
+                block,
+                index,
+                bytes: 2,
+                hops: 0,
+            })
+            .collect();
+        let bytes = 2 * records.len() as u64;
+        let blocks = vec![BlockMeta { id: block, bytes }];
+        Event::Fetched(Fetched { blocks, records })
+    }
+
+    fn key(&self, position: Ordinal) -> &Bytes {
+        &self.keys[self.config.key[position.0 as usize - 1]]
+    }
+
+    pub(super) fn outcome(&self, call: &Invocation, ending: Ending) -> Outcome {
+        let failure = |kind| Failure {
+            kind,
+            retry_after_ms: None,
+            code: "e".into(),
+            message: "e".into(),
+        };
+        let mut code = match ending {
+            Ending::Returned(code) => code,
+            Ending::Error => return Outcome::Error(failure(FailureKind::Retry)),
+            Ending::TrapNamed | Ending::Trap => {
+                return Outcome::Trap {
+                    record: matches!(ending, Ending::TrapNamed).then_some(0),
+                    message: "e".into(),
+                };
+            }
+        };
+        let mut failures = Vec::new();
+        let mut keys = ColumnBuilder::default();
+        let mut data = ColumnBuilder::default();
+        for (index, record) in (0u32..).zip(&call.records) {
+            keys.push(self.key(record.position));
+            data.push(b"d");
+            let kind = [None, Some(FailureKind::Retry), Some(FailureKind::Skip)][code % 3];
+            code /= 3;
+            failures.extend(kind.map(|kind| ItemFailure {
+                index,
+                failure: failure(kind),
+            }));
+        }
+        let sources = (0..call.records.len() as u32).collect();
+        let rows = Rows {
+            output: 0,
+            sources,
+            keys: keys.finish(),
+            data: data.finish(),
+        };
+        Outcome::Returned {
+            rows: vec![rows],
+            failures,
+        }
+    }
+}
+
+struct Keys<'a>(&'a Driven);
+
+impl Payloads for Keys<'_> {
+    fn key(&self, record: &RecordRef) -> Bytes {
+        self.0.key(record.position).clone()
+    }
+
+    fn data(&self, _: &RecordRef) -> Bytes {
+        Bytes::from_static(b"d")
+    }
+
+    fn hash_key(&self, record: &RecordRef) -> u128 {
+        self.0.key(record.position)[0].into()
+    }
+
+    fn sequence_number(&self, _: &RecordRef) -> Arc<str> {
+        "1".into()
+    }
+}

@@ -1,0 +1,54 @@
+//! The steps of a schedule of the production pipeline.
+
+use std::fmt;
+
+use fnctl_core::id::SlotId;
+
+/// How a call ends.
+#[derive(Clone, Copy)]
+pub(super) enum Ending {
+    /// It returns; each record's outcome is a digit: well, retry, skip.
+    Returned(usize),
+    /// It returns an error for the whole call.
+    Error,
+    /// It traps, and the first record is named.
+    TrapNamed,
+    /// It traps namelessly.
+    Trap,
+}
+
+pub(super) enum Step {
+    Lease(u8),
+    Start(u8),
+    FindOut(u8),
+    End(u8, Vec<u64>, Ending),
+    Answer(u8, SlotId, u64),
+    Write,
+    Sync,
+    Crash(bool),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lease(epoch) => write!(f, "lease {epoch} is accepted"),
+            Self::Start(epoch) => write!(f, "owner {epoch} starts"),
+            Self::FindOut(epoch) => write!(f, "owner {epoch} is fenced"),
+            Self::End(epoch, records, ending) => {
+                write!(f, "owner {epoch}: the call of {records:?} ")?;
+                match ending {
+                    Ending::Returned(code) => write!(f, "returns {code}"),
+                    Ending::Error => f.write_str("fails"),
+                    Ending::TrapNamed => f.write_str("traps, naming its first record"),
+                    Ending::Trap => f.write_str("traps"),
+                }
+            }
+            Self::Answer(epoch, slot, number) => {
+                write!(f, "owner {epoch}: commit {number} of {slot:?} is answered")
+            }
+            Self::Write => f.write_str("a frame is written"),
+            Self::Sync => f.write_str("its sync returns"),
+            Self::Crash(keeps_frame) => write!(f, "crash, frame found again: {keeps_frame}"),
+        }
+    }
+}
