@@ -140,7 +140,7 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             _ => streams::create(node, asked).await,
         },
         ["streams", name] => match *only(&method, &[GET, DELETE])? {
-            GET => streams::describe(node, name, &asked),
+            GET => streams::describe(node, name, &asked).await,
             _ => streams::delete(node, name, &asked).await,
         },
         ["streams", name, "records"] => match *only(&method, &[GET, POST])? {

@@ -11,6 +11,10 @@ use crate::{api::error::ApiError, limits};
 /// Not JSON, nested too deeply, or not such a value; the words say where.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    // An array would do for a struct as well, by the order of its fields.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(unreadable("the body cannot be read: it is not an object".to_owned()));
+    }
     if depth(body) > limits::JSON_DEPTH_MAX {
         let most = limits::JSON_DEPTH_MAX;
         return Err(unreadable(format!("the body is nested deeper than {most} levels")));

@@ -1,6 +1,6 @@
 //! Streams.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
     error_code::ErrorCode,
@@ -57,9 +57,14 @@ pub(super) async fn create(node: &HostNode, asked: Asked) -> Answer {
 }
 
 /// `GET /v1/streams/{name}`.
-pub(super) fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answer {
+pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let stream = node.stream(&node.stream_name(name)?)?;
+    let mut oldest = BTreeMap::new();
+    for shard in &stream.shards {
+        let number = node.oldest(stream.id, shard.number, shard.created_at).await;
+        oldest.insert(shard.number, number);
+    }
     let status = node.view(|view| {
         let registry = view.registry();
         let shards = stream.shards.iter().map(|shard| {
@@ -72,7 +77,7 @@ pub(super) fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answer {
                 shard_id: shard.number.shard_id(),
                 starting_hash_key: shard.range.start.to_string(),
                 ending_hash_key: shard.range.end.to_string(),
-                oldest: None,
+                oldest: oldest.get(&shard.number).cloned().flatten(),
                 newest: held.map(|tail| number(tail.last(), tail.last_arrival)),
                 last_arrival: held.map(|tail| rfc3339::format(tail.last_arrival)),
                 records: held.map_or(0, |tail| tail.next.0 - tail.horizon.0),

@@ -11,6 +11,7 @@ use fnctl_core::{
     spec::StartingPosition,
 };
 use fnctl_store::ReadError;
+use fnctl_streams::sequence;
 
 use crate::{api::error::ApiError, node::HostNode, source};
 
@@ -76,6 +77,38 @@ impl HostNode {
     /// The last record of a shard; 0 before the first.
     pub(crate) fn last(&self, stream: StreamId, shard: ShardNumber) -> Ordinal {
         self.view(|view| view.tail(stream, shard).map_or(Ordinal(0), |tail| tail.last()))
+    }
+
+    /// A record's position as the source spells it; `None` in front of the first. The arrival is part
+    /// of the spelling: it is read from the record, and is the shard's creation where that is gone.
+    pub(super) async fn sequence_number(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        created_at: Timestamp,
+        position: Ordinal,
+    ) -> Option<String> {
+        let before = Ordinal(position.0.checked_sub(1)?);
+        let read = source::read(self.store(), stream, shard, before, 1, 1).await.ok();
+        let arrival = read
+            .and_then(|blocks| blocks.into_iter().next())
+            .filter(|block| block.first == position)
+            .map_or(created_at, |block| block.arrival(0));
+        Some(sequence::encode(created_at, shard, position, arrival))
+    }
+
+    /// The sequence number of the oldest record that a shard shows; `None`: it is empty.
+    pub(crate) async fn oldest(
+        &self,
+        stream: StreamId,
+        shard: ShardNumber,
+        created_at: Timestamp,
+    ) -> Option<String> {
+        let tail = self.view(|view| view.tail(stream, shard).copied())?;
+        if tail.next <= tail.horizon {
+            return None;
+        }
+        self.sequence_number(stream, shard, created_at, tail.horizon).await
     }
 
     /// Age of a unit's oldest unsettled record, ms. `first` is that record; one that retention or

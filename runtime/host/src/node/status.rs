@@ -13,7 +13,6 @@ use fnctl_core::{
     status::{MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
     view::NodeView,
 };
-use fnctl_streams::sequence;
 
 use crate::{
     metrics::scrape::{MappingSample, ShardSample},
@@ -106,9 +105,11 @@ impl HostNode {
             let created = stream.as_ref().and_then(|stream| {
                 stream.shards.iter().find(|shard| shard.number == unit.unit.shard)
             });
+            let low = unit.low_watermark;
             let checkpoint = match created {
                 Some(shard) if details => {
-                    self.checkpoint(unit.unit, shard.created_at, unit.low_watermark).await
+                    let unit = unit.unit;
+                    self.sequence_number(unit.stream, unit.shard, shard.created_at, low).await
                 }
                 _ => None,
             };
@@ -156,24 +157,6 @@ impl HostNode {
             return 0;
         }
         self.age_ms(unit.unit, unit.low_watermark.next()).await
-    }
-
-    /// The low watermark as the source spells it. The arrival is part of the spelling: it is read
-    /// from the record, and is the shard's creation where the record is gone.
-    async fn checkpoint(
-        &self,
-        unit: UnitId,
-        created_at: fnctl_core::id::Timestamp,
-        low_watermark: Ordinal,
-    ) -> Option<String> {
-        let before = Ordinal(low_watermark.0.checked_sub(1)?);
-        let read =
-            crate::source::read(self.store(), unit.stream, unit.shard, before, 1, 1).await.ok();
-        let arrival = read
-            .and_then(|blocks| blocks.into_iter().next())
-            .filter(|block| block.first == low_watermark)
-            .map_or(created_at, |block| block.arrival(0));
-        Some(sequence::encode(created_at, unit.shard, low_watermark, arrival))
     }
 
     /// The exposition of this moment.
