@@ -171,6 +171,9 @@ pub fn pipeline_is_sound(
     for &(_, attempts) in &inspection.attempts {
         charges_are_bounded(attempts, false, max_attempts)?;
     }
+    ensure(inspection.astray.is_empty(), || {
+        format!("no slot holds {:?}", inspection.astray)
+    })?;
     for &(slot, unsynced) in &inspection.unsynced {
         ensure(unsynced <= u64::from(limits::COMMITS_IN_FLIGHT_MAX), || {
             format!("{slot:?} has {unsynced} unsynced commits")

@@ -402,3 +402,6 @@ impl ShardPipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fnctl_core::{
     commit::{Commit, ErrorKind, UnitTotals},
     entry::Entry,
-    id::{Ordinal, UnitId},
+    id::{FunctionVersion, Ordinal, UnitId},
     invariants::{self, Violation},
     mapping::MaxAttempts,
     outcome::WHOLE_CALL,
@@ -32,12 +32,40 @@ struct Account {
     ends: BTreeMap<Ordinal, End>,
     settled: Settled,
     totals: UnitTotals,
+    /// Charges of records that are not done, with the version that was charged.
+    charged: BTreeMap<Ordinal, (FunctionVersion, u32)>,
     /// Per call, the records that its row of no record stands for.
     folds: BTreeMap<u64, BTreeSet<u64>>,
     /// Per key, (key, record) in the order of publication.
     published: Vec<(u64, Ordinal)>,
     /// Per key, the last record settled, those without a call left out.
     settled_of_key: BTreeMap<u64, Ordinal>,
+}
+
+impl Account {
+    /// Attempts are counted one by one; another version starts from nothing.
+    fn charge(
+        &mut self,
+        position: Ordinal,
+        version: FunctionVersion,
+        count: u32,
+    ) -> Result<(), Violation> {
+        let before = match self.charged.insert(position, (version, count)) {
+            Some((last, count)) if last == version => count,
+            _ => 0,
+        };
+        if count == before + 1 {
+            Ok(())
+        } else {
+            let words = format!("record {position}: attempt {count} follows {before}");
+            Err(broken(words))
+        }
+    }
+}
+
+/// Whether a letter is of a record that no call was given.
+const fn is_condemned(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Loop | ErrorKind::RecordTooLarge)
 }
 
 fn broken(words: String) -> Violation {
@@ -82,6 +110,7 @@ impl<'a> Ledger<'a> {
             coverage.note(Reached::MarksOnly);
         }
         for mark in &commit.attempts {
+            account.charge(mark.position, mark.version, mark.count)?;
             invariants::charges_are_bounded(mark.count, false, self.max_attempts)?;
         }
         let mut kept = BTreeSet::new();
@@ -125,6 +154,9 @@ impl<'a> Ledger<'a> {
             let nature =
                 self.journal.puts[usize::try_from(letter.position.0 - 1).expect("an index")].nature;
             check_letter(letter.kind, nature, coverage)?;
+            if !is_condemned(letter.kind) {
+                account.charge(letter.position, letter.version, letter.attempts)?;
+            }
             invariants::charges_are_bounded(letter.attempts, true, self.max_attempts)?;
             if let Some(end) = account.ends.insert(letter.position, End::Letter) {
                 let position = letter.position;
@@ -133,8 +165,7 @@ impl<'a> Ledger<'a> {
                 )));
             }
         }
-        let condemned = |kind| matches!(kind, ErrorKind::Loop | ErrorKind::RecordTooLarge);
-        let charged_letters = commit.dead_letters.iter().filter(|l| !condemned(l.kind));
+        let charged_letters = commit.dead_letters.iter().filter(|l| !is_condemned(l.kind));
         let totals = &mut account.totals;
         totals.processed += kept.len() as u64;
         totals.dead_lettered += commit.dead_letters.len() as u64;

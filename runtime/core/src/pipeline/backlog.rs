@@ -139,6 +139,10 @@ impl Backlog {
         self.entries.iter()
     }
 
+    pub(super) fn serials(&self) -> impl Iterator<Item = Serial> {
+        (self.first..).map(Serial).take(self.entries.len())
+    }
+
     /// Takes over a record that was read; `settled_before` is how far what is settled already reaches
     /// from the record in front of it.
     pub(super) fn push(

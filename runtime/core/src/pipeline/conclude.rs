@@ -47,6 +47,7 @@ impl ShardPipeline {
             Verdict::Split(at) => self.cut(slot, records, &[at, at + 1]),
             Verdict::Uncharged => self.run_again_later(slot, records, now),
             Verdict::Fatal { code, message } => {
+                self.slots[slot].pieces.push_front(records);
                 self.stop(StopReason::Fatal { code, message }, actions);
             }
         }

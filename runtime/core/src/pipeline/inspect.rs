@@ -1,6 +1,12 @@
 //! What can be seen of a pipeline from outside.
 
-use super::{ShardPipeline, backlog::Place, slot::Phase};
+use std::collections::HashSet;
+
+use super::{
+    ShardPipeline,
+    backlog::{Place, Serial},
+    slot::{Phase, Slot},
+};
 use crate::{
     commit::{Unavailable, UnitTotals},
     id::{Ordinal, SlotId, Timestamp},
@@ -49,6 +55,8 @@ pub struct Inspection {
     pub attempts: Vec<(Ordinal, u32)>,
     /// Commits accepted and not synced, by slot.
     pub unsynced: Vec<(SlotId, u64)>,
+    /// Records said to be with a slot that no slot holds: there are none.
+    pub astray: Vec<Ordinal>,
 }
 
 impl ShardPipeline {
@@ -90,7 +98,14 @@ impl ShardPipeline {
                 entry.condemned().is_none().then_some((slot.id, entry.key))
             })
         });
+        let held: HashSet<Serial> = self.slots.iter().flat_map(Slot::held).collect();
+        let astray = self.backlog.serials().filter(|serial| {
+            self.backlog.get(*serial).place == Place::Busy && !held.contains(serial)
+        });
         Inspection {
+            astray: astray
+                .map(|serial| self.backlog.get(serial).position)
+                .collect(),
             low_watermark: self.backlog.low_watermark(),
             unsettled: open().map(|entry| entry.position).collect(),
             holdings: holdings.collect(),

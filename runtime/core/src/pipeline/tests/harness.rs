@@ -1,0 +1,358 @@
+//! Drives a pipeline and writes down what it wants done.
+
+use crate::{
+    commit::{CommitAnswer, UnitTotals},
+    id::{
+        AttemptId, FunctionVersion, LeaseEpoch, MappingId, Ordinal, ShardNumber, SlotId, StreamId,
+        Timestamp, UnitId,
+    },
+    invariants,
+    lane::KeyHash,
+    limits,
+    mapping::MappingSettings,
+    outcome::{Failure, FailureKind, ItemFailure, Outcome},
+    pipeline::{
+        Action, BlockId, BlockMeta, CommitPlan, Event, Fetched, PipelineConfig, PipelineStats,
+        RecordMeta, Relocated, ShardPipeline, Started, StopReason,
+    },
+    settled::Settled,
+};
+
+/// Backoff of exactly 100 ms at most; everything else as it comes.
+pub(super) fn settings() -> MappingSettings {
+    MappingSettings {
+        backoff_initial_ms: 100,
+        backoff_max_ms: 100,
+        ..MappingSettings::default()
+    }
+}
+
+pub(super) struct Harness {
+    pipeline: ShardPipeline,
+    settings: MappingSettings,
+    now: Timestamp,
+    tail: u64,
+    next_position: u64,
+    next_block: u64,
+    lines: Vec<String>,
+    asked: Option<Ordinal>,
+    running: Vec<u64>,
+    pub(super) block_bytes: u64,
+}
+
+fn slot_name(slot: SlotId) -> String {
+    match slot {
+        SlotId::Lane(lane) => format!("lane{lane}"),
+        SlotId::Retry => "retry".to_owned(),
+    }
+}
+
+fn slot(name: &str) -> SlotId {
+    match name.strip_prefix("lane") {
+        Some(lane) => SlotId::Lane(lane.parse().unwrap()),
+        None => SlotId::Retry,
+    }
+}
+
+impl Harness {
+    /// An owner of a shard in which nothing was ever done.
+    pub(super) fn new(settings: MappingSettings) -> Self {
+        let start = Started {
+            epoch: LeaseEpoch(1),
+            settled: Settled::default(),
+            attempts: Vec::new(),
+            totals: UnitTotals::default(),
+            tail: Ordinal(0),
+        };
+        Self::started(settings, start)
+    }
+
+    pub(super) fn started(settings: MappingSettings, start: Started) -> Self {
+        let config = PipelineConfig {
+            unit: UnitId {
+                mapping: MappingId(1),
+                stream: StreamId(1),
+                shard: ShardNumber(0),
+            },
+            version: FunctionVersion(1),
+            settings: settings.clone(),
+            outputs: [].into(),
+            seed: 1,
+        };
+        let mut harness = Self {
+            pipeline: ShardPipeline::new(config),
+            settings,
+            now: Timestamp(0),
+            tail: start.tail.0,
+            next_position: start.settled.low_watermark().0 + 1,
+            next_block: 1,
+            lines: Vec::new(),
+            asked: None,
+            running: Vec::new(),
+            block_bytes: 1_000,
+        };
+        harness.tell(Event::Started(start));
+        harness
+    }
+
+    pub(super) fn at(&mut self, now: u64) -> &mut Self {
+        self.now = Timestamp(now);
+        self
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.now.0
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        let mut actions = Vec::new();
+        self.pipeline.handle(event, self.now, &mut actions);
+        for action in actions {
+            self.write_down(action);
+        }
+        let (inspection, stats) = (self.pipeline.inspect(), self.stats());
+        // Walking a full window at every event would take longer than everything else.
+        if stats.window_records < 1_000 {
+            invariants::pipeline_is_sound(&inspection, &stats, self.settings.max_attempts).unwrap();
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.tell(Event::Tick);
+    }
+
+    pub(super) fn tail(&mut self, tail: u64) {
+        self.tail = tail;
+        let tail = Ordinal(tail);
+        self.tell(Event::TailAdvanced { tail });
+    }
+
+    /// Publishes records and lets them be read at once; keys by name, `HUGE` and `LOOP` by nature.
+    pub(super) fn put(&mut self, keys: &str) {
+        let records = keys.split_whitespace().count() as u64;
+        self.tail(self.next_position - 1 + records);
+        let fetch = self.lines.pop();
+        assert!(fetch.is_some_and(|line| line.starts_with("fetch")));
+        self.fetched(keys);
+    }
+
+    pub(super) fn fetched(&mut self, keys: &str) {
+        let block = self.block();
+        let records = (0..).zip(keys.split_whitespace()).map(|(index, name)| {
+            let huge = u32::try_from(limits::RECORD_BYTES_MAX + 1).unwrap();
+            RecordMeta {
+                position: Ordinal(self.next_position + u64::from(index)),
+                key: KeyHash(u64::from(name.as_bytes()[0] - b'A') % 32),
+                arrival: self.now,
+                block: block.id,
+                index,
+                bytes: if name == "HUGE" { huge } else { 10 },
+                hops: if name == "LOOP" { 17 } else { 16 },
+            }
+        });
+        let records: Vec<_> = records.collect();
+        self.next_position += records.len() as u64;
+        self.asked = None;
+        self.tell(Event::Fetched(Fetched {
+            blocks: vec![block],
+            records,
+        }));
+    }
+
+    /// Ends a read with records of many keys, none of them "a".
+    pub(super) fn fetched_many(&mut self, after: Ordinal, records: u64) {
+        let block = self.block();
+        let room = limits::UNSETTLED_RECORDS_MAX - self.stats().window_records;
+        let records = (0..records.min(room)).map(|index| RecordMeta {
+            position: Ordinal(after.0 + 1 + index),
+            key: KeyHash(1_000 + index % 7),
+            arrival: self.now,
+            block: block.id,
+            index: u32::try_from(index).unwrap(),
+            bytes: 10,
+            hops: 0,
+        });
+        let records = records.collect();
+        self.asked = None;
+        self.tell(Event::Fetched(Fetched {
+            blocks: vec![block],
+            records,
+        }));
+    }
+
+    pub(super) fn reread(&mut self, slot: SlotId, positions: &[u64]) {
+        let block = self.block();
+        let records = (0..).zip(positions).map(|(index, &position)| Relocated {
+            position: Ordinal(position),
+            block: block.id,
+            index,
+        });
+        let records = records.collect();
+        self.tell(Event::Reread {
+            slot,
+            blocks: vec![block],
+            records,
+        });
+    }
+
+    fn block(&mut self) -> BlockMeta {
+        let id = BlockId(self.next_block);
+        self.next_block += 1;
+        BlockMeta {
+            id,
+            bytes: self.block_bytes,
+        }
+    }
+
+    fn end(&mut self, attempt: u64, outcome: Outcome) {
+        self.running.retain(|&running| running != attempt);
+        self.tell(Event::Invoked {
+            attempt: AttemptId(attempt),
+            outcome,
+        });
+    }
+
+    pub(super) fn ok(&mut self, attempt: u64) {
+        self.fail(attempt, &[]);
+    }
+
+    pub(super) fn fail(&mut self, attempt: u64, failures: &[(u32, FailureKind)]) {
+        let failures = failures.iter().map(|&(index, kind)| ItemFailure {
+            index,
+            failure: Failure {
+                kind,
+                retry_after_ms: None,
+                code: "code".into(),
+                message: "words".into(),
+            },
+        });
+        let failures = failures.collect();
+        let rows = Vec::new();
+        self.end(attempt, Outcome::Returned { rows, failures });
+    }
+
+    pub(super) fn panic(&mut self, attempt: u64, index: u32) {
+        let outcome = Outcome::Trap {
+            record: Some(index),
+            message: "panicked".into(),
+        };
+        self.end(attempt, outcome);
+    }
+
+    pub(super) fn timeout(&mut self, attempt: u64) {
+        self.end(attempt, Outcome::Timeout { after_ms: 1 });
+    }
+
+    pub(super) fn too_large(&mut self, attempt: u64) {
+        self.end(attempt, Outcome::OutputTooLarge { limit_bytes: 1 });
+    }
+
+    pub(super) fn answer(&mut self, name: &str, number: u64, answer: CommitAnswer) {
+        self.tell(Event::CommitAnswered {
+            slot: slot(name),
+            number,
+            answer,
+        });
+    }
+
+    pub(super) fn durable(&mut self, name: &str, number: u64) {
+        self.tell(Event::CommitDurable {
+            slot: slot(name),
+            number,
+        });
+    }
+
+    pub(super) fn stats(&self) -> PipelineStats {
+        self.pipeline.stats()
+    }
+
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.pipeline.deadline().map(|deadline| deadline.0)
+    }
+
+    /// Where the read that is under way goes on from.
+    pub(super) fn fetch_asked(&mut self) -> Option<Ordinal> {
+        self.asked
+    }
+
+    /// The call that runs longest.
+    pub(super) fn running(&self) -> Option<u64> {
+        self.running.first().copied()
+    }
+
+    /// What was wanted since it was last asked.
+    pub(super) fn lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.lines.clear();
+    }
+
+    #[track_caller]
+    pub(super) fn expect(&mut self, expected: &[&str]) {
+        assert_eq!(self.lines(), expected);
+    }
+
+    fn write_down(&mut self, action: Action) {
+        let line = match action {
+            Action::Fetch { after, .. } => {
+                self.asked = Some(after);
+                format!("fetch after {after}")
+            }
+            Action::Reread { slot, records } => {
+                let records: Vec<_> = records.iter().map(ToString::to_string).collect();
+                format!("reread {}: {}", slot_name(slot), records.join(" "))
+            }
+            Action::Invoke(call) => {
+                self.running.push(call.attempt.0);
+                let records = call.records.iter().map(|r| r.position.to_string());
+                let records: Vec<_> = records.collect();
+                let fresh = if call.is_fresh { " fresh" } else { "" };
+                let (attempt, slot) = (call.attempt, slot_name(call.slot));
+                format!("call {attempt} {slot}: {}{fresh}", records.join(" "))
+            }
+            Action::Interrupt { attempt } => {
+                self.running.retain(|&running| running != attempt.0);
+                format!("interrupt {attempt}")
+            }
+            Action::Commit(plan) => commit_line(&plan),
+            Action::Resend {
+                slot,
+                number,
+                totals,
+            } => {
+                let processed = totals.processed;
+                format!("resend {}#{number} processed {processed}", slot_name(slot))
+            }
+            Action::DropCommit { slot, number } => format!("drop {}#{number}", slot_name(slot)),
+            Action::ReleaseBlock(id) => format!("release {}", id.0),
+            Action::Stop(StopReason::Fatal { code, message }) => {
+                format!("stop Fatal {code}: {message}")
+            }
+            Action::Stop(reason) => format!("stop {reason:?}"),
+        };
+        self.lines.push(line);
+    }
+}
+
+fn commit_line(plan: &CommitPlan) -> String {
+    let mut line = format!("commit {}#{}", slot_name(plan.slot), plan.number);
+    let mut part = |name: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            line.push_str(&format!(" {name} {}", values.join(" ")));
+        }
+    };
+    let settles = plan.settles.as_slice().iter();
+    let settles = settles.map(|range| format!("{}-{}", range.after, range.through));
+    part("settles", settles.collect());
+    let marks = plan.attempts.iter();
+    let marks = marks.map(|mark| format!("{}:{}", mark.position, mark.count));
+    part("marks", marks.collect());
+    let letters = plan.letters.iter().map(|letter| {
+        let (position, kind) = (letter.record.position, letter.kind.as_str());
+        format!("{position}:{kind}:{}", letter.attempts)
+    });
+    part("letters", letters.collect());
+    line
+}
