@@ -17,6 +17,7 @@ use rustix::{
 use crate::{
     disk::{DirEntry, DirLock, Disk, DiskFile, FileSystem},
     image::{Image, ImageError, sled::SledImage},
+    limits::WRITE_BYTES,
 };
 
 /// The file systems that the machine mounts.
@@ -40,7 +41,12 @@ impl FileSystem for RealFileSystem {
 
 impl DiskFile for RealFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        let mut offset = offset;
+        for piece in bytes.chunks(WRITE_BYTES) {
+            self.0.write_all_at(piece, offset)?;
+            offset += piece.len() as u64;
+        }
+        Ok(())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
