@@ -113,9 +113,11 @@ fn larger_configurations_when_asked() {
             ..base.clone()
         },
         Config {
-            name: "4 records, former owner acts",
+            name: "4 records, former owner acts, no crash",
             collapses_former: false,
             skips: false,
+            batch: 1,
+            crashes: 0,
             ..base
         },
     ] {
