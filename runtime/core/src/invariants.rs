@@ -191,3 +191,6 @@ pub fn pipeline_is_sound(
         || "the oldest unsettled record has no arrival".to_owned(),
     )
 }
+
+#[cfg(test)]
+mod tests;

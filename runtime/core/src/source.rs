@@ -92,3 +92,6 @@ pub fn describe(
         bytes: block.records.byte_len() as u64,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,8 @@ pub struct RecordMeta {
     pub hops: u8,
 }
 
-/// The state that an owner starts from, as the published view has it.
+/// The state that an owner starts from, as the published view has it **once it shows the owner's
+/// epoch**: then everything that a former owner had accepted is in it too, and nothing can follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
     /// The owner's epoch.

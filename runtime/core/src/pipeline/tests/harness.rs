@@ -1,10 +1,10 @@
 //! Drives a pipeline and writes down what it wants done.
 
 use crate::{
-    commit::{CommitAnswer, UnitTotals},
+    commit::{CommitAnswer, Unavailable, UnitTotals},
     id::{
-        AttemptId, FunctionVersion, LeaseEpoch, MappingId, Ordinal, ShardNumber, SlotId, StreamId,
-        Timestamp, UnitId,
+        AttemptId, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal, ShardNumber, SlotId,
+        StreamId, Timestamp, UnitId,
     },
     invariants,
     lane::KeyHash,
@@ -17,6 +17,11 @@ use crate::{
     },
     settled::Settled,
 };
+
+/// An answer: there is no room.
+pub(super) const FULL: CommitAnswer = CommitAnswer::Unavailable(Unavailable::DiskFull);
+/// An answer: taken.
+pub(super) const TAKEN: CommitAnswer = CommitAnswer::Accepted(Lsn(1));
 
 /// Backoff of exactly 100 ms at most; everything else as it comes.
 pub(super) fn settings() -> MappingSettings {

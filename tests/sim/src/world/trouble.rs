@@ -1,0 +1,132 @@
+//! What goes wrong, and what people change meanwhile.
+
+use fnctl_core::{
+    id::Timestamp,
+    mapping::MaxAttempts,
+    pipeline::{Event, StopReason},
+};
+
+use super::World;
+use crate::{coverage::Reached, profile::draw_settings};
+
+impl World {
+    /// Whether trouble came.
+    pub(super) fn trouble(&mut self) -> bool {
+        let trouble = self.profile.trouble.clone();
+        let random = &mut self.random;
+        if random.chance(trouble.crash) {
+            self.crash();
+        } else if random.chance(trouble.takeover) {
+            if self.workers.len() >= 2 || self.starting.is_some() {
+                return false;
+            }
+            self.trace.line(format_args!("{} takeover", self.now));
+            self.starting = Some(self.journal.lease());
+        } else if random.chance(trouble.change) {
+            let until = self.now.plus_ms(self.random.below(200));
+            for at in 0..self.workers.len() {
+                if self.is_present(&self.workers[at]) {
+                    self.tell(at, Event::Drain { until });
+                }
+            }
+        } else if random.chance(trouble.remake) {
+            self.trace.line(format_args!("{} remake", self.now));
+            self.coverage.note(Reached::MappingRemade);
+            self.journal.remake_mapping(&self.settings);
+            self.starting = None;
+        } else if random.chance(trouble.output) {
+            self.trace.line(format_args!("{} toggle output", self.now));
+            self.journal.toggle_output();
+        } else if random.chance(trouble.pause) {
+            self.pause();
+        } else if random.chance(trouble.clock_back) {
+            self.now = Timestamp(self.now.0 - self.random.below(5_000).min(self.now.0));
+            self.coverage.note(Reached::ClockBack);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn pause(&mut self) {
+        self.is_paused = !self.is_paused;
+        let until = self.now.plus_ms(self.random.below(200));
+        for at in 0..self.workers.len() {
+            if self.workers[at].stopped.is_some() {
+                continue;
+            }
+            let event = if self.is_paused {
+                Event::Pause { until }
+            } else {
+                Event::Resume
+            };
+            self.tell(at, event);
+        }
+    }
+
+    fn crash(&mut self) {
+        let keeps_frame = self.journal.written > self.journal.synced && self.random.chance(500);
+        if keeps_frame {
+            self.coverage.note(Reached::CrashKeptFrame);
+        } else if self.journal.entries.len() > self.journal.synced {
+            self.coverage.note(Reached::CrashLostEntries);
+        }
+        for worker in &self.workers {
+            if !worker.outbox.is_empty() {
+                self.coverage.note(Reached::CrashUnacceptedCommit);
+            }
+            if worker.pipeline.stats().parked_keys > 0 {
+                self.coverage.note(Reached::CrashParkedKey);
+            }
+        }
+        let repeats_from = self.random.below(self.journal.entries.len() as u64 + 1);
+        self.trace.line(format_args!(
+            "{} crash, frame kept: {keeps_frame}",
+            self.now
+        ));
+        self.workers.clear();
+        self.starting = None;
+        let repeats_from = usize::try_from(repeats_from).expect("an index");
+        self.journal.crash(keeps_frame, repeats_from);
+        if self.random.chance(300) {
+            self.redraw();
+        }
+    }
+
+    /// Another policy, and now and then another version.
+    fn redraw(&mut self) {
+        self.settings = draw_settings(&mut self.random);
+        self.version += self.random.below(2);
+        self.max_attempts = match (self.max_attempts, self.settings.max_attempts) {
+            (MaxAttempts::Count(a), MaxAttempts::Count(b)) => MaxAttempts::Count(a.max(b)),
+            _ => MaxAttempts::Unlimited,
+        };
+    }
+
+    /// A stopped worker goes. A `fatal` is mended by whoever reads of it.
+    pub(super) fn bury(&mut self, at: usize) {
+        let worker = self.workers.remove(at);
+        for _ in 0..worker.dropped {
+            self.coverage.note(Reached::CommitDropped);
+        }
+        match worker.stopped {
+            Some(StopReason::Fatal { .. }) => {
+                self.is_mended |= self.random.chance(500);
+                self.version += 1;
+                self.journal.change_mapping(&self.settings);
+                self.starting = None;
+            }
+            Some(StopReason::Drained)
+                if worker.epoch == self.epoch() && worker.unit == self.journal.unit() =>
+            {
+                if !worker.ghosts.is_empty() {
+                    self.coverage.note(Reached::DrainInterrupted);
+                }
+                self.redraw();
+                self.journal.change_mapping(&self.settings);
+                self.starting = None;
+            }
+            _ => {}
+        }
+    }
+}
