@@ -16,7 +16,7 @@ use fnctl_core::{
 use crate::{
     applier::ApplierLoop,
     block::ShardKey,
-    codec,
+    codec::{self, Value as _, fields},
     disk::{FileSystem, parent},
     image::{ImageBatch, ImageError, chunks::ChunkedImage},
     journal,
@@ -27,8 +27,28 @@ use crate::{
     snapshot,
 };
 
-/// Key of C in image and snapshot: LSN after the last entry they hold.
+/// Key of the [`CutValue`] in an image.
 pub(crate) const CUT_KEY: &[u8] = b"c";
+
+/// What moment an image or a snapshot is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CutValue {
+    /// C: LSN after the last entry that it holds.
+    pub(crate) next: Lsn,
+    /// Number of the file that the life began with which stored it.
+    pub(crate) life: u64,
+}
+
+fields!(CutValue { next, life });
+
+impl CutValue {
+    /// The stored form.
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.put(&mut out);
+        out
+    }
+}
 
 /// What a cut needs to remember.
 pub(crate) struct Cutter {
@@ -38,6 +58,8 @@ pub(crate) struct Cutter {
     pub(crate) needs_all: bool,
     file_system: Box<dyn FileSystem>,
     journal_id: u64,
+    /// Number of the file that this life began with.
+    life: u64,
     /// C of the last cut, and when it was.
     cut: Lsn,
     cut_at: u64,
@@ -59,6 +81,7 @@ pub(crate) struct CutterStart {
     pub(crate) needs_snapshot: bool,
     pub(crate) file_system: Box<dyn FileSystem>,
     pub(crate) journal_id: u64,
+    pub(crate) life: u64,
     pub(crate) cut: Lsn,
     pub(crate) now_ms: u64,
     pub(crate) segments: BTreeMap<(ShardKey, Ordinal), Option<SegmentMeta>>,
@@ -74,6 +97,7 @@ impl Cutter {
             needs_all: start.needs_all,
             file_system: start.file_system,
             journal_id: start.journal_id,
+            life: start.life,
             cut: start.cut,
             cut_at: start.now_ms,
             segments: start.segments,
@@ -92,6 +116,13 @@ impl Cutter {
     pub(crate) fn journaled(&mut self, bytes: u64) {
         self.journal_bytes += bytes;
         self.journal_since_snapshot += bytes;
+    }
+
+    /// Has the next cut take a snapshot, however little journal there is.
+    #[cfg(test)]
+    pub(crate) const fn ask_for_snapshot(&mut self) {
+        self.journal_since_snapshot = u64::MAX / 2;
+        self.needs_all = true;
     }
 
     pub(crate) fn segment_changed(&mut self, key: ShardKey, meta: SegmentMeta, bytes: u64) {
@@ -254,7 +285,8 @@ impl ApplierLoop {
             let value = meta.map(|meta| segment::encode_meta(&meta));
             batch.push((segment::encode_key(key, base), value));
         }
-        batch.push((CUT_KEY.to_vec(), Some(next.0.to_le_bytes().to_vec())));
+        let life = self.cutter.life;
+        batch.push((CUT_KEY.to_vec(), Some(CutValue { next, life }.encode())));
         match self.open_image().and_then(|image| image.apply(batch)) {
             Ok(()) => Ok(true),
             Err(error) if error.is_full() => {
@@ -312,7 +344,10 @@ impl ApplierLoop {
             &*self.shared.disk,
             &directory,
             self.cutter.journal_id,
-            next,
+            CutValue {
+                next,
+                life: self.cutter.life,
+            },
             clocks,
             values,
         );

@@ -167,10 +167,6 @@ fn open_shared(
     let newest = recovered.newest;
     let clocks = Clocks::resume(clock, newest);
 
-    let mut changed_segments = BTreeMap::new();
-    if read_only.is_none() {
-        changed_segments = segments::settle(&*disk, &data, &mut recovered)?;
-    }
     let files = Arc::new(JournalFiles::new(
         recovered.files.clone(),
         options.sizes.journal_file,
@@ -187,6 +183,13 @@ fn open_shared(
             Err(error) => return Err(OpenError::io(&journal::directory(&data))(error)),
         }
     }
+    // Only now: the new file says from where shard logs are cut back, should an older image return.
+    let mut changed_segments = BTreeMap::new();
+    if read_only.is_none() {
+        changed_segments = segments::settle(&*disk, &data, &mut recovered)?;
+    } else {
+        segments::skip_applied(&mut recovered);
+    }
     if let Some(reason) = &read_only {
         tracing::error!(reason, "the store serves reads alone");
     } else {
@@ -202,6 +205,7 @@ fn open_shared(
         needs_snapshot: recovered.needs_snapshot,
         file_system,
         journal_id: recovered.end.journal,
+        life: recovered.end.number,
         cut: recovered.cut,
         now_ms: clocks.boot_ms(),
         segments: changed_segments,

@@ -8,6 +8,7 @@ use fnctl_core::id::Lsn;
 
 use crate::{
     codec::{Decoder, Value},
+    cut::CutValue,
     disk::Disk,
     image::ImageValue,
     journal::{
@@ -38,13 +39,13 @@ pub(crate) fn write(
     disk: &dyn Disk,
     directory: &Path,
     journal: u64,
-    next: Lsn,
+    cut: CutValue,
     clocks: FrameClocks,
     values: impl Iterator<Item = ImageValue>,
 ) -> io::Result<u64> {
     let temporary = directory.join("snapshot.tmp");
-    let written = write_file(disk, &temporary, journal, next, clocks, values).and_then(|bytes| {
-        disk.rename(&temporary, &directory.join(file_name(next)))?;
+    let written = write_file(disk, &temporary, journal, cut, clocks, values).and_then(|bytes| {
+        disk.rename(&temporary, &directory.join(file_name(cut.next)))?;
         disk.sync_dir(directory)?;
         Ok(bytes)
     });
@@ -58,7 +59,7 @@ fn write_file(
     disk: &dyn Disk,
     path: &Path,
     journal: u64,
-    next: Lsn,
+    cut: CutValue,
     clocks: FrameClocks,
     values: impl Iterator<Item = ImageValue>,
 ) -> io::Result<u64> {
@@ -68,7 +69,7 @@ fn write_file(
         crc: 0,
         journal,
         salt: disk.salt(),
-        first: next,
+        first: cut.next,
         entries: 0,
         kind: FrameKind::FileHeader,
         required: 0,
@@ -76,7 +77,7 @@ fn write_file(
         previous: 0,
         retention_ms: clocks.retention_ms,
         wall: clocks.wall,
-        file: 0,
+        file: cut.life,
     };
     let (mut offset, mut total) = (0, 0);
     let mut put = |buffer: &mut Vec<u8>, kind, entries| -> io::Result<()> {
@@ -119,7 +120,7 @@ pub(crate) fn read(
     disk: &dyn Disk,
     path: &Path,
     journal: u64,
-) -> io::Result<Option<(Lsn, Vec<ImageValue>)>> {
+) -> io::Result<Option<(CutValue, Vec<ImageValue>)>> {
     let file = disk.open(path)?;
     let length = file.length()?;
     let mut reader = ChunkReader::new(Arc::clone(&file), length);
@@ -134,7 +135,11 @@ pub(crate) fn read(
             && header.required & !REQUIRED_KNOWN == 0
             && match first {
                 None => header.kind == FrameKind::FileHeader,
-                Some(first) => header.salt == first.salt && header.first == first.first,
+                Some(first) => {
+                    header.salt == first.salt
+                        && header.first == first.first
+                        && header.file == first.file
+                }
             };
         if !is_expected {
             return Ok(None);
@@ -152,7 +157,11 @@ pub(crate) fn read(
                 }
             }
             FrameKind::Footer if header.entries as usize == values.len() => {
-                return Ok(Some((header.first, values)));
+                let cut = CutValue {
+                    next: header.first,
+                    life: header.file,
+                };
+                return Ok(Some((cut, values)));
             }
             FrameKind::Footer | FrameKind::Entries => return Ok(None),
         }

@@ -1,1 +1,68 @@
+use fnctl_core::id::Timestamp;
 
+use super::Clocks;
+use crate::{journal::writer::FrameClocks, limits::RETENTION_STOP_MS_MAX, testing::ManualClock};
+
+const START: u64 = 1_700_000_000_000;
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+#[test]
+fn arrival_stands_still_while_the_wall_clock_is_behind() {
+    let clock = ManualClock::new();
+    let clocks = Clocks::resume(clock.clone(), None);
+    assert_eq!(clocks.now(), Timestamp(START));
+    clock.jump(-5_000);
+    assert_eq!(clocks.now(), Timestamp(START));
+    clock.advance(6_000);
+    assert_eq!(clocks.now(), Timestamp(START + 1_000));
+}
+
+#[test]
+fn a_leap_is_taken_over_only_after_ten_minutes() {
+    let clock = ManualClock::new();
+    let clocks = Clocks::resume(clock.clone(), None);
+    clock.jump(i64::try_from(2 * HOUR_MS).unwrap());
+    assert_eq!(clocks.now(), Timestamp(START));
+    clock.advance(9 * 60 * 1000);
+    assert_eq!(clocks.now(), Timestamp(START + 9 * 60 * 1000));
+    clock.advance(60 * 1000);
+    assert_eq!(
+        clocks.now(),
+        Timestamp(START + 2 * HOUR_MS + 10 * 60 * 1000)
+    );
+}
+
+#[test]
+fn a_step_of_less_than_an_hour_is_believed() {
+    let clock = ManualClock::new();
+    let clocks = Clocks::resume(clock.clone(), None);
+    clock.jump(i64::try_from(HOUR_MS - 1).unwrap());
+    assert_eq!(clocks.now(), Timestamp(START + HOUR_MS - 1));
+}
+
+#[test]
+fn the_retention_clock_follows_the_boot_clock_alone() {
+    let clock = ManualClock::new();
+    let clocks = Clocks::resume(clock.clone(), None);
+    let before = clocks.retention_ms();
+    clock.jump(i64::try_from(1_000 * HOUR_MS).unwrap());
+    assert_eq!(clocks.retention_ms(), before);
+    clock.advance(7);
+    assert_eq!(clocks.retention_ms(), before + 7);
+}
+
+#[test]
+fn a_stop_advances_the_retention_clock_by_a_day_at_most_and_never_back() {
+    for (wall, advanced) in [
+        (START - 500, 500),
+        (START + HOUR_MS, 0),
+        (START - 100 * HOUR_MS, RETENTION_STOP_MS_MAX),
+    ] {
+        let newest = FrameClocks {
+            retention_ms: 77,
+            wall: Timestamp(wall),
+        };
+        let clocks = Clocks::resume(ManualClock::new(), Some(newest));
+        assert_eq!(clocks.retention_ms(), 77 + advanced, "stopped at {wall}");
+    }
+}

@@ -109,6 +109,8 @@ impl ChunkedImage {
     /// As the engine's.
     pub(crate) fn apply(&mut self, batch: ImageBatch) -> Result<(), ImageError> {
         let (mut stored, mut changed) = (ImageBatch::new(), Vec::new());
+        // Of two changes of one key the last one counts; chunks of the first must not remain.
+        let batch: BTreeMap<Vec<u8>, Option<Vec<u8>>> = batch.into_iter().collect();
         for (key, value) in batch {
             let before = self.chunks.get(&key).copied().unwrap_or(1);
             let after = match &value {

@@ -191,6 +191,7 @@ fn read_file(
     let mut reader = ChunkReader::new(Arc::clone(&file.file), file.length);
     let mut offset = file.header.frame_bytes();
     replay.is_clean = false;
+    replay.follow_clocks(&file.header);
     loop {
         if until.is_some_and(|until| until <= replay.next) {
             return Ok(());
@@ -238,8 +239,7 @@ fn read_file(
                 what: "the frame does not follow the one before it".to_owned(),
             });
         }
-        replay.retention_ms = replay.retention_ms.max(header.retention_ms);
-        replay.wall = header.wall;
+        replay.follow_clocks(&header);
         if header.kind == FrameKind::Footer {
             replay.is_clean = true;
             return Ok(());
@@ -247,7 +247,7 @@ fn read_file(
         replay.next = header.next();
         replay.previous = header.crc;
         replay.chain = Some(header.crc);
-        if replay.next > from {
+        if replay.next > from && replay.broken_at(from).is_none() {
             visit(&header, &payload).map_err(|what| ScanError::Refused {
                 path: file.path.clone(),
                 offset,
@@ -260,6 +260,21 @@ fn read_file(
 }
 
 impl Replay {
+    /// First LSN missing at or above `from`: nothing behind it is visited.
+    pub(crate) fn broken_at(&self, from: Lsn) -> Option<Lsn> {
+        let hole = self.holes.iter().find(|hole| hole.next > from);
+        hole.map(|hole| hole.first.max(from))
+    }
+
+    /// The newest clocks are those of the frame with the highest retention clock: a frame that was
+    /// written again keeps its old ones.
+    fn follow_clocks(&mut self, header: &FrameHeader) {
+        if header.retention_ms >= self.retention_ms {
+            self.retention_ms = header.retention_ms;
+            self.wall = header.wall;
+        }
+    }
+
     fn hole(&mut self, file: &JournalFile, offset: u64, next: Lsn) {
         if self.next != next {
             self.holes.push(Hole {

@@ -16,7 +16,7 @@ use fnctl_core::{
 use crate::{
     block::ShardKey,
     codec::{self, Decoder, Value as _},
-    cut::CUT_KEY,
+    cut::{CUT_KEY, CutValue},
     disk::Disk,
     image::{ImageError, ImageValue, chunks::ChunkedImage},
     journal::{
@@ -60,6 +60,8 @@ pub(super) fn image_directory(data: &Path) -> PathBuf {
 /// A state to replay over.
 struct Base {
     next: Lsn,
+    /// The life that stored it.
+    life: u64,
     view: NodeView,
     segments: BTreeMap<ShardKey, Vec<SegmentMeta>>,
     bytes: u64,
@@ -69,6 +71,7 @@ impl Base {
     fn empty() -> Self {
         Self {
             next: Lsn(1),
+            life: 0,
             view: NodeView::new(),
             segments: BTreeMap::new(),
             bytes: 0,
@@ -85,7 +88,9 @@ impl Base {
             let value = Bytes::from(value);
             if key == CUT_KEY {
                 let mut from = Decoder::new(value);
-                next = Some(Lsn(u64::take(&mut from).map_err(|e| e.to_string())?));
+                let cut = CutValue::take(&mut from).map_err(|e| e.to_string())?;
+                next = Some(cut.next);
+                base.life = cut.life;
             } else if key.first() == Some(&SEGMENT_SPACE) {
                 let shard = segment::decode_key(&key).map_err(|e| e.to_string())?;
                 let meta = segment::decode_meta(value).map_err(|e| e.to_string())?;
@@ -188,6 +193,7 @@ fn finish(
     if let Some((file, offset)) = &replay.torn {
         tracing::warn!(file = %file.display(), offset, "the last frame was torn by a crash, it is cut off");
     }
+    let next = replay.broken_at(base.next).unwrap_or(replay.next);
     // What is missing below the base is not needed any more; a snapshot makes sure of it.
     let (below, above): (Vec<Hole>, Vec<Hole>) = replay
         .holes
@@ -204,7 +210,8 @@ fn finish(
         end: JournalEnd {
             journal: last_file.header.journal,
             number: last_file.number + 1,
-            next: replay.next,
+            next,
+            base: base.next,
             previous: replay.previous,
             rewrite: replay.last.filter(|_| !replay.is_clean),
         },
@@ -238,6 +245,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
             journal: disk.salt(),
             number: 1,
             next: Lsn(1),
+            base: Lsn(1),
             previous: 0,
             rewrite: None,
         },
@@ -253,9 +261,17 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
 }
 
 /// Replays the journal over a base; `None` when the two do not meet: the journal begins behind the base
-/// or ends in front of it.
+/// ends in front of it,
+/// or has gone on from an older one since.
 fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>, OpenError> {
     let from = base.next;
+    // A later start went back behind it and wrote shard logs anew: its lengths mean other bytes.
+    if files
+        .iter()
+        .any(|file| file.life.number > base.life && file.life.base < from)
+    {
+        return Ok(None);
+    }
     let (mut dirty, mut frames) = (BTreeSet::new(), Vec::new());
     let view = &mut base.view;
     let mut visit = |header: &FrameHeader, payload: &Bytes| {
@@ -320,8 +336,8 @@ fn list_snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<Lsn>, OpenErr
 fn read_snapshot(disk: &dyn Disk, path: &Path, journal: u64) -> Result<Base, String> {
     match snapshot::read(disk, path, journal) {
         // A snapshot's header holds what an image keeps as a value.
-        Ok(Some((next, mut values))) => {
-            values.push((CUT_KEY.to_vec(), next.0.to_le_bytes().to_vec()));
+        Ok(Some((cut, mut values))) => {
+            values.push((CUT_KEY.to_vec(), cut.encode()));
             Base::of(values)
         }
         Ok(None) => Err("a frame is damaged or missing".to_owned()),

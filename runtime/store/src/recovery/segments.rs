@@ -150,7 +150,7 @@ fn present(disk: &dyn Disk, data: &Path, key: ShardKey) -> Result<BTreeSet<Ordin
 }
 
 /// A segment skips by ordinal: what it has is not redone.
-fn skip_applied(recovered: &mut Recovered) {
+pub(super) fn skip_applied(recovered: &mut Recovered) {
     let segments = &recovered.segments;
     for frame in &mut recovered.frames {
         let blocks = std::mem::take(&mut frame.blocks);

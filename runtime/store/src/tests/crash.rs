@@ -1,14 +1,18 @@
 //! Crashes from a seed: random work, a crash at a random operation, a restart; then everything that was
 //! acknowledged or seen must still be there, and nothing half.
 
+mod ledger;
+
 use std::{
     collections::BTreeMap,
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use fnctl_core::{
+    clock::Clock as _,
     commit::{Commit, CommitAnswer, OutputRecords, UnitTotals},
     committer::{Committer, Ticket},
     id::{
@@ -16,33 +20,23 @@ use fnctl_core::{
         UnitId,
     },
     record::{NewRecords, Origin},
+    registry::Command,
     settled::{SettledRange, SettledRanges},
 };
 
+use self::ledger::{Done, Down, Ledger};
 use crate::{
-    Appended, Options, Sizes, Step, Store,
-    disk::simulated::{Counts, Fault, SimDisk},
+    Options, Sizes, Step, Store,
+    disk::{
+        Disk as _,
+        simulated::{Counts, Fault, SimDisk},
+    },
+    image::ImageValue,
     open,
-    testing::{ManualClock, Node, add_mapping, dead_letter, records},
+    testing::{ManualClock, Node, add_mapping, create_stream, dead_letter, records},
 };
 
-/// What must hold from the first time it was visible or acknowledged.
-#[derive(Default)]
-struct Ledger {
-    /// Payloads of each shard that a reader has seen.
-    seen: BTreeMap<(StreamId, u32), Vec<Vec<u8>>>,
-    /// Position up to which each unit was seen to be settled.
-    settled: BTreeMap<UnitId, Ordinal>,
-    puts: u64,
-}
-
 type Pending = Pin<Box<dyn Future<Output = Option<Done>>>>;
-
-/// What a request came to.
-enum Done {
-    Put(Appended, Vec<Vec<u8>>),
-    Committed(UnitId, Ordinal),
-}
 
 struct Random(u64);
 
@@ -75,6 +69,8 @@ fn options() -> Options {
 
 struct World {
     disk: SimDisk,
+    /// An image of an earlier moment.
+    old_image: Vec<ImageValue>,
     clock: Arc<ManualClock>,
     random: Random,
     ledger: Ledger,
@@ -84,6 +80,7 @@ impl World {
     fn new(seed: u64) -> Self {
         Self {
             disk: SimDisk::new(seed),
+            old_image: Vec::new(),
             clock: ManualClock::new(),
             random: Random(seed),
             ledger: Ledger::default(),
@@ -122,6 +119,25 @@ impl World {
             self.disk.power_loss();
         }
         self.clock.advance(self.random.below(5_000));
+        self.meddle();
+    }
+
+    /// Somebody deletes the image while the node is down, or puts an older copy back.
+    fn meddle(&mut self) {
+        let image = Path::new("/data/image");
+        let copy = self.disk.copy_image(image);
+        match self.random.below(5) {
+            0 if !copy.is_empty() => {
+                self.disk.remove_dir(image).expect("it is there");
+                self.disk.sync_dir(Path::new("/data")).expect("it is there");
+            }
+            1 if !self.old_image.is_empty() => {
+                self.disk
+                    .put_image(image, std::mem::take(&mut self.old_image));
+            }
+            2 => self.old_image = copy,
+            _ => {}
+        }
     }
 
     /// A life without a fault, at the end of which nothing may be missing.
@@ -130,10 +146,10 @@ impl World {
             open(options(), self.disk.clone(), Arc::clone(&self.clock)).expect("it opens");
         assert_eq!(store.read_only(), None);
         let mut node = Node { store, loops };
-        self.verify(&node).expect("no fault is planned");
+        assert!(self.verify(&node).is_ok(), "no fault is planned");
         self.clock.advance(3_000);
         node.settle().expect("no fault is planned");
-        self.verify(&node).expect("no fault is planned");
+        assert!(self.verify(&node).is_ok(), "no fault is planned");
         self.disk.counts()
     }
 
@@ -144,7 +160,7 @@ impl World {
         let mut epochs = BTreeMap::new();
         let mut pending: Vec<Pending> = Vec::new();
         for _ in 0..200 {
-            match self.random.below(10) {
+            match self.random.below(12) {
                 0..=3 => pending.push(self.put(&node.store)),
                 4 | 5 => {
                     if let Some(commit) = self.commit(node, &mut epochs) {
@@ -157,6 +173,8 @@ impl World {
                         return;
                     }
                 }
+                8 => pending.push(self.scratch(&node.store)),
+                9 => pending.push(self.put_into(&node.store, "short")),
                 _ => {
                     if node.loops.sequencer.step().is_err() {
                         return;
@@ -183,7 +201,33 @@ impl World {
         }
     }
 
+    /// Deletes the stream `scratch`, or makes it again.
+    fn scratch(&mut self, store: &Store) -> Pending {
+        let name = StreamName::parse("scratch").unwrap();
+        let is_there = store.view(|view| view.registry().stream_by_name(&name).is_some());
+        let command = if is_there {
+            self.ledger.deletions += 1;
+            Command::DeleteStream { name, force: true }
+        } else {
+            create_stream("scratch", 1)
+        };
+        let store = store.clone();
+        Box::pin(async move {
+            drop(store.command(command).await);
+            None
+        })
+    }
+
     fn put(&mut self, store: &Store) -> Pending {
+        let stream = if self.random.below(5) == 0 {
+            "scratch"
+        } else {
+            "in"
+        };
+        self.put_into(store, stream)
+    }
+
+    fn put_into(&mut self, store: &Store, stream: &'static str) -> Pending {
         let count = 1 + self.random.below(5);
         let mut payloads = Vec::new();
         for _ in 0..count {
@@ -195,7 +239,7 @@ impl World {
         }
         let store = store.clone();
         Box::pin(async move {
-            let name = StreamName::parse("in").unwrap();
+            let name = StreamName::parse(stream).unwrap();
             let appended = store.append(name, records(&payloads), None).await.ok()?;
             Some(Done::Put(appended, payloads))
         })
@@ -243,108 +287,8 @@ impl World {
         }))
     }
 
-    /// Everything seen or acknowledged is there, in place; outputs and letters are those of what is
-    /// settled, each once. An error: the disk went down meanwhile.
-    fn verify(&mut self, node: &Node) -> Result<(), ()> {
-        let store = &node.store;
-        let shards: Vec<(StreamId, u32)> = store.view(|view| {
-            let streams = view.registry().streams();
-            streams
-                .flat_map(|s| s.shards.iter().map(|shard| (s.id, shard.number.0)))
-                .collect()
-        });
-        let mut found = BTreeMap::new();
-        for (stream, shard) in shards {
-            let payloads = read_all(node, stream, shard).ok_or(())?;
-            let before = self.ledger.seen.entry((stream, shard)).or_default();
-            assert!(
-                payloads.len() >= before.len(),
-                "records of {stream}/{shard} are gone"
-            );
-            assert!(
-                payloads.starts_with(before),
-                "records of {stream}/{shard} changed"
-            );
-            before.clone_from(&payloads);
-            found.insert((stream, shard), payloads);
-        }
-        for (stream, shard) in self.ledger.seen.keys() {
-            assert!(
-                found.contains_key(&(*stream, *shard)),
-                "shard {stream}/{shard} is gone"
-            );
-        }
-        self.verify_effects(store, &found);
-        Ok(())
-    }
-
-    fn verify_effects(&mut self, store: &Store, found: &BTreeMap<(StreamId, u32), Vec<Vec<u8>>>) {
-        let units: Vec<(UnitId, Ordinal)> = store.view(|view| {
-            view.units()
-                .map(|(id, unit)| (id, unit.settled.low_watermark()))
-                .collect()
-        });
-        for (unit, low) in units {
-            let before = self.ledger.settled.entry(unit).or_default();
-            assert!(low >= *before, "progress of {unit:?} went back");
-            *before = low;
-            let (out, letters) = store.view(|view| {
-                let out = view
-                    .registry()
-                    .stream_by_name(&StreamName::parse("out").unwrap());
-                let mapping = view.registry().mapping(unit.mapping).unwrap();
-                (out.unwrap().id, mapping.dead_letters)
-            });
-            let mut effects: Vec<u64> = Vec::new();
-            for stream in [out, letters] {
-                for payload in found.get(&(stream, 0)).into_iter().flatten() {
-                    let (shard, position) = if stream == out {
-                        let text = String::from_utf8(payload.clone()).unwrap();
-                        let (shard, position) = text.split_once('/').unwrap();
-                        (
-                            shard.parse::<u32>().unwrap(),
-                            position.parse::<u64>().unwrap(),
-                        )
-                    } else {
-                        let letter = crate::codec::decode_dead_letter(payload.clone().into());
-                        let letter = letter.unwrap();
-                        (letter.shard.0, letter.position.0)
-                    };
-                    if shard == unit.shard.0 {
-                        effects.push(position);
-                    }
-                }
-            }
-            effects.sort_unstable();
-            let expected: Vec<u64> = (1..=low.0).collect();
-            assert_eq!(
-                effects, expected,
-                "effects of {unit:?} are not those of what is settled"
-            );
-        }
-    }
-}
-
-impl Ledger {
-    fn note(&mut self, done: Done) {
-        match done {
-            Done::Put(appended, payloads) => {
-                for ((shard, ordinal), payload) in appended.rows.into_iter().zip(payloads) {
-                    // Acknowledged is visible, so the next look must find it just there.
-                    let seen = self.seen.entry((appended.stream, shard.0)).or_default();
-                    let at = usize::try_from(ordinal.0).unwrap();
-                    if at == seen.len() + 1 {
-                        seen.push(payload);
-                    } else if at <= seen.len() {
-                        assert_eq!(seen[at - 1], payload, "an acknowledged record is another");
-                    }
-                }
-            }
-            Done::Committed(unit, through) => {
-                let settled = self.settled.entry(unit).or_default();
-                *settled = through.max(*settled);
-            }
-        }
+    fn verify(&mut self, node: &Node) -> Result<(), Down> {
+        self.ledger.verify(node, self.clock.now())
     }
 }
 
@@ -408,14 +352,21 @@ fn unit_parts(store: &Store) -> (MappingId, StreamId) {
 
 /// Streams `in` and `out` and a mapping between them, unless they are there.
 fn setup(node: &mut Node) -> Result<(), ()> {
-    for (name, shards) in [("in", 2), ("out", 1)] {
+    for (name, shards) in [("in", 2), ("out", 1), ("short", 1)] {
         let name_of = StreamName::parse(name).unwrap();
         if node
             .store
             .view(|view| view.registry().stream_by_name(&name_of).is_none())
         {
             let store = node.store.clone();
-            let command = crate::testing::create_stream(name, shards);
+            let mut command = create_stream(name, shards);
+            if let Command::CreateStream { settings, .. } = &mut command {
+                settings.retention_ms = if name == "short" {
+                    10_000
+                } else {
+                    24 * 60 * 60 * 1000
+                };
+            }
             node.run(store.command(command))
                 .map_err(drop)?
                 .map_err(drop)?;
@@ -433,40 +384,24 @@ fn setup(node: &mut Node) -> Result<(), ()> {
     Ok(())
 }
 
-fn read_all(node: &Node, stream: StreamId, shard: u32) -> Option<Vec<Vec<u8>>> {
-    let (mut after, mut found) = (Ordinal(0), Vec::new());
-    loop {
-        match node.store.read(stream, ShardNumber(shard), after, 7, 600) {
-            Ok(blocks) if blocks.is_empty() => return Some(found),
-            Ok(blocks) => {
-                for block in &blocks {
-                    assert_eq!(block.first, after.next(), "blocks follow each other");
-                    after = block.last();
-                    found.extend((0..block.len()).map(|i| block.records.data.get(i).to_vec()));
-                }
-            }
-            Err(crate::ReadError::Io { .. }) => return None,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-fn run(seed: u64) -> Counts {
+fn run(seed: u64) -> (Counts, u64) {
     let mut world = World::new(seed);
     for _ in 0..4 {
         world.live();
     }
-    world.finish()
+    let counts = world.finish();
+    (counts, world.ledger.trimmed)
 }
 
 #[test]
 fn nothing_acknowledged_or_seen_is_lost_or_halved_by_crashes() {
     let seeds = std::env::var("FNCTL_STORE_SEEDS").map_or(400, |seeds| seeds.parse().unwrap());
-    let mut total = Counts::default();
+    let (mut total, mut total_trimmed) = (Counts::default(), 0);
     for seed in 0..seeds {
         let result = std::panic::catch_unwind(|| run(seed));
         match result {
-            Ok(counts) => {
+            Ok((counts, trimmed)) => {
+                total_trimmed += trimmed;
                 total.lost_pages += counts.lost_pages;
                 total.kept_pages += counts.kept_pages;
                 total.torn_pages += counts.torn_pages;
@@ -490,6 +425,7 @@ fn nothing_acknowledged_or_seen_is_lost_or_halved_by_crashes() {
         ("kept names", total.kept_names),
         ("failed syncs", total.failed_syncs),
         ("failed writes", total.failed_writes),
+        ("trimmed records", total_trimmed),
     ] {
         assert!(
             count >= 20,
