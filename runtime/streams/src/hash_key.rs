@@ -11,26 +11,27 @@ pub fn hash_key(partition_key: &[u8]) -> u128 {
     u128::from_be_bytes(Md5::digest(partition_key).into())
 }
 
-/// The hash key of every partition key of a column, short ones several at a time.
+/// The hash key of every partition key of a column, short ones many at a time.
 #[must_use]
 pub fn hash_keys(partition_keys: &ByteColumn) -> Vec<u128> {
     let mut hash_keys = Vec::with_capacity(partition_keys.len());
-    while let Some(keys) = next_keys(partition_keys, hash_keys.len()) {
-        if keys.iter().all(|key| key.len() <= lanes::KEY_BYTES_MAX) {
-            hash_keys.extend(lanes::digests(&keys));
+    for first in (0..partition_keys.len()).step_by(lanes::LANES) {
+        let count = (partition_keys.len() - first).min(lanes::LANES);
+        let keys: [&[u8]; lanes::LANES] = std::array::from_fn(|lane| {
+            if lane < count {
+                partition_keys.get(first + lane)
+            } else {
+                &[]
+            }
+        });
+        let are_short = keys.iter().all(|key| key.len() <= lanes::KEY_BYTES_MAX);
+        if are_short && count >= lanes::KEYS_MIN {
+            hash_keys.extend_from_slice(&lanes::digests(&keys)[..count]);
         } else {
-            hash_keys.extend(keys.map(hash_key));
+            hash_keys.extend(keys[..count].iter().map(|key| hash_key(key)));
         }
     }
-    let rest = hash_keys.len()..partition_keys.len();
-    hash_keys.extend(rest.map(|index| hash_key(partition_keys.get(index))));
     hash_keys
-}
-
-/// The keys from `first` on, if there are enough for all lanes.
-fn next_keys(partition_keys: &ByteColumn, first: usize) -> Option<[&[u8]; lanes::LANES]> {
-    let is_enough = first + lanes::LANES <= partition_keys.len();
-    is_enough.then(|| std::array::from_fn(|lane| partition_keys.get(first + lane)))
 }
 
 /// Reads an explicit hash key: `0|([1-9]\d{0,38})` below 2^128. `None` for anything else.
