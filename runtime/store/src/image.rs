@@ -50,4 +50,7 @@ pub trait Image: Send {
     /// # Errors
     /// Any failure but a full disk stops the node.
     fn apply(&mut self, batch: ImageBatch) -> Result<(), ImageError>;
+
+    /// Bytes it takes on the disk.
+    fn disk_bytes(&self) -> u64;
 }

@@ -33,6 +33,10 @@ pub const SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// A larger value is stored in the image in chunks of this size (sled's blob files are never synced).
 pub const IMAGE_VALUE_BYTES_MAX: usize = 3 << 10;
+/// An image that takes this many times the room of its values is made anew at a start …
+pub const IMAGE_BLOAT_FACTOR: u64 = 4;
+/// … unless it is small anyway.
+pub const IMAGE_BYTES_SMALL: u64 = 16 << 20;
 /// The image engine's own cache.
 pub const IMAGE_CACHE_BYTES: u64 = 16 << 20;
 /// Published records kept in memory, node-wide; what is not applied yet stays beyond it.

@@ -7,128 +7,42 @@
 
 mod gather;
 mod publish;
+mod request;
+mod write;
 
 use std::{
     collections::VecDeque,
     mem,
     sync::{Arc, MutexGuard, atomic::Ordering},
-    time::Instant,
 };
 
 use fnctl_core::{
     commit::{Commit, CommitAnswer, Unavailable},
     committer::Stopped,
     entry::Entry,
-    id::{Lsn, StreamId, StreamName, Timestamp},
+    id::{Lsn, Timestamp},
     record::NewRecords,
     shard::Ack,
-    view::{NodeView, ProducerSequence, StreamRef},
+    view::{NodeView, ProducerSequence},
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-pub(crate) use self::gather::Gathering;
-pub(crate) use self::publish::{Published, PublishedFrame};
+use self::request::Waiter;
+pub(crate) use self::{
+    gather::Gathering,
+    publish::{Published, PublishedFrame},
+    request::{Announce, InFlight, Request},
+};
+pub use self::{
+    request::AppendTarget,
+    write::{SequencerLoop, Step},
+};
 use crate::{
     codec,
-    journal::writer::JournalWriter,
     limits::FRAME_GATHER_BYTES,
     shared::Shared,
     space::Room,
     store::{AppendError, Appended},
 };
-
-/// Which stream an append is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AppendTarget {
-    /// This one, and no later one of its name.
-    Id(StreamId),
-    /// Whichever has the name when the append is taken.
-    Name(StreamName),
-}
-
-impl AppendTarget {
-    fn by_ref(&self) -> StreamRef<'_> {
-        match self {
-            Self::Id(id) => StreamRef::Id(*id),
-            Self::Name(name) => StreamRef::Name(name),
-        }
-    }
-}
-
-impl From<StreamId> for AppendTarget {
-    fn from(id: StreamId) -> Self {
-        Self::Id(id)
-    }
-}
-
-impl From<StreamName> for AppendTarget {
-    fn from(name: StreamName) -> Self {
-        Self::Name(name)
-    }
-}
-
-/// Says an answer once everything taken before it is visible; dropped, it says "stopped".
-pub(crate) type Announce = Box<dyn FnOnce() + Send>;
-
-/// Judges something against the view: an entry to take over, or none, and what to say about it.
-pub(crate) type Decision =
-    Box<dyn FnOnce(&NodeView, Timestamp) -> (Option<Entry>, Announce) + Send>;
-
-/// A put's share of the bounds on puts in flight, given back when it is answered.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    pub(crate) _request: OwnedSemaphorePermit,
-    pub(crate) _bytes: OwnedSemaphorePermit,
-}
-
-/// What may be asked of the sequencer.
-pub(crate) enum Request {
-    Append {
-        target: AppendTarget,
-        records: Arc<NewRecords>,
-        producer: Option<ProducerSequence>,
-        reply: oneshot::Sender<Result<Appended, AppendError>>,
-        in_flight: InFlight,
-    },
-    Commit {
-        commit: Arc<Commit>,
-        answer: oneshot::Sender<CommitAnswer>,
-        durable: oneshot::Sender<()>,
-    },
-    Decide(Decision),
-}
-
-/// Who waits for a frame.
-pub(crate) enum Waiter {
-    Append {
-        reply: oneshot::Sender<Result<Appended, AppendError>>,
-        result: Result<Appended, AppendError>,
-        /// Answered once written (`ack = "written"`).
-        is_early: bool,
-        in_flight: InFlight,
-    },
-    Commit(oneshot::Sender<()>),
-    Announce(Announce),
-}
-
-impl Waiter {
-    fn answer(self) {
-        // Who went away needs no answer.
-        match self {
-            Self::Append {
-                reply,
-                result,
-                in_flight,
-                is_early: _,
-            } => {
-                drop(reply.send(result));
-                drop(in_flight);
-            }
-            Self::Commit(durable) => drop(durable.send(())),
-            Self::Announce(announce) => announce(),
-        }
-    }
-}
 
 /// Whether the sequencer takes anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +83,9 @@ impl Sequencer {
 
     fn has_work(&self, shared: &Shared) -> bool {
         let is_running = self.state == State::Running || shared.is_read_only();
-        !self.frame.is_empty() || !is_running || shared.is_ending()
+        // A shutdown waits for what waits for the applier.
+        let is_held = self.state == State::Draining && !self.waiting.is_empty();
+        !self.frame.is_empty() || !(is_running || is_held) || shared.is_ending()
     }
 
     /// Takes an entry over and gathers it.
@@ -378,142 +294,11 @@ impl Shared {
     /// Judges what waited for the applier.
     pub(crate) fn wake_waiting(&self) {
         let mut sequencer = self.lock_sequencer();
-        if sequencer.waiting.is_empty() || sequencer.state != State::Running {
+        if sequencer.waiting.is_empty() || matches!(sequencer.state, State::Stopped(_)) {
             return;
         }
         sequencer.judge_waiting(self);
         drop(sequencer);
         self.work.notify_one();
-    }
-}
-
-/// What a step of a loop came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Something was done; there may be more.
-    Worked,
-    /// There was nothing to do.
-    Idle,
-    /// The store was shut down and everything is written.
-    Finished,
-}
-
-/// Writes the journal: runs on a thread of its own.
-pub struct SequencerLoop {
-    pub(crate) shared: Arc<Shared>,
-    /// None when the store is read-only.
-    pub(crate) writer: Option<JournalWriter>,
-    pub(crate) spent: Gathering,
-    pub(crate) is_finished: bool,
-}
-
-impl SequencerLoop {
-    /// Runs until the store is shut down.
-    ///
-    /// # Errors
-    /// A write or a sync failed: the process must end within a second.
-    pub fn run(mut self) -> Result<(), Stopped> {
-        loop {
-            if self.step()? == Step::Finished {
-                return Ok(());
-            }
-            let mut sequencer = self.shared.lock_sequencer();
-            while !sequencer.has_work(&self.shared) {
-                sequencer = self
-                    .shared
-                    .work
-                    .wait(sequencer)
-                    .expect("a panic here has ended the node");
-            }
-        }
-    }
-
-    /// Writes, syncs and publishes what has gathered.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub fn step(&mut self) -> Result<Step, Stopped> {
-        let mut frame = mem::take(&mut self.spent);
-        {
-            let mut sequencer = self.shared.lock_sequencer();
-            if let State::Stopped(stopped) = &sequencer.state {
-                let is_read_only = self.shared.is_read_only();
-                let is_ended = self.shared.is_ending();
-                return match (is_read_only, is_ended) {
-                    (true, false) => Ok(Step::Idle),
-                    (true, true) => Ok(Step::Finished),
-                    (false, _) => Err(stopped.clone()),
-                };
-            }
-            if sequencer.frame.is_empty() {
-                sequencer.judge_waiting(&self.shared);
-            }
-            mem::swap(&mut frame, &mut sequencer.frame);
-            sequencer.judge_waiting(&self.shared);
-            if frame.is_empty() {
-                let is_draining = sequencer.state == State::Draining;
-                drop(sequencer);
-                self.spent = frame;
-                return if is_draining {
-                    self.finish()
-                } else {
-                    Ok(Step::Idle)
-                };
-            }
-        }
-        if frame.entries.is_empty() {
-            frame.answer_all();
-        } else {
-            self.write(&mut frame)?;
-        }
-        frame.clear();
-        self.spent = frame;
-        Ok(Step::Worked)
-    }
-
-    fn write(&mut self, frame: &mut Gathering) -> Result<(), Stopped> {
-        let writer = self
-            .writer
-            .as_mut()
-            .expect("only a read-only store has no writer");
-        let first = writer.next();
-        let clocks = self.shared.clocks.frame();
-        let entries = u32::try_from(frame.entries.len()).expect("a frame holds few entries");
-        // For the statistics alone: nothing is decided by it.
-        let started = Instant::now();
-        let written = writer
-            .write_entries(&mut frame.buffer, entries, clocks)
-            .and_then(|()| {
-                frame.answer_early();
-                writer.sync()
-            });
-        if let Err(error) = written {
-            let stopped = Stopped(format!("the journal could not be written: {error}"));
-            self.shared.fail(&stopped);
-            return Err(stopped);
-        }
-        let bytes = frame.buffer.len() as u64;
-        self.shared.counters.synced(started.elapsed(), bytes);
-        publish::publish(&self.shared, first, frame);
-        frame.answer_all();
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<Step, Stopped> {
-        if !self.is_finished {
-            let clocks = self.shared.clocks.frame();
-            let writer = self
-                .writer
-                .as_mut()
-                .expect("only a read-only store has no writer");
-            if let Err(error) = writer.finish(clocks) {
-                let stopped = Stopped(format!("the journal could not be ended: {error}"));
-                self.shared.fail(&stopped);
-                return Err(stopped);
-            }
-            self.is_finished = true;
-            self.shared.journal_finished();
-        }
-        Ok(Step::Finished)
     }
 }

@@ -1,10 +1,11 @@
 //! The handle: what the rest of the node may ask of the store.
 
+mod ticket;
+
 use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
 
 use fnctl_core::{
-    commit::{Commit, CommitAnswer},
-    committer::{Committer, Stopped, Ticket},
+    committer::Stopped,
     entry::{Entry, Placement},
     id::{LeaseEpoch, Lsn, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     limits::COMMIT_BYTES_MAX,
@@ -13,6 +14,7 @@ use fnctl_core::{
 };
 use tokio::sync::{oneshot, watch};
 
+pub use self::ticket::CommitTicket;
 pub use crate::segment::ReadError;
 use crate::{
     artifact::{ArtifactError, ArtifactPin},
@@ -450,43 +452,4 @@ fn cut_to(
         }
     }
     cut
-}
-
-/// A commit that was handed in.
-pub struct CommitTicket {
-    shared: Arc<Shared>,
-    answer: Result<oneshot::Receiver<CommitAnswer>, Stopped>,
-    durable: oneshot::Receiver<()>,
-}
-
-impl Committer for Store {
-    type Ticket = CommitTicket;
-
-    fn commit(&self, commit: Commit) -> CommitTicket {
-        let (answer, answered) = oneshot::channel();
-        let (durable, is_durable) = oneshot::channel();
-        let request = Request::Commit {
-            commit: Arc::new(commit),
-            answer,
-            durable,
-        };
-        CommitTicket {
-            shared: Arc::clone(&self.shared),
-            answer: sequencer::submit(&self.shared, request).map(|()| answered),
-            durable: is_durable,
-        }
-    }
-}
-
-impl Ticket for CommitTicket {
-    async fn answer(&mut self) -> Result<CommitAnswer, Stopped> {
-        match &mut self.answer {
-            Ok(answer) => answer.await.map_err(|_| self.shared.stopped()),
-            Err(stopped) => Err(stopped.clone()),
-        }
-    }
-
-    async fn durable(&mut self) -> Result<(), Stopped> {
-        (&mut self.durable).await.map_err(|_| self.shared.stopped())
-    }
 }

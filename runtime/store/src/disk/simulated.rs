@@ -175,6 +175,14 @@ impl Image for SimImage {
     fn apply(&mut self, batch: ImageBatch) -> Result<(), ImageError> {
         Ok(self.0.lock_state().apply_image(&self.1, batch)?)
     }
+
+    fn disk_bytes(&self) -> u64 {
+        let values = self.0.lock_state().image(&self.1);
+        values
+            .iter()
+            .map(|(key, value)| (key.len() + value.len()) as u64)
+            .sum()
+    }
 }
 
 impl Disk for SimDisk {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     image::{Image, ImageBatch, ImageError, ImageValue},
-    limits::IMAGE_VALUE_BYTES_MAX,
+    limits::{IMAGE_BLOAT_FACTOR, IMAGE_BYTES_SMALL, IMAGE_VALUE_BYTES_MAX},
 };
 
 const HEAD: usize = 8;
@@ -39,6 +39,9 @@ fn chunk_value(chunks: u32, chunk: &[u8]) -> Vec<u8> {
     stored[..4].copy_from_slice(&crc.to_le_bytes());
     stored
 }
+
+/// How many chunks a value has, and those found with their numbers.
+type Parts = (u32, Vec<(u32, Vec<u8>)>);
 
 /// The key, number and number of chunks, and the content of a stored chunk.
 fn parse<'a>(key: &'a [u8], value: &'a [u8]) -> Option<(&'a [u8], u32, u32, &'a [u8])> {
@@ -71,7 +74,7 @@ impl ChunkedImage {
     /// # Errors
     /// A chunk is missing or damaged, or the engine cannot be read.
     pub(crate) fn load(&mut self) -> Result<Vec<ImageValue>, ImageError> {
-        let mut values: BTreeMap<Vec<u8>, (u32, Vec<(u32, Vec<u8>)>)> = BTreeMap::new();
+        let mut values: BTreeMap<Vec<u8>, Parts> = BTreeMap::new();
         for (key, value) in self.image.load()? {
             let (name, chunk, chunks, bytes) = parse(&key, &value)
                 .ok_or_else(|| ImageError::Damaged("a chunk's checksum is wrong".to_owned()))?;
@@ -101,6 +104,12 @@ impl ChunkedImage {
             ));
         }
         Ok(whole)
+    }
+
+    /// Whether the engine takes far more room than its values: then it is made anew.
+    pub(crate) fn is_bloated(&self, value_bytes: u64) -> bool {
+        let live = value_bytes.max(IMAGE_BYTES_SMALL);
+        self.image.disk_bytes() > live.saturating_mul(IMAGE_BLOAT_FACTOR)
     }
 
     /// Makes a batch durable: all of it, or none.

@@ -30,4 +30,12 @@ impl Image for MemoryImage {
         }
         Ok(())
     }
+
+    fn disk_bytes(&self) -> u64 {
+        let values = self.0.lock().expect("nothing panics under this lock");
+        values
+            .iter()
+            .map(|(key, value)| (key.len() + value.len()) as u64)
+            .sum()
+    }
 }

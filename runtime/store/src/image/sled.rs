@@ -128,6 +128,10 @@ impl Image for SledImage {
         sync_directory(&self.directory)?;
         Ok(())
     }
+
+    fn disk_bytes(&self) -> u64 {
+        self.db.size_on_disk().unwrap_or(0)
+    }
 }
 
 /// Syncs what sled put aside as blobs. Short values make none; if some appear they are made durable

@@ -377,10 +377,11 @@ impl ChunkReader {
                     continue;
                 }
                 let candidate = offset + at as u64;
-                if let Ok((header, _)) = self.frame(candidate)? {
-                    if header.belongs_to(file) {
+                match self.frame(candidate)? {
+                    Ok((header, _)) if header.belongs_to(file) => {
                         return Ok(Some((candidate, header)));
                     }
+                    _ => {}
                 }
             }
             offset += piece.len() as u64;

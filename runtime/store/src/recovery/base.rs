@@ -137,9 +137,10 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
     if has_image {
         match load_image(&**disk, data) {
             Ok((loaded, base)) => {
+                let is_bloated = loaded.is_bloated(base.bytes);
                 found = replay_over(&files, base)?;
                 if found.is_some() {
-                    image = Some(loaded);
+                    image = Some(loaded).filter(|_| !is_bloated);
                 } else {
                     tracing::warn!("the image does not meet the journal, it is built anew");
                 }

@@ -105,11 +105,11 @@ impl OpenSegment {
         f: impl FnOnce(&[IndexEntry]) -> R,
     ) -> Result<R, ReadError> {
         let mut index = self.index.lock().expect("nothing panics under this lock");
-        if index.covered == 0 {
-            if let Some(entries) = self.footer(meta) {
-                index.entries = entries;
-                index.covered = meta.length;
-            }
+        if index.covered == 0
+            && let Some(entries) = self.footer(meta)
+        {
+            index.entries = entries;
+            index.covered = meta.length;
         }
         while index.covered < meta.length {
             let offset = index.covered;

@@ -2,7 +2,9 @@
 
 use fnctl_core::entry::Entry;
 
-use crate::{codec, journal::frame::HEADER_BYTES, sequencer::Waiter};
+use crate::{
+    codec, journal::frame::HEADER_BYTES, limits::FRAME_GATHER_BYTES, sequencer::request::Waiter,
+};
 
 /// A frame before it is written. Emptied and used again, so that a busy journal allocates nothing.
 #[derive(Default)]
@@ -13,8 +15,8 @@ pub(crate) struct Gathering {
     pub(super) waiters: Vec<Waiter>,
 }
 
-/// A buffer that grew beyond this for one large frame is given back.
-const KEPT_BYTES: usize = 1 << 20;
+/// A buffer that grew beyond this for one large entry is given back.
+const KEPT_BYTES: usize = FRAME_GATHER_BYTES + FRAME_GATHER_BYTES / 2;
 
 impl Gathering {
     pub(super) fn is_empty(&self) -> bool {

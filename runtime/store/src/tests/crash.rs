@@ -4,7 +4,7 @@
 mod ledger;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -258,13 +258,15 @@ impl World {
             stream,
             shard,
         };
-        if !epochs.contains_key(&unit) {
-            let store = node.store.clone();
-            let granted = node.run(store.lease(vec![unit])).ok()?.ok()?;
-            let low = store.view(|view| view.unit(unit).unwrap().settled.low_watermark());
-            epochs.insert(unit, (granted[0].1, 0, low));
-        }
-        let (epoch, number, low) = epochs.get_mut(&unit)?;
+        let (epoch, number, low) = match epochs.entry(unit) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let store = node.store.clone();
+                let granted = node.run(store.lease(vec![unit])).ok()?.ok()?;
+                let low = store.view(|view| view.unit(unit).unwrap().settled.low_watermark());
+                new.insert((granted[0].1, 0, low))
+            }
+        };
         let last = node
             .store
             .view(|view| view.tail(stream, shard).unwrap().last());
