@@ -1,0 +1,314 @@
+//! Figure 5, restart after `kill -9` with 1 GiB of log, and what the log itself costs: CPU per record,
+//! bytes written per byte put, and a synced put against the disk's own fdatasync.
+
+use std::{
+    env,
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use fnctl_bench::{
+    report::{Figure, Target, record},
+    usage::{cpu_seconds, percentile},
+};
+use fnctl_core::{
+    clock::Clock,
+    id::{Ordinal, ShardNumber, StreamName, Timestamp},
+    record::{ColumnBuilder, NewRecords},
+    registry::Command as Change,
+    shard::Ack,
+    spec::resolve::StreamSettings,
+};
+use fnctl_store::{Options, Store, disk::real::RealDisk};
+use fnctl_tests::{Failure, Server, ServerOptions};
+use rustix::time::{ClockId, clock_gettime};
+
+const LOG_BYTES: u64 = 1 << 30;
+const RECORD_BYTES: usize = 200;
+const BATCH: usize = 500;
+const SHARDS: u32 = 4;
+
+struct MachineClock;
+
+impl Clock for MachineClock {
+    fn now(&self) -> Timestamp {
+        let now = clock_gettime(ClockId::Realtime);
+        Timestamp((now.tv_sec as u64) * 1_000 + (now.tv_nsec as u64) / 1_000_000)
+    }
+
+    fn boot_ms(&self) -> u64 {
+        let now = clock_gettime(ClockId::Boottime);
+        (now.tv_sec as u64) * 1_000 + (now.tv_nsec as u64) / 1_000_000
+    }
+}
+
+fn open(directory: &Path) -> Store {
+    let (store, loops) = fnctl_store::open(Options::new(directory), RealDisk, MachineClock)
+        .expect("the directory opens");
+    thread::spawn(|| loops.sequencer.run().expect("the journal is written"));
+    thread::spawn(|| loops.applier.run().expect("shard logs are written"));
+    store
+}
+
+fn name() -> StreamName {
+    StreamName::parse("log").expect("a name")
+}
+
+fn batch(records: usize, bytes: usize) -> NewRecords {
+    let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
+    let mut hash_keys = Vec::with_capacity(records);
+    for number in 0..records {
+        keys.push(format!("key-{number:08}").as_bytes());
+        data.push(&vec![b'x'; bytes]);
+        // Spread as MD5 spreads keys: neighbours go to different shards.
+        hash_keys.push((number as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+    }
+    NewRecords {
+        keys: keys.finish(),
+        data: data.finish(),
+        hash_keys,
+        hops: Vec::new(),
+        origins: Vec::new(),
+    }
+}
+
+/// Puts until the log is full, prints what it cost, and goes on putting until it is killed.
+fn fill(directory: &Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let store = open(directory);
+    runtime.block_on(async {
+        let settings = StreamSettings {
+            shards: SHARDS,
+            retention_ms: 24 * 60 * 60 * 1000,
+            ack: Ack::Synced,
+        };
+        let create = Change::CreateStream {
+            name: name(),
+            settings,
+        };
+        store.command(create).await.expect("the stream is made");
+        let records = batch(BATCH, RECORD_BYTES);
+        let bytes = records.byte_len() as u64;
+        let (cpu, start) = (cpu_seconds(std::process::id()), Instant::now());
+        let mut put = 0_u64;
+        while put * bytes < LOG_BYTES {
+            let puts = (0..16).map(|_| store.append(name(), records.clone(), None));
+            for appended in futures_util::future::join_all(puts).await {
+                appended.expect("it is taken");
+                put += 1;
+            }
+        }
+        let count = (put * BATCH as u64) as f64;
+        let stats = store.stats();
+        println!(
+            "filled {} {} {}",
+            (cpu_seconds(std::process::id()) - cpu) * 1e6 / count,
+            (stats.journal_bytes + stats.segment_bytes) as f64 / (put * bytes) as f64,
+            count / start.elapsed().as_secs_f64(),
+        );
+        loop {
+            store
+                .append(name(), records.clone(), None)
+                .await
+                .expect("it is taken");
+        }
+    });
+}
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = env::args().collect();
+    if let [_, what, directory] = arguments.as_slice() {
+        assert_eq!(what, "fill");
+        fill(Path::new(directory));
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let data = folder.path().join("data");
+    let line = filled_and_killed(&data)?;
+    let figures: Vec<f64> = line
+        .split(' ')
+        .skip(1)
+        .filter_map(|part| part.trim().parse().ok())
+        .collect();
+    let [cpu, written, rate] = figures.as_slice() else {
+        return Err(Failure::new(format!("the filling said `{line}`")));
+    };
+    let work = format!("{RECORD_BYTES} B, {BATCH} a batch, {SHARDS} shards, synced");
+    let figure = |name: &str, value, unit, reference: &str, target| Figure {
+        name: format!("storage/{name}"),
+        value,
+        unit,
+        reference: reference.to_owned(),
+        target,
+    };
+    record(&figure(
+        "append/cpu",
+        *cpu,
+        "us/record",
+        &work,
+        Target::AtMost(0.5),
+    ));
+    record(&figure(
+        "append/written",
+        *written,
+        "ratio",
+        "bytes written / (data + key)",
+        Target::AtMost(2.6),
+    ));
+    record(&figure(
+        "append/rate",
+        *rate,
+        "records/s",
+        &work,
+        Target::None,
+    ));
+    restart(&data, &figure)?;
+    puts(&figure)
+}
+
+type MakeFigure<'a> = dyn Fn(&str, f64, &'static str, &str, Target) -> Figure + 'a;
+
+/// Fills a log in a process of its own and kills it.
+fn filled_and_killed(data: &Path) -> Result<String, Failure> {
+    let program: PathBuf = env::current_exe().map_err(failed)?;
+    let mut child = Command::new(program)
+        .arg("fill")
+        .arg(data)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| Failure::new("no output"))?;
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).map_err(failed)?;
+    // In the middle of a put, some time after a cut.
+    fnctl_bench::usage::wait(Duration::from_millis(700));
+    child.kill().map_err(failed)?;
+    child.wait().map_err(failed)?;
+    Ok(line)
+}
+
+fn restart(data: &Path, figure: &MakeFigure<'_>) -> Result<(), Failure> {
+    let start = Instant::now();
+    let server = Server::start(ServerOptions {
+        data_dir: Some(data.to_owned()),
+        ..ServerOptions::default()
+    })?;
+    let serving = start.elapsed().as_secs_f64();
+    drop(server);
+    record(&figure(
+        "restart-after-kill/1-gib",
+        serving,
+        "s",
+        "from exec to serving",
+        Target::AtMost(1.0),
+    ));
+    let start = Instant::now();
+    let store = open(data);
+    let opened = start.elapsed().as_secs_f64();
+    record(&figure(
+        "open-after-kill/1-gib",
+        opened,
+        "s",
+        "the store alone",
+        Target::None,
+    ));
+    // And it is all there.
+    let (mut count, mut bytes) = (0_u64, 0_u64);
+    let start = Instant::now();
+    let stream = store.view(|view| view.registry().stream_by_name(&name()).map(|s| s.id));
+    let stream = stream.ok_or_else(|| Failure::new("the stream is gone"))?;
+    for shard in (0..SHARDS).map(ShardNumber) {
+        let mut after = Ordinal(0);
+        loop {
+            let blocks = store
+                .read(stream, shard, after, 10_000, 1 << 20)
+                .map_err(|e| Failure::new(e.to_string()))?;
+            let Some(last) = blocks.last() else { break };
+            after = last.last();
+            count += blocks.iter().map(|block| block.len() as u64).sum::<u64>();
+            bytes += blocks
+                .iter()
+                .map(|block| block.records.byte_len() as u64)
+                .sum::<u64>();
+        }
+    }
+    if bytes < LOG_BYTES {
+        return Err(Failure::new(format!(
+            "{bytes} bytes of {LOG_BYTES} are left"
+        )));
+    }
+    let each = start.elapsed().as_secs_f64() * 1e9 / count as f64;
+    record(&figure(
+        "read/checked",
+        each,
+        "ns/record",
+        "every record, in order",
+        Target::None,
+    ));
+    Ok(())
+}
+
+/// One synced put of 1 KiB at a time, against an append and fdatasync of the same bytes.
+fn puts(figure: &MakeFigure<'_>) -> Result<(), Failure> {
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let store = open(&folder.path().join("data"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(failed)?;
+    let settings = StreamSettings {
+        shards: 1,
+        retention_ms: 24 * 60 * 60 * 1000,
+        ack: Ack::Synced,
+    };
+    let create = Change::CreateStream {
+        name: name(),
+        settings,
+    };
+    runtime
+        .block_on(store.command(create))
+        .map_err(|e| Failure::new(e.to_string()))?;
+    let mut probe = File::create(folder.path().join("probe")).map_err(failed)?;
+    let one = batch(1, 1_000);
+    let (mut synced, mut put) = (Vec::new(), Vec::new());
+    for _ in 0..2_000 {
+        let start = Instant::now();
+        probe.write_all(&[7; 1_100]).map_err(failed)?;
+        probe.sync_data().map_err(failed)?;
+        synced.push(start.elapsed().as_secs_f64() * 1e3);
+        let start = Instant::now();
+        runtime
+            .block_on(store.append(name(), one.clone(), None))
+            .map_err(|e| Failure::new(e.to_string()))?;
+        put.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    let sync = percentile(&mut synced, 50);
+    let reference = format!("append and fdatasync p50 {sync:.3} ms");
+    record(&figure(
+        "put/p50",
+        percentile(&mut put, 50),
+        "ms",
+        &reference,
+        Target::AtMost(2.0 * sync),
+    ));
+    record(&figure(
+        "put/p99",
+        percentile(&mut put, 99),
+        "ms",
+        &reference,
+        Target::None,
+    ));
+    Ok(())
+}
+
+fn failed(e: std::io::Error) -> Failure {
+    Failure::new(e.to_string())
+}
