@@ -110,6 +110,20 @@ impl BlockBuilder {
         self.keys.bytes.len() + self.data.bytes.len()
     }
 
+    /// Makes room for `rows` of the records, taken to be of about the same size.
+    fn reserve(&mut self, records: &NewRecords, rows: usize) {
+        let share = |column: &ByteColumn| {
+            let bytes = column.bytes.len() * rows / records.len().max(1);
+            bytes + bytes / 8
+        };
+        self.keys.bytes.reserve(share(&records.keys));
+        self.keys.ends.reserve(rows);
+        self.data.bytes.reserve(share(&records.data));
+        self.data.ends.reserve(rows);
+        self.arrival_ms.reserve(rows);
+        self.hash_keys.reserve(rows);
+    }
+
     fn extend(&mut self, records: &NewRecords, range: Range<usize>, arrival: Timestamp) {
         let (before, count) = (self.hash_keys.len(), range.len());
         self.keys.extend(&records.keys, range.clone());
@@ -265,6 +279,7 @@ fn gather(builder: &mut BlockBuilder, run: &ShardRun, records: &NewRecords, arri
         builder.extend(records, 0..records.len(), arrival);
         return;
     };
+    builder.reserve(records, rows.len());
     let mut rows = rows.iter().map(|&row| row as usize).peekable();
     while let Some(start) = rows.next() {
         let mut end = start + 1;

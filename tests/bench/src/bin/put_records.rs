@@ -23,31 +23,36 @@ const RECORD_BYTES: usize = 200;
 const SHARDS: u32 = 4;
 /// Producers, each with a connection of its own and one call at a time.
 const CONNECTIONS: usize = 4;
-const OUR_CALLS: usize = 2_000;
-const KINESALITE_CALLS: usize = 48;
+/// Calls per connection and round.
+const OUR_CALLS: usize = 500;
+const KINESALITE_CALLS: usize = 12;
+/// The two take turns, so that both see the same machine.
+const ROUNDS: usize = 4;
 /// Before measuring: fills buffers here, compiles JavaScript there.
 const WARM_UP_CALLS: usize = 16;
 /// Distinct request bodies per connection.
 const BODIES: usize = 8;
 
-/// What one server did.
+/// A server under load.
 struct Measured {
-    records_per_cpu_second: f64,
-    records_per_second: f64,
+    pid: u32,
+    producers: Vec<Producer>,
+    records: f64,
+    cpu_seconds: f64,
+    seconds: f64,
 }
 
 fn main() -> Result<(), Failure> {
     let kinesalite = Kinesalite::start()?;
-    let theirs = measure(&kinesalite.address, kinesalite.child.id(), KINESALITE_CALLS)?;
-    drop(kinesalite);
-
     let server = Server::start(ServerOptions::default())?;
+    let mut theirs = Measured::start(&kinesalite.address, kinesalite.child.id())?;
+    let address = server.kinesis.trim_start_matches("http://");
+    let mut ours = Measured::start(address, server.pid())?;
     let before = cpu_seconds_by_thread(server.pid());
-    let ours = measure(
-        server.kinesis.trim_start_matches("http://"),
-        server.pid(),
-        OUR_CALLS,
-    )?;
+    for _ in 0..ROUNDS {
+        theirs.round(KINESALITE_CALLS)?;
+        ours.round(OUR_CALLS)?;
+    }
     let after = cpu_seconds_by_thread(server.pid());
     server.stop()?;
 
@@ -61,39 +66,16 @@ fn main() -> Result<(), Failure> {
             target,
         });
     };
-    let per_cpu = |measured: &Measured| measured.records_per_cpu_second;
-    figure(
-        "ours/per-cpu-second",
-        per_cpu(&ours),
-        "records/s",
-        String::new(),
-        Target::None,
-    );
-    figure(
-        "ours/per-second",
-        ours.records_per_second,
-        "records/s",
-        String::new(),
-        Target::None,
-    );
-    figure(
-        "kinesalite/per-cpu-second",
-        per_cpu(&theirs),
-        "records/s",
-        String::new(),
-        Target::None,
-    );
-    let total = (OUR_CALLS + WARM_UP_CALLS) * CONNECTIONS * RECORDS;
+    let per_cpu = |measured: &Measured| measured.records / measured.cpu_seconds;
+    let told = |name: &str, value, unit| figure(name, value, unit, String::new(), Target::None);
+    told("ours/per-cpu-second", per_cpu(&ours), "records/s");
+    told("ours/per-second", ours.records / ours.seconds, "records/s");
+    told("kinesalite/per-cpu-second", per_cpu(&theirs), "records/s");
     for (thread, seconds) in after {
-        let ns = (seconds - before.get(&thread).copied().unwrap_or(0.0)) / total as f64 * 1e9;
+        let seconds = seconds - before.get(&thread).copied().unwrap_or(0.0);
+        let ns = seconds / ours.records * 1e9;
         if ns >= 1.0 {
-            figure(
-                &format!("ours/thread/{thread}"),
-                ns,
-                "ns/record",
-                String::new(),
-                Target::None,
-            );
+            told(&format!("ours/thread/{thread}"), ns, "ns/record");
         }
     }
     let reference = format!("kinesalite {:.0} records per CPU-second", per_cpu(&theirs));
@@ -107,25 +89,37 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Puts `calls` times on each connection and reads the server's CPU time around it.
-fn measure(address: &str, pid: u32, calls: usize) -> Result<Measured, Failure> {
-    let mut producer = Producer::connect(address, 0)?;
-    let created = json!({ "StreamName": "bench", "ShardCount": SHARDS }).to_string();
-    producer.call("CreateStream", created.as_bytes())?;
-    while !producer.is_active()? {
-        thread::yield_now();
+impl Measured {
+    /// Makes the stream, connects the producers and warms the server up.
+    fn start(address: &str, pid: u32) -> Result<Self, Failure> {
+        let mut producer = Producer::connect(address, 0)?;
+        let created = json!({ "StreamName": "bench", "ShardCount": SHARDS }).to_string();
+        producer.call("CreateStream", created.as_bytes())?;
+        while !producer.is_active()? {
+            thread::yield_now();
+        }
+        let mut producers = (0..CONNECTIONS)
+            .map(|number| Producer::connect(address, number))
+            .collect::<Result<Vec<_>, _>>()?;
+        run(&mut producers, WARM_UP_CALLS)?;
+        Ok(Self {
+            pid,
+            producers,
+            records: 0.0,
+            cpu_seconds: 0.0,
+            seconds: 0.0,
+        })
     }
-    let mut producers = (0..CONNECTIONS)
-        .map(|number| Producer::connect(address, number))
-        .collect::<Result<Vec<_>, _>>()?;
-    run(&mut producers, WARM_UP_CALLS)?;
-    let (cpu, clock) = (cpu_seconds(pid), Instant::now());
-    run(&mut producers, calls)?;
-    let records = (calls * CONNECTIONS * RECORDS) as f64;
-    Ok(Measured {
-        records_per_cpu_second: records / (cpu_seconds(pid) - cpu),
-        records_per_second: records / clock.elapsed().as_secs_f64(),
-    })
+
+    /// Puts `calls` times on each connection and reads the server's CPU time around it.
+    fn round(&mut self, calls: usize) -> Result<(), Failure> {
+        let (cpu, clock) = (cpu_seconds(self.pid), Instant::now());
+        run(&mut self.producers, calls)?;
+        self.seconds += clock.elapsed().as_secs_f64();
+        self.cpu_seconds += cpu_seconds(self.pid) - cpu;
+        self.records += (calls * CONNECTIONS * RECORDS) as f64;
+        Ok(())
+    }
 }
 
 fn run(producers: &mut [Producer], calls: usize) -> Result<(), Failure> {
