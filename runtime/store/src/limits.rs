@@ -60,7 +60,7 @@ pub const RETENTION_STOP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Sealed segments whose file and index stay open for readers.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Most bytes read from a segment at once, unless one frame is larger.
-pub const READ_BYTES_MAX: usize = 1 << 20;
+pub const READ_BYTES_MAX: usize = 256 << 10;
 /// Largest component.
 pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 /// With more dirty segments than this a cut syncs the whole file system once.
