@@ -58,6 +58,7 @@ impl ByteColumn {
     ///
     /// # Panics
     /// If there is no such value.
+    #[inline]
     #[must_use]
     pub fn range(&self, index: usize) -> std::ops::Range<usize> {
         let start = if index == 0 {
@@ -72,6 +73,7 @@ impl ByteColumn {
     ///
     /// # Panics
     /// If there is no such value.
+    #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> &[u8] {
         &self.bytes[self.range(index)]
@@ -87,6 +89,7 @@ impl ByteColumn {
     }
 
     /// Whether value `index` is null.
+    #[inline]
     #[must_use]
     pub fn is_null(&self, index: usize) -> bool {
         !self.nulls.is_empty()
@@ -175,6 +178,7 @@ impl ColumnBuilder {
     ///
     /// # Panics
     /// If the arena would pass 4 GiB; every caller is bounded far below (`limits`).
+    #[inline]
     pub fn push(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(value);
         self.end();
@@ -218,6 +222,7 @@ impl ColumnBuilder {
         }
     }
 
+    #[inline]
     fn end(&mut self) {
         self.ends
             .push(u32::try_from(self.bytes.len()).expect("an arena stays below 4 GiB"));

@@ -20,7 +20,7 @@ use crate::{
     bindings::HANDLER,
     engine::{ComponentSource, Node, digest},
     error::ComponentError,
-    function::{Isolation, Version, VersionSettings},
+    function::{Isolation, Place, Version, VersionSettings},
     host::{HostState, log::NoLog},
     instance::Instance,
     limits::{COMPILE_TIME_MAX, TRIAL_MEMORY_BYTES, TRIAL_TIME_MAX},
@@ -255,7 +255,7 @@ async fn try_out(node: &Arc<Node>, compiled: &Arc<Compiled>) -> Result<(), Compo
     };
     let shared = Arc::clone(node);
     let trial = node.guests.spawn(async move {
-        shared.warm.reserve();
+        let place = Place::reserve(&shared);
         let running = shared.ticker.enter();
         let deadline = Instant::now() + TRIAL_TIME_MAX;
         let sink = Arc::new(NoLog) as _;
@@ -263,7 +263,7 @@ async fn try_out(node: &Arc<Node>, compiled: &Arc<Compiled>) -> Result<(), Compo
             Instance::create(&shared.engine, &version, &sink, deadline, &Arc::default()).await;
         let tried = tried.map(drop);
         drop(running);
-        shared.warm.forget();
+        drop(place);
         drop(permit);
         tried
     });

@@ -20,8 +20,8 @@ use tokio::{
 };
 use wasmtime::component::Linker;
 
-pub use settings::{Allocation, WASMTIME_VERSION};
 pub(crate) use settings::MODULE_VERSION;
+pub use settings::{Allocation, WASMTIME_VERSION};
 
 use crate::{
     cache::{ArtefactCache, hex},

@@ -212,7 +212,15 @@ impl Drop for Waiter {
 }
 
 /// A store's place in the books of the pool: given back whatever happens to the call.
-struct Place<'a>(Option<&'a Node>);
+pub(crate) struct Place<'a>(Option<&'a Node>);
+
+impl<'a> Place<'a> {
+    /// Takes a place for a new store.
+    pub(crate) fn reserve(node: &'a Node) -> Self {
+        node.warm.reserve();
+        Self(Some(node))
+    }
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
@@ -241,11 +249,13 @@ async fn run(
     } else {
         None
     };
-    if warm.is_none() {
-        node.warm.reserve();
-    }
-    // Declared before the instance, hence dropped after it: a place is free once its store is gone.
-    let mut place = Place(Some(node));
+    // Declared before the instance, hence dropped after it: a place is free once its store is gone. That of
+    // a warm instance comes with it.
+    let mut place = if warm.is_some() {
+        Place(Some(node))
+    } else {
+        Place::reserve(node)
+    };
     let running = node.ticker.enter();
     let mut stats = CallStats::default();
     let mut instance = match warm {

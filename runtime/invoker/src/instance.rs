@@ -90,6 +90,7 @@ impl Instance {
         let records = Arc::clone(&call.records);
         let state = self.store.data_mut();
         state.log().begin(&call.context, &call.facts, records.len());
+        state.limiter.is_memory_refused = false;
         state.deadline = deadline;
         state.stop = Arc::clone(stop);
         state.call = Some(call);

@@ -28,8 +28,8 @@ mod warm;
 
 pub use component::Inspected;
 pub use engine::{
-    Allocation, ComponentSource, Engine, EngineError, EngineOptions, EngineStats,
-    WASMTIME_VERSION, digest,
+    Allocation, ComponentSource, Engine, EngineError, EngineOptions, EngineStats, WASMTIME_VERSION,
+    digest,
 };
 pub use error::ComponentError;
 pub use function::{Function, Isolation, VersionSettings};

@@ -54,14 +54,15 @@ pub(crate) fn ending(error: &Error, state: Option<&HostState>, timeout_ms: u64) 
     let Some(state) = state else {
         return Ending::Guest(trap(None, &words(error)));
     };
+    let log = state.log();
+    if let Some(panic) = &log.panic {
+        return Ending::Guest(trap(panic.record, &panic.message));
+    }
+    // Behind a panic: one who was refused memory and went on did not end of it.
     if state.limiter.is_memory_refused {
         return Ending::Guest(Outcome::OutOfMemory {
             limit_bytes: state.limiter.memory_bytes_max,
         });
-    }
-    let log = state.log();
-    if let Some(panic) = &log.panic {
-        return Ending::Guest(trap(panic.record, &panic.message));
     }
     let mut message = words(error);
     let stderr = log.stderr_tail();

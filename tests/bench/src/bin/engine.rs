@@ -26,7 +26,9 @@ use fnctl_core::{
     outcome::Outcome,
     record::{ColumnBuilder, Records},
 };
-use fnctl_invoker::{ComponentSource, Engine, EngineOptions, Function, Isolation, NoLog, VersionSettings};
+use fnctl_invoker::{
+    ComponentSource, Engine, EngineOptions, Function, Isolation, NoLog, VersionSettings,
+};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
 
@@ -38,15 +40,29 @@ const TRIAL: u64 = 25_000;
 const LANES: usize = 4;
 
 fn main() -> Result<(), Failure> {
-    let records = std::env::var("FNCTL_BENCH_RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(RECORDS);
+    let records = std::env::var("FNCTL_BENCH_RECORDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(RECORDS);
     let rounds = (records / TRIAL).max(1);
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let mut native = Native::start()?;
     let engines = [("on", engine(true)?), ("off", engine(false)?)];
-    for batch in [100, 1_000] {
-        enrich(&runtime, &mut native, &engines, batch, rounds)?;
+    // An argument picks one of them.
+    let picked = std::env::args().nth(1);
+    let is_picked = |figure: &str| picked.as_deref().is_none_or(|picked| picked == figure);
+    if is_picked("enrich") {
+        for batch in [100, 1_000] {
+            enrich(&runtime, &mut native, &engines, batch, rounds)?;
+        }
     }
-    boundary(&runtime, &mut native, &engines[0].1, rounds)
+    if is_picked("boundary") {
+        boundary(&runtime, &mut native, &engines[0].1, rounds)?;
+    }
+    if is_picked("call") {
+        calls(&runtime, &engines[0].1)?;
+    }
+    Ok(())
 }
 
 /// Figure 1.
@@ -57,8 +73,10 @@ fn enrich(
     batch: usize,
     rounds: u64,
 ) -> Result<(), Failure> {
-    let functions: Vec<Arc<Function>> =
-        engines.iter().map(|(_, engine)| load(runtime, engine, "enrich_bench")).collect::<Result<_, _>>()?;
+    let functions: Vec<Arc<Function>> = engines
+        .iter()
+        .map(|(_, engine)| load(runtime, engine, "enrich_bench"))
+        .collect::<Result<_, _>>()?;
     let mut native_ns = Vec::new();
     let mut component_ns = [Vec::new(), Vec::new()];
     for round in 0..rounds {
@@ -66,8 +84,7 @@ fn enrich(
         let (spent, rows) = native.trial("enrich", first, batch)?;
         native_ns.push(spent);
         for (function, samples) in functions.iter().zip(&mut component_ns) {
-            let calls: Vec<Call> = batches(first, batch).into_iter().map(call).collect();
-            let (spent, out) = run(runtime, function, calls)?;
+            let (spent, out) = run(runtime, function, &batches(first, batch))?;
             assert_eq!(out, rows, "the component does the same work");
             samples.push(spent);
         }
@@ -93,19 +110,31 @@ fn enrich(
 }
 
 /// Figure 2.
-fn boundary(runtime: &Runtime, native: &mut Native, engine: &Engine, rounds: u64) -> Result<(), Failure> {
+fn boundary(
+    runtime: &Runtime,
+    native: &mut Native,
+    engine: &Engine,
+    rounds: u64,
+) -> Result<(), Failure> {
     const BATCH: usize = 1_000;
     let function = load(runtime, engine, "reader")?;
-    let (mut native_ns, mut stored_ns, mut gathered_ns) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..rounds {
-        let first = round * TRIAL;
-        native_ns.push(native.trial("read", first, BATCH)?.0);
-        let calls = batches(first, BATCH).into_iter().map(call).collect();
-        stored_ns.push(run(runtime, &function, calls)?.0);
-        gathered_ns.push(gathered(runtime, &function, first, BATCH)?);
+    let mut native_ns = Vec::new();
+    let (mut stored_ns, mut gathered_ns) = (Vec::new(), Vec::new());
+    // One frame again and again, and as many frames of one record as fill every lane once: what was just
+    // read is in the caches, on both sides.
+    let numbers: Vec<u64> = (0..(LANES * BATCH) as u64).collect();
+    let stored = vec![batches_of(&numbers, BATCH).swap_remove(0); TRIAL as usize / BATCH];
+    let frames = batches_of(&numbers, 1);
+    for _ in 0..rounds {
+        native_ns.push(native.trial("read-again", 0, BATCH)?.0);
+        stored_ns.push(run(runtime, &function, &stored)?.0);
+        gathered_ns.push(gathered(runtime, &function, &frames)?);
     }
     let best = least(&native_ns);
-    for (name, samples, most) in [("stored-frame", &stored_ns, 15.0), ("gathered-4-lanes", &gathered_ns, 60.0)] {
+    for (name, samples, most) in [
+        ("stored-frame", &stored_ns, 15.0),
+        ("gathered-4-lanes", &gathered_ns, 60.0),
+    ] {
         record(&Figure {
             name: format!("boundary/{name}/batch-{BATCH}"),
             value: least(samples) - best,
@@ -117,25 +146,47 @@ fn boundary(runtime: &Runtime, native: &mut Native, engine: &Engine, rounds: u64
     Ok(())
 }
 
-/// The reader over batches that are put together from frames of one record each, as lanes do.
-fn gathered(runtime: &Runtime, function: &Function, first: u64, batch: usize) -> Result<f64, Failure> {
-    let frames: Vec<(usize, Records)> = (first..first + TRIAL)
-        .map(|number| (number as usize % LANES, batches_of(&[number], 1).remove(0)))
-        .collect();
+/// What a call costs besides its records: warm, and from a new store. Told, not judged.
+fn calls(runtime: &Runtime, engine: &Engine) -> Result<(), Failure> {
+    const CALLS: usize = 1_000;
+    let function = load(runtime, engine, "reader")?;
+    let one = batches_of(&[0], 1).remove(0);
+    for (name, is_fresh) in [("warm", false), ("fresh", true)] {
+        let mut samples = Vec::new();
+        for _ in 0..20 {
+            let start = cpu_ns();
+            for _ in 0..CALLS {
+                let call = Call {
+                    is_fresh,
+                    ..call(one.clone())
+                };
+                returned(runtime, &function, call)?;
+            }
+            samples.push((cpu_ns() - start) as f64 / CALLS as f64 / 1e3);
+        }
+        record(&Figure {
+            name: format!("engine/call/{name}"),
+            value: least(&samples),
+            unit: "us",
+            reference: format!("one record; median {:.2}", median(&mut samples)),
+            target: Target::None,
+        });
+    }
+    Ok(())
+}
+
+/// CPU nanoseconds a record of the reader over batches that are put together from frames of one record
+/// each, as lanes do.
+fn gathered(runtime: &Runtime, function: &Function, frames: &[Records]) -> Result<f64, Failure> {
     let start = cpu_ns();
     let mut lanes: [Vec<&Records>; LANES] = Default::default();
-    for (lane, frame) in &frames {
-        lanes[*lane].push(frame);
-        if lanes[*lane].len() == batch {
-            let records = gather(&lanes[*lane]);
-            lanes[*lane].clear();
-            returned(runtime, function, call(records))?;
-        }
+    for (at, frame) in frames.iter().enumerate() {
+        lanes[at % LANES].push(frame);
     }
-    for lane in lanes.iter().filter(|lane| !lane.is_empty()) {
+    for lane in &lanes {
         returned(runtime, function, call(gather(lane)))?;
     }
-    Ok((cpu_ns() - start) as f64 / TRIAL as f64)
+    Ok((cpu_ns() - start) as f64 / frames.len() as f64)
 }
 
 fn gather(frames: &[&Records]) -> Records {
@@ -148,11 +199,21 @@ fn gather(frames: &[&Records]) -> Records {
         data.push(frame.data.get(0));
         arrival_ms.push(frame.arrival_ms[0]);
     }
-    Records { keys: keys.finish(), data: data.finish(), arrival_ms }
+    Records {
+        keys: keys.finish(),
+        data: data.finish(),
+        arrival_ms,
+    }
 }
 
-/// CPU nanoseconds a record, and the rows that came out.
-fn run(runtime: &Runtime, function: &Function, calls: Vec<Call>) -> Result<(f64, usize), Failure> {
+/// CPU nanoseconds a record, and the rows that came out. The input stays the caller's, as a stored frame
+/// stays the store's.
+fn run(
+    runtime: &Runtime,
+    function: &Function,
+    batches: &[Records],
+) -> Result<(f64, usize), Failure> {
+    let calls: Vec<Call> = batches.iter().cloned().map(call).collect();
     let start = cpu_ns();
     let mut rows = 0;
     for call in calls {
@@ -172,7 +233,12 @@ fn returned(runtime: &Runtime, function: &Function, call: Call) -> Result<usize,
 }
 
 fn engine(epoch_interruption: bool) -> Result<Engine, Failure> {
-    let options = EngineOptions { slots: 4, guest_threads: 1, epoch_interruption, ..EngineOptions::default() };
+    let options = EngineOptions {
+        slots: 4,
+        guest_threads: 1,
+        epoch_interruption,
+        ..EngineOptions::default()
+    };
     Ok(Engine::new(options, Arc::new(NoLog))?)
 }
 
@@ -203,7 +269,11 @@ fn batches_of(numbers: &[u64], batch: usize) -> Vec<Records> {
             keys.push(&input::key(number));
             data.push(&input::body(number));
         }
-        Records { keys: keys.finish(), data: data.finish(), arrival_ms: vec![0; numbers.len()] }
+        Records {
+            keys: keys.finish(),
+            data: data.finish(),
+            arrival_ms: vec![0; numbers.len()],
+        }
     };
     numbers.chunks(batch).map(records).collect()
 }
@@ -272,7 +342,11 @@ impl Native {
             .spawn()?;
         let ask = child.stdin.take().ok_or("no input")?;
         let answers = BufReader::new(child.stdout.take().ok_or("no output")?);
-        Ok(Self { child, ask, answers })
+        Ok(Self {
+            child,
+            ask,
+            answers,
+        })
     }
 
     /// CPU nanoseconds a record, and the rows that came out.
