@@ -25,7 +25,8 @@ fn what_is_put_comes_out_once_and_in_order_per_key() {
     assert!(acknowledged.iter().zip(1..).all(|(line, n)| line["line"] == n));
     let records = tail(&server, "out", 1_000);
     for key in 0..7_u64 {
-        let of_key = records.iter().filter(|r| r["partition_key"] == key.to_string());
+        let name = key.to_string();
+        let of_key = records.iter().filter(|r| r["partition_key"] == name.as_str());
         let seen: Vec<u64> = of_key.map(n_of).collect();
         let expected: Vec<u64> = (0..1_000).filter(|n| n % 7 == key).collect();
         assert_eq!(seen, expected, "key {key}");

@@ -152,7 +152,6 @@ pub mod optional_text {
     ///
     /// # Errors
     /// The serializer's.
-    #[expect(clippy::ref_option, reason = "serde's `with` fixes the signature")]
     pub fn serialize<S: Serializer>(time: &Option<Timestamp>, out: S) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => out.serialize_str(&super::format(*time)),

@@ -257,11 +257,11 @@ impl<N: Node> Task<N> {
     }
 
     fn direct(&self, unit: UnitId, directive: Directive) {
-        if let Some(worker) = self.running.get(&unit) {
-            if worker.directives.try_send(directive).is_err() {
-                // It does not listen any more: it is about to be joined.
-                debug!(mapping = %unit.mapping, shard = %unit.shard, "a worker ended in front of its directive");
-            }
+        if let Some(worker) = self.running.get(&unit)
+            && worker.directives.try_send(directive).is_err()
+        {
+            // It does not listen any more: it is about to be joined.
+            debug!(mapping = %unit.mapping, shard = %unit.shard, "a worker ended in front of its directive");
         }
     }
 

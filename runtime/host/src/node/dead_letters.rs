@@ -17,7 +17,10 @@ use crate::{api::error::ApiError, limits, node::HostNode, source};
 
 /// Open letters by code, counted as they come: what was counted once is not read again.
 #[derive(Debug, Default)]
-pub(super) struct LetterCounts(Mutex<HashMap<MappingId, (Ordinal, BTreeMap<Arc<str>, u64>)>>);
+pub(super) struct LetterCounts(Mutex<HashMap<MappingId, CountedThrough>>);
+
+/// The last letter counted, and the counts up to it.
+type CountedThrough = (Ordinal, BTreeMap<Arc<str>, u64>);
 
 impl HostNode {
     /// Some letters of a mapping after an id, and where to go on; none at the end.

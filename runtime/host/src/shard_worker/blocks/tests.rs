@@ -77,7 +77,8 @@ fn two_blocks() -> Blocks {
 #[test]
 fn a_batch_is_the_same_however_it_is_gathered() {
     let blocks = two_blocks();
-    let all: &[(&[(u64, u32)], &[&str])] = &[
+    type Case<'a> = (&'a [(u64, u32)], &'a [&'a str]);
+    let all: &[Case<'_>] = &[
         (&[(1, 0), (1, 1), (1, 2), (1, 3)], &["k1=a", "k2=bb", "k3=-", "k4=dddd"]),
         (&[(1, 1), (1, 2)], &["k2=bb", "k3=-"]),
         (&[(1, 0), (1, 2), (1, 3), (2, 1), (2, 2)], &["k1=a", "k3=-", "k4=dddd", "k11=", "k12=-"]),
