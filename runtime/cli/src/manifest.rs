@@ -194,13 +194,11 @@ fn parse(source: &str) -> Result<spec::Manifest, Vec<Problem>> {
 
 fn invalid(path: &Path, problems: Vec<Problem>) -> CliError {
     let count = crate::output::words::count(problems.len() as u64, "problem");
-    ErrorObject::new(
-        ErrorCode::ManifestInvalid,
-        format!("{count} in {}", path.display()),
-    )
-    .at(path.display().to_string())
-    .with_problems(problems)
-    .into()
+    let shown = crate::output::words::path(path);
+    ErrorObject::new(ErrorCode::ManifestInvalid, format!("{count} in {shown}"))
+        .at(shown)
+        .with_problems(problems)
+        .into()
 }
 
 #[cfg(test)]

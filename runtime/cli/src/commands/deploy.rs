@@ -64,13 +64,26 @@ pub(crate) async fn send(client: &Client, source: &Source) -> Result<DeployResul
     let mut request = source.request.clone();
     if let Some(path) = &source.component {
         let bytes = read_component(path)?;
-        let shown = path.display().to_string();
         let uploaded: Result<ArtifactResult, CliError> = client
             .send_bytes(Method::PUT, &["v1", "artifacts"], bytes)
             .await;
-        request.digest = Some(uploaded.map_err(|error| error.at(shown))?.digest);
+        request.digest = Some(uploaded.map_err(|error| named(error, path))?.digest);
     }
     client.post(&["v1", "deploy"], &request).await
+}
+
+/// The server knows no names of files: a refusal gets it here.
+fn named(error: CliError, path: &Path) -> CliError {
+    let error = error.at(path.display().to_string());
+    match (error, path.file_name()) {
+        (CliError::Told(mut object), Some(name)) => {
+            if let Some(rest) = object.message.strip_prefix("the component ") {
+                object.message = format!("`{}` {rest}", name.to_string_lossy());
+            }
+            CliError::Told(object)
+        }
+        (error, _) => error,
+    }
 }
 
 /// The bytes of a component.

@@ -116,7 +116,7 @@ async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> 
     let event = Event::Serving {
         api,
         kinesis: format!("http://{}", running.kinesis_addr),
-        data_dir: data_dir.display().to_string(),
+        data_dir: crate::output::words::path(&data_dir),
     };
     event.print(&mut session.out)?;
     Ok(running)

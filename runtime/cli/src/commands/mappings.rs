@@ -169,7 +169,7 @@ pub(crate) fn outputs(outputs: &std::collections::BTreeMap<String, String>) -> S
 
 async fn set(mapping: &str, action: &str, session: &mut Session) -> Result<(), CliError> {
     let path = ["v1", "mappings", mapping, action];
-    let status: MappingStatus = session.client.post(&path, &serde_json::json!({})).await?;
+    let status: MappingLine = session.client.post(&path, &serde_json::json!({})).await?;
     if session.out.is_json() {
         return session.out.json(&status);
     }

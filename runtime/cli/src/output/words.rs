@@ -66,6 +66,11 @@ fn in_zone(text: &str, format: &str) -> String {
     )
 }
 
+/// A path without the `./` that nobody typed.
+pub(crate) fn path(path: &std::path::Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
 /// A long number with its middle left out, `4967…0131`.
 pub(crate) fn short_number(digits: &str) -> String {
     if digits.len() > 12 && digits.is_ascii() {

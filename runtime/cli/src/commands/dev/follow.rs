@@ -122,21 +122,31 @@ impl Letters {
         }
     }
 
-    async fn get(&mut self) -> Result<Option<DeadLetterStatus>, CliError> {
-        let id = self.next.to_string();
+    async fn get(&self, id: u64) -> Result<Option<DeadLetterStatus>, CliError> {
+        let id = id.to_string();
         let path = ["v1", "mappings", self.mapping.as_str(), "dead-letters", &id];
         match self.client.get(&path, &[]).await {
-            Ok(letter) => {
-                self.next += 1;
-                Ok(Some(letter))
-            }
+            Ok(letter) => Ok(Some(letter)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// Finds the first id that is not given yet: doubling, then halving.
     async fn pass_old(&mut self) -> Result<(), CliError> {
-        while self.get().await?.is_some() {}
+        let mut free = 1;
+        while self.get(free).await?.is_some() {
+            self.next = free + 1;
+            free *= 2;
+        }
+        while self.next < free {
+            let middle = self.next + (free - self.next) / 2;
+            if self.get(middle).await?.is_some() {
+                self.next = middle + 1;
+            } else {
+                free = middle;
+            }
+        }
         Ok(())
     }
 
@@ -145,7 +155,8 @@ impl Letters {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            while let Ok(Some(letter)) = self.get().await {
+            while let Ok(Some(letter)) = self.get(self.next).await {
+                self.next += 1;
                 let event = Event::Dead {
                     mapping: self.name.clone(),
                     letter,

@@ -22,6 +22,9 @@ use fnctl_invoker::{
 use super::Args;
 use crate::{commands::deploy::read_component, error::CliError, manifest};
 
+/// The output that every component has.
+const DEFAULT: &str = "default";
+
 /// Calls the component once.
 ///
 /// # Errors
@@ -55,10 +58,15 @@ pub(super) async fn call(args: &Args, records: Vec<CallRecord>) -> Result<CallRe
         .load(ComponentSource::Bytes(bytes), settings)
         .await
         .map_err(refused)?;
-    let outputs: Arc<[Arc<str>]> = inspected
+    // Every output is bound, the default one first, as a mapping binds them.
+    let declared = inspected
         .outputs
         .iter()
-        .map(|name| name.as_str().into())
+        .map(String::as_str)
+        .filter(|name| *name != DEFAULT);
+    let outputs: Arc<[Arc<str>]> = std::iter::once(DEFAULT)
+        .chain(declared)
+        .map(Arc::from)
         .collect();
     let call = Call {
         context: Arc::new(CallContext {
