@@ -1,5 +1,7 @@
 //! The whole, from outside: one binary of tests, a module per subject.
 
+mod cli_streams;
+mod cli_words;
 mod crash;
 mod flow;
 mod kinesis;

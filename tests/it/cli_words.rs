@@ -1,0 +1,210 @@
+//! The command line by itself: what it refuses, in which words, with which exit code. No server is
+//! asked, and where one would be, none answers.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use fnctl_tests::binary;
+use serde_json::Value;
+
+/// An address where nothing listens: port 1 is nobody's.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+fn fnctl(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(binary())
+        .args(arguments)
+        .current_dir(folder)
+        .env("FNCTL_SERVER", NOBODY)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+/// The error object, and the exit code that goes with it.
+fn refused(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+    let mut words = arguments.to_vec();
+    words.extend_from_slice(&["-o", "json"]);
+    let output = fnctl(folder, &words);
+    assert!(
+        output.stdout.is_empty(),
+        "{arguments:?} prints data: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last = stderr.lines().last().unwrap_or_default();
+    let body: Value =
+        serde_json::from_str(last).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {stderr}"));
+    let error = body["error"].clone();
+    let exit = output.status.code().expect("it ended by itself");
+    assert_eq!(error["exit_code"], exit, "{error}");
+    (exit, error)
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+#[test]
+fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
+    let folder = folder();
+    fs::write(folder.path().join("x.wasm"), b"\0asm\x01\0\0\0").expect("a file");
+    for (arguments, exit, code) in [
+        (&["deplyo"][..], 2, "FN1001"),
+        (&["status"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--filter", "{}"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--batch-window", "5"], 2, "FN1001"),
+        (&["deploy", "x.wasm", "--memory", "128"], 2, "FN1001"),
+        (&["deploy", "x.wasm", "--secret", "a=plain"], 2, "FN1001"),
+        (&["deploy"], 2, "FN1001"),
+        (&["deploy", "no.wasm"], 3, "FN1005"),
+        (&["tail", "s", "--timeout", "10"], 2, "FN1001"),
+        (&["put", "s", "--file", "no.ndjson"], 3, "FN1005"),
+        (&["put", "s", "two\nlines"], 2, "FN1001"),
+        (&["version", "--server", "ftp://x"], 2, "FN1001"),
+        (&["version", "--server", "https://x"], 2, "FN1003"),
+        (&["new", "7up"], 7, "FN2102"),
+        (&["build"], 3, "FN1005"),
+        (&["dev"], 3, "FN1005"),
+        (&["invoke", "x.wasm", "--file", "no.ndjson"], 3, "FN1005"),
+        (&["server", "--listen", "0.0.0.0:0"], 7, "FN6001"),
+    ] {
+        let (got, error) = refused(folder.path(), arguments);
+        assert_eq!(
+            (got, error["code"].as_str()),
+            (exit, Some(code)),
+            "{arguments:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_exits_8_with_the_command_that_starts_one() {
+    let folder = folder();
+    for arguments in [
+        &["streams", "list"][..],
+        &["put", "s", "record"],
+        &["tail", "s"],
+        &["mappings", "delete", "m", "--yes"],
+        &["dlq", "list", "m"],
+    ] {
+        let (exit, error) = refused(folder.path(), arguments);
+        assert_eq!(
+            (exit, error["code"].as_str()),
+            (8, Some("FN1006")),
+            "{arguments:?}: {error}"
+        );
+        assert!(
+            error["fix"]
+                .as_str()
+                .is_some_and(|fix| fix.contains("fnctl server")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn all_problems_of_a_manifest_come_together_with_their_lines() {
+    let folder = folder();
+    let text = "[function]\nmemory = \"128\"\nfilter = 1\n[[mapping]]\nstream = \"s\"\nbatch_size = 20000\nbisect_on_error = true\n";
+    fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
+    let (exit, error) = refused(folder.path(), &["deploy", "."]);
+    assert_eq!((exit, error["code"].as_str()), (7, Some("FN2101")));
+    let problems: Vec<(&str, &str)> = error["problems"]
+        .as_array()
+        .expect("problems")
+        .iter()
+        .map(|problem| {
+            (
+                problem["path"].as_str().unwrap_or_default(),
+                problem["message"].as_str().unwrap_or_default(),
+            )
+        })
+        .collect();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(
+        problems.contains(&("mapping[0].batch_size", "20000 is above 10000 (line 6)")),
+        "{problems:?}"
+    );
+    let later = problems
+        .iter()
+        .find(|(path, _)| *path == "mapping[0].bisect_on_error")
+        .expect("named");
+    assert!(later.1.contains("not there yet"), "{later:?}");
+}
+
+#[test]
+fn the_text_of_an_error_says_what_why_and_what_to_do() {
+    let output = fnctl(folder().path(), &["streams", "list"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        text.starts_with("error[FN1006]: no server answers at http://127.0.0.1:1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n  why   ") && text.contains("\n  fix   fnctl server"),
+        "{text}"
+    );
+}
+
+#[test]
+fn new_writes_a_whole_project_once() {
+    let folder = folder();
+    let output = fnctl(folder.path(), &["new", "my-function", "-o", "json"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let made: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(made["name"], "my-function");
+    for file in [
+        "fnctl.toml",
+        "Cargo.toml",
+        ".cargo/config.toml",
+        "vendor/fnctl-sdk/wit/world.wit",
+    ] {
+        assert!(
+            folder.path().join("my-function").join(file).is_file(),
+            "{file}"
+        );
+    }
+    let (exit, error) = refused(folder.path(), &["new", "my-function"]);
+    assert_eq!((exit, error["code"].as_str()), (4, Some("FN1012")));
+}
+
+#[test]
+fn a_core_module_is_refused_without_a_server_by_its_name() {
+    let folder = folder();
+    fs::write(folder.path().join("enrich.wasm"), b"\0asm\x01\0\0\0").expect("a file");
+    fs::write(folder.path().join("in.ndjson"), "{}\n").expect("a file");
+    let (exit, error) = refused(
+        folder.path(),
+        &["invoke", "enrich.wasm", "--file", "in.ndjson"],
+    );
+    assert_eq!((exit, error["code"].as_str()), (7, Some("FN2003")));
+    assert_eq!(
+        error["message"],
+        "`enrich.wasm` is a core module, not a component"
+    );
+}
+
+#[test]
+fn help_and_version_exit_0_on_stdout() {
+    let folder = folder();
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["version"],
+        &["deploy", "--help"],
+        &["streams", "--help"],
+    ] {
+        let output = fnctl(folder.path(), arguments);
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{arguments:?}"
+        );
+    }
+}
