@@ -5,8 +5,6 @@
 mod base;
 mod layout;
 mod segments;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,7 @@
 //! The whole store: put, restart, read.
 
 mod crash;
+mod rot;
 mod schedules;
 
 use fnctl_core::id::{Ordinal, ShardNumber};

@@ -1,0 +1,191 @@
+//! Bits that flip and files that go: what is lost is named, never silently missing.
+
+use std::path::{Path, PathBuf};
+
+use fnctl_core::id::{Ordinal, ShardNumber, StreamId};
+
+use crate::{
+    Options, ReadError, Sizes, Step,
+    disk::{Disk as _, simulated::SimDisk},
+    open,
+    testing::{ManualClock, Node, records},
+};
+
+fn options() -> Options {
+    Options {
+        ballast_bytes: 0,
+        tail_bytes_max: 0,
+        sizes: Sizes {
+            journal_file: 8 << 10,
+            segment: 2 << 10,
+            segment_frame: 256,
+            ..Sizes::default()
+        },
+        ..Options::new("/data")
+    }
+}
+
+fn stop(mut node: Node) {
+    node.store.shutdown();
+    while node.loops.sequencer.step().unwrap() != Step::Finished {}
+    while node.loops.applier.step().unwrap() != Step::Finished {}
+}
+
+/// A closed, fully synced store of forty records, twenty of them in segments by the time of the last
+/// put and all of them at the end.
+fn closed(clock: &std::sync::Arc<ManualClock>, seed: u64) -> (SimDisk, StreamId) {
+    let disk = SimDisk::new(seed);
+    let mut node = Node::open_with(options(), disk.clone(), clock);
+    let stream = node.create_stream("s", 1);
+    for number in 0..40 {
+        node.put("s", records(&[payload(number)]));
+        if number == 20 {
+            clock.advance(3_000);
+            node.settle().unwrap();
+        }
+    }
+    stop(node);
+    disk.lose_unsynced();
+    (disk, stream)
+}
+
+fn payload(number: u64) -> Vec<u8> {
+    format!("{number:0>90}").into_bytes()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Whole,
+    /// Said at the start or by a read.
+    Named,
+    Silent(String),
+}
+
+fn look(disk: &SimDisk, clock: &std::sync::Arc<ManualClock>, stream: StreamId) -> Found {
+    let Ok((store, _loops)) = open(options(), disk.clone(), std::sync::Arc::clone(clock)) else {
+        return Found::Named;
+    };
+    let is_read_only = store.read_only().is_some();
+    let mut after = Ordinal(0);
+    loop {
+        match store.read(stream, ShardNumber(0), after, 100, 1 << 20) {
+            Err(ReadError::Damaged { .. }) => return Found::Named,
+            Err(ReadError::NoSuchShard) if is_read_only => return Found::Named,
+            Err(error) => return Found::Silent(error.to_string()),
+            Ok(blocks) if blocks.is_empty() => break,
+            Ok(blocks) => {
+                for block in blocks {
+                    for index in 0..block.len() {
+                        let expected = payload(block.ordinal(index).0 - 1);
+                        if block.records.data.get(index) != expected {
+                            return Found::Silent(format!("record {}", block.ordinal(index)));
+                        }
+                    }
+                    after = block.last();
+                }
+            }
+        }
+    }
+    match after {
+        Ordinal(40) => Found::Whole,
+        _ if is_read_only => Found::Named,
+        Ordinal(last) => Found::Silent(format!("records end at {last}")),
+    }
+}
+
+fn data_files(disk: &SimDisk) -> Vec<PathBuf> {
+    let is_data = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "journal" || extension == "segment")
+    };
+    disk.files().into_iter().filter(is_data).collect()
+}
+
+#[test]
+fn one_flipped_bit_in_any_file_is_harmless_or_named() {
+    let clock = ManualClock::new();
+    let (mut harmless, mut named) = (0, 0);
+    for trial in 0..300_u64 {
+        let (disk, stream) = closed(&clock, trial);
+        let files = data_files(&disk);
+        let file = &files[usize::try_from(trial).unwrap() % files.len()];
+        // The part of a journal file that was never written holds nothing to lose.
+        let written = disk
+            .read(file)
+            .unwrap()
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .unwrap();
+        let at = usize::try_from(trial.wrapping_mul(2_654_435_761) % (written as u64 + 1)).unwrap();
+        disk.tamper(file, |bytes| bytes[at] ^= 1 << (trial % 8));
+        match look(&disk, &clock, stream) {
+            Found::Whole => harmless += 1,
+            Found::Named => named += 1,
+            Found::Silent(what) => panic!("trial {trial}: {} at {at}: {what}", file.display()),
+        }
+    }
+    assert!(
+        harmless > 20 && named > 20,
+        "{harmless} harmless, {named} named"
+    );
+}
+
+#[test]
+fn a_missing_truncated_or_swapped_segment_is_named() {
+    let clock = ManualClock::new();
+    for index in 0..4 {
+        for harm in 0..3 {
+            let (disk, stream) = closed(&clock, 7);
+            let is_segment = |path: &PathBuf| path.extension().is_some_and(|e| e == "segment");
+            let files: Vec<PathBuf> = disk.files().into_iter().filter(is_segment).collect();
+            let (file, other) = (&files[index], &files[(index + 1) % files.len()]);
+            match harm {
+                0 => disk.remove(file).unwrap(),
+                1 => disk.tamper(file, |bytes| bytes.truncate(bytes.len() / 2)),
+                _ => {
+                    let content = disk.read(other).unwrap();
+                    disk.tamper(file, |bytes| *bytes = content);
+                }
+            }
+            disk.sync_dir(file.parent().unwrap()).unwrap();
+            assert_eq!(
+                look(&disk, &clock, stream),
+                Found::Named,
+                "{} harm {harm}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_shard_leaves_the_others_alone_and_takes_appends() {
+    let clock = ManualClock::new();
+    let disk = SimDisk::new(1);
+    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    let (bad, good) = (node.create_stream("bad", 1), node.create_stream("good", 1));
+    for stream in ["bad", "good"] {
+        for number in 0..30 {
+            node.put(stream, records(&[payload(number)]));
+        }
+    }
+    clock.advance(3_000);
+    node.settle().unwrap();
+    stop(node);
+    let first = Path::new("/data/streams").join(format!("{bad}/0/{:020}.segment", 1));
+    disk.remove(&first).unwrap();
+    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    assert!(matches!(
+        node.store.read(bad, ShardNumber(0), Ordinal(0), 10, 1_000),
+        Err(ReadError::Damaged { .. })
+    ));
+    assert_eq!(node.read_all(good, 0).len(), 30);
+    node.put("bad", records(&[payload(30)]));
+    clock.advance(3_000);
+    node.settle().unwrap();
+    let after = node
+        .store
+        .read(bad, ShardNumber(0), Ordinal(30), 10, 1_000)
+        .unwrap();
+    assert_eq!(after[0].records.data.get(0), payload(30));
+}
