@@ -356,6 +356,14 @@ fn keep_ballast(disk: &dyn Disk, data: &Path, bytes: u64) {
 }
 
 fn describe(hole: &Hole) -> String {
+    if hole.next == Lsn(u64::MAX) {
+        return format!(
+            "{} is damaged at offset {}: entries from {} on cannot be read",
+            hole.file.display(),
+            hole.offset,
+            hole.first,
+        );
+    }
     format!(
         "{} is damaged at offset {}: entries {} up to {} cannot be read",
         hole.file.display(),

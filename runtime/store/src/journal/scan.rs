@@ -47,8 +47,6 @@ pub(crate) struct Hole {
 pub(crate) enum ScanError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path}: the file's header is damaged")]
-    BadHeader { path: PathBuf },
     #[error("{path} belongs to another journal")]
     OtherJournal { path: PathBuf },
     #[error("{path}: written by a newer version (required features {required:#06x})")]
@@ -83,16 +81,25 @@ pub(crate) struct Replay {
     pub(crate) wall: Timestamp,
 }
 
-/// Opens the files of a journal, by number.
+/// The files of a journal, by number.
+#[derive(Debug, Default)]
+pub(crate) struct JournalListing {
+    pub(crate) files: Vec<JournalFile>,
+    /// Those whose header is damaged: what they held is missing, if it is needed.
+    pub(crate) damaged: Vec<(u64, PathBuf)>,
+}
+
+/// Opens the files of a journal.
 ///
 /// # Errors
-/// A file that cannot be read, has no sound header, is of another journal or of a newer version.
-pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<Vec<JournalFile>, ScanError> {
+/// A file that cannot be read, is of another journal or of a newer version.
+pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<JournalListing, ScanError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| ScanError::Io { path, source }
     };
-    let mut files: Vec<JournalFile> = Vec::new();
+    let mut listing = JournalListing::default();
+    let files = &mut listing.files;
     for entry in disk.list(directory).map_err(io(directory))? {
         let Some(number) = parse_file_name(&entry.name) else {
             continue;
@@ -109,7 +116,9 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<Vec<JournalFile
             _ => None,
         };
         let Some((header, life)) = found else {
-            return Err(ScanError::BadHeader { path });
+            tracing::error!(path = %path.display(), "a journal file's header is damaged");
+            listing.damaged.push((number, path));
+            continue;
         };
         if header.required & !REQUIRED_KNOWN != 0 {
             let required = header.required;
@@ -128,7 +137,8 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<Vec<JournalFile
         });
     }
     files.sort_by_key(|file| file.number);
-    Ok(files)
+    listing.damaged.sort();
+    Ok(listing)
 }
 
 /// First LSN that is in no later file: frames at or above it are superseded

@@ -22,7 +22,7 @@ use crate::{
     journal::{
         self,
         frame::FrameHeader,
-        scan::{self, Hole, JournalFile, Replay},
+        scan::{self, Hole, JournalFile, JournalListing, Replay},
         writer::{FrameClocks, JournalEnd},
     },
     recovery::OpenError,
@@ -119,14 +119,14 @@ struct Replayed {
 
 pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, OpenError> {
     let directory = journal::directory(data);
-    let files = scan::files(&**disk, &directory)?;
+    let JournalListing { files, damaged } = scan::files(&**disk, &directory)?;
     let snapshots = list_snapshots(&**disk, &directory)?;
     let has_image = has_image(&**disk, data)?;
     let Some(newest_file) = files.last() else {
-        if has_image || !snapshots.is_empty() {
+        if has_image || !snapshots.is_empty() || !damaged.is_empty() {
             let directory = directory.display();
             return Err(OpenError::Damaged(format!(
-                "{directory} has no journal, but there are values that came from one"
+                "{directory} has no journal file that can be read, but there once was one"
             )));
         }
         return Ok(new_journal(&**disk));
@@ -175,7 +175,33 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
             "{directory} does not reach back to any image or snapshot that can be read"
         )));
     };
-    Ok(finish(replayed, image, &files, good))
+    let mut recovered = finish(replayed, image, &files, good);
+    note_damaged(&mut recovered, damaged);
+    Ok(recovered)
+}
+
+/// A damaged file in the middle shows as a hole, if what it held is needed; one behind all others holds
+/// the journal's end, so how much is missing is not known.
+fn note_damaged(recovered: &mut Recovered, damaged: Vec<(u64, PathBuf)>) {
+    for (number, file) in damaged {
+        if number >= recovered.end.number {
+            recovered.holes.push(Hole {
+                file,
+                offset: 0,
+                first: recovered.end.next,
+                next: Lsn(u64::MAX),
+            });
+        } else {
+            // Goes with the file behind it.
+            let behind = recovered.files.iter().position(|(good, _)| *good > number);
+            let at = behind.unwrap_or(recovered.files.len());
+            let first = recovered
+                .files
+                .get(at)
+                .map_or(recovered.end.next, |(_, first)| *first);
+            recovered.files.insert(at, (number, first));
+        }
+    }
 }
 
 fn finish(

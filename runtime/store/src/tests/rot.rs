@@ -131,6 +131,39 @@ fn one_flipped_bit_in_any_file_is_harmless_or_named() {
 }
 
 #[test]
+fn a_damaged_header_costs_nothing_that_is_not_in_its_file() {
+    let clock = ManualClock::new();
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|e| e == "journal");
+    let count = {
+        let (disk, _) = closed(&clock, 3);
+        disk.files().into_iter().filter(is_journal).count()
+    };
+    assert!(count > 1, "the journal rolled");
+    for index in 0..count {
+        let (disk, stream) = closed(&clock, 3);
+        let file = disk
+            .files()
+            .into_iter()
+            .filter(is_journal)
+            .nth(index)
+            .unwrap();
+        disk.tamper(&file, |bytes| bytes[30] ^= 1);
+        let (store, _loops) =
+            open(options(), disk.clone(), std::sync::Arc::clone(&clock)).expect("reads go on");
+        // Only the newest file holds what no cut has made needless.
+        assert_eq!(
+            store.read_only().is_some(),
+            index == count - 1,
+            "file {index}"
+        );
+        let found = store
+            .read(stream, ShardNumber(0), Ordinal(0), 100, 1 << 20)
+            .unwrap();
+        assert_eq!(found[0].records.data.get(0), payload(0));
+    }
+}
+
+#[test]
 fn a_missing_truncated_or_swapped_segment_is_named() {
     let clock = ManualClock::new();
     for index in 0..4 {
