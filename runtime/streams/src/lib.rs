@@ -8,6 +8,7 @@
 //! (B12).
 
 mod api;
+mod body;
 pub mod hash_key;
 mod iterator;
 pub mod limits;

@@ -4,6 +4,10 @@
 pub const BODY_BYTES_MAX: usize = 14 << 20;
 /// Request bodies held at one time by all connections together, bytes; further ones wait unread.
 pub const BODIES_BYTES_MAX: usize = 512 << 20;
+/// Buffers kept for the next bodies.
+pub const SPARE_BUFFERS_MAX: usize = 16;
+/// A larger buffer is not kept, bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 512 << 10;
 /// Depth of a request's JSON.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Constraint errors told in one answer.

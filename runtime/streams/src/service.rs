@@ -2,23 +2,22 @@
 
 use std::{
     fmt,
-    pin::pin,
     sync::{Arc, atomic::AtomicU64},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fnctl_core::clock::Clock;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::Body,
     header::{self, HeaderValue},
 };
-use tokio::sync::Semaphore;
 
 use crate::{
     api::{self, Call, Operation},
-    limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, CORS_MAX_AGE_S, STREAM_SHARDS_MAX},
+    body::{Bodies, BodyError},
+    limits::{CORS_MAX_AGE_S, STREAM_SHARDS_MAX},
     log::Log,
     protocol::{auth, envelope::Envelope, error::ApiError, member::Checked, reply::Reply},
     request_id::RequestIds,
@@ -81,14 +80,7 @@ struct Inner<L> {
     seal: Seal,
     nonce: AtomicU64,
     request_ids: RequestIds,
-    /// Room for request bodies, in KiB.
-    bodies: Semaphore,
-}
-
-/// Why a body was not read whole.
-enum BodyError {
-    TooLarge,
-    Broken,
+    bodies: Bodies,
 }
 
 impl<L: Log> Kinesis<L> {
@@ -99,7 +91,7 @@ impl<L: Log> Kinesis<L> {
             seal: Seal::new(&options.secret),
             request_ids: RequestIds::new(&options.secret, clock.now(), clock.boot_ms()),
             nonce: AtomicU64::new(0),
-            bodies: Semaphore::new(BODIES_BYTES_MAX >> 10),
+            bodies: Bodies::new(),
             log,
             clock,
             options,
@@ -107,16 +99,15 @@ impl<L: Log> Kinesis<L> {
     }
 
     /// Answers one request of either HTTP version. The body is read here, at most
-    /// [`BODY_BYTES_MAX`]; time limits are the listener's.
+    /// [`BODY_BYTES_MAX`](crate::limits::BODY_BYTES_MAX); time limits are the listener's.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send,
     {
         let inner = &*self.0;
         let (parts, body) = request.into_parts();
-        // Held until the answer is made: what a request costs in memory is mostly its body.
-        let (_room, body) = match inner.collect(body).await {
-            Ok(collected) => collected,
+        let body = match inner.bodies.collect(body).await {
+            Ok(body) => body,
             Err(BodyError::TooLarge) => return closing(StatusCode::PAYLOAD_TOO_LARGE),
             Err(BodyError::Broken) => return closing(StatusCode::BAD_REQUEST),
         };
@@ -132,60 +123,7 @@ impl<L: Log> Kinesis<L> {
 }
 
 impl<L: Log> Inner<L> {
-    /// Reads a body into one piece, without a copy where it comes as one.
-    async fn collect<B>(
-        &self,
-        body: B,
-    ) -> Result<(tokio::sync::SemaphorePermit<'_>, Bytes), BodyError>
-    where
-        B: Body<Data = Bytes> + Send,
-    {
-        let announced = body.size_hint();
-        let expected = announced.exact().or(announced.upper());
-        let expected = expected.and_then(|bytes| usize::try_from(bytes).ok());
-        if announced.lower() > BODY_BYTES_MAX as u64 {
-            return Err(BodyError::TooLarge);
-        }
-        let expected = expected.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
-        let room = u32::try_from(expected.div_ceil(1 << 10)).unwrap_or(u32::MAX);
-        let room = self
-            .bodies
-            .acquire_many(room)
-            .await
-            .map_err(|_| BodyError::Broken)?;
-        let mut body = pin!(body);
-        let mut first = Bytes::new();
-        let mut gathered = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
-                continue;
-            };
-            if first.len() + gathered.len() + data.len() > BODY_BYTES_MAX {
-                return Err(BodyError::TooLarge);
-            }
-            if first.is_empty() && gathered.is_empty() {
-                first = data;
-                continue;
-            }
-            if gathered.is_empty() {
-                gathered.reserve(if announced.exact().is_some() {
-                    expected
-                } else {
-                    data.len()
-                });
-                gathered.extend_from_slice(&std::mem::take(&mut first));
-            }
-            gathered.extend_from_slice(&data);
-        }
-        let whole = if gathered.is_empty() {
-            first
-        } else {
-            gathered.freeze()
-        };
-        Ok((room, whole))
-    }
-
-    async fn reply(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Reply {
+    async fn reply(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Reply {
         let envelope = Envelope::new(method, headers);
         if envelope.plain_operation() == Some(Operation::PutRecords)
             && let Ok(region) = auth::check_signature(headers, uri)

@@ -11,7 +11,7 @@ use fnctl_core::{
 use crate::{
     api::call::Call,
     hash_key,
-    limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX},
+    limits::{PUT_BYTES_MAX, PUT_RECORDS_MAX, RECORD_BYTES_MAX},
     log::{AppendError, Appended, Log},
     protocol::{
         error::{ApiError, ErrorCode},
@@ -34,6 +34,9 @@ pub(super) const DATA: Member = Member {
     kind: Kind::Blob,
     rules: &[Rule::NotNull, Rule::LengthMax(RECORD_BYTES_MAX)],
 };
+
+/// Room made for a partition key; longer ones make more.
+const USUAL_KEY_BYTES: usize = 16;
 
 /// Records on their way in, as columns.
 #[derive(Debug, Default)]
@@ -73,10 +76,13 @@ impl Column {
 }
 
 impl Batch {
-    /// With room for a request body of `body_bytes`.
+    /// With room for the records of a request body of `body_bytes`.
     pub(super) fn with_capacity(body_bytes: usize) -> Self {
         let mut batch = Self::default();
         batch.data.bytes.reserve(body_bytes / 4 * 3);
+        batch.data.ends.reserve(PUT_RECORDS_MAX);
+        batch.keys.bytes.reserve(PUT_RECORDS_MAX * USUAL_KEY_BYTES);
+        batch.keys.ends.reserve(PUT_RECORDS_MAX);
         batch
     }
 

@@ -1,7 +1,6 @@
 //! What a request is before its members matter: method, content type, operation
 //! (Kinesis reference B2 steps 2 to 6).
 
-use bytes::Bytes;
 use hyper::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Map, Value};
 
@@ -79,7 +78,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// The operation and its members; or the answer, where the request is at fault.
-    pub(crate) fn open(&self, body: &Bytes) -> Result<(Operation, Map<String, Value>), Reply> {
+    pub(crate) fn open(&self, body: &[u8]) -> Result<(Operation, Map<String, Value>), Reply> {
         if !self.is_post {
             return Err(forbidden());
         }

@@ -24,7 +24,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Option<Cow<'a, [u8]>> {
         self.take(b'"')?;
         let start = self.at;
-        let found = start + memchr::memchr2(b'"', b'\\', self.text.get(start..)?)?;
+        let found = start + end_of_plain(self.text.get(start..)?)?;
         if self.text[found] == b'"' {
             self.at = found + 1;
             return Some(Cow::Borrowed(&self.text[start..found]));
@@ -89,6 +89,25 @@ impl<'a> Scanner<'a> {
             self.at += 1;
         }
     }
+}
+
+/// Where a string's plain part ends: at its quote or its first escape. Names and keys are short, and
+/// a search that is fast on long texts costs more to call than they do to walk.
+fn end_of_plain(text: &[u8]) -> Option<usize> {
+    const SHORT: usize = 24;
+    let is_end = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let head = text.get(..SHORT).unwrap_or(text);
+    head.iter()
+        .position(is_end)
+        .or_else(|| memchr::memchr2(b'"', b'\\', &text[head.len()..]).map(|at| at + head.len()))
+}
+
+/// Characters of a string, checked: UTF-8 without raw control characters.
+pub(crate) fn checked_chars(bytes: &[u8]) -> Option<usize> {
+    if bytes.iter().all(|byte| (0x20..0x80).contains(byte)) {
+        return Some(bytes.len());
+    }
+    checked_text(bytes).map(|text| text.chars().count())
 }
 
 /// Text of a string, checked: UTF-8 without raw control characters.

@@ -90,9 +90,12 @@ impl Wide {
     }
 }
 
-/// A value below 10^57 in limbs of 19 decimal digits, least first.
+/// A value below 10^57 in limbs of 19 decimal digits, least first, and its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digits([u64; 3]);
+pub(super) struct Digits {
+    limbs: [u64; 3],
+    text: [u8; 3 * LIMB_DIGITS],
+}
 
 impl Digits {
     /// The digits of a value below 10^57.
@@ -102,38 +105,49 @@ impl Digits {
             (value.low >> 64) as u64,
             (value.low & u128::from(u64::MAX)) as u64,
         ];
-        let mut limbs = [0; 3];
-        for limb in &mut limbs {
+        let mut digits = Self {
+            limbs: [0; 3],
+            text: [b'0'; 3 * LIMB_DIGITS],
+        };
+        for limb in 0..digits.limbs.len() {
             let mut rest = 0u64;
             for word in &mut words {
                 let dividend = u128::from(rest) << 64 | u128::from(*word);
                 *word = (dividend / u128::from(LIMB)) as u64;
                 rest = (dividend % u128::from(LIMB)) as u64;
             }
-            *limb = rest;
+            digits.set(limb, rest);
         }
-        Self(limbs)
+        digits
     }
 
-    /// Adds 2^80: the next index.
+    /// Adds 2^80: the next index. The top limb, which rarely changes, keeps its text.
     pub(super) fn add_index_step(&mut self) {
         let mut carry = 0;
-        for (limb, step) in self.0.iter_mut().zip(INDEX_STEP) {
+        for (limb, step) in INDEX_STEP.into_iter().enumerate() {
+            if step == 0 && carry == 0 {
+                return;
+            }
             // Two limbs and a carry stay below 2 × 10^19, which a u64 cannot hold.
-            let sum = u128::from(*limb) + u128::from(step) + carry;
+            let sum = u128::from(self.limbs[limb]) + u128::from(step) + carry;
             let is_over = sum >= u128::from(LIMB);
             carry = u128::from(is_over);
-            *limb = (sum - if is_over { u128::from(LIMB) } else { 0 }) as u64;
+            self.set(
+                limb,
+                (sum - if is_over { u128::from(LIMB) } else { 0 }) as u64,
+            );
         }
     }
 
     /// Appends the last [`SEQUENCE_CHARS`] digits.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let mut text = [0; 3 * LIMB_DIGITS];
-        for (place, limb) in text.chunks_exact_mut(LIMB_DIGITS).zip(self.0.iter().rev()) {
-            write_limb(*limb, place);
-        }
-        out.extend_from_slice(&text[text.len() - SEQUENCE_CHARS..]);
+        out.extend_from_slice(&self.text[self.text.len() - SEQUENCE_CHARS..]);
+    }
+
+    fn set(&mut self, limb: usize, value: u64) {
+        self.limbs[limb] = value;
+        let end = self.text.len() - limb * LIMB_DIGITS;
+        write_limb(value, &mut self.text[end - LIMB_DIGITS..end]);
     }
 }
 

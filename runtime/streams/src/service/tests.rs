@@ -8,6 +8,7 @@ mod streams;
 use std::sync::atomic::Ordering;
 
 use fnctl_core::id::Timestamp;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::*;

@@ -7,7 +7,7 @@ use crate::{
     api::put::{Batch, parse_name},
     hash_key,
     limits::PUT_RECORDS_MAX,
-    protocol::scan::{Scanner, checked_text},
+    protocol::scan::{Scanner, checked_chars, checked_text},
 };
 
 /// A request that may be carried out.
@@ -62,11 +62,9 @@ fn entry(scanner: &mut Scanner<'_>, batch: &mut Batch) -> Option<()> {
         b"PartitionKey" if !has_key => {
             has_key = true;
             let key = scanner.string()?;
-            let text = checked_text(&key)?;
-            let is_short = text.len() <= PARTITION_KEY_CHARS_MAX
-                || text.chars().count() <= PARTITION_KEY_CHARS_MAX;
+            let chars = checked_chars(&key)?;
             batch.keys.bytes.extend_from_slice(&key);
-            (is_short && !key.is_empty()).then_some(())
+            (1..=PARTITION_KEY_CHARS_MAX).contains(&chars).then_some(())
         }
         b"ExplicitHashKey" if hash_key.is_none() => {
             hash_key = Some(hash_key::explicit(checked_text(&scanner.string()?)?)?);
