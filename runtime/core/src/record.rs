@@ -1,6 +1,8 @@
 //! Records as columns: one byte arena and end offsets per variable-length field, from the socket to
 //! the function and back, so that nothing is allocated per record.
 
+mod gather;
+
 use bytes::Bytes;
 
 use crate::id::{Ordinal, ShardNumber, StreamId, Timestamp};

@@ -184,26 +184,10 @@ fn gathered(runtime: &Runtime, function: &Function, frames: &[Records]) -> Resul
         lanes[at % LANES].push(frame);
     }
     for lane in &lanes {
-        returned(runtime, function, call(gather(lane)))?;
+        let records = Records::gather(lane.iter().map(|frame| (*frame, 0..1)));
+        returned(runtime, function, call(records))?;
     }
     Ok((cpu_ns() - start) as f64 / frames.len() as f64)
-}
-
-fn gather(frames: &[&Records]) -> Records {
-    let size = |column: fn(&Records) -> usize| frames.iter().map(|frame| column(frame)).sum();
-    let mut keys = ColumnBuilder::with_capacity(frames.len(), size(|frame| frame.keys.bytes.len()));
-    let mut data = ColumnBuilder::with_capacity(frames.len(), size(|frame| frame.data.bytes.len()));
-    let mut arrival_ms = Vec::with_capacity(frames.len());
-    for frame in frames {
-        keys.push(frame.keys.get(0));
-        data.push(frame.data.get(0));
-        arrival_ms.push(frame.arrival_ms[0]);
-    }
-    Records {
-        keys: keys.finish(),
-        data: data.finish(),
-        arrival_ms,
-    }
 }
 
 /// CPU nanoseconds a record, and the rows that came out. The input stays the caller's, as a stored frame
