@@ -76,7 +76,7 @@ fn versions_are_swapped_under_load_without_losing_or_repeating_a_record() {
     one(&server, &["deploy", &guest("echo"), "--stream", "in", "--to", "out", "--shards", "2"]);
     let count = 6_000;
     let mut put = server
-        .follow(&["put", "in", "--key-field", "id", "-o", "json"])
+        .follow(&["put", "in", "--key-field", "id"])
         .unwrap_or_else(|e| panic!("{e}"));
     let mut versions = 1;
     for (index, line) in numbered(count).iter().enumerate() {

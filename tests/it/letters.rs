@@ -41,7 +41,8 @@ fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
         let letter = of(data);
         assert_eq!(letter["error_kind"], kind, "{letter}");
         assert_eq!(letter["code"], code, "{letter}");
-        assert_eq!(letter["attempts"], attempts, "{letter}");
+        // A trap that names no record charges its batch: others may have been charged on the way.
+        assert!(letter["attempts"].as_u64().is_some_and(|n| n >= attempts), "{letter}");
         assert_eq!((&letter["encoding"], &letter["status"]), (&"text".into(), &"open".into()));
         assert!(letter["sequence_number"].as_str().is_some_and(|n| n.len() == 56), "{letter}");
     }

@@ -2,23 +2,26 @@
 //! measurements inside their results; the host records them here.
 //!
 //! Labels come from closed sets or from configured names, never from records. Counters exist, at
-//! zero, from the moment their mapping does, and go with it.
+//! zero, from the moment their mapping does, and go with it. Those of mappings and functions are
+//! kept beside the registry and written out by `exposition`: there may be a thousand of each, and a
+//! scrape must stay cheap.
 
+mod exposition;
 pub(crate) mod scrape;
 mod store;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use fnctl_core::{
     commit::ErrorKind,
-    id::{FunctionName, MappingId, StreamName},
+    id::{FunctionName, StreamName},
     outcome::OutcomeKind,
 };
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     process_collector::ProcessCollector,
 };
 
@@ -50,43 +53,67 @@ const BATCHES: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0,
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    polled: IntCounterVec,
-    bytes_in: IntCounterVec,
-    dead_lettered: IntCounterVec,
-    invocations: IntCounterVec,
-    retries: IntCounterVec,
     commits: [IntCounter; ANSWERS.len()],
-    duration: HistogramVec,
-    instantiation: HistogramVec,
-    batch_records: HistogramVec,
-    in_flight: prometheus::IntGaugeVec,
     source_errors: IntCounter,
-    worker_panics: IntCounter,
+    worker_failures: IntCounter,
     syncs: Mutex<store::SyncTimes>,
     children: Mutex<Children>,
 }
 
 #[derive(Debug, Default)]
 struct Children {
-    mappings: HashMap<MappingId, Arc<MappingMetrics>>,
-    functions: HashMap<FunctionName, Arc<FunctionMetrics>>,
+    /// By `<function>/<stream>`: a mapping made anew under its name goes on with the series.
+    mappings: BTreeMap<Arc<str>, Arc<MappingMetrics>>,
+    functions: BTreeMap<FunctionName, Arc<FunctionMetrics>>,
 }
 
 /// The counters of one mapping, found once and kept by its workers.
 #[derive(Debug)]
 pub(crate) struct MappingMetrics {
-    name: Arc<str>,
     /// Records read from the stream since this process started.
     pub(crate) polled: IntCounter,
     /// Bytes of them.
     pub(crate) bytes_in: IntCounter,
-    /// Batches that go to the function again.
+    /// Calls made because an earlier one failed.
     pub(crate) retries: IntCounter,
     dead_lettered: [IntCounter; ErrorKind::ALL.len()],
     invocations: [IntCounter; OUTCOMES.len()],
 }
 
+/// The histograms of one function.
+#[derive(Debug)]
+pub(crate) struct FunctionMetrics {
+    /// Seconds of a call.
+    pub(crate) duration: Histogram,
+    /// Seconds to make an instance.
+    pub(crate) instantiation: Histogram,
+    /// Records of a call.
+    pub(crate) batch_records: Histogram,
+    /// Calls running now.
+    pub(crate) in_flight: IntGauge,
+}
+
+/// A counter outside the registry: its name and labels are written with it.
+fn counter() -> IntCounter {
+    IntCounter::new("c", "c").expect("a good name")
+}
+
+fn histogram(buckets: &[f64]) -> Histogram {
+    let opts = HistogramOpts::new("h", "h").buckets(buckets.to_vec());
+    Histogram::with_opts(opts).expect("the buckets are constants, ascending")
+}
+
 impl MappingMetrics {
+    fn new() -> Self {
+        Self {
+            polled: counter(),
+            bytes_in: counter(),
+            retries: counter(),
+            dead_lettered: std::array::from_fn(|_| counter()),
+            invocations: std::array::from_fn(|_| counter()),
+        }
+    }
+
     /// Counts an ended call.
     pub(crate) fn invoked(&self, outcome: OutcomeKind) {
         for (counter, kind) in self.invocations.iter().zip(OUTCOMES) {
@@ -106,24 +133,22 @@ impl MappingMetrics {
     }
 }
 
-/// The histograms of one function.
-#[derive(Debug)]
-pub(crate) struct FunctionMetrics {
-    /// Seconds of a call.
-    pub(crate) duration: Histogram,
-    /// Seconds to make an instance.
-    pub(crate) instantiation: Histogram,
-    /// Records of a call.
-    pub(crate) batch_records: Histogram,
-    /// Calls running now.
-    pub(crate) in_flight: IntGauge,
+impl FunctionMetrics {
+    fn new() -> Self {
+        Self {
+            duration: histogram(&DURATIONS),
+            instantiation: histogram(&INSTANTIATIONS),
+            batch_records: histogram(&BATCHES),
+            in_flight: IntGauge::new("g", "g").expect("a good name"),
+        }
+    }
 }
 
 fn registered<M: prometheus::core::Collector + Clone + 'static>(
     registry: &Registry,
     metric: prometheus::Result<M>,
 ) -> M {
-    let metric = metric.expect("names, labels and buckets are constants");
+    let metric = metric.expect("names and labels are constants");
     registry
         .register(Box::new(metric.clone()))
         .expect("every metric is registered once");
@@ -136,79 +161,24 @@ impl Default for Metrics {
         let counter = |name: &str, help: &str| {
             registered(&registry, IntCounter::with_opts(Opts::new(name, help)))
         };
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            registered(&registry, IntCounterVec::new(Opts::new(name, help), labels))
-        };
-        let histograms = |name: &str, help: &str, buckets: &[f64]| {
-            let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            registered(&registry, HistogramVec::new(opts, &["function"]))
-        };
-        let commits = counters(
-            "fnctl_commits_total",
-            "Commits by the answer of the sequencer",
-            &["answer"],
+        let commits = Opts::new("fnctl_commits_total", "Commits by the answer of the sequencer");
+        let commits = registered(&registry, IntCounterVec::new(commits, &["answer"]));
+        let source_errors = counter("fnctl_source_errors_total", "Reads of a stream that failed");
+        let worker_failures = counter(
+            "fnctl_worker_failures_total",
+            "Workers that ended by a fault of ours and were started again",
         );
-        let this = Self {
-            polled: counters(
-                "fnctl_records_polled_total",
-                "Records read from the stream since the server started",
-                &["mapping"],
-            ),
-            bytes_in: counters(
-                "fnctl_record_bytes_total",
-                "Bytes of keys and data read from the stream (direction in)",
-                &["mapping", "direction"],
-            ),
-            dead_lettered: counters(
-                "fnctl_records_dead_lettered_total",
-                "Records that ended as dead letters since the server started, by cause",
-                &["mapping", "error_kind"],
-            ),
-            invocations: counters(
-                "fnctl_invocations_total",
-                "Calls of the function by how they ended",
-                &["mapping", "outcome"],
-            ),
-            retries: counters(
-                "fnctl_batch_retries_total",
-                "Calls made because an earlier one failed",
-                &["mapping"],
-            ),
-            commits: ANSWERS.map(|answer| commits.with_label_values(&[answer])),
-            duration: histograms(
-                "fnctl_invocation_duration_seconds",
-                "Time of a call, waiting for a slot excluded",
-                &DURATIONS,
-            ),
-            instantiation: histograms(
-                "fnctl_instantiation_duration_seconds",
-                "Time to make an instance, where a call needed a new one",
-                &INSTANTIATIONS,
-            ),
-            batch_records: histograms("fnctl_batch_records", "Records of a call", &BATCHES),
-            in_flight: registered(
-                &registry,
-                prometheus::IntGaugeVec::new(
-                    Opts::new("fnctl_invocations_in_flight", "Calls running now"),
-                    &["function"],
-                ),
-            ),
-            source_errors: counter(
-                "fnctl_source_errors_total",
-                "Reads of a stream that failed",
-            ),
-            worker_panics: counter(
-                "fnctl_worker_panics_total",
-                "Workers that ended by a fault of ours and were started again",
-            ),
-            syncs: Mutex::default(),
-            children: Mutex::default(),
-            registry: registry.clone(),
-        };
         registry
             .register(Box::new(ProcessCollector::for_self()))
             .expect("every metric is registered once");
-        this
+        Self {
+            commits: ANSWERS.map(|answer| commits.with_label_values(&[answer])),
+            source_errors,
+            worker_failures,
+            syncs: Mutex::default(),
+            children: Mutex::default(),
+            registry,
+        }
     }
 }
 
@@ -216,92 +186,31 @@ impl Metrics {
     /// The counters of a mapping, made at zero when first asked for.
     pub(crate) fn mapping(
         &self,
-        id: MappingId,
         function: &FunctionName,
         stream: &StreamName,
     ) -> Arc<MappingMetrics> {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = children.mappings.entry(id).or_insert_with(|| {
-            let name: Arc<str> = format!("{function}/{stream}").into();
-            let of = |counters: &IntCounterVec| counters.with_label_values(&[&name]);
-            Arc::new(MappingMetrics {
-                polled: of(&self.polled),
-                bytes_in: self.bytes_in.with_label_values(&[&*name, "in"]),
-                retries: of(&self.retries),
-                dead_lettered: ErrorKind::ALL.map(|kind| {
-                    self.dead_lettered.with_label_values(&[&*name, kind.as_str()])
-                }),
-                invocations: OUTCOMES
-                    .map(|kind| self.invocations.with_label_values(&[&*name, kind.as_str()])),
-                name,
-            })
-        });
-        Arc::clone(made)
+        let name: Arc<str> = format!("{function}/{stream}").into();
+        let mut children = self.lock();
+        let made = children.mappings.entry(name);
+        Arc::clone(made.or_insert_with(|| Arc::new(MappingMetrics::new())))
     }
 
     /// The histograms of a function.
     pub(crate) fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = children.functions.entry(name.clone()).or_insert_with(|| {
-            let label = [name.as_str()];
-            Arc::new(FunctionMetrics {
-                duration: self.duration.with_label_values(&label),
-                instantiation: self.instantiation.with_label_values(&label),
-                batch_records: self.batch_records.with_label_values(&label),
-                in_flight: self.in_flight.with_label_values(&label),
-            })
-        });
-        Arc::clone(made)
+        let mut children = self.lock();
+        let made = children.functions.entry(name.clone());
+        Arc::clone(made.or_insert_with(|| Arc::new(FunctionMetrics::new())))
     }
 
-    /// Takes away the series of mappings and functions that are gone.
+    /// Takes away the series of mappings (by `<function>/<stream>`) and functions that are gone.
     pub(crate) fn retain(
         &self,
-        is_mapping: impl Fn(MappingId) -> bool,
+        is_mapping: impl Fn(&str) -> bool,
         is_function: impl Fn(&FunctionName) -> bool,
     ) {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        let Children {
-            mappings,
-            functions,
-        } = &mut *children;
-        let gone: Vec<_> = mappings
-            .keys()
-            .copied()
-            .filter(|id| !is_mapping(*id))
-            .collect();
-        let gone: Vec<_> = gone.iter().filter_map(|id| mappings.remove(id)).collect();
-        for mapping in gone {
-            // A mapping made anew under the same name goes on with the series.
-            if mappings.values().any(|other| other.name == mapping.name) {
-                continue;
-            }
-            let name = &*mapping.name;
-            let one = [&self.polled, &self.retries].map(|v| v.remove_label_values(&[name]));
-            let kinds = ErrorKind::ALL
-                .map(|kind| self.dead_lettered.remove_label_values(&[name, kind.as_str()]));
-            let outcomes =
-                OUTCOMES.map(|kind| self.invocations.remove_label_values(&[name, kind.as_str()]));
-            let bytes = [self.bytes_in.remove_label_values(&[name, "in"])];
-            for result in one.into_iter().chain(kinds).chain(outcomes).chain(bytes) {
-                result.expect("the series was made with its mapping");
-            }
-        }
-        functions.retain(|name, _| {
-            let is_kept = is_function(name);
-            if !is_kept {
-                let label = [name.as_str()];
-                for result in [
-                    self.duration.remove_label_values(&label),
-                    self.instantiation.remove_label_values(&label),
-                    self.batch_records.remove_label_values(&label),
-                    self.in_flight.remove_label_values(&label),
-                ] {
-                    result.expect("the series was made with its function");
-                }
-            }
-            is_kept
-        });
+        let mut children = self.lock();
+        children.mappings.retain(|name, _| is_mapping(name));
+        children.functions.retain(|name, _| is_function(name));
     }
 
     /// Counts a commit that was accepted.
@@ -325,8 +234,12 @@ impl Metrics {
     }
 
     /// Counts a worker that ended by a fault of ours.
-    pub(crate) fn worker_panic(&self) {
-        self.worker_panics.inc();
+    pub(crate) fn worker_failed(&self) {
+        self.worker_failures.inc();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Children> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,11 @@ use fnctl_core::{
 use fnctl_invoker::ComponentError;
 
 use crate::{
-    api::{Answer, Asked, error::ApiError, one},
+    api::{
+        Answer, Asked,
+        error::{ApiError, code_of},
+        one,
+    },
     limits,
     node::HostNode,
 };
@@ -59,24 +63,43 @@ fn outputs(declared: &[String]) -> Result<Vec<OutputName>, ApiError> {
 
 impl From<ComponentError> for ApiError {
     fn from(error: ComponentError) -> Self {
-        let code = match &error {
-            ComponentError::NotWasm { .. } | ComponentError::Text => ErrorCode::NotWebAssembly,
-            ComponentError::TooLarge { .. } => ErrorCode::ComponentTooLarge,
-            ComponentError::CoreModule
-            | ComponentError::Precompiled
-            | ComponentError::Invalid { .. } => ErrorCode::NotAComponent,
-            ComponentError::NeedsFeature { .. }
-            | ComponentError::WrongVersion { .. }
-            | ComponentError::MissingExport { .. } => ErrorCode::WrongWorld,
-            ComponentError::UnsupportedImport { .. } => ErrorCode::ImportNotGranted,
-            ComponentError::DoesNotInstantiate { .. } => ErrorCode::DoesNotInstantiate,
-            ComponentError::BadOutputs { .. } => ErrorCode::OutputsUnreadable,
-            ComponentError::TooComplex { .. } => ErrorCode::CompileTooExpensive,
-            ComponentError::MemoryTooSmall { .. } => ErrorCode::SettingsInvalid,
-            ComponentError::Internal { .. } => return Self::internal(error),
-        };
+        if !error.is_refusal() {
+            return Self::internal(error);
+        }
+        let code = code_of(error.code()).unwrap_or(ErrorCode::NotAComponent);
         Self::new(code, error.message("the component"))
             .because(error.why())
             .fix(error.fix())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_a_component_has_a_code_of_the_table() {
+        let detail = String::new;
+        for error in [
+            ComponentError::NotWasm { bytes: 0 },
+            ComponentError::TooLarge { bytes: 1 },
+            ComponentError::CoreModule,
+            ComponentError::Precompiled,
+            ComponentError::Text,
+            ComponentError::Invalid { detail: detail() },
+            ComponentError::NeedsFeature { feature: "x" },
+            ComponentError::WrongVersion { name: detail() },
+            ComponentError::UnsupportedImport { imports: Vec::new() },
+            ComponentError::MissingExport { found: Vec::new() },
+            ComponentError::DoesNotInstantiate { detail: detail() },
+            ComponentError::BadOutputs { detail: detail() },
+            ComponentError::TooComplex { detail: detail() },
+            ComponentError::MemoryTooSmall {
+                needed_bytes: 2,
+                limit_bytes: 1,
+            },
+        ] {
+            assert!(code_of(error.code()).is_some(), "{error:?}");
+        }
     }
 }

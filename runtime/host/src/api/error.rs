@@ -105,6 +105,11 @@ impl ApiError {
     }
 }
 
+/// The code of this spelling.
+pub(crate) fn code_of(text: &str) -> Option<ErrorCode> {
+    ErrorCode::ALL.iter().copied().find(|code| code.as_str() == text)
+}
+
 impl From<ErrorObject> for ApiError {
     fn from(object: ErrorObject) -> Self {
         let code = ErrorCode::ALL

@@ -4,14 +4,23 @@
 //! and the shards a mapping should have stand beside those that are owned, because a shard that
 //! nobody owns has no age.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
-use fnctl_core::{commit::UnitTotals, id::ShardNumber};
-use prometheus::TextEncoder;
+use fnctl_core::{
+    commit::{ErrorKind, UnitTotals},
+    id::ShardNumber,
+};
+use prometheus::{Histogram, TextEncoder};
 
-use crate::{limits, metrics::Metrics};
+use crate::{
+    limits,
+    metrics::{
+        BATCHES, Children, DURATIONS, FunctionMetrics, INSTANTIATIONS, MappingMetrics, Metrics,
+        OUTCOMES, exposition::Exposition,
+    },
+};
 
-/// One mapping as it is at a scrape.
+/// One mapping as it is at a scrape. Names are unique among those of one exposition.
 #[derive(Clone, Debug)]
 pub(crate) struct MappingSample {
     /// `<function>/<stream>`.
@@ -44,7 +53,7 @@ pub(crate) struct ShardSample {
 pub(crate) struct StoreSample {
     /// `fnctl_…` names with their type, help and value.
     pub(crate) values: Vec<(&'static str, &'static str, &'static str, f64)>,
-    /// Upper bounds (seconds) and counts, not cumulative, of journal syncs; one count more than bounds.
+    /// Upper bounds (seconds) of journal syncs and how many lie in each bucket alone.
     pub(crate) sync_buckets: Vec<(f64, u64)>,
     /// Syncs above the last bound.
     pub(crate) sync_above: u64,
@@ -65,6 +74,8 @@ pub(crate) struct BuildInfo {
 
 /// States a mapping may be in, as labels.
 const STATES: [&str; 6] = ["running", "paused", "stopped", "blocked", "failed", "deleting"];
+/// About how long the lines of one mapping and its function are, bytes.
+const BYTES_OF_A_MAPPING: usize = 6 << 10;
 
 impl Metrics {
     /// The whole exposition, in Prometheus text format.
@@ -74,78 +85,131 @@ impl Metrics {
         mappings: &[MappingSample],
         store: &StoreSample,
     ) -> String {
-        let mut out = String::with_capacity(64 << 10);
+        let mut out = Exposition::with_capacity((8 << 10) + mappings.len() * BYTES_OF_A_MAPPING);
         let families = self.registry.gather();
-        TextEncoder::new()
-            .encode_utf8(&families, &mut out)
-            .expect("writing to memory does not fail");
+        out.append(|text| {
+            TextEncoder::new().encode_utf8(&families, text).expect("writing to memory does not fail");
+        });
         build_info(&mut out, build);
+        let children = self.lock();
+        counted_by_mapping(&mut out, &children);
+        counted_by_function(&mut out, &children);
+        drop(children);
         shards(&mut out, mappings);
+        states(&mut out, mappings);
         totals(&mut out, mappings);
         journal(&mut out, store);
-        out
+        out.finish()
     }
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-}
-
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("writing to memory does not fail");
-    out.push('\n');
-}
-
-fn build_info(out: &mut String, build: BuildInfo) {
+fn build_info(out: &mut Exposition, build: BuildInfo) {
     let BuildInfo {
         version,
         commit,
         wasmtime,
     } = build;
     let name = "fnctl_build_info";
-    head(out, name, "gauge", "What this process was built from");
-    line(
-        out,
-        format_args!(
-            "{name}{{version=\"{version}\",commit=\"{commit}\",wasmtime=\"{wasmtime}\"}} 1"
-        ),
-    );
+    out.family(name, "gauge", "What this process was built from");
+    out.line(format_args!(
+        "{name}{{version=\"{version}\",commit=\"{commit}\",wasmtime=\"{wasmtime}\"}} 1"
+    ));
+}
+
+fn counted_by_mapping(out: &mut Exposition, children: &Children) {
+    let all = || children.mappings.iter();
+    let mut one = |name: &str, help: &str, value: &dyn Fn(&MappingMetrics) -> u64| {
+        out.family(name, "counter", help);
+        for (mapping, metrics) in all() {
+            out.sample(name, "mapping", mapping, value(metrics));
+        }
+    };
+    one("fnctl_records_polled_total", "Records read from the stream since the server started", &|m| {
+        m.polled.get()
+    });
+    one("fnctl_batch_retries_total", "Calls made because an earlier one failed", &|m| m.retries.get());
+    let name = "fnctl_record_bytes_total";
+    out.family(name, "counter", "Bytes of keys and data, read from the stream (in)");
+    for (mapping, metrics) in all() {
+        out.sample2(name, ("mapping", mapping), ("direction", "in"), metrics.bytes_in.get());
+    }
+    let name = "fnctl_invocations_total";
+    out.family(name, "counter", "Calls of the function by how they ended");
+    for (mapping, metrics) in all() {
+        for (kind, count) in OUTCOMES.iter().zip(&metrics.invocations) {
+            out.sample2(name, ("mapping", mapping), ("outcome", kind.as_str()), count.get());
+        }
+    }
+    let name = "fnctl_records_dead_lettered_total";
+    out.family(name, "counter", "Records that ended as dead letters since the server started");
+    for (mapping, metrics) in all() {
+        for (kind, count) in ErrorKind::ALL.iter().zip(&metrics.dead_lettered) {
+            out.sample2(name, ("mapping", mapping), ("error_kind", kind.as_str()), count.get());
+        }
+    }
+}
+
+fn counted_by_function(out: &mut Exposition, children: &Children) {
+    let all = || children.functions.iter();
+    let mut histogram =
+        |name: &str, help: &str, bounds: &[f64], of: &dyn Fn(&FunctionMetrics) -> &Histogram| {
+            let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+            out.family(name, "histogram", help);
+            for (function, metrics) in all() {
+                out.histogram(name, function.as_str(), &bounds, of(metrics));
+            }
+        };
+    let name = "fnctl_invocation_duration_seconds";
+    histogram(name, "Time of a call, waiting for a slot excluded", &DURATIONS, &|f| &f.duration);
+    let name = "fnctl_instantiation_duration_seconds";
+    let help = "Time to make an instance, where a call needed a new one";
+    histogram(name, help, &INSTANTIATIONS, &|f| &f.instantiation);
+    histogram("fnctl_batch_records", "Records of a call", &BATCHES, &|f| &f.batch_records);
+    let name = "fnctl_invocations_in_flight";
+    out.family(name, "gauge", "Calls running now");
+    for (function, metrics) in all() {
+        out.sample(name, "function", function.as_str(), metrics.in_flight.get());
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the exposition's numbers are f64")]
-fn shards(out: &mut String, mappings: &[MappingSample]) {
-    let name = "fnctl_shard_iterator_age_seconds";
-    head(out, name, "gauge", "Age of the oldest unsettled record, 0 when caught up");
-    for mapping in mappings {
-        if mapping.shards.len() > limits::METRIC_SHARDS_MAX {
-            let highest = mapping.shards.iter().map(|s| s.age_ms).max().unwrap_or(0);
-            let age = highest as f64 / 1e3;
-            line(out, format_args!("{name}{{mapping=\"{}\",shard=\"all\"}} {age}", mapping.name));
-            continue;
-        }
-        for ShardSample { shard, age_ms, .. } in &mapping.shards {
-            let age = *age_ms as f64 / 1e3;
-            let of = &mapping.name;
-            line(out, format_args!("{name}{{mapping=\"{of}\",shard=\"shardId-{:012}\"}} {age}", shard.0));
-        }
-    }
-    let name = "fnctl_shard_pending_records";
-    head(out, name, "gauge", "Records that arrived and are not settled");
-    for mapping in mappings {
-        if mapping.shards.len() > limits::METRIC_SHARDS_MAX {
-            let sum: u64 = mapping.shards.iter().map(|s| s.pending).sum();
-            line(out, format_args!("{name}{{mapping=\"{}\",shard=\"all\"}} {sum}", mapping.name));
-            continue;
-        }
-        for ShardSample { shard, pending, .. } in &mapping.shards {
-            let of = &mapping.name;
-            line(out, format_args!("{name}{{mapping=\"{of}\",shard=\"shardId-{:012}\"}} {pending}", shard.0));
-        }
-    }
-    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&MappingSample) -> u64| {
-        head(out, name, "gauge", help);
+fn shards(out: &mut Exposition, mappings: &[MappingSample]) {
+    let mut by_shard = |name: &str,
+                        help: &str,
+                        all: &dyn Fn(&[ShardSample]) -> f64,
+                        one: &dyn Fn(&ShardSample) -> f64| {
+        out.family(name, "gauge", help);
         for mapping in mappings {
-            line(out, format_args!("{name}{{mapping=\"{}\"}} {}", mapping.name, value(mapping)));
+            if mapping.shards.len() > limits::METRIC_SHARDS_MAX {
+                let value = all(&mapping.shards);
+                out.sample2(name, ("mapping", &mapping.name), ("shard", "all"), value);
+                continue;
+            }
+            for shard in &mapping.shards {
+                let id = shard.shard.shard_id();
+                out.sample2(name, ("mapping", &mapping.name), ("shard", &id), one(shard));
+            }
+        }
+    };
+    by_shard(
+        "fnctl_shard_iterator_age_seconds",
+        "Age of the oldest unsettled record, 0 when caught up",
+        &|all| all.iter().map(|shard| shard.age_ms).max().unwrap_or(0) as f64 / 1e3,
+        &|one| one.age_ms as f64 / 1e3,
+    );
+    by_shard(
+        "fnctl_shard_pending_records",
+        "Records that arrived and are not settled",
+        &|all| all.iter().map(|shard| shard.pending).sum::<u64>() as f64,
+        &|one| one.pending as f64,
+    );
+}
+
+fn states(out: &mut Exposition, mappings: &[MappingSample]) {
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&MappingSample) -> u64| {
+        out.family(name, "gauge", help);
+        for mapping in mappings {
+            out.sample(name, "mapping", &mapping.name, value(mapping));
         }
     };
     gauge("fnctl_mapping_shards", "Shards that the mapping reads", &|m| m.shards.len() as u64);
@@ -154,20 +218,20 @@ fn shards(out: &mut String, mappings: &[MappingSample]) {
     });
     gauge("fnctl_dead_letters_open", "Dead letters that wait for someone", &|m| m.dead_letters_open);
     let name = "fnctl_mapping_state";
-    head(out, name, "gauge", "1 for the state the mapping is in");
+    out.family(name, "gauge", "1 for the state the mapping is in");
     for mapping in mappings {
         for state in STATES {
             let is = u8::from(state == mapping.state);
-            line(out, format_args!("{name}{{mapping=\"{}\",state=\"{state}\"}} {is}", mapping.name));
+            out.sample2(name, ("mapping", &mapping.name), ("state", state), is);
         }
     }
 }
 
-fn totals(out: &mut String, mappings: &[MappingSample]) {
+fn totals(out: &mut Exposition, mappings: &[MappingSample]) {
     let mut counter = |name: &str, help: &str, value: &dyn Fn(&UnitTotals) -> u64| {
-        head(out, name, "counter", help);
+        out.family(name, "counter", help);
         for mapping in mappings {
-            line(out, format_args!("{name}{{mapping=\"{}\"}} {}", mapping.name, value(&mapping.totals)));
+            out.sample(name, "mapping", &mapping.name, value(&mapping.totals));
         }
     };
     counter("fnctl_records_filtered_total", "Records that a filter let fall", &|t| t.filtered);
@@ -177,19 +241,19 @@ fn totals(out: &mut String, mappings: &[MappingSample]) {
     counter("fnctl_records_emitted_total", "Rows published", &|t| t.emitted);
 }
 
-fn journal(out: &mut String, store: &StoreSample) {
+fn journal(out: &mut Exposition, store: &StoreSample) {
     for (name, kind, help, value) in &store.values {
-        head(out, name, kind, help);
-        line(out, format_args!("{name} {value}"));
+        out.family(name, kind, help);
+        out.line(format_args!("{name} {value}"));
     }
     let name = "fnctl_journal_sync_seconds";
-    head(out, name, "histogram", "Time of a sync of the journal");
+    out.family(name, "histogram", "Time of a sync of the journal");
     let mut count = 0;
     for (bound, inside) in &store.sync_buckets {
         count += inside;
-        line(out, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
+        out.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
     }
     count += store.sync_above;
-    line(out, format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
-    line(out, format_args!("{name}_sum {}\n{name}_count {count}", store.sync_sum));
+    out.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
+    out.line(format_args!("{name}_sum {}\n{name}_count {count}", store.sync_sum));
 }

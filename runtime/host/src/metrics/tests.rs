@@ -42,13 +42,13 @@ fn names(function: &str, stream: &str) -> (FunctionName, StreamName) {
 fn counters_exist_at_zero_before_anything_happens() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    let mapping = metrics.mapping(MappingId(1), &function, &stream);
+    let mapping = metrics.mapping(&function, &stream);
     metrics.function(&function);
     let text = metrics.expose(BUILD, &[sample("enrich/signups", 1_500)], &StoreSample::default());
     for line in [
         "fnctl_records_polled_total{mapping=\"enrich/signups\"} 0",
         "fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"out-of-memory\"} 0",
-        "fnctl_records_dead_lettered_total{error_kind=\"skip\",mapping=\"enrich/signups\"} 0",
+        "fnctl_records_dead_lettered_total{mapping=\"enrich/signups\",error_kind=\"skip\"} 0",
         "fnctl_batch_retries_total{mapping=\"enrich/signups\"} 0",
         "fnctl_commits_total{answer=\"fenced\"} 0",
         "fnctl_shard_iterator_age_seconds{mapping=\"enrich/signups\",shard=\"shardId-000000000007\"} 1.5",
@@ -68,14 +68,14 @@ fn counters_exist_at_zero_before_anything_happens() {
     mapping.dead_lettered(ErrorKind::Trap);
     let text = metrics.expose(BUILD, &[], &StoreSample::default());
     assert!(text.contains("fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"trap\"} 1"));
-    assert!(text.contains("error_kind=\"trap\",mapping=\"enrich/signups\"} 1"));
+    assert!(text.contains("mapping=\"enrich/signups\",error_kind=\"trap\"} 1"));
 }
 
 #[test]
 fn the_series_of_a_deleted_mapping_go_with_it() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    metrics.mapping(MappingId(1), &function, &stream);
+    metrics.mapping(&function, &stream);
     metrics.function(&function);
     metrics.retain(|_| false, |_| false);
     let text = metrics.expose(BUILD, &[], &StoreSample::default());
@@ -86,9 +86,9 @@ fn the_series_of_a_deleted_mapping_go_with_it() {
 fn a_mapping_made_anew_under_its_name_keeps_counting() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    metrics.mapping(MappingId(1), &function, &stream).polled.inc();
-    metrics.mapping(MappingId(2), &function, &stream).polled.inc();
-    metrics.retain(|id| id == MappingId(2), |_| true);
+    metrics.mapping(&function, &stream).polled.inc();
+    metrics.mapping(&function, &stream).polled.inc();
+    metrics.retain(|name| name == "enrich/signups", |_| true);
     let text = metrics.expose(BUILD, &[], &StoreSample::default());
     assert!(text.contains("fnctl_records_polled_total{mapping=\"enrich/signups\"} 2"));
 }
@@ -99,7 +99,7 @@ fn a_thousand_mappings_are_scraped_quickly() {
     let mut samples = Vec::new();
     for i in 0..1_000 {
         let (function, stream) = names(&format!("function-{i}"), &format!("stream-{i}"));
-        metrics.mapping(MappingId(i), &function, &stream);
+        metrics.mapping(&function, &stream);
         metrics.function(&function);
         samples.push(sample(&format!("function-{i}/stream-{i}"), i));
     }

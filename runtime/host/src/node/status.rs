@@ -124,7 +124,7 @@ impl HostNode {
         }
         totals.polled = self
             .metrics
-            .mapping(mapping.id, &function.name, &mapping.stream_name)
+            .mapping(&function.name, &mapping.stream_name)
             .polled
             .get();
         Some(MappingStatus {
@@ -161,22 +161,21 @@ impl HostNode {
 
     /// The exposition of this moment.
     pub(crate) async fn expose(&self) -> String {
-        type Seen = (Arc<Mapping>, Arc<str>, Vec<UnitFigures>, u64);
-        let seen: Vec<Seen> = self.view(|view| {
+        type Seen = (Arc<Mapping>, Vec<UnitFigures>, u64);
+        let seen: BTreeMap<Arc<str>, Seen> = self.view(|view| {
             let registry = view.registry();
-            registry
-                .mappings()
-                .map(|mapping| {
-                    let name: Arc<str> = registry.address(mapping).into();
-                    let open = view.open_letters(mapping.id);
-                    (Arc::clone(mapping), name, figures(view, mapping), open)
-                })
-                .collect()
+            let all = registry.mappings().map(|mapping| {
+                let name: Arc<str> = registry.address(mapping).into();
+                let open = view.open_letters(mapping.id);
+                (name, (Arc::clone(mapping), figures(view, mapping), open))
+            });
+            // Of a failed mapping and its successor under the same name the later one counts.
+            all.collect()
         });
-        let alive: HashSet<_> = seen.iter().map(|(mapping, ..)| mapping.id).collect();
+        let alive: HashSet<_> = seen.values().map(|(mapping, ..)| mapping.id).collect();
         self.ages.retain(|unit| alive.contains(&unit.mapping));
         let mut samples = Vec::with_capacity(seen.len());
-        for (mapping, name, units, dead_letters_open) in seen {
+        for (name, (mapping, units, dead_letters_open)) in seen {
             let mut totals = UnitTotals::default();
             let mut shards = Vec::with_capacity(units.len());
             for unit in &units {

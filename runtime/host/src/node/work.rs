@@ -1,6 +1,6 @@
 //! How the supervisor's workers are made.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use fnctl_core::{
     committer::Stopped,
@@ -88,7 +88,7 @@ impl Node for WorkerNode {
         };
         let function = &work.function().name;
         let metrics = WorkerMetrics {
-            mapping: self.metrics.mapping(unit.mapping, function, &work.mapping().stream_name),
+            mapping: self.metrics.mapping(function, &work.mapping().stream_name),
             function: self.metrics.function(function),
             node: Arc::clone(&self.metrics),
         };
@@ -115,7 +115,9 @@ impl Node for WorkerNode {
         self.store.view(|view| {
             let registry = view.registry();
             let is_function = |name: &_| registry.function_by_name(name).is_some();
-            self.metrics.retain(|id| registry.mapping(id).is_some(), is_function);
+            let mappings: HashSet<String> =
+                registry.mappings().map(|mapping| registry.address(mapping)).collect();
+            self.metrics.retain(|name| mappings.contains(name), is_function);
             self.log.logs().retain(is_function);
             // What is live, and what a rollback would bring back.
             self.functions.retain(|id, version| {
@@ -127,6 +129,6 @@ impl Node for WorkerNode {
     }
 
     fn worker_failed(&self) {
-        self.metrics.worker_panic();
+        self.metrics.worker_failed();
     }
 }

@@ -213,7 +213,7 @@ impl Harness {
         let node = Arc::new(Metrics::default());
         let function = FunctionName::parse("f").expect("a name");
         let metrics = WorkerMetrics {
-            mapping: node.mapping(unit.mapping, &function, &stream),
+            mapping: node.mapping(&function, &stream),
             function: node.function(&function),
             node,
         };
