@@ -155,13 +155,16 @@ fn calls(runtime: &Runtime, engine: &Engine) -> Result<(), Failure> {
         let mut samples = Vec::new();
         for _ in 0..20 {
             let start = cpu_ns();
-            for _ in 0..CALLS {
-                let call = Call {
-                    is_fresh,
-                    ..call(one.clone())
-                };
-                returned(runtime, &function, call)?;
-            }
+            runtime.block_on(async {
+                for _ in 0..CALLS {
+                    let call = Call {
+                        is_fresh,
+                        ..call(one.clone())
+                    };
+                    returned(&function, call).await?;
+                }
+                Ok::<_, Failure>(())
+            })?;
             samples.push((cpu_ns() - start) as f64 / CALLS as f64 / 1e3);
         }
         record(&Figure {
@@ -183,10 +186,13 @@ fn gathered(runtime: &Runtime, function: &Function, frames: &[Records]) -> Resul
     for (at, frame) in frames.iter().enumerate() {
         lanes[at % LANES].push(frame);
     }
-    for lane in &lanes {
-        let records = Records::gather(lane.iter().map(|frame| (*frame, 0..1)));
-        returned(runtime, function, call(records))?;
-    }
+    runtime.block_on(async {
+        for lane in &lanes {
+            let records = Records::gather(lane.iter().map(|frame| (*frame, 0..1)));
+            returned(function, call(records)).await?;
+        }
+        Ok::<_, Failure>(())
+    })?;
     Ok((cpu_ns() - start) as f64 / frames.len() as f64)
 }
 
@@ -200,14 +206,17 @@ fn run(
     let calls: Vec<Call> = batches.iter().cloned().map(call).collect();
     let start = cpu_ns();
     let mut rows = 0;
-    for call in calls {
-        rows += returned(runtime, function, call)?;
-    }
+    runtime.block_on(async {
+        for call in calls {
+            rows += returned(function, call).await?;
+        }
+        Ok::<_, Failure>(())
+    })?;
     Ok(((cpu_ns() - start) as f64 / TRIAL as f64, rows))
 }
 
-fn returned(runtime: &Runtime, function: &Function, call: Call) -> Result<usize, Failure> {
-    let completed = runtime.block_on(function.invoke_here(call))?;
+async fn returned(function: &Function, call: Call) -> Result<usize, Failure> {
+    let completed = function.invoke_here(call).await?;
     match completed.outcome {
         Outcome::Returned { rows, failures } if failures.is_empty() => {
             Ok(rows.iter().map(|rows| rows.sources.len()).sum())
