@@ -32,7 +32,7 @@ proptest! {
         for append in &appends {
             let data: Vec<Vec<u8>> = append.iter().map(|(_, size)| vec![7; *size]).collect();
             let mut runs = Vec::new();
-            for shard in 0..2_usize {
+            for (shard, expected) in expected.iter_mut().enumerate() {
                 let rows: Vec<u32> = (0..)
                     .zip(append)
                     .filter(|(_, (side, _))| usize::from(*side) == shard)
@@ -41,9 +41,9 @@ proptest! {
                 if rows.is_empty() {
                     continue;
                 }
-                let first = expected[shard].len() as u64 + 1;
+                let first = expected.len() as u64 + 1;
                 for (at, row) in (first..).zip(&rows) {
-                    expected[shard].push((at, data[*row as usize].clone()));
+                    expected.push((at, data[*row as usize].clone()));
                 }
                 runs.push(ShardRun {
                     shard: ShardNumber(u32::try_from(shard).unwrap()),

@@ -10,6 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use sled::{Batch, Config, Db, Mode};
 
 use crate::{
@@ -43,6 +47,7 @@ impl SledImage {
     /// It will not open: the image must be rebuilt.
     pub fn open(directory: &Path) -> Result<Self, ImageError> {
         fs::create_dir_all(directory)?;
+        wait_for_lock(&directory.join("db"))?;
         remove_snapshots(directory, |name| name.ends_with(".generating"))?;
         let db = match open(directory) {
             Err(sled::Error::Corruption { .. }) => {
@@ -67,6 +72,23 @@ impl SledImage {
             directory: directory.to_owned(),
             file,
         })
+    }
+}
+
+/// Waits until a database that this process dropped has let go of its file: sled does so on a thread of
+/// its own, some time later, and refuses to open until then. Nobody else can hold it, the data
+/// directory's lock sees to that.
+fn wait_for_lock(path: &Path) -> io::Result<()> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    loop {
+        match flock(&file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            other => return other.map_err(io::Error::from),
+        }
     }
 }
 
