@@ -21,7 +21,7 @@ use fnctl_core::{
     outcome::OutcomeKind,
 };
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     process_collector::ProcessCollector,
 };
 
@@ -91,6 +91,10 @@ pub(crate) struct FunctionMetrics {
     pub(crate) batch_records: Histogram,
     /// Calls running now.
     pub(crate) in_flight: IntGauge,
+    /// Seconds spent lowering records into guests.
+    pub(crate) lower: Counter,
+    /// Seconds spent lifting rows and failures out of guests.
+    pub(crate) lift: Counter,
 }
 
 /// A counter outside the registry: its name and labels are written with it.
@@ -140,6 +144,8 @@ impl FunctionMetrics {
             instantiation: histogram(&INSTANTIATIONS),
             batch_records: histogram(&BATCHES),
             in_flight: IntGauge::new("g", "g").expect("a good name"),
+            lower: Counter::new("c", "c").expect("a good name"),
+            lift: Counter::new("c", "c").expect("a good name"),
         }
     }
 }

@@ -324,6 +324,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 self.metrics.mapping.invoked(completed.outcome.kind());
                 if !matches!(completed.outcome, Outcome::Interrupted) {
                     self.metrics.function.duration.observe(seconds(stats.duration_ns));
+                    self.metrics.function.lower.inc_by(seconds(stats.lower_ns));
+                    self.metrics.function.lift.inc_by(seconds(stats.lift_ns));
                     if stats.instantiation_ns > 0 {
                         let made = seconds(stats.instantiation_ns);
                         self.metrics.function.instantiation.observe(made);

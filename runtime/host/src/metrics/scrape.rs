@@ -170,6 +170,13 @@ fn counted_by_function(out: &mut Exposition, children: &Children) {
     for (function, metrics) in all() {
         out.sample(name, "function", function.as_str(), metrics.in_flight.get());
     }
+    let name = "fnctl_boundary_seconds_total";
+    out.family(name, "counter", "Time spent carrying records into guests and rows out of them");
+    for (function, metrics) in all() {
+        let function = ("function", function.as_str());
+        out.sample2(name, function, ("direction", "lower"), metrics.lower.get());
+        out.sample2(name, function, ("direction", "lift"), metrics.lift.get());
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the exposition's numbers are f64")]
