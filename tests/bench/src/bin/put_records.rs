@@ -22,16 +22,16 @@ const RECORDS: usize = 500;
 const RECORD_BYTES: usize = 200;
 const SHARDS: u32 = 4;
 /// Producers, each with a connection of its own and one call at a time.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 16;
 /// Calls per connection and round.
-const OUR_CALLS: usize = 500;
-const KINESALITE_CALLS: usize = 12;
+const OUR_CALLS: usize = 125;
+const KINESALITE_CALLS: usize = 4;
 /// The two take turns, so that both see the same machine.
 const ROUNDS: usize = 4;
 /// Before measuring: fills buffers here, compiles JavaScript there.
-const WARM_UP_CALLS: usize = 16;
+const WARM_UP_CALLS: usize = 4;
 /// Distinct request bodies per connection.
-const BODIES: usize = 8;
+const BODIES: usize = 4;
 
 /// A server under load.
 struct Measured {
