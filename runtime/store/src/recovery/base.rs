@@ -133,51 +133,68 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
     };
     let journal_id = newest_file.header.journal;
 
-    let (mut image, mut found) = (None, None);
-    if has_image {
-        match load_image(&**disk, data) {
-            Ok((loaded, base)) => {
-                let is_bloated = loaded.is_bloated(base.bytes);
-                found = replay_over(&files, base)?;
-                if found.is_some() {
-                    image = Some(loaded).filter(|_| !is_bloated);
-                } else {
-                    tracing::warn!("the image does not meet the journal, it is built anew");
-                }
+    let mut image = has_image.then(|| load_image(&**disk, data)).flatten();
+    let mut found = None;
+    // The newest state wins: one that went back behind a good snapshot would void it, and with it what
+    // stands in for a lost image.
+    let mut older = snapshots.clone();
+    while found.is_none() {
+        let newest = older.last().copied();
+        if let Some((loaded, base)) =
+            image.take_if(|(_, base)| newest.is_none_or(|n| n <= base.next))
+        {
+            let is_bloated = loaded.is_bloated(base.bytes);
+            found = replay_over(&files, base)?.map(|replayed| Found {
+                replayed,
+                image: Some(loaded).filter(|_| !is_bloated),
+            });
+            if found.is_none() {
+                tracing::warn!("the image does not meet the journal, it is built anew");
             }
-            Err(reason) => tracing::warn!(reason, "the image cannot be used, it is built anew"),
-        }
-    }
-    let mut good = Vec::new();
-    for &next in snapshots.iter().rev() {
-        if found.is_some() {
-            good.push(next);
             continue;
         }
+        let Some(next) = older.pop() else { break };
         let path = directory.join(snapshot::file_name(next));
         match read_snapshot(&**disk, &path, journal_id) {
             Ok(base) => {
-                found = replay_over(&files, base)?;
-                good.push(next);
+                let replayed = replay_over(&files, base)?;
+                found = replayed.map(|replayed| Found {
+                    replayed,
+                    image: None,
+                });
             }
             Err(reason) => {
                 tracing::error!(path = %path.display(), reason, "a snapshot is damaged");
             }
         }
     }
-    good.reverse();
     if found.is_none() {
-        found = replay_over(&files, Base::empty())?;
+        let replayed = replay_over(&files, Base::empty())?;
+        found = replayed.map(|replayed| Found {
+            replayed,
+            image: None,
+        });
     }
-    let Some(replayed) = found else {
+    let Some(Found { replayed, image }) = found else {
         let directory = directory.display();
         return Err(OpenError::Damaged(format!(
             "{directory} does not reach back to any image or snapshot that can be read"
         )));
     };
+    // Those ahead of it were damaged or do not belong to this journal any more.
+    let good = snapshots
+        .into_iter()
+        .filter(|next| *next <= replayed.base.next)
+        .collect();
     let mut recovered = finish(replayed, image, &files, good);
     note_damaged(&mut recovered, damaged);
     Ok(recovered)
+}
+
+/// The state to go on from, and the image if it is the one it came from.
+struct Found {
+    replayed: Replayed,
+    image: Option<ChunkedImage>,
 }
 
 /// A damaged file in the middle shows as a hole, if what it held is needed; one behind all others holds
@@ -343,13 +360,20 @@ fn has_image(disk: &dyn Disk, data: &Path) -> Result<bool, OpenError> {
         .any(|entry| entry.name == "image" && entry.is_dir))
 }
 
-/// The image, or in words why there is none.
-fn load_image(disk: &dyn Disk, data: &Path) -> Result<(ChunkedImage, Base), String> {
-    let words = |error: ImageError| error.to_string();
-    let image = disk.open_image(&image_directory(data)).map_err(words)?;
-    let mut image = ChunkedImage::new(image);
-    let base = Base::of(image.load().map_err(words)?)?;
-    Ok((image, base))
+/// The image, unless it cannot be used.
+fn load_image(disk: &dyn Disk, data: &Path) -> Option<(ChunkedImage, Base)> {
+    let load = || -> Result<(ChunkedImage, Base), String> {
+        let words = |error: ImageError| error.to_string();
+        let image = disk.open_image(&image_directory(data)).map_err(words)?;
+        let mut image = ChunkedImage::new(image);
+        let base = Base::of(image.load().map_err(words)?)?;
+        Ok((image, base))
+    };
+    load()
+        .inspect_err(|reason| {
+            tracing::warn!(reason, "the image cannot be used, it is built anew");
+        })
+        .ok()
 }
 
 fn list_snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<Lsn>, OpenError> {

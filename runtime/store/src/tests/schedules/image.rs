@@ -81,3 +81,26 @@ fn schedule_12_a_half_durable_image_is_noticed_and_rebuilt() {
         machine.disk.kill();
     }
 }
+
+#[test]
+fn an_image_older_than_a_snapshot_does_not_void_it() {
+    let machine = Machine::new(4);
+    let (mut node, stream) = machine.with_records(10);
+    machine.cut(&mut node);
+    let image = Path::new("/data/image");
+    let older = machine.disk.copy_image(image);
+    for number in 0..3 {
+        machine.snapshot(&mut node);
+        // Enough for the journal to roll, so that its beginning goes.
+        node.put("s", records(&vec![payload(number); 100]));
+    }
+    machine.cut(&mut node);
+    let before = node.read_all(stream, 0);
+    drop(node);
+    machine.disk.put_image(image, older);
+    drop(machine.start());
+    machine.disk.kill();
+    // Nothing but the snapshots is left to begin from.
+    machine.disk.remove_dir(image).unwrap();
+    assert_eq!(machine.start().read_all(stream, 0), before);
+}
