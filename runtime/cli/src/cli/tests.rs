@@ -4,11 +4,7 @@ use super::*;
 
 fn refusal(words: &[&str]) -> (u8, String, String) {
     let words = std::iter::once("fnctl").chain(words.iter().copied());
-    let error = later::explain(
-        &Cli::try_parse_from(words)
-            .err()
-            .expect("the words are refused"),
-    );
+    let error = later::explain(&Cli::try_parse_from(words).expect_err("the words are refused"));
     let code = error.exit_code();
     let CliError::Told(object) = error else {
         panic!()

@@ -1,15 +1,16 @@
 //! Layers become settings: the one place where defaults are applied and ranges are checked. All
 //! problems of an input are collected.
 
+mod problems;
+
 use std::collections::BTreeMap;
 
 use super::{
     FunctionSpec, MappingSpec, Setting, StartingPosition, StreamSpec,
     duration::Duration,
-    later::{self, unknown_key},
+    later,
     manifest::DevSpec,
     setting::{Count, Text},
-    size::ByteSize,
 };
 use crate::{
     error_code::Problem,
@@ -19,6 +20,8 @@ use crate::{
     mapping::{MappingSettings, MaxAttempts, OutputBinding},
     shard::Ack,
 };
+
+pub use problems::Problems;
 
 /// What a function's layer comes to; the component and the secrets travel beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,77 +67,6 @@ impl Default for StreamSettings {
             shards: limits::STREAM_SHARDS_DEFAULT,
             retention_ms: limits::RETENTION_MS_DEFAULT,
             ack: Ack::Synced,
-        }
-    }
-}
-
-/// Collects the problems of one input.
-#[derive(Debug, Default)]
-pub struct Problems(pub Vec<Problem>);
-
-impl Problems {
-    /// Adds one.
-    pub fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem::new(path, message));
-    }
-
-    /// The value of a setting: `live` where nothing is named, `default` where it is reset.
-    fn pick<T: Clone>(&mut self, path: &str, given: Option<&Setting<T>>, live: T, default: T) -> T {
-        match given {
-            None => live,
-            Some(Setting::Default) => default,
-            Some(Setting::Value(value)) => value.clone(),
-            Some(Setting::Unreadable(why)) => {
-                self.push(path, why.clone());
-                live
-            }
-        }
-    }
-
-    fn in_range(&mut self, path: &str, value: u64, min: u64, max: u64, show: fn(u64) -> String) {
-        if value < min {
-            self.push(path, format!("{} is below {}", show(value), show(min)));
-        } else if value > max {
-            self.push(path, format!("{} is above {}", show(value), show(max)));
-        }
-    }
-
-    fn duration(&mut self, path: &str, given: Option<&Setting<Duration>>, ms: [u64; 4]) -> u64 {
-        let [live, default, min, max] = ms;
-        let picked = self.pick(path, given, Duration { ms: live }, Duration { ms: default });
-        self.in_range(path, picked.ms, min, max, |ms| Duration { ms }.to_string());
-        picked.ms
-    }
-
-    fn size(&mut self, path: &str, given: Option<&Setting<ByteSize>>, bytes: [u64; 4]) -> u64 {
-        let [live, default, min, max] = bytes;
-        let picked = self.pick(
-            path,
-            given,
-            ByteSize { bytes: live },
-            ByteSize { bytes: default },
-        );
-        self.in_range(path, picked.bytes, min, max, |bytes| {
-            ByteSize { bytes }.to_string()
-        });
-        picked.bytes
-    }
-
-    fn count(&mut self, path: &str, given: Option<&Setting<Count>>, counts: [u64; 4]) -> u64 {
-        let [live, default, min, max] = counts;
-        let picked = self.pick(path, given, Count(live), Count(default));
-        self.in_range(path, picked.0, min, max, |count| count.to_string());
-        picked.0
-    }
-
-    fn unknown(&mut self, table: &str, keys: &[String], known: &[&str], later: &[&str]) {
-        for key in keys {
-            let path = if table.is_empty() {
-                key.clone()
-            } else {
-                format!("{table}.{key}")
-            };
-            self.push(path, unknown_key(key, known, later));
         }
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
         StartError::Listen(ListenError::Bind { address, source }) => {
             ErrorObject::new(ErrorCode::Usage, format!("failed to listen on `{address}`")).because(source.to_string())
         }
-        StartError::Open(open) if matches!(open, fnctl_host::OpenError::Locked { .. }) => {
+        StartError::Open(fnctl_host::OpenError::Locked { .. }) => {
             ErrorObject::new(ErrorCode::DataDirectoryLocked, format!("the data directory `{}` is in use by another server", data_dir.display()))
                 .because("one process at a time may write there")
                 .fix("stop that server, or give this one --data-dir of its own")

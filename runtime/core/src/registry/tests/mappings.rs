@@ -1,0 +1,229 @@
+//! What a deploy makes of mappings, and how they are addressed.
+
+use super::*;
+
+#[test]
+fn a_declared_output_must_be_bound() {
+    let mut bench = Bench::default();
+    let with = |mapping| {
+        let mut all = deploy("a", mapping);
+        all.component = Some(component("a", &["default", "rejected"]));
+        all
+    };
+    let refusal = bench.deploy(with(json!({"stream": "s"}))).unwrap_err();
+    assert!(matches!(refusal, Refusal::OutputUnbound { .. }));
+    assert!(
+        refusal
+            .to_error()
+            .fix
+            .unwrap()
+            .contains("--to rejected=STREAM")
+    );
+    bench
+        .deploy(with(
+            json!({"stream": "s", "outputs": {"rejected": "none"}}),
+        ))
+        .unwrap();
+    let unknown = bench
+        .deploy(with(json!({"outputs": {"rejcted": "r"}})))
+        .unwrap_err();
+    assert!(matches!(unknown, Refusal::NoSuchOutput { .. }));
+}
+
+#[test]
+fn an_output_falls_back_to_the_functions_own_stream() {
+    let mut bench = Bench::default();
+    bench
+        .deploy(deploy(
+            "a",
+            json!({"stream": "s", "outputs": {"default": "out"}}),
+        ))
+        .unwrap();
+    let done = bench
+        .deploy(deploy("a", json!({"outputs": {"default": "default"}})))
+        .unwrap();
+    assert_eq!(done.created_streams[0].name, name("enrich.out"));
+}
+
+#[test]
+fn a_fatal_is_ended_by_a_version_and_a_pause_is_not() {
+    for (command, after) in [
+        (
+            Command::StopMapping {
+                mapping: MappingId(1),
+                code: "c".into(),
+                message: "m".into(),
+            },
+            MappingState::Running,
+        ),
+        (
+            Command::PauseMapping {
+                mapping: MappingId(1),
+            },
+            MappingState::Paused,
+        ),
+    ] {
+        let mut bench = deployed();
+        bench.run(&command).unwrap();
+        let stopped = bench.mapping("enrich").state.clone();
+        bench.deploy(deploy("a", json!(null))).unwrap();
+        assert_eq!(
+            bench.mapping("enrich").state,
+            stopped,
+            "nothing new, nothing resumed"
+        );
+        bench.deploy(deploy("b", json!(null))).unwrap();
+        assert_eq!(bench.mapping("enrich").state, after);
+        bench
+            .run(&Command::ResumeMapping {
+                mapping: MappingId(1),
+            })
+            .unwrap();
+        assert_eq!(bench.mapping("enrich").state, MappingState::Running);
+    }
+}
+
+#[test]
+fn a_paused_mapping_is_not_stopped() {
+    let mut bench = deployed();
+    bench
+        .run(&Command::PauseMapping {
+            mapping: MappingId(1),
+        })
+        .unwrap();
+    let stop = Command::StopMapping {
+        mapping: MappingId(1),
+        code: "c".into(),
+        message: "m".into(),
+    };
+    bench.run(&stop).unwrap();
+    assert_eq!(bench.mapping("enrich").state, MappingState::Paused);
+}
+
+#[test]
+fn cycles_are_refused_unless_allowed_and_stay_allowed() {
+    let mut bench = Bench::default();
+    let second = |digest, mapping| Deploy {
+        function: FunctionName::parse("second").unwrap(),
+        ..deploy(digest, mapping)
+    };
+    let own = deploy("a", json!({"stream": "s", "outputs": {"default": "s"}}));
+    assert!(matches!(bench.deploy(own), Err(Refusal::Cycle { .. })));
+    bench
+        .deploy(deploy(
+            "a",
+            json!({"stream": "s1", "outputs": {"default": "s2"}}),
+        ))
+        .unwrap();
+    let mut back = second("a", json!({"stream": "s2", "outputs": {"default": "s1"}}));
+    let Err(Refusal::Cycle { path, .. }) = bench.deploy(back.clone()) else {
+        panic!()
+    };
+    assert_eq!(path, [name("s2"), name("s1"), name("s2")]);
+    back.allow_loop = true;
+    bench.deploy(back).unwrap();
+    bench.deploy(second("b", json!(null))).unwrap();
+    bench.deploy(second("b", json!({"batch_size": 5}))).unwrap();
+}
+
+#[test]
+fn starting_positions_are_fixed_at_creation() {
+    let start = |position: &str, found| {
+        let mut bench = Bench::default();
+        let settings = StreamSettings {
+            shards: 1,
+            ..Default::default()
+        };
+        bench
+            .run(&Command::CreateStream {
+                name: name("s"),
+                settings,
+            })
+            .unwrap();
+        bench.tails = FakeTails {
+            last: 90,
+            horizon: 10,
+            open: 0,
+        };
+        bench.now = 1_772_368_200_000;
+        let mut with = deploy("a", json!({"stream": "s", "starting_position": position}));
+        with.found = found;
+        bench
+            .deploy(with)
+            .map(|_| bench.mapping("enrich").starting_after[&ShardNumber(0)].0)
+    };
+    let found = |stream, after| {
+        vec![FoundPosition {
+            stream: StreamId(stream),
+            shard: ShardNumber(0),
+            after: Ordinal(after),
+        }]
+    };
+    assert_eq!(start("trim-horizon", vec![]), Ok(10));
+    assert_eq!(start("latest", vec![]), Ok(90));
+    assert_eq!(start("2026-03-01T12:00:00Z", found(1, 50)), Ok(50));
+    assert_eq!(start("15m", found(1, 60)), Ok(60));
+    assert_eq!(
+        start("15m", found(7, 60)),
+        Ok(10),
+        "a shard unknown to the look-up is read whole"
+    );
+    assert!(matches!(
+        start("2036-03-01T12:00:00Z", vec![]),
+        Err(Refusal::Invalid { .. })
+    ));
+}
+
+#[test]
+fn updating_a_mapping_never_moves_it() {
+    let mut bench = deployed();
+    let before = bench.mapping("enrich").starting_after.clone();
+    bench.tails.last = 50;
+    bench
+        .deploy(deploy(
+            "b",
+            json!({"starting_position": "latest", "batch_size": 9}),
+        ))
+        .unwrap();
+    assert_eq!(bench.mapping("enrich").starting_after, before);
+}
+
+#[test]
+fn addresses_name_one_mapping_or_say_which_there_are() {
+    let mut bench = deployed();
+    assert_eq!(bench.mapping("enrich").id, MappingId(1));
+    assert_eq!(bench.mapping("1").id, MappingId(1));
+    bench
+        .deploy(deploy("a", json!({"stream": "clicks"})))
+        .unwrap();
+    let Err(AddressError::Ambiguous { mappings, .. }) = bench.registry.find_mapping("enrich")
+    else {
+        panic!()
+    };
+    assert_eq!(mappings, ["enrich/signups", "enrich/clicks"]);
+    for absent in ["enric", "enrich/", "enrich/x", "9", ""] {
+        assert!(matches!(
+            bench.registry.find_mapping(absent),
+            Err(AddressError::NotFound(_))
+        ));
+    }
+}
+
+#[test]
+fn without_a_stream_all_mappings_of_the_function_move() {
+    let mut bench = deployed();
+    bench
+        .deploy(deploy("a", json!({"stream": "clicks"})))
+        .unwrap();
+    let evaluated = bench
+        .ask(&Command::Deploy(Box::new(deploy(
+            "b",
+            json!({"batch_size": 3}),
+        ))))
+        .unwrap();
+    assert_eq!(evaluated.fenced.len(), 2);
+    bench.deploy(deploy("b", json!({"batch_size": 3}))).unwrap();
+    for mapping in bench.registry.mappings() {
+        assert_eq!(mapping.settings.batch_size, 3);
+    }
+}

@@ -1,0 +1,105 @@
+//! The problems of one input, collected while it is settled.
+
+use crate::{
+    error_code::Problem,
+    spec::{Setting, duration::Duration, later::unknown_key, setting::Count, size::ByteSize},
+};
+
+/// Collects the problems of one input.
+#[derive(Debug, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem::new(path, message));
+    }
+
+    /// The value of a setting: `live` where nothing is named, `default` where it is reset.
+    pub(super) fn pick<T: Clone>(
+        &mut self,
+        path: &str,
+        given: Option<&Setting<T>>,
+        live: T,
+        default: T,
+    ) -> T {
+        match given {
+            None => live,
+            Some(Setting::Default) => default,
+            Some(Setting::Value(value)) => value.clone(),
+            Some(Setting::Unreadable(why)) => {
+                self.push(path, why.clone());
+                live
+            }
+        }
+    }
+
+    pub(super) fn in_range(
+        &mut self,
+        path: &str,
+        value: u64,
+        min: u64,
+        max: u64,
+        show: fn(u64) -> String,
+    ) {
+        if value < min {
+            self.push(path, format!("{} is below {}", show(value), show(min)));
+        } else if value > max {
+            self.push(path, format!("{} is above {}", show(value), show(max)));
+        }
+    }
+
+    pub(super) fn duration(
+        &mut self,
+        path: &str,
+        given: Option<&Setting<Duration>>,
+        ms: [u64; 4],
+    ) -> u64 {
+        let [live, default, min, max] = ms;
+        let picked = self.pick(path, given, Duration { ms: live }, Duration { ms: default });
+        self.in_range(path, picked.ms, min, max, |ms| Duration { ms }.to_string());
+        picked.ms
+    }
+
+    pub(super) fn size(
+        &mut self,
+        path: &str,
+        given: Option<&Setting<ByteSize>>,
+        bytes: [u64; 4],
+    ) -> u64 {
+        let [live, default, min, max] = bytes;
+        let picked = self.pick(
+            path,
+            given,
+            ByteSize { bytes: live },
+            ByteSize { bytes: default },
+        );
+        self.in_range(path, picked.bytes, min, max, |bytes| {
+            ByteSize { bytes }.to_string()
+        });
+        picked.bytes
+    }
+
+    pub(super) fn count(
+        &mut self,
+        path: &str,
+        given: Option<&Setting<Count>>,
+        counts: [u64; 4],
+    ) -> u64 {
+        let [live, default, min, max] = counts;
+        let picked = self.pick(path, given, Count(live), Count(default));
+        self.in_range(path, picked.0, min, max, |count| count.to_string());
+        picked.0
+    }
+
+    pub(super) fn unknown(&mut self, table: &str, keys: &[String], known: &[&str], later: &[&str]) {
+        for key in keys {
+            let path = if table.is_empty() {
+                key.clone()
+            } else {
+                format!("{table}.{key}")
+            };
+            self.push(path, unknown_key(key, known, later));
+        }
+    }
+}
