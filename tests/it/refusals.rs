@@ -6,8 +6,14 @@ use serde_json::Value;
 use crate::support::{guest, one, put, server, tail};
 
 fn ask(server: &Server, method: &str, path: &str, body: &[u8]) -> Answer {
-    request(&server.api, method, path, &[("content-type", "application/json")], body)
-        .unwrap_or_else(|e| panic!("{method} {path}: {e}\nserver log: {}", server.log()))
+    request(
+        &server.api,
+        method,
+        path,
+        &[("content-type", "application/json")],
+        body,
+    )
+    .unwrap_or_else(|e| panic!("{method} {path}: {e}\nserver log: {}", server.log()))
 }
 
 /// The error object of an answer, checked for what every one must have.
@@ -18,15 +24,26 @@ fn error_of(answer: &Answer, what: &str) -> Value {
     let error = body["error"].clone();
     let code = error["code"].as_str().unwrap_or_default();
     assert!(code.starts_with("FN") && code.len() == 6, "{what}: {text}");
-    assert!(error["exit_code"].is_u64() && error["kind"].is_string(), "{what}: {text}");
-    assert!(error["message"].as_str().is_some_and(|words| !words.is_empty()), "{what}: {text}");
+    assert!(
+        error["exit_code"].is_u64() && error["kind"].is_string(),
+        "{what}: {text}"
+    );
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|words| !words.is_empty()),
+        "{what}: {text}"
+    );
     error
 }
 
 #[test]
 fn every_endpoint_refuses_bad_input_in_words() {
     let server = server();
-    one(&server, &["deploy", &guest("echo"), "--stream", "in", "--to", "out"]);
+    one(
+        &server,
+        &["deploy", &guest("echo"), "--stream", "in", "--to", "out"],
+    );
     let deep = "[".repeat(50_000);
     let long = "x".repeat(3 << 20);
     let cases: Vec<(&str, &str, &[u8], u16, &str)> = vec![
@@ -37,9 +54,27 @@ fn every_endpoint_refuses_bad_input_in_words() {
         ("POST", "/healthz", b"", 405, "FN1016"),
         ("PATCH", "/v1/streams", b"", 405, "FN1016"),
         ("GET", "/v1/streams?colour=red", b"", 400, "FN1001"),
-        ("GET", "/v1/streams/in/records?from=yesterday", b"", 400, "FN3008"),
-        ("GET", "/v1/streams/in/records?count=many", b"", 400, "FN1001"),
-        ("GET", "/v1/streams/in/records?follow=perhaps", b"", 400, "FN1001"),
+        (
+            "GET",
+            "/v1/streams/in/records?from=yesterday",
+            b"",
+            400,
+            "FN3008",
+        ),
+        (
+            "GET",
+            "/v1/streams/in/records?count=many",
+            b"",
+            400,
+            "FN1001",
+        ),
+        (
+            "GET",
+            "/v1/streams/in/records?follow=perhaps",
+            b"",
+            400,
+            "FN1001",
+        ),
         ("GET", "/v1/streams/none/records", b"", 404, "FN3001"),
         ("GET", "/v1/streams/none", b"", 404, "FN3001"),
         ("DELETE", "/v1/streams/none", b"", 404, "FN3001"),
@@ -51,31 +86,115 @@ fn every_endpoint_refuses_bad_input_in_words() {
         ("POST", "/v1/streams", b"{\"name\":7}", 400, "FN1014"),
         ("POST", "/v1/streams", b"\xff\xfe", 400, "FN1014"),
         ("POST", "/v1/streams", b"{\"name\":\"a b\"}", 400, "FN3007"),
-        ("POST", "/v1/streams", b"{\"name\":\"a\",\"colour\":\"red\"}", 400, "FN3007"),
-        ("POST", "/v1/streams", b"{\"name\":\"a\",\"shards\":0}", 400, "FN3007"),
-        ("POST", "/v1/streams", b"{\"name\":\"a\",\"retention\":\"7 weeks\"}", 400, "FN3007"),
+        (
+            "POST",
+            "/v1/streams",
+            b"{\"name\":\"a\",\"colour\":\"red\"}",
+            400,
+            "FN3007",
+        ),
+        (
+            "POST",
+            "/v1/streams",
+            b"{\"name\":\"a\",\"shards\":0}",
+            400,
+            "FN3007",
+        ),
+        (
+            "POST",
+            "/v1/streams",
+            b"{\"name\":\"a\",\"retention\":\"7 weeks\"}",
+            400,
+            "FN3007",
+        ),
         ("POST", "/v1/streams", b"{\"name\":\"in\"}", 409, "FN3002"),
         ("POST", "/v1/streams", deep.as_bytes(), 400, "FN1014"),
         ("POST", "/v1/streams", long.as_bytes(), 413, "FN1017"),
         ("POST", "/v1/streams/none/records", b"{}\n", 404, "FN3001"),
-        ("POST", "/v1/streams/in/records?key=a&key_field=b", b"", 400, "FN1001"),
+        (
+            "POST",
+            "/v1/streams/in/records?key=a&key_field=b",
+            b"",
+            400,
+            "FN1001",
+        ),
         ("POST", "/v1/streams/in/records?key=", b"", 400, "FN4009"),
-        ("POST", "/v1/streams/in/records?require_key=true", b"", 400, "FN1001"),
+        (
+            "POST",
+            "/v1/streams/in/records?require_key=true",
+            b"",
+            400,
+            "FN1001",
+        ),
         ("GET", "/v1/functions/none", b"", 404, "FN2107"),
         ("DELETE", "/v1/functions/none", b"", 404, "FN2107"),
         ("DELETE", "/v1/functions/echo", b"", 409, "FN2110"),
         ("POST", "/v1/functions/none/rollback", b"{}", 404, "FN2107"),
         ("POST", "/v1/functions/echo/rollback", b"{}", 409, "FN2109"),
-        ("POST", "/v1/functions/echo/rollback", b"{\"to\":99}", 404, "FN2108"),
-        ("POST", "/v1/functions/echo/rollback", b"{\"to\":\"one\"}", 400, "FN1014"),
-        ("POST", "/v1/functions/echo/rollback", b"{\"too\":1}", 400, "FN1014"),
-        ("POST", "/v1/functions/none/invoke", b"{\"records\":[]}", 404, "FN2107"),
-        ("POST", "/v1/functions/echo/invoke", b"{\"records\":[]}", 400, "FN4005"),
-        ("POST", "/v1/functions/echo/invoke", b"{\"records\":[{}]}", 400, "FN1014"),
-        ("POST", "/v1/functions/echo/invoke", b"{\"records\":[{\"data\":\"!\",\"encoding\":\"base64\"}]}", 400, "FN4005"),
-        ("POST", "/v1/functions/echo/invoke", b"{\"records\":[{\"data\":\"x\",\"key\":\"\"}]}", 400, "FN4009"),
+        (
+            "POST",
+            "/v1/functions/echo/rollback",
+            b"{\"to\":99}",
+            404,
+            "FN2108",
+        ),
+        (
+            "POST",
+            "/v1/functions/echo/rollback",
+            b"{\"to\":\"one\"}",
+            400,
+            "FN1014",
+        ),
+        (
+            "POST",
+            "/v1/functions/echo/rollback",
+            b"{\"too\":1}",
+            400,
+            "FN1014",
+        ),
+        (
+            "POST",
+            "/v1/functions/none/invoke",
+            b"{\"records\":[]}",
+            404,
+            "FN2107",
+        ),
+        (
+            "POST",
+            "/v1/functions/echo/invoke",
+            b"{\"records\":[]}",
+            400,
+            "FN4005",
+        ),
+        (
+            "POST",
+            "/v1/functions/echo/invoke",
+            b"{\"records\":[{}]}",
+            400,
+            "FN1014",
+        ),
+        (
+            "POST",
+            "/v1/functions/echo/invoke",
+            b"{\"records\":[{\"data\":\"!\",\"encoding\":\"base64\"}]}",
+            400,
+            "FN4005",
+        ),
+        (
+            "POST",
+            "/v1/functions/echo/invoke",
+            b"{\"records\":[{\"data\":\"x\",\"key\":\"\"}]}",
+            400,
+            "FN4009",
+        ),
         ("GET", "/v1/functions/none/logs", b"", 404, "FN2107"),
-        ("GET", "/v1/functions/echo/logs?since=yesterday", b"", 400, "FN1001"),
+        (
+            "GET",
+            "/v1/functions/echo/logs?since=yesterday",
+            b"",
+            400,
+            "FN1001",
+        ),
         ("GET", "/v1/functions/echo/logs?tail=-1", b"", 400, "FN1001"),
         ("GET", "/v1/mappings/none", b"", 404, "FN3004"),
         ("GET", "/v1/mappings/none%2Fin", b"", 404, "FN3004"),
@@ -84,29 +203,102 @@ fn every_endpoint_refuses_bad_input_in_words() {
         ("POST", "/v1/mappings/none/resume", b"", 404, "FN3004"),
         ("POST", "/v1/mappings/echo/stop", b"", 404, "FN1015"),
         ("GET", "/v1/mappings/none/dead-letters", b"", 404, "FN3004"),
-        ("GET", "/v1/mappings/echo/dead-letters?limit=x", b"", 400, "FN1001"),
-        ("GET", "/v1/mappings/echo/dead-letters/x", b"", 404, "FN4003"),
-        ("GET", "/v1/mappings/echo/dead-letters/0", b"", 404, "FN4003"),
+        (
+            "GET",
+            "/v1/mappings/echo/dead-letters?limit=x",
+            b"",
+            400,
+            "FN1001",
+        ),
+        (
+            "GET",
+            "/v1/mappings/echo/dead-letters/x",
+            b"",
+            404,
+            "FN4003",
+        ),
+        (
+            "GET",
+            "/v1/mappings/echo/dead-letters/0",
+            b"",
+            404,
+            "FN4003",
+        ),
         ("POST", "/v1/deploy", b"{", 400, "FN1014"),
         ("POST", "/v1/deploy", b"{}", 400, "FN1014"),
         ("POST", "/v1/deploy", b"{\"function\":{}}", 400, "FN2102"),
-        ("POST", "/v1/deploy", b"{\"function\":{\"name\":\"/\"}}", 400, "FN2102"),
-        ("POST", "/v1/deploy", b"{\"function\":{\"name\":\"new\"}}", 404, "FN2107"),
-        ("POST", "/v1/deploy", b"{\"function\":{\"name\":\"echo\",\"build\":\"make\"}}", 400, "FN2102"),
-        ("POST", "/v1/deploy", b"{\"function\":{\"name\":\"echo\"},\"colour\":1}", 400, "FN1014"),
-        ("POST", "/v1/deploy", b"{\"function\":{\"name\":\"echo\",\"memory\":\"lots\"}}", 400, "FN2102"),
-        ("POST", "/v1/deploy", b"{\"function\":{\"name\":\"echo\"},\"digest\":\"sha256:00\"}", 404, "FN2106"),
-        ("POST", "/v1/deploy", b"{\"function\":{\"name\":\"echo\"},\"secrets\":{\"a\":\"!\"}}", 400, "FN2102"),
+        (
+            "POST",
+            "/v1/deploy",
+            b"{\"function\":{\"name\":\"/\"}}",
+            400,
+            "FN2102",
+        ),
+        (
+            "POST",
+            "/v1/deploy",
+            b"{\"function\":{\"name\":\"new\"}}",
+            404,
+            "FN2107",
+        ),
+        (
+            "POST",
+            "/v1/deploy",
+            b"{\"function\":{\"name\":\"echo\",\"build\":\"make\"}}",
+            400,
+            "FN2102",
+        ),
+        (
+            "POST",
+            "/v1/deploy",
+            b"{\"function\":{\"name\":\"echo\"},\"colour\":1}",
+            400,
+            "FN1014",
+        ),
+        (
+            "POST",
+            "/v1/deploy",
+            b"{\"function\":{\"name\":\"echo\",\"memory\":\"lots\"}}",
+            400,
+            "FN2102",
+        ),
+        (
+            "POST",
+            "/v1/deploy",
+            b"{\"function\":{\"name\":\"echo\"},\"digest\":\"sha256:00\"}",
+            404,
+            "FN2106",
+        ),
+        (
+            "POST",
+            "/v1/deploy",
+            b"{\"function\":{\"name\":\"echo\"},\"secrets\":{\"a\":\"!\"}}",
+            400,
+            "FN2102",
+        ),
         ("PUT", "/v1/artifacts", b"", 400, "FN2001"),
-        ("PUT", "/v1/artifacts", b"garbage, as it happens", 400, "FN2001"),
+        (
+            "PUT",
+            "/v1/artifacts",
+            b"garbage, as it happens",
+            400,
+            "FN2001",
+        ),
         ("PUT", "/v1/artifacts", b"\0asm\x01\0\0\0", 400, "FN2003"),
-        ("PUT", "/v1/artifacts", b"\0asm\x0d\0\x01\0", 400, "FN2008"),
+        ("PUT", "/v1/artifacts", b"\0asm\x0d\0\x01\0", 400, "FN2010"),
     ];
     for (method, path, body, status, code) in cases {
-        let what = format!("{method} {path} {}", String::from_utf8_lossy(&body[..body.len().min(80)]));
+        let what = format!(
+            "{method} {path} {}",
+            String::from_utf8_lossy(&body[..body.len().min(80)])
+        );
         let answer = ask(&server, method, path, body);
         let error = error_of(&answer, &what);
-        assert_eq!((answer.status, error["code"].as_str()), (status, Some(code)), "{what}: {error}");
+        assert_eq!(
+            (answer.status, error["code"].as_str()),
+            (status, Some(code)),
+            "{what}: {error}"
+        );
     }
     // Everyone else was served all the while.
     put(&server, "in", &["still here".to_owned()], &[]);
@@ -118,22 +310,42 @@ fn a_put_that_ends_badly_names_the_line_after_acknowledging_those_before() {
     let server = server();
     one(&server, &["streams", "create", "in"]);
     let body = b"{\"id\":1}\n{\"id\":2}\nno key\n{\"id\":3}\n";
-    let answer = ask(&server, "POST", "/v1/streams/in/records?key_field=id&require_key=true", body);
+    let answer = ask(
+        &server,
+        "POST",
+        "/v1/streams/in/records?key_field=id&require_key=true",
+        body,
+    );
     assert_eq!(answer.status, 200);
     let text = answer.text();
     assert_eq!(text.lines().count(), 3, "{text}");
     let error = error_of(&answer, "a line without key");
-    assert_eq!((error["code"].as_str(), error["where"].as_str()), (Some("FN4002"), Some("line 3")));
+    assert_eq!(
+        (error["code"].as_str(), error["where"].as_str()),
+        (Some("FN4002"), Some("line 3"))
+    );
 
     let mut body = b"short\n".to_vec();
     body.extend(std::iter::repeat_n(b'x', 2 << 20));
     let answer = ask(&server, "POST", "/v1/streams/in/records", &body);
     let error = error_of(&answer, "a line that is too long");
-    assert_eq!((error["code"].as_str(), error["where"].as_str()), (Some("FN4001"), Some("line 2")));
+    assert_eq!(
+        (error["code"].as_str(), error["where"].as_str()),
+        (Some("FN4001"), Some("line 2"))
+    );
 
     // What is no JSON at all is a record like any other.
-    let answer = ask(&server, "POST", "/v1/streams/in/records?key_field=id", b"\xff\xfe not json\n");
-    assert!(answer.text().contains("\"without_key\":true"), "{}", answer.text());
+    let answer = ask(
+        &server,
+        "POST",
+        "/v1/streams/in/records?key_field=id",
+        b"\xff\xfe not json\n",
+    );
+    assert!(
+        answer.text().contains("\"without_key\":true"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]
@@ -142,17 +354,33 @@ fn a_producer_that_repeats_itself_is_told_so_and_nothing_is_stored_twice() {
     one(&server, &["streams", "create", "in"]);
     let send = |first: &str, body: &[u8]| {
         let headers = [("x-fnctl-producer", "p"), ("x-fnctl-first-line", first)];
-        request(&server.api, "POST", "/v1/streams/in/records", &headers, body).expect("an answer")
+        request(
+            &server.api,
+            "POST",
+            "/v1/streams/in/records",
+            &headers,
+            body,
+        )
+        .expect("an answer")
     };
     assert_eq!(send("1", b"a\nb\n").text().lines().count(), 2);
     let again = send("1", b"a\nb\n").text();
-    assert_eq!(again, "{\"line\":1,\"duplicate\":true}\n{\"line\":2,\"duplicate\":true}\n");
+    assert_eq!(
+        again,
+        "{\"line\":1,\"duplicate\":true}\n{\"line\":2,\"duplicate\":true}\n"
+    );
     let partly = send("2", b"b\nc\n").text();
-    assert!(partly.starts_with("{\"line\":2,\"duplicate\":true}\n{\"line\":3,\"shard_id\""), "{partly}");
+    assert!(
+        partly.starts_with("{\"line\":2,\"duplicate\":true}\n{\"line\":3,\"shard_id\""),
+        "{partly}"
+    );
     let gap = send("9", b"z\n");
     assert_eq!(error_of(&gap, "a gap")["code"], "FN4008");
     let records = tail(&server, "in", 3);
-    let data: Vec<&str> = records.iter().filter_map(|record| record["data"].as_str()).collect();
+    let data: Vec<&str> = records
+        .iter()
+        .filter_map(|record| record["data"].as_str())
+        .collect();
     assert_eq!(data, ["a", "b", "c"]);
 }
 
@@ -161,7 +389,10 @@ fn a_page_of_another_origin_is_kept_out() {
     let server = server();
     for headers in [[("origin", "https://evil.example")], [("x-ignored", "x")]] {
         let answer = request(&server.api, "GET", "/v1/streams", &headers, b"").expect("an answer");
-        assert_eq!(answer.status, if headers[0].0 == "origin" { 403 } else { 200 });
+        assert_eq!(
+            answer.status,
+            if headers[0].0 == "origin" { 403 } else { 200 }
+        );
     }
     assert_eq!(get(&server.api, "/readyz").expect("an answer").status, 200);
 }
@@ -170,12 +401,23 @@ fn a_page_of_another_origin_is_kept_out() {
 fn a_listener_beyond_loopback_is_refused_without_insecure() {
     let folder = tempfile::tempdir().expect("a folder");
     let refused = std::process::Command::new(fnctl_tests::binary())
-        .args(["server", "--listen", "0.0.0.0:0", "--kinesis-listen", "127.0.0.1:0", "-o", "json"])
+        .args([
+            "server",
+            "--listen",
+            "0.0.0.0:0",
+            "--kinesis-listen",
+            "127.0.0.1:0",
+            "-o",
+            "json",
+        ])
         .arg("--data-dir")
         .arg(folder.path())
         .output()
         .expect("the binary runs");
     assert_eq!(refused.status.code(), Some(7));
     let words = String::from_utf8_lossy(&refused.stderr);
-    assert!(words.contains("--insecure") && words.contains("FN6001"), "{words}");
+    assert!(
+        words.contains("--insecure") && words.contains("FN6001"),
+        "{words}"
+    );
 }

@@ -101,11 +101,15 @@ pub(crate) fn words(error: &Error) -> String {
         None => error.root_cause().to_string(),
     };
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        let names = backtrace.frames().iter().filter_map(|frame| {
-            let symbol = frame.symbols().iter().find_map(|symbol| symbol.name());
-            symbol.or_else(|| frame.func_name())
-        });
-        let names: Vec<&str> = names
+        let names: Vec<String> = backtrace
+            .frames()
+            .iter()
+            .filter_map(|frame| {
+                Some(format!(
+                    "{:#}",
+                    rustc_demangle::demangle(frame.func_name()?)
+                ))
+            })
             .filter(|name| !is_noise(name))
             .take(FRAMES_MAX)
             .collect();

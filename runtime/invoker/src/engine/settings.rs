@@ -101,7 +101,9 @@ fn config(options: &EngineOptions) -> Result<Config> {
         .cranelift_opt_level(OptLevel::Speed)
         // One component is compiled at a time and on one core, so that serving keeps the others.
         .parallel_compilation(false)
-        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        // Names come from the name section: reading DWARF costs 27 ms a trap, on a guest's thread, and
+        // functions that trap often would starve their neighbours.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(NonZeroUsize::new(32))
         .wasm_memory64(false)
         .wasm_multi_memory(false)
