@@ -16,7 +16,10 @@ const PRODUCERS: usize = 6;
 
 /// How often the server is killed: `FNCTL_CRASHES`, else 100.
 fn crashes() -> u64 {
-    std::env::var("FNCTL_CRASHES").ok().and_then(|n| n.parse().ok()).unwrap_or(100)
+    std::env::var("FNCTL_CRASHES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(100)
 }
 
 /// A small generator, so that a run can be told by its seed.
@@ -30,12 +33,34 @@ fn next(seed: &mut u64) -> u64 {
 #[test]
 fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut seed = std::env::var("FNCTL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0x5eed_u64);
+    let mut seed = std::env::var("FNCTL_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0x5eed_u64);
     let ledger = Arc::new(Ledger::new(PRODUCERS));
     let server = server_on(folder.path());
     let hostile = guest("hostile");
-    one(&server, &["deploy", &hostile, "--stream", "in", "--to", "out", "--to", "side=none", "--shards", "2",
-        "--parallelization-factor", "3", "--batch-size", "50", "--max-attempts", "2"]);
+    one(
+        &server,
+        &[
+            "deploy",
+            &hostile,
+            "--stream",
+            "in",
+            "--to",
+            "out",
+            "--to",
+            "side=none",
+            "--shards",
+            "2",
+            "--parallelization-factor",
+            "3",
+            "--batch-size",
+            "50",
+            "--max-attempts",
+            "2",
+        ],
+    );
     assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
 
     for crash in 0..crashes() {
@@ -52,21 +77,36 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
                 })
                 .collect();
             ledger.wait_for_stop();
-            server.kill().unwrap_or_else(|e| panic!("crash {crash}: {e}"));
+            server
+                .kill()
+                .unwrap_or_else(|e| panic!("crash {crash}: {e}"));
             for producer in producers {
-                producer.join().expect("a producer ends with its connection");
+                producer
+                    .join()
+                    .expect("a producer ends with its connection");
             }
         });
     }
 
     let server = server_on(folder.path());
     let status = drained(&server, "hostile");
-    let text = |path: &str| get(&server.api, path).unwrap_or_else(|e| panic!("{e}")).text();
+    let text = |path: &str| {
+        get(&server.api, path)
+            .unwrap_or_else(|e| panic!("{e}"))
+            .text()
+    };
     let outputs = text("/v1/streams/out/records?from=trim-horizon&follow=false");
     let letters = text("/v1/mappings/hostile/dead-letters");
     let acknowledged = ledger.check(&outputs, &letters);
     let totals = &status["totals"];
-    let sum = totals["processed"].as_u64().unwrap_or(0) + totals["dead_lettered"].as_u64().unwrap_or(0);
-    assert_eq!(sum as usize, outputs.lines().count() + letters.lines().count());
-    eprintln!("{} crashes, {acknowledged} records acknowledged, {sum} settled", crashes());
+    let sum =
+        totals["processed"].as_u64().unwrap_or(0) + totals["dead_lettered"].as_u64().unwrap_or(0);
+    assert_eq!(
+        sum as usize,
+        outputs.lines().count() + letters.lines().count()
+    );
+    eprintln!(
+        "{} crashes, {acknowledged} records acknowledged, {sum} settled",
+        crashes()
+    );
 }

@@ -6,7 +6,16 @@ use crate::support::{all, describe, drained, guest, one, put, server, tail};
 
 fn deploy(server: &fnctl_tests::Server, options: &[&str]) {
     let guest = guest("hostile");
-    let mut arguments = vec!["deploy", &guest, "--stream", "in", "--to", "out", "--to", "side=none"];
+    let mut arguments = vec![
+        "deploy",
+        &guest,
+        "--stream",
+        "in",
+        "--to",
+        "out",
+        "--to",
+        "side=none",
+    ];
     arguments.extend_from_slice(options);
     one(server, &arguments);
 }
@@ -18,15 +27,37 @@ fn lines(words: &[&str]) -> Vec<String> {
 #[test]
 fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
     let server = server();
-    deploy(&server, &["--max-attempts", "2", "--timeout", "1s", "--memory", "64MiB"]);
+    deploy(
+        &server,
+        &[
+            "--max-attempts",
+            "2",
+            "--timeout",
+            "1s",
+            "--memory",
+            "64MiB",
+        ],
+    );
     let words = [
-        "ok 1", "skip 2", "retry 3", "panic", "trap", "loop", "allocate", "row-too-large", "bad-key", "ok 10",
+        "ok 1",
+        "skip 2",
+        "retry 3",
+        "panic",
+        "trap",
+        "loop",
+        "allocate",
+        "row-too-large",
+        "bad-key",
+        "ok 10",
     ];
     put(&server, "in", &lines(&words), &[]);
     let status = drained(&server, "hostile");
     let letters = all(&server, &["dlq", "list", "hostile"]);
     let of = |data: &str| -> &Value {
-        letters.iter().find(|letter| letter["data"] == data).unwrap_or_else(|| panic!("no letter of {data}: {letters:?}"))
+        letters
+            .iter()
+            .find(|letter| letter["data"] == data)
+            .unwrap_or_else(|| panic!("no letter of {data}: {letters:?}"))
     };
     for (data, kind, code, attempts) in [
         ("skip 2", "skip", "refused", 1),
@@ -42,11 +73,26 @@ fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
         assert_eq!(letter["error_kind"], kind, "{letter}");
         assert_eq!(letter["code"], code, "{letter}");
         // A trap that names no record charges its batch: others may have been charged on the way.
-        assert!(letter["attempts"].as_u64().is_some_and(|n| n >= attempts), "{letter}");
-        assert_eq!((&letter["encoding"], &letter["status"]), (&"text".into(), &"open".into()));
-        assert!(letter["sequence_number"].as_str().is_some_and(|n| n.len() == 56), "{letter}");
+        assert!(
+            letter["attempts"].as_u64().is_some_and(|n| n >= attempts),
+            "{letter}"
+        );
+        assert_eq!(
+            (&letter["encoding"], &letter["status"]),
+            (&"text".into(), &"open".into())
+        );
+        assert!(
+            letter["sequence_number"]
+                .as_str()
+                .is_some_and(|n| n.len() == 56),
+            "{letter}"
+        );
     }
-    assert!(of("panic")["error"].as_str().is_some_and(|e| e.starts_with("panicked at")));
+    assert!(
+        of("panic")["error"]
+            .as_str()
+            .is_some_and(|e| e.starts_with("panicked at"))
+    );
     assert_eq!(letters.len(), 8);
     assert_eq!(status["totals"]["dead_lettered"], 8);
     assert_eq!(status["totals"]["processed"], 2);
@@ -54,8 +100,13 @@ fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
     let by_code = &describe(&server, "hostile")["dead_letters_by_code"];
     assert_eq!(by_code["trap"], 2);
     let id = of("skip 2")["id"].as_str().expect("an id").to_owned();
-    assert_eq!(one(&server, &["dlq", "show", "hostile", &id])["data"], "skip 2");
-    let missing = server.json(&["dlq", "show", "hostile", "999"]).expect_err("there is none");
+    assert_eq!(
+        one(&server, &["dlq", "show", "hostile", &id])["data"],
+        "skip 2"
+    );
+    let missing = server
+        .json(&["dlq", "show", "hostile", "999"])
+        .expect_err("there is none");
     assert_eq!(missing.exit, Some(3));
     let refused = all(&server, &["dlq", "list", "hostile", "--code", "refused"]);
     assert_eq!(refused.len(), 1);
@@ -65,14 +116,25 @@ fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
 fn a_record_that_recovers_is_no_letter_and_only_its_key_waits() {
     let server = server();
     deploy(&server, &[]);
-    put(&server, "in", &lines(&["retry-until 3"]), &["--key", "slow"]);
+    put(
+        &server,
+        "in",
+        &lines(&["retry-until 3"]),
+        &["--key", "slow"],
+    );
     put(&server, "in", &lines(&["ok behind"]), &["--key", "slow"]);
     put(&server, "in", &lines(&["ok other"]), &["--key", "quick"]);
     let records = tail(&server, "out", 3);
-    let data: Vec<&str> = records.iter().filter_map(|record| record["data"].as_str()).collect();
+    let data: Vec<&str> = records
+        .iter()
+        .filter_map(|record| record["data"].as_str())
+        .collect();
     assert_eq!(data, ["ok other", "retry-until 3", "ok behind"]);
     let totals = drained(&server, "hostile")["totals"].clone();
-    assert_eq!((&totals["failed"], &totals["dead_lettered"]), (&2.into(), &0.into()));
+    assert_eq!(
+        (&totals["failed"], &totals["dead_lettered"]),
+        (&2.into(), &0.into())
+    );
 }
 
 #[test]
@@ -87,10 +149,25 @@ fn fatal_stops_the_mapping_until_it_is_resumed() {
         }
     };
     assert_eq!(stopped["reason"], "stopped-fatal");
-    assert!(stopped["detail"].as_str().is_some_and(|words| words.starts_with("gone: ")), "{stopped}");
+    assert!(
+        stopped["detail"]
+            .as_str()
+            .is_some_and(|words| words.starts_with("gone: ")),
+        "{stopped}"
+    );
     assert_eq!(stopped["totals"]["processed"], 0);
     assert_eq!(stopped["pending_records"], 1);
     // A new version ends it: this one is told apart by its configuration alone, and stops again.
-    one(&server, &["deploy", &guest("hostile"), "--name", "hostile", "--config", "a=b"]);
+    one(
+        &server,
+        &[
+            "deploy",
+            &guest("hostile"),
+            "--name",
+            "hostile",
+            "--config",
+            "a=b",
+        ],
+    );
     while describe(&server, "hostile")["state"] != "stopped" {}
 }

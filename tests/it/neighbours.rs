@@ -8,13 +8,16 @@ use crate::support::{drained, guest, metric, one, server};
 fn p99_of_iterator_age(server: &Server) -> f64 {
     let path = server.folder().join("steady.txt");
     let words = ["panic", "retry", "trap", "allocate", "ok"];
-    let text: String = (0..1_500).map(|n| format!("{} \n", words[n % words.len()])).collect();
+    let text: String = (0..1_500)
+        .map(|n| format!("{} \n", words[n % words.len()]))
+        .collect();
     std::fs::write(&path, text).expect("a file beside the server");
     let path = path.to_string_lossy();
     let mut put = server
         .follow(&["put", "in", "--file", &path, "--rate", "300", "-o", "json"])
         .unwrap_or_else(|e| panic!("{e}"));
-    let series = "fnctl_shard_iterator_age_seconds{mapping=\"healthy/in\",shard=\"shardId-000000000000\"}";
+    let series =
+        "fnctl_shard_iterator_age_seconds{mapping=\"healthy/in\",shard=\"shardId-000000000000\"}";
     let mut ages = Vec::new();
     // One sample for every few acknowledgements: the put itself keeps the time.
     while put.next_line().unwrap_or_else(|e| panic!("{e}")).is_some() {
@@ -30,13 +33,46 @@ fn p99_of_iterator_age(server: &Server) -> f64 {
 #[test]
 fn a_broken_function_does_not_delay_its_healthy_neighbour() {
     let alone = server();
-    one(&alone, &["deploy", &guest("echo"), "--name", "healthy", "--stream", "in", "--to", "out"]);
+    one(
+        &alone,
+        &[
+            "deploy",
+            &guest("echo"),
+            "--name",
+            "healthy",
+            "--stream",
+            "in",
+            "--to",
+            "out",
+        ],
+    );
     let undisturbed = p99_of_iterator_age(&alone);
     drop(alone);
 
     let shared = server();
-    one(&shared, &["deploy", &guest("echo"), "--name", "healthy", "--stream", "in", "--to", "out"]);
-    let broken = ["--name", "broken", "--stream", "in", "--to", "broken-out", "--to", "side=none"];
+    one(
+        &shared,
+        &[
+            "deploy",
+            &guest("echo"),
+            "--name",
+            "healthy",
+            "--stream",
+            "in",
+            "--to",
+            "out",
+        ],
+    );
+    let broken = [
+        "--name",
+        "broken",
+        "--stream",
+        "in",
+        "--to",
+        "broken-out",
+        "--to",
+        "side=none",
+    ];
     let guest = guest("hostile");
     let mut deploy = vec!["deploy", &guest];
     deploy.extend_from_slice(&broken);

@@ -30,12 +30,16 @@ pub(crate) fn guest(name: &str) -> String {
 
 /// Runs a command that prints one object.
 pub(crate) fn one(server: &Server, arguments: &[&str]) -> Value {
-    server.one(arguments).unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()))
+    server
+        .one(arguments)
+        .unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()))
 }
 
 /// Runs a command that prints many.
 pub(crate) fn all(server: &Server, arguments: &[&str]) -> Vec<Value> {
-    server.json(arguments).unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()))
+    server
+        .json(arguments)
+        .unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()))
 }
 
 /// Writes lines to a file beside the server and puts them.
@@ -78,7 +82,12 @@ pub(crate) fn drained(server: &Server, mapping: &str) -> Value {
 
 /// The value of one series of the exposition.
 pub(crate) fn metric(server: &Server, series: &str) -> f64 {
-    let text = get(&server.api, "/metrics").unwrap_or_else(|e| panic!("{e}")).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {series} in\n{text}"))
+    let text = get(&server.api, "/metrics")
+        .unwrap_or_else(|e| panic!("{e}"))
+        .text();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok())
+        .unwrap_or_else(|| panic!("no {series} in\n{text}"))
 }

@@ -98,11 +98,11 @@ fn nothing_is_left_for_later() {
 #[test]
 fn tests_neither_sleep_nor_rest() {
     let marks = ["#[ignore", "thread::sleep("];
+    // A guest may sleep: that is what some of them are for.
+    let is_judged =
+        |path: &str| !path.starts_with("tests/tidy/") && !path.starts_with("tests/guests/");
     let mut found = Vec::new();
-    for file in files(&["rs"])
-        .iter()
-        .filter(|file| !file.path.starts_with("tests/tidy/"))
-    {
+    for file in files(&["rs"]).iter().filter(|file| is_judged(&file.path)) {
         for (number, line) in file.text.lines().enumerate() {
             if marks.iter().any(|mark| line.contains(mark)) {
                 found.push(format!("{}:{}", file.path, number + 1));

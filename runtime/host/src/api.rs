@@ -48,7 +48,9 @@ impl Api {
 
 impl Serve for Api {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        route(&self.node, request).await.unwrap_or_else(ApiError::into_response)
+        route(&self.node, request)
+            .await
+            .unwrap_or_else(ApiError::into_response)
     }
 }
 
@@ -68,8 +70,12 @@ impl Asked {
 
     /// A header as text.
     fn header(&self, name: &str) -> Result<Option<&str>, ApiError> {
-        let unreadable = |_| ApiError::new(ErrorCode::Usage, format!("header `{name}` is not text"));
-        self.headers.get(name).map(|value| value.to_str().map_err(unreadable)).transpose()
+        let unreadable =
+            |_| ApiError::new(ErrorCode::Usage, format!("header `{name}` is not text"));
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().map_err(unreadable))
+            .transpose()
     }
 
     /// The body, whole.
@@ -96,7 +102,13 @@ async fn route(node: &Arc<HostNode>, request: Request<Incoming>) -> Answer {
         ["v1", rest @ ..] => v1(node, rest, asked).await,
         _ => Err(no_route(parts.uri.path())),
     }
-    .map_err(|error| if error.is(ErrorCode::NoSuchRoute) { no_route(parts.uri.path()) } else { error })
+    .map_err(|error| {
+        if error.is(ErrorCode::NoSuchRoute) {
+            no_route(parts.uri.path())
+        } else {
+            error
+        }
+    })
 }
 
 async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
@@ -172,7 +184,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
 }
 
 fn no_route(path: &str) -> ApiError {
-    ApiError::new(ErrorCode::NoSuchRoute, format!("there is nothing at `{path}`"))
+    ApiError::new(
+        ErrorCode::NoSuchRoute,
+        format!("there is nothing at `{path}`"),
+    )
 }
 
 /// The method, if it is one of these.
@@ -181,7 +196,10 @@ fn only<'a>(method: &'a Method, allowed: &[Method]) -> Result<&'a Method, ApiErr
         return Ok(method);
     }
     let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-    let words = format!("{method} is not possible here: use {}", allowed.join(" or "));
+    let words = format!(
+        "{method} is not possible here: use {}",
+        allowed.join(" or ")
+    );
     Err(ApiError::new(ErrorCode::MethodNotAllowed, words))
 }
 

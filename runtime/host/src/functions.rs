@@ -59,7 +59,9 @@ impl Functions {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(loaded.entry(key).or_default())
         };
-        let callable = cell.get_or_try_init(|| self.load(function, version)).await?;
+        let callable = cell
+            .get_or_try_init(|| self.load(function, version))
+            .await?;
         Ok(Arc::clone(callable))
     }
 

@@ -57,7 +57,8 @@ fn read_error(error: fnctl_store::ReadError) -> ReadError {
 
 impl Log for StoreLog {
     fn stream(&self, name: &StreamName) -> Option<Arc<Stream>> {
-        self.0.view(|view| view.registry().stream_by_name(name).cloned())
+        self.0
+            .view(|view| view.registry().stream_by_name(name).cloned())
     }
 
     fn stream_by_id(&self, id: StreamId) -> Option<Arc<Stream>> {
@@ -65,7 +66,9 @@ impl Log for StoreLog {
     }
 
     fn streams(&self) -> Vec<Arc<Stream>> {
-        let mut all: Vec<_> = self.0.view(|view| view.registry().streams().cloned().collect());
+        let mut all: Vec<_> = self
+            .0
+            .view(|view| view.registry().streams().cloned().collect());
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -74,7 +77,11 @@ impl Log for StoreLog {
         self.0.view(|view| {
             let tail = view.tail(stream, shard)?;
             let created = view.registry().stream(stream)?;
-            let created = created.shards.iter().find(|known| known.number == shard)?.created_at;
+            let created = created
+                .shards
+                .iter()
+                .find(|known| known.number == shard)?
+                .created_at;
             let is_empty = tail.next == Ordinal(1);
             Some(Tail {
                 horizon: tail.horizon,
@@ -132,7 +139,9 @@ impl Log for StoreLog {
     ) -> Result<Ordinal, ReadError> {
         let store = self.0.clone();
         let found = source::blocking(move || store.find_time(stream, shard, time)).await;
-        let horizon = self.0.view(|view| view.tail(stream, shard).map(|tail| tail.horizon));
+        let horizon = self
+            .0
+            .view(|view| view.tail(stream, shard).map(|tail| tail.horizon));
         found
             .map(|ordinal| ordinal.max(horizon.unwrap_or_default()))
             .map_err(read_error)
@@ -149,7 +158,8 @@ impl Log for StoreLog {
 
     async fn delete_stream(&self, name: &StreamName) -> Result<(), CommandError> {
         let name = name.clone();
-        self.command(Command::DeleteStream { name, force: true }).await
+        self.command(Command::DeleteStream { name, force: true })
+            .await
     }
 
     async fn set_retention(
@@ -158,7 +168,8 @@ impl Log for StoreLog {
         retention_ms: u64,
     ) -> Result<(), CommandError> {
         let name = name.clone();
-        self.command(Command::SetRetention { name, retention_ms }).await
+        self.command(Command::SetRetention { name, retention_ms })
+            .await
     }
 }
 

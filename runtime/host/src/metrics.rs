@@ -47,7 +47,9 @@ const DURATIONS: [f64; 14] = [
 /// Upper bounds of instance creation, seconds.
 const INSTANTIATIONS: [f64; 7] = [0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.01, 0.1];
 /// Upper bounds of batch sizes, records.
-const BATCHES: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0];
+const BATCHES: [f64; 9] = [
+    1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0,
+];
 
 /// All metrics.
 #[derive(Debug)]
@@ -167,7 +169,10 @@ impl Default for Metrics {
         let counter = |name: &str, help: &str| {
             registered(&registry, IntCounter::with_opts(Opts::new(name, help)))
         };
-        let commits = Opts::new("fnctl_commits_total", "Commits by the answer of the sequencer");
+        let commits = Opts::new(
+            "fnctl_commits_total",
+            "Commits by the answer of the sequencer",
+        );
         let commits = registered(&registry, IntCounterVec::new(commits, &["answer"]));
         let source_errors = counter("fnctl_source_errors_total", "Reads of a stream that failed");
         let worker_failures = counter(

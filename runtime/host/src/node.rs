@@ -162,37 +162,45 @@ impl HostNode {
                 .fix("fnctl functions list")
         };
         let name = FunctionName::parse(name).map_err(|_| missing())?;
-        self.view(|view| view.registry().function_by_name(&name).cloned()).ok_or_else(missing)
+        self.view(|view| view.registry().function_by_name(&name).cloned())
+            .ok_or_else(missing)
     }
 
     /// A mapping by its address.
     pub(crate) fn mapping(&self, address: &str) -> Result<Arc<Mapping>, ApiError> {
-        self.view(|view| view.registry().find_mapping(address).cloned()).map_err(|error| {
-            let words = error.to_string();
-            match error {
-                AddressError::NotFound(_) => ApiError::new(ErrorCode::NoSuchMapping, words)
-                    .at(address)
-                    .fix("fnctl mappings list"),
-                AddressError::Ambiguous { .. } => ApiError::new(ErrorCode::Ambiguous, words)
-                    .at(address)
-                    .fix("name one of them"),
-            }
-        })
+        self.view(|view| view.registry().find_mapping(address).cloned())
+            .map_err(|error| {
+                let words = error.to_string();
+                match error {
+                    AddressError::NotFound(_) => ApiError::new(ErrorCode::NoSuchMapping, words)
+                        .at(address)
+                        .fix("fnctl mappings list"),
+                    AddressError::Ambiguous { .. } => ApiError::new(ErrorCode::Ambiguous, words)
+                        .at(address)
+                        .fix("name one of them"),
+                }
+            })
     }
 
     /// The mappings of a function.
     pub(crate) fn mappings_of(&self, function: FunctionId) -> Vec<MappingId> {
         self.view(|view| {
-            view.registry().mappings_of_function(function).map(|mapping| mapping.id).collect()
+            view.registry()
+                .mappings_of_function(function)
+                .map(|mapping| mapping.id)
+                .collect()
         })
     }
 
     /// Hands a command in.
     pub(crate) async fn command(&self, command: Command) -> Result<Applied, ApiError> {
-        self.store.command(command).await.map_err(|error| match error {
-            CommandError::Refused(refusal) => refusal.to_error().into(),
-            CommandError::Stopped(stopped) => ApiError::stopping(stopped),
-        })
+        self.store
+            .command(command)
+            .await
+            .map_err(|error| match error {
+                CommandError::Refused(refusal) => refusal.to_error().into(),
+                CommandError::Stopped(stopped) => ApiError::stopping(stopped),
+            })
     }
 
     /// What a command would do now.
@@ -209,12 +217,15 @@ impl HostNode {
         bytes: Bytes,
     ) -> Result<(), ApiError> {
         let store = self.store.clone();
-        let pin = blocking(move || store.put_artifact(&bytes)).await.map_err(|error| match error {
-            fnctl_store::ArtifactError::DiskFull => {
-                ApiError::new(ErrorCode::DiskFull, "no room for the component")
-            }
-            error => ApiError::internal(error),
-        })?;
+        let pin =
+            blocking(move || store.put_artifact(&bytes))
+                .await
+                .map_err(|error| match error {
+                    fnctl_store::ArtifactError::DiskFull => {
+                        ApiError::new(ErrorCode::DiskFull, "no room for the component")
+                    }
+                    error => ApiError::internal(error),
+                })?;
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         uploads.retain(|_, upload| upload.at.elapsed() < limits::UPLOAD_PIN);
         if uploads.len() >= limits::UPLOADS_PINNED_MAX {
@@ -275,7 +286,10 @@ impl HostNode {
         let with_data: Vec<UnitId> = self
             .running_units(function.id)
             .into_iter()
-            .filter(|unit| self.view(|view| view.pending(*unit)).is_some_and(|pending| pending > 0))
+            .filter(|unit| {
+                self.view(|view| view.pending(*unit))
+                    .is_some_and(|pending| pending > 0)
+            })
             .collect();
         let all = async {
             loop {

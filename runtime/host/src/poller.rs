@@ -150,7 +150,9 @@ async fn serve<S: ShardSource>(source: &S, request: ReadRequest) -> Result<Read,
                     .into_iter()
                     .find(|block| block.first <= position && position <= block.last());
                 let Some(block) = found else {
-                    return Err(SourceError::Transient(format!("record {position} was not there")));
+                    return Err(SourceError::Transient(format!(
+                        "record {position} was not there"
+                    )));
                 };
                 blocks.push(single(&block, position));
             }

@@ -31,8 +31,12 @@ pub(crate) fn of(data_dir: &Path) -> io::Result<[u8; BYTES]> {
     let (left, right) = secret.split_at_mut(BYTES / 2);
     left.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     right.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
     file.write_all(&secret)?;
     Ok(secret)
 }

@@ -1,12 +1,6 @@
 //! The server: opens the data directory, starts what runs for ever, serves, and stops in order.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use fnctl_core::clock::Clock;
 use fnctl_invoker::{Engine, EngineError, EngineOptions};
@@ -142,8 +136,12 @@ impl Server {
         let (tell_stop, stopped) = watch::channel(None);
         let tell_stop = Arc::new(tell_stop);
         let loops = vec![
-            spawn_loop("fnctl-sequencer", &tell_stop, move || loops.sequencer.run().map_err(|s| s.0))?,
-            spawn_loop("fnctl-applier", &tell_stop, move || loops.applier.run().map_err(|s| s.0))?,
+            spawn_loop("fnctl-sequencer", &tell_stop, move || {
+                loops.sequencer.run().map_err(|s| s.0)
+            })?,
+            spawn_loop("fnctl-applier", &tell_stop, move || {
+                loops.applier.run().map_err(|s| s.0)
+            })?,
         ];
         let artifact: ArtifactPath = {
             let store = store.clone();
@@ -208,20 +206,22 @@ fn spawn_loop(
     let (done, ended) = oneshot::channel();
     let tell_stop = Arc::clone(tell_stop);
     let loop_name = name.to_owned();
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
-            .unwrap_or_else(|_| Err(format!("{loop_name} panicked")));
-        if let Err(words) = &result {
-            error!(words, "a loop of the store ended, stopping");
-            tell_stop.send_if_modified(|told| {
-                let is_news = told.is_none();
-                told.get_or_insert_with(|| words.clone());
-                is_news
-            });
-        }
-        // Nobody may wait for it any more.
-        drop(done.send(result));
-    })?;
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+                .unwrap_or_else(|_| Err(format!("{loop_name} panicked")));
+            if let Err(words) = &result {
+                error!(words, "a loop of the store ended, stopping");
+                tell_stop.send_if_modified(|told| {
+                    let is_news = told.is_none();
+                    told.get_or_insert_with(|| words.clone());
+                    is_news
+                });
+            }
+            // Nobody may wait for it any more.
+            drop(done.send(result));
+        })?;
     Ok(ended)
 }
 
@@ -254,7 +254,10 @@ impl Running {
         } = self;
         let deadline = tokio::time::Instant::now() + limits::DRAIN_MAX;
         drain.send_replace(true);
-        let drained = timeout(limits::SHUTDOWN_GRACE + Duration::from_secs(1), supervisor.shutdown());
+        let drained = timeout(
+            limits::SHUTDOWN_GRACE + Duration::from_secs(1),
+            supervisor.shutdown(),
+        );
         if drained.await.is_err() {
             warn!("workers did not drain in time");
         }
@@ -287,7 +290,11 @@ impl Running {
 }
 
 async fn wait_for_words(stopped: &mut watch::Receiver<Option<String>>) -> String {
-    let words = stopped.wait_for(Option::is_some).await.ok().and_then(|words| words.clone());
+    let words = stopped
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|words| words.clone());
     match words {
         Some(words) => words,
         // Its sender went without a word: it ended in order.

@@ -22,7 +22,8 @@ use fnctl_core::{
     mapping::OutputBinding,
     outcome::Outcome,
     pipeline::{
-        Action, BlockMeta, Event, Fetched, Invocation, Relocated, ShardPipeline, Started, StopReason,
+        Action, BlockMeta, Event, Fetched, Invocation, Relocated, ShardPipeline, Started,
+        StopReason,
     },
     record::RecordBlock,
     source::{ShardSource, SourceError, describe},
@@ -235,7 +236,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     }
 
     fn pipeline_handles(&mut self, event: Event) {
-        self.pipeline.handle(event, self.clock.now(), &mut self.actions);
+        self.pipeline
+            .handle(event, self.clock.now(), &mut self.actions);
     }
 
     fn directed(&self, directive: Directive) -> Event {
@@ -276,7 +278,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 Action::Interrupt { attempt } => self.calls.interrupt(attempt),
                 Action::Commit(plan) => {
                     let runs = self.calls.runs_of(plan.slot);
-                    self.commits.send(*plan, &self.assignment.outputs, &self.blocks, runs);
+                    self.commits
+                        .send(*plan, &self.assignment.outputs, &self.blocks, runs);
                 }
                 Action::Resend {
                     slot,
@@ -302,16 +305,27 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         if invocation.records.iter().any(|record| record.attempts > 0) {
             self.metrics.mapping.retries.inc();
         }
-        #[expect(clippy::cast_precision_loss, reason = "a batch has at most 10,000 records")]
-        self.metrics.function.batch_records.observe(invocation.records.len() as f64);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a batch has at most 10,000 records"
+        )]
+        self.metrics
+            .function
+            .batch_records
+            .observe(invocation.records.len() as f64);
         let Assignment {
             stream,
             shard_created_at,
             context,
             ..
         } = &self.assignment;
-        let prepared =
-            call::prepare(invocation, &self.blocks, context, *stream, *shard_created_at);
+        let prepared = call::prepare(
+            invocation,
+            &self.blocks,
+            context,
+            *stream,
+            *shard_created_at,
+        );
         self.calls.start(&self.invoker, invocation, prepared);
     }
 
@@ -323,7 +337,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 let stats = completed.stats;
                 self.metrics.mapping.invoked(completed.outcome.kind());
                 if !matches!(completed.outcome, Outcome::Interrupted) {
-                    self.metrics.function.duration.observe(seconds(stats.duration_ns));
+                    self.metrics
+                        .function
+                        .duration
+                        .observe(seconds(stats.duration_ns));
                     self.metrics.function.lower.inc_by(seconds(stats.lower_ns));
                     self.metrics.function.lift.inc_by(seconds(stats.lift_ns));
                     if stats.instantiation_ns > 0 {
@@ -436,7 +453,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             bytes += meta.bytes;
             fetched.blocks.push(meta);
         }
-        self.metrics.mapping.polled.inc_by(fetched.records.len() as u64);
+        self.metrics
+            .mapping
+            .polled
+            .inc_by(fetched.records.len() as u64);
         self.metrics.mapping.bytes_in.inc_by(bytes);
         fetched
     }

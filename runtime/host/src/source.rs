@@ -39,14 +39,21 @@ impl ShardSource for StoreSource {
         bytes_max: u64,
     ) -> Result<Vec<Arc<RecordBlock>>, SourceError> {
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        read(&self.store, self.stream, self.shard, after, records_max as usize, bytes_max)
-            .await
-            .map_err(|error| match error {
-                ReadError::NoSuchShard => SourceError::Gone,
-                ReadError::Trimmed { horizon } => SourceError::Trimmed { horizon },
-                ReadError::Damaged { .. } => SourceError::Damaged(error.to_string()),
-                ReadError::Io { .. } => SourceError::Transient(error.to_string()),
-            })
+        read(
+            &self.store,
+            self.stream,
+            self.shard,
+            after,
+            records_max as usize,
+            bytes_max,
+        )
+        .await
+        .map_err(|error| match error {
+            ReadError::NoSuchShard => SourceError::Gone,
+            ReadError::Trimmed { horizon } => SourceError::Trimmed { horizon },
+            ReadError::Damaged { .. } => SourceError::Damaged(error.to_string()),
+            ReadError::Io { .. } => SourceError::Transient(error.to_string()),
+        })
     }
 
     fn tail(&self) -> Ordinal {

@@ -219,7 +219,14 @@ impl<N: Node> Task<N> {
             }
         }
         for (unit, is_paused) in pause {
-            self.direct(unit, if is_paused { Directive::Pause { grace } } else { Directive::Resume });
+            self.direct(
+                unit,
+                if is_paused {
+                    Directive::Pause { grace }
+                } else {
+                    Directive::Resume
+                },
+            );
             if let Some(worker) = self.running.get_mut(&unit) {
                 worker.stamp.is_paused = is_paused;
             }
@@ -229,8 +236,10 @@ impl<N: Node> Task<N> {
                 .get(unit)
                 .is_none_or(|fault| fault.until.is_some_and(|until| until <= now))
         };
-        let start: BTreeMap<UnitId, Stamp> =
-            start.into_iter().filter(|(unit, _)| may_start(unit)).collect();
+        let start: BTreeMap<UnitId, Stamp> = start
+            .into_iter()
+            .filter(|(unit, _)| may_start(unit))
+            .collect();
         if !start.is_empty() {
             self.start(start).await;
         }
@@ -247,7 +256,9 @@ impl<N: Node> Task<N> {
                 let is_fenced = view.unit(*unit).is_none_or(|now| now.epoch > worker.epoch);
                 if is_fenced && !worker.task.is_finished() {
                     worker.task.abort();
-                    worker.cut_at.get_or_insert(Instant::now() + limits::DRAIN_MAX);
+                    worker
+                        .cut_at
+                        .get_or_insert(Instant::now() + limits::DRAIN_MAX);
                 }
             }
             generations.desired(view)
@@ -324,7 +335,8 @@ impl<N: Node> Task<N> {
             Ok(Exit::Fenced) => {
                 // Expected after a change from outside; anything else must not spin.
                 let is_planned = self.node.view(|view| {
-                    view.unit(unit).is_none_or(|unit| unit.epoch != running.epoch)
+                    view.unit(unit)
+                        .is_none_or(|unit| unit.epoch != running.epoch)
                 });
                 if !is_planned {
                     self.fault(unit, &running, "it was fenced without another owner");
@@ -373,7 +385,8 @@ impl<N: Node> Task<N> {
         let pause = backoff::next(before.filter(|_| !has_lasted));
         let until = Some(Instant::now() + pause);
         self.faults.insert(unit, Fault { pause, until });
-        self.statuses.set(unit, Some(UnitStatus::Faulted(words.to_owned())));
+        self.statuses
+            .set(unit, Some(UnitStatus::Faulted(words.to_owned())));
     }
 
     fn store_stopped(&mut self, words: &str) {

@@ -58,12 +58,19 @@ impl Ledger {
 
     pub(super) fn wait_for_stop(&self) {
         let state = self.state.lock().expect("no panic under this lock");
-        drop(self.ending.wait_while(state, |state| !state.is_ending).expect("no panic under this lock"));
+        drop(
+            self.ending
+                .wait_while(state, |state| !state.is_ending)
+                .expect("no panic under this lock"),
+        );
     }
 
     /// The run cannot go on: a producer lost its connection by itself.
     pub(super) fn stop(&self) {
-        self.state.lock().expect("no panic under this lock").is_ending = true;
+        self.state
+            .lock()
+            .expect("no panic under this lock")
+            .is_ending = true;
         self.ending.notify_all();
     }
 
@@ -83,7 +90,10 @@ impl Ledger {
     pub(super) fn acknowledge(&self, key: usize, n: u64) {
         let mut state = self.state.lock().expect("no panic under this lock");
         let n = usize::try_from(n).expect("a small number");
-        assert!(!std::mem::replace(&mut state.keys[key].acknowledged[n], true), "twice: k{key}-{n}");
+        assert!(
+            !std::mem::replace(&mut state.keys[key].acknowledged[n], true),
+            "twice: k{key}-{n}"
+        );
         state.left = state.left.saturating_sub(1);
         if state.left == 0 {
             state.is_ending = true;
@@ -95,18 +105,30 @@ impl Ledger {
     pub(super) fn check(&self, outputs: &str, letters: &str) -> usize {
         let mut ends: HashMap<String, u32> = HashMap::new();
         let mut last: HashMap<String, u64> = HashMap::new();
-        let of = |line: &str| -> Value { serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")) };
+        let of = |line: &str| -> Value {
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+        };
         for record in outputs.lines().map(of) {
             let text = record["data"].as_str().expect("text").to_owned();
             let (key, n) = identity(&text);
-            assert_eq!(record["partition_key"].as_str(), Some(key.as_str()), "{record}");
+            assert_eq!(
+                record["partition_key"].as_str(),
+                Some(key.as_str()),
+                "{record}"
+            );
             let before = last.insert(key, n);
-            assert!(before.is_none_or(|before| before < n), "out of order: {before:?} then {text}");
+            assert!(
+                before.is_none_or(|before| before < n),
+                "out of order: {before:?} then {text}"
+            );
             *ends.entry(text).or_default() += 1;
         }
         for letter in letters.lines().map(of) {
             let text = letter["data"].as_str().expect("text").to_owned();
-            assert!(!text.starts_with("ok"), "a good record ended as a dead letter: {letter}");
+            assert!(
+                !text.starts_with("ok"),
+                "a good record ended as a dead letter: {letter}"
+            );
             *ends.entry(text).or_default() += 1;
         }
         let state = self.state.lock().expect("no panic under this lock");
@@ -117,7 +139,10 @@ impl Ledger {
                 let count = ends.remove(&text).unwrap_or(0);
                 acknowledged += usize::from(*is_acknowledged);
                 assert!(count <= 1, "{text} ended {count} times");
-                assert!(count == 1 || !is_acknowledged, "{text} was acknowledged and is lost");
+                assert!(
+                    count == 1 || !is_acknowledged,
+                    "{text} was acknowledged and is lost"
+                );
             }
         }
         assert!(ends.is_empty(), "nobody sent these: {ends:?}");

@@ -32,14 +32,19 @@ fn run(api: &str, key: usize, ledger: &Ledger) -> std::io::Result<()> {
     let mut unacknowledged = 0;
     for line in answers.lines() {
         while unacknowledged < AHEAD {
-            let lines: String = (0..TOGETHER).map(|_| data(key, ledger.send(key)) + "\n").collect();
+            let lines: String = (0..TOGETHER)
+                .map(|_| data(key, ledger.send(key)) + "\n")
+                .collect();
             write!(stream, "{:x}\r\n{lines}\r\n", lines.len())?;
             unacknowledged += TOGETHER;
         }
         // Heads, chunk sizes and acknowledgements come as lines; only the last are JSON. The very last
         // one may be torn by the end of the server: then it was not heard.
         let line = line?;
-        if let Some(number) = line.strip_prefix("{\"line\":").filter(|_| line.ends_with('}')) {
+        if let Some(number) = line
+            .strip_prefix("{\"line\":")
+            .filter(|_| line.ends_with('}'))
+        {
             let digits = number.split(',').next().unwrap_or_default();
             let number: u64 = digits.parse().expect("a line number");
             ledger.acknowledge(key, number - 1);

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use fnctl_core::{
-    error_code::ErrorCode, id::OutputName, registry::ComponentFacts,
-    spec::request::ArtifactResult,
+    error_code::ErrorCode, id::OutputName, registry::ComponentFacts, spec::request::ArtifactResult,
 };
 use fnctl_invoker::ComponentError;
 
@@ -21,17 +20,20 @@ use crate::{
 /// `PUT /v1/artifacts`: the body is the component. Durable when it is answered.
 pub(super) async fn upload(node: &Arc<HostNode>, asked: Asked) -> Answer {
     asked.query(&[])?;
-    let bytes = asked.bytes(limits::COMPONENT_BYTES_MAX).await.map_err(|error| {
-        if error.is(ErrorCode::BodyTooLarge) {
-            let most = limits::COMPONENT_BYTES_MAX;
-            return ApiError::new(
-                ErrorCode::ComponentTooLarge,
-                format!("the component is larger than {most} bytes"),
-            )
-            .fix("build with `--release` and `strip`; large tables belong in a stream");
-        }
-        error
-    })?;
+    let bytes = asked
+        .bytes(limits::COMPONENT_BYTES_MAX)
+        .await
+        .map_err(|error| {
+            if error.is(ErrorCode::BodyTooLarge) {
+                let most = limits::COMPONENT_BYTES_MAX;
+                return ApiError::new(
+                    ErrorCode::ComponentTooLarge,
+                    format!("the component is larger than {most} bytes"),
+                )
+                .fix("build with `--release` and `strip`; large tables belong in a stream");
+            }
+            error
+        })?;
     let inspected = node.functions().engine().inspect(bytes.clone()).await?;
     let facts = ComponentFacts {
         digest: inspected.digest.as_str().into(),
@@ -51,7 +53,10 @@ pub(super) async fn upload(node: &Arc<HostNode>, asked: Asked) -> Answer {
 
 /// All outputs of a component: `default` first, whether it is declared or not.
 fn outputs(declared: &[String]) -> Result<Vec<OutputName>, ApiError> {
-    let others = declared.iter().map(String::as_str).filter(|name| *name != "default");
+    let others = declared
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != "default");
     std::iter::once("default")
         .chain(others)
         .map(|name| {
@@ -89,7 +94,9 @@ mod tests {
             ComponentError::Invalid { detail: detail() },
             ComponentError::NeedsFeature { feature: "x" },
             ComponentError::WrongVersion { name: detail() },
-            ComponentError::UnsupportedImport { imports: Vec::new() },
+            ComponentError::UnsupportedImport {
+                imports: Vec::new(),
+            },
             ComponentError::MissingExport { found: Vec::new() },
             ComponentError::DoesNotInstantiate { detail: detail() },
             ComponentError::BadOutputs { detail: detail() },

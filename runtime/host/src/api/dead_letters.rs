@@ -21,7 +21,9 @@ use crate::{
 pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
     let query = asked.query(&["all", "code", "limit"])?;
     query.switch("all")?;
-    let limit = query.value::<usize>("limit")?.unwrap_or(limits::DEAD_LETTERS_LISTED_MAX);
+    let limit = query
+        .value::<usize>("limit")?
+        .unwrap_or(limits::DEAD_LETTERS_LISTED_MAX);
     let limit = limit.min(limits::DEAD_LETTERS_LISTED_MAX);
     let code = query.text("code");
     let mapping = node.mapping(address)?;
@@ -57,8 +59,11 @@ pub(super) async fn show(node: &Arc<HostNode>, address: &str, id: &str, asked: &
 }
 
 fn no_such_letter(_: MappingId, address: &str, id: &str) -> ApiError {
-    ApiError::new(ErrorCode::NoSuchDeadLetter, format!("no dead letter `{id}` of `{address}`"))
-        .fix(format!("fnctl dlq list {address}"))
+    ApiError::new(
+        ErrorCode::NoSuchDeadLetter,
+        format!("no dead letter `{id}` of `{address}`"),
+    )
+    .fix(format!("fnctl dlq list {address}"))
 }
 
 fn shown(id: Ordinal, letter: &DeadLetter) -> DeadLetterStatus {

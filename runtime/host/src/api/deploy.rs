@@ -11,7 +11,8 @@ use fnctl_core::{
     spec::{
         MappingSpec, Setting,
         request::{
-            CreatedStream, DeployRequest, DeployResult, DeployedMapping, SameBytes, WaitOutcome, Waited,
+            CreatedStream, DeployRequest, DeployResult, DeployedMapping, SameBytes, WaitOutcome,
+            Waited,
         },
         setting::Text,
     },
@@ -51,9 +52,14 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
         return one(&result);
     }
     // Compiled, linked and fitting its limits; kept until the workers have it.
-    let ready = node.functions().check(&foreseen.function, foreseen.function.live_version()).await?;
+    let ready = node
+        .functions()
+        .check(&foreseen.function, foreseen.function.live_version())
+        .await?;
     let before = node.function(name.as_str()).ok();
-    let mappings = before.map(|function| node.mappings_of(function.id)).unwrap_or_default();
+    let mappings = before
+        .map(|function| node.mappings_of(function.id))
+        .unwrap_or_default();
     let hold = node.supervisor().hold(mappings).await;
     let applied = node.command(command).await;
     drop(hold);
@@ -68,7 +74,9 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
 fn deployed(applied: Applied) -> Result<Deployed, ApiError> {
     match applied {
         Applied::Deployed(deployed) => Ok(*deployed),
-        other => Err(ApiError::internal(format!("a deploy was answered {other:?}"))),
+        other => Err(ApiError::internal(format!(
+            "a deploy was answered {other:?}"
+        ))),
     }
 }
 
@@ -77,7 +85,12 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
     let mut problems = Vec::new();
     let name = match &request.function.name {
         Some(Setting::Value(Text(name))) => name.clone(),
-        _ => return Err(invalid(vec![Problem::new("function.name", "a name is required")])),
+        _ => {
+            return Err(invalid(vec![Problem::new(
+                "function.name",
+                "a name is required",
+            )]));
+        }
     };
     let function = FunctionName::parse(&name)
         .map_err(|error| invalid(vec![Problem::new("function.name", error.to_string())]))?;
@@ -125,7 +138,9 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
 }
 
 fn invalid(problems: Vec<Problem>) -> ApiError {
-    let words = problems.first().map_or_else(String::new, |one| format!("`{}` {}", one.path, one.message));
+    let words = problems
+        .first()
+        .map_or_else(String::new, |one| format!("`{}` {}", one.path, one.message));
     ApiError::new(ErrorCode::SettingsInvalid, words).with_problems(problems)
 }
 
@@ -136,8 +151,13 @@ fn component(node: &HostNode, digest: &str) -> Result<ComponentFacts, ApiError> 
         return Ok(facts);
     }
     let known = node.view(|view| {
-        let versions = view.registry().functions().flat_map(|f| f.versions.values().cloned());
-        versions.into_iter().find(|version| *version.settings.digest == *hex)
+        let versions = view
+            .registry()
+            .functions()
+            .flat_map(|f| f.versions.values().cloned());
+        versions
+            .into_iter()
+            .find(|version| *version.settings.digest == *hex)
     });
     let Some(version) = known else {
         return Err(ApiError::new(
@@ -162,7 +182,8 @@ async fn found(node: &HostNode, mappings: &[MappingSpec]) -> Result<Vec<FoundPos
         let Some(Setting::Value(position)) = &layer.starting_position else {
             continue;
         };
-        let (Some(moment), Some(stream)) = (position.moment(node.now()), layer.stream_text()) else {
+        let (Some(moment), Some(stream)) = (position.moment(node.now()), layer.stream_text())
+        else {
             continue;
         };
         // A stream that is missing is made, and empty.
@@ -184,13 +205,23 @@ async fn found(node: &HostNode, mappings: &[MappingSpec]) -> Result<Vec<FoundPos
 fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
     let function = &deployed.function;
     let version = function.live_version();
-    let address = |mapping: &fnctl_core::mapping::Mapping| format!("{}/{}", function.name, mapping.stream_name);
+    let address = |mapping: &fnctl_core::mapping::Mapping| {
+        format!("{}/{}", function.name, mapping.stream_name)
+    };
     let mut created = Vec::new();
     if deployed.previous_version.is_none() {
         created.push(format!("function/{}", function.name));
     }
-    created.extend(deployed.created_streams.iter().map(|stream| format!("stream/{}", stream.name)));
-    let made = deployed.mappings.iter().filter(|m| deployed.created_mappings.contains(&m.id));
+    created.extend(
+        deployed
+            .created_streams
+            .iter()
+            .map(|stream| format!("stream/{}", stream.name)),
+    );
+    let made = deployed
+        .mappings
+        .iter()
+        .filter(|m| deployed.created_mappings.contains(&m.id));
     created.extend(made.map(|mapping| format!("mapping/{}", address(mapping))));
     let mappings: Vec<DeployedMapping> = deployed
         .mappings
@@ -198,7 +229,9 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
         .map(|mapping| DeployedMapping {
             id: mapping.id.to_string(),
             name: address(mapping),
-            state: node.state_of(mapping).map_or_else(|| state_name(&mapping.state).to_owned(), |(state, _)| state),
+            state: node
+                .state_of(mapping)
+                .map_or_else(|| state_name(&mapping.state).to_owned(), |(state, _)| state),
             created: deployed.created_mappings.contains(&mapping.id),
             outputs: MappingStatus::outputs_of(mapping),
         })
@@ -211,7 +244,10 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
         changed: deployed.changed,
         changes: deployed.changes.clone(),
         created,
-        outputs: mappings.first().map(|mapping| mapping.outputs.clone()).unwrap_or_default(),
+        outputs: mappings
+            .first()
+            .map(|mapping| mapping.outputs.clone())
+            .unwrap_or_default(),
         mappings,
         live_ms: None,
         created_streams: deployed
@@ -222,10 +258,12 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
                 shards: u32::try_from(stream.shards.len()).unwrap_or(u32::MAX),
             })
             .collect(),
-        same_bytes_as: deployed.same_bytes_as.map(|(version, rolled_back)| SameBytes {
-            version: version.0,
-            rolled_back_at: rolled_back.map(rfc3339::format),
-        }),
+        same_bytes_as: deployed
+            .same_bytes_as
+            .map(|(version, rolled_back)| SameBytes {
+                version: version.0,
+                rolled_back_at: rolled_back.map(rfc3339::format),
+            }),
         component_bytes: version.component_bytes,
         uses: version.uses.clone(),
         live_shards: None,

@@ -107,7 +107,10 @@ impl ApiError {
 
 /// The code of this spelling.
 pub(crate) fn code_of(text: &str) -> Option<ErrorCode> {
-    ErrorCode::ALL.iter().copied().find(|code| code.as_str() == text)
+    ErrorCode::ALL
+        .iter()
+        .copied()
+        .find(|code| code.as_str() == text)
 }
 
 impl From<ErrorObject> for ApiError {

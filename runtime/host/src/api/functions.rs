@@ -15,7 +15,10 @@ use crate::{
     node::HostNode,
 };
 
-fn mappings_of(registry: &fnctl_core::registry::Registry, id: fnctl_core::id::FunctionId) -> Vec<String> {
+fn mappings_of(
+    registry: &fnctl_core::registry::Registry,
+    id: fnctl_core::id::FunctionId,
+) -> Vec<String> {
     registry
         .mappings_of_function(id)
         .map(|mapping| registry.address(mapping))
@@ -28,7 +31,9 @@ pub(super) fn list(node: &HostNode, asked: &Asked) -> Answer {
     let mut lines: Vec<FunctionLine> = node.view(|view| {
         let registry = view.registry();
         let functions = registry.functions();
-        functions.map(|f| FunctionLine::of(f, mappings_of(registry, f.id))).collect()
+        functions
+            .map(|f| FunctionLine::of(f, mappings_of(registry, f.id)))
+            .collect()
     });
     lines.sort_by(|a, b| a.name.cmp(&b.name));
     many(lines)
@@ -51,7 +56,8 @@ pub(super) async fn delete(node: &Arc<HostNode>, name: &str, asked: &Asked) -> A
         false => None,
     };
     let name = function.name.clone();
-    node.command(Command::DeleteFunction { name, force }).await?;
+    node.command(Command::DeleteFunction { name, force })
+        .await?;
     drop(hold);
     one(&serde_json::json!({"deleted": format!("function/{}", function.name)}))
 }
@@ -87,6 +93,8 @@ pub(super) async fn rollback(node: &Arc<HostNode>, name: &str, asked: Asked) -> 
                 previous_version: previous.0,
             })
         }
-        other => Err(ApiError::internal(format!("a rollback was answered {other:?}"))),
+        other => Err(ApiError::internal(format!(
+            "a rollback was answered {other:?}"
+        ))),
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn alive(_: &Method) -> Answer {
 /// `GET /readyz`: requests are served.
 pub(super) fn ready(node: &HostNode, _: &Method) -> Answer {
     if *node.drain().borrow() {
-        return Err(ApiError::new(ErrorCode::Stopping, "the server is shutting down"));
+        return Err(ApiError::new(
+            ErrorCode::Stopping,
+            "the server is shutting down",
+        ));
     }
     Ok(with_type(whole("ready\n"), "text/plain; charset=utf-8"))
 }
@@ -27,7 +30,10 @@ pub(super) fn ready(node: &HostNode, _: &Method) -> Answer {
 /// `GET /metrics`.
 pub(super) async fn metrics(node: &Arc<HostNode>, _: &Method) -> Answer {
     let text = node.expose().await;
-    Ok(with_type(whole(text), "text/plain; version=0.0.4; charset=utf-8"))
+    Ok(with_type(
+        whole(text),
+        "text/plain; version=0.0.4; charset=utf-8",
+    ))
 }
 
 /// `GET /v1/version`.

@@ -33,9 +33,16 @@ pub(super) async fn invoke(node: &Arc<HostNode>, name: &str, asked: Asked) -> An
         .is_some_and(|kind| kind.starts_with("application/json"));
     let body = asked.bytes(limits::INVOKE_BODY_BYTES_MAX).await?;
     let now = node.now();
-    let records = if is_json { from_json(&body, now)? } else { from_lines(&body, now)? };
+    let records = if is_json {
+        from_json(&body, now)?
+    } else {
+        from_lines(&body, now)?
+    };
     if records.is_empty() {
-        return Err(ApiError::new(ErrorCode::RecordsUnreadable, "there is no record in the body"));
+        return Err(ApiError::new(
+            ErrorCode::RecordsUnreadable,
+            "there is no record in the body",
+        ));
     }
     let version = Arc::clone(&function.versions[&function.live]);
     one(&call(node, &function, &version, records, now).await?)
@@ -76,8 +83,10 @@ impl Given {
                 self.keys.push(key.as_bytes());
             }
             Some(_) => {
-                let words = format!("a partition key has 1 to {PARTITION_KEY_CHARS_MAX} characters");
-                return Err(ApiError::new(ErrorCode::KeyInvalid, words).at(format!("records[{}]", number - 1)));
+                let words =
+                    format!("a partition key has 1 to {PARTITION_KEY_CHARS_MAX} characters");
+                return Err(ApiError::new(ErrorCode::KeyInvalid, words)
+                    .at(format!("records[{}]", number - 1)));
             }
         }
         self.data.push(data);
@@ -116,7 +125,10 @@ fn from_json(body: &[u8], now: Timestamp) -> Result<Records, ApiError> {
 
 fn from_lines(body: &[u8], now: Timestamp) -> Result<Records, ApiError> {
     let mut given = Given::default();
-    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"\r") {
+    for line in body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty() && *line != b"\r")
+    {
         given.push(None, line)?;
     }
     Ok(given.finish(now))
@@ -162,7 +174,11 @@ async fn call(
         stream: "invoke".into(),
         shard: ShardNumber(0),
         version: version.number,
-        outputs: version.outputs.iter().map(|name| Arc::from(name.as_str())).collect(),
+        outputs: version
+            .outputs
+            .iter()
+            .map(|name| Arc::from(name.as_str()))
+            .collect(),
     });
     let capture = node.log().capture(&context);
     let call = Call {
@@ -188,7 +204,12 @@ fn shown(completed: &Completed, version: &Version) -> CallResult {
             let has_failed = |source: u32| failed.iter().any(|failure| failure.index == source);
             for output in emitted {
                 let name = version.outputs.get(usize::from(output.output));
-                for (row, source) in output.sources.iter().enumerate().filter(|(_, s)| !has_failed(**s)) {
+                for (row, source) in output
+                    .sources
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, s)| !has_failed(**s))
+                {
                     rows.push(CallRow {
                         output: name.map(ToString::to_string).unwrap_or_default(),
                         source: (*source != WHOLE_CALL).then_some(*source),
@@ -197,12 +218,20 @@ fn shown(completed: &Completed, version: &Version) -> CallResult {
                     });
                 }
             }
-            failures.extend(failed.iter().map(|item| failure(Some(item.index), &item.failure)));
+            failures.extend(
+                failed
+                    .iter()
+                    .map(|item| failure(Some(item.index), &item.failure)),
+            );
         }
         Outcome::Error(whole) => failures.push(failure(None, whole)),
         Outcome::Trap { record, message } => failures.push(broken(*record, "trap", message)),
         Outcome::Timeout { after_ms } => {
-            failures.push(broken(None, "timeout", &format!("passed its time limit of {after_ms} ms")));
+            failures.push(broken(
+                None,
+                "timeout",
+                &format!("passed its time limit of {after_ms} ms"),
+            ));
         }
         Outcome::OutOfMemory { limit_bytes } => {
             let words = format!("passed its memory limit of {limit_bytes} bytes");
@@ -213,7 +242,11 @@ fn shown(completed: &Completed, version: &Version) -> CallResult {
             failures.push(broken(None, "output-too-large", &words));
         }
         Outcome::Interrupted => {
-            failures.push(broken(None, "throttled", "the call was not made: the server is stopping"));
+            failures.push(broken(
+                None,
+                "throttled",
+                "the call was not made: the server is stopping",
+            ));
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "a call lasts minutes at most")]

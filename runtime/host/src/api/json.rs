@@ -10,16 +10,25 @@ use crate::{api::error::ApiError, limits};
 /// # Errors
 /// Not JSON, nested too deeply, or not such a value; the words say where.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let body = if body.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        body
+    };
     // An array would do for a struct as well, by the order of its fields.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(unreadable("the body cannot be read: it is not an object".to_owned()));
+        return Err(unreadable(
+            "the body cannot be read: it is not an object".to_owned(),
+        ));
     }
     if depth(body) > limits::JSON_DEPTH_MAX {
         let most = limits::JSON_DEPTH_MAX;
-        return Err(unreadable(format!("the body is nested deeper than {most} levels")));
+        return Err(unreadable(format!(
+            "the body is nested deeper than {most} levels"
+        )));
     }
-    serde_json::from_slice(body).map_err(|error| unreadable(format!("the body cannot be read: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| unreadable(format!("the body cannot be read: {error}")))
 }
 
 fn unreadable(words: String) -> ApiError {
@@ -60,8 +69,18 @@ mod tests {
     #[test]
     fn bodies_are_read_strictly() {
         assert_eq!(read::<Small>(b"").expect("an empty body"), Small::default());
-        assert_eq!(read::<Small>(b"{\"to\":3}").expect("a body"), Small { to: Some(3) });
-        for bad in [&b"{\"too\":3}"[..], b"{\"to\":\"x\"}", b"[]", b"{", b"\xff", b"{} {}"] {
+        assert_eq!(
+            read::<Small>(b"{\"to\":3}").expect("a body"),
+            Small { to: Some(3) }
+        );
+        for bad in [
+            &b"{\"too\":3}"[..],
+            b"{\"to\":\"x\"}",
+            b"[]",
+            b"{",
+            b"\xff",
+            b"{} {}",
+        ] {
             assert!(read::<Small>(bad).is_err(), "{bad:?}");
         }
         let deep = "[".repeat(10_000);

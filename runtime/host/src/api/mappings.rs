@@ -20,7 +20,11 @@ pub(super) async fn list(node: &Arc<HostNode>, asked: &Asked) -> Answer {
     let mut lines = Vec::with_capacity(mappings.len());
     for mapping in mappings {
         // One that is deleted meanwhile is left out.
-        lines.extend(node.mapping_status(&mapping, false).await.map(|status| status.line()));
+        lines.extend(
+            node.mapping_status(&mapping, false)
+                .await
+                .map(|status| status.line()),
+        );
     }
     many(lines)
 }
@@ -80,6 +84,8 @@ pub(super) async fn set_state(
             Some(status) => one(&status.line()),
             None => one(&serde_json::json!({"id": mapping.id.to_string()})),
         },
-        other => Err(ApiError::internal(format!("a pause or resume was answered {other:?}"))),
+        other => Err(ApiError::internal(format!(
+            "a pause or resume was answered {other:?}"
+        ))),
     }
 }

@@ -44,7 +44,12 @@ pub(super) fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
             return Ok(None);
         };
         let number = text.parse().ok().filter(|number| *number > 0);
-        let refused = || ApiError::new(ErrorCode::Usage, format!("header `{name}` is `{text}`: a number from 1 is expected"));
+        let refused = || {
+            ApiError::new(
+                ErrorCode::Usage,
+                format!("header `{name}` is `{text}`: a number from 1 is expected"),
+            )
+        };
         number.map(Some).ok_or_else(refused)
     };
     let first_line = number("x-fnctl-first-line")?.unwrap_or(1);
@@ -153,7 +158,13 @@ impl Put {
         let text = self.node.view(|view| {
             let created = |stream: StreamId| {
                 let stream = view.registry().stream(stream)?;
-                Some(stream.shards.iter().map(|shard| (shard.number, shard.created_at)).collect())
+                Some(
+                    stream
+                        .shards
+                        .iter()
+                        .map(|shard| (shard.number, shard.created_at))
+                        .collect(),
+                )
             };
             let shards: Vec<_> = done
                 .appended
@@ -200,10 +211,11 @@ fn line_error(error: &LineError) -> ApiError {
             format!("line {line} is longer than {limit_bytes} bytes"),
         )
         .at(format!("line {line}")),
-        LineError::NoKey { line, why } => {
-            ApiError::new(ErrorCode::KeyMissing, format!("line {line} has no readable key: {why}"))
-                .at(format!("line {line}"))
-                .fix("without --require-key such a line goes under a key of its own")
-        }
+        LineError::NoKey { line, why } => ApiError::new(
+            ErrorCode::KeyMissing,
+            format!("line {line} has no readable key: {why}"),
+        )
+        .at(format!("line {line}"))
+        .fix("without --require-key such a line goes under a key of its own"),
     }
 }

@@ -26,7 +26,10 @@ use crate::{
 pub(super) fn list(node: &HostNode, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let mut lines: Vec<StreamLine> = node.view(|view| {
-        let streams = view.registry().streams().filter(|stream| !stream.is_internal);
+        let streams = view
+            .registry()
+            .streams()
+            .filter(|stream| !stream.is_internal);
         streams.map(|stream| StreamLine::of(stream)).collect()
     });
     lines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -50,9 +53,14 @@ pub(super) async fn create(node: &HostNode, asked: Asked) -> Answer {
             .at(first.path.clone())
             .with_problems(problems.0));
     }
-    match node.command(Command::CreateStream { name, settings }).await? {
+    match node
+        .command(Command::CreateStream { name, settings })
+        .await?
+    {
         Applied::Stream(stream) => one(&StreamLine::of(&stream)),
-        other => Err(ApiError::internal(format!("a stream was made, and answered {other:?}"))),
+        other => Err(ApiError::internal(format!(
+            "a stream was made, and answered {other:?}"
+        ))),
     }
 }
 
@@ -83,7 +91,11 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
                 records: held.map_or(0, |tail| tail.next.0 - tail.horizon.0),
             }
         });
-        let alive = || registry.mappings().filter(|m| m.state != MappingState::Failed);
+        let alive = || {
+            registry
+                .mappings()
+                .filter(|m| m.state != MappingState::Failed)
+        };
         StreamStatus {
             line: StreamLine::of(&stream),
             shard_list: shards.collect(),
@@ -109,7 +121,10 @@ pub(super) async fn delete(node: &Arc<HostNode>, name: &str, asked: &Asked) -> A
     let name = node.stream_name(name)?;
     let stream = node.stream(&name)?;
     let readers = node.view(|view| {
-        view.registry().mappings_of(stream.id).map(|mapping| mapping.id).collect()
+        view.registry()
+            .mappings_of(stream.id)
+            .map(|mapping| mapping.id)
+            .collect()
     });
     let hold = match force {
         true => Some(node.supervisor().hold(readers).await),

@@ -163,7 +163,10 @@ impl Reader {
         let data = block.records.data.get(index);
         let mut line = String::with_capacity(data.len() + 240);
         line.push_str("{\"partition_key\":");
-        text::quote(&mut line, &String::from_utf8_lossy(block.records.keys.get(index)));
+        text::quote(
+            &mut line,
+            &String::from_utf8_lossy(block.records.keys.get(index)),
+        );
         let arrival = rfc3339::format(arrival);
         let shard = self.shard.0;
         write!(

@@ -55,14 +55,25 @@ fn address(context: &CallContext) -> usize {
 impl Capture {
     /// The lines so far.
     pub(crate) fn take(&self) -> Vec<CallLog> {
-        let mut captures = self.log.captures.lock().unwrap_or_else(PoisonError::into_inner);
-        captures.get_mut(&address(&self.context)).map(std::mem::take).unwrap_or_default()
+        let mut captures = self
+            .log
+            .captures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        captures
+            .get_mut(&address(&self.context))
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 }
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        let mut captures = self.log.captures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut captures = self
+            .log
+            .captures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         captures.remove(&address(&self.context));
     }
 }

@@ -26,7 +26,9 @@ impl Exposition {
 
     /// Writes a line.
     pub(super) fn line(&mut self, text: fmt::Arguments<'_>) {
-        self.0.write_fmt(text).expect("writing to memory does not fail");
+        self.0
+            .write_fmt(text)
+            .expect("writing to memory does not fail");
         self.0.push('\n');
     }
 

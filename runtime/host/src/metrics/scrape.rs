@@ -73,7 +73,9 @@ pub(crate) struct BuildInfo {
 }
 
 /// States a mapping may be in, as labels.
-const STATES: [&str; 6] = ["running", "paused", "stopped", "blocked", "failed", "deleting"];
+const STATES: [&str; 6] = [
+    "running", "paused", "stopped", "blocked", "failed", "deleting",
+];
 /// About how long the lines of one mapping and its function are, bytes.
 const BYTES_OF_A_MAPPING: usize = 6 << 10;
 
@@ -88,7 +90,9 @@ impl Metrics {
         let mut out = Exposition::with_capacity((8 << 10) + mappings.len() * BYTES_OF_A_MAPPING);
         let families = self.registry.gather();
         out.append(|text| {
-            TextEncoder::new().encode_utf8(&families, text).expect("writing to memory does not fail");
+            TextEncoder::new()
+                .encode_utf8(&families, text)
+                .expect("writing to memory does not fail");
         });
         build_info(&mut out, build);
         let children = self.lock();
@@ -124,27 +128,56 @@ fn counted_by_mapping(out: &mut Exposition, children: &Children) {
             out.sample(name, "mapping", mapping, value(metrics));
         }
     };
-    one("fnctl_records_polled_total", "Records read from the stream since the server started", &|m| {
-        m.polled.get()
-    });
-    one("fnctl_batch_retries_total", "Calls made because an earlier one failed", &|m| m.retries.get());
+    one(
+        "fnctl_records_polled_total",
+        "Records read from the stream since the server started",
+        &|m| m.polled.get(),
+    );
+    one(
+        "fnctl_batch_retries_total",
+        "Calls made because an earlier one failed",
+        &|m| m.retries.get(),
+    );
     let name = "fnctl_record_bytes_total";
-    out.family(name, "counter", "Bytes of keys and data, read from the stream (in)");
+    out.family(
+        name,
+        "counter",
+        "Bytes of keys and data, read from the stream (in)",
+    );
     for (mapping, metrics) in all() {
-        out.sample2(name, ("mapping", mapping), ("direction", "in"), metrics.bytes_in.get());
+        out.sample2(
+            name,
+            ("mapping", mapping),
+            ("direction", "in"),
+            metrics.bytes_in.get(),
+        );
     }
     let name = "fnctl_invocations_total";
     out.family(name, "counter", "Calls of the function by how they ended");
     for (mapping, metrics) in all() {
         for (kind, count) in OUTCOMES.iter().zip(&metrics.invocations) {
-            out.sample2(name, ("mapping", mapping), ("outcome", kind.as_str()), count.get());
+            out.sample2(
+                name,
+                ("mapping", mapping),
+                ("outcome", kind.as_str()),
+                count.get(),
+            );
         }
     }
     let name = "fnctl_records_dead_lettered_total";
-    out.family(name, "counter", "Records that ended as dead letters since the server started");
+    out.family(
+        name,
+        "counter",
+        "Records that ended as dead letters since the server started",
+    );
     for (mapping, metrics) in all() {
         for (kind, count) in ErrorKind::ALL.iter().zip(&metrics.dead_lettered) {
-            out.sample2(name, ("mapping", mapping), ("error_kind", kind.as_str()), count.get());
+            out.sample2(
+                name,
+                ("mapping", mapping),
+                ("error_kind", kind.as_str()),
+                count.get(),
+            );
         }
     }
 }
@@ -160,18 +193,29 @@ fn counted_by_function(out: &mut Exposition, children: &Children) {
             }
         };
     let name = "fnctl_invocation_duration_seconds";
-    histogram(name, "Time of a call, waiting for a slot excluded", &DURATIONS, &|f| &f.duration);
+    histogram(
+        name,
+        "Time of a call, waiting for a slot excluded",
+        &DURATIONS,
+        &|f| &f.duration,
+    );
     let name = "fnctl_instantiation_duration_seconds";
     let help = "Time to make an instance, where a call needed a new one";
     histogram(name, help, &INSTANTIATIONS, &|f| &f.instantiation);
-    histogram("fnctl_batch_records", "Records of a call", &BATCHES, &|f| &f.batch_records);
+    histogram("fnctl_batch_records", "Records of a call", &BATCHES, &|f| {
+        &f.batch_records
+    });
     let name = "fnctl_invocations_in_flight";
     out.family(name, "gauge", "Calls running now");
     for (function, metrics) in all() {
         out.sample(name, "function", function.as_str(), metrics.in_flight.get());
     }
     let name = "fnctl_boundary_seconds_total";
-    out.family(name, "counter", "Time spent carrying records into guests and rows out of them");
+    out.family(
+        name,
+        "counter",
+        "Time spent carrying records into guests and rows out of them",
+    );
     for (function, metrics) in all() {
         let function = ("function", function.as_str());
         out.sample2(name, function, ("direction", "lower"), metrics.lower.get());
@@ -179,7 +223,10 @@ fn counted_by_function(out: &mut Exposition, children: &Children) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the exposition's numbers are f64")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the exposition's numbers are f64"
+)]
 fn shards(out: &mut Exposition, mappings: &[MappingSample]) {
     let mut by_shard = |name: &str,
                         help: &str,
@@ -219,11 +266,21 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
             out.sample(name, "mapping", &mapping.name, value(mapping));
         }
     };
-    gauge("fnctl_mapping_shards", "Shards that the mapping reads", &|m| m.shards.len() as u64);
-    gauge("fnctl_mapping_shards_owned", "Shards of the mapping that a worker runs", &|m| {
-        m.shards.iter().filter(|shard| shard.is_owned).count() as u64
-    });
-    gauge("fnctl_dead_letters_open", "Dead letters that wait for someone", &|m| m.dead_letters_open);
+    gauge(
+        "fnctl_mapping_shards",
+        "Shards that the mapping reads",
+        &|m| m.shards.len() as u64,
+    );
+    gauge(
+        "fnctl_mapping_shards_owned",
+        "Shards of the mapping that a worker runs",
+        &|m| m.shards.iter().filter(|shard| shard.is_owned).count() as u64,
+    );
+    gauge(
+        "fnctl_dead_letters_open",
+        "Dead letters that wait for someone",
+        &|m| m.dead_letters_open,
+    );
     let name = "fnctl_mapping_state";
     out.family(name, "gauge", "1 for the state the mapping is in");
     for mapping in mappings {
@@ -241,11 +298,27 @@ fn totals(out: &mut Exposition, mappings: &[MappingSample]) {
             out.sample(name, "mapping", &mapping.name, value(&mapping.totals));
         }
     };
-    counter("fnctl_records_filtered_total", "Records that a filter let fall", &|t| t.filtered);
-    counter("fnctl_records_processed_total", "Records whose handling succeeded", &|t| t.processed);
-    counter("fnctl_records_failed_total", "Charged attempts", &|t| t.failed);
-    counter("fnctl_records_expired_total", "Records that retention took unsettled", &|t| t.expired);
-    counter("fnctl_records_emitted_total", "Rows published", &|t| t.emitted);
+    counter(
+        "fnctl_records_filtered_total",
+        "Records that a filter let fall",
+        &|t| t.filtered,
+    );
+    counter(
+        "fnctl_records_processed_total",
+        "Records whose handling succeeded",
+        &|t| t.processed,
+    );
+    counter("fnctl_records_failed_total", "Charged attempts", &|t| {
+        t.failed
+    });
+    counter(
+        "fnctl_records_expired_total",
+        "Records that retention took unsettled",
+        &|t| t.expired,
+    );
+    counter("fnctl_records_emitted_total", "Rows published", &|t| {
+        t.emitted
+    });
 }
 
 fn journal(out: &mut Exposition, store: &StoreSample) {
@@ -262,5 +335,8 @@ fn journal(out: &mut Exposition, store: &StoreSample) {
     }
     count += store.sync_above;
     out.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
-    out.line(format_args!("{name}_sum {}\n{name}_count {count}", store.sync_sum));
+    out.line(format_args!(
+        "{name}_sum {}\n{name}_count {count}",
+        store.sync_sum
+    ));
 }

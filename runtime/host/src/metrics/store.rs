@@ -24,7 +24,9 @@ impl SyncTimes {
     fn count(&mut self, frames: u64, samples: &[Duration]) {
         let new = frames.saturating_sub(self.frames);
         self.frames = frames;
-        let known = usize::try_from(new).unwrap_or(usize::MAX).min(samples.len());
+        let known = usize::try_from(new)
+            .unwrap_or(usize::MAX)
+            .min(samples.len());
         let newest = &samples[samples.len() - known..];
         let bucket = |took: &Duration| SYNCS.partition_point(|bound| *bound < took.as_secs_f64());
         let known = known as u64;
@@ -40,29 +42,62 @@ impl SyncTimes {
 
 impl Metrics {
     /// What the store and the engine say, for the exposition.
-    #[expect(clippy::cast_precision_loss, reason = "the exposition's numbers are f64")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the exposition's numbers are f64"
+    )]
     pub(crate) fn store_sample(&self, store: &StoreStats, engine: &EngineStats) -> StoreSample {
         let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
         syncs.count(store.frames, &store.sync_samples);
         let values = [
-            ("fnctl_journal_bytes_total", "counter", "Bytes of journal written", store.journal_bytes as f64),
-            ("fnctl_journal_frames_total", "counter", "Frames of journal written", store.frames as f64),
+            (
+                "fnctl_journal_bytes_total",
+                "counter",
+                "Bytes of journal written",
+                store.journal_bytes as f64,
+            ),
+            (
+                "fnctl_journal_frames_total",
+                "counter",
+                "Frames of journal written",
+                store.frames as f64,
+            ),
             (
                 "fnctl_journal_unapplied_bytes",
                 "gauge",
                 "Bytes accepted and not yet in segments",
                 store.unapplied_bytes as f64,
             ),
-            ("fnctl_segment_bytes_total", "counter", "Bytes of segments written", store.segment_bytes as f64),
-            ("fnctl_tail_bytes", "gauge", "Records held in memory, bytes", store.tail_bytes as f64),
-            ("fnctl_image_cuts_total", "counter", "Images made durable", store.cuts as f64),
+            (
+                "fnctl_segment_bytes_total",
+                "counter",
+                "Bytes of segments written",
+                store.segment_bytes as f64,
+            ),
+            (
+                "fnctl_tail_bytes",
+                "gauge",
+                "Records held in memory, bytes",
+                store.tail_bytes as f64,
+            ),
+            (
+                "fnctl_image_cuts_total",
+                "counter",
+                "Images made durable",
+                store.cuts as f64,
+            ),
             (
                 "fnctl_image_behind_entries",
                 "gauge",
                 "Entries that the image does not hold yet",
                 store.next.0.saturating_sub(store.cut.0) as f64,
             ),
-            ("fnctl_disk_free_bytes", "gauge", "Free bytes as the store counts them", store.free_bytes as f64),
+            (
+                "fnctl_disk_free_bytes",
+                "gauge",
+                "Free bytes as the store counts them",
+                store.free_bytes as f64,
+            ),
             (
                 "fnctl_disk_reserve_bytes",
                 "gauge",
@@ -93,8 +128,18 @@ impl Metrics {
                 "Compiled components looked for on disk and not found",
                 engine.cache_misses_total as f64,
             ),
-            ("fnctl_instances_live", "gauge", "Instances alive", engine.instances_live as f64),
-            ("fnctl_instances_warm", "gauge", "Instances waiting for a call", engine.instances_warm as f64),
+            (
+                "fnctl_instances_live",
+                "gauge",
+                "Instances alive",
+                engine.instances_live as f64,
+            ),
+            (
+                "fnctl_instances_warm",
+                "gauge",
+                "Instances waiting for a call",
+                engine.instances_warm as f64,
+            ),
             (
                 "fnctl_instances_created_total",
                 "counter",
@@ -104,7 +149,9 @@ impl Metrics {
         ];
         let (above, buckets) = syncs.buckets.split_last().expect("there is a last bucket");
         StoreSample {
-            values: values.map(|(name, kind, help, value)| (name, kind, help, value)).to_vec(),
+            values: values
+                .map(|(name, kind, help, value)| (name, kind, help, value))
+                .to_vec(),
             sync_buckets: SYNCS.iter().copied().zip(buckets.iter().copied()).collect(),
             sync_above: *above,
             sync_sum: store.sync_time.as_secs_f64(),

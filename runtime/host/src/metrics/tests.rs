@@ -44,7 +44,11 @@ fn counters_exist_at_zero_before_anything_happens() {
     let (function, stream) = names("enrich", "signups");
     let mapping = metrics.mapping(&function, &stream);
     metrics.function(&function);
-    let text = metrics.expose(BUILD, &[sample("enrich/signups", 1_500)], &StoreSample::default());
+    let text = metrics.expose(
+        BUILD,
+        &[sample("enrich/signups", 1_500)],
+        &StoreSample::default(),
+    );
     for line in [
         "fnctl_records_polled_total{mapping=\"enrich/signups\"} 0",
         "fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"out-of-memory\"} 0",
@@ -62,12 +66,17 @@ fn counters_exist_at_zero_before_anything_happens() {
         "fnctl_invocation_duration_seconds_count{function=\"enrich\"} 0",
         "fnctl_batch_records_count{function=\"enrich\"} 0",
     ] {
-        assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        assert!(
+            text.lines().any(|l| l == line),
+            "{line} is missing in\n{text}"
+        );
     }
     mapping.invoked(OutcomeKind::Trap);
     mapping.dead_lettered(ErrorKind::Trap);
     let text = metrics.expose(BUILD, &[], &StoreSample::default());
-    assert!(text.contains("fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"trap\"} 1"));
+    assert!(
+        text.contains("fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"trap\"} 1")
+    );
     assert!(text.contains("mapping=\"enrich/signups\",error_kind=\"trap\"} 1"));
 }
 

@@ -30,7 +30,9 @@ impl HostNode {
         after: Ordinal,
     ) -> Result<(Vec<(Ordinal, DeadLetter)>, Ordinal), ApiError> {
         let stream = self.view(|view| {
-            view.registry().mapping(mapping).map(|mapping| mapping.dead_letters)
+            view.registry()
+                .mapping(mapping)
+                .map(|mapping| mapping.dead_letters)
         });
         let Some(stream) = stream else {
             return Ok((Vec::new(), after));
@@ -84,6 +86,9 @@ impl HostNode {
                 Err(_) => break,
             }
         }
-        by_code.iter().map(|(code, count)| (code.to_string(), *count)).collect()
+        by_code
+            .iter()
+            .map(|(code, count)| (code.to_string(), *count))
+            .collect()
     }
 }

@@ -22,7 +22,9 @@ pub(super) struct Ages(Mutex<HashMap<UnitId, (Ordinal, Timestamp)>>);
 impl Ages {
     fn known(&self, unit: UnitId, first: Ordinal) -> Option<Timestamp> {
         let ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ages.get(&unit).filter(|(of, _)| *of == first).map(|(_, arrival)| *arrival)
+        ages.get(&unit)
+            .filter(|(of, _)| *of == first)
+            .map(|(_, arrival)| *arrival)
     }
 
     fn learn(&self, unit: UnitId, first: Ordinal, arrival: Timestamp) {
@@ -76,7 +78,10 @@ impl HostNode {
 
     /// The last record of a shard; 0 before the first.
     pub(crate) fn last(&self, stream: StreamId, shard: ShardNumber) -> Ordinal {
-        self.view(|view| view.tail(stream, shard).map_or(Ordinal(0), |tail| tail.last()))
+        self.view(|view| {
+            view.tail(stream, shard)
+                .map_or(Ordinal(0), |tail| tail.last())
+        })
     }
 
     /// A record's position as the source spells it; `None` in front of the first. The arrival is part
@@ -89,7 +94,9 @@ impl HostNode {
         position: Ordinal,
     ) -> Option<String> {
         let before = Ordinal(position.0.checked_sub(1)?);
-        let read = source::read(self.store(), stream, shard, before, 1, 1).await.ok();
+        let read = source::read(self.store(), stream, shard, before, 1, 1)
+            .await
+            .ok();
         let arrival = read
             .and_then(|blocks| blocks.into_iter().next())
             .filter(|block| block.first == position)
@@ -108,7 +115,8 @@ impl HostNode {
         if tail.next <= tail.horizon {
             return None;
         }
-        self.sequence_number(stream, shard, created_at, tail.horizon).await
+        self.sequence_number(stream, shard, created_at, tail.horizon)
+            .await
     }
 
     /// Age of a unit's oldest unsettled record, ms. `first` is that record; one that retention or

@@ -33,7 +33,9 @@ struct UnitFigures {
 fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
     view.units_of(mapping.id)
         .map(|(unit, progress)| {
-            let last = view.tail(unit.stream, unit.shard).map_or(Ordinal(0), |tail| tail.last());
+            let last = view
+                .tail(unit.stream, unit.shard)
+                .map_or(Ordinal(0), |tail| tail.last());
             UnitFigures {
                 unit,
                 low_watermark: progress.settled.low_watermark(),
@@ -54,9 +56,11 @@ impl HostNode {
         }
         let missing = self.view(|view| {
             mapping.outputs.values().find_map(|binding| match binding {
-                OutputBinding::Stream(name) => {
-                    view.registry().stream_by_name(name).is_none().then(|| name.clone())
-                }
+                OutputBinding::Stream(name) => view
+                    .registry()
+                    .stream_by_name(name)
+                    .is_none()
+                    .then(|| name.clone()),
                 OutputBinding::None => None,
             })
         });
@@ -66,10 +70,12 @@ impl HostNode {
         }
         let units: Vec<UnitId> =
             self.view(|view| view.units_of(mapping.id).map(|(unit, _)| unit).collect());
-        units.into_iter().find_map(|unit| match self.supervisor().statuses().of(unit)? {
-            UnitStatus::Damaged(words) => Some(("damaged".to_owned(), Some(words))),
-            UnitStatus::Running { .. } | UnitStatus::Faulted(_) => None,
-        })
+        units
+            .into_iter()
+            .find_map(|unit| match self.supervisor().statuses().of(unit)? {
+                UnitStatus::Damaged(words) => Some(("damaged".to_owned(), Some(words))),
+                UnitStatus::Running { .. } | UnitStatus::Faulted(_) => None,
+            })
     }
 
     /// A mapping in words and figures; `None`: it is gone. Letters are
@@ -83,7 +89,11 @@ impl HostNode {
             let registry = view.registry();
             registry.mapping(mapping.id)?;
             let function = Arc::clone(registry.function(mapping.function)?);
-            Some((function, registry.stream(mapping.stream).cloned(), figures(view, mapping)))
+            Some((
+                function,
+                registry.stream(mapping.stream).cloned(),
+                figures(view, mapping),
+            ))
         })?;
         let (state, reason, detail) = match (&mapping.state, self.state_of(mapping)) {
             (_, Some((reason, detail))) => ("blocked".to_owned(), Some(reason), detail),
@@ -103,13 +113,17 @@ impl HostNode {
         for unit in &units {
             totals.add(&unit.totals);
             let created = stream.as_ref().and_then(|stream| {
-                stream.shards.iter().find(|shard| shard.number == unit.unit.shard)
+                stream
+                    .shards
+                    .iter()
+                    .find(|shard| shard.number == unit.unit.shard)
             });
             let low = unit.low_watermark;
             let checkpoint = match created {
                 Some(shard) if details => {
                     let unit = unit.unit;
-                    self.sequence_number(unit.stream, unit.shard, shard.created_at, low).await
+                    self.sequence_number(unit.stream, unit.shard, shard.created_at, low)
+                        .await
                 }
                 _ => None,
             };
@@ -137,7 +151,11 @@ impl HostNode {
             reason,
             detail,
             since: rfc3339::format(mapping.state_since),
-            iterator_age_ms: shards.iter().map(|shard| shard.iterator_age_ms).max().unwrap_or(0),
+            iterator_age_ms: shards
+                .iter()
+                .map(|shard| shard.iterator_age_ms)
+                .max()
+                .unwrap_or(0),
             pending_records: shards.iter().map(|shard| shard.pending_records).sum(),
             shards,
             totals,
@@ -199,7 +217,9 @@ impl HostNode {
                 dead_letters_open,
             });
         }
-        let store = self.metrics.store_sample(&self.store().stats(), &self.functions().engine().stats());
+        let store = self
+            .metrics
+            .store_sample(&self.store().stats(), &self.functions().engine().stats());
         self.metrics.expose(self.build(), &samples, &store)
     }
 }
@@ -212,4 +232,3 @@ fn add(sum: &mut UnitTotals, unit: &UnitTotals) {
     sum.expired += unit.expired;
     sum.emitted += unit.emitted;
 }
-

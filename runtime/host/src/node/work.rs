@@ -83,7 +83,9 @@ impl Node for WorkerNode {
             settings: work.mapping().settings.clone(),
             outputs: Arc::clone(&assignment.outputs),
             seed: u64::from_le_bytes(
-                uuid::Uuid::new_v4().into_bytes()[..8].try_into().expect("8 of 16 bytes"),
+                uuid::Uuid::new_v4().into_bytes()[..8]
+                    .try_into()
+                    .expect("8 of 16 bytes"),
             ),
         };
         let function = &work.function().name;
@@ -115,9 +117,12 @@ impl Node for WorkerNode {
         self.store.view(|view| {
             let registry = view.registry();
             let is_function = |name: &_| registry.function_by_name(name).is_some();
-            let mappings: HashSet<String> =
-                registry.mappings().map(|mapping| registry.address(mapping)).collect();
-            self.metrics.retain(|name| mappings.contains(name), is_function);
+            let mappings: HashSet<String> = registry
+                .mappings()
+                .map(|mapping| registry.address(mapping))
+                .collect();
+            self.metrics
+                .retain(|name| mappings.contains(name), is_function);
             self.log.logs().retain(is_function);
             // What is live, and what a rollback would bring back.
             self.functions.retain(|id, version| {

@@ -22,7 +22,9 @@ struct Facts {
 
 impl CallFacts for Facts {
     fn attempt(&self, index: u32) -> u32 {
-        self.attempts.get(index as usize).map_or(1, |charged| charged + 1)
+        self.attempts
+            .get(index as usize)
+            .map_or(1, |charged| charged + 1)
     }
 
     fn ordinal(&self, index: u32) -> Ordinal {
@@ -69,7 +71,11 @@ pub(crate) fn prepare(
     let attempts = if is_first {
         Vec::new()
     } else {
-        invocation.records.iter().map(|record| record.attempts).collect()
+        invocation
+            .records
+            .iter()
+            .map(|record| record.attempts)
+            .collect()
     };
     let facts = Facts {
         runs: runs.clone(),

@@ -185,7 +185,9 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                     let durable = ticket.durable().await;
                     Step::Durable(slot, number, durable)
                 }));
-                let letters = accepted.map(|kept| kept.commit.dead_letters).unwrap_or_default();
+                let letters = accepted
+                    .map(|kept| kept.commit.dead_letters)
+                    .unwrap_or_default();
                 return letters.iter().map(|letter| letter.kind).collect();
             }
             CommitAnswer::Fenced => {
@@ -224,7 +226,15 @@ impl<C: Committer> Drop for Commits<C> {
 }
 
 fn bytes_of(commit: &Commit) -> u64 {
-    let outputs: usize = commit.outputs.iter().map(|output| output.records.byte_len()).sum();
-    let letters: usize = commit.dead_letters.iter().map(|letter| letter.data.len()).sum();
+    let outputs: usize = commit
+        .outputs
+        .iter()
+        .map(|output| output.records.byte_len())
+        .sum();
+    let letters: usize = commit
+        .dead_letters
+        .iter()
+        .map(|letter| letter.data.len())
+        .sum();
     (outputs + letters) as u64
 }

@@ -103,7 +103,8 @@ mod tests {
         for first in (0..count).step_by(3) {
             let mut column = ColumnBuilder::default();
             let here = first..(first + 3).min(count);
-            here.clone().for_each(|n| column.push(format!("k{n}").as_bytes()));
+            here.clone()
+                .for_each(|n| column.push(format!("k{n}").as_bytes()));
             let column = column.finish();
             let block = blocks.push(Arc::new(RecordBlock {
                 stream: StreamId(1),
@@ -141,6 +142,9 @@ mod tests {
 
     #[test]
     fn a_call_without_records_hashes_everything() {
-        assert_eq!(HashKeys::new(&[]).of(b"made"), fnctl_streams::hash_key(b"made"));
+        assert_eq!(
+            HashKeys::new(&[]).of(b"made"),
+            fnctl_streams::hash_key(b"made")
+        );
     }
 }

@@ -46,7 +46,11 @@ async fn records_become_one_commit_with_their_outputs() {
     assert_eq!(output.records.hash_keys, [1001, 1002, 1003]);
     assert_eq!(output.records.hops, [1, 1, 1]);
     assert_eq!(commits[0].totals.processed, 3);
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +63,11 @@ async fn an_idle_worker_is_woken_by_data_alone() {
     assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
     harness.put(&["b", "c"]);
     assert_eq!(settled(&harness.commits(2).await), [(0, 1), (1, 3)]);
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +78,9 @@ async fn a_running_call_gets_its_moment_to_commit_when_the_worker_drains() {
     let running = harness.start();
     harness.calls(1).await;
     let exit = running
-        .ends(Directive::Drain { grace: Duration::from_millis(600) })
+        .ends(Directive::Drain {
+            grace: Duration::from_millis(600),
+        })
         .await;
     assert_eq!(exit, Exit::Drained);
     assert_eq!(settled(&harness.committed()), [(0, 1)]);
@@ -84,11 +94,16 @@ async fn a_call_that_hangs_is_taken_back_uncharged() {
     harness.calls(1).await;
     let started = tokio::time::Instant::now();
     let exit = running
-        .ends(Directive::Drain { grace: Duration::from_millis(600) })
+        .ends(Directive::Drain {
+            grace: Duration::from_millis(600),
+        })
         .await;
     assert_eq!(exit, Exit::Drained);
     assert!(started.elapsed() < Duration::from_secs(1));
-    assert!(harness.committed().is_empty(), "nothing is settled and nobody charged");
+    assert!(
+        harness.committed().is_empty(),
+        "nothing is settled and nobody charged"
+    );
     assert_eq!(harness.dropped(), 1, "the guest is stopped");
 }
 
@@ -96,14 +111,20 @@ async fn a_call_that_hangs_is_taken_back_uncharged() {
 async fn a_paused_worker_starts_no_call_until_it_is_resumed() {
     let harness = Harness::new(|call| Reply::Now(rows(call)));
     let running = harness.start();
-    running.tell(Directive::Pause { grace: Duration::ZERO });
+    running.tell(Directive::Pause {
+        grace: Duration::ZERO,
+    });
     tokio::time::sleep(Duration::from_millis(1)).await;
     harness.put(&["a"]);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(harness.call_count(), 0);
     running.tell(Directive::Resume);
     assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +146,8 @@ async fn a_store_that_stopped_ends_the_worker_with_its_words() {
 
 #[tokio::test(start_paused = true)]
 async fn fatal_ends_the_worker_and_commits_nothing() {
-    let harness = Harness::new(|_| Reply::Now(Outcome::Error(failure(FailureKind::Fatal, "bad-config"))));
+    let harness =
+        Harness::new(|_| Reply::Now(Outcome::Error(failure(FailureKind::Fatal, "bad-config"))));
     harness.put(&["a"]);
     let exit = harness.start().exit().await;
     assert!(matches!(exit, Exit::Fatal { code, .. } if *code == *"bad-config"));
@@ -144,7 +166,11 @@ async fn a_fault_of_the_host_charges_nobody_and_the_call_is_made_again() {
     assert_eq!(settled(&commits), [(0, 1)]);
     assert_eq!(commits[0].totals.failed, 0);
     assert_eq!(harness.call_count(), 3);
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +182,11 @@ async fn a_panic_inside_a_call_is_contained() {
     harness.put(&["a"]);
     let running = harness.start();
     assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +213,11 @@ async fn a_dead_letter_has_payload_cause_and_source() {
     assert_eq!((letter.kind, &*letter.code), (ErrorKind::Skip, "bad-json"));
     let named = fnctl_streams::sequence::decode(&letter.sequence_number).expect("a number");
     assert_eq!(named.index, 2);
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,9 +230,17 @@ async fn a_commit_that_is_unavailable_is_sent_again_until_it_is_taken() {
     harness.put(&["a"]);
     let running = harness.start();
     let commits = harness.commits(4).await;
-    assert!(commits.iter().all(|commit| commit.number == 1 && commit.epoch == LeaseEpoch(1)));
+    assert!(
+        commits
+            .iter()
+            .all(|commit| commit.number == 1 && commit.epoch == LeaseEpoch(1))
+    );
     assert_eq!(harness.call_count(), 1, "the function is not called again");
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,7 +252,10 @@ async fn a_damaged_shard_ends_the_worker_and_a_hiccup_does_not() {
     assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
     harness.fail_reads(1, SourceError::Damaged("at offset 7".to_owned()));
     harness.put(&["b"]);
-    assert_eq!(running.exit().await, Exit::Damaged("at offset 7".to_owned()));
+    assert_eq!(
+        running.exit().await,
+        Exit::Damaged("at offset 7".to_owned())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,5 +279,9 @@ async fn a_retry_starts_fresh_and_counts_its_attempt() {
     let commits = harness.commits(2).await;
     assert_eq!(settled(&commits), [(0, 1)]);
     assert_eq!(commits[1].totals.failed, 1);
-    running.ends(Directive::Drain { grace: Duration::ZERO }).await;
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
 }

@@ -64,7 +64,12 @@ impl Supervisor {
             mappings: mappings.clone(),
             release,
         };
-        if self.requests.send(Request::Hold(mappings, done)).await.is_ok() {
+        if self
+            .requests
+            .send(Request::Hold(mappings, done))
+            .await
+            .is_ok()
+        {
             // An error says that the supervisor ended: nothing runs.
             drop(held.await);
         }

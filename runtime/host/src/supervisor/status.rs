@@ -127,9 +127,9 @@ impl OutcomeReport {
             Outcome::Timeout { after_ms } => {
                 FirstOutcome::Bad(format!("the call passed its time limit of {after_ms} ms"))
             }
-            Outcome::OutOfMemory { limit_bytes } => {
-                FirstOutcome::Bad(format!("the call passed its memory limit of {limit_bytes} bytes"))
-            }
+            Outcome::OutOfMemory { limit_bytes } => FirstOutcome::Bad(format!(
+                "the call passed its memory limit of {limit_bytes} bytes"
+            )),
         };
         self.is_told = true;
         self.statuses.outcome(self.unit, first);

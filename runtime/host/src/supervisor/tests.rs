@@ -6,7 +6,9 @@ use fnctl_core::{
     entry::Entry,
     id::{FunctionName, FunctionVersion, OutputName, StreamName, Timestamp},
     registry::{ComponentFacts, Deploy},
-    spec::{FunctionSpec, MappingSpec, Setting, StreamSpec, resolve::StreamSettings, setting::Text},
+    spec::{
+        FunctionSpec, MappingSpec, Setting, StreamSpec, resolve::StreamSettings, setting::Text,
+    },
     view::NodeView,
 };
 
@@ -28,7 +30,10 @@ impl Played {
     }
 
     async fn drains(mut self) {
-        assert!(matches!(self.directives.recv().await, Some(Directive::Drain { .. })));
+        assert!(matches!(
+            self.directives.recv().await,
+            Some(Directive::Drain { .. })
+        ));
         self.ends(Exit::Drained);
     }
 }
@@ -53,7 +58,10 @@ impl FakeNode {
     }
 
     fn hand_in(&self, command: &Command) {
-        let judged = self.lock().evaluate_command(command, Timestamp(1)).expect("no refusal");
+        let judged = self
+            .lock()
+            .evaluate_command(command, Timestamp(1))
+            .expect("no refusal");
         if let Some(entry) = judged.0 {
             self.take(&entry);
         }
@@ -103,7 +111,10 @@ impl Node for FakeNode {
     }
 
     async fn lease(&self, units: Vec<UnitId>) -> Result<Vec<(UnitId, LeaseEpoch)>, Stopped> {
-        self.leases.lock().expect("no panic under this lock").push(units.len());
+        self.leases
+            .lock()
+            .expect("no panic under this lock")
+            .push(units.len());
         let entry = self.lock().evaluate_lease(&units);
         let Entry::Lease { grants } = &entry else {
             panic!("a lease becomes a lease");
@@ -115,7 +126,10 @@ impl Node for FakeNode {
 
     async fn command(&self, command: Command) -> Result<(), Stopped> {
         self.hand_in(&command);
-        self.commands.lock().expect("no panic under this lock").push(command);
+        self.commands
+            .lock()
+            .expect("no panic under this lock")
+            .push(command);
         Ok(())
     }
 
@@ -198,7 +212,10 @@ async fn the_units_of_a_mapping_are_leased_in_one_entry_and_started() {
     let mut test = Test::new();
     let [first, second] = test.workers().await;
     assert_ne!(first.unit, second.unit);
-    assert_eq!((first.epoch, first.version), (LeaseEpoch(1), FunctionVersion(1)));
+    assert_eq!(
+        (first.epoch, first.version),
+        (LeaseEpoch(1), FunctionVersion(1))
+    );
     assert_eq!(*test.node.leases.lock().expect("no panic"), [2]);
     assert!(test.supervisor.statuses().is_owned(first.unit));
 }
@@ -216,7 +233,10 @@ async fn a_hold_drains_and_what_runs_afterwards_is_the_new_version() {
     let hold = holding.await.expect("held");
     test.node.deploy("two");
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(test.started.try_recv().is_err(), "nothing starts while it is held");
+    assert!(
+        test.started.try_recv().is_err(),
+        "nothing starts while it is held"
+    );
     drop(hold);
     let [first, _second] = test.workers().await;
     assert_eq!(first.version, FunctionVersion(2));
@@ -230,7 +250,10 @@ async fn a_change_from_outside_ends_the_fenced_worker_at_once() {
     let [third, _fourth] = test.workers().await;
     assert!(third.epoch > first.epoch);
     assert_eq!(third.version, FunctionVersion(2));
-    assert!(first.exit.is_closed() && second.exit.is_closed(), "the old ones were cut off");
+    assert!(
+        first.exit.is_closed() && second.exit.is_closed(),
+        "the old ones were cut off"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +297,10 @@ async fn a_pause_keeps_the_workers_and_a_resume_lets_them_go_on() {
     let [mut first, _second] = test.workers().await;
     let mapping = test.node.mapping();
     test.node.hand_in(&Command::PauseMapping { mapping });
-    assert!(matches!(first.directives.recv().await, Some(Directive::Pause { .. })));
+    assert!(matches!(
+        first.directives.recv().await,
+        Some(Directive::Pause { .. })
+    ));
     test.node.hand_in(&Command::ResumeMapping { mapping });
     assert_eq!(first.directives.recv().await, Some(Directive::Resume));
     assert!(test.started.try_recv().is_err());
@@ -301,7 +327,11 @@ async fn a_stopped_store_is_told_and_everything_is_cut_off() {
     let [first, second] = test.workers().await;
     first.ends(Exit::StoreStopped("the disk failed".to_owned()));
     let mut stopped = test.supervisor.stopped();
-    let words = stopped.wait_for(Option::is_some).await.expect("told").clone();
+    let words = stopped
+        .wait_for(Option::is_some)
+        .await
+        .expect("told")
+        .clone();
     assert_eq!(words.as_deref(), Some("the disk failed"));
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(second.exit.is_closed());

@@ -32,7 +32,10 @@ impl Work {
         let mapping = registry.mapping(unit.mapping)?;
         let function = registry.function(mapping.function)?;
         let stream = registry.stream(unit.stream)?;
-        let shard = stream.shards.iter().find(|shard| shard.number == unit.shard)?;
+        let shard = stream
+            .shards
+            .iter()
+            .find(|shard| shard.number == unit.shard)?;
         Some(Self {
             mapping: Arc::clone(mapping),
             function: Arc::clone(function),
@@ -65,7 +68,10 @@ impl Work {
             .iter()
             .filter_map(|name| Some((name, self.mapping.outputs.get(name)?)))
             .collect();
-        let names = bound.iter().map(|(name, _)| Arc::from(name.as_str())).collect();
+        let names = bound
+            .iter()
+            .map(|(name, _)| Arc::from(name.as_str()))
+            .collect();
         let outputs: Vec<OutputBinding> = bound.into_iter().map(|(_, to)| to.clone()).collect();
         Assignment {
             stream: unit.stream,
@@ -102,7 +108,8 @@ impl Generations {
     /// The units that should have a worker, by the published view.
     pub(super) fn desired(&mut self, view: &NodeView) -> BTreeMap<UnitId, Stamp> {
         let registry = view.registry();
-        self.builds.retain(|mapping, _| registry.mapping(*mapping).is_some());
+        self.builds
+            .retain(|mapping, _| registry.mapping(*mapping).is_some());
         let mut desired = reconcile::desired(registry, |mapping| {
             let function = registry.function(mapping.function);
             let is_same = self.builds.get(&mapping.id).is_some_and(|(build, _)| {

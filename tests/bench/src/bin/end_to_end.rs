@@ -120,7 +120,8 @@ fn main() -> Result<(), Failure> {
     let metrics = get(&server.api, "/metrics")?.text();
     let mut host = per_record(used - guests);
     for stage in ["lower", "lift"] {
-        let series = format!("fnctl_boundary_seconds_total{{function=\"enrich\",direction=\"{stage}\"}}");
+        let series =
+            format!("fnctl_boundary_seconds_total{{function=\"enrich\",direction=\"{stage}\"}}");
         let sum = metrics
             .lines()
             .find_map(|line| line.strip_prefix(&series)?.trim().parse::<f64>().ok())

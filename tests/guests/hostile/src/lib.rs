@@ -55,7 +55,10 @@ fn one(record: Record<'_>, cx: &mut Context) -> Result<()> {
         "loop" => loop {
             black_box(0);
         },
-        #[allow(clippy::disallowed_methods, reason = "a call that waits is what is asked for")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a call that waits is what is asked for"
+        )]
         "sleep" => thread::sleep(Duration::from_millis(number()?)),
         "allocate" => {
             let mut kept = Vec::new();

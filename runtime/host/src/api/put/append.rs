@@ -88,8 +88,10 @@ fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) ->
     let line = batch.lines.first().map_or(0, |(line, _)| *line);
     let at = |code, words: String| ApiError::new(code, words).at(format!("line {line}"));
     match error {
-        AppendError::Refused(AppendRefusal::NoSuchStream) => at(ErrorCode::NoSuchStream, format!("no stream `{stream}`"))
-            .fix(format!("fnctl streams create {stream}")),
+        AppendError::Refused(AppendRefusal::NoSuchStream) => {
+            at(ErrorCode::NoSuchStream, format!("no stream `{stream}`"))
+                .fix(format!("fnctl streams create {stream}"))
+        }
         AppendError::DiskFull => at(ErrorCode::DiskFull, "no room for new records".to_owned())
             .because("the disk is at its reserve; what is there goes on being processed")
             .fix("free space, or shorten the retention of a stream"),
@@ -106,26 +108,34 @@ fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) ->
 }
 
 /// The lines of the answer; `shards` with the times they were made, which sequence numbers hold.
-pub(super) fn acknowledgements(
-    done: &Done,
-    shards: &[(ShardNumber, Timestamp)],
-) -> String {
+pub(super) fn acknowledgements(done: &Done, shards: &[(ShardNumber, Timestamp)]) -> String {
     let mut text = String::with_capacity(done.batch.lines.len() * 130);
     let keyless = |is: bool| if is { ",\"without_key\":true" } else { "" };
     let mut write = |arguments: std::fmt::Arguments<'_>| {
-        text.write_fmt(arguments).expect("writing to memory does not fail");
+        text.write_fmt(arguments)
+            .expect("writing to memory does not fail");
     };
     for (line, is_keyless) in done.batch.lines.iter().take(done.duplicates) {
-        write(format_args!("{{\"line\":{line},\"duplicate\":true{}}}\n", keyless(*is_keyless)));
+        write(format_args!(
+            "{{\"line\":{line},\"duplicate\":true{}}}\n",
+            keyless(*is_keyless)
+        ));
     }
     let Some(appended) = &done.appended else {
         return text;
     };
     let lines = done.batch.lines.iter().skip(done.duplicates);
     for ((line, is_keyless), (shard, ordinal)) in lines.zip(&appended.rows) {
-        let created = shards.iter().find(|(number, _)| number == shard).map(|(_, at)| *at);
-        let number =
-            sequence::encode(created.unwrap_or_default(), *shard, *ordinal, appended.arrival);
+        let created = shards
+            .iter()
+            .find(|(number, _)| number == shard)
+            .map(|(_, at)| *at);
+        let number = sequence::encode(
+            created.unwrap_or_default(),
+            *shard,
+            *ordinal,
+            appended.arrival,
+        );
         write(format_args!(
             "{{\"line\":{line},\"shard_id\":\"shardId-{:012}\",\"sequence_number\":\"{number}\"{}}}\n",
             shard.0,

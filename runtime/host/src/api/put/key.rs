@@ -34,14 +34,16 @@ impl KeyRule {
         is_required: bool,
     ) -> Result<Self, ApiError> {
         match (key, field) {
-            (Some(_), Some(_)) => {
-                Err(ApiError::new(ErrorCode::Usage, "give `key` or `key_field`, not both"))
-            }
+            (Some(_), Some(_)) => Err(ApiError::new(
+                ErrorCode::Usage,
+                "give `key` or `key_field`, not both",
+            )),
             (Some(key), None) => {
                 if is_key(key) {
                     return Ok(Self::Fixed(key.to_owned()));
                 }
-                let words = format!("a partition key has 1 to {PARTITION_KEY_CHARS_MAX} characters");
+                let words =
+                    format!("a partition key has 1 to {PARTITION_KEY_CHARS_MAX} characters");
                 Err(ApiError::new(ErrorCode::KeyInvalid, words))
             }
             (None, Some(field)) => {
@@ -52,16 +54,18 @@ impl KeyRule {
                 }
                 Ok(Self::Field { path, is_required })
             }
-            (None, None) if is_required => {
-                Err(ApiError::new(ErrorCode::Usage, "`require_key` needs `key_field`"))
-            }
+            (None, None) if is_required => Err(ApiError::new(
+                ErrorCode::Usage,
+                "`require_key` needs `key_field`",
+            )),
             (None, None) => Ok(Self::Own),
         }
     }
 }
 
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.chars().take(PARTITION_KEY_CHARS_MAX + 1).count() <= PARTITION_KEY_CHARS_MAX
+    !key.is_empty()
+        && key.chars().take(PARTITION_KEY_CHARS_MAX + 1).count() <= PARTITION_KEY_CHARS_MAX
 }
 
 /// The key at `path` in a line: text as it is, a number as JSON writes it.
@@ -70,7 +74,9 @@ fn is_key(key: &str) -> bool {
 /// Why there is none.
 pub(super) fn find(line: &[u8], path: &[String]) -> Result<String, &'static str> {
     let mut json = serde_json::Deserializer::from_slice(line);
-    let found = Path(path).deserialize(&mut json).map_err(|_| "it is not JSON, or not an object")?;
+    let found = Path(path)
+        .deserialize(&mut json)
+        .map_err(|_| "it is not JSON, or not an object")?;
     json.end().map_err(|_| "it is not one JSON value")?;
     match found {
         Found::Key(key) if is_key(&key) => Ok(key),

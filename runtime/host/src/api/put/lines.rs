@@ -201,7 +201,9 @@ impl Lines {
                 Err(_) => (own(), true),
             },
         };
-        batch.hash_keys.push(fnctl_streams::hash_key(key.as_bytes()));
+        batch
+            .hash_keys
+            .push(fnctl_streams::hash_key(key.as_bytes()));
         batch.keys.push(key.as_bytes());
         batch.data.push(line);
         batch.lines.push((number, is_keyless));
@@ -245,7 +247,11 @@ mod tests {
             lines.end();
             all.extend(handed_out(&mut lines));
             let expected = [(10, "one"), (12, "two\r"), (14, "three")];
-            assert_eq!(all, expected.map(|(n, s)| (n, s.to_owned())), "pieces of {size}");
+            assert_eq!(
+                all,
+                expected.map(|(n, s)| (n, s.to_owned())),
+                "pieces of {size}"
+            );
             assert!(handed_out(&mut lines).is_empty());
         }
     }
@@ -256,7 +262,10 @@ mod tests {
         let mut lines = Lines::new(1, rule);
         lines.push(b"{\"k\":1}\n{\"k\":2}\nnone\n{\"k\":3}\n");
         assert_eq!(handed_out(&mut lines).len(), 2);
-        assert!(matches!(lines.batch(), Err(LineError::NoKey { line: 3, .. })));
+        assert!(matches!(
+            lines.batch(),
+            Err(LineError::NoKey { line: 3, .. })
+        ));
     }
 
     #[test]
@@ -265,7 +274,10 @@ mod tests {
         lines.push(b"short\n");
         lines.push(&vec![b'x'; limits::PUT_LINE_BYTES_MAX + 1]);
         assert_eq!(handed_out(&mut lines).len(), 1);
-        assert!(matches!(lines.batch(), Err(LineError::TooLong { line: 2, .. })));
+        assert!(matches!(
+            lines.batch(),
+            Err(LineError::TooLong { line: 2, .. })
+        ));
     }
 
     #[test]

@@ -51,7 +51,10 @@ fn gathered(blocks: &Blocks, of: &[(u64, u32)]) -> Vec<String> {
         .iter()
         .flat_map(|run| (0..run.len()).map(|offset| run.held(offset).ordinal().0))
         .collect();
-    assert_eq!(records.arrival_ms, held, "arrival is the ordinal in these tests");
+    assert_eq!(
+        records.arrival_ms, held,
+        "arrival is the ordinal in these tests"
+    );
     assert_eq!(runs.iter().map(Run::len).sum::<usize>(), of.len());
     (0..records.len())
         .map(|i| {
@@ -61,7 +64,10 @@ fn gathered(blocks: &Blocks, of: &[(u64, u32)]) -> Vec<String> {
             } else {
                 String::from_utf8_lossy(records.data.get(i)).into_owned()
             };
-            assert_eq!(Run::nth(&runs, i).map(|held| held.key()), Some(key.as_bytes()));
+            assert_eq!(
+                Run::nth(&runs, i).map(|held| held.key()),
+                Some(key.as_bytes())
+            );
             format!("{key}={data}")
         })
         .collect()
@@ -79,9 +85,15 @@ fn a_batch_is_the_same_however_it_is_gathered() {
     let blocks = two_blocks();
     type Case<'a> = (&'a [(u64, u32)], &'a [&'a str]);
     let all: &[Case<'_>] = &[
-        (&[(1, 0), (1, 1), (1, 2), (1, 3)], &["k1=a", "k2=bb", "k3=-", "k4=dddd"]),
+        (
+            &[(1, 0), (1, 1), (1, 2), (1, 3)],
+            &["k1=a", "k2=bb", "k3=-", "k4=dddd"],
+        ),
         (&[(1, 1), (1, 2)], &["k2=bb", "k3=-"]),
-        (&[(1, 0), (1, 2), (1, 3), (2, 1), (2, 2)], &["k1=a", "k3=-", "k4=dddd", "k11=", "k12=-"]),
+        (
+            &[(1, 0), (1, 2), (1, 3), (2, 1), (2, 2)],
+            &["k1=a", "k3=-", "k4=dddd", "k11=", "k12=-"],
+        ),
         (&[(1, 3), (2, 0)], &["k4=dddd", "k10=e"]),
     ];
     for (of, words) in all {
@@ -95,7 +107,10 @@ fn a_batch_of_one_block_shares_its_bytes() {
     let held = block(1, &["a", "bb", "ccc"]);
     blocks.push(Arc::clone(&held));
     let records = Run::gather(&blocks.runs(&refs(&[(1, 1), (1, 2)])));
-    assert_eq!(records.data.bytes.as_ptr(), held.records.data.bytes[1..].as_ptr());
+    assert_eq!(
+        records.data.bytes.as_ptr(),
+        held.records.data.bytes[1..].as_ptr()
+    );
 }
 
 #[test]

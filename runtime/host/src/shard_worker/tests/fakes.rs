@@ -174,7 +174,9 @@ impl Harness {
                 data: data.finish(),
                 arrival_ms: vec![1; words.len()],
             },
-            hash_keys: (0..words.len()).map(|i| u128::from(1_000 + first.0) + i as u128).collect(),
+            hash_keys: (0..words.len())
+                .map(|i| u128::from(1_000 + first.0) + i as u128)
+                .collect(),
             hops: Vec::new(),
             origins: Vec::new(),
         };
@@ -249,12 +251,15 @@ impl Harness {
                 happened.changed().await.expect("the world lives");
             }
         };
-        tokio::time::timeout(Duration::from_secs(3_600), wait).await.expect("it happens");
+        tokio::time::timeout(Duration::from_secs(3_600), wait)
+            .await
+            .expect("it happens");
     }
 
     /// All commits sent, once there are `count`.
     pub(super) async fn commits(&self, count: usize) -> Vec<Commit> {
-        self.until(|world| world.lock().commits.len() >= count).await;
+        self.until(|world| world.lock().commits.len() >= count)
+            .await;
         self.committed()
     }
 
@@ -263,7 +268,8 @@ impl Harness {
     }
 
     pub(super) async fn calls(&self, count: u64) {
-        self.until(|world| world.calls.load(Ordering::SeqCst) >= count).await;
+        self.until(|world| world.calls.load(Ordering::SeqCst) >= count)
+            .await;
     }
 
     pub(super) fn call_count(&self) -> u64 {
@@ -297,7 +303,12 @@ impl ShardSource for FakeSource {
         if let Some(error) = state.read_failures.pop() {
             return Err(error);
         }
-        Ok(state.blocks.iter().filter(|block| block.last() > after).cloned().collect())
+        Ok(state
+            .blocks
+            .iter()
+            .filter(|block| block.last() > after)
+            .cloned()
+            .collect())
     }
 
     fn tail(&self) -> Ordinal {
