@@ -232,3 +232,6 @@ impl Drop for Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

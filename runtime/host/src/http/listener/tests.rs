@@ -1,0 +1,176 @@
+//! Rude clients over real sockets, under paused time: with nothing to do but wait, the clock runs.
+
+use http_body_util::BodyExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::*;
+use crate::http::{body, whole};
+
+#[derive(Clone)]
+struct Echo;
+
+impl Serve for Echo {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        match request.uri().path() {
+            "/whole" => match body::read_whole(request.into_body(), 1_000).await {
+                Ok(bytes) => Response::new(whole(bytes)),
+                Err(error) => Response::new(whole(format!("refused: {error}"))),
+            },
+            "/hang" => std::future::pending().await,
+            _ => {
+                let sent = request
+                    .into_body()
+                    .collect()
+                    .await
+                    .map(|body| body.to_bytes().len());
+                Response::new(whole(format!("{} bytes", sent.unwrap_or(0))))
+            }
+        }
+    }
+}
+
+struct Served {
+    address: SocketAddr,
+    drain: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+async fn served() -> Served {
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = Listener::bind(local, false).await.expect("a free port");
+    let address = listener.address();
+    let (drain, draining) = watch::channel(false);
+    let task = tokio::spawn(listener.serve(Echo, draining));
+    Served {
+        address,
+        drain,
+        task,
+    }
+}
+
+/// Sends bytes and reads until the server closes; what it said.
+async fn says(address: SocketAddr, sent: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.write_all(sent).await.expect("it reads");
+    let mut answer = Vec::new();
+    // A reset instead of an end is an end as well.
+    drop(stream.read_to_end(&mut answer).await);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_or_half_a_head_is_dropped() {
+    let served = served().await;
+    for sent in [
+        &b""[..],
+        b"P",
+        b"PRI * HT",
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a",
+    ] {
+        let began = Instant::now();
+        let answer = says(served.address, sent).await;
+        assert!(!answer.contains("200"), "{sent:?}: {answer}");
+        let waited = began.elapsed();
+        assert!(
+            waited >= limits::HEADER_READ_TIMEOUT,
+            "{sent:?}: {waited:?}"
+        );
+        assert!(
+            waited < 2 * limits::HEADER_READ_TIMEOUT,
+            "{sent:?}: {waited:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stops_coming_is_given_up() {
+    let served = served().await;
+    let began = Instant::now();
+    let head = b"POST /whole HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\nconnection: close\r\n\r\nabc";
+    let answer = says(served.address, head).await;
+    assert!(
+        answer.contains("refused: the body came too slowly"),
+        "{answer}"
+    );
+    assert!(began.elapsed() >= limits::BODY_IDLE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_too_large_is_refused_by_its_length_alone() {
+    let served = served().await;
+    let head = b"POST /whole HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1001\r\nconnection: close\r\n\r\n";
+    let answer = says(served.address, head).await;
+    assert!(
+        answer.contains("refused: the body is larger than 1000 bytes"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn heads_that_are_too_large_or_ambiguous_are_refused() {
+    let served = served().await;
+    let many: String = (0..limits::HEADERS_MAX + 1)
+        .map(|n| format!("x-{n}: 1\r\n"))
+        .collect();
+    let long = format!("x-long: {}\r\n", "x".repeat(limits::HEADER_BYTES_MAX));
+    let both = "content-length: 3\r\ncontent-length: 4\r\n";
+    for headers in [many.as_str(), long.as_str(), both] {
+        let sent =
+            format!("POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+        let answer = says(served.address, sent.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{headers:.40}: {answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_another_host_is_refused() {
+    let served = served().await;
+    let sent = b"GET / HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
+    let answer = says(served.address, sent).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && answer.contains("FN6002"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_ends_idle_connections_and_waits_for_running_requests() {
+    let served = served().await;
+    let mut idle = TcpStream::connect(served.address)
+        .await
+        .expect("it listens");
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("it reads");
+    let mut answer = [0; 15];
+    idle.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    let mut busy = TcpStream::connect(served.address)
+        .await
+        .expect("it listens");
+    busy.write_all(b"GET /hang HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("it reads");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    served.drain.send_replace(true);
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest)
+        .await
+        .expect("the idle connection ends");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!served.task.is_finished(), "a request still runs");
+    drop(busy);
+    served.task.await.expect("it ends with its last request");
+}
+
+#[tokio::test]
+async fn an_address_beyond_loopback_needs_insecure() {
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let refused = Listener::bind(everywhere, false).await;
+    assert!(matches!(refused, Err(ListenError::NotLoopback(_))));
+    assert!(Listener::bind(everywhere, true).await.is_ok());
+}
