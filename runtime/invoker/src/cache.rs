@@ -10,6 +10,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use sha2::{Digest, Sha256};
@@ -96,7 +97,7 @@ impl ArtefactCache {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         // Two compilations of one digest write the same bytes; the later rename wins.
-        let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
+        let temporary = temporary(path);
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -139,28 +140,36 @@ fn load_verified(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Com
     unsafe { Component::deserialize_file(engine, path) }
 }
 
+/// A name beside `path` that no other writer has, be it of this process or another.
+fn temporary(path: &Path) -> PathBuf {
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.tmp-{}-{write}", std::process::id()))
+}
+
+/// The key of this cache, made by whoever comes first: complete and synced before it has its name.
 fn key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Ok(mut file) => {
-            File::open("/dev/urandom")?.read_exact(&mut key)?;
-            file.write_all(&key)?;
-            file.sync_all()?;
+    if !path.exists() {
+        File::open("/dev/urandom")?.read_exact(&mut key)?;
+        let temporary = temporary(path);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(&key)?;
+        file.sync_all()?;
+        // A link, not a rename: it never takes the place of a key that another engine made meanwhile.
+        let linked = fs::hard_link(&temporary, path);
+        fs::remove_file(&temporary)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Too short means a crash while it was made: with no artefact under it yet.
-            if File::open(path)?.read_exact(&mut key).is_err() {
-                fs::remove_file(path)?;
-                return self::key(path);
-            }
-        }
-        Err(error) => return Err(error),
     }
+    File::open(path)?.read_exact(&mut key)?;
     Ok(key)
 }
 

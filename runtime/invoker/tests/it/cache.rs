@@ -158,3 +158,25 @@ async fn a_stored_component_of_another_digest_is_not_loaded() {
         .expect_err("a wrong digest");
     assert!(!refused.is_refusal() && refused.to_string().contains("not the one of digest"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn engines_that_share_a_directory_do_not_write_into_each_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at_once = (0..4).map(|_| {
+        let dir = dir.path().to_owned();
+        tokio::spawn(async move {
+            let engine = engine(&dir);
+            engine.inspect(guest("reader")).await.map(drop)
+        })
+    });
+    for inspected in at_once.collect::<Vec<_>>() {
+        inspected.await.expect("no panic").expect("a component");
+    }
+    assert_eq!(artefacts(dir.path()).len(), 1);
+    let again = engine(dir.path()).inspect(guest("reader")).await;
+    assert_eq!(
+        again.expect("a component").compile_time,
+        Duration::ZERO,
+        "what the four left behind is sound"
+    );
+}
