@@ -13,7 +13,8 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     let ticks = {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
         let rest = stat.rsplit(") ").next().expect("stat has a command");
-        let fields: Vec<u64> = rest.split(' ').filter_map(|f| f.parse().ok()).collect();
+        // Signed: without a terminal one of them is -1, and must not shift the others.
+        let fields: Vec<i64> = rest.split(' ').filter_map(|f| f.parse().ok()).collect();
         // After the state: utime is field 14 and stime 15 of the whole line; the state is no number.
         (fields[10] + fields[11]) as f64 / 100.0
     };
