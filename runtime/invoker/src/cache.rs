@@ -169,8 +169,14 @@ fn key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
             _ => {}
         }
     }
-    File::open(path)?.read_exact(&mut key)?;
-    Ok(key)
+    match File::open(path)?.read_exact(&mut key) {
+        // Nobody writes one that short: it was damaged, and what was made under it is made anew.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            fs::remove_file(path)?;
+            self::key(path)
+        }
+        read => read.map(|()| key),
+    }
 }
 
 /// The CPU's features as the kernel names them: code made on a larger machine must not run on a smaller.
