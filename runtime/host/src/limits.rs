@@ -4,8 +4,10 @@ use std::time::Duration;
 
 // The edge: what a stranger on the network may hold.
 
-/// A request head must arrive within this, and a new connection must send its first one within it.
+/// A new connection must have sent its first request's head within this.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an HTTP/1 connection is kept between requests; a later head must be there by then too.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Longest silence inside a request body.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest silence inside a streaming put: a producer may wait for its own source.

@@ -148,7 +148,8 @@ async fn connection<S: Serve>(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_READ_TIMEOUT)
+        // Hyper counts the pause between two requests in.
+        .header_read_timeout(limits::KEEP_ALIVE)
         .max_headers(limits::HEADERS_MAX)
         .max_buf_size(limits::HEADER_BYTES_MAX);
     builder
@@ -161,7 +162,7 @@ async fn connection<S: Serve>(
         .keep_alive_timeout(limits::H2_PING_TIMEOUT);
     let served = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(served);
-    // Bounds the part before HTTP/1 or HTTP/2 is told apart, which hyper's own timeout leaves out.
+    // The first head, and the part before HTTP/1 and HTTP/2 are told apart, which hyper leaves out.
     let silence = tokio::time::sleep(limits::HEADER_READ_TIMEOUT);
     tokio::pin!(silence);
     let mut has_spoken = false;

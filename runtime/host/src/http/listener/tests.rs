@@ -87,6 +87,16 @@ async fn a_client_that_says_nothing_or_half_a_head_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_is_kept_for_a_while_between_requests() {
+    let served = served().await;
+    let began = Instant::now();
+    let answer = says(served.address, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(began.elapsed() >= limits::KEEP_ALIVE);
+    assert!(began.elapsed() < limits::KEEP_ALIVE + limits::HEADER_READ_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_stops_coming_is_given_up() {
     let served = served().await;
     let began = Instant::now();
