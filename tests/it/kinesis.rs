@@ -90,10 +90,12 @@ fn an_acknowledged_put_survives_kill_9() {
         .unwrap_or_else(|e| panic!("{}: {e} (run tests/tools test)", python().display()));
     let stdout = producer.stdout.take().expect("standard output is piped");
     // Killed amid puts: after the tenth answer the next request is under way.
-    let answers = BufReader::new(stdout).lines().take(10).count();
-    assert_eq!(answers, 10);
+    // The pipe stays open until the producer ended: a closed one would end it in another way.
+    let mut answers = BufReader::new(stdout).lines();
+    assert_eq!(answers.by_ref().take(10).count(), 10);
     server.kill().unwrap_or_else(|e| panic!("{e}"));
     assert!(producer.wait().expect("the producer ends").success());
+    drop(answers);
 
     let server = Server::start(options()).unwrap_or_else(|e| panic!("{e}"));
     holds(&server, "read_after_restart", &[acknowledged.as_os_str()]);
