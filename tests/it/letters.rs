@@ -116,6 +116,8 @@ fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
 fn a_record_that_recovers_is_no_letter_and_only_its_key_waits() {
     let server = server();
     deploy(&server, &[]);
+    // Held until all of it is there, so that one batch has them all.
+    one(&server, &["mappings", "pause", "hostile"]);
     put(
         &server,
         "in",
@@ -124,6 +126,7 @@ fn a_record_that_recovers_is_no_letter_and_only_its_key_waits() {
     );
     put(&server, "in", &lines(&["ok behind"]), &["--key", "slow"]);
     put(&server, "in", &lines(&["ok other"]), &["--key", "quick"]);
+    one(&server, &["mappings", "resume", "hostile"]);
     let records = tail(&server, "out", 3);
     let data: Vec<&str> = records
         .iter()
