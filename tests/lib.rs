@@ -5,12 +5,17 @@
 mod failure;
 mod following;
 mod http;
+pub mod ledger;
+mod producing;
 mod server;
+mod watching;
 
 pub use failure::Failure;
 pub use following::Following;
 pub use http::{Answer, get, request};
+pub use producing::produce;
 pub use server::{Server, ServerOptions, binary};
+pub use watching::Seen;
 
 /// A field of a JSON object as text; empty when it is not there or no text.
 #[must_use]

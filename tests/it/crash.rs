@@ -1,14 +1,14 @@
 //! `kill -9` at random moments under load: everything acknowledged has exactly one output or one dead
 //! letter, none lost, none twice, order per key kept.
 
-mod ledger;
-mod producer;
-
 use std::sync::Arc;
 
-use fnctl_tests::get;
+use fnctl_tests::{
+    get,
+    ledger::{Ledger, check_effects},
+    produce,
+};
 
-use self::{ledger::Ledger, producer::produce};
 use crate::support::{drained, guest, one, server_on};
 
 /// Connections, each with a key of its own.
@@ -73,7 +73,7 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
             let producers: Vec<_> = (0..PRODUCERS)
                 .map(|key| {
                     let (ledger, api) = (Arc::clone(&ledger), server.api.clone());
-                    scope.spawn(move || produce(&api, key, &ledger))
+                    scope.spawn(move || produce(&api, key, &ledger, u64::MAX))
                 })
                 .collect();
             ledger.wait_for_stop();
@@ -81,9 +81,10 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
                 .kill()
                 .unwrap_or_else(|e| panic!("crash {crash}: {e}"));
             for producer in producers {
-                producer
+                let error = producer
                     .join()
                     .expect("a producer ends with its connection");
+                assert_eq!(error, None, "crash {crash}");
             }
         });
     }
@@ -97,7 +98,9 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
     };
     let outputs = text("/v1/streams/out/records?from=trim-horizon&follow=false");
     let letters = text("/v1/mappings/hostile/dead-letters");
-    let acknowledged = ledger.check(&outputs, &letters);
+    let input = text("/v1/streams/in/records?from=trim-horizon&follow=false");
+    let acknowledged = ledger.check_input(&input);
+    check_effects(&input, &outputs, &letters);
     let totals = &status["totals"];
     let sum =
         totals["processed"].as_u64().unwrap_or(0) + totals["dead_lettered"].as_u64().unwrap_or(0);

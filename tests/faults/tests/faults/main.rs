@@ -1,0 +1,5 @@
+//! One binary of tests, a module per subject.
+
+mod power;
+mod proof;
+mod runs;
