@@ -175,6 +175,7 @@ fn parse(line: &str) -> Value {
 fn in_order(records: &str) {
     let mut last: HashMap<String, u64> = HashMap::new();
     for record in records.lines().map(parse) {
+        assert!(record["data"].is_string(), "no record: {record}");
         let data = text(&record, "data");
         let (key, n) = identity(&data);
         assert_eq!(text(&record, "partition_key"), key, "{record}");
@@ -187,7 +188,11 @@ fn in_order(records: &str) {
 }
 
 fn identity(text: &str) -> (String, u64) {
-    let (_, id) = text.split_once(' ').expect("a word and an id");
-    let (key, n) = id.split_once('-').expect("a key and a number");
+    let (_, id) = text
+        .split_once(' ')
+        .unwrap_or_else(|| panic!("no word and id: {text}"));
+    let (key, n) = id
+        .split_once('-')
+        .unwrap_or_else(|| panic!("no key and number: {text}"));
     (key.to_owned(), n.parse().expect("a number"))
 }

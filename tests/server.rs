@@ -218,6 +218,12 @@ impl Server {
         self.wait().map(drop)
     }
 
+    /// Sends SIGKILL and does not wait; a server that has ended already is fine.
+    pub fn kill_now(&self) {
+        // Not reaped yet, so the process id is still its own.
+        let _is_gone = self.signal(Signal::KILL);
+    }
+
     /// Sends the server a signal.
     ///
     /// # Errors

@@ -95,6 +95,22 @@ impl Content {
 }
 
 impl Change {
+    /// A write as one of each page; none of any other change.
+    #[must_use]
+    pub fn by_page(&self) -> Vec<Self> {
+        let Self::Write(offset, data) = self else {
+            return Vec::new();
+        };
+        let page = PAGE_BYTES as u64;
+        let piece = |number: u64| {
+            let from = (number * page).max(*offset);
+            let to = ((number + 1) * page).min(offset + data.len() as u64);
+            let bytes = &data[(from - offset) as usize..(to - offset) as usize];
+            Self::Write(from, bytes.to_vec())
+        };
+        self.pages().map(piece).collect()
+    }
+
     /// The pages it touches.
     pub fn pages(&self) -> std::ops::Range<u64> {
         let page = PAGE_BYTES as u64;

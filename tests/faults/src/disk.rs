@@ -6,7 +6,7 @@
 //! changes up to some point. Stricter than most file systems, and no stricter than they promise.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     io::{self, Write as _},
     os::unix::fs::FileExt,
@@ -16,7 +16,7 @@ use std::{
 use fnctl_interposer::record::{self, Op, Record};
 
 use crate::{
-    content::{Change, Content, torn},
+    content::{Change, Content, PAGE_BYTES, torn},
     random::Random,
 };
 
@@ -306,16 +306,24 @@ impl Disk {
     fn sync(&mut self, id: Id, before: u64) {
         match &mut self.nodes[id] {
             Node::File { synced, pending } => {
-                let rewritten: Vec<u64> = pending
-                    .iter()
-                    .filter(|p| p.at < before && !p.is_lost)
-                    .flat_map(|p| p.what.pages())
-                    .collect();
-                for p in pending.iter().filter(|p| p.at < before) {
-                    // A page that was lost goes with a later write to it.
-                    synced.apply(&p.what, |page| !p.is_lost || rewritten.contains(&page));
+                let (mut rewritten, mut cut_at) = (BTreeSet::new(), u64::MAX);
+                for p in pending.iter().filter(|p| p.at < before && !p.is_lost) {
+                    rewritten.extend(p.what.pages());
+                    if let Change::Truncate(length) = p.what {
+                        cut_at = cut_at.min(length.div_ceil(PAGE_BYTES as u64));
+                    }
                 }
-                pending.retain(|p| p.at >= before || p.is_lost);
+                // A page that was lost goes with a later write to it.
+                let is_due = |p: &Pending<Change>| {
+                    p.at < before && (!p.is_lost || p.what.pages().all(|n| rewritten.contains(&n)))
+                };
+                for p in pending.iter().filter(|p| is_due(p)) {
+                    synced.apply(&p.what, |_| true);
+                }
+                pending.retain(|p| {
+                    let is_cut = p.is_lost && p.what.pages().start >= cut_at;
+                    !is_due(p) && !is_cut
+                });
             }
             Node::Directory {
                 synced, pending, ..
@@ -328,12 +336,24 @@ impl Disk {
         }
     }
 
+    /// Changes of a file that a failed sync leaves in the cache alone: from then on page by page, each
+    /// until something else is written to it. What became of the length is not known, so nothing.
     fn lose(&mut self, id: Id, before: u64) {
-        if let Node::File { pending, .. } = &mut self.nodes[id] {
-            for p in pending.iter_mut().filter(|p| p.at < before) {
-                p.is_lost = true;
-            }
+        let Node::File { pending, .. } = &mut self.nodes[id] else {
+            return;
+        };
+        let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(pending)
+            .into_iter()
+            .partition(|p| p.at < before && !p.is_lost);
+        for p in lost {
+            pending.extend(p.what.by_page().into_iter().map(|what| Pending {
+                at: p.at,
+                what,
+                is_lost: true,
+            }));
         }
+        pending.extend(kept);
+        pending.sort_by_key(|p| p.at);
     }
 
     /// The power goes: what is left of files and of names.

@@ -102,6 +102,30 @@ pub fn healthy() -> Disk {
     Disk::of(&place.data()).expect("a copy of the data")
 }
 
+/// The same, after load and `kill -9`: with a journal to replay and segments that lack records. The
+/// records are not those of a ledger: they went to other streams.
+///
+/// # Panics
+/// The server does not serve.
+#[must_use]
+pub fn crashed() -> Disk {
+    let place = Place::of(&healthy());
+    let server = place.start(None).unwrap_or_else(|e| panic!("{e}"));
+    let one = |words: &[&str]| drop(server.json(words).unwrap_or_else(|e| panic!("{e}")));
+    one(&["streams", "create", "other", "--shards", "3"]);
+    let lines: String = (0..2_000).map(|n| format!("record {n}\n")).collect();
+    let path = place.beside("lines");
+    std::fs::write(&path, lines).expect("a file");
+    let path = path.to_string_lossy();
+    for _ in 0..2 {
+        one(&["put", "other", "--file", &path]);
+        pause(Duration::from_millis(2_200));
+    }
+    one(&["put", "other", "--file", &path]);
+    server.kill().unwrap_or_else(|e| panic!("{e}"));
+    Disk::of(&place.data()).expect("a copy of the data")
+}
+
 /// All records of a stream, one a line.
 ///
 /// # Panics

@@ -334,6 +334,14 @@ unsafe fn sync(watch: &Watch, number: i64, a: Arguments, is_all: bool) -> i64 {
     let turn = watch.turn();
     let id = turn.next_sync();
     let name = || names::of_file(&watch.plan.root, a[0] as i32);
+    let is_lied_to = watch
+        .plan
+        .deaf
+        .as_ref()
+        .is_some_and(|deaf| name().is_some_and(|name| name.below().starts_with(deaf)));
+    if is_lied_to {
+        return 0;
+    }
     let fate = turn.fate(number, Does::Sync, &name);
     if matches!(fate, Fate::Dies(How::Before | How::Half)) {
         turn.die();

@@ -27,6 +27,8 @@ pub mod record;
 /// | `kind` | an error number, or `short` |
 /// | `lasting` | `1`: every later one fails too |
 /// | `release` | a path: once it exists, nothing fails any more |
+/// | `hit` | a path: this file is made when the first call fails |
+/// | `deaf` | syncs of what begins like this below the root are not recorded: a disk that lies |
 /// | `of` | which calls are counted for `kill` and `fault`: `all`, `syncs` or `writes` |
 /// | `under` | only those on paths below the root that begin like this |
 /// | `not` | only those on paths that do not begin like this |

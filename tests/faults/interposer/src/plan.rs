@@ -39,6 +39,10 @@ pub(crate) struct Plan {
     pub(crate) is_lasting: bool,
     /// Ends with a zero; empty: never.
     pub(crate) release: Vec<u8>,
+    /// Ends with a zero; empty: nothing is made.
+    pub(crate) hit: Vec<u8>,
+    /// Syncs of files whose path begins like this are not recorded; `None`: all are.
+    pub(crate) deaf: Option<Vec<u8>>,
     pub(crate) of: Of,
     pub(crate) under: Vec<u8>,
     pub(crate) not: Vec<u8>,
@@ -59,6 +63,8 @@ impl Plan {
             kind: Kind::Error(libc::EIO),
             is_lasting: false,
             release: Vec::new(),
+            hit: Vec::new(),
+            deaf: None,
             of: Of::All,
             under: Vec::new(),
             not: Vec::new(),
@@ -77,6 +83,8 @@ impl Plan {
                 "fault" => plan.fault = number()?,
                 "lasting" => plan.is_lasting = number()? == 1,
                 "reads" => plan.counts_reads = number()? == 1,
+                "hit" => plan.hit = path(),
+                "deaf" => plan.deaf = Some(value.as_bytes().to_vec()),
                 "release" => plan.release = path(),
                 "under" => plan.under = value.as_bytes().to_vec(),
                 "not" => plan.not = value.as_bytes().to_vec(),

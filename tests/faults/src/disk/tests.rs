@@ -107,3 +107,30 @@ fn pages_of_a_torn_file_are_versions_it_had() {
     let expected: Vec<_> = expected.into_iter().filter(|e| *e != (3, 0)).collect();
     assert_eq!(seen, expected);
 }
+
+#[test]
+fn a_page_lost_by_a_failed_sync_comes_back_with_a_later_write_to_it() {
+    let mut disk = Disk::default();
+    let page = |byte: u8| vec![byte; 4096];
+    let records = [
+        record(Op::Started, 0, 0, "", "", b""),
+        record(Op::Open, 1, CREATE, "f", "", b""),
+        record(Op::Write, 1, 0, "", "", &page(1)),
+        record(Op::Write, 1, 4096, "", "", &page(2)),
+        record(Op::SyncBegins, 1, 1, "", "", b""),
+        record(Op::SyncFailed, 1, 1, "", "", b""),
+        record(Op::Write, 1, 4000, "", "", &[3; 96]),
+        record(Op::SyncBegins, 1, 2, "", "", b""),
+        record(Op::SyncDone, 1, 2, "", "", b""),
+        record(Op::Write, 1, 0, "", "", &[4; 10]),
+        record(Op::SyncBegins, 1, 3, "", "", b""),
+        record(Op::SyncDone, 1, 3, "", "", b""),
+    ];
+    disk.replay(&records.concat());
+    let mut random = Random::new(1);
+    let cut = disk.power_cut(Leaves::Nothing, Leaves::All, &mut random);
+    let expected = [&[4; 10][..], &[1; 3990], &[3; 96]].concat();
+    assert_eq!(left(&cut)["f"], expected);
+    let cut = disk.power_cut(Leaves::All, Leaves::All, &mut random);
+    assert_eq!(left(&cut)["f"], [expected, page(2)].concat());
+}

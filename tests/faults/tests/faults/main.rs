@@ -1,5 +1,7 @@
 //! One binary of tests, a module per subject.
 
+mod errors;
+mod load;
 mod power;
 mod proof;
 mod runs;

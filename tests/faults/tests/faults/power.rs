@@ -1,25 +1,27 @@
 //! The power goes at any call, three times in a row: what was acknowledged is there with exactly one
 //! effect, in order, nothing is invented, and nothing that a reader saw is taken back.
 
-use std::{sync::mpsc::channel, thread, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use fnctl_faults::{
     Random,
     disk::{Disk, Leaves},
     node::{self, Place},
 };
-use fnctl_tests::{
-    Seen, Server,
-    ledger::{Ledger, check_effects},
-    produce,
-};
+use fnctl_tests::{Seen, Server, ledger::Ledger};
 
-use crate::runs;
+use crate::{
+    load::{self, Load},
+    runs,
+};
 
 /// Chains of three cuts in an ordinary run; `FNCTL_POWER_CHAINS` asks for others.
 const CHAINS: u64 = 300;
 /// Chains side by side; most of their time they wait.
-const AT_ONCE: u64 = 6;
+const AT_ONCE: u64 = 16;
 /// Producers, each with a key of its own.
 const KEYS: usize = 3;
 /// Long enough for a cut of the store, which is due every two seconds.
@@ -88,40 +90,25 @@ struct Counts {
 }
 
 /// Loads a server until it dies, or is killed.
-fn load(chain: &Chain, life: &Life, server: Server) {
-    chain.ledger.stop_after(life.until);
-    let (holds, ended) = channel::<()>();
-    thread::scope(|scope| {
-        for seen in &chain.seen {
-            let (holds, api) = (holds.clone(), server.api.clone());
-            scope.spawn(move || {
-                seen.watch(&api);
-                drop(holds);
-            });
-        }
-        drop(holds);
-        let producers: Vec<_> = (0..KEYS)
-            .map(|key| {
-                let (api, count) = (server.api.clone(), life.records.unwrap_or(u64::MAX));
-                scope.spawn(move || produce(&api, key, &chain.ledger, count))
-            })
-            .collect();
+fn live(chain: &Chain, life: &Life, server: Server) {
+    let load = Load {
+        keys: KEYS,
+        records: life.records,
+        until: life.until,
+        may_refuse: false,
+    };
+    let api = server.api.clone();
+    load::run(&api, &load, &chain.ledger, &chain.seen, |ended| {
         if life.records.is_some() {
-            let _is_dead = node::ended_within(&ended, IDLE);
+            let _is_dead = node::ended_within(ended, IDLE);
         } else {
             chain.ledger.wait_for_stop();
         }
-        server.kill().unwrap_or_else(|e| panic!("{e}"));
-        for producer in producers {
-            let error = producer
-                .join()
-                .expect("a producer ends with its connection");
-            assert_eq!(error, None);
-        }
+        server.kill_now();
     });
 }
 
-fn run_chain(seed: u64, healthy: &Disk) -> Counts {
+fn run_chain(seed: u64, healthy: &Disk, lie: Option<&str>) -> Counts {
     let mut random = Random::new(seed);
     let mut disk = healthy.clone();
     let chain = Chain {
@@ -132,14 +119,14 @@ fn run_chain(seed: u64, healthy: &Disk) -> Counts {
     for cut in 1..=3 {
         let life = draw(&mut random);
         let place = Place::of(&disk);
+        let honest = place.interposed();
+        let honest = lie.iter().fold(honest, |plan, lie| plan.with("deaf", lie));
         let plan = life
             .wishes
             .iter()
-            .fold(place.interposed(), |plan, (key, value)| {
-                plan.with(key, value)
-            });
+            .fold(honest, |plan, (key, value)| plan.with(key, value));
         match place.start(Some(&plan)) {
-            Ok(server) => load(&chain, &life, server),
+            Ok(server) => live(&chain, &life, server),
             Err(failure) => {
                 let exit = failure.exit;
                 assert_eq!(
@@ -173,17 +160,24 @@ fn check(chain: &Chain, disk: &Disk, mut counts: Counts) -> Counts {
     let server = place
         .start(None)
         .unwrap_or_else(|e| panic!("it does not open: {e}"));
-    for mapping in ["hostile", "echo"] {
-        node::drain(&server, mapping);
-    }
-    let [input, out, copy] = ["in", "out", "copy"].map(|stream| node::records(&server, stream));
-    counts.acknowledged = chain.ledger.check_input(&input);
-    check_effects(&input, &out, &node::letters(&server, "hostile"));
-    check_effects(&input, &copy, &node::letters(&server, "echo"));
-    for (seen, content) in chain.seen.iter().zip([&input, &out]) {
-        counts.seen += seen.check(content);
-    }
+    (counts.acknowledged, counts.seen) = load::check(&server, &chain.ledger, &chain.seen);
     counts
+}
+
+/// The oracle bites: on a disk that forgets syncs it finds what is lost.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let healthy = node::healthy();
+    for lie in ["journal/", "journal"] {
+        let losses = runs::run(8, AT_ONCE, |seed| {
+            catch_unwind(AssertUnwindSafe(|| run_chain(seed, &healthy, Some(lie)))).is_err()
+        });
+        let count = losses.iter().filter(|is_lost| **is_lost).count();
+        assert!(
+            count >= 2,
+            "{count} of 8 chains without syncs of {lie} lost something"
+        );
+    }
 }
 
 #[test]
@@ -191,7 +185,7 @@ fn nothing_acknowledged_is_lost_when_the_power_goes() {
     let healthy = node::healthy();
     let chains = runs::number("FNCTL_POWER_CHAINS", CHAINS);
     let all = runs::run(chains, runs::number("FNCTL_AT_ONCE", AT_ONCE), |seed| {
-        run_chain(seed, &healthy)
+        run_chain(seed, &healthy, None)
     });
     let mut sum = Counts::default();
     for counts in &all {

@@ -40,6 +40,7 @@ pub(crate) fn run<T: Send>(trials: u64, at_once: u64, trial: impl Fn(u64) -> T +
                                 .cloned()
                                 .or_else(|| words.downcast_ref::<&str>().map(|w| (*w).to_owned()))
                                 .unwrap_or_default();
+                            eprintln!("seed {seed}: {words}");
                             failures
                                 .lock()
                                 .expect("whole")
