@@ -1,5 +1,9 @@
 //! Embeds what `fnctl new` writes: the template, and the SDK with its WIT. The list is made here, so that
-//! a file added to the SDK travels without anybody remembering to name it.
+//! a file added to the SDK travels without anybody remembering to name it. And tells the binary which
+//! commit it is of.
+
+#[path = "build/commit.rs"]
+mod commit;
 
 use std::{
     env, fs, io,
@@ -51,6 +55,10 @@ fn main() -> io::Result<()> {
         println!("cargo::rerun-if-changed={}", folder.display());
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    commit::tell(
+        &root,
+        &env::var("CARGO_PKG_VERSION").expect("cargo sets it"),
+    );
     fs::write(out.join("template.rs"), list)
 }
 

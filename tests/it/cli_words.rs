@@ -53,7 +53,49 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
     fs::write(folder.path().join("x.wasm"), b"\0asm\x01\0\0\0").expect("a file");
     for (arguments, exit, code) in [
         (&["deplyo"][..], 2, "FN1001"),
-        (&["status"], 2, "FN1003"),
+        (&["traces"], 2, "FN1003"),
+        (&["mappings", "seek", "m"], 2, "FN1003"),
+        (&["streams", "create", "s", "--quota", "1GiB"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--ordering", "shard"], 2, "FN1003"),
+        (
+            &["deploy", "x.wasm", "--on-failure", "stream:x"],
+            2,
+            "FN1003",
+        ),
+        (
+            &["deploy", "x.wasm", "--on-fatal", "dead-letter"],
+            2,
+            "FN1003",
+        ),
+        (&["deploy", "x.wasm", "--max-attempts", "0"], 7, "FN1020"),
+        (&["deploy", "x.wasm", "--batch-size", "20000"], 7, "FN2102"),
+        (
+            &["deploy", "x.wasm", "--parallelization-factor", "257"],
+            7,
+            "FN2102",
+        ),
+        (&["deploy", "x.wasm", "--batch-window", "6m"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--batch-bytes", "13MiB"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--memory", "1B"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--timeout", "1d"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--concurrency", "0"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--shards", "0"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--backoff-initial", "0"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--backoff-max", "30d"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--to", "a b"], 7, "FN1020"),
+        (&["streams", "create", "s", "--shards", "0"], 7, "FN3007"),
+        (
+            &["streams", "create", "s", "--retention", "1s"],
+            7,
+            "FN3007",
+        ),
+        (
+            &["invoke", "x.wasm", "--timeout", "1d", "--file", "x.wasm"],
+            7,
+            "FN2102",
+        ),
+        (&["put", "s", "--rate", "0"], 7, "FN1020"),
+        (&["put", "s", "--from-line", "0"], 7, "FN1020"),
         (&["deploy", "x.wasm", "--filter", "{}"], 2, "FN1003"),
         (&["deploy", "x.wasm", "--batch-window", "5"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--memory", "128"], 2, "FN1001"),
@@ -133,6 +175,47 @@ fn all_problems_of_a_manifest_come_together_with_their_lines() {
         .find(|(path, _)| *path == "mapping[0].bisect_on_error")
         .expect("named");
     assert!(later.1.contains("not there yet"), "{later:?}");
+}
+
+#[test]
+fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
+    let folder = folder();
+    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\nordering = \"shard\"\non_fatal = \"dead-letter\"\nfilter = \"x\"\n[streams.s]\nquota = \"1GiB\"\n";
+    fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
+    let (exit, error) = refused(folder.path(), &["deploy", "."]);
+    assert_eq!(
+        (exit, error["code"].as_str()),
+        (2, Some("FN1003")),
+        "{error}"
+    );
+    let problems = error["problems"].as_array().expect("problems");
+    assert_eq!(problems.len(), 4, "{error}");
+    assert!(
+        problems.iter().all(|problem| problem["code"] == "FN1003"),
+        "{error}"
+    );
+    assert_eq!(error["where"], "fnctl.toml");
+}
+
+#[test]
+fn the_version_names_the_commit_of_the_checkout() {
+    let folder = folder();
+    let output = fnctl(folder.path(), &["version", "-o", "json"]);
+    let version: Value = serde_json::from_slice(&output.stdout).expect("an object");
+    let line = String::from_utf8_lossy(&fnctl(folder.path(), &["--version"]).stdout).into_owned();
+    match version["commit"].as_str() {
+        Some(commit) => {
+            assert!(
+                commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{commit}"
+            );
+            assert!(line.contains(&format!("(commit {commit})")), "{line}");
+        }
+        // Built from an archive.
+        None => assert!(!line.contains("commit"), "{line}"),
+    }
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.git");
+    assert_eq!(version["commit"].is_string(), checkout.exists());
 }
 
 #[test]

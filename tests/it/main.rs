@@ -1,5 +1,6 @@
 //! The whole, from outside: one binary of tests, a module per subject.
 
+mod cli_strangers;
 mod cli_streams;
 mod cli_words;
 mod crash;

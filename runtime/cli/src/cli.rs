@@ -1,6 +1,7 @@
 //! The words of the command line: what can be said, and which command answers.
 
 mod later;
+mod slips;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(
     name = "fnctl",
-    version,
+    version = version::LINE,
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -103,9 +104,13 @@ impl Cli {
                 ExitCode::SUCCESS
             }
             _ => {
-                let error = later::explain(&error);
+                let words: Vec<String> = std::env::args_os()
+                    .skip(1)
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .collect();
+                let error = slips::explain(&error, &words);
                 let code = error.exit_code();
-                error.tell(asks_for_json(std::env::args()));
+                error.tell(asks_for_json(&words));
                 ExitCode::from(code)
             }
         })
@@ -122,9 +127,9 @@ impl Cli {
     /// What ends it.
     pub(crate) async fn run(self) -> Result<(), CliError> {
         if self.output == Format::Raw && !matches!(self.command, Command::Tail(_)) {
-            return Err(CliError::usage(
-                "`-o raw` is for `tail` alone: text or json",
-            ));
+            return Err(CliError::usage("`-o raw` is for `fnctl tail` alone")
+                .at("--output")
+                .fix("-o text, or -o json"));
         }
         let session = &mut Session {
             client: Client::new(self.server.as_deref().unwrap_or(limits::SERVER_DEFAULT))?,
@@ -153,6 +158,19 @@ impl Cli {
         done.and(flushed)
     }
 
+    /// Whether the command only looks: it ends when nobody reads what it prints.
+    pub(crate) fn is_reading(&self) -> bool {
+        match &self.command {
+            Command::Tail(_) | Command::Logs(_) | Command::Dlq(_) | Command::Doctor(_) => true,
+            Command::Version(_) => true,
+            Command::Streams(args) => args.is_reading(),
+            Command::Functions(args) => args.is_reading(),
+            Command::Mappings(args) => args.is_reading(),
+            // What changes something is done to its end; dev ends in its own time.
+            _ => false,
+        }
+    }
+
     /// Whether the command ends itself on a signal, in its own time.
     pub(crate) fn handles_signals(&self) -> bool {
         matches!(
@@ -163,8 +181,7 @@ impl Cli {
 }
 
 /// Whether `-o json` was asked for, where the arguments as a whole could not be read.
-fn asks_for_json(arguments: impl Iterator<Item = String>) -> bool {
-    let all: Vec<String> = arguments.collect();
+fn asks_for_json(all: &[String]) -> bool {
     all.iter()
         .any(|word| matches!(word.as_str(), "-ojson" | "-o=json" | "--output=json"))
         || all

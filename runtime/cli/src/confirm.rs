@@ -4,8 +4,9 @@
 use std::io::{self, BufRead, Write};
 
 use fnctl_core::error_code::ErrorCode;
+use serde::Serialize;
 
-use crate::{error::CliError, output::Output};
+use crate::{cli::Session, error::CliError, output::Output};
 
 /// The switches of a command that destroys.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -18,7 +19,36 @@ pub(crate) struct Destroying {
     pub(crate) force: bool,
 }
 
+/// Something that exists and is to be deleted.
+pub(crate) struct Doomed<'a, T> {
+    /// Noun and name, `stream signups`.
+    pub(crate) what: String,
+    /// What is lost with it, a whole sentence without its end.
+    pub(crate) loss: String,
+    /// Where the API has it.
+    pub(crate) path: [&'a str; 3],
+    /// What a script is shown of it.
+    pub(crate) line: T,
+}
+
 impl Destroying {
+    /// Asks, deletes, and says so.
+    ///
+    /// # Errors
+    /// Nobody said yes, or the server refuses.
+    pub(crate) async fn delete<T: Serialize>(
+        self,
+        doomed: Doomed<'_, T>,
+        session: &mut Session,
+    ) -> Result<(), CliError> {
+        self.confirm(&session.out, &doomed.loss)?;
+        session.client.delete(&doomed.path, self.force).await?;
+        if session.out.is_json() {
+            return session.out.json(&doomed.line);
+        }
+        session.out.line(&format!("deleted    {}", doomed.what))
+    }
+
     /// Goes on only where it may.
     ///
     /// # Errors
@@ -28,12 +58,17 @@ impl Destroying {
             return Ok(());
         }
         if !out.can_ask() {
+            let why = if out.is_json() {
+                "with `-o json` nobody is asked"
+            } else {
+                "there is no terminal to ask on"
+            };
             return Err(CliError::new(
                 ErrorCode::NotConfirmed,
-                format!("{loss}: not without a yes"),
+                format!("not confirmed, nothing was done: {loss}"),
             )
-            .because("there is no terminal to ask on")
-            .fix("add --yes"));
+            .because(why)
+            .fix("the same with --yes"));
         }
         let mut stderr = io::stderr().lock();
         let asked = write!(stderr, "{loss}. Go on? [y/N] ").and_then(|()| stderr.flush());
@@ -42,6 +77,9 @@ impl Destroying {
         if said.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
             return Ok(());
         }
-        Err(CliError::new(ErrorCode::NotConfirmed, "nothing was done"))
+        Err(CliError::new(
+            ErrorCode::NotConfirmed,
+            "not confirmed, nothing was done",
+        ))
     }
 }

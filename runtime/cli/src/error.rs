@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use fnctl_core::error_code::{ErrorBody, ErrorCode, ErrorKind, ErrorObject};
+use fnctl_core::error_code::{ErrorBody, ErrorCode, ErrorObject};
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -50,11 +50,6 @@ impl CliError {
             Self::Told(error) => change(*error).into(),
             Self::StdoutClosed => self,
         }
-    }
-
-    /// Whether something named does not exist.
-    pub(crate) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Told(error) if error.kind == ErrorKind::NotFound)
     }
 
     /// Whether it is of this code.
@@ -120,12 +115,11 @@ pub(crate) fn render(error: &ErrorObject, is_coloured: bool) -> String {
     {
         line("where", place);
     }
-    if error.problems.len() > 1
-        || error
-            .problems
-            .first()
-            .is_some_and(|problem| problem.message != error.message)
-    {
+    let is_told = match error.problems.as_slice() {
+        [one] => error.message.contains(&one.message),
+        all => all.is_empty(),
+    };
+    if !is_told {
         let width = error
             .problems
             .iter()

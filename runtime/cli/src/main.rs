@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let is_json = cli.is_json();
+    let (is_json, is_reading) = (cli.is_json(), cli.is_reading());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         tokio::select! {
             done = cli.run() => done,
             _ = tokio::signal::ctrl_c() => Err(CliError::new(ErrorCode::Interrupted, "interrupted")),
+            () = output::hangup::stdout_closed(), if is_reading => Err(CliError::StdoutClosed),
         }
     });
     // Reads of stdin and files that nobody waits for any more must not hold the process.

@@ -186,18 +186,19 @@ fn parse(source: &str) -> Result<spec::Manifest, Vec<Problem>> {
     Err(problems
         .into_iter()
         .map(|problem| match place::line_of(source, &problem.path) {
-            Some(line) => Problem::new(problem.path, format!("{} (line {line})", problem.message)),
+            Some(line) => Problem {
+                message: format!("{} (line {line})", problem.message),
+                ..problem
+            },
             None => problem,
         })
         .collect())
 }
 
 fn invalid(path: &Path, problems: Vec<Problem>) -> CliError {
-    let count = crate::output::words::count(problems.len() as u64, "problem");
     let shown = crate::output::words::path(path);
-    ErrorObject::new(ErrorCode::ManifestInvalid, format!("{count} in {shown}"))
-        .at(shown)
-        .with_problems(problems)
+    ErrorObject::of_problems(ErrorCode::ManifestInvalid, &shown, problems)
+        .at(&shown)
         .into()
 }
 

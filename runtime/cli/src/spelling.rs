@@ -1,35 +1,42 @@
-//! How values are spelt in flags: the same as in `fnctl.toml`.
+//! How values are spelt in flags: the same as in `fnctl.toml`. A word that cannot be read and a value
+//! that is not allowed are told apart: they exit differently (command line and SDK §4).
 
-use fnctl_core::spec::{
-    Setting,
-    duration::Duration,
-    position::StartingPosition,
-    setting::{SettingValue, Text},
+use std::net::{IpAddr, SocketAddr};
+
+use fnctl_core::{
+    limits::PARTITION_KEY_CHARS_MAX,
+    spec::{
+        Setting,
+        duration::Duration,
+        position::StartingPosition,
+        setting::{SettingValue, Text, Unfit},
+    },
 };
+use fnctl_host::limits::PRODUCER_BYTES_MAX;
 
-/// A setting; what cannot be read is refused at once, `default` resets.
-pub(crate) fn setting<T: SettingValue>(text: &str) -> Result<Setting<T>, String> {
+/// A setting; what cannot be taken is refused at once, `default` resets.
+pub(crate) fn setting<T: SettingValue>(text: &str) -> Result<Setting<T>, Unfit> {
     match Setting::from_flag(text) {
-        Setting::Unreadable(why) => Err(why),
+        Setting::Unfit(why) => Err(why),
         setting => Ok(setting),
     }
 }
 
 /// A duration with its unit.
-pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, Unfit> {
     Duration::parse(text).map(|duration| std::time::Duration::from_millis(duration.ms))
 }
 
 /// A position in a stream.
-pub(crate) fn position(text: &str) -> Result<StartingPosition, String> {
+pub(crate) fn position(text: &str) -> Result<StartingPosition, Unfit> {
     StartingPosition::parse(text)
 }
 
 /// `NAME=VALUE`.
-pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), Unfit> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("`{text}` is not NAME=VALUE")),
+        _ => Err(Unfit::Unreadable(format!("`{text}` is not NAME=VALUE"))),
     }
 }
 
@@ -38,10 +45,124 @@ pub(crate) fn text(text: &str) -> Setting<Text> {
     Setting::Value(Text(text.to_owned()))
 }
 
-/// A number above 0.
-pub(crate) fn positive(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(format!("`{text}` is not a number above 0")),
-        Ok(number) => Ok(number),
+/// A whole number, at least 0.
+pub(crate) fn count(text: &str) -> Result<u64, Unfit> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Unfit::Unreadable(format!("`{text}` is not a number")));
+    }
+    if digits.len() < text.len() {
+        return Err(Unfit::NotAllowed(format!("{text} is below 0")));
+    }
+    text.parse()
+        .map_err(|_| Unfit::NotAllowed(format!("{text} is far out of range")))
+}
+
+/// A whole number above 0.
+pub(crate) fn positive(text: &str) -> Result<u64, Unfit> {
+    match count(text)? {
+        0 => Err(Unfit::NotAllowed(format!("{text} is below 1"))),
+        number => Ok(number),
+    }
+}
+
+/// A partition key.
+pub(crate) fn key(text: &str) -> Result<String, Unfit> {
+    let chars = text.chars().count();
+    if (1..=PARTITION_KEY_CHARS_MAX).contains(&chars) {
+        return Ok(text.to_owned());
+    }
+    Err(Unfit::NotAllowed(format!(
+        "a partition key has 1 to {PARTITION_KEY_CHARS_MAX} characters, this has {chars}"
+    )))
+}
+
+/// The path of a field, `user.id`.
+pub(crate) fn field(text: &str) -> Result<String, Unfit> {
+    if text.split('.').any(str::is_empty) {
+        return Err(Unfit::Unreadable(format!(
+            "`{text}` is not a path of names such as user.id"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+/// A producer's id: it travels in a header.
+pub(crate) fn producer(text: &str) -> Result<String, Unfit> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain && (1..=PRODUCER_BYTES_MAX).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err(Unfit::NotAllowed(format!(
+        "a producer's id has 1 to {PRODUCER_BYTES_MAX} letters, digits and signs, without spaces"
+    )))
+}
+
+/// An address to listen on.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, Unfit> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_host = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    Err(if is_host && is_number {
+        Unfit::NotAllowed(format!("port {port} is above {}", u16::MAX))
+    } else {
+        Unfit::Unreadable(format!(
+            "`{text}` is not an address and a port, such as 127.0.0.1:4700"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `2` for what cannot be read, `7` for what is not allowed.
+    fn exit<T>(read: Result<T, Unfit>) -> Option<u8> {
+        match read {
+            Ok(_) => None,
+            Err(Unfit::Unreadable(_)) => Some(2),
+            Err(Unfit::NotAllowed(_)) => Some(7),
+            Err(Unfit::NotYet(why)) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_and_what_is_not_allowed_are_told_apart() {
+        for (text, expected) in [
+            ("1", None),
+            ("18446744073709551615", None),
+            ("0", Some(7)),
+            ("-1", Some(7)),
+            ("18446744073709551616", Some(7)),
+            ("", Some(2)),
+            ("-", Some(2)),
+            ("1.5", Some(2)),
+            ("ten", Some(2)),
+            ("+1", Some(2)),
+            ("١", Some(2)),
+        ] {
+            assert_eq!(exit(positive(text)), expected, "{text}");
+        }
+        assert_eq!(exit(count("0")), None);
+        for (text, expected) in [
+            ("127.0.0.1:0", None),
+            ("[::1]:4700", None),
+            ("127.0.0.1:70000", Some(7)),
+            ("localhost:4700", Some(2)),
+            ("127.0.0.1", Some(2)),
+            ("4700", Some(2)),
+        ] {
+            assert_eq!(exit(address(text)), expected, "{text}");
+        }
+        assert_eq!(exit(key("é")), None);
+        assert_eq!(exit(key("")), Some(7));
+        assert_eq!(exit(key(&"é".repeat(257))), Some(7));
+        assert_eq!(exit(field("user.id")), None);
+        assert_eq!(exit(field("user..id")), Some(2));
+        assert_eq!(exit(producer("p-1")), None);
+        assert_eq!(exit(producer("two words")), Some(7));
     }
 }

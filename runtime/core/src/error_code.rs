@@ -124,6 +124,8 @@ codes! {
     AddressInUse = "FN1018", Conflict, 409;
     /// A program that is needed is missing.
     ToolMissing = "FN1019", Failure, 400;
+    /// A value of the command line, or of an address, was read and is not allowed.
+    NotAllowed = "FN1020", Validation, 400;
 
     /// The file is not WebAssembly.
     NotWebAssembly = "FN2001", Validation, 400;
@@ -240,6 +242,9 @@ pub struct Problem {
     pub path: String,
     /// What, in words.
     pub message: String,
+    /// Its own code, where it is not the error's: `FN1003` beside problems of other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 impl Problem {
@@ -249,6 +254,16 @@ impl Problem {
         Self {
             path: path.into(),
             message: message.into(),
+            code: None,
+        }
+    }
+
+    /// As one of something that is specified and not there yet.
+    #[must_use]
+    pub fn not_yet(self) -> Self {
+        Self {
+            code: Some(ErrorCode::NotYet.as_str().to_owned()),
+            ..self
         }
     }
 }
@@ -287,6 +302,24 @@ pub struct ErrorBody {
 }
 
 impl ErrorObject {
+    /// The error of an input with these problems: of `code`, unless all of them are of things that
+    /// are not there yet. One problem alone is told in the message.
+    #[must_use]
+    pub fn of_problems(code: ErrorCode, what: &str, problems: Vec<Problem>) -> Self {
+        let not_yet = ErrorCode::NotYet;
+        let is_later = |problem: &Problem| problem.code.as_deref() == Some(not_yet.as_str());
+        let code = if !problems.is_empty() && problems.iter().all(is_later) {
+            not_yet
+        } else {
+            code
+        };
+        let error = match problems.as_slice() {
+            [one] => Self::new(code, format!("{}: {}", one.path, one.message)).at(one.path.clone()),
+            all => Self::new(code, format!("{} problems in {what}", all.len())),
+        };
+        error.with_problems(problems)
+    }
+
     /// An error of a code, in words.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {

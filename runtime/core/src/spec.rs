@@ -14,6 +14,7 @@ pub mod resolve;
 pub mod setting;
 pub mod size;
 pub mod stream;
+mod units;
 
 pub use function::{FunctionSpec, SecretSource};
 pub use manifest::{DevSpec, Manifest};

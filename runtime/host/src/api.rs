@@ -25,6 +25,7 @@ use hyper::{
 };
 
 use self::error::ApiError;
+pub use self::put::key_at;
 use crate::{
     http::{Body, body, listener::Serve, path},
     node::HostNode,

@@ -20,6 +20,7 @@ mod source;
 mod supervisor;
 mod text;
 
+pub use api::key_at;
 pub use clock::SystemClock;
 pub use fnctl_store::OpenError;
 pub use http::listener::ListenError;

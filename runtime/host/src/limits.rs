@@ -43,9 +43,8 @@ pub const BODY_RATE_MIN: u64 = 1 << 10;
 
 // Puts and tails.
 
-/// One line of a put: the largest record an embedded stream takes, and its line end.
-pub const PUT_LINE_BYTES_MAX: usize =
-    (fnctl_core::limits::STREAM_RECORD_BYTES_DEFAULT as usize) + 2;
+/// One line of a put without its end: the largest record an embedded stream takes.
+pub const PUT_LINE_BYTES_MAX: usize = fnctl_core::limits::STREAM_RECORD_BYTES_DEFAULT as usize;
 /// Records of one append made from the lines at hand.
 pub const PUT_APPEND_RECORDS_MAX: usize = 10_000;
 /// Bytes of one append made from the lines at hand.

@@ -49,6 +49,8 @@ pub(crate) struct Place {
     pub(crate) data_dir: PathBuf,
     /// URL of its Kinesis API.
     pub(crate) kinesis: String,
+    /// The commit that the binary was built from, where that is known.
+    pub(crate) commit: Option<&'static str>,
 }
 
 /// An uploaded component that waits for its deploy.
@@ -89,7 +91,7 @@ impl HostNode {
             supervisor,
             log,
             metrics,
-            build: build_info(),
+            build: build_info(place.commit),
             place,
             drain,
             uploads: Mutex::default(),
@@ -142,16 +144,20 @@ impl HostNode {
 
     /// A stream's name, checked.
     pub(crate) fn stream_name(&self, name: &str) -> Result<StreamName, ApiError> {
-        StreamName::parse(name)
-            .map_err(|error| ApiError::new(ErrorCode::StreamInvalid, error.to_string()).at(name))
+        StreamName::parse(name).map_err(|error| {
+            ApiError::new(ErrorCode::StreamInvalid, error.to_string())
+                .at(name)
+                .fix("fnctl streams list")
+        })
     }
 
     /// A stream that people see.
     pub(crate) fn stream(&self, name: &StreamName) -> Result<Arc<Stream>, ApiError> {
         let found = self.view(|view| view.registry().stream_by_name(name).cloned());
-        found
-            .filter(|stream| !stream.is_internal)
-            .ok_or_else(|| Refusal::NoSuchStream(name.clone()).to_error().into())
+        found.filter(|stream| !stream.is_internal).ok_or_else(|| {
+            let error = ApiError::from(Refusal::NoSuchStream(name.clone()).to_error());
+            error.fix("fnctl streams list")
+        })
     }
 
     /// A function by its name.
@@ -327,10 +333,10 @@ impl HostNode {
 }
 
 /// What this binary is.
-fn build_info() -> BuildInfo {
+fn build_info(commit: Option<&'static str>) -> BuildInfo {
     BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
-        commit: option_env!("FNCTL_COMMIT").unwrap_or("unknown"),
+        commit: commit.unwrap_or("unknown"),
         wasmtime: fnctl_invoker::WASMTIME_VERSION,
     }
 }

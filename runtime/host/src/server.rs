@@ -41,6 +41,8 @@ pub struct ServerOptions {
     pub insecure: bool,
     /// Threads that run functions; `None`: as many as the machine has.
     pub guest_threads: Option<usize>,
+    /// The commit that the binary was built from, told to whoever asks for the version.
+    pub commit: Option<&'static str>,
 }
 
 impl ServerOptions {
@@ -53,6 +55,7 @@ impl ServerOptions {
             kinesis_listen: SocketAddr::from(([127, 0, 0, 1], 4701)),
             insecure: false,
             guest_threads: None,
+            commit: None,
         }
     }
 }
@@ -165,6 +168,7 @@ impl Server {
         let place = Place {
             data_dir: options.data_dir,
             kinesis: format!("http://{kinesis_addr}"),
+            commit: options.commit,
         };
         let node = HostNode::new(
             store.clone(),

@@ -3,13 +3,18 @@ use clap::{CommandFactory, Parser};
 use super::*;
 
 fn refusal(words: &[&str]) -> (u8, String, String) {
-    let words = std::iter::once("fnctl").chain(words.iter().copied());
-    let error = later::explain(&Cli::try_parse_from(words).expect_err("the words are refused"));
-    let code = error.exit_code();
-    let CliError::Told(object) = error else {
+    let object = refused(words);
+    (object.exit_code, object.code, object.message)
+}
+
+fn refused(words: &[&str]) -> fnctl_core::error_code::ErrorObject {
+    let all = std::iter::once("fnctl").chain(words.iter().copied());
+    let error = Cli::try_parse_from(all).expect_err("the words are refused");
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let CliError::Told(object) = slips::explain(&error, &words) else {
         panic!()
     };
-    (code, object.code, object.message)
+    *object
 }
 
 #[test]
@@ -49,63 +54,224 @@ fn nouns_and_verbs_have_their_other_spellings() {
 }
 
 #[test]
-fn words_of_later_versions_are_refused_by_name() {
-    for (words, name) in [
-        (&["deploy", "x.wasm", "--filter", "{}"][..], "--filter"),
-        (
-            &["deploy", "x.wasm", "--bisect-on-error=off"],
-            "--bisect-on-error",
-        ),
-        (
-            &["deploy", "x.wasm", "--max-record-age", "1h"],
-            "--max-record-age",
-        ),
-        (&["status"], "status"),
-        (&["mappings", "seek", "m"], "seek"),
-        (&["dlq", "redrive", "m"], "redrive"),
-        (&["streams", "split", "s"], "split"),
-        (&["explain", "FN2003"], "explain"),
-        (&["completion"], "completion"),
-    ] {
-        let (exit, code, message) = refusal(words);
+fn every_command_of_a_later_version_is_refused_by_name_until_it_is_there() {
+    let mut root = Cli::command();
+    root.build();
+    for (noun, command) in later::all_commands() {
+        let parent = match noun {
+            "" => &root,
+            noun => root.find_subcommand(noun).expect("the noun is there"),
+        };
+        if parent.find_subcommand(command).is_some() {
+            continue;
+        }
+        let words: Vec<&str> = noun.split_whitespace().chain([command]).collect();
+        let (exit, code, message) = refusal(&words);
         assert_eq!((exit, code.as_str()), (2, "FN1003"), "{words:?} {message}");
-        assert!(message.contains(&format!("`{name}`")), "{message}");
+        let name = format!("`{}`", words.join(" "));
+        assert!(message.starts_with(&name), "{message}");
     }
-    let (exit, _, message) = refusal(&["deploy", "x", "--ordering", "shard"]);
-    assert!(exit == 2 && message.contains("not there yet"), "{message}");
 }
 
 #[test]
-fn slips_are_usage_errors_in_our_words() {
+fn every_flag_of_a_later_version_is_refused_by_name() {
+    for flag in later::all_flags() {
+        for words in [
+            &["deploy", "x.wasm", flag.as_str(), "x"][..],
+            &["streams", "create", "s", &format!("{flag}=x")],
+        ] {
+            let (exit, code, message) = refusal(words);
+            assert_eq!((exit, code.as_str()), (2, "FN1003"), "{words:?} {message}");
+            assert!(message.starts_with(&format!("`{flag}`")), "{message}");
+        }
+    }
     for words in [
-        &["deplyo"][..],
-        &["put"],
-        &["tail", "s", "--count", "0"],
-        &["tail", "s", "--timeout", "10"],
-        &["mappings"],
-        &["deploy", "--batch-size"],
-        &["put", "s", "--key", "a", "--key-field", "b"],
-        &[],
-        &["mappings", "li"],
-        &["-o", "yaml", "version"],
+        ["--ordering", "shard"],
+        ["--on-fatal", "dead-letter"],
+        ["--on-failure", "stream:x"],
+        ["--on-failure", "https://example.com/x"],
+        ["--on-failure", "file:x"],
     ] {
-        let (exit, code, message) = refusal(words);
-        assert_eq!((exit, code.as_str()), (2, "FN1001"), "{words:?}");
+        let (exit, code, message) = refusal(&["deploy", "x.wasm", words[0], words[1]]);
+        assert_eq!((exit, code.as_str()), (2, "FN1003"), "{words:?} {message}");
         assert!(
-            !message.is_empty() && !message.starts_with("error"),
-            "{words:?}: {message}"
+            message.contains(words[1]) && message.contains("not there yet"),
+            "{message}"
         );
     }
-    assert!(
-        refusal(&["tail", "s", "--timeout", "10"])
-            .2
-            .contains("10ms or 10s")
+}
+
+#[test]
+fn slips_are_usage_errors_in_our_words_with_the_help_of_their_command() {
+    for (words, message, fix) in [
+        (&["deplyo"][..], "unknown command `deplyo`", "fnctl deploy"),
+        (&["xyz"], "unknown command `xyz`", "fnctl --help"),
+        (
+            &["put"],
+            "<STREAM> is missing",
+            "fnctl put [OPTIONS] <STREAM> [DATA]...",
+        ),
+        (
+            &["dlq", "show"],
+            "<MAPPING> and <ID> are missing",
+            "fnctl dlq show [OPTIONS] <MAPPING> <ID>",
+        ),
+        (
+            &["tail", "s", "--timeout", "10"],
+            "--timeout: 10 has no unit: write 10ms or 10s",
+            "fnctl tail --help",
+        ),
+        (
+            &["mappings"],
+            "a command is missing after `fnctl mappings`",
+            "fnctl mappings --help",
+        ),
+        (&[], "a command is missing after `fnctl`", "fnctl --help"),
+        (
+            &["mappings", "lits"],
+            "unknown command `lits`",
+            "fnctl mappings list",
+        ),
+        (
+            &["-o", "json", "stream", "descrbe"],
+            "unknown command `descrbe`",
+            "fnctl streams describe",
+        ),
+        (
+            &["-o", "yaml", "version"],
+            "--output: `yaml` is none of: text, json, raw",
+            "fnctl version --help",
+        ),
+        (
+            &["tail", "s", "--form", "x"],
+            "`fnctl tail` has no flag `--form`",
+            "fnctl tail --help",
+        ),
+        (
+            &["tail", "s", "t"],
+            "`fnctl tail` does not take the word `t`",
+            "fnctl tail --help",
+        ),
+        (
+            &["deploy", "--secret", "a=b"],
+            "--secret: a secret's value does not belong on a command line: put it into a file, --secret a=@FILE",
+            "fnctl deploy --help",
+        ),
+    ] {
+        let error = refused(words);
+        assert_eq!(
+            (error.exit_code, error.code.as_str()),
+            (2, "FN1001"),
+            "{words:?}"
+        );
+        assert_eq!(error.message, message, "{words:?}");
+        assert_eq!(error.fix.as_deref(), Some(fix), "{words:?}");
+    }
+    for words in [
+        &["deploy", "--batch-size"][..],
+        &["put", "s", "--key", "a", "--key-field", "b"],
+    ] {
+        let error = refused(words);
+        assert_eq!(
+            (error.exit_code, error.code.as_str()),
+            (2, "FN1001"),
+            "{words:?}"
+        );
+        assert!(
+            !error.message.is_empty() && !error.message.starts_with("error"),
+            "{words:?}"
+        );
+    }
+    assert_eq!(
+        refused(&["tail", "s", "--form", "x"]).why.as_deref(),
+        Some("did you mean `--from`?")
+    );
+}
+
+/// Every flag that takes a number, a duration or a size: a word that cannot be read and a value that is
+/// not allowed. Those without the second have no bound that is known before the server is asked.
+#[test]
+fn values_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
+    let count = ("ten", "-1");
+    let positive = ("ten", "0");
+    let duration = ("10", "-1s");
+    let size = ("10", "99999999999TiB");
+    for (command, flag, (unreadable, not_allowed)) in [
+        (&["tail", "s"][..], "--count", positive),
+        (&["tail", "s"], "--timeout", duration),
+        (
+            &["tail", "s"],
+            "--from",
+            ("yesterday", "99999999999999999999d"),
+        ),
+        (&["logs", "f"], "--tail", count),
+        (&["logs", "f"], "--since", duration),
+        (&["put", "s"], "--rate", positive),
+        (&["put", "s"], "--from-line", positive),
+        (&["put", "s"], "--key-field", ("a..b", "")),
+        (&["rollback", "f"], "--to", positive),
+        (&["dlq", "list", "m"], "--limit", positive),
+        (&["invoke", "f"], "--timeout", duration),
+        (&["invoke", "f"], "--memory", size),
+        (&["streams", "create", "s"], "--shards", count),
+        (&["streams", "create", "s"], "--retention", duration),
+        (&["server"], "--listen", ("here", "127.0.0.1:99999")),
+        (&["server"], "--kinesis-listen", ("here", "127.0.0.1:99999")),
+        (&["dev"], "--listen", ("here", "127.0.0.1:99999")),
+        (&["dev"], "--kinesis-listen", ("here", "127.0.0.1:99999")),
+        (&["deploy", "x"], "--shards", count),
+        (&["deploy", "x"], "--batch-size", count),
+        (&["deploy", "x"], "--parallelization-factor", count),
+        (&["deploy", "x"], "--concurrency", count),
+        (&["deploy", "x"], "--max-attempts", ("many", "0")),
+        (&["deploy", "x"], "--batch-window", duration),
+        (&["deploy", "x"], "--backoff-initial", duration),
+        (&["deploy", "x"], "--backoff-max", duration),
+        (&["deploy", "x"], "--timeout", duration),
+        (&["deploy", "x"], "--wait", duration),
+        (&["deploy", "x"], "--memory", size),
+        (&["deploy", "x"], "--batch-bytes", size),
+        (
+            &["deploy", "x"],
+            "--starting-position",
+            ("LATEST", "99999999999999999999d"),
+        ),
+    ] {
+        for (value, exit, code) in [(unreadable, 2, "FN1001"), (not_allowed, 7, "FN1020")] {
+            if value.is_empty() {
+                continue;
+            }
+            let word = format!("{flag}={value}");
+            let words = [command, &[word.as_str()]].concat();
+            let error = refused(&words);
+            assert_eq!(
+                (error.exit_code, error.code.as_str()),
+                (exit, code),
+                "{words:?}: {}",
+                error.message
+            );
+            assert!(
+                error.message.starts_with(&format!("{flag}: ")),
+                "{}",
+                error.message
+            );
+            assert_eq!(error.place.as_deref(), Some(flag), "{words:?}");
+        }
+    }
+    assert_eq!(refusal(&["put", "s", "--key", ""]).0, 7);
+    assert_eq!(
+        refusal(&["tail", "s", "--count", "-3"]).0,
+        7,
+        "not taken for a flag"
     );
 }
 
 #[test]
 fn json_is_asked_for_in_any_of_its_spellings() {
-    let asks = |words: &[&str]| asks_for_json(words.iter().map(|word| (*word).to_owned()));
+    let asks = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        asks_for_json(&words)
+    };
     for words in [
         &["-o", "json"][..],
         &["--output", "json"],

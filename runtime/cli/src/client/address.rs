@@ -32,10 +32,10 @@ pub(super) fn server(text: &str) -> Result<String, CliError> {
 }
 
 fn wrong(text: &str) -> CliError {
-    CliError::usage(format!(
-        "`{text}` is not a server's address such as {}",
-        crate::limits::SERVER_DEFAULT
-    ))
+    CliError::usage(format!("`{text}` is not the address of a server"))
+        .at("--server, or FNCTL_SERVER")
+        .because("it is written http://HOST:PORT, without a path")
+        .fix(format!("--server {}", crate::limits::SERVER_DEFAULT))
 }
 
 /// `/v1/streams/a%2Fb?from=latest`.

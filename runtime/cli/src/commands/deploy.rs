@@ -11,15 +11,16 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fnctl_core::{
-    error_code::ErrorCode,
+    error_code::{ErrorCode, ErrorObject, Problem},
     spec::{
         FunctionSpec, MappingSpec,
         request::{ArtifactResult, DeployRequest, DeployResult, WaitOutcome},
+        resolve,
     },
 };
 use hyper::Method;
 
-pub(crate) use self::flags::Args;
+pub(crate) use self::flags::{Args, of_path};
 use crate::{
     cli::Session,
     client::Client,
@@ -46,6 +47,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         None => from_flags(&args)?,
     };
     args.apply(&mut source.request)?;
+    check(&source.request)?;
     let done = send(&session.client, &source).await?;
     if session.out.is_json() {
         session.out.json(&done)?;
@@ -54,6 +56,31 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         print::print(&done, name.and_then(|name| name.to_str()), &mut session.out)?;
     }
     waited(&done)
+}
+
+/// Finds what is wrong with the layers before anything is sent; what depends on what is live, the
+/// server finds.
+fn check(request: &DeployRequest) -> Result<(), CliError> {
+    let problems = resolve::layers(
+        &request.function,
+        &request.mappings,
+        &request.streams,
+        &request.new_streams,
+    );
+    if problems.is_empty() {
+        return Ok(());
+    }
+    // Without a manifest everything was a flag.
+    let problems = problems.into_iter().map(|problem| Problem {
+        path: if request.is_manifest {
+            problem.path
+        } else {
+            of_path(&problem.path)
+        },
+        ..problem
+    });
+    let code = ErrorCode::SettingsInvalid;
+    Err(ErrorObject::of_problems(code, "what was asked for", problems.collect()).into())
 }
 
 /// Uploads the component, then deploys.

@@ -25,6 +25,7 @@ use self::{event::Event, follow::Followers};
 use super::{
     deploy,
     server::embedded::{self, Signals},
+    version::COMMIT,
 };
 use crate::{
     cli::Session,
@@ -32,7 +33,7 @@ use crate::{
     error::CliError,
     limits,
     manifest::{self, Manifest},
-    process,
+    process, spelling,
 };
 
 #[derive(Debug, clap::Args)]
@@ -44,10 +45,10 @@ pub(crate) struct Args {
     #[arg(long)]
     fresh: bool,
     /// Where the API listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4700")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4700", value_parser = spelling::address)]
     listen: SocketAddr,
     /// Where the Kinesis API listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4701")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4701", value_parser = spelling::address)]
     kinesis_listen: SocketAddr,
 }
 
@@ -102,6 +103,7 @@ async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> 
     let options = |data_dir: &Path| ServerOptions {
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
+        commit: COMMIT,
         ..ServerOptions::new(data_dir)
     };
     if args.fresh {
@@ -204,6 +206,7 @@ impl Dev {
             session.out.flush()?;
             tokio::select! {
                 () = signals.next() => return Ok(()),
+                () = crate::output::hangup::stdout_closed() => return Err(CliError::StdoutClosed),
                 stopped = stopped(&mut running) => {
                     return Err(CliError::new(ErrorCode::DataDirectoryUnusable, stopped));
                 }

@@ -30,7 +30,7 @@ enum Action {
         #[arg(long, value_name = "CODE")]
         code: Option<String>,
         /// At most so many
-        #[arg(long, value_name = "N", value_parser = spelling::positive)]
+        #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
         limit: Option<u64>,
     },
     /// Show one whole

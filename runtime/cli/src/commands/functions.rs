@@ -8,7 +8,7 @@ use fnctl_core::{
 
 use crate::{
     cli::Session,
-    confirm::Destroying,
+    confirm::{Destroying, Doomed},
     error::CliError,
     output::{table::Table, words},
 };
@@ -37,6 +37,13 @@ enum Action {
         #[command(flatten)]
         destroying: Destroying,
     },
+}
+
+impl Args {
+    /// Whether nothing is changed.
+    pub(crate) const fn is_reading(&self) -> bool {
+        matches!(self.action, Action::List | Action::Describe { .. })
+    }
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
@@ -149,12 +156,13 @@ async fn delete(
             status.line.mappings.join(", ")
         ));
     }
-    destroying.confirm(&session.out, &loss)?;
-    session.client.delete(&path, destroying.force).await?;
-    if session.out.is_json() {
-        return session.out.json(&status.line);
-    }
-    session.out.line(&format!("deleted    function {function}"))
+    let doomed = Doomed {
+        what: format!("function {function}"),
+        loss,
+        path,
+        line: status.line,
+    };
+    destroying.delete(doomed, session).await
 }
 
 /// Enough of a digest to recognise a build.

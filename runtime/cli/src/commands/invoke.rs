@@ -6,11 +6,17 @@ use std::path::PathBuf;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_core::{
-    error_code::ErrorCode,
-    spec::{duration::Duration, size::ByteSize},
+    error_code::{ErrorCode, ErrorObject, Problem},
+    spec::{
+        FunctionSpec, Setting,
+        duration::Duration,
+        resolve::{self, FunctionSettings, Problems},
+        size::ByteSize,
+    },
     status::{CallRecord, CallRequest, CallResult, Encoding},
 };
 
+use super::deploy::of_path;
 use crate::{
     cli::Session,
     error::CliError,
@@ -28,27 +34,29 @@ pub(crate) struct Args {
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
     /// Partition key of every record
-    #[arg(long, value_name = "K", conflicts_with = "key_field")]
+    #[arg(long, value_name = "K", conflicts_with = "key_field", value_parser = spelling::key)]
     key: Option<String>,
-    /// Field of each record's JSON that is its partition key, such as user.id
-    #[arg(long, value_name = "A.B")]
+    /// Field of each record's JSON that is its partition key, such as user.id; text as it is, a number as
+    /// the record writes it
+    #[arg(long, value_name = "A.B", value_parser = spelling::field)]
     key_field: Option<String>,
     /// A configuration value, of a file's call
     #[arg(long, value_name = "K=V", value_parser = spelling::pair)]
     config: Vec<(String, String)>,
-    /// Time limit, of a file's call
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = Duration::parse)]
-    timeout: Duration,
-    /// Memory limit, of a file's call
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = ByteSize::parse)]
-    memory: ByteSize,
+    /// Time limit, of a file's call [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>, allow_negative_numbers = true)]
+    timeout: Option<Setting<Duration>>,
+    /// Memory limit, of a file's call [default: 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>, allow_negative_numbers = true)]
+    memory: Option<Setting<ByteSize>>,
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     let is_file = args.target.ends_with(".wasm") || args.target.contains('/');
+    let settings = settings(&args, is_file)?;
     let records = records(&args)?;
     let result = if is_file {
-        local::call(&args, records).await?
+        local::call(&args.target, settings, records).await?
     } else {
         let path = ["v1", "functions", &args.target, "invoke"];
         session.client.post(&path, &CallRequest { records }).await?
@@ -68,6 +76,39 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     ))
 }
 
+/// What a file is called with. A function on the server has settings of its own.
+fn settings(args: &Args, is_file: bool) -> Result<FunctionSettings, CliError> {
+    let spec = FunctionSpec {
+        memory: args.memory.clone(),
+        timeout: args.timeout.clone(),
+        config: args
+            .config
+            .iter()
+            .map(|(name, value)| (name.clone(), spelling::text(value)))
+            .collect(),
+        ..FunctionSpec::default()
+    };
+    if !is_file && spec != FunctionSpec::default() {
+        return Err(
+            CliError::usage("--config, --timeout and --memory are for the call of a file")
+                .because(format!("the live version of `{}` has its own", args.target))
+                .fix("fnctl deploy --name NAME changes them"),
+        );
+    }
+    let mut problems = Problems::default();
+    let live = FunctionSettings::default();
+    let settings = resolve::function(&live, &spec, &[], &mut problems);
+    if problems.0.is_empty() {
+        return Ok(settings);
+    }
+    let problems = problems.0.into_iter().map(|problem| Problem {
+        path: of_path(&problem.path),
+        ..problem
+    });
+    let code = ErrorCode::SettingsInvalid;
+    Err(ErrorObject::of_problems(code, "the flags", problems.collect()).into())
+}
+
 fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {
     let name = args.file.as_ref().map_or_else(
         || "standard input".to_owned(),
@@ -76,8 +117,10 @@ fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {
     let unreadable = |error: std::io::Error| {
         CliError::new(
             ErrorCode::FileUnreadable,
-            format!("failed to read {name}: {error}"),
+            format!("`{name}` cannot be read"),
         )
+        .because(error.to_string())
+        .fix("--file F is a file with a record a line; `-` is standard input")
     };
     let text = match &args.file {
         Some(path) if path.as_os_str() != "-" => std::fs::read(path),
@@ -98,7 +141,7 @@ fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {
         .map(|line| {
             let key = match (&args.key, &args.key_field) {
                 (Some(key), _) => Some(key.clone()),
-                (None, Some(field)) => key(line, field),
+                (None, Some(field)) => fnctl_host::key_at(line, field),
                 (None, None) => None,
             };
             let (data, encoding) = match std::str::from_utf8(line) {
@@ -112,19 +155,6 @@ fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {
             }
         })
         .collect())
-}
-
-/// The key at a path of a record's JSON: text, or a number as JSON writes it.
-fn key(line: &[u8], path: &str) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
-    let found = path
-        .split('.')
-        .try_fold(&value, |value, name| value.get(name))?;
-    match found {
-        serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }
 
 fn print(result: &CallResult, out: &mut Output) -> Result<(), CliError> {
@@ -156,23 +186,4 @@ fn print(result: &CallResult, out: &mut Output) -> Result<(), CliError> {
         out.line(&format!("log      {:<5} {}", line.level, line.message))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::key;
-
-    #[test]
-    fn keys_are_text_or_numbers_at_a_path() {
-        assert_eq!(key(br#"{"a":{"b":7}}"#, "a.b").as_deref(), Some("7"));
-        assert_eq!(key(br#"{"a":"x"}"#, "a").as_deref(), Some("x"));
-        for (line, path) in [
-            ("{}", "a"),
-            ("[1]", "a"),
-            ("nonsense", "a"),
-            (r#"{"a":{}}"#, "a"),
-        ] {
-            assert_eq!(key(line.as_bytes(), path), None);
-        }
-    }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = Duration::parse)]
     since: Option<Duration>,
     /// Only the last so many lines
-    #[arg(long, value_name = "N", value_parser = spelling::positive)]
+    #[arg(long, value_name = "N", value_parser = spelling::count, allow_negative_numbers = true)]
     tail: Option<u64>,
 }
 

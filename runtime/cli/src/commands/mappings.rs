@@ -5,7 +5,7 @@ use fnctl_core::status::{MappingLine, MappingStatus};
 
 use crate::{
     cli::Session,
-    confirm::Destroying,
+    confirm::{Destroying, Doomed},
     error::CliError,
     output::{Output, table::Table, words},
 };
@@ -44,6 +44,13 @@ enum Action {
         #[command(flatten)]
         destroying: Destroying,
     },
+}
+
+impl Args {
+    /// Whether nothing is changed.
+    pub(crate) const fn is_reading(&self) -> bool {
+        matches!(self.action, Action::List | Action::Describe { .. })
+    }
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
@@ -194,18 +201,14 @@ async fn delete(
         status.name,
         words::count(status.pending_records, "record")
     );
-    destroying.confirm(&session.out, &loss)?;
-    // By id: between the question and the answer the name may have come to mean another one.
-    session
-        .client
-        .delete(&["v1", "mappings", &status.id], destroying.force)
-        .await?;
-    if session.out.is_json() {
-        return session.out.json(&status.line());
-    }
-    session
-        .out
-        .line(&format!("deleted    mapping {}", status.name))
+    let doomed = Doomed {
+        what: format!("mapping {}", status.name),
+        loss,
+        // By id: between the question and the answer the name may have come to mean another one.
+        path: ["v1", "mappings", &status.id],
+        line: status.line(),
+    };
+    destroying.delete(doomed, session).await
 }
 
 fn state(state: &str, reason: Option<&str>) -> String {

@@ -70,13 +70,15 @@ pub(crate) fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
 
 /// The name is a function's and a package's at once.
 fn check(name: &str) -> Result<(), CliError> {
-    FunctionName::parse(name)
-        .map_err(|error| CliError::new(ErrorCode::SettingsInvalid, error.to_string()))?;
+    FunctionName::parse(name).map_err(|error| {
+        CliError::new(ErrorCode::SettingsInvalid, error.to_string()).fix("fnctl new my-function")
+    })?;
     if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
         return Err(CliError::new(
             ErrorCode::SettingsInvalid,
             format!("`{name}` is not a package's name: it must start with a letter"),
-        ));
+        )
+        .fix("fnctl new my-function"));
     }
     Ok(())
 }

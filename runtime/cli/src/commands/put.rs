@@ -20,7 +20,14 @@ use self::{
     input::Input,
     sending::{Pace, Pending, Upload},
 };
-use crate::{cli::Session, client::Lines, error::CliError, limits, output::words, spelling};
+use crate::{
+    cli::Session,
+    client::Lines,
+    error::CliError,
+    limits,
+    output::{note, words},
+    spelling,
+};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -32,22 +39,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "F", conflicts_with = "data")]
     file: Option<String>,
     /// Partition key of every record
-    #[arg(long, value_name = "K", conflicts_with = "key_field")]
+    #[arg(long, value_name = "K", conflicts_with = "key_field", value_parser = spelling::key)]
     key: Option<String>,
-    /// Field of each record's JSON that is its partition key, such as user.id
-    #[arg(long, value_name = "A.B")]
+    /// Field of each record's JSON that is its partition key, such as user.id; text as it is, a number as
+    /// the record writes it
+    #[arg(long, value_name = "A.B", value_parser = spelling::field)]
     key_field: Option<String>,
     /// Stop at the first line without a readable key field
     #[arg(long, requires = "key_field")]
     require_key: bool,
     /// At most so many records a second
-    #[arg(long, value_name = "N", value_parser = spelling::positive)]
+    #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
     rate: Option<u64>,
     /// Go on from this line of the input
-    #[arg(long, value_name = "N", value_parser = spelling::positive, default_value_t = 1, hide_default_value = true)]
+    #[arg(long, value_name = "N", value_parser = spelling::positive, default_value_t = 1, hide_default_value = true, allow_negative_numbers = true)]
     from_line: u64,
     /// Name under which lines are counted, so that continuing never repeats one
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = spelling::producer)]
     producer: Option<String>,
 }
 
@@ -76,7 +84,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let _closed = session.out.flush();
     if tally.without_key > 0 {
         let lines = words::count(tally.without_key, "line");
-        session.out.note(&format!(
+        note(&format!(
             "{lines} without a readable key field, each under a key of its own"
         ));
     }
@@ -107,7 +115,16 @@ async fn all(
     session: &mut Session,
 ) -> Result<(), CliError> {
     let mut input = Input::open(args).await?;
-    pending.start_at(input.skip_to(args.from_line).await?, args.from_line);
+    let passed = input.skip_to(args.from_line).await?;
+    if let Some(lines) = passed.ended_after {
+        note(&format!(
+            "{} ends after {}: nothing is left to put from line {} on",
+            input.name(),
+            words::count(lines, "line"),
+            args.from_line
+        ));
+    }
+    pending.start_at(passed.records, args.from_line);
     let mut pace = Pace::new(args.rate);
     let mut pause = limits::THROTTLE_PAUSE;
     loop {
@@ -234,6 +251,18 @@ fn ended(error: CliError, args: &Args, producer: Option<&str>, pending: &Pending
     let CliError::Told(mut object) = error else {
         return error;
     };
+    // The line is at fault, and what is in front of it is put: mended, the put goes on there.
+    let at_fault = [ErrorCode::RecordTooLarge, ErrorCode::KeyMissing];
+    if at_fault.iter().any(|code| object.code == code.as_str())
+        && let Some(producer) = producer
+    {
+        let line = pending.first_line();
+        object.fix = Some(format!(
+            "mend or remove line {line}, then go on: {}",
+            again(args, producer, line)
+        ));
+        return CliError::Told(object);
+    }
     let kind = object.kind;
     let is_open = matches!(kind, ErrorKind::Unreachable | ErrorKind::Interrupted);
     // Nobody answered at all: nothing arrived.

@@ -9,7 +9,7 @@ pub(crate) struct Args {
     /// The function
     function: String,
     /// The version; without it, what was live before
-    #[arg(long, value_name = "N", value_parser = spelling::positive)]
+    #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
     to: Option<u64>,
 }
 

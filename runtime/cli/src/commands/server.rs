@@ -12,7 +12,8 @@ use fnctl_core::error_code::ErrorCode;
 use fnctl_host::{Server, ServerOptions};
 use serde::Serialize;
 
-use crate::{cli::Session, error::CliError};
+use super::version::COMMIT;
+use crate::{cli::Session, error::CliError, spelling};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -20,10 +21,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "D", default_value = ".fnctl")]
     data_dir: PathBuf,
     /// Where the API listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4700")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4700", value_parser = spelling::address)]
     listen: SocketAddr,
     /// Where the Kinesis API listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4701")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4701", value_parser = spelling::address)]
     kinesis_listen: SocketAddr,
     /// File that says where it serves, written once it does
     #[arg(long, value_name = "F")]
@@ -48,6 +49,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
         insecure: args.insecure,
+        commit: COMMIT,
         ..ServerOptions::new(&args.data_dir)
     };
     let mut running = tokio::select! {

@@ -2,11 +2,13 @@
 
 use clap::Subcommand;
 use fnctl_core::{
+    error_code::{ErrorCode, ErrorObject, Problem},
     shard::Ack,
     spec::{
         Setting, StreamSpec,
         duration::Duration,
         request::CreateStreamRequest,
+        resolve::{self, Problems},
         setting::{Count, UnknownKeys},
     },
     status::{StreamLine, StreamStatus},
@@ -14,14 +16,13 @@ use fnctl_core::{
 
 use crate::{
     cli::Session,
-    confirm::Destroying,
+    confirm::{Destroying, Doomed},
     error::CliError,
     output::{table::Table, words},
     spelling,
 };
 
 #[derive(Debug, clap::Args)]
-#[command(subcommand_required = true, arg_required_else_help = false)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -54,7 +55,7 @@ struct Create {
     /// Its name
     stream: String,
     /// Number of shards [default: 1]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     shards: Option<Setting<Count>>,
     /// How long records are kept [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
@@ -62,6 +63,13 @@ struct Create {
     /// When puts are answered: synced or written [default: synced]
     #[arg(long, value_name = "WHEN", value_parser = spelling::setting::<Ack>)]
     ack: Option<Setting<Ack>>,
+}
+
+impl Args {
+    /// Whether nothing is changed.
+    pub(crate) const fn is_reading(&self) -> bool {
+        matches!(self.action, Action::List | Action::Describe { .. })
+    }
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
@@ -74,14 +82,27 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
 }
 
 async fn create(create: Create, session: &mut Session) -> Result<(), CliError> {
+    let settings = StreamSpec {
+        shards: create.shards,
+        retention: create.retention,
+        ack: create.ack,
+        unknown: UnknownKeys::default(),
+    };
+    let mut problems = Problems::default();
+    resolve::stream(&settings, "", &mut problems);
+    if !problems.0.is_empty() {
+        let problems = problems.0.into_iter().map(|problem| Problem {
+            path: format!("--{}", problem.path),
+            ..problem
+        });
+        let problems = problems.collect();
+        return Err(
+            ErrorObject::of_problems(ErrorCode::StreamInvalid, "the flags", problems).into(),
+        );
+    }
     let request = CreateStreamRequest {
         name: create.stream,
-        settings: StreamSpec {
-            shards: create.shards,
-            retention: create.retention,
-            ack: create.ack,
-            unknown: UnknownKeys::default(),
-        },
+        settings,
     };
     let line: StreamLine = session.client.post(&["v1", "streams"], &request).await?;
     if session.out.is_json() {
@@ -174,12 +195,13 @@ async fn delete(
         "stream `{stream}` goes, with {}",
         words::count(records, "record")
     );
-    destroying.confirm(&session.out, &loss)?;
-    session.client.delete(&path, destroying.force).await?;
-    if session.out.is_json() {
-        return session.out.json(&status.line);
-    }
-    session.out.line(&format!("deleted    stream {stream}"))
+    let doomed = Doomed {
+        what: format!("stream {stream}"),
+        loss,
+        path,
+        line: status.line,
+    };
+    destroying.delete(doomed, session).await
 }
 
 fn summary(line: &StreamLine) -> String {

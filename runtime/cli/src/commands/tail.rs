@@ -25,10 +25,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "latest", value_name = "POSITION", value_parser = spelling::position)]
     from: StartingPosition,
     /// End after so many records
-    #[arg(long, short = 'n', value_name = "N", value_parser = spelling::positive)]
+    #[arg(long, short = 'n', value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
     count: Option<u64>,
     /// End after so long; with --count, fail when it is not reached
-    #[arg(long, value_name = "DURATION", value_parser = spelling::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::duration, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 }
 
@@ -80,7 +80,8 @@ fn timed_out(args: &Args, seen: u64) -> Result<(), CliError> {
                 words::count(count, "record")
             ),
         )
-        .at(args.stream.clone())),
+        .at(args.stream.clone())
+        .fix("a longer --timeout; or --from trim-horizon, to begin with what is there already")),
     }
 }
 

@@ -10,17 +10,17 @@ pub(crate) struct Args {}
 #[derive(Serialize)]
 struct Version {
     version: &'static str,
-    commit: &'static str,
+    commit: Option<&'static str>,
 }
 
 /// The release.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit it was built from, where the build said so.
-const COMMIT: &str = match option_env!("FNCTL_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
+/// The commit it was built from, where that was a git checkout (`build.rs`).
+pub(crate) const COMMIT: Option<&str> = option_env!("FNCTL_COMMIT");
+
+/// Both, as `fnctl --version` says them behind the name.
+pub(crate) const LINE: &str = env!("FNCTL_VERSION_LINE");
 
 #[expect(clippy::unused_async, reason = "commands are called alike")]
 pub(crate) async fn run(_: Args, session: &mut Session) -> Result<(), CliError> {
@@ -30,7 +30,5 @@ pub(crate) async fn run(_: Args, session: &mut Session) -> Result<(), CliError> 
             commit: COMMIT,
         });
     }
-    session
-        .out
-        .line(&format!("fnctl {VERSION} (commit {COMMIT})"))
+    session.out.line(&format!("fnctl {LINE}"))
 }

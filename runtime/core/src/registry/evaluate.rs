@@ -125,6 +125,7 @@ impl Registry {
             None => *function.live_before.last().ok_or(Refusal::NothingBefore {
                 function: name.clone(),
                 version: previous,
+                is_only: function.versions.len() == 1,
             })?,
         };
         let Some(version) = function.versions.get(&target) else {

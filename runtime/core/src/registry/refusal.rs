@@ -48,6 +48,8 @@ pub enum Refusal {
         function: FunctionName,
         /// The live version.
         version: FunctionVersion,
+        /// Whether there is no other one at all.
+        is_only: bool,
     },
     /// No mapping of that id.
     #[error("no mapping `{0}`")]
@@ -119,10 +121,14 @@ impl Refusal {
             Self::FunctionInUse { function, .. } => error(ErrorCode::FunctionInUse)
                 .at(function.as_str())
                 .because("its mappings would go with it, and their progress")
-                .fix(format!("fnctl functions delete {function} --force")),
+                .fix(format!("delete its mappings first, or: fnctl functions delete {function} --force")),
             Self::NoSuchVersion { function, .. } => error(ErrorCode::NoSuchVersion)
                 .at(function.as_str())
                 .fix(format!("fnctl functions describe {function}")),
+            Self::NothingBefore { function, is_only: true, .. } => error(ErrorCode::NothingBefore)
+                .at(function.as_str())
+                .because("it is the only version")
+                .fix("fnctl deploy        (the next version; then there is one to go back to)"),
             Self::NothingBefore { function, .. } => error(ErrorCode::NothingBefore)
                 .at(function.as_str())
                 .fix(format!("fnctl rollback {function} --to N        (versions: fnctl functions describe {function})")),
@@ -146,14 +152,11 @@ impl Refusal {
                 .at(mapping)
                 .because("every record would come round again until its 16th hop and end as a dead letter")
                 .fix("bind the output elsewhere, or add --allow-loop"),
-            Self::Invalid { problems } => {
-                let mut all = error(ErrorCode::SettingsInvalid);
-                if let [one] = problems.as_slice() {
-                    all.message.clone_from(&one.message);
-                    all.place = Some(one.path.clone());
-                }
-                all.with_problems(problems.clone())
-            }
+            Self::Invalid { problems } => ErrorObject::of_problems(
+                ErrorCode::SettingsInvalid,
+                "what was asked for",
+                problems.clone(),
+            ),
         }
     }
 }

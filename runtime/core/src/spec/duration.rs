@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::Serializer;
-
-use super::setting::SettingValue;
+use super::{
+    setting::Unfit,
+    units::{self, Quantity, Unit},
+};
 
 /// A duration in whole milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,14 +13,6 @@ pub struct Duration {
     /// Milliseconds.
     pub ms: u64,
 }
-
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
 
 impl Duration {
     /// From milliseconds.
@@ -32,14 +25,15 @@ impl Duration {
     ///
     /// # Errors
     /// Why it is none, in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if text == "0" {
-            return Ok(Self::default());
+    pub fn parse(text: &str) -> Result<Self, Unfit> {
+        if let Some(bare) = units::read_bare(text) {
+            return bare;
         }
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(bare(text));
-        }
-        let wrong = || format!("`{text}` is not a duration such as 200ms, 30s, 5m, 1h or 7d");
+        let wrong = || {
+            Unfit::Unreadable(format!(
+                "`{text}` is not a duration such as 200ms, 30s, 5m, 1h or 7d"
+            ))
+        };
         let mut rest = text;
         let mut ms: u64 = 0;
         let mut above = u64::MAX;
@@ -48,20 +42,20 @@ impl Duration {
             let (number, tail) = rest.split_at(digits);
             let letters = tail.bytes().take_while(u8::is_ascii_lowercase).count();
             let (unit, tail) = tail.split_at(letters);
-            let number: u64 = number.parse().map_err(|_| wrong())?;
-            let &(_, factor) = UNITS
+            let &(_, factor) = Self::UNITS
                 .iter()
                 .find(|(name, _)| *name == unit)
+                .filter(|_| !number.is_empty())
                 .ok_or_else(wrong)?;
             // Larger units come first, so that `5m30m` is a slip and not a sum.
             if factor >= above {
                 return Err(wrong());
             }
             above = factor;
-            ms = number
+            ms = units::number(number, text)?
                 .checked_mul(factor)
                 .and_then(|part| ms.checked_add(part))
-                .ok_or_else(|| format!("`{text}` is far out of range"))?;
+                .ok_or_else(|| units::far_out(text))?;
             rest = tail;
         }
         if above == u64::MAX {
@@ -72,36 +66,33 @@ impl Duration {
     }
 }
 
-fn bare(number: &str) -> String {
-    format!("{number} has no unit: write {number}ms or {number}s")
+impl Quantity for Duration {
+    const UNITS: &'static [Unit] = &[
+        ("ms", 1),
+        ("s", 1_000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
+    const UNIT_OF_ZERO: &'static str = "s";
+    const LIKELY: [&'static str; 2] = ["ms", "s"];
+
+    fn from_smallest(count: u64) -> Self {
+        Self::from_ms(count)
+    }
+
+    fn smallest(self) -> u64 {
+        self.ms
+    }
+
+    fn read(text: &str) -> Result<Self, Unfit> {
+        Self::parse(text)
+    }
 }
 
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) = UNITS
-            .iter()
-            .rev()
-            .find(|(_, factor)| self.ms > 0 && self.ms.is_multiple_of(*factor))
-            .unwrap_or(&UNITS[1]);
-        write!(f, "{}{unit}", self.ms / factor)
-    }
-}
-
-impl SettingValue for Duration {
-    fn from_text(text: &str) -> Result<Self, String> {
-        Self::parse(text)
-    }
-
-    fn from_number(number: i64) -> Result<Self, String> {
-        if number == 0 {
-            Ok(Self::default())
-        } else {
-            Err(bare(&number.to_string()))
-        }
-    }
-
-    fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(self)
+        units::write(*self, f)
     }
 }
 
@@ -109,7 +100,7 @@ impl SettingValue for Duration {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Duration;
+    use super::{Duration, Unfit};
 
     #[test]
     fn units_are_read_and_written() {
@@ -134,28 +125,24 @@ mod tests {
     #[test]
     fn a_bare_number_is_refused_with_both_readings() {
         assert_eq!(
-            Duration::parse("30").unwrap_err(),
-            "30 has no unit: write 30ms or 30s"
+            Duration::parse("30"),
+            Err(Unfit::Unreadable(
+                "30 has no unit: write 30ms or 30s".to_owned()
+            ))
         );
     }
 
     #[test]
     fn what_is_no_duration_is_refused() {
         for text in [
-            "",
-            "s",
-            "-1s",
-            "1.5s",
-            "1 s",
-            "1S",
-            "1w",
-            "5m30m",
-            "30s1m",
-            "1sé",
-            "é",
-            "99999999999999999d",
+            "", "s", "1.5s", "1 s", "1S", "1w", "5m30m", "30s1m", "1sé", "é",
         ] {
-            assert!(Duration::parse(text).is_err(), "{text}");
+            let refused = Duration::parse(text);
+            assert!(matches!(refused, Err(Unfit::Unreadable(_))), "{text}");
+        }
+        for text in ["-1s", "-5", "99999999999999999d", "99999999999999999999ms"] {
+            let refused = Duration::parse(text);
+            assert!(matches!(refused, Err(Unfit::NotAllowed(_))), "{text}");
         }
     }
 

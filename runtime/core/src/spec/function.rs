@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     duration::Duration,
-    setting::{Count, Setting, SettingValue, Text, UnknownKeys, over},
+    setting::{Count, Setting, SettingValue, Text, Unfit, UnknownKeys, over},
     size::ByteSize,
 };
 use crate::function::Isolation;
@@ -97,11 +97,13 @@ impl FunctionSpec {
 }
 
 impl SettingValue for Isolation {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         match text {
             "reuse" => Ok(Self::Reuse),
             "fresh" => Ok(Self::Fresh),
-            _ => Err(format!("`{text}` is neither `reuse` nor `fresh`")),
+            _ => Err(Unfit::Unreadable(format!(
+                "`{text}` is neither `reuse` nor `fresh`"
+            ))),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Keys that are specified and not there yet: refused by name, never ignored.
 
-use super::nearest::nearest;
+use super::{nearest::nearest, setting::Unfit};
 
 /// Keys of `[function]` that later versions take.
 pub const FUNCTION_LATER: &[&str] = &["aliases", "allow_http", "log_level"];
@@ -22,12 +22,12 @@ pub const STREAM_LATER: &[&str] = &["hold_quota", "quota"];
 
 /// What to say about a key that is not one of `known`.
 #[must_use]
-pub fn unknown_key(key: &str, known: &[&str], later: &[&str]) -> String {
+pub fn unknown_key(key: &str, known: &[&str], later: &[&str]) -> Unfit {
     if later.contains(&key) {
-        return format!("`{key}` is not there yet in this version");
+        return Unfit::NotYet(format!("`{key}` is not there yet in this version"));
     }
-    match nearest(key, known.iter().copied()) {
+    Unfit::Unreadable(match nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
         None => format!("unknown key `{key}`; known: {}", known.join(", ")),
-    }
+    })
 }

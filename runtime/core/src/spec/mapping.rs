@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{
     duration::Duration,
     position::StartingPosition,
-    setting::{Count, Setting, SettingValue, Text, UnknownKeys, over},
+    setting::{Count, Setting, SettingValue, Text, Unfit, UnknownKeys, over},
     size::ByteSize,
 };
 use crate::{
@@ -122,11 +122,15 @@ pub enum Ordering {
 }
 
 impl SettingValue for Ordering {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         match text {
             "key" => Ok(Self::Key),
-            "shard" => Err("`shard` is not there yet in this version; `key` is".to_owned()),
-            _ => Err(format!("`{text}` is not an ordering: `key`")),
+            "shard" => Err(Unfit::NotYet(
+                "`shard` is not there yet in this version; `key` is".to_owned(),
+            )),
+            _ => Err(Unfit::Unreadable(format!(
+                "`{text}` is not an ordering: `key`"
+            ))),
         }
     }
 
@@ -144,7 +148,7 @@ pub enum OnFailure {
 }
 
 impl SettingValue for OnFailure {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         if text == "dlq" {
             return Ok(Self::Dlq);
         }
@@ -152,11 +156,13 @@ impl SettingValue for OnFailure {
             .iter()
             .any(|scheme| text.starts_with(scheme))
         {
-            return Err(format!(
+            return Err(Unfit::NotYet(format!(
                 "the destination `{text}` is not there yet in this version; `dlq` is"
-            ));
+            )));
         }
-        Err(format!("`{text}` is not a destination: `dlq`"))
+        Err(Unfit::Unreadable(format!(
+            "`{text}` is not a destination: `dlq`"
+        )))
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
@@ -173,13 +179,15 @@ pub enum OnFatal {
 }
 
 impl SettingValue for OnFatal {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         match text {
             "stop" => Ok(Self::Stop),
-            "dead-letter" => {
-                Err("`dead-letter` is not there yet in this version; `stop` is".to_owned())
-            }
-            _ => Err(format!("`{text}` is not a reaction: `stop`")),
+            "dead-letter" => Err(Unfit::NotYet(
+                "`dead-letter` is not there yet in this version; `stop` is".to_owned(),
+            )),
+            _ => Err(Unfit::Unreadable(format!(
+                "`{text}` is not a reaction: `stop`"
+            ))),
         }
     }
 
@@ -189,20 +197,26 @@ impl SettingValue for OnFatal {
 }
 
 impl SettingValue for MaxAttempts {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         if text == "unlimited" {
             return Ok(Self::Unlimited);
         }
-        Err(format!("`{text}` is neither a number nor `unlimited`"))
+        Err(Unfit::Unreadable(format!(
+            "`{text}` is neither a number nor `unlimited`"
+        )))
     }
 
-    fn from_number(number: i64) -> Result<Self, String> {
+    fn from_number(number: i64) -> Result<Self, Unfit> {
         match number {
-            -1 => Err("-1 is Lambda's spelling: write \"unlimited\"".to_owned()),
-            0 => Err("0 is below 1: calls are counted in all, the first included".to_owned()),
+            -1 => Err(Unfit::NotAllowed(
+                "-1 is Lambda's spelling: write \"unlimited\"".to_owned(),
+            )),
+            ..=0 => Err(Unfit::NotAllowed(format!(
+                "{number} is below 1: calls are counted in all, the first included"
+            ))),
             _ => u32::try_from(number)
                 .map(Self::Count)
-                .map_err(|_| format!("{number} is out of range")),
+                .map_err(|_| Unfit::NotAllowed(format!("{number} is above {}", u32::MAX))),
         }
     }
 
@@ -215,13 +229,13 @@ impl SettingValue for MaxAttempts {
 }
 
 impl SettingValue for OutputBinding {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         if text == "none" {
             return Ok(Self::None);
         }
         StreamName::parse(text)
             .map(Self::Stream)
-            .map_err(|error| error.to_string())
+            .map_err(|error| Unfit::NotAllowed(error.to_string()))
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {

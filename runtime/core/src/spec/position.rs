@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::Serializer;
 
-use super::{duration::Duration, setting::SettingValue};
+use super::{
+    duration::Duration,
+    setting::{SettingValue, Unfit},
+};
 use crate::{id::Timestamp, rfc3339};
 
 /// A position in a stream.
@@ -27,29 +30,30 @@ impl StartingPosition {
     ///
     /// # Errors
     /// Why it is none, in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Unfit> {
         match text {
             "trim-horizon" => Ok(Self::TrimHorizon),
             "latest" => Ok(Self::Latest),
-            "TRIM_HORIZON" | "LATEST" => Err(format!(
+            "TRIM_HORIZON" | "LATEST" => Err(Unfit::Unreadable(format!(
                 "`{text}` is the Kinesis API's spelling: write {}",
                 text.to_ascii_lowercase().replace('_', "-")
-            )),
+            ))),
             _ => {
                 if let Some(time) = rfc3339::parse(text) {
                     return Ok(Self::At(time));
                 }
-                match Duration::parse(text) {
-                    Ok(ago) => Ok(Self::Ago(ago)),
-                    Err(why)
-                        if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() =>
-                    {
-                        Err(why)
-                    }
-                    Err(_) => Err(format!(
-                        "`{text}` is not a position: trim-horizon, latest, a time such as 2026-03-01T12:00:00Z, or 15m (ago)"
-                    )),
-                }
+                Duration::parse(text)
+                    .map(Self::Ago)
+                    .map_err(|why| match why {
+                        // A bare number lacks a unit; anything else is no position at all.
+                        Unfit::Unreadable(_)
+                            if text.is_empty()
+                                || !text.bytes().all(|byte| byte.is_ascii_digit()) =>
+                        {
+                            not_one(text)
+                        }
+                        why => why,
+                    })
             }
         }
     }
@@ -65,6 +69,12 @@ impl StartingPosition {
     }
 }
 
+fn not_one(text: &str) -> Unfit {
+    Unfit::Unreadable(format!(
+        "`{text}` is not a position: trim-horizon, latest, a time such as 2026-03-01T12:00:00Z, or 15m (ago)"
+    ))
+}
+
 impl fmt::Display for StartingPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,14 +87,14 @@ impl fmt::Display for StartingPosition {
 }
 
 impl SettingValue for StartingPosition {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         Self::parse(text)
     }
 
-    fn from_number(number: i64) -> Result<Self, String> {
-        Err(format!(
+    fn from_number(number: i64) -> Result<Self, Unfit> {
+        Err(Unfit::Unreadable(format!(
             "{number} has no unit: write {number}m or {number}h for a time ago"
-        ))
+        )))
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
@@ -115,6 +125,7 @@ mod tests {
         assert!(
             StartingPosition::parse("TRIM_HORIZON")
                 .unwrap_err()
+                .words()
                 .ends_with("trim-horizon")
         );
         for text in ["", "oldest", "15", "yesterday"] {

@@ -91,8 +91,8 @@ pub fn function(
         ("component", &spec.component),
         ("build", &spec.build),
     ] {
-        if let Some(Setting::Unreadable(why)) = given {
-            problems.push(format!("function.{key}"), why.clone());
+        if let Some(Setting::Unfit(why)) = given {
+            problems.refuse(format!("function.{key}"), why);
         }
     }
     let mut config = live.config.clone();
@@ -105,7 +105,7 @@ pub fn function(
             Setting::Value(Text(text)) => {
                 config.insert(name.clone(), text.clone());
             }
-            Setting::Unreadable(why) => problems.push(path, why.clone()),
+            Setting::Unfit(why) => problems.refuse(path, why),
             Setting::Default => {
                 config.remove(name);
             }
@@ -174,7 +174,7 @@ fn some(setting: &Setting<Count>) -> Setting<Option<Count>> {
     match setting {
         Setting::Default => Setting::Default,
         Setting::Value(count) => Setting::Value(Some(*count)),
-        Setting::Unreadable(why) => Setting::Unreadable(why.clone()),
+        Setting::Unfit(why) => Setting::Unfit(why.clone()),
     }
 }
 
@@ -193,8 +193,8 @@ pub fn mapping(
         MappingSpec::KEYS,
         later::MAPPING_LATER,
     );
-    if let Some(Setting::Unreadable(why)) = &spec.stream {
-        problems.push(format!("{path}.stream"), why.clone());
+    if let Some(Setting::Unfit(why)) = &spec.stream {
+        problems.refuse(format!("{path}.stream"), why);
     }
     let at = |key: &str| format!("{path}.{key}");
     problems.pick(
@@ -331,7 +331,7 @@ pub fn outputs(
             Setting::Value(binding) => {
                 bound.insert(output, binding.clone());
             }
-            Setting::Unreadable(why) => problems.push(path, why.clone()),
+            Setting::Unfit(why) => problems.refuse(path, why),
         }
     }
     bound
@@ -439,11 +439,41 @@ pub fn manifest(manifest: &super::Manifest) -> Vec<Problem> {
     problems.0
 }
 
+/// All problems of a deploy's layers that can be seen without knowing what is live.
+#[must_use]
+pub fn layers(
+    spec: &FunctionSpec,
+    mappings: &[MappingSpec],
+    streams: &BTreeMap<String, StreamSpec>,
+    new_streams: &StreamSpec,
+) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    function(&FunctionSettings::default(), spec, &[], &mut problems);
+    for (index, spec) in mappings.iter().enumerate() {
+        let path = format!("mapping[{index}]");
+        // The widest live pair: what a layer does not name contradicts nothing here.
+        let live = MappingSettings {
+            backoff_initial_ms: 1,
+            backoff_max_ms: limits::BACKOFF_MS_MAX,
+            ..MappingSettings::default()
+        };
+        mapping(&live, spec, &path, &mut problems);
+        outputs(&BTreeMap::new(), spec, &path, &mut problems);
+        starting_position(spec, &path, &mut problems);
+        source(spec, &path, &mut problems);
+    }
+    for (name, spec) in streams {
+        stream(spec, &format!("streams.{name}"), &mut problems);
+    }
+    stream(new_streams, "new_streams", &mut problems);
+    problems.0
+}
+
 fn dev(spec: &DevSpec, problems: &mut Problems) {
     problems.unknown("dev", &spec.unknown.0, DevSpec::KEYS, &[]);
     for (key, given) in [("seed", &spec.seed), ("key_field", &spec.key_field)] {
-        if let Some(Setting::Unreadable(why)) = given {
-            problems.push(format!("dev.{key}"), why.clone());
+        if let Some(Setting::Unfit(why)) = given {
+            problems.refuse(format!("dev.{key}"), why);
         }
     }
 }

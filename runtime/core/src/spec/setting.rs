@@ -16,8 +16,37 @@ pub enum Setting<T> {
     /// A value.
     Value(T),
     /// Something else, and why it cannot be taken.
-    Unreadable(String),
+    Unfit(Unfit),
 }
+
+/// Why something given cannot be taken, in words that follow its name. Which of the three decides the
+/// exit code (command line and SDK §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// It cannot be read.
+    Unreadable(String),
+    /// It was read, and is not allowed: a range, a pattern.
+    NotAllowed(String),
+    /// It is specified, and this version does not have it yet.
+    NotYet(String),
+}
+
+impl Unfit {
+    /// The words.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        let (Self::Unreadable(words) | Self::NotAllowed(words) | Self::NotYet(words)) = self;
+        words
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+impl std::error::Error for Unfit {}
 
 /// A type that can be a setting.
 pub trait SettingValue: Sized {
@@ -28,22 +57,26 @@ pub trait SettingValue: Sized {
     ///
     /// # Errors
     /// Why not, in words that follow the key's name.
-    fn from_text(text: &str) -> Result<Self, String>;
+    fn from_text(text: &str) -> Result<Self, Unfit>;
 
     /// Reads a bare number.
     ///
     /// # Errors
     /// Why not.
-    fn from_number(number: i64) -> Result<Self, String> {
-        Err(format!("{number} is a number, text is expected"))
+    fn from_number(number: i64) -> Result<Self, Unfit> {
+        Err(Unfit::Unreadable(format!(
+            "{number} is a number, text is expected"
+        )))
     }
 
     /// Reads a truth value.
     ///
     /// # Errors
     /// Why not.
-    fn from_bool(value: bool) -> Result<Self, String> {
-        Err(format!("`{value}` is not a value for this"))
+    fn from_bool(value: bool) -> Result<Self, Unfit> {
+        Err(Unfit::Unreadable(format!(
+            "`{value}` is not a value for this"
+        )))
     }
 
     /// Writes the value as it is written in a manifest.
@@ -60,9 +93,12 @@ impl<T: SettingValue> Setting<T> {
         if T::RESETS && text == "default" {
             return Self::Default;
         }
-        let read = T::from_text(text)
-            .or_else(|why| text.parse().map_err(|_| why).and_then(T::from_number));
-        read.map_or_else(Self::Unreadable, Self::Value)
+        let read = T::from_text(text).or_else(|why| match text.parse() {
+            Ok(number) => T::from_number(number),
+            Err(_) if is_whole(text) => Err(far_out(text)),
+            Err(_) => Err(why),
+        });
+        read.map_or_else(Self::Unfit, Self::Value)
     }
 }
 
@@ -71,7 +107,7 @@ impl<T: SettingValue> Serialize for Setting<T> {
         match self {
             Self::Default => out.serialize_str("default"),
             Self::Value(value) => value.write(out),
-            Self::Unreadable(why) => Err(serde::ser::Error::custom(why)),
+            Self::Unfit(why) => Err(serde::ser::Error::custom(why)),
         }
     }
 }
@@ -80,6 +116,20 @@ impl<'de, T: SettingValue> Deserialize<'de> for Setting<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(SettingVisitor(std::marker::PhantomData))
     }
+}
+
+fn unreadable<T>(why: impl Into<String>) -> Setting<T> {
+    Setting::Unfit(Unfit::Unreadable(why.into()))
+}
+
+/// Whether text is a whole number, however large.
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn far_out(number: &str) -> Unfit {
+    Unfit::NotAllowed(format!("{number} is far out of range"))
 }
 
 struct SettingVisitor<T>(std::marker::PhantomData<T>);
@@ -95,33 +145,31 @@ impl<'de, T: SettingValue> Visitor<'de> for SettingVisitor<T> {
         if T::RESETS && text == "default" {
             return Ok(Setting::Default);
         }
-        Ok(T::from_text(text).map_or_else(Setting::Unreadable, Setting::Value))
+        Ok(T::from_text(text).map_or_else(Setting::Unfit, Setting::Value))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(T::from_number(number).map_or_else(Setting::Unreadable, Setting::Value))
+        Ok(T::from_number(number).map_or_else(Setting::Unfit, Setting::Value))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
         let Ok(number) = i64::try_from(number) else {
-            return Ok(Setting::Unreadable(format!("{number} is far out of range")));
+            return Ok(Setting::Unfit(far_out(&number.to_string())));
         };
         self.visit_i64(number)
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Setting::Unreadable(format!(
-            "{number} is not a whole number"
-        )))
+        Ok(unreadable(format!("{number} is not a whole number")))
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(T::from_bool(value).map_or_else(Setting::Unreadable, Setting::Value))
+        Ok(T::from_bool(value).map_or_else(Setting::Unfit, Setting::Value))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Setting::Unreadable(
-            "`null` is not a value; leave the key out, or write \"default\"".to_owned(),
+        Ok(unreadable(
+            "`null` is not a value; leave the key out, or write \"default\"",
         ))
     }
 
@@ -131,16 +179,12 @@ impl<'de, T: SettingValue> Visitor<'de> for SettingVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Setting::Unreadable(
-            "a list is not a value for this".to_owned(),
-        ))
+        Ok(unreadable("a list is not a value for this"))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Setting::Unreadable(
-            "a table is not a value for this".to_owned(),
-        ))
+        Ok(unreadable("a table is not a value for this"))
     }
 }
 
@@ -151,18 +195,20 @@ pub struct Text(pub String);
 impl SettingValue for Text {
     const RESETS: bool = false;
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         Ok(Self(text.to_owned()))
     }
 
-    fn from_number(number: i64) -> Result<Self, String> {
-        Err(format!(
+    fn from_number(number: i64) -> Result<Self, Unfit> {
+        Err(Unfit::Unreadable(format!(
             "{number} is a number, text is expected: write \"{number}\""
-        ))
+        )))
     }
 
-    fn from_bool(value: bool) -> Result<Self, String> {
-        Err(format!("{value} is no text: write \"{value}\""))
+    fn from_bool(value: bool) -> Result<Self, Unfit> {
+        Err(Unfit::Unreadable(format!(
+            "{value} is no text: write \"{value}\""
+        )))
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
@@ -175,14 +221,14 @@ impl SettingValue for Text {
 pub struct Count(pub u64);
 
 impl SettingValue for Count {
-    fn from_text(text: &str) -> Result<Self, String> {
-        Err(format!("`{text}` is not a number"))
+    fn from_text(text: &str) -> Result<Self, Unfit> {
+        Err(Unfit::Unreadable(format!("`{text}` is not a number")))
     }
 
-    fn from_number(number: i64) -> Result<Self, String> {
+    fn from_number(number: i64) -> Result<Self, Unfit> {
         u64::try_from(number)
             .map(Self)
-            .map_err(|_| format!("{number} is negative"))
+            .map_err(|_| Unfit::NotAllowed(format!("{number} is below 0")))
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {

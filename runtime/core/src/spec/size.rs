@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::Serializer;
-
-use super::setting::SettingValue;
+use super::{
+    setting::Unfit,
+    units::{self, Quantity, Unit},
+};
 
 /// A size in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,14 +13,6 @@ pub struct ByteSize {
     /// Bytes.
     pub bytes: u64,
 }
-
-const UNITS: [(&str, u64); 5] = [
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-];
 
 impl ByteSize {
     /// From bytes.
@@ -32,66 +25,63 @@ impl ByteSize {
     ///
     /// # Errors
     /// Why it is none, in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if text == "0" {
-            return Ok(Self::default());
+    pub fn parse(text: &str) -> Result<Self, Unfit> {
+        if let Some(bare) = units::read_bare(text) {
+            return bare;
         }
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
-        if unit.is_empty() && digits > 0 {
-            return Err(bare(number));
-        }
         if let Some(decimal) = unit.strip_suffix('B')
             && matches!(decimal, "k" | "K" | "M" | "G" | "T")
         {
             let letter = decimal.to_ascii_uppercase();
-            return Err(format!(
+            return Err(Unfit::Unreadable(format!(
                 "`{text}` is not read: sizes count in 1024s, write {number}{letter}iB"
-            ));
+            )));
         }
-        let wrong = || format!("`{text}` is not a size such as 64KiB, 128MiB or 1GiB");
-        let &(_, factor) = UNITS
+        let factor = Self::UNITS
             .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(wrong)?;
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        number
+            .find(|(name, _)| *name == unit && !number.is_empty())
+            .map(|(_, factor)| *factor);
+        let Some(factor) = factor else {
+            return Err(Unfit::Unreadable(format!(
+                "`{text}` is not a size such as 64KiB, 128MiB or 1GiB"
+            )));
+        };
+        units::number(number, text)?
             .checked_mul(factor)
             .map(Self::from_bytes)
-            .ok_or_else(|| format!("`{text}` is far out of range"))
+            .ok_or_else(|| units::far_out(text))
     }
 }
 
-fn bare(number: &str) -> String {
-    format!("{number} has no unit: write {number}KiB or {number}MiB")
+impl Quantity for ByteSize {
+    const UNITS: &'static [Unit] = &[
+        ("B", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ];
+    const UNIT_OF_ZERO: &'static str = "B";
+    const LIKELY: [&'static str; 2] = ["KiB", "MiB"];
+
+    fn from_smallest(count: u64) -> Self {
+        Self::from_bytes(count)
+    }
+
+    fn smallest(self) -> u64 {
+        self.bytes
+    }
+
+    fn read(text: &str) -> Result<Self, Unfit> {
+        Self::parse(text)
+    }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) = UNITS
-            .iter()
-            .rev()
-            .find(|(_, factor)| self.bytes > 0 && self.bytes.is_multiple_of(*factor))
-            .unwrap_or(&UNITS[0]);
-        write!(f, "{}{unit}", self.bytes / factor)
-    }
-}
-
-impl SettingValue for ByteSize {
-    fn from_text(text: &str) -> Result<Self, String> {
-        Self::parse(text)
-    }
-
-    fn from_number(number: i64) -> Result<Self, String> {
-        if number == 0 {
-            Ok(Self::default())
-        } else {
-            Err(bare(&number.to_string()))
-        }
-    }
-
-    fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(self)
+        units::write(*self, f)
     }
 }
 
@@ -99,7 +89,7 @@ impl SettingValue for ByteSize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::ByteSize;
+    use super::{ByteSize, Unfit};
 
     #[test]
     fn units_are_read_and_written() {
@@ -119,26 +109,25 @@ mod tests {
     #[test]
     fn a_bare_number_is_refused_with_both_readings() {
         assert_eq!(
-            ByteSize::parse("128").unwrap_err(),
-            "128 has no unit: write 128KiB or 128MiB"
+            ByteSize::parse("128"),
+            Err(Unfit::Unreadable(
+                "128 has no unit: write 128KiB or 128MiB".to_owned()
+            ))
         );
     }
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in [
-            "",
-            "MiB",
-            "128MB",
-            "128 MiB",
-            "-1B",
-            "1.5GiB",
-            "99999999TiB",
-            "é",
-        ] {
-            assert!(ByteSize::parse(text).is_err(), "{text}");
+        for text in ["", "MiB", "128MB", "128 MiB", "1.5GiB", "é"] {
+            let refused = ByteSize::parse(text);
+            assert!(matches!(refused, Err(Unfit::Unreadable(_))), "{text}");
         }
-        assert!(ByteSize::parse("128MB").unwrap_err().contains("128MiB"));
+        for text in ["-1B", "99999999TiB", "99999999999999999999B"] {
+            let refused = ByteSize::parse(text);
+            assert!(matches!(refused, Err(Unfit::NotAllowed(_))), "{text}");
+        }
+        let decimal = ByteSize::parse("128MB").unwrap_err();
+        assert!(decimal.words().contains("128MiB"));
     }
 
     proptest! {

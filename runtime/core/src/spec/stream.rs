@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     duration::Duration,
-    setting::{Count, Setting, SettingValue, UnknownKeys, over},
+    setting::{Count, Setting, SettingValue, Unfit, UnknownKeys, over},
 };
 use crate::shard::Ack;
 
@@ -43,11 +43,13 @@ impl StreamSpec {
 }
 
 impl SettingValue for Ack {
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
         match text {
             "synced" => Ok(Self::Synced),
             "written" => Ok(Self::Written),
-            _ => Err(format!("`{text}` is neither `synced` nor `written`")),
+            _ => Err(Unfit::Unreadable(format!(
+                "`{text}` is neither `synced` nor `written`"
+            ))),
         }
     }
 

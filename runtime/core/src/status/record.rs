@@ -68,6 +68,10 @@ pub struct TailLine {
     pub shard_id: String,
     /// When it arrived, RFC 3339.
     pub arrival: String,
+    /// Ms from the arrival of the record it was made of to its own, where that was asked for and is
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
     /// Its payload.
     #[serde(flatten)]
     pub data: DataText,

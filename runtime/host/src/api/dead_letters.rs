@@ -5,22 +5,34 @@ use std::sync::Arc;
 use fnctl_core::{
     commit::DeadLetter,
     error_code::ErrorCode,
-    id::{MappingId, Ordinal},
+    id::{Ordinal, ShardNumber},
+    mapping::Mapping,
     rfc3339,
     status::{DataText, DeadLetterStatus},
 };
 
 use crate::{
-    api::{Answer, Asked, error::ApiError, many, one},
+    api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
+    http::{Chunks, streamed},
     limits,
     node::HostNode,
     text,
 };
 
-/// `GET /v1/mappings/{m}/dead-letters`. All that are kept are open: nothing resolves one yet.
+/// `GET /v1/mappings/{m}/dead-letters`. All that are kept are open: nothing resolves one yet. With
+/// `follow`, those that come from now on are pushed, until the reader goes or the mapping does.
 pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
-    let query = asked.query(&["all", "code", "limit"])?;
+    let query = asked.query(&["all", "code", "limit", "follow"])?;
     query.switch("all")?;
+    if query.switch("follow")? {
+        if query.text("limit").is_some() {
+            return Err(ApiError::new(
+                ErrorCode::Usage,
+                "`limit` and `follow` exclude each other",
+            ));
+        }
+        return follow(node, address, query.text("code"));
+    }
     let limit = query
         .value::<usize>("limit")?
         .unwrap_or(limits::DEAD_LETTERS_LISTED_MAX);
@@ -44,11 +56,66 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
     many(letters)
 }
 
+fn follow(node: &Arc<HostNode>, address: &str, code: Option<&str>) -> Answer {
+    let mapping = node.mapping(address)?;
+    let after = node.last(mapping.dead_letters, ShardNumber(0));
+    let code = code.map(str::to_owned);
+    let (chunks, body) = streamed();
+    tokio::spawn(push(Arc::clone(node), mapping, after, code, chunks));
+    Ok(with_type(body, NDJSON))
+}
+
+async fn push(
+    node: Arc<HostNode>,
+    mapping: Arc<Mapping>,
+    mut after: Ordinal,
+    code: Option<String>,
+    chunks: Chunks,
+) {
+    let Ok(mut tail) = node.store().watch(mapping.dead_letters, ShardNumber(0)) else {
+        return;
+    };
+    let mut drain = node.drain();
+    loop {
+        tail.mark_unchanged();
+        let letters = match node.dead_letters(mapping.id, after).await {
+            Ok((letters, next)) => {
+                after = next;
+                letters
+            }
+            Err(error) => {
+                drop(chunks.send(error.into_line().into()).await);
+                return;
+            }
+        };
+        if letters.is_empty() {
+            tokio::select! {
+                _ = drain.wait_for(|draining| *draining) => return,
+                () = chunks.closed() => return,
+                changed = tail.changed() => if changed.is_err() {
+                    return;
+                },
+            }
+            continue;
+        }
+        let mut text = String::new();
+        let wanted = |letter: &DeadLetter| code.as_deref().is_none_or(|code| *letter.code == *code);
+        for (id, letter) in letters.iter().filter(|(_, letter)| wanted(letter)) {
+            let line = serde_json::to_string(&shown(*id, letter));
+            text.push_str(&line.expect("a dead letter is always JSON"));
+            text.push('\n');
+        }
+        if !text.is_empty() && chunks.send(text.into()).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// `GET /v1/mappings/{m}/dead-letters/{id}`.
 pub(super) async fn show(node: &Arc<HostNode>, address: &str, id: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let mapping = node.mapping(address)?;
-    let missing = || no_such_letter(mapping.id, address, id);
+    let missing = || no_such_letter(address, id);
     let ordinal: u64 = id.parse().map_err(|_| missing())?;
     let before = Ordinal(ordinal.checked_sub(1).ok_or_else(missing)?);
     let (letters, _) = node.dead_letters(mapping.id, before).await?;
@@ -58,7 +125,7 @@ pub(super) async fn show(node: &Arc<HostNode>, address: &str, id: &str, asked: &
     }
 }
 
-fn no_such_letter(_: MappingId, address: &str, id: &str) -> ApiError {
+fn no_such_letter(address: &str, id: &str) -> ApiError {
     ApiError::new(
         ErrorCode::NoSuchDeadLetter,
         format!("no dead letter `{id}` of `{address}`"),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fnctl_core::{
-    error_code::{ErrorCode, Problem},
+    error_code::{ErrorCode, ErrorObject, Problem},
     function::SecretValue,
     id::{FunctionName, Ordinal},
     registry::{Applied, Command, ComponentFacts, Deploy, Deployed, FoundPosition},
@@ -88,7 +88,7 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
         _ => {
             return Err(invalid(vec![Problem::new(
                 "function.name",
-                "a name is required",
+                "is missing: the name of the function",
             )]));
         }
     };
@@ -103,7 +103,8 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
     ];
     for (key, is_there) in own {
         if is_there {
-            let words = "is the client's own: send the component's digest and the secrets' values";
+            let words =
+                "is not sent: upload the component and send its `digest`, and values in `secrets`";
             problems.push(Problem::new(format!("function.{key}"), words));
         }
     }
@@ -138,10 +139,7 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
 }
 
 fn invalid(problems: Vec<Problem>) -> ApiError {
-    let words = problems
-        .first()
-        .map_or_else(String::new, |one| format!("`{}` {}", one.path, one.message));
-    ApiError::new(ErrorCode::SettingsInvalid, words).with_problems(problems)
+    ErrorObject::of_problems(ErrorCode::SettingsInvalid, "the request", problems).into()
 }
 
 /// A component that was uploaded, or that a version has.

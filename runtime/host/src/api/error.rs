@@ -1,6 +1,6 @@
 //! The one place where a failure of ours becomes the error object and an HTTP status.
 
-use fnctl_core::error_code::{ErrorCode, ErrorObject, Problem};
+use fnctl_core::error_code::{ErrorCode, ErrorObject};
 use hyper::{
     Response, StatusCode,
     header::{self, HeaderValue},
@@ -43,13 +43,6 @@ impl ApiError {
     #[must_use]
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
         self.object.fix = Some(fix.into());
-        self
-    }
-
-    /// With all problems of the input.
-    #[must_use]
-    pub(crate) fn with_problems(mut self, problems: Vec<Problem>) -> Self {
-        self.object.problems = problems;
         self
     }
 

@@ -43,7 +43,11 @@ pub(super) fn version(node: &HostNode, _: &Method) -> Answer {
         version: build.version.to_owned(),
         commit: build.commit.to_owned(),
         wasmtime: build.wasmtime.to_owned(),
-        data_dir: place.data_dir.display().to_string(),
+        // Whoever asks stands elsewhere: the path as it is from everywhere.
+        data_dir: std::fs::canonicalize(&place.data_dir)
+            .unwrap_or_else(|_| place.data_dir.clone())
+            .display()
+            .to_string(),
         pid: std::process::id(),
         kinesis: place.kinesis.clone(),
     })

@@ -6,11 +6,10 @@ use fnctl_core::{
     error_code::ErrorCode,
     function::{Function, Version},
     id::{Ordinal, ShardNumber, Timestamp},
-    invoker::{Call, CallContext, CallFacts, Completed, Invoker},
+    invoker::{Call, CallContext, CallFacts, Invoker},
     limits::{BATCH_RECORDS_MAX, PARTITION_KEY_CHARS_MAX},
-    outcome::{Failure, FailureKind, Outcome, WHOLE_CALL},
     record::{ColumnBuilder, Records},
-    status::{CallFailure, CallResult, CallRow, DataText, Encoding},
+    status::{CallResult, Encoding},
 };
 use fnctl_streams::sequence;
 use hyper::header;
@@ -182,104 +181,16 @@ async fn call(
     });
     let capture = node.log().capture(&context);
     let call = Call {
-        context,
+        context: Arc::clone(&context),
         records,
         facts: Arc::new(Facts { now }),
         is_fresh: true,
     };
     let completed = callable.invoke(call).await.map_err(ApiError::internal)?;
-    let mut result = shown(&completed, version);
-    result.logs = capture.take();
-    Ok(result)
-}
-
-fn shown(completed: &Completed, version: &Version) -> CallResult {
-    let mut rows = Vec::new();
-    let mut failures = Vec::new();
-    match &completed.outcome {
-        Outcome::Returned {
-            rows: emitted,
-            failures: failed,
-        } => {
-            let has_failed = |source: u32| failed.iter().any(|failure| failure.index == source);
-            for output in emitted {
-                let name = version.outputs.get(usize::from(output.output));
-                for (row, source) in output
-                    .sources
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, s)| !has_failed(**s))
-                {
-                    rows.push(CallRow {
-                        output: name.map(ToString::to_string).unwrap_or_default(),
-                        source: (*source != WHOLE_CALL).then_some(*source),
-                        partition_key: String::from_utf8_lossy(output.keys.get(row)).into_owned(),
-                        data: DataText::of(output.data.get(row), text::base64),
-                    });
-                }
-            }
-            failures.extend(
-                failed
-                    .iter()
-                    .map(|item| failure(Some(item.index), &item.failure)),
-            );
-        }
-        Outcome::Error(whole) => failures.push(failure(None, whole)),
-        Outcome::Trap { record, message } => failures.push(broken(*record, "trap", message)),
-        Outcome::Timeout { after_ms } => {
-            failures.push(broken(
-                None,
-                "timeout",
-                &format!("passed its time limit of {after_ms} ms"),
-            ));
-        }
-        Outcome::OutOfMemory { limit_bytes } => {
-            let words = format!("passed its memory limit of {limit_bytes} bytes");
-            failures.push(broken(None, "out-of-memory", &words));
-        }
-        Outcome::OutputTooLarge { limit_bytes } => {
-            let words = format!("emitted more than {limit_bytes} bytes");
-            failures.push(broken(None, "output-too-large", &words));
-        }
-        Outcome::Interrupted => {
-            failures.push(broken(
-                None,
-                "throttled",
-                "the call was not made: the server is stopping",
-            ));
-        }
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a call lasts minutes at most")]
-    let duration_ms = completed.stats.duration_ns as f64 / 1e6;
-    CallResult {
-        outcome: completed.outcome.kind().as_str().to_owned(),
-        duration_ms,
-        memory_bytes: completed.stats.memory_bytes,
-        rows,
-        failures,
-        logs: Vec::new(),
-    }
-}
-
-fn failure(index: Option<u32>, failure: &Failure) -> CallFailure {
-    let kind = match failure.kind {
-        FailureKind::Retry => "retry",
-        FailureKind::Skip => "skip",
-        FailureKind::Fatal => "fatal",
-    };
-    CallFailure {
-        index,
-        kind: kind.to_owned(),
-        code: failure.code.to_string(),
-        message: failure.message.to_string(),
-    }
-}
-
-fn broken(index: Option<u32>, kind: &str, words: &str) -> CallFailure {
-    CallFailure {
-        index,
-        kind: kind.to_owned(),
-        code: kind.to_owned(),
-        message: words.to_owned(),
-    }
+    Ok(CallResult::of(
+        &completed,
+        &context.outputs,
+        capture.take(),
+        text::base64,
+    ))
 }

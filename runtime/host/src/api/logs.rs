@@ -23,7 +23,7 @@ pub(super) fn logs(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Answer {
         None => None,
         Some(text) => {
             let position = StartingPosition::parse(text)
-                .map_err(|why| ApiError::new(ErrorCode::Usage, why).at("since"))?;
+                .map_err(|why| ApiError::new(ErrorCode::Usage, why.words()).at("since"))?;
             position.moment(node.now())
         }
     };

@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+pub use self::key::key_at;
 use self::{
     append::{Done, acknowledgements, append},
     key::KeyRule,
@@ -33,7 +34,9 @@ use crate::{
 pub(super) fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
     let query = asked.query(&["key_field", "key", "require_key"])?;
     let stream = node.stream_name(name)?;
-    node.stream(&stream)?;
+    // Who puts means a stream that is to be; who reads or deletes has more likely misspelt it.
+    node.stream(&stream)
+        .map_err(|error| error.fix(format!("fnctl streams create {stream}")))?;
     let rule = KeyRule::new(
         query.text("key"),
         query.text("key_field"),
@@ -206,16 +209,24 @@ async fn read(body: &mut Incoming, lines: &mut Lines) -> Result<bool, End> {
 
 fn line_error(error: &LineError) -> ApiError {
     match error {
-        LineError::TooLong { line, limit_bytes } => ApiError::new(
-            ErrorCode::RecordTooLarge,
-            format!("line {line} is longer than {limit_bytes} bytes"),
-        )
-        .at(format!("line {line}")),
+        LineError::TooLong { line, bytes } => {
+            let limit = limits::PUT_LINE_BYTES_MAX;
+            let size = match bytes {
+                Some(bytes) => format!("{bytes} bytes"),
+                None => format!("more than {limit} bytes"),
+            };
+            ApiError::new(
+                ErrorCode::RecordTooLarge,
+                format!("line {line} has {size}, and a record at most {limit} (1 MiB)"),
+            )
+            .at(format!("line {line}"))
+            .fix("split it into records of their own, or put a reference to the data")
+        }
         LineError::NoKey { line, why } => ApiError::new(
             ErrorCode::KeyMissing,
             format!("line {line} has no readable key: {why}"),
         )
         .at(format!("line {line}"))
-        .fix("without --require-key such a line goes under a key of its own"),
+        .because("keys are required (--require-key); else it would go under a key of its own"),
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
-    error_code::ErrorCode,
+    error_code::{ErrorCode, ErrorObject},
     id::StreamName,
     mapping::{MappingState, OutputBinding},
     registry::{Applied, Command},
@@ -47,11 +47,13 @@ pub(super) async fn create(node: &HostNode, asked: Asked) -> Answer {
     let name = StreamName::parse(&request.name).map_err(invalid)?;
     let mut problems = Problems::default();
     let settings = resolve::stream(&request.settings, "", &mut problems);
-    if let [first, ..] = problems.0.as_slice() {
-        let words = first.message.clone();
-        return Err(ApiError::new(ErrorCode::StreamInvalid, words)
-            .at(first.path.clone())
-            .with_problems(problems.0));
+    if !problems.0.is_empty() {
+        return Err(ErrorObject::of_problems(
+            ErrorCode::StreamInvalid,
+            "the stream's settings",
+            problems.0,
+        )
+        .into());
     }
     match node
         .command(Command::CreateStream { name, settings })

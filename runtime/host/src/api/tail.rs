@@ -22,16 +22,18 @@ use crate::{
 };
 
 /// `GET /v1/streams/{name}/records`: until `count` records, `timeout_ms`, or, with `follow=false`,
-/// the end as it was when it was asked.
+/// the end as it was when it was asked. With `latency`, a record that a function made says how long
+/// after its source it arrived.
 pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Answer {
-    let query = asked.query(&["from", "count", "timeout_ms", "follow"])?;
+    let query = asked.query(&["from", "count", "timeout_ms", "follow", "latency"])?;
     let stream = node.stream(&node.stream_name(name)?)?;
     let from = query.text("from").unwrap_or("latest");
     let from = StartingPosition::parse(from)
-        .map_err(|why| ApiError::new(ErrorCode::PositionInvalid, why).at("from"))?;
+        .map_err(|why| ApiError::new(ErrorCode::PositionInvalid, why.words()).at("from"))?;
     let count = query.value::<u64>("count")?.unwrap_or(u64::MAX);
     let wait = query.value::<u64>("timeout_ms")?.map(Duration::from_millis);
     let is_following = query.text("follow").is_none() || query.switch("follow")?;
+    let has_latency = query.switch("latency")?;
     let mut readers = Vec::new();
     for shard in &stream.shards {
         let after = node.resolve(stream.id, shard.number, from).await?;
@@ -43,6 +45,7 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
             created_at: shard.created_at,
             after,
             until,
+            has_latency,
         });
     }
     let (chunks, body) = streamed();
@@ -59,6 +62,8 @@ struct Reader {
     after: Ordinal,
     /// Where it ends; `None`: never.
     until: Option<Ordinal>,
+    /// Whether a row says how long after its source it arrived.
+    has_latency: bool,
 }
 
 type Found = Result<Vec<String>, ApiError>;
@@ -131,7 +136,11 @@ impl Reader {
                     return;
                 }
             };
-            let lines: Vec<String> = blocks.iter().flat_map(|block| self.lines(block)).collect();
+            let mut lines = Vec::new();
+            for block in &blocks {
+                let latencies = self.latencies(block).await;
+                lines.extend(self.lines(block, &latencies));
+            }
             if lines.is_empty() {
                 if tail.changed().await.is_err() {
                     return;
@@ -144,20 +153,51 @@ impl Reader {
         }
     }
 
-    fn lines(&mut self, block: &RecordBlock) -> Vec<String> {
+    /// How long after its source each record arrived, ms; empty where nobody asks.
+    async fn latencies(&self, block: &RecordBlock) -> Vec<Option<u64>> {
+        let mut latencies = Vec::new();
+        if !self.has_latency {
+            return latencies;
+        }
+        // Rows come in the order of their sources: most need no read of their own.
+        let mut source: Option<Arc<RecordBlock>> = None;
+        for (index, origin) in block.origins.iter().enumerate() {
+            let holds = |read: &Arc<RecordBlock>| {
+                (read.stream, read.shard) == (origin.stream, origin.shard)
+                    && (read.first..=read.last()).contains(&origin.position)
+            };
+            if !source.as_ref().is_some_and(holds) {
+                let after = Ordinal(origin.position.0.saturating_sub(1));
+                let (records, bytes) = (limits::TAIL_READ_RECORDS_MAX, limits::TAIL_READ_BYTES_MAX);
+                let store = self.node.store();
+                let read =
+                    source::read(store, origin.stream, origin.shard, after, records, bytes).await;
+                // Retention may have taken it, or its stream is gone: then nobody knows.
+                source = read.ok().and_then(|blocks| blocks.into_iter().find(&holds));
+            }
+            latencies.push(source.as_ref().map(|read| {
+                let at = usize::try_from(origin.position.0 - read.first.0).unwrap_or_default();
+                block.arrival(index).since_ms(read.arrival(at))
+            }));
+        }
+        latencies
+    }
+
+    fn lines(&mut self, block: &RecordBlock, latencies: &[Option<u64>]) -> Vec<String> {
         let mut lines = Vec::with_capacity(block.len());
         for index in 0..block.len() {
             let ordinal = block.ordinal(index);
             if ordinal <= self.after || self.until.is_some_and(|until| ordinal > until) {
                 continue;
             }
-            lines.push(self.line(block, index));
+            let latency = latencies.get(index).copied().flatten();
+            lines.push(self.line(block, index, latency));
         }
         self.after = self.after.max(block.last());
         lines
     }
 
-    fn line(&self, block: &RecordBlock, index: usize) -> String {
+    fn line(&self, block: &RecordBlock, index: usize, latency_ms: Option<u64>) -> String {
         let arrival = block.arrival(index);
         let number = sequence::encode(self.created_at, self.shard, block.ordinal(index), arrival);
         let data = block.records.data.get(index);
@@ -171,9 +211,13 @@ impl Reader {
         let shard = self.shard.0;
         write!(
             line,
-            ",\"sequence_number\":\"{number}\",\"shard_id\":\"shardId-{shard:012}\",\"arrival\":\"{arrival}\",\"data\":"
+            ",\"sequence_number\":\"{number}\",\"shard_id\":\"shardId-{shard:012}\",\"arrival\":\"{arrival}\","
         )
         .expect("writing to memory does not fail");
+        if let Some(ms) = latency_ms {
+            write!(line, "\"latency_ms\":{ms},").expect("writing to memory does not fail");
+        }
+        line.push_str("\"data\":");
         match std::str::from_utf8(data) {
             Ok(data) => {
                 text::quote(&mut line, data);

@@ -12,7 +12,7 @@ use fnctl_core::{
         duration::Duration,
         mapping::{MappingSpec, OnFailure, OnFatal, Ordering},
         request::DeployRequest,
-        setting::Count,
+        setting::{Count, Unfit},
         size::ByteSize,
     },
 };
@@ -35,13 +35,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "[NAME=]STREAM", value_parser = output)]
     to: Vec<(String, Setting<OutputBinding>)>,
     /// Shards of streams that are made [default: 1]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     shards: Option<Setting<Count>>,
     /// Where a new mapping starts: trim-horizon, latest, a time, or a duration ago
     #[arg(long, value_name = "POSITION", value_parser = spelling::setting::<StartingPosition>)]
     starting_position: Option<Setting<StartingPosition>>,
     /// Most records of a batch [default: 100]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     batch_size: Option<Setting<Count>>,
     /// How long a batch may wait to fill [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>)]
     batch_bytes: Option<Setting<ByteSize>>,
     /// Lanes per shard [default: 1]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     parallelization_factor: Option<Setting<Count>>,
     /// What order holds within: key
     #[arg(long, value_name = "WITHIN", value_parser = spelling::setting::<Ordering>)]
@@ -80,7 +80,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIFE", value_parser = spelling::setting::<Isolation>)]
     isolation: Option<Setting<Isolation>>,
     /// Calls at once, all mappings together [default: as many as the pool holds]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>)]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     concurrency: Option<Setting<Count>>,
     /// A configuration value
     #[arg(long, value_name = "K=V", value_parser = spelling::pair)]
@@ -129,9 +129,13 @@ impl Args {
             let value = std::fs::read(path).map_err(|error| {
                 CliError::new(
                     ErrorCode::FileUnreadable,
-                    format!("failed to read `{}`: {error}", path.display()),
+                    format!("--secret {name}: `{}` cannot be read", path.display()),
                 )
                 .at(format!("--secret {name}"))
+                .because(error.to_string())
+                .fix(format!(
+                    "--secret {name}=@FILE names a file that holds nothing else"
+                ))
             })?;
             request.secrets.insert(name.clone(), STANDARD.encode(value));
         }
@@ -177,19 +181,29 @@ impl Args {
     }
 }
 
+/// The flag that stands for a path of the request, `mapping[0].batch_size`.
+pub(crate) fn of_path(path: &str) -> String {
+    let key = path.split_once('.').map_or(path, |(_, key)| key);
+    match key.split_once('.') {
+        Some(("outputs", name)) => format!("--to {name}"),
+        Some((table, name)) => format!("--{table} {name}"),
+        None => format!("--{}", key.replace('_', "-")),
+    }
+}
+
 /// `STREAM` binds the output `default`, `NAME=STREAM` another.
-fn output(text: &str) -> Result<(String, Setting<OutputBinding>), String> {
+fn output(text: &str) -> Result<(String, Setting<OutputBinding>), Unfit> {
     let (name, stream) = text.split_once('=').unwrap_or(("default", text));
     Ok((name.to_owned(), spelling::setting(stream)?))
 }
 
 /// `NAME=@FILE`.
-fn secret(text: &str) -> Result<(String, PathBuf), String> {
+fn secret(text: &str) -> Result<(String, PathBuf), Unfit> {
     let (name, value) = spelling::pair(text)?;
     match value.strip_prefix('@') {
         Some(path) if !path.is_empty() => Ok((name, PathBuf::from(path))),
-        _ => Err(format!(
+        _ => Err(Unfit::Unreadable(format!(
             "a secret's value does not belong on a command line: put it into a file, --secret {name}=@FILE"
-        )),
+        ))),
     }
 }

@@ -11,6 +11,9 @@ use crate::{
     output::{Output, words},
 };
 
+/// Characters shown of a partition key.
+const KEY_CHARS: usize = 12;
+
 /// Something that happened.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -54,6 +57,9 @@ pub(super) enum Event {
     /// A record was given up.
     Dead {
         mapping: String,
+        /// The command that shows it whole.
+        #[serde(skip)]
+        show: String,
         #[serde(flatten)]
         letter: DeadLetterStatus,
     },
@@ -140,21 +146,20 @@ impl Event {
                 lines
             }
             Self::Out { stream, record } => {
-                let key = words::first_line(&record.partition_key, 24);
+                let key = words::first_line(&record.partition_key, KEY_CHARS);
                 let data = words::first_line(&record.data.data, 160);
-                vec![format!(
-                    "{}  out   {key:<6}  {data:<60}  {stream}",
+                let latency = record.latency_ms.map(words::age).unwrap_or_default();
+                let line = format!(
+                    "{}  out   {key:<6}  {data:<60}  {latency:>8}  {stream}",
                     words::local_time(&record.arrival)
-                )]
+                );
+                vec![line]
             }
-            Self::Dead { mapping, letter } => {
-                let key = words::first_line(&letter.partition_key, 24);
+            Self::Dead { show, letter, .. } => {
+                let key = words::first_line(&letter.partition_key, KEY_CHARS);
                 let why = words::first_line(&format!("{}: {}", letter.code, letter.error), 160);
                 let time = words::local_time(&letter.failed_at);
-                vec![format!(
-                    "{time}  dead  {key:<6}  {why:<60}  fnctl dlq show {mapping} {}",
-                    letter.id
-                )]
+                vec![format!("{time}  dead  {key:<6}  {why:<60}  {show}")]
             }
             Self::Log { line } => {
                 let message = line.message.replace('\n', "\n                      ");

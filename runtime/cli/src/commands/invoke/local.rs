@@ -12,6 +12,7 @@ use fnctl_core::{
     id::{FunctionVersion, Ordinal, ShardNumber},
     invoker::{Call, CallContext, CallFacts, Invoker},
     record::{ColumnBuilder, Records},
+    spec::resolve::FunctionSettings,
     status::{CallLog, CallRecord, CallResult, Encoding},
 };
 use fnctl_invoker::{
@@ -19,7 +20,6 @@ use fnctl_invoker::{
     LogSource, VersionSettings,
 };
 
-use super::Args;
 use crate::{commands::deploy::read_component, error::CliError, manifest};
 
 /// The output that every component has.
@@ -29,14 +29,18 @@ const DEFAULT: &str = "default";
 ///
 /// # Errors
 /// It is no such component, or a record cannot be read.
-pub(super) async fn call(args: &Args, records: Vec<CallRecord>) -> Result<CallResult, CliError> {
-    let path = Path::new(&args.target);
+pub(super) async fn call(
+    file: &str,
+    given: FunctionSettings,
+    records: Vec<CallRecord>,
+) -> Result<CallResult, CliError> {
+    let path = Path::new(file);
     let bytes = read_component(path)?;
     let logs = Arc::new(Kept::default());
     let options = EngineOptions {
         slots: 1,
         guest_threads: 1,
-        memory_bytes_max: args.memory.bytes,
+        memory_bytes_max: given.memory_bytes,
         ..EngineOptions::default()
     };
     let engine = Engine::new(options, Arc::clone(&logs) as Arc<dyn LogSink>)
@@ -47,11 +51,11 @@ pub(super) async fn call(args: &Args, records: Vec<CallRecord>) -> Result<CallRe
     let settings = VersionSettings {
         function: Arc::clone(&name),
         version: FunctionVersion(1),
-        memory_bytes: args.memory.bytes,
-        timeout: Duration::from_millis(args.timeout.ms),
+        memory_bytes: given.memory_bytes,
+        timeout: Duration::from_millis(given.timeout_ms),
         isolation: Isolation::Fresh,
         concurrency: None,
-        config: args.config.iter().cloned().collect(),
+        config: given.config,
         secrets: Default::default(),
     };
     let function = engine
@@ -111,7 +115,8 @@ fn columns(records: &[CallRecord]) -> Result<Records, CliError> {
     for (index, record) in records.iter().enumerate() {
         match &record.key {
             Some(key) => keys.push(key.as_bytes()),
-            None => keys.push_null(),
+            // As on the server: a record without a key has one of its own.
+            None => keys.push(format!("record-{}", index + 1).as_bytes()),
         }
         if record.encoding == Some(Encoding::Base64) {
             let bytes = STANDARD.decode(&record.data).map_err(|error| {

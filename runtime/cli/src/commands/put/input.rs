@@ -65,19 +65,30 @@ impl Input {
         self.has_ended
     }
 
-    /// Passes by the lines in front of number `line`; gives how many of them were records.
+    /// What it reads, in words.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Passes by the lines in front of number `line`.
     ///
     /// # Errors
     /// The input cannot be read.
-    pub(super) async fn skip_to(&mut self, line: u64) -> Result<u64, CliError> {
-        let mut records = 0;
-        for _ in 1..line {
+    pub(super) async fn skip_to(&mut self, line: u64) -> Result<Passed, CliError> {
+        let mut passed = Passed::default();
+        for number in 1..line {
             match self.read().await? {
-                Some(passed) => records += u64::from(is_record(&passed)),
-                None => break,
+                Some(text) => passed.records += u64::from(is_record(&text)),
+                None => {
+                    passed.ended_after = Some(number - 1);
+                    return Ok(passed);
+                }
             }
         }
-        Ok(records)
+        if line > 1 && self.from.fill_buf().await.is_ok_and(<[u8]>::is_empty) {
+            passed.ended_after = Some(line - 1);
+        }
+        Ok(passed)
     }
 
     /// The next line, not before its time.
@@ -109,11 +120,22 @@ impl Input {
     }
 }
 
+/// What was in front of the first line put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// Lines that are records.
+    pub(super) records: u64,
+    /// Lines of the whole input, where it has none behind them.
+    pub(super) ended_after: Option<u64>,
+}
+
 fn unreadable(name: &str, error: &std::io::Error) -> CliError {
     CliError::new(
         ErrorCode::FileUnreadable,
-        format!("failed to read {name}: {error}"),
+        format!("`{name}` cannot be read"),
     )
+    .because(error.to_string())
+    .fix("--file F is a file with a record a line; `-` is standard input")
 }
 
 /// Whether a line is a record: the server passes empty ones by.

@@ -79,8 +79,27 @@ fn an_uncertain_end_names_the_first_unacknowledged_line_and_exits_8() {
 fn a_refusal_stays_what_it_is() {
     let mut pending = Pending::default();
     pending.push(Bytes::from("a"));
-    let refused = CliError::new(ErrorCode::KeyMissing, "line 1 has no key");
-    assert_eq!(ended(refused, &args(), Some("p"), &pending).exit_code(), 7);
+    let refused = CliError::new(ErrorCode::DiskFull, "no room");
+    assert_eq!(ended(refused, &args(), Some("p"), &pending).exit_code(), 1);
+}
+
+#[test]
+fn a_line_at_fault_is_told_with_the_command_that_goes_on_once_it_is_mended() {
+    let mut pending = Pending::default();
+    pending.start_at(0, 1);
+    pending.push(Bytes::from("a"));
+    pending.push(Bytes::from("b"));
+    pending.acknowledge(1).unwrap();
+    for code in [ErrorCode::KeyMissing, ErrorCode::RecordTooLarge] {
+        let refused = CliError::new(code, "line 2 is at fault");
+        let CliError::Told(error) = ended(refused, &args(), Some("p"), &pending) else {
+            panic!()
+        };
+        assert_eq!(error.exit_code, 7);
+        let fix = error.fix.unwrap();
+        assert!(fix.starts_with("mend or remove line 2"), "{fix}");
+        assert!(fix.ends_with("--from-line 2 --producer p"), "{fix}");
+    }
 }
 
 #[tokio::test]
@@ -96,10 +115,21 @@ async fn lines_are_read_with_and_without_a_last_end() {
 }
 
 #[tokio::test]
+async fn a_line_behind_the_end_is_noticed() {
+    for (from_line, ended_after) in [(1, None), (3, None), (4, Some(3)), (99, Some(3))] {
+        let text: &[u8] = b"a\n\nb\n";
+        let mut input = Input::new(Box::new(text), "test");
+        let passed = input.skip_to(from_line).await.unwrap();
+        assert_eq!(passed.ended_after, ended_after, "from line {from_line}");
+    }
+}
+
+#[tokio::test]
 async fn skipping_counts_records_and_not_empty_lines() {
     let text: &[u8] = b"a\n\nb\nc\n";
     let mut input = Input::new(Box::new(text), "test");
-    assert_eq!(input.skip_to(4).await.unwrap(), 2);
+    let passed = input.skip_to(4).await.unwrap();
+    assert_eq!((passed.records, passed.ended_after), (2, None));
     let next = input.next(&mut Pace::new(None)).await.unwrap();
     assert_eq!(next.as_deref(), Some(&b"c"[..]));
 }

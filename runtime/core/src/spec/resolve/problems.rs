@@ -2,7 +2,13 @@
 
 use crate::{
     error_code::Problem,
-    spec::{Setting, duration::Duration, later::unknown_key, setting::Count, size::ByteSize},
+    spec::{
+        Setting,
+        duration::Duration,
+        later::unknown_key,
+        setting::{Count, Unfit},
+        size::ByteSize,
+    },
 };
 
 /// Collects the problems of one input.
@@ -13,6 +19,15 @@ impl Problems {
     /// Adds one.
     pub fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem::new(path, message));
+    }
+
+    /// Adds the reason why something given cannot be taken.
+    pub fn refuse(&mut self, path: impl Into<String>, why: &Unfit) {
+        let problem = Problem::new(path, why.words());
+        self.0.push(match why {
+            Unfit::NotYet(_) => problem.not_yet(),
+            Unfit::Unreadable(_) | Unfit::NotAllowed(_) => problem,
+        });
     }
 
     /// The value of a setting: `live` where nothing is named, `default` where it is reset.
@@ -27,8 +42,8 @@ impl Problems {
             None => live,
             Some(Setting::Default) => default,
             Some(Setting::Value(value)) => value.clone(),
-            Some(Setting::Unreadable(why)) => {
-                self.push(path, why.clone());
+            Some(Setting::Unfit(why)) => {
+                self.refuse(path, why);
                 live
             }
         }
@@ -99,7 +114,7 @@ impl Problems {
             } else {
                 format!("{table}.{key}")
             };
-            self.push(path, unknown_key(key, known, later));
+            self.refuse(path, &unknown_key(key, known, later));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Which partition key a line gets.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use fnctl_core::{error_code::ErrorCode, limits::PARTITION_KEY_CHARS_MAX};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::api::error::ApiError;
 
@@ -68,97 +69,76 @@ fn is_key(key: &str) -> bool {
         && key.chars().take(PARTITION_KEY_CHARS_MAX + 1).count() <= PARTITION_KEY_CHARS_MAX
 }
 
-/// The key at `path` in a line: text as it is, a number as JSON writes it.
+/// The partition key at a path of names such as `user.id` in a line of JSON, as a put finds it; `None`
+/// where there is no readable one.
+#[must_use]
+pub fn key_at(line: &[u8], path: &str) -> Option<String> {
+    let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+    find(line, &path).ok()
+}
+
+/// The key at `path` in a line: text as it is, a number as the record writes it (`1.50` stays `1.50`),
+/// so that a record has one key whoever reads it.
 ///
 /// # Errors
 /// Why there is none.
 pub(super) fn find(line: &[u8], path: &[String]) -> Result<String, &'static str> {
+    let (first, rest) = path.split_first().ok_or("the field has no name")?;
     let mut json = serde_json::Deserializer::from_slice(line);
-    let found = Path(path)
+    let found = Field(first)
         .deserialize(&mut json)
         .map_err(|_| "it is not JSON, or not an object")?;
     json.end().map_err(|_| "it is not one JSON value")?;
-    match found {
-        Found::Key(key) if is_key(&key) => Ok(key),
-        Found::Key(_) => Err("the field is not 1 to 256 characters long"),
-        Found::Nothing => Err("the field is missing"),
-        Found::Other => Err("the field is neither text nor a number"),
+    let mut value = found.ok_or("the field is missing")?.get();
+    for name in rest {
+        let mut json = serde_json::Deserializer::from_str(value);
+        let found = Field(name).deserialize(&mut json);
+        value = found
+            .map_err(|_| "the path leads through something that is not an object")?
+            .ok_or("the field is missing")?
+            .get();
+    }
+    let key = match value.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(value).map_err(|_| "the field is no text")?,
+        Some(b'-' | b'0'..=b'9') => value.to_owned(),
+        _ => return Err("the field is neither text nor a number"),
+    };
+    if is_key(&key) {
+        Ok(key)
+    } else {
+        Err("the field is not 1 to 256 characters long")
     }
 }
 
-enum Found {
-    Key(String),
-    Nothing,
-    Other,
-}
+/// The text of one field; everything else is skipped, so that no tree is built.
+struct Field<'p>(&'p str);
 
-/// Reads one field and skips everything else, so that no tree is built.
-struct Path<'p>(&'p [String]);
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = Option<&'de RawValue>;
 
-impl<'de> DeserializeSeed<'de> for Path<'_> {
-    type Value = Found;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Found, D::Error> {
-        if self.0.is_empty() {
-            return from.deserialize_any(self);
-        }
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Path<'_> {
-    type Value = Found;
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with the key field")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        let Some((name, rest)) = self.0.split_first() else {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Found::Other);
-        };
-        let mut found = Found::Nothing;
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             // Of a name given twice the last counts, as with most readers of JSON.
-            if key == name.as_str() {
-                let value = map.next_value::<serde_json::Value>()?;
-                found = Path(rest).deserialize(value).unwrap_or(Found::Other);
+            if key == self.0 {
+                found = Some(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(found)
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut all: A) -> Result<Found, A::Error> {
-        while all.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Found::Other)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Found, E> {
-        Ok(Found::Key(text.to_owned()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Found, E> {
-        Ok(Found::Key(number.to_string()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Found, E> {
-        Ok(Found::Key(number.to_string()))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Found, E> {
-        let number = serde_json::Number::from_f64(number);
-        Ok(number.map_or(Found::Other, |number| Found::Key(number.to_string())))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
-        Ok(Found::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Found, E> {
-        Ok(Found::Other)
     }
 }
 
@@ -167,8 +147,7 @@ mod tests {
     use super::*;
 
     fn key(line: &str, field: &str) -> Option<String> {
-        let path: Vec<String> = field.split('.').map(str::to_owned).collect();
-        find(line.as_bytes(), &path).ok()
+        key_at(line.as_bytes(), field)
     }
 
     #[test]
@@ -177,7 +156,15 @@ mod tests {
             (r#"{"a":"x"}"#, "a", Some("x")),
             (r#"{"b":[{}],"a":17,"c":null}"#, "a", Some("17")),
             (r#"{"a":-3}"#, "a", Some("-3")),
-            (r#"{"a":1.50}"#, "a", Some("1.5")),
+            (r#"{"a":1.50}"#, "a", Some("1.50")),
+            (r#"{"a": 1E+2 }"#, "a", Some("1E+2")),
+            (r#"{"a":-0}"#, "a", Some("-0")),
+            (
+                r#"{"a":12345678901234567890123}"#,
+                "a",
+                Some("12345678901234567890123"),
+            ),
+            (r#"{"a":{"b": 7}, "c":1}"#, "a.b", Some("7")),
             (r#"{"a":{"b":{"c":"deep"}}}"#, "a.b.c", Some("deep")),
             (r#"{"a":"Zo\u00eb"}"#, "a", Some("Zoë")),
             (r#"{"a\u0062":"escaped name"}"#, "ab", Some("escaped name")),

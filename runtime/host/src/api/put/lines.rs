@@ -17,8 +17,8 @@ pub(super) enum LineError {
     TooLong {
         /// Its number.
         line: u64,
-        /// The bound.
-        limit_bytes: usize,
+        /// Its bytes; `None`: its end has not come yet.
+        bytes: Option<usize>,
     },
     /// Without a key, and keys are required.
     NoKey {
@@ -164,7 +164,10 @@ impl Lines {
         }
         let rest = self.buffer.len() - self.taken;
         if self.ends.is_empty() && rest > limits::PUT_LINE_BYTES_MAX && self.error.is_none() {
-            self.error = Some(too_long(self.next_line));
+            self.error = Some(LineError::TooLong {
+                line: self.next_line,
+                bytes: self.has_ended.then_some(rest),
+            });
         }
         match &self.error {
             Some(error) if batch.is_empty() => Err(error.clone()),
@@ -183,7 +186,10 @@ impl Lines {
             return Ok(());
         }
         if line.len() > limits::PUT_LINE_BYTES_MAX {
-            return Err(too_long(number));
+            return Err(LineError::TooLong {
+                line: number,
+                bytes: Some(line.len()),
+            });
         }
         let own = || format!("{}-{number}", self.own);
         let (key, is_keyless) = match &self.rule {
@@ -208,13 +214,6 @@ impl Lines {
         batch.data.push(line);
         batch.lines.push((number, is_keyless));
         Ok(())
-    }
-}
-
-fn too_long(line: u64) -> LineError {
-    LineError::TooLong {
-        line,
-        limit_bytes: limits::PUT_LINE_BYTES_MAX,
     }
 }
 
