@@ -93,6 +93,24 @@ pub trait Disk: Send + Sync + 'static {
     /// `NotFound`, or any other failure.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// As [`Self::create`], for a file that is written from front to back and seldom read: a disk may
+    /// write it past its cache, and may end it with zeros up to a multiple of
+    /// [`crate::limits::DIRECT_BLOCK_BYTES`].
+    ///
+    /// # Errors
+    /// Any failure.
+    fn create_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.create(path)
+    }
+
+    /// As [`Self::open`], for a file as [`Self::create_log`] makes them.
+    ///
+    /// # Errors
+    /// `NotFound`, or any other failure.
+    fn open_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
     /// Renames a file, replacing the target. Durable only after [`Self::sync_dir`].
     ///
     /// # Errors
@@ -160,6 +178,12 @@ impl<D: Disk> Disk for Arc<D> {
     }
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         (**self).open(path)
+    }
+    fn create_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        (**self).create_log(path)
+    }
+    fn open_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        (**self).open_log(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         (**self).rename(from, to)

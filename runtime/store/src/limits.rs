@@ -8,9 +8,18 @@ pub const JOURNAL_FILE_BYTES: u64 = 64 << 20;
 pub const FRAME_GATHER_BYTES: usize = 8 << 20;
 /// A shard's gathered records become a segment frame at this size.
 pub const SEGMENT_FRAME_BYTES: usize = 64 << 10;
+/// A shard's frames are written as soon as this many have gathered, at a cut, or when memory is short:
+/// until then its records are served from memory, and a write costs the same however long it is.
+pub const SEGMENT_FRAMES_GATHERED: usize = 8;
+/// Frames of a shard written at once end with the one that reaches this.
+pub const SEGMENT_WRITE_BYTES: usize = 768 << 10;
 /// Most bytes handed to the system in one call. Larger ones make ext4 take page-cache folios that a
 /// virtual machine's balloon has given back to the host: measured 1.7 ns a byte instead of 0.3.
 pub const WRITE_BYTES: usize = 64 << 10;
+/// Logs are written past the page cache in whole blocks of this size, which suits every disk.
+pub const DIRECT_BLOCK_BYTES: usize = 4 << 10;
+/// … and at most this many bytes at once.
+pub const DIRECT_WRITE_BYTES: usize = 1 << 20;
 /// A segment rolls at this size.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// A segment of smaller size rolls at this age, ms.

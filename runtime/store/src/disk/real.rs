@@ -1,5 +1,7 @@
 //! The disk of the machine.
 
+mod direct;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
@@ -39,30 +41,42 @@ impl FileSystem for RealFileSystem {
     }
 }
 
+fn write_at(file: &File, bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    for piece in bytes.chunks(WRITE_BYTES) {
+        file.write_all_at(piece, offset)?;
+        offset += piece.len() as u64;
+    }
+    Ok(())
+}
+
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn allocate(file: &File, length: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        // A file system without fallocate: a longer file is all that can be had.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(length),
+        other => other.map_err(io::Error::from),
+    }
+}
+
 impl DiskFile for RealFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut offset = offset;
-        for piece in bytes.chunks(WRITE_BYTES) {
-            self.0.write_all_at(piece, offset)?;
-            offset += piece.len() as u64;
-        }
-        Ok(())
+        write_at(&self.0, bytes, offset)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self
-                .0
-                .read_at(&mut buffer[filled..], offset + filled as u64)
-            {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
+        read_at(&self.0, buffer, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -70,11 +84,7 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        match fallocate(&self.0, FallocateFlags::empty(), 0, length) {
-            // A file system without fallocate: a longer file is all that can be had.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.0.set_len(length),
-            other => other.map_err(io::Error::from),
-        }
+        allocate(&self.0, length)
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
@@ -104,6 +114,20 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(RealFile(options().open(path)?)))
+    }
+
+    fn create_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        match direct::open(path, true)? {
+            Some(file) => Ok(Arc::new(file)),
+            None => self.create(path),
+        }
+    }
+
+    fn open_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        match direct::open(path, false)? {
+            Some(file) => Ok(Arc::new(file)),
+            None => self.open(path),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

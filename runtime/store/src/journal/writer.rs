@@ -108,7 +108,7 @@ pub(crate) const SPARE: &str = "spare.tmp";
 const STARTING: &str = "starting.tmp";
 
 fn allocate(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.create(path)?;
+    let file = disk.create_log(path)?;
     file.allocate(bytes)?;
     file.sync()?;
     Ok(file)

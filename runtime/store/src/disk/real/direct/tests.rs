@@ -1,0 +1,88 @@
+use std::{fs, path::Path, sync::Arc};
+
+use proptest::prelude::*;
+
+use crate::disk::{Disk, DiskFile, read_exact, real::RealDisk};
+
+fn content(file: &dyn DiskFile, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    read_exact(file, &mut bytes, 0).unwrap();
+    bytes
+}
+
+fn made(path: &Path) -> Arc<dyn DiskFile> {
+    RealDisk.create_log(path).unwrap()
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Append(usize),
+    /// Writes again from some way before the end, as after a write that failed.
+    Again(usize),
+    Truncate(usize),
+    Reopen,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let size = prop_oneof![0..200_usize, 4_000..4_200_usize, 0..3_000_000_usize];
+    prop_oneof![
+        4 => size.prop_map(Act::Append),
+        1 => (0..9_000_usize).prop_map(Act::Again),
+        1 => (0..9_000_usize).prop_map(Act::Truncate),
+        1 => Just(Act::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_is_appended_is_read_back(acts in prop::collection::vec(act(), 1..12)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut file = made(&path);
+        let mut expected: Vec<u8> = Vec::new();
+        for (number, act) in acts.into_iter().enumerate() {
+            let mut append = |file: &dyn DiskFile, size: usize| {
+                let bytes: Vec<u8> = (0..size).map(|at| (at * 7 + number + 1) as u8).collect();
+                file.write_at(&bytes, expected.len() as u64).unwrap();
+                expected.extend(bytes);
+            };
+            match act {
+                Act::Append(size) => append(&*file, size),
+                Act::Again(size) => {
+                    let from = expected.len().saturating_sub(size);
+                    expected.truncate(from);
+                    let bytes = vec![9; size + 3];
+                    file.write_at(&bytes, from as u64).unwrap();
+                    expected.extend(bytes);
+                }
+                Act::Truncate(size) => {
+                    expected.truncate(expected.len().saturating_sub(size));
+                    file.truncate(expected.len() as u64).unwrap();
+                }
+                Act::Reopen => {
+                    file.sync().unwrap();
+                    file = RealDisk.open_log(&path).unwrap();
+                }
+            }
+            prop_assert!(content(&*file, expected.len()) == expected);
+        }
+        // Nothing but zeros up to the end of the last block.
+        let whole = fs::read(&path).unwrap();
+        prop_assert!(whole.len() < expected.len() + 4_096 || expected.is_empty());
+        prop_assert!(whole[expected.len()..].iter().all(|&byte| byte == 0));
+    }
+}
+
+#[test]
+fn an_allocated_file_keeps_its_length_and_reads_as_zeros_behind_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = made(&folder.path().join("log"));
+    file.allocate(64 << 10).unwrap();
+    file.write_at(b"one", 0).unwrap();
+    file.write_at(b"two", 3).unwrap();
+    assert_eq!(file.length().unwrap(), 64 << 10);
+    let whole = content(&*file, 64 << 10);
+    assert_eq!(&whole[..6], b"onetwo");
+    assert!(whole[6..].iter().all(|&byte| byte == 0));
+}
