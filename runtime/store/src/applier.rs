@@ -22,7 +22,10 @@ use fnctl_core::{
 use crate::{
     block::{ShardKey, block_bytes},
     cut::Cutter,
-    limits::{GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SPACE_SAMPLE_BYTES, SPACE_SAMPLE_MS},
+    limits::{
+        GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SEGMENT_FRAMES_GATHERED, SPACE_SAMPLE_BYTES,
+        SPACE_SAMPLE_MS,
+    },
     retention::Retention,
     segment::{self, writer::SegmentWriter},
     sequencer::{PublishedFrame, Step},
@@ -192,7 +195,8 @@ impl ApplierLoop {
             gathered.bytes += bytes;
             self.gathered_bytes += bytes;
             gathered.blocks.push_back(block);
-            if gathered.bytes >= self.shared.sizes.segment_frame && !self.is_full {
+            let frames = self.shared.sizes.segment_frame * SEGMENT_FRAMES_GATHERED;
+            if gathered.bytes >= frames && !self.is_full {
                 self.write_shard(key)?;
             }
         }

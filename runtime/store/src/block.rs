@@ -100,18 +100,18 @@ impl BlockBuilder {
         }
     }
 
-    /// Ordinal of the next record.
-    pub(crate) fn next(&self) -> Ordinal {
-        Ordinal(self.first.0 + self.hash_keys.len() as u64)
-    }
-
     /// Bytes of keys and payloads so far.
     pub(crate) fn byte_len(&self) -> usize {
         self.keys.bytes.len() + self.data.bytes.len()
     }
 
-    /// Makes room for `rows` of the records, taken to be of about the same size.
-    fn reserve(&mut self, records: &NewRecords, rows: usize) {
+    /// Makes room for `rows` of the records, taken to be of about the same size, and for those of the
+    /// `entries` that come with them.
+    fn reserve(&mut self, records: &NewRecords, rows: usize, entries: usize) {
+        let all = records.byte_len() * rows / records.len().max(1);
+        // As many like these as are to come, until the block is full.
+        let times = entries.min(JOINED_BYTES / all.max(1) + 1).max(1);
+        let rows = rows * times;
         let share = |column: &ByteColumn| {
             let bytes = column.bytes.len() * rows / records.len().max(1);
             bytes + bytes / 8
@@ -157,17 +157,6 @@ impl BlockBuilder {
             .extend_from_slice(origins.get(range).unwrap_or_default());
     }
 
-    /// Appends a block of the same shard that follows directly.
-    pub(crate) fn push(&mut self, block: &RecordBlock) {
-        debug_assert_eq!(block.first, self.next(), "blocks of a shard have no gap");
-        let (before, all) = (self.hash_keys.len(), 0..block.len());
-        self.keys.extend(&block.records.keys, all.clone());
-        self.data.extend(&block.records.data, all.clone());
-        self.arrival_ms.extend_from_slice(&block.records.arrival_ms);
-        self.hash_keys.extend_from_slice(&block.hash_keys);
-        self.extend_optional(before, &block.hops, &block.origins, all);
-    }
-
     pub(crate) fn finish(self) -> RecordBlock {
         RecordBlock {
             stream: self.key.0,
@@ -190,9 +179,19 @@ impl BlockBuilder {
 pub(crate) struct Blocks {
     done: Vec<Arc<RecordBlock>>,
     open: Vec<BlockBuilder>,
+    /// How many entries are still to be taken, if that is known.
+    ahead: usize,
 }
 
 impl Blocks {
+    /// For that many entries: blocks are made as large as they will be.
+    pub(crate) fn with_entries(entries: usize) -> Self {
+        Self {
+            ahead: entries,
+            ..Self::default()
+        }
+    }
+
     /// Takes what an entry appends to shards.
     pub(crate) fn take(&mut self, entry: &Entry) {
         match entry {
@@ -216,6 +215,7 @@ impl Blocks {
             | Entry::Trim { .. }
             | Entry::Change { .. } => {}
         }
+        self.ahead = self.ahead.saturating_sub(1);
     }
 
     fn place(&mut self, placement: &Placement, records: &NewRecords) {
@@ -238,7 +238,13 @@ impl Blocks {
                 self.open.push(BlockBuilder::new(key, run.first));
                 self.open.len() - 1
             });
-            gather(&mut self.open[open], run, records, placement.arrival);
+            let builder = &mut self.open[open];
+            if builder.byte_len() == 0
+                && let Some(rows) = &run.rows
+            {
+                builder.reserve(records, rows.len(), self.ahead);
+            }
+            gather(builder, run, records, placement.arrival);
             if self.open[open].byte_len() >= JOINED_BYTES {
                 let full = self.open.remove(open);
                 self.done.push(Arc::new(full.finish()));
@@ -279,7 +285,6 @@ fn gather(builder: &mut BlockBuilder, run: &ShardRun, records: &NewRecords, arri
         builder.extend(records, 0..records.len(), arrival);
         return;
     };
-    builder.reserve(records, rows.len());
     let mut rows = rows.iter().map(|&row| row as usize).peekable();
     while let Some(start) = rows.next() {
         let mut end = start + 1;

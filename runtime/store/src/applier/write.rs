@@ -1,19 +1,17 @@
 //! Gathered records become frames.
 
 use std::{
+    collections::VecDeque,
     io::{self, ErrorKind},
     sync::{Arc, atomic::Ordering},
 };
 
-use fnctl_core::{
-    id::{Lsn, Ordinal},
-    record::RecordBlock,
-};
+use fnctl_core::{id::Ordinal, record::RecordBlock};
 
 use super::{ApplierLoop, Gathered};
 use crate::{
-    block::{BlockBuilder, ShardKey, block_bytes, slice},
-    limits::{SEGMENT_FRAME_BYTES, SEGMENT_FRAME_BYTES_MAX},
+    block::{ShardKey, block_bytes, slice},
+    limits::{SEGMENT_FRAME_BYTES, SEGMENT_FRAME_BYTES_MAX, SEGMENT_WRITE_BYTES},
     segment::writer::SegmentWriter,
 };
 
@@ -34,42 +32,53 @@ impl ApplierLoop {
         let Some(mut gathered) = self.gathered.remove(&key) else {
             return Ok(true);
         };
-        while let Some((frame, count)) = next_frame(key, &gathered) {
-            match self.write_frame(key, &frame, gathered.lsns) {
+        while let Some(first) = gathered.blocks.front().map(|block| block.first) {
+            let kept = gathered.blocks.clone();
+            match self.write_frames(key, first, &mut gathered) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
+                    gathered.blocks = kept;
                     self.gathered.insert(key, gathered);
                     self.disk_is_full();
                     return Ok(false);
                 }
                 Err(error) => return Err(error),
             }
-            let before: usize = gathered.blocks.iter().map(|block| block_bytes(block)).sum();
-            consume(&mut gathered, &frame, count);
-            let after: usize = gathered.blocks.iter().map(|block| block_bytes(block)).sum();
+            let bytes = |blocks: &VecDeque<Arc<RecordBlock>>| {
+                blocks.iter().map(|block| block_bytes(block)).sum::<usize>()
+            };
+            let (before, after) = (bytes(&kept), bytes(&gathered.blocks));
             gathered.bytes = after;
             self.gathered_bytes = (self.gathered_bytes + after).saturating_sub(before);
             self.shared.space.apply(before.saturating_sub(after) as u64);
-            self.shared.tail.applied(key, frame.last().next());
         }
         Ok(true)
     }
 
-    fn write_frame(
+    /// Writes the next frames, as many as one write takes.
+    fn write_frames(
         &mut self,
         key: ShardKey,
-        block: &RecordBlock,
-        lsns: (Lsn, Lsn),
+        first: Ordinal,
+        gathered: &mut Gathered,
     ) -> io::Result<()> {
         let stamp = self.shared.clocks.retention_ms();
-        self.ready_writer(key, block.first, stamp)?;
+        self.ready_writer(key, first, stamp)?;
+        let segment_bytes_max = self.shared.sizes.segment;
         let writer = self
             .unsynced
             .get_mut(&key)
             .and_then(|writers| writers.last_mut())
             .expect("it was made ready");
-        let bytes = writer.write(block, lsns, stamp)?;
+        while writer.pending_bytes() < SEGMENT_WRITE_BYTES
+            && !writer.is_full(stamp, segment_bytes_max)
+            && let Some(blocks) = next_frame(&mut gathered.blocks)
+        {
+            writer.push(&blocks, gathered.lsns, stamp);
+        }
+        let bytes = writer.flush()?;
         self.shared.segments.update(key, writer.meta());
+        self.shared.tail.applied(key, writer.meta().next);
         self.cutter.segment_changed(key, writer.meta(), bytes);
         self.shared
             .counters
@@ -125,36 +134,31 @@ impl ApplierLoop {
     }
 }
 
-/// The next frame of what is gathered, and how many blocks it takes up whole: small ones are joined, a
-/// large one is cut.
-fn next_frame(key: ShardKey, gathered: &Gathered) -> Option<(Arc<RecordBlock>, usize)> {
-    let first = gathered.blocks.front()?;
+/// Takes the blocks of the next frame: small ones together, of a large one what a frame holds.
+fn next_frame(blocks: &mut VecDeque<Arc<RecordBlock>>) -> Option<Vec<Arc<RecordBlock>>> {
+    let first = blocks.pop_front()?;
     if first.records.byte_len() > SEGMENT_FRAME_BYTES_MAX && first.len() > 1 {
-        let count = records_within(first, SEGMENT_FRAME_BYTES_MAX);
+        let count = records_within(&first, SEGMENT_FRAME_BYTES_MAX);
         if count < first.len() {
-            return Some((Arc::new(slice(first, 0..count)), 0));
+            blocks.push_front(Arc::new(slice(&first, count..first.len())));
+            return Some(vec![Arc::new(slice(&first, 0..count))]);
         }
     }
-    let mut builder = BlockBuilder::new(key, first.first);
-    let mut count = 0;
-    for block in &gathered.blocks {
-        let is_large = block.records.byte_len() >= SEGMENT_FRAME_BYTES;
-        let fits = builder.takes(!block.origins.is_empty())
-            && block.first == builder.next()
-            && builder.byte_len() < SEGMENT_FRAME_BYTES;
-        if count > 0 && (is_large || !fits) {
-            break;
-        }
-        count += 1;
-        if is_large {
-            return Some((Arc::clone(block), count));
-        }
-        builder.push(block);
+    let has_origins = !first.origins.is_empty();
+    let (mut bytes, mut next) = (first.records.byte_len(), first.last().next());
+    let mut frame = vec![first];
+    while bytes < SEGMENT_FRAME_BYTES
+        && let Some(block) = blocks.pop_front_if(|block| {
+            block.first == next
+                && block.origins.is_empty() != has_origins
+                && block.records.byte_len() < SEGMENT_FRAME_BYTES
+        })
+    {
+        bytes += block.records.byte_len();
+        next = block.last().next();
+        frame.push(block);
     }
-    if count == 1 {
-        return Some((Arc::clone(first), 1));
-    }
-    Some((Arc::new(builder.finish()), count))
+    Some(frame)
 }
 
 /// How many of a block's first records stay within `bytes`; at least one.
@@ -163,18 +167,4 @@ fn records_within(block: &RecordBlock, bytes: usize) -> usize {
     let is_within = |&(key, data): &(u32, u32)| key as usize + data as usize <= bytes;
     let pairs: Vec<(u32, u32)> = keys.iter().copied().zip(data.iter().copied()).collect();
     pairs.partition_point(is_within).max(1)
-}
-
-/// Drops what a frame has taken up.
-fn consume(gathered: &mut Gathered, frame: &RecordBlock, count: usize) {
-    if count == 0 {
-        let first = gathered
-            .blocks
-            .pop_front()
-            .expect("the frame was cut from it");
-        let rest = slice(&first, frame.len()..first.len());
-        gathered.blocks.push_front(Arc::new(rest));
-    } else {
-        gathered.blocks.drain(..count);
-    }
 }

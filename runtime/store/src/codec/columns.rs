@@ -133,27 +133,78 @@ impl Value for NewRecords {
 
 /// A block's columns without its place: what a segment frame holds.
 pub(crate) mod block {
+    use std::sync::Arc;
+
     use fnctl_core::record::{ByteColumn, RecordBlock, Records};
 
-    use super::{put_optional, put_u64s, put_u128s, take_optional, take_u64s, take_u128s};
-    use crate::codec::{DecodeError, Decoder, Value};
+    use super::{
+        HAS_HOPS, HAS_ORIGINS, put_u32s, put_u64s, put_u128s, take_optional, take_u64s, take_u128s,
+    };
+    use crate::codec::{DecodeError, Decoder, Value, put_length};
 
-    /// Appends the columns of a block.
-    pub(crate) fn put(block: &RecordBlock, out: &mut Vec<u8>) {
-        let RecordBlock {
-            stream: _,
-            shard: _,
-            first: _,
-            records,
-            hash_keys,
-            hops,
-            origins,
-        } = block;
-        records.keys.put(out);
-        records.data.put(out);
-        put_u64s(&records.arrival_ms, out);
-        put_u128s(hash_keys, out);
-        put_optional(hops, origins, out);
+    /// Appends the columns of blocks that follow each other, as those of one: every byte is copied
+    /// once, from where it lies to where it is written from.
+    pub(crate) fn put(blocks: &[Arc<RecordBlock>], out: &mut Vec<u8>) {
+        put_joined(blocks, |block| &block.records.keys, out);
+        put_joined(blocks, |block| &block.records.data, out);
+        for block in blocks {
+            put_u64s(&block.records.arrival_ms, out);
+        }
+        for block in blocks {
+            put_u128s(&block.hash_keys, out);
+        }
+        let has_hops = blocks.iter().any(|block| !block.hops.is_empty());
+        let has_origins = blocks.iter().any(|block| !block.origins.is_empty());
+        let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
+        out.push(flag(has_hops, HAS_HOPS) | flag(has_origins, HAS_ORIGINS));
+        if has_hops {
+            for block in blocks {
+                out.extend_from_slice(&block.hops);
+                // None means no hops at all.
+                out.resize(out.len() + block.len() - block.hops.len(), 0);
+            }
+        }
+        for origin in blocks.iter().flat_map(|block| &block.origins) {
+            origin.put(out);
+        }
+    }
+
+    fn put_joined<'a>(
+        blocks: &'a [Arc<RecordBlock>],
+        column: impl Fn(&'a RecordBlock) -> &'a ByteColumn,
+        out: &mut Vec<u8>,
+    ) {
+        let columns = || blocks.iter().map(|block| column(block));
+        let total = |size: fn(&ByteColumn) -> usize| columns().map(size).sum::<usize>();
+        put_length(total(|column| column.ends.len()), out);
+        put_length(total(|column| column.nulls.len()), out);
+        put_length(total(|column| column.bytes.len()), out);
+        let mut before = 0;
+        for column in columns() {
+            put_u32s_above(&column.ends, before, out);
+            before += column.bytes.len();
+        }
+        let mut rows = 0;
+        for column in columns() {
+            put_u32s_above(&column.nulls, rows, out);
+            rows += column.ends.len();
+        }
+        for column in columns() {
+            out.extend_from_slice(&column.bytes);
+        }
+    }
+
+    /// Appends numbers that count from `base`.
+    fn put_u32s_above(values: &[u32], base: usize, out: &mut Vec<u8>) {
+        if base == 0 {
+            return put_u32s(values, out);
+        }
+        let base = u32::try_from(base).expect("an arena stays below 4 GiB");
+        let start = out.len();
+        out.resize(start + size_of_val(values), 0);
+        for (to, value) in out[start..].chunks_exact_mut(4).zip(values) {
+            to.copy_from_slice(&(value + base).to_le_bytes());
+        }
     }
 
     /// Reads columns into `place`, an empty block with its stream, shard and first ordinal.

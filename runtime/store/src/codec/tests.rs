@@ -22,7 +22,7 @@ use super::{
     Decoder, block, decode_dead_letter, decode_entry, decode_key, decode_value, encode_dead_letter,
     encode_entry, encode_key, encode_value,
 };
-use crate::testing::dead_letter;
+use crate::{block::slice, testing::dead_letter};
 
 prop_compose! {
     fn column(count: usize)(
@@ -435,7 +435,11 @@ proptest! {
     }
 
     #[test]
-    fn columns_of_a_frame_come_back(records in new_records(), arrival in any::<u64>()) {
+    fn columns_of_a_frame_come_back(
+        records in new_records(),
+        arrival in any::<u64>(),
+        cut in any::<prop::sample::Index>(),
+    ) {
         let block = RecordBlock {
             stream: StreamId(1),
             shard: ShardNumber(2),
@@ -450,7 +454,13 @@ proptest! {
             origins: records.origins,
         };
         let mut bytes = Vec::new();
-        block::put(&block, &mut bytes);
+        block::put(&[Arc::new(block.clone())], &mut bytes);
+        // In one piece or in two, a frame is the same bytes.
+        let cut = cut.index(block.len() + 1);
+        let parts = [slice(&block, 0..cut), slice(&block, cut..block.len())].map(Arc::new);
+        let mut joined = Vec::new();
+        block::put(&parts, &mut joined);
+        prop_assert_eq!(&joined, &bytes);
         let place = RecordBlock {
             records: Records::default(),
             hash_keys: Vec::new(),

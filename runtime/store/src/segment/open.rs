@@ -13,7 +13,7 @@ use fnctl_core::id::{Ordinal, Timestamp};
 use crate::{
     block::ShardKey,
     codec::{self, Value, fields},
-    disk::{Disk, DiskFile},
+    disk::DiskFile,
     limits::{OPEN_SEGMENTS_MAX, SEGMENT_INDEX_BYTES},
     segment::{
         SegmentMeta,
@@ -76,6 +76,22 @@ impl OpenSegment {
             path,
             file,
             index: Mutex::default(),
+        }
+    }
+
+    /// Takes a frame that was just written into the index, so that nobody has to read it back for it.
+    pub(crate) fn note(&self, header: &FrameHeader, offset: u64) {
+        let mut index = self.index.lock().expect("nothing panics under this lock");
+        // What lies before it has to be walked first, if a start found it there.
+        if index.covered == offset {
+            if header.kind == FrameKind::Records {
+                index.note(header, offset);
+            }
+            index.covered = match header.kind {
+                // Nothing comes behind a footer but its length.
+                FrameKind::Footer => u64::MAX,
+                FrameKind::Header | FrameKind::Records => offset + header.frame_bytes(),
+            };
         }
     }
 
@@ -186,8 +202,7 @@ struct Lru {
 impl OpenSegments {
     pub(crate) fn get(
         &self,
-        disk: &dyn Disk,
-        path: impl FnOnce() -> PathBuf,
+        open: impl FnOnce() -> io::Result<OpenSegment>,
         key: SegmentKey,
     ) -> io::Result<Arc<OpenSegment>> {
         {
@@ -199,9 +214,7 @@ impl OpenSegments {
                 return Ok(Arc::clone(segment));
             }
         }
-        let path = path();
-        let file = disk.open(&path)?;
-        let segment = Arc::new(OpenSegment::new(path, file));
+        let segment = Arc::new(open()?);
         self.put(key, &segment);
         Ok(segment)
     }

@@ -65,8 +65,17 @@ impl Segments {
         meta: &SegmentMeta,
     ) -> Result<Arc<OpenSegment>, ReadError> {
         let file = || path(&self.data, key, meta.base);
+        let open = || {
+            let path = file();
+            let file = if meta.is_sealed {
+                self.disk.open(&path)?
+            } else {
+                self.disk.open_log(&path)?
+            };
+            Ok(OpenSegment::new(path, file))
+        };
         self.open
-            .get(&*self.disk, file, (key, meta.base))
+            .get(open, (key, meta.base))
             .map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => ReadError::Damaged {
                     file: file(),

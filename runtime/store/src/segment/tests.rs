@@ -46,9 +46,8 @@ fn written() -> (SimDisk, Segments) {
         let path = Path::new(DATA);
         let mut writer = SegmentWriter::create(&disk, path, KEY, Ordinal(base), base).unwrap();
         for first in (base..base + 400).step_by(4) {
-            writer
-                .write(&block(first, 4), (Lsn(1), Lsn(2)), first)
-                .unwrap();
+            writer.push(&[Arc::new(block(first, 4))], (Lsn(1), Lsn(2)), first);
+            writer.flush().unwrap();
         }
         if is_sealed {
             writer.seal(base + 400).unwrap();

@@ -25,10 +25,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
     key: ShardKey,
+    /// What was written.
     meta: SegmentMeta,
     open: Arc<OpenSegment>,
     is_new: bool,
+    /// Frames that are not written yet, and what the segment will be with them.
     buffer: Vec<u8>,
+    frames: Vec<(FrameHeader, u64)>,
+    ahead: SegmentMeta,
 }
 
 impl SegmentWriter {
@@ -47,6 +51,8 @@ impl SegmentWriter {
             open: segments.open(key, &meta)?,
             is_new: false,
             buffer: Vec::new(),
+            frames: Vec::new(),
+            ahead: meta,
         })
     }
 
@@ -63,27 +69,31 @@ impl SegmentWriter {
     ) -> io::Result<Self> {
         let path = path(data, key, base);
         disk.create_dir(parent(&path))?;
-        let file = disk.create(&path)?;
+        let file = disk.create_log(&path)?;
+        let meta = SegmentMeta {
+            base,
+            next: base,
+            length: 0,
+            salt: disk.salt(),
+            first_arrival: Timestamp(0),
+            last_arrival: Timestamp(0),
+            first_stamp: stamp,
+            last_stamp: stamp,
+            is_sealed: false,
+        };
         let mut writer = Self {
             key,
-            meta: SegmentMeta {
-                base,
-                next: base,
-                length: 0,
-                salt: disk.salt(),
-                first_arrival: Timestamp(0),
-                last_arrival: Timestamp(0),
-                first_stamp: stamp,
-                last_stamp: stamp,
-                is_sealed: false,
-            },
+            meta,
             open: Arc::new(OpenSegment::new(path, file)),
             is_new: true,
             buffer: Vec::new(),
+            frames: Vec::new(),
+            ahead: meta,
         };
         let header = writer.header(FrameKind::Header, stamp);
-        writer.buffer.resize(HEADER_BYTES, 0);
-        if let Err(error) = writer.write_sealed(&header) {
+        let start = writer.begin();
+        writer.end(start, header);
+        if let Err(error) = writer.flush() {
             drop(disk.remove(&writer.open.path));
             return Err(error);
         }
@@ -100,44 +110,65 @@ impl SegmentWriter {
 
     /// Whether the next frame belongs into a new segment: full, old, or all of it expired.
     pub(crate) const fn is_full(&self, stamp: u64, bytes_max: u64) -> bool {
-        self.meta.is_sealed
-            || self.meta.length >= bytes_max
-            || (self.meta.next.0 > self.meta.base.0
-                && stamp.saturating_sub(self.meta.first_stamp) >= SEGMENT_AGE_MS)
+        self.ahead.is_sealed
+            || self.ahead.length >= bytes_max
+            || (self.ahead.next.0 > self.ahead.base.0
+                && stamp.saturating_sub(self.ahead.first_stamp) >= SEGMENT_AGE_MS)
     }
 
-    /// Appends a frame. Answers its bytes.
-    ///
-    /// # Errors
-    /// Any failure; the segment ends where it ended before.
-    pub(crate) fn write(
-        &mut self,
-        block: &RecordBlock,
-        lsns: (Lsn, Lsn),
-        stamp: u64,
-    ) -> io::Result<u64> {
-        assert_eq!(block.first, self.meta.next, "a shard's frames have no gap");
-        let count = u32::try_from(block.len()).expect("a frame holds fewer records");
+    /// Bytes of frames that are not written yet.
+    pub(crate) const fn pending_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Takes blocks that follow each other as one frame, for [`Self::flush`] to write.
+    pub(crate) fn push(&mut self, blocks: &[Arc<RecordBlock>], lsns: (Lsn, Lsn), stamp: u64) {
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+            return;
+        };
+        assert_eq!(first.first, self.ahead.next, "a shard's frames have no gap");
+        let next = last.last().next();
         let header = FrameHeader {
-            first: block.first,
+            first: first.first,
             lsns,
-            records: count,
-            first_arrival: block.arrival(0),
-            last_arrival: block.arrival(block.len() - 1),
+            records: u32::try_from(next.0 - first.first.0).expect("a frame holds fewer records"),
+            first_arrival: first.arrival(0),
+            last_arrival: last.arrival(last.len() - 1),
             ..self.header(FrameKind::Records, stamp)
         };
-        self.buffer.clear();
-        self.buffer.resize(HEADER_BYTES, 0);
-        codec::block::put(block, &mut self.buffer);
-        self.write_sealed(&header)?;
-        if self.meta.next == self.meta.base {
-            self.meta.first_arrival = header.first_arrival;
-            self.meta.first_stamp = stamp;
+        let start = self.begin();
+        codec::block::put(blocks, &mut self.buffer);
+        self.end(start, header);
+        if self.ahead.next == self.ahead.base {
+            self.ahead.first_arrival = header.first_arrival;
+            self.ahead.first_stamp = stamp;
         }
-        self.meta.next = header.next();
-        self.meta.last_arrival = header.last_arrival;
-        self.meta.last_stamp = stamp;
-        Ok(self.buffer.len() as u64)
+        self.ahead.next = next;
+        self.ahead.last_arrival = header.last_arrival;
+        self.ahead.last_stamp = stamp;
+    }
+
+    /// Appends the frames taken, in one write. Answers their bytes.
+    ///
+    /// # Errors
+    /// Any failure; the segment ends where it ended before, and the frames have to be taken again.
+    pub(crate) fn flush(&mut self) -> io::Result<u64> {
+        let file = &self.open.file;
+        if let Err(error) = file.write_at(&self.buffer, self.meta.length) {
+            self.buffer.clear();
+            self.frames.clear();
+            self.ahead = self.meta;
+            // Cut back to the last good end, so that a retry starts clean.
+            file.truncate(self.meta.length)?;
+            return Err(error);
+        }
+        for (header, offset) in self.frames.drain(..) {
+            self.open.note(&header, offset);
+        }
+        self.meta = self.ahead;
+        let bytes = self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(bytes)
     }
 
     /// Ends the segment with its index.
@@ -145,21 +176,20 @@ impl SegmentWriter {
     /// # Errors
     /// Any failure; the segment ends where it ended before.
     pub(crate) fn seal(&mut self, stamp: u64) -> io::Result<()> {
-        self.buffer.clear();
-        self.buffer.resize(HEADER_BYTES, 0);
-        let buffer = &mut self.buffer;
+        let mut index = Vec::new();
         self.open
             .with_index(self.key, &self.meta, |entries| {
-                OpenSegment::encode_index(entries, buffer);
+                OpenSegment::encode_index(entries, &mut index);
             })
             .map_err(io::Error::other)?;
-        let header = self.header(FrameKind::Footer, stamp);
-        seal(&mut self.buffer, 0, &header);
-        let length = self.buffer.len() as u64;
+        let start = self.begin();
+        self.buffer.extend_from_slice(&index);
+        self.end(start, self.header(FrameKind::Footer, stamp));
+        let length = (self.buffer.len() - start) as u64;
         self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.put()?;
-        self.meta.is_sealed = true;
-        Ok(())
+        self.ahead.length += 8;
+        self.ahead.is_sealed = true;
+        self.flush().map(drop)
     }
 
     /// Makes the segment durable; the directory is the caller's to sync when [`Self::is_new`].
@@ -181,7 +211,7 @@ impl SegmentWriter {
             crc: 0,
             salt: self.meta.salt,
             shard: self.key,
-            first: self.meta.next,
+            first: self.ahead.next,
             lsns: (Lsn(0), Lsn(0)),
             records: 0,
             kind,
@@ -194,19 +224,20 @@ impl SegmentWriter {
         }
     }
 
-    fn write_sealed(&mut self, header: &FrameHeader) -> io::Result<()> {
-        seal(&mut self.buffer, 0, header);
-        self.put()
+    /// Makes room for a frame's header; answers where the frame starts.
+    fn begin(&mut self) -> usize {
+        let start = self.buffer.len();
+        self.buffer.resize(start + HEADER_BYTES, 0);
+        start
     }
 
-    fn put(&mut self) -> io::Result<()> {
-        let file = &self.open.file;
-        if let Err(error) = file.write_at(&self.buffer, self.meta.length) {
-            // Cut back to the last good end, so that a retry starts clean.
-            file.truncate(self.meta.length)?;
-            return Err(error);
-        }
-        self.meta.length += self.buffer.len() as u64;
-        Ok(())
+    /// Completes the frame that starts at `start`.
+    fn end(&mut self, start: usize, mut header: FrameHeader) {
+        seal(&mut self.buffer, start, &header);
+        let payload = self.buffer.len() - start - HEADER_BYTES;
+        // With its padding: only where the next frame starts is asked of it.
+        header.length = u32::try_from(payload).expect("a frame stays below 4 GiB");
+        self.frames.push((header, self.ahead.length));
+        self.ahead.length += header.frame_bytes();
     }
 }

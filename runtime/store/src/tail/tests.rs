@@ -6,16 +6,13 @@ use fnctl_core::{
 };
 
 use super::Tail;
-use crate::{
-    block::{BlockBuilder, block_bytes},
-    testing::records,
-};
+use crate::{block::block_bytes, testing::records};
 
 const KEY: (StreamId, ShardNumber) = (StreamId(1), ShardNumber(0));
 
 fn block(first: u64, count: usize) -> Arc<RecordBlock> {
     let new = records(&vec!["payload"; count]);
-    let part = RecordBlock {
+    Arc::new(RecordBlock {
         stream: KEY.0,
         shard: KEY.1,
         first: Ordinal(first),
@@ -27,10 +24,7 @@ fn block(first: u64, count: usize) -> Arc<RecordBlock> {
         hash_keys: new.hash_keys,
         hops: Vec::new(),
         origins: Vec::new(),
-    };
-    let mut builder = BlockBuilder::new(KEY, Ordinal(first));
-    builder.push(&part);
-    Arc::new(builder.finish())
+    })
 }
 
 fn firsts(tail: &Tail, after: u64) -> Option<Vec<u64>> {

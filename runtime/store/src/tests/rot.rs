@@ -17,8 +17,8 @@ fn options() -> Options {
         tail_bytes_max: 0,
         sizes: Sizes {
             journal_file: 8 << 10,
-            segment: 2 << 10,
-            segment_frame: 256,
+            segment: 1 << 10,
+            segment_frame: 64,
             ..Sizes::default()
         },
         ..Options::new("/data")
