@@ -3,8 +3,12 @@
 mod cli_strangers;
 mod cli_streams;
 mod cli_words;
+mod compiling;
 mod crash;
 mod flow;
+#[path = "../../runtime/invoker/tests/it/handmade.rs"]
+#[allow(dead_code, reason = "shared with the invoker's tests")]
+mod handmade;
 mod kinesis;
 mod letters;
 mod neighbours;

@@ -26,6 +26,10 @@ fn main() -> ExitCode {
     };
     let (is_json, is_reading) = (cli.is_json(), cli.is_reading());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+    // First of all: the server starts this program to compile a component in a process of its own.
+    if let Some(code) = fnctl_invoker::compile_if_asked(std::env::args_os()) {
+        return code;
+    }
         .enable_all()
         .build()
     {

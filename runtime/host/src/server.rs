@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use fnctl_core::clock::Clock;
-use fnctl_invoker::{Engine, EngineError, EngineOptions};
+use fnctl_invoker::{Compiler, Engine, EngineError, EngineOptions};
 use fnctl_store::{OpenError, Store, disk::real::RealDisk};
 use fnctl_streams::Kinesis;
 use tokio::{
@@ -41,6 +41,8 @@ pub struct ServerOptions {
     pub insecure: bool,
     /// Threads that run functions; `None`: as many as the machine has.
     pub guest_threads: Option<usize>,
+    /// Who compiles components.
+    pub compiler: Compiler,
     /// The commit that the binary was built from, told to whoever asks for the version.
     pub commit: Option<&'static str>,
 }
@@ -56,6 +58,7 @@ impl ServerOptions {
             insecure: false,
             guest_threads: None,
             commit: None,
+            compiler: Compiler::default(),
         }
     }
 }
@@ -126,6 +129,7 @@ impl Server {
         let mut engine = EngineOptions {
             cache_dir: Some(options.data_dir.join("cache")),
             ..EngineOptions::default()
+            compiler: options.compiler,
         };
         if let Some(threads) = options.guest_threads {
             engine.guest_threads = threads;

@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     hash::{DefaultHasher, Hash, Hasher},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -51,18 +51,31 @@ impl ArtefactCache {
 
     /// The compiled component of `digest`, if there is a sound one.
     pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+        self.load_stored(engine, digest).ok()?.ok()
+    }
+
+    /// The component whose artefact was stored a moment ago.
+    ///
+    /// # Errors
+    /// It is not there as it was stored; inside, Wasmtime does not take it.
+    pub(crate) fn load_stored(
+        &self,
+        engine: &wasmtime::Engine,
+        digest: &str,
+    ) -> io::Result<wasmtime::Result<Component>> {
         let path = self.path(digest);
-        let expected = fs::read_to_string(self.mac_path(&path)).ok()?;
-        if self.mac(File::open(&path).ok()?).ok()? != expected {
-            return None;
+        if self.mac(File::open(&path)?)? != fs::read_to_string(self.mac_path(&path))? {
+            return Err(io::Error::other("it was not read back as it was written"));
         }
-        load_verified(engine, &path).ok()
+        Ok(load_verified(engine, &path))
     }
 
     /// Keeps an artefact: complete and synced before it has its name, read-only after.
-    pub(crate) fn store(&self, digest: &str, artefact: &[u8]) -> io::Result<()> {
+    pub(crate) fn store(&self, digest: &str, artefact: &mut (impl Read + Seek)) -> io::Result<()> {
         let path = self.path(digest);
-        let mac = self.mac(artefact)?;
+        artefact.rewind()?;
+        let mac = self.mac(&mut *artefact)?;
+        artefact.rewind()?;
         self.write(&self.mac_path(&path), mac.as_bytes())?;
         self.write(&path, artefact)?;
         File::open(&self.dir)?.sync_all()
@@ -95,7 +108,7 @@ impl ArtefactCache {
         path.with_extension("mac")
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write(&self, path: &Path, mut bytes: impl Read) -> io::Result<()> {
         // Two compilations of one digest write the same bytes; the later rename wins.
         let temporary = temporary(path);
         let mut file = OpenOptions::new()
@@ -104,7 +117,7 @@ impl ArtefactCache {
             .truncate(true)
             .mode(0o600)
             .open(&temporary)?;
-        file.write_all(bytes)?;
+        io::copy(&mut bytes, &mut file)?;
         file.set_permissions(Permissions::from_mode(0o400))?;
         file.sync_all()?;
         fs::rename(&temporary, path)

@@ -1,16 +1,17 @@
 //! From bytes to something that can be instantiated: checked, compiled once per digest, linked, tried.
 //!
-//! Compiling happens in this process, on one thread of its own and one component at a time; an upload's
-//! size, functions and bodies are bounded before. What Cranelift itself may do with a hostile input that
-//! passes these bounds is not contained by a process of its own.
+//! An upload's size, functions and bodies are bounded before anything is compiled; what compiling may take
+//! is the compiler's matter (`compiler.rs`). Only so many are compiled at once: the others wait.
 
 use std::{
     fs,
+    io::{Read, Seek},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     Error,
     component::{Component, ComponentExportIndex, InstancePre},
@@ -18,12 +19,14 @@ use wasmtime::{
 
 use crate::{
     bindings::HANDLER,
-    engine::{ComponentSource, Node, digest},
+    compiler::{Artefact, Compiler, Waiter, Watch},
+    engine::{ComponentSource, Node, digest, settings},
     error::ComponentError,
     function::{Isolation, Place, Version, VersionSettings},
     host::{HostState, log::NoLog},
     instance::Instance,
-    limits::{COMPILE_TIME_MAX, TRIAL_MEMORY_BYTES, TRIAL_TIME_MAX},
+    limits::{TRIAL_MEMORY_BYTES, TRIAL_TIME_MAX},
+    stop::{MemoryRefused, Stopped},
     trap,
     validate::{self, Scan},
 };
@@ -87,41 +90,73 @@ pub(crate) async fn load(
     if let Some(compiled) = node.compiled(&digest) {
         return Ok(compiled);
     }
-    let bytes = {
-        let (node, digest) = (Arc::clone(node), digest.clone());
-        blocking(&Arc::clone(&node), move || match cached(&node, &digest) {
-            Some(component) => link(&node, digest, &component).map(Ok),
-            None => fs::read(&path)
-                .map(Err)
-                .map_err(|error| internal(format!("{}: {error}", path.display()))),
+    let found = {
+        let (shared, digest) = (Arc::clone(node), digest.clone());
+        blocking(node, move || {
+            let found = cached(&shared, &digest);
+            found
+                .map(|component| link(&shared, digest, &component))
+                .transpose()
         })
         .await?
     };
-    match bytes {
-        Ok(compiled) => Ok(compiled),
-        Err(bytes) if self::digest(&bytes) == digest => Ok(prepare(node, bytes.into()).await?.1),
-        Err(_) => Err(internal(format!(
-            "the stored component is not the one of digest {digest}"
-        ))),
+    if let Some(compiled) = found {
+        return Ok(compiled);
     }
+    // Its turn first, and only then its bytes: many may wait here after an upgrade.
+    let turn = Arc::clone(&node.compiling).acquire_owned().await;
+    let Ok(turn) = turn else {
+        return Err(internal("the engine shuts down".to_owned()));
+    };
+    let read = move || {
+        let bytes =
+            fs::read(&path).map_err(|error| internal(format!("{}: {error}", path.display())))?;
+        if self::digest(&bytes) == digest {
+            return Ok(bytes.into());
+        }
+        Err(internal(format!(
+            "the stored component is not the one of digest {digest}"
+        )))
+    };
+    Ok(in_turn(node, turn, read).await?.1)
 }
 
-async fn prepare(
-    node: &Arc<Node>,
-    bytes: Bytes,
-) -> Result<(Scan, Arc<Compiled>, Duration), ComponentError> {
-    let permit = tokio::time::timeout(
-        COMPILE_TIME_MAX,
-        Arc::clone(&node.compiling).acquire_owned(),
-    )
-    .await;
-    let Ok(Ok(permit)) = permit else {
-        return Err(internal(
-            "another component takes too long to compile; try again later".to_owned(),
-        ));
+type Prepared = (Scan, Arc<Compiled>, Duration);
+
+/// An upload: it waits for its turn, not for ever and not with all the others of the world.
+async fn prepare(node: &Arc<Node>, bytes: Bytes) -> Result<Prepared, ComponentError> {
+    let kib = u32::try_from(bytes.len().div_ceil(1 << 10)).unwrap_or(u32::MAX);
+    let longest = node.workshop.limits.time;
+    let turn = {
+        let turn = Arc::clone(&node.compiling);
+        match turn.try_acquire_owned() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let Ok(_place) = node.waiting.try_acquire_many(kib) else {
+                    return Err(ComponentError::Busy);
+                };
+                let turn = Arc::clone(&node.compiling).acquire_owned();
+                match tokio::time::timeout(longest, turn).await {
+                    Ok(Ok(turn)) => turn,
+                    _ => return Err(ComponentError::Busy),
+                }
+            }
+        }
     };
+    in_turn(node, turn, move || Ok(bytes)).await
+}
+
+/// Does the work of one turn, on a thread of its own.
+async fn in_turn(
+    node: &Arc<Node>,
+    turn: OwnedSemaphorePermit,
+    read: impl FnOnce() -> Result<Bytes, ComponentError> + Send + 'static,
+) -> Result<Prepared, ComponentError> {
     let shared = Arc::clone(node);
+    let waiter = Waiter(Arc::default());
+    let watch = Arc::clone(&waiter.0);
     let work = blocking(node, move || {
+        let bytes = read()?;
         let scan = validate::scan(&bytes)?;
         let digest = digest(&bytes);
         let prepared = match shared.compiled(&digest) {
@@ -129,22 +164,24 @@ async fn prepare(
             None => match cached(&shared, &digest) {
                 Some(component) => (scan, link(&shared, digest, &component)?, Duration::ZERO),
                 None => {
-                    let (component, spent) = compile(&shared, &digest, &bytes)?;
+                    let (component, spent) = compile(&shared, &digest, &bytes, &watch)?;
                     (scan, link(&shared, digest, &component)?, spent)
                 }
             },
         };
         // Held to the end of the work, also when nobody waits for it any more.
-        drop(permit);
+        drop(turn);
         Ok(prepared)
     });
-    tokio::time::timeout(COMPILE_TIME_MAX, work)
+    if node.workshop.compiler != Compiler::Here {
+        return work.await;
+    }
+    // Nothing ends a compilation here but its own end: only the wait for it is bounded.
+    let longest = node.workshop.limits.time;
+    tokio::time::timeout(longest, work)
         .await
         .unwrap_or_else(|_| {
-            let detail = format!(
-                "it was not compiled within {} s",
-                COMPILE_TIME_MAX.as_secs()
-            );
+            let detail = format!("it was not compiled within {} s", longest.as_secs_f64());
             Err(ComponentError::TooComplex { detail })
         })
 }
@@ -176,24 +213,19 @@ fn compile(
     node: &Node,
     digest: &str,
     bytes: &[u8],
+    watch: &Watch,
 ) -> Result<(Component, Duration), ComponentError> {
     let start = Instant::now();
-    let invalid = |error: Error| ComponentError::Invalid {
-        detail: format!("{error:#}"),
-    };
-    let component = match &node.cache {
-        None => Component::new(&node.engine, bytes).map_err(invalid)?,
+    let mut artefact = node.workshop.compile(&node.engine, bytes, watch)?;
+    let loaded = match &node.cache {
+        None => load_made(&node.engine, &whole(&mut artefact)?),
         Some(cache) => {
-            let artefact = node.engine.precompile_component(bytes).map_err(invalid)?;
-            cache
-                .store(digest, &artefact)
-                .map_err(|error| internal(format!("the artefact cache: {error}")))?;
-            let reread = cache.load(&node.engine, digest);
-            reread.ok_or_else(|| {
-                internal("the artefact was not read back as it was written".to_owned())
-            })?
+            let failed = |error| internal(format!("the artefact cache: {error}"));
+            cache.store(digest, &mut artefact).map_err(failed)?;
+            cache.load_stored(&node.engine, digest).map_err(failed)?
         }
     };
+    let component = loaded.map_err(|error| unfit(node, digest, &mut artefact, &error))?;
     let spent = start.elapsed();
     node.counters.compilations.fetch_add(1, Ordering::Relaxed);
     node.counters.compile_ns.fetch_add(
@@ -201,6 +233,40 @@ fn compile(
         Ordering::Relaxed,
     );
     Ok((component, spent))
+}
+
+/// Why an artefact that was just made cannot be loaded: its component wants more than an instance may
+/// have (a memory, a table, instances), or something is wrong with us.
+fn unfit(node: &Node, digest: &str, artefact: &mut Artefact, error: &Error) -> ComponentError {
+    if let Some(cache) = &node.cache {
+        // It would be looked at again at each start, in vain.
+        let _kept = cache.remove(digest);
+    }
+    let without_bounds = settings::compiling(node.workshop.epoch_interruption);
+    let is_sound = whole(artefact)
+        .is_ok_and(|code| without_bounds.is_ok_and(|engine| load_made(&engine, &code).is_ok()));
+    let detail = format!("{error:#}");
+    if is_sound {
+        ComponentError::DoesNotInstantiate { detail }
+    } else {
+        internal(format!("the artefact: {detail}"))
+    }
+}
+
+fn whole(artefact: &mut Artefact) -> Result<Vec<u8>, ComponentError> {
+    let mut code = Vec::new();
+    let read = artefact
+        .rewind()
+        .and_then(|()| artefact.read_to_end(&mut code));
+    read.map_err(|error| internal(format!("the artefact: {error}")))?;
+    Ok(code)
+}
+
+#[allow(unsafe_code, reason = "loading machine code")]
+fn load_made(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the code was made by our own compiler a moment ago, in this process or in one of this very
+    // program, and was handed over in memory that nobody else can name.
+    unsafe { Component::deserialize(engine, code) }
 }
 
 /// Matches imports against what is offered, and remembers the result for every version of the digest.
@@ -237,6 +303,23 @@ fn link(
     Ok(compiled)
 }
 
+/// Why a trial instance was not made.
+fn start_up(error: &Error) -> String {
+    if let Some(Stopped::Deadline) = error.downcast_ref() {
+        return format!(
+            "what it runs before `handle` did not end within {} s",
+            TRIAL_TIME_MAX.as_secs()
+        );
+    }
+    if let Some(MemoryRefused { limit_bytes }) = error.downcast_ref() {
+        return format!(
+            "what it runs before `handle` took more than {} MiB of memory",
+            limit_bytes >> 20
+        );
+    }
+    trap::words(error)
+}
+
 /// Makes an instance and throws it away: wrong record or variant shapes show only here.
 async fn try_out(node: &Arc<Node>, compiled: &Arc<Compiled>) -> Result<(), ComponentError> {
     let settings = VersionSettings {
@@ -270,7 +353,7 @@ async fn try_out(node: &Arc<Node>, compiled: &Arc<Compiled>) -> Result<(), Compo
     match trial.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(ComponentError::DoesNotInstantiate {
-            detail: trap::words(&error),
+            detail: start_up(&error),
         }),
         Err(error) => Err(internal(format!("the trial instantiation failed: {error}"))),
     }

@@ -1,6 +1,6 @@
 //! The node's one engine: pool, guest threads, epoch, compiled components.
 
-mod settings;
+pub(crate) mod settings;
 
 use std::{
     collections::HashMap,
@@ -25,11 +25,15 @@ pub use settings::{Allocation, WASMTIME_VERSION};
 
 use crate::{
     cache::{ArtefactCache, hex},
+    compiler::{CompileLimits, Compiler, Workshop},
     component::{self, Compiled, Inspected},
     error::ComponentError,
     function::{Function, Version, VersionSettings},
     host::{HostState, add_to_linker, log::LogSink},
-    limits::{MEMORY_BYTES_MAX, SLOTS_DEFAULT, WARM_IDLE},
+    limits::{
+        COMPILATIONS_MAX, COMPILE_CORES, COMPILE_WAITING_KIB_MAX, MEMORY_BYTES_MAX, SLOTS_DEFAULT,
+        WARM_IDLE,
+    },
     ticker::Ticker,
     warm::WarmPool,
 };
@@ -49,17 +53,30 @@ pub struct EngineOptions {
     pub epoch_interruption: bool,
     /// How long an instance without a call is kept.
     pub warm_idle: Duration,
+    /// Who compiles.
+    pub compiler: Compiler,
+    /// What compiling one component may take.
+    pub compile_limits: CompileLimits,
+    /// Compilations at once; more wait.
+    pub compilations: usize,
+    /// KiB of uploads that may wait for their turn; more are sent away at once.
+    pub waiting_kib: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             slots: SLOTS_DEFAULT,
-            guest_threads: std::thread::available_parallelism().map_or(2, usize::from),
+            guest_threads: cores,
             cache_dir: None,
             memory_bytes_max: MEMORY_BYTES_MAX,
             epoch_interruption: true,
             warm_idle: WARM_IDLE,
+            compiler: Compiler::default(),
+            compile_limits: CompileLimits::default(),
+            compilations: (cores / COMPILE_CORES).clamp(1, COMPILATIONS_MAX),
+            waiting_kib: COMPILE_WAITING_KIB_MAX,
         }
     }
 }
@@ -128,8 +145,11 @@ pub(crate) struct Node {
     pub(crate) guests: Handle,
     pub(crate) cache: Option<ArtefactCache>,
     pub(crate) counters: Counters,
-    /// One component is compiled at a time: compiling takes up to 400 MiB.
+    pub(crate) workshop: Workshop,
+    /// One permit a compilation at once.
     pub(crate) compiling: Arc<Semaphore>,
+    /// One permit a KiB of uploads that wait for a permit of the above.
+    pub(crate) waiting: Semaphore,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     memory_bytes_max: u64,
     allocation: Allocation,
@@ -231,7 +251,13 @@ impl Engine {
             guests: runtime.handle().clone(),
             cache,
             counters: Counters::default(),
-            compiling: Arc::new(Semaphore::new(1)),
+            workshop: Workshop {
+                compiler: options.compiler,
+                limits: options.compile_limits,
+                epoch_interruption: options.epoch_interruption,
+            },
+            compiling: Arc::new(Semaphore::new(options.compilations.max(1))),
+            waiting: Semaphore::new(options.waiting_kib),
             compiled: Mutex::default(),
             memory_bytes_max: options.memory_bytes_max,
             allocation,

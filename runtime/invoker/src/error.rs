@@ -76,6 +76,8 @@ pub enum ComponentError {
         /// Bytes the version allows.
         limit_bytes: u64,
     },
+    /// Too many uploads wait to be compiled, or one waited too long.
+    Busy,
     /// The host's own trouble: disk, compiler, threads.
     Internal {
         /// What happened.
@@ -102,6 +104,7 @@ impl ComponentError {
             Self::BadOutputs { .. } => "FN2012",
             Self::TooComplex { .. } => "FN2013",
             Self::MemoryTooSmall { .. } => "FN2014",
+            Self::Busy => "FN4006",
             Self::Internal { .. } => "FN9001",
         }
     }
@@ -109,7 +112,7 @@ impl ComponentError {
     /// Whether the component is at fault, and not the host.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Internal { .. })
+        !matches!(self, Self::Internal { .. } | Self::Busy)
     }
 
     /// What is wrong with `name`, in one line.
@@ -147,6 +150,7 @@ impl ComponentError {
                     "{name} starts with {needed_bytes} bytes of memory, above its limit of {limit_bytes}"
                 )
             }
+            Self::Busy => format!("{name} was not compiled"),
             Self::Internal { .. } => format!("{name} could not be prepared"),
         }
     }
@@ -178,6 +182,7 @@ impl ComponentError {
             }
             Self::MissingExport { found } if found.is_empty() => format!("it exports nothing; {world}"),
             Self::MissingExport { found } => format!("it exports {}; {world}", found.join(", ")),
+            Self::Busy => "too many components wait to be compiled, or those before it take too long".to_owned(),
             Self::MemoryTooSmall { .. } => "its data and its stack have to fit".to_owned(),
         }
     }
@@ -206,12 +211,15 @@ impl ComponentError {
                 "put `#[stream_fn]` on a function of a `cdylib` crate that uses fnctl-sdk: fnctl new".to_owned()
             }
             Self::DoesNotInstantiate { .. } => {
-                "whatever runs before `handle` must end at once and needs no call of the host".to_owned()
+                "whatever runs before `handle` must end at once, and what it starts with must fit its limits".to_owned()
             }
             Self::BadOutputs { .. } => {
                 format!("declare outputs with `output!(\"name\")`: at most {DECLARED_OUTPUTS_MAX}, of a-z, 0-9, _ and -")
             }
-            Self::TooComplex { .. } => "split the function, or build it with fewer dependencies".to_owned(),
+            Self::TooComplex { .. } => {
+                "build with `--release`, split its largest functions, or use fewer dependencies".to_owned()
+            }
+            Self::Busy => "try again in a minute".to_owned(),
             Self::MemoryTooSmall { needed_bytes, .. } => {
                 format!("give it at least --memory {}MiB", needed_bytes.div_ceil(1 << 20))
             }

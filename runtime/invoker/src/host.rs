@@ -1,5 +1,6 @@
 //! What a store holds: the guest's view of its host, and the bounds on it.
 
+mod clocks;
 mod config;
 mod context;
 pub(crate) mod emit;
@@ -31,6 +32,7 @@ use crate::{
     rows::Emitted,
     stop::StopSignal,
 };
+use clocks::{CoarseMonotonicClock, CoarseWallClock};
 use log::{CallLog, LogSink};
 use stdio::{GuestStream, Which};
 
@@ -91,6 +93,8 @@ impl HostState {
         let wasi = WasiCtxBuilder::new()
             .stdout(GuestStream::new(Which::Stdout, &log))
             .stderr(GuestStream::new(Which::Stderr, &log))
+            .wall_clock(CoarseWallClock)
+            .monotonic_clock(CoarseMonotonicClock(Instant::now()))
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)

@@ -16,7 +16,7 @@ use crate::{
     function::Version,
     host::{CallState, HostState, log::LogSink},
     limits::{HANDLES_MAX, HOSTCALL_BYTES_MAX, STOP_GRACE},
-    stop::{StopSignal, Stopped},
+    stop::{MemoryRefused, StopSignal, Stopped},
 };
 
 /// A store, its instance and the function to call.
@@ -63,12 +63,22 @@ impl Instance {
                 ))
             }
         });
-        let instance = drive(
+        let made = drive(
             version.compiled.pre.instantiate_async(&mut store),
             deadline,
             stop,
         )
-        .await??;
+        .await?;
+        let instance = made.map_err(|error| {
+            let limiter = &store.data().limiter;
+            let limit_bytes = limiter.memory_bytes_max;
+            // A deadline that passed is the reason, whatever was refused before.
+            if limiter.is_memory_refused && !error.is::<Stopped>() {
+                error.context(MemoryRefused { limit_bytes })
+            } else {
+                error
+            }
+        })?;
         let handle = typed_handle(&mut store, instance, version)?;
         Ok(Self {
             store,

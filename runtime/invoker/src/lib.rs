@@ -11,6 +11,7 @@
 mod answer;
 mod bindings;
 mod cache;
+mod compiler;
 mod component;
 mod engine;
 mod error;
@@ -26,6 +27,7 @@ mod trap;
 mod validate;
 mod warm;
 
+pub use compiler::{CompileLimits, Compiler, compile_if_asked};
 pub use component::Inspected;
 pub use engine::{
     Allocation, ComponentSource, Engine, EngineError, EngineOptions, EngineStats, WASMTIME_VERSION,

@@ -10,8 +10,18 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub const COMPONENT_FUNCTIONS_MAX: u64 = 200_000;
 /// Largest body of one core function, bytes: Cranelift's time grows faster than a body.
 pub const FUNCTION_BODY_BYTES_MAX: usize = 2 << 20;
-/// Longest wait for a compilation.
+/// Longest compilation of one component, and longest wait of an upload for its turn.
 pub const COMPILE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Address space of a compiling process: a 12 MiB component takes 365 MiB.
+pub const COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// Largest machine code of one component: it is about three times the component's size.
+pub const ARTEFACT_BYTES_MAX: u64 = 512 << 20;
+/// Cores a compilation needs to itself; a node compiles one component at a time for each so many.
+pub const COMPILE_CORES: usize = 2;
+/// Compilations at once, however many cores there are: each may take `COMPILE_MEMORY_BYTES_MAX`.
+pub const COMPILATIONS_MAX: usize = 4;
+/// KiB of uploads that wait for their turn to be compiled, all together.
+pub const COMPILE_WAITING_KIB_MAX: usize = 256 << 10;
 /// Outputs a component may declare besides `default`.
 pub const DECLARED_OUTPUTS_MAX: usize = 64;
 /// Longest trial instantiation at deploy.
@@ -40,6 +50,8 @@ pub const MEMORIES_MAX: usize = 2;
 pub const TABLES_MAX: usize = 8;
 /// Component-model handles, and host resources, of one store.
 pub const HANDLES_MAX: usize = 1_024;
+/// Steps of the clocks that a guest sees.
+pub const CLOCK_RESOLUTION: Duration = Duration::from_millis(1);
 /// Largest answer of `wasi:random`.
 pub const RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// Bytes one host call may copy from a guest: the largest output and its columns.

@@ -41,6 +41,14 @@ pub(crate) enum Stopped {
     TakenBack,
 }
 
+/// A guest that was refused memory did not survive it while it was being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it asked for more than {limit_bytes} bytes of memory")]
+pub(crate) struct MemoryRefused {
+    /// What it may have.
+    pub(crate) limit_bytes: u64,
+}
+
 /// Rows or failures above what a call may hand over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the call's rows are above the limit of one call")]

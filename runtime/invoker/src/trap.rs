@@ -11,7 +11,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::{
     host::HostState,
-    stop::{OutputOverflow, Stopped},
+    stop::{MemoryRefused, OutputOverflow, Stopped},
     text,
 };
 
@@ -49,6 +49,11 @@ pub(crate) fn ending(error: &Error, state: Option<&HostState>, timeout_ms: u64) 
     {
         return Ending::Guest(Outcome::OutputTooLarge {
             limit_bytes: OUTPUT_BYTES_MAX,
+        });
+    }
+    if let Some(MemoryRefused { limit_bytes }) = error.downcast_ref() {
+        return Ending::Guest(Outcome::OutOfMemory {
+            limit_bytes: *limit_bytes,
         });
     }
     let Some(state) = state else {

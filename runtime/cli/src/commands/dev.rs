@@ -105,6 +105,7 @@ async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> 
         kinesis_listen: args.kinesis_listen,
         commit: COMMIT,
         ..ServerOptions::new(data_dir)
+        compiler: embedded::compiler(),
     };
     if args.fresh {
         forget(&data_dir)?;

@@ -49,6 +49,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
         insecure: args.insecure,
+        compiler: embedded::compiler(),
         commit: COMMIT,
         ..ServerOptions::new(&args.data_dir)
     };

@@ -68,7 +68,7 @@ fn outputs(declared: &[String]) -> Result<Vec<OutputName>, ApiError> {
 
 impl From<ComponentError> for ApiError {
     fn from(error: ComponentError) -> Self {
-        if !error.is_refusal() {
+        if matches!(error, ComponentError::Internal { .. }) {
             return Self::internal(error);
         }
         let code = code_of(error.code()).unwrap_or(ErrorCode::NotAComponent);
@@ -105,6 +105,7 @@ mod tests {
                 needed_bytes: 2,
                 limit_bytes: 1,
             },
+            ComponentError::Busy,
         ] {
             assert!(code_of(error.code()).is_some(), "{error:?}");
         }

@@ -12,18 +12,18 @@ fn engine(version: &str) -> Engine {
     Engine::new(&config).expect("an engine")
 }
 
+fn compiled(engine: &Engine) -> io::Cursor<Vec<u8>> {
+    io::Cursor::new(engine.precompile_component(EMPTY).expect("compiled"))
+}
+
 #[test]
 fn an_artefact_of_another_version_is_refused_even_under_our_mac() {
     let dir = tempfile::tempdir().expect("a directory");
     let (older, newer) = (engine("48.0.3"), engine("48.0.8"));
     let cache = ArtefactCache::open(dir.path(), &newer).expect("a cache");
-    cache
-        .store("d", &older.precompile_component(EMPTY).expect("compiled"))
-        .expect("stored");
+    cache.store("d", &mut compiled(&older)).expect("stored");
     assert!(cache.load(&newer, "d").is_none());
-    cache
-        .store("d", &newer.precompile_component(EMPTY).expect("compiled"))
-        .expect("stored");
+    cache.store("d", &mut compiled(&newer)).expect("stored");
     assert!(cache.load(&newer, "d").is_some());
     assert_ne!(
         ArtefactCache::open(dir.path(), &older)

@@ -71,7 +71,7 @@ pub(super) fn engine(options: &EngineOptions) -> Result<(wasmtime::Engine, Alloc
         .into_iter()
         .filter(|&slots| slots > 0)
     {
-        let mut config = config(options)?;
+        let mut config = config(options.epoch_interruption)?;
         let pool = pool(slots, options.memory_bytes_max, has_pagemap_scan);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         if let Ok(engine) = wasmtime::Engine::new(&config) {
@@ -84,15 +84,22 @@ pub(super) fn engine(options: &EngineOptions) -> Result<(wasmtime::Engine, Alloc
             ));
         }
     }
-    let engine = wasmtime::Engine::new(&config(options)?)?;
+    let engine = wasmtime::Engine::new(&config(options.epoch_interruption)?)?;
     Ok((engine, Allocation::OnDemand { slots: wanted }))
 }
 
-fn config(options: &EngineOptions) -> Result<Config> {
+/// An engine that only compiles: what it makes runs in every engine of the same settings, because a pool
+/// is no part of the code.
+pub(crate) fn compiling(epoch_interruption: bool) -> Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&config(epoch_interruption)?)
+}
+
+/// Everything that machine code depends on.
+fn config(epoch_interruption: bool) -> Result<Config> {
     let mut config = Config::new();
     config
         .module_version(ModuleVersionStrategy::Custom(MODULE_VERSION.to_owned()))?
-        .epoch_interruption(options.epoch_interruption)
+        .epoch_interruption(epoch_interruption)
         .concurrency_support(false)
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(FIBER_STACK_BYTES)

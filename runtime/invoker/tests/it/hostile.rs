@@ -318,3 +318,12 @@ async fn answers_that_make_no_sense_are_the_functions_error() {
     let (_, failures) = told(&outcome(&function, &["no-code"]).await);
     assert_eq!(failures, [(0, "skip".to_owned())]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_the_world_is_there_and_time_goes_in_milliseconds() {
+    let (engine, _) = engine();
+    let function = load(&engine, "hostile", settings()).await;
+    let seen = bodies(&outcome(&function, &["world", "clock"]).await);
+    let nothing = "[0,0,0,[false,false,false,false,false,false,false]]";
+    assert_eq!(seen, [nothing, "[0,0]"]);
+}

@@ -2,6 +2,8 @@
 
 mod boundary;
 mod cache;
+#[allow(dead_code, reason = "shared with the other tests")]
+mod handmade;
 mod hostile;
 mod lifecycle;
 mod support;

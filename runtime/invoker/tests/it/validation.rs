@@ -7,7 +7,10 @@ use fnctl_invoker::{
     ComponentError, ComponentSource, Engine, EngineOptions, NoLog, VersionSettings, limits,
 };
 
-use crate::support::{engine, guest, settings};
+use crate::{
+    handmade::{ALLOCATE, LOOP, NOTHING, TRAP, starting},
+    support::{engine, guest, settings},
+};
 
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
@@ -259,4 +262,27 @@ async fn memory_below_what_a_component_starts_with_is_refused_at_load() {
         .expect_err("too small");
     assert_eq!(refused.code(), "FN2014");
     assert!(refused.fix().contains("--memory 2MiB"), "{}", refused.fix());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_start_within_limits_is_refused_in_plain_words() {
+    let (engine, _) = engine();
+    let cases = [
+        (starting(1, TRAP), "aborted (`unreachable` executed)"),
+        (starting(1, LOOP), "did not end within 1 s"),
+        (starting(1, ALLOCATE), "more than 256 MiB of memory"),
+        // It starts, and its `handle` has another type than the world's.
+        (starting(1, NOTHING), "expected"),
+    ];
+    for (component, words) in cases {
+        let refused = refusal(&engine, component).await;
+        assert_eq!(refused.code(), "FN2011", "{refused}");
+        assert!(refused.why().contains(words), "{refused}");
+        assert_eq!(engine.stats().instances_live, 0);
+    }
+    // More memory to start with than any version may have.
+    let refused = refusal(&engine, starting(20_000, NOTHING)).await;
+    assert_eq!(refused.code(), "FN2011", "{refused}");
+    assert!(refused.why().contains("exceeds the limit"), "{refused}");
+    drop(engine.inspect(guest("echo")).await.expect("a component"));
 }

@@ -1,7 +1,14 @@
 //! Does what the record says: a word, and for some a number after a space. A host must live with all of
 //! it.
 
-use std::{hint::black_box, process, thread, time::Duration};
+use std::{
+    env, fs,
+    hint::black_box,
+    io,
+    net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket},
+    process, thread,
+    time::{Duration, Instant, SystemTime},
+};
 
 use fnctl_sdk::prelude::*;
 
@@ -116,6 +123,31 @@ fn one(record: Record<'_>, cx: &mut Context) -> Result<()> {
                 record.header("name"),
             );
             return cx.emit(&facts);
+        }
+        // What of the world can be seen: as little as it may be.
+        "world" => {
+            let can = [
+                fs::File::open("/etc/passwd").is_ok(),
+                fs::File::create("written").is_ok(),
+                fs::read_dir("/").is_ok(),
+                TcpStream::connect(("127.0.0.1", 4_700)).is_ok(),
+                TcpListener::bind(("127.0.0.1", 0)).is_ok(),
+                UdpSocket::bind(("127.0.0.1", 0)).is_ok(),
+                ("localhost", 80).to_socket_addrs().is_ok(),
+            ];
+            let read = io::stdin().lines().count();
+            return cx.emit(&(env::vars().count(), env::args().count(), read, can));
+        }
+        // How finely time is seen: nanoseconds beyond whole milliseconds, of the day and of a wait.
+        "clock" => {
+            let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let day = day.or_skip("before-1970", text)?;
+            let start = Instant::now();
+            let mut waited = start.elapsed();
+            while waited.is_zero() {
+                waited = start.elapsed();
+            }
+            return cx.emit(&[day, waited].map(|time| time.subsec_nanos() % 1_000_000));
         }
         // Counts the calls of this instance: 1 in a fresh one.
         "calls" => {

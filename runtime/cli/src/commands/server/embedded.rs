@@ -4,6 +4,7 @@ use std::{future::poll_fn, io, path::Path, task::Poll};
 
 use fnctl_core::error_code::{ErrorCode, ErrorObject};
 use fnctl_host::{ListenError, StartError};
+use fnctl_invoker::Compiler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -11,6 +12,15 @@ use crate::error::CliError;
 
 /// Variable that says how much the server logs.
 const LOG_VARIABLE: &str = "FNCTL_LOG";
+
+/// This very program, in a process of its own for each component; also when its file was replaced since.
+pub(crate) fn compiler() -> Compiler {
+    Compiler::Process {
+        program: "/proc/self/exe".into(),
+        // Else the allocator reserves a gibibyte at its first call, which is the limit.
+        environment: vec![("MIMALLOC_ARENA_RESERVE".to_owned(), "32MiB".to_owned())],
+    }
+}
 
 /// Sends the server's log to stderr, as text or as an object a line.
 pub(crate) fn log_to_stderr(is_json: bool) {

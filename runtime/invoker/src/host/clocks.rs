@@ -1,0 +1,69 @@
+//! The guest's clocks: those of the machine, to the millisecond.
+//!
+//! A finer one is the tool of whoever measures what his neighbours leave in the caches; for time limits and
+//! timestamps a millisecond is enough.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
+
+use crate::limits::CLOCK_RESOLUTION;
+
+/// Time of day.
+pub(super) struct CoarseWallClock;
+
+impl HostWallClock for CoarseWallClock {
+    fn resolution(&self) -> Duration {
+        CLOCK_RESOLUTION
+    }
+
+    fn now(&self) -> Duration {
+        // A machine whose clock was never set may think it is before 1970.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        coarse(now.unwrap_or_default())
+    }
+}
+
+/// Time since the store was made.
+pub(super) struct CoarseMonotonicClock(pub(super) Instant);
+
+impl HostMonotonicClock for CoarseMonotonicClock {
+    fn resolution(&self) -> u64 {
+        nanoseconds(CLOCK_RESOLUTION)
+    }
+
+    fn now(&self) -> u64 {
+        nanoseconds(coarse(self.0.elapsed()))
+    }
+}
+
+/// Cut to whole steps of the resolution.
+fn coarse(time: Duration) -> Duration {
+    let step = nanoseconds(CLOCK_RESOLUTION);
+    Duration::from_nanos(nanoseconds(time) / step * step)
+}
+
+/// Enough for 584 years.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_go_in_whole_milliseconds() {
+        assert_eq!(
+            coarse(Duration::new(1_700_000_000, 123_999_999)),
+            Duration::new(1_700_000_000, 123_000_000)
+        );
+        let start = CoarseMonotonicClock(Instant::now());
+        assert_eq!(
+            (start.resolution(), start.now() % 1_000_000),
+            (1_000_000, 0)
+        );
+        let today = CoarseWallClock.now();
+        assert!(today.subsec_nanos() % 1_000_000 == 0 && today.as_secs() > 1_700_000_000);
+    }
+}
