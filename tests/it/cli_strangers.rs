@@ -103,7 +103,8 @@ fn a_line_too_long_is_named_with_its_bytes_the_limit_and_the_command_that_goes_o
     let server = server();
     one(&server, &["streams", "create", "in"]);
     let path = server.folder().join("long.ndjson");
-    let long = "x".repeat((1 << 20) + 1);
+    let longest = "x".repeat(1 << 20);
+    let long = format!("{longest}x");
     std::fs::write(&path, format!("a\n{long}\nc\n")).expect("a file");
     let path = path.to_string_lossy().into_owned();
     let error = refused(
@@ -121,7 +122,7 @@ fn a_line_too_long_is_named_with_its_bytes_the_limit_and_the_command_that_goes_o
     let fix = error["fix"].as_str().expect("a fix");
     assert!(fix.ends_with("--from-line 2 --producer p-1"), "{fix}");
     // The longest there may be, and the rest, as the message says.
-    std::fs::write(&path, format!("a\n{}\nc\n", &long[1..])).expect("a file");
+    std::fs::write(&path, format!("a\n{longest}\nc\n")).expect("a file");
     let rest = [
         "put",
         "in",
@@ -231,23 +232,7 @@ fn a_name_that_is_not_there_is_answered_with_where_to_look() {
 fn dev_prints_what_happens_and_ends_when_nobody_reads() {
     let folder = tempfile::tempdir().expect("a folder");
     write_project(folder.path());
-    let dev = Command::new(binary())
-        .args([
-            "dev",
-            "--listen",
-            "127.0.0.1:0",
-            "--kinesis-listen",
-            "127.0.0.1:0",
-            "-o",
-            "json",
-        ])
-        .current_dir(folder.path())
-        .env_remove("FNCTL_SERVER")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut dev = dev.expect("dev starts");
+    let mut dev = dev(folder.path(), &["-o", "json"]);
     let mut lines = BufReader::new(dev.stdout.take().expect("its output")).lines();
     let mut seen = std::collections::BTreeMap::new();
     // Rows and dead letters come on connections of their own: in any order.
@@ -272,7 +257,39 @@ fn dev_prints_what_happens_and_ends_when_nobody_reads() {
     assert_eq!(ended.status.code(), Some(0), "{stderr}");
 
     // A second run finds the data of the first, and seeds nothing.
-    let dev = Command::new(binary())
+    reads_one_line_and_goes(self::dev(folder.path(), &[]));
+}
+
+#[test]
+fn dev_goes_on_when_its_manifest_breaks_while_it_builds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_project(folder.path());
+    // The build itself breaks the manifest that it was started from, and the seed is not there.
+    let path = folder.path().join("fnctl.toml");
+    let manifest = std::fs::read_to_string(&path).expect("the manifest");
+    let breaking = manifest.replace("build = \"true\"", "build = \"echo broken >> fnctl.toml\"");
+    std::fs::write(&path, breaking).expect("a manifest");
+    std::fs::remove_file(folder.path().join("seed.ndjson")).expect("there is a seed");
+    let mut dev = dev(folder.path(), &["-o", "json"]);
+    let mut lines = BufReader::new(dev.stdout.take().expect("its output")).lines();
+    let mut refused = || -> Value {
+        loop {
+            let line = lines.next().expect("dev goes on").expect("a line");
+            let value: Value = serde_json::from_str(&line).expect("an object");
+            if value["event"] == "refused" {
+                return value["error"].clone();
+            }
+        }
+    };
+    assert_eq!(refused()["where"], "[dev] seed in fnctl.toml");
+    assert_eq!(refused()["code"], "FN2101");
+    drop(lines);
+    let ended = dev.wait_with_output().expect("dev ends");
+    assert_eq!(ended.status.code(), Some(0));
+}
+
+fn dev(folder: &Path, options: &[&str]) -> Child {
+    Command::new(binary())
         .args([
             "dev",
             "--listen",
@@ -280,14 +297,14 @@ fn dev_prints_what_happens_and_ends_when_nobody_reads() {
             "--kinesis-listen",
             "127.0.0.1:0",
         ])
-        .current_dir(folder.path())
+        .args(options)
+        .current_dir(folder)
         .env_remove("FNCTL_SERVER")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("dev starts");
-    reads_one_line_and_goes(dev);
+        .expect("dev starts")
 }
 
 /// A project whose build is done: what it runs is a guest of these tests.

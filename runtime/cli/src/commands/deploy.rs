@@ -128,22 +128,30 @@ pub(crate) fn read_component(path: &Path) -> Result<Bytes, CliError> {
     })
 }
 
-/// A folder with `fnctl.toml`: the whole truth.
+/// A folder with `fnctl.toml`.
 ///
 /// # Errors
 /// All problems of the manifest, or a secret that cannot be read.
-pub(crate) fn from_manifest(folder: &Path) -> Result<Source, CliError> {
-    let manifest = Manifest::load(folder)?;
+fn from_manifest(folder: &Path) -> Result<Source, CliError> {
+    of_manifest(&Manifest::load(folder)?)
+}
+
+/// What a manifest says: the whole truth.
+///
+/// # Errors
+/// It names no component, or a secret that cannot be read.
+pub(crate) fn of_manifest(manifest: &Manifest) -> Result<Source, CliError> {
     let component = manifest.component()?;
     let mut function = sendable(manifest.spec.function.clone());
     function.name = Some(spelling::text(&manifest.function_name()?));
+    let secrets = manifest::secrets(&manifest.spec.function, &manifest.folder)?;
     Ok(Source {
         component: Some(component),
         request: DeployRequest {
-            secrets: encode(manifest::secrets(&manifest.spec.function, folder)?),
+            secrets: encode(secrets),
             function,
-            mappings: manifest.spec.mapping,
-            streams: manifest.spec.streams,
+            mappings: manifest.spec.mapping.clone(),
+            streams: manifest.spec.streams.clone(),
             is_manifest: true,
             ..DeployRequest::default()
         },

@@ -60,6 +60,8 @@ enum Outcome {
     Live {
         took_ms: u64,
         done: Box<DeployResult>,
+        /// What was deployed; the file may have been edited since.
+        manifest: Box<Manifest>,
     },
     BuildFailed {
         took_ms: u64,
@@ -105,7 +107,6 @@ async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> 
         kinesis_listen: args.kinesis_listen,
         commit: COMMIT,
         ..ServerOptions::new(data_dir)
-        compiler: embedded::compiler(),
     };
     if args.fresh {
         forget(&data_dir)?;
@@ -239,19 +240,26 @@ impl Dev {
                 output: words,
             }
             .print(&mut session.out),
-            Outcome::Refused(CliError::StdoutClosed) => Err(CliError::StdoutClosed),
-            Outcome::Refused(CliError::Told(error)) => {
-                // Without a server nothing further can happen; all else is mended by an edit.
-                if error.code == ErrorCode::ServerUnreachable.as_str() {
-                    return Err(CliError::Told(error));
-                }
-                Event::Refused {
-                    live: self.live,
-                    error,
-                }
-                .print(&mut session.out)
+            Outcome::Refused(error) => self.refused(error, session),
+            Outcome::Live {
+                took_ms,
+                done,
+                manifest,
+            } => match self.live(took_ms, &done, &manifest, session).await {
+                Ok(()) => Ok(()),
+                Err(error) => self.refused(error, session),
+            },
+        }
+    }
+
+    /// Without a server nothing further can happen; all else is mended by an edit.
+    fn refused(&self, error: CliError, session: &mut Session) -> Result<(), CliError> {
+        match error {
+            CliError::Told(error) if error.code != ErrorCode::ServerUnreachable.as_str() => {
+                let live = self.live;
+                Event::Refused { live, error }.print(&mut session.out)
             }
-            Outcome::Live { took_ms, done } => self.live(took_ms, &done, session).await,
+            error => Err(error),
         }
     }
 
@@ -259,6 +267,7 @@ impl Dev {
         &mut self,
         took_ms: u64,
         done: &DeployResult,
+        manifest: &Manifest,
         session: &mut Session,
     ) -> Result<(), CliError> {
         let is_first = self.live.is_none();
@@ -274,7 +283,7 @@ impl Dev {
         self.followers
             .follow(&done.function, &done.mappings, &streams)
             .await?;
-        let seeded = self.seed(done).await?;
+        let seeded = self.seed(done, manifest).await?;
         let event = if is_first {
             let flow = done.mappings.first().map(|mapping| {
                 let source = mapping
@@ -301,8 +310,11 @@ impl Dev {
     }
 
     /// Puts the seed, once: when the first mapping's stream was made just now.
-    async fn seed(&mut self, done: &DeployResult) -> Result<Option<u64>, CliError> {
-        let manifest = Manifest::load(&self.folder)?;
+    async fn seed(
+        &mut self,
+        done: &DeployResult,
+        manifest: &Manifest,
+    ) -> Result<Option<u64>, CliError> {
         let Some(source) = manifest
             .spec
             .mapping
@@ -323,9 +335,11 @@ impl Dev {
         let text = std::fs::read(&path).map_err(|error| {
             CliError::new(
                 ErrorCode::FileUnreadable,
-                format!("failed to read `{}`: {error}", path.display()),
+                format!("the seed `{}` cannot be read", path.display()),
             )
-            .at("[dev] seed")
+            .at("[dev] seed in fnctl.toml")
+            .because(error.to_string())
+            .fix("name a file with a record a line, then: fnctl dev --fresh; or leave `seed` out")
         })?;
         let field = manifest::text(manifest.spec.dev.key_field.as_ref());
         let query: Vec<(&str, &str)> = field
@@ -357,11 +371,12 @@ async fn build(folder: &Path, client: &Client) -> Result<Outcome, CliError> {
             words: built.words,
         });
     }
-    let source = deploy::from_manifest(folder)?;
+    let source = deploy::of_manifest(&manifest)?;
     let done = deploy::send(client, &source).await?;
     Ok(Outcome::Live {
         took_ms: took_ms(),
         done: Box::new(done),
+        manifest: Box::new(manifest),
     })
 }
 
