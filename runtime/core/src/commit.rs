@@ -25,6 +25,10 @@ pub struct AttemptMark {
     pub version: FunctionVersion,
     /// When the record may be tried again.
     pub next_retry: Timestamp,
+    /// Written in front of a call of this record alone, which `count` counts already: found at the
+    /// start after an unclean stop, it says that the process died with the record in hand
+    /// (commit and storage rules §4).
+    pub is_in_hand: bool,
 }
 
 /// Totals of a unit since its start or last seek. Absolute, so that redo may repeat them.

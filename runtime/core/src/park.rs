@@ -64,7 +64,9 @@ struct ParkedKey<T> {
 pub struct Park<T> {
     limits: BatchLimits,
     keys: KeyMap<ParkedKey<T>>,
-    /// Keys that the retry slot does not hold: by next retry, then by oldest record.
+    /// Keys that the retry slot does not hold: by when they are due, then by oldest record. A key that
+    /// comes back is due now at the earliest, so it stands behind all that were due before: while one
+    /// key fails again and again, every other one has its turn in between.
     queue: BTreeSet<(Timestamp, T, KeyHash)>,
 }
 
@@ -97,11 +99,11 @@ impl<T: Copy + Ord> Park<T> {
         !self.keys.is_empty() && self.keys.contains_key(&key)
     }
 
-    /// Parks a key with all its records that are not done.
+    /// Parks a key with all its records that are not done, at `now`.
     ///
     /// # Panics
     /// If the key is parked already or none of the records is charged.
-    pub fn park(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>) {
+    pub fn park(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>, now: Timestamp) {
         assert!(
             records.iter().any(|record| record.charge.is_some()),
             "a key parks for a record that was charged"
@@ -112,7 +114,7 @@ impl<T: Copy + Ord> Park<T> {
         };
         let before = self.keys.insert(key, parked);
         assert!(before.is_none(), "a key parks once");
-        self.enqueue(key);
+        self.enqueue(key, now);
     }
 
     /// Puts a record that was read behind the others of its parked key.
@@ -173,11 +175,11 @@ impl<T: Copy + Ord> Park<T> {
         parked.records[index].charge = Some(charge);
     }
 
-    /// The retry slot gives the key back. It waits for its next retry, or, with no charged record
+    /// The retry slot gives the key back at `now`. It waits for its next retry, or, with no charged record
     /// left, stops being parked: then its records are returned, oldest first.
-    pub fn give_back(&mut self, key: KeyHash) -> Vec<ParkedRecord<T>> {
+    pub fn give_back(&mut self, key: KeyHash, now: Timestamp) -> Vec<ParkedRecord<T>> {
         if self.parked_mut(key).last_charged().is_some() {
-            self.enqueue(key);
+            self.enqueue(key, now);
             return Vec::new();
         }
         self.keys
@@ -185,8 +187,8 @@ impl<T: Copy + Ord> Park<T> {
             .map_or_else(Vec::new, |parked| parked.records.into())
     }
 
-    /// The clock went back: no retry is later than `latest`.
-    pub fn clock_went_back(&mut self, latest: Timestamp) {
+    /// The clock went back to `now`: no retry is later than `latest`.
+    pub fn clock_went_back(&mut self, now: Timestamp, latest: Timestamp) {
         for parked in self.keys.values_mut() {
             for charge in parked.records.iter_mut().filter_map(|r| r.charge.as_mut()) {
                 charge.next_retry = charge.next_retry.min(latest);
@@ -194,11 +196,11 @@ impl<T: Copy + Ord> Park<T> {
         }
         let queued = std::mem::take(&mut self.queue);
         for (_, _, key) in queued {
-            self.enqueue(key);
+            self.enqueue(key, now);
         }
     }
 
-    fn enqueue(&mut self, key: KeyHash) {
+    fn enqueue(&mut self, key: KeyHash, now: Timestamp) {
         let limits = self.limits;
         let parked = self.parked_mut(key);
         let records = parked.next_call(limits);
@@ -208,8 +210,8 @@ impl<T: Copy + Ord> Park<T> {
             .filter_map(|record| record.charge)
             .map(|charge| charge.next_retry)
             .max()
-            // Records in front of a blamed one were not at fault: nothing to wait for.
-            .unwrap_or(Timestamp(0));
+            // Records in front of a blamed one were not at fault: nothing to wait for but others.
+            .unwrap_or(now);
         let first = parked.records[0].item;
         self.queue.insert((at, first, key));
     }

@@ -7,6 +7,7 @@ mod action;
 mod answer;
 mod backlog;
 mod blocks;
+mod caution;
 mod conclude;
 mod event;
 mod inspect;
@@ -22,14 +23,16 @@ use std::{
 };
 
 pub use action::{Action, Invocation, RecordRef, StopReason};
+pub use caution::PROCESS_DIED;
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
 pub use inspect::{Inspection, PipelineStats};
 pub use plan::{CommitPlan, Payloads, PlannedLetter, PlannedRows, RowSource, complete};
 
 use self::{
     backlog::{Backlog, Serial},
+    caution::Caution,
     read::{Reading, Waiting},
-    slot::{Phase, Slot},
+    slot::{Phase, Purpose, Slot},
 };
 use crate::{
     batch::{BatchLimits, Batcher},
@@ -117,6 +120,7 @@ pub struct ShardPipeline {
     /// The slot whose commit is with the sequencer.
     unanswered: Option<usize>,
     next_attempt: AttemptId,
+    caution: Caution,
 }
 
 impl ShardPipeline {
@@ -159,6 +163,7 @@ impl ShardPipeline {
             send_queue: VecDeque::new(),
             unanswered: None,
             next_attempt: AttemptId(1),
+            caution: Caution::default(),
             config,
         }
     }
@@ -209,6 +214,8 @@ impl ShardPipeline {
                 slot.durable = slot.durable.max(number);
             }
             Event::DropRefused { slot } => self.drop_commit(self.slot_index(slot), false, actions),
+            Event::Caution { is_on } => self.be_cautious(is_on, actions),
+            Event::TurnGranted => self.turn_granted(actions),
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),
             Event::Resume => self.resume(),
@@ -227,8 +234,11 @@ impl ShardPipeline {
                 until, is_drain, ..
             } => {
                 let waits_for_it = self.slots.iter().any(|slot| {
-                    let commit = slot.unaccepted.as_ref().map(|commit| &commit.phase);
-                    slot.call.is_some() || is_drain && matches!(commit, Some(Phase::Queued(_)))
+                    let is_queued = slot.unaccepted.as_ref().is_some_and(|commit| {
+                        let is_kept = commit.purpose == Purpose::Unmark;
+                        matches!(commit.phase, Phase::Queued(_)) && !is_kept
+                    });
+                    slot.call.is_some() || is_drain && is_queued
                 });
                 waits_for_it.then_some(until)
             }
@@ -244,11 +254,11 @@ impl ShardPipeline {
         let slot = &self.slots[index];
         if let Some(commit) = &slot.unaccepted {
             return match commit.phase {
-                Phase::Refused { resend_at, .. } => Some(resend_at),
+                Phase::Refused { resend_at } => Some(resend_at),
                 Phase::Queued(_) | Phase::Requeued | Phase::Sent => None,
             };
         }
-        if !slot.is_free() {
+        if !slot.is_free() || self.caution.waits_for_turn() {
             return None;
         }
         let due = if !slot.pieces.is_empty() {
@@ -279,6 +289,7 @@ impl ShardPipeline {
                 for index in 0..self.slots.len() {
                     self.drop_commit(index, is_over && is_drain, actions);
                 }
+                self.retract_marks(now, actions);
             }
         }
         self.send_next(actions);
@@ -353,11 +364,11 @@ impl ShardPipeline {
         actions.push(Action::Stop(reason));
     }
 
-    /// Whether a call runs or a commit is not accepted.
+    /// Whether a call runs, a commit is not accepted, or a mark stands that must be taken back.
     fn is_under_way(&self) -> bool {
         self.slots
             .iter()
-            .any(|slot| slot.call.is_some() || slot.unaccepted.is_some())
+            .any(|slot| slot.call.is_some() || slot.unaccepted.is_some() || slot.mark.is_some())
     }
 
     fn end_call(&mut self, attempt: AttemptId) -> Option<(usize, Vec<Serial>)> {
@@ -382,12 +393,13 @@ impl ShardPipeline {
         for lane in &mut self.lanes {
             lane.batcher.clock_went_back(now);
         }
-        self.park.clock_went_back(now.plus_ms(self.policy.max_ms()));
+        self.park
+            .clock_went_back(now, now.plus_ms(self.policy.max_ms()));
         for slot in &mut self.slots {
             let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
             slot.not_before = slot.not_before.min(latest);
             if let Some(commit) = &mut slot.unaccepted
-                && let Phase::Refused { resend_at, .. } = &mut commit.phase
+                && let Phase::Refused { resend_at } = &mut commit.phase
             {
                 *resend_at = (*resend_at).min(now.plus_ms(limits::RESEND_MS_MAX));
             }

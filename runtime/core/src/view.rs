@@ -26,7 +26,9 @@ pub use self::{
 };
 use self::{stream::StreamView, unit::UnitEntry};
 use crate::{
+    commit::AttemptMark,
     id::{MappingId, Ordinal, ShardNumber, SlotId, StreamId, UnitId},
+    limits,
     registry::Registry,
 };
 
@@ -35,11 +37,24 @@ use crate::entry::Entry;
 
 /// The state that the journal adds up to: catalogue, ends of shards, producers and the progress of
 /// every unit. Large values are shared, so a clone costs by the number of values, not by their size.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NodeView {
     registry: Registry,
     streams: BTreeMap<StreamId, StreamView>,
     units: BTreeMap<UnitId, UnitEntry>,
+    /// A guard's bound, not journaled.
+    dead_letter_bytes_max: u64,
+}
+
+impl Default for NodeView {
+    fn default() -> Self {
+        Self {
+            registry: Registry::default(),
+            streams: BTreeMap::new(),
+            units: BTreeMap::new(),
+            dead_letter_bytes_max: limits::DEAD_LETTER_STREAM_BYTES_MAX,
+        }
+    }
 }
 
 impl NodeView {
@@ -47,6 +62,12 @@ impl NodeView {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Bounds the bytes of one mapping's dead letters ([`limits::DEAD_LETTER_STREAM_BYTES_MAX`] unless
+    /// it is called).
+    pub const fn set_dead_letter_bytes_max(&mut self, bytes: u64) {
+        self.dead_letter_bytes_max = bytes;
     }
 
     /// The catalogue.
@@ -110,6 +131,15 @@ impl NodeView {
             .tail(unit.stream, unit.shard)
             .map_or(Ordinal(0), |tail| tail.last());
         Some(view.unsettled_through(last))
+    }
+
+    /// The marks of records whose call was about to be made, by unit. After an unclean stop these are
+    /// the records that the process died with; there is rarely more than one.
+    pub fn marks_in_hand(&self) -> impl Iterator<Item = (UnitId, AttemptMark)> {
+        self.units().flat_map(|(id, unit)| {
+            let marks = unit.attempts.values().filter(|mark| mark.is_in_hand);
+            marks.map(move |mark| (id, *mark))
+        })
     }
 
     /// Open dead letters of a mapping: all that its internal stream still stores.

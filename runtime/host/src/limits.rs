@@ -94,6 +94,11 @@ pub const LOG_BYTES_MAX: usize = 1 << 20;
 /// Lines handed to a follower at once.
 pub const LOG_READ_LINES_MAX: usize = 500;
 
+// Statuses.
+
+/// Charged records of one unit that are read for a status, to tell their keys; more are not looked at.
+pub const CHARGED_RECORDS_READ_MAX: usize = 256;
+
 // Metrics.
 
 /// Shards of one mapping exported one by one; of a mapping with more only the highest age and the sum.

@@ -24,7 +24,7 @@ use crate::{
     metrics::Metrics,
     node::{HostNode, Place, WorkerNode},
     secret,
-    shard_worker::RefusedRoom,
+    shard_worker::{NodeShare, Turns},
     supervisor::{self, Statuses, Supervisor},
 };
 
@@ -163,7 +163,11 @@ impl Server {
             metrics: Arc::clone(&metrics),
             log: Arc::clone(&log),
             statuses: Arc::clone(&statuses),
-            refused: Arc::new(RefusedRoom::default()),
+            share: NodeShare {
+                refused: Arc::default(),
+                turns: Turns::default(),
+                caution: store.is_careful(),
+            },
         };
         let (supervisor, supervising) = supervisor::supervisor(Arc::new(workers), statuses);
         tokio::spawn(supervising);

@@ -7,46 +7,38 @@ mod blocks;
 mod call;
 mod calls;
 mod commits;
+mod happened;
 mod hash_keys;
+mod perform;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use fnctl_core::{
     clock::Clock,
-    commit::CommitAnswer,
+    commit::Unavailable,
     committer::Committer,
-    id::{Ordinal, StreamId, Timestamp},
+    id::{StreamId, Timestamp},
     invoker::{CallContext, Invoker},
     mapping::OutputBinding,
     outcome::Outcome,
-    pipeline::{
-        Action, BlockMeta, Event, Fetched, Invocation, Relocated, ShardPipeline, Started,
-        StopReason,
-    },
-    record::RecordBlock,
-    source::{ShardSource, SourceError, describe},
+    pipeline::{Action, Event, ShardPipeline, Started},
+    source::{ShardSource, SourceError},
 };
 use tokio::{
-    sync::mpsc,
-    task::{Id, JoinError},
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tracing::warn;
 
-use self::{
-    blocks::Blocks,
-    call::Ended,
-    calls::Calls,
-    commits::{Commits, Progress},
-};
+use self::{blocks::Blocks, calls::Calls, commits::Commits, turn::Turn};
+pub(crate) use self::{commits::RefusedRoom, turn::Turns};
 use crate::{
     metrics::{FunctionMetrics, MappingMetrics, Metrics},
-    poller::{self, Read, ReadRequest},
+    poller::{self, ReadRequest},
 };
-
-pub(crate) use commits::RefusedRoom;
 
 /// What a supervisor tells a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +103,37 @@ pub(crate) struct WorkerMetrics {
     pub(crate) function: Arc<FunctionMetrics>,
 }
 
+/// What the workers of a node have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeShare {
+    /// Room for refused commits.
+    pub(crate) refused: Arc<RefusedRoom>,
+    /// The node's turn.
+    pub(crate) turns: Turns,
+    /// Whether calls are made one record at a time.
+    pub(crate) caution: watch::Receiver<bool>,
+}
+
+/// What a worker tells while it works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Told<'a> {
+    /// How a call ended.
+    Outcome(&'a Outcome),
+    /// Where it stands, when that has changed.
+    Standing(&'a Standing),
+}
+
+/// What can be seen of a worker from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Keys that wait for a retry.
+    pub(crate) parked_keys: u64,
+    /// When the next of them is tried.
+    pub(crate) next_retry: Option<Timestamp>,
+    /// Why a commit is refused, and since when commits are.
+    pub(crate) blocked: Option<(Unavailable, Timestamp)>,
+}
+
 /// The worker of one unit.
 pub(crate) struct ShardWorker<I, C: Committer, K> {
     pipeline: ShardPipeline,
@@ -121,6 +144,9 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     blocks: Blocks,
     calls: Calls,
     commits: Commits<C>,
+    turn: Turn,
+    caution: watch::Receiver<bool>,
+    standing: Standing,
     requests: Vec<ReadRequest>,
     actions: Vec<Action>,
 }
@@ -134,11 +160,14 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         committer: C,
         clock: K,
         metrics: WorkerMetrics,
-        refused: Arc<RefusedRoom>,
+        share: NodeShare,
     ) -> Self {
         Self {
             blocks: Blocks::new(assignment.shard_created_at),
-            commits: Commits::new(committer, refused),
+            commits: Commits::new(committer, share.refused),
+            turn: Turn::of(share.turns),
+            caution: share.caution,
+            standing: Standing::default(),
             pipeline,
             assignment,
             invoker,
@@ -157,7 +186,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         source: S,
         started: Started,
         mut directives: mpsc::Receiver<Directive>,
-        mut report: impl FnMut(&Outcome) + Send,
+        mut report: impl FnMut(Told<'_>) + Send,
     ) -> Exit {
         let (requests, wanted) = mpsc::channel(1);
         let (found, mut reads) = mpsc::channel(1);
@@ -176,9 +205,17 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let mut timer_at: Option<Timestamp> = None;
         let mut is_directed = true;
         self.pipeline_handles(Event::Started(started));
+        let is_on = *self.caution.borrow_and_update();
+        if is_on {
+            self.pipeline_handles(Event::Caution { is_on });
+        }
+        let mut is_watched = true;
         loop {
             if let Some(exit) = self.perform() {
                 return exit;
+            }
+            if self.has_moved() {
+                report(Told::Standing(&self.standing));
             }
             let deadline = self.pipeline.deadline();
             if deadline != timer_at {
@@ -219,6 +256,12 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     Ok(event) => event,
                     Err(exit) => return exit,
                 },
+                () = self.turn.granted(), if self.turn.is_asked() => Event::TurnGranted,
+                changed = self.caution.changed(), if is_watched => {
+                    is_watched = changed.is_ok();
+                    let is_on = *self.caution.borrow();
+                    Event::Caution { is_on }
+                }
                 () = &mut timer, if timer_at.is_some() => {
                     timer_at = None;
                     Event::Tick
@@ -229,7 +272,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 }
             };
             if let Event::Invoked { outcome, .. } = &event {
-                report(outcome);
+                report(Told::Outcome(outcome));
             }
             self.pipeline_handles(event);
         }
@@ -256,213 +299,23 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         }
     }
 
-    /// Does what the pipeline asked for, in order; a reason to end comes last.
-    fn perform(&mut self) -> Option<Exit> {
-        let mut actions = std::mem::take(&mut self.actions);
-        let mut exit = None;
-        for action in actions.drain(..) {
-            match action {
-                Action::Fetch {
-                    after,
-                    records_max,
-                    bytes_max,
-                } => self.requests.push(ReadRequest::Fetch {
-                    after,
-                    records_max,
-                    bytes_max,
-                }),
-                Action::Reread { slot, records } => {
-                    self.requests.push(ReadRequest::Reread { slot, records });
-                }
-                Action::Invoke(invocation) => self.invoke(&invocation),
-                Action::Interrupt { attempt } => self.calls.interrupt(attempt),
-                Action::Commit(plan) => {
-                    let runs = self.calls.runs_of(plan.slot);
-                    self.commits
-                        .send(*plan, &self.assignment.outputs, &self.blocks, runs);
-                }
-                Action::Resend {
-                    slot,
-                    number,
-                    totals,
-                } => self.commits.resend(slot, number, totals),
-                Action::DropCommit { slot, number } => self.commits.forget(slot, number),
-                Action::ReleaseBlock(block) => self.blocks.release(block),
-                Action::Stop(reason) => {
-                    exit = Some(match reason {
-                        StopReason::Fenced => Exit::Fenced,
-                        StopReason::Drained => Exit::Drained,
-                        StopReason::Fatal { code, message } => Exit::Fatal { code, message },
-                    });
-                }
-            }
+    /// Whether what is seen from outside has changed.
+    fn has_moved(&mut self) -> bool {
+        let (parked_keys, next_retry) = self.pipeline.parked();
+        let blocked = self.pipeline.blocked();
+        let now = &self.standing;
+        let is_same = (now.parked_keys, now.next_retry) == (parked_keys, next_retry)
+            && now.blocked.as_ref().map(|(reason, _)| reason) == blocked;
+        if is_same {
+            return false;
         }
-        self.actions = actions;
-        exit
+        let since = now.blocked.as_ref().map(|(_, since)| *since);
+        self.standing = Standing {
+            parked_keys,
+            next_retry,
+            blocked: blocked
+                .map(|reason| (reason.clone(), since.unwrap_or_else(|| self.clock.now()))),
+        };
+        true
     }
-
-    fn invoke(&mut self, invocation: &Invocation) {
-        if invocation.records.iter().any(|record| record.attempts > 0) {
-            self.metrics.mapping.retries.inc();
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a batch has at most 10,000 records"
-        )]
-        self.metrics
-            .function
-            .batch_records
-            .observe(invocation.records.len() as f64);
-        let Assignment {
-            stream,
-            shard_created_at,
-            context,
-            ..
-        } = &self.assignment;
-        let prepared = call::prepare(
-            invocation,
-            &self.blocks,
-            context,
-            *stream,
-            *shard_created_at,
-        );
-        self.calls.start(&self.invoker, invocation, prepared);
-    }
-
-    /// A call ended, or was taken back (then nobody waits for it).
-    fn called(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<Event> {
-        let (attempt, result) = self.calls.ended(ended)?;
-        match result {
-            Ok(completed) => {
-                let stats = completed.stats;
-                self.metrics.mapping.invoked(completed.outcome.kind());
-                if !matches!(completed.outcome, Outcome::Interrupted) {
-                    self.metrics
-                        .function
-                        .duration
-                        .observe(seconds(stats.duration_ns));
-                    self.metrics.function.lower.inc_by(seconds(stats.lower_ns));
-                    self.metrics.function.lift.inc_by(seconds(stats.lift_ns));
-                    if stats.instantiation_ns > 0 {
-                        let made = seconds(stats.instantiation_ns);
-                        self.metrics.function.instantiation.observe(made);
-                    }
-                }
-                Some(Event::Invoked {
-                    attempt,
-                    outcome: completed.outcome,
-                })
-            }
-            Err(fault) => {
-                let mapping = &self.assignment.context.mapping;
-                warn!(%mapping, fault, "failed to make a call, trying again");
-                Some(Event::HostFault { attempt })
-            }
-        }
-    }
-
-    fn committed(&mut self, progress: Progress) -> Result<Event, Exit> {
-        let node = &self.metrics.node;
-        match progress {
-            Progress::Answered {
-                slot,
-                number,
-                answer,
-                letters,
-            } => {
-                match answer {
-                    CommitAnswer::Accepted(_) => node.commit_accepted(),
-                    CommitAnswer::Fenced => node.commit_fenced(),
-                    CommitAnswer::Unavailable(_) => node.commit_unavailable(),
-                }
-                for kind in letters {
-                    self.metrics.mapping.dead_lettered(kind);
-                }
-                Ok(Event::CommitAnswered {
-                    slot,
-                    number,
-                    answer,
-                })
-            }
-            Progress::NoRoom { slot } => Ok(Event::DropRefused { slot }),
-            Progress::Durable { slot, number } => Ok(Event::CommitDurable { slot, number }),
-            Progress::Stopped(stopped) => Err(Exit::StoreStopped(stopped.0)),
-        }
-    }
-
-    fn read(&mut self, read: Read) -> Result<Event, Exit> {
-        match read {
-            Read::Fetched {
-                after,
-                records_max,
-                blocks,
-            } => Ok(Event::Fetched(self.fetched(after, records_max, blocks))),
-            Read::Reread {
-                slot,
-                records,
-                blocks,
-            } => {
-                let mut metas = Vec::with_capacity(blocks.len());
-                let mut found = Vec::with_capacity(records.len());
-                for block in blocks {
-                    let (first, last) = (block.first, block.last());
-                    let bytes = block.records.byte_len() as u64;
-                    let id = self.blocks.push(block);
-                    metas.push(BlockMeta { id, bytes });
-                    let here = records.iter().filter(|p| first <= **p && **p <= last);
-                    found.extend(here.map(|&position| Relocated {
-                        position,
-                        block: id,
-                        index: u32::try_from(position.0 - first.0).unwrap_or(u32::MAX),
-                    }));
-                }
-                Ok(Event::Reread {
-                    slot,
-                    blocks: metas,
-                    records: found,
-                })
-            }
-            Read::FetchFailed => Ok(Event::FetchFailed),
-            Read::RereadFailed { slot } => Ok(Event::RereadFailed { slot }),
-            Read::Tail(tail) => Ok(Event::TailAdvanced { tail }),
-            Read::Ended(SourceError::Damaged(words)) => Err(Exit::Damaged(words)),
-            Read::Ended(SourceError::Gone) => Err(Exit::Gone),
-            // The entry that expired what is gone bumped the epoch as well.
-            Read::Ended(SourceError::Trimmed { .. } | SourceError::Transient(_)) => {
-                Err(Exit::Fenced)
-            }
-        }
-    }
-
-    fn fetched(
-        &mut self,
-        after: Ordinal,
-        records_max: u32,
-        blocks: Vec<Arc<RecordBlock>>,
-    ) -> Fetched {
-        let mut fetched = Fetched::default();
-        let mut bytes = 0;
-        for block in blocks {
-            let taken = u32::try_from(fetched.records.len()).unwrap_or(u32::MAX);
-            let left = records_max.saturating_sub(taken);
-            if left == 0 || block.is_empty() || block.last() <= after {
-                continue;
-            }
-            let id = self.blocks.push(Arc::clone(&block));
-            let meta = describe(&block, id, after, left, &mut fetched.records);
-            bytes += meta.bytes;
-            fetched.blocks.push(meta);
-        }
-        self.metrics
-            .mapping
-            .polled
-            .inc_by(fetched.records.len() as u64);
-        self.metrics.mapping.bytes_in.inc_by(bytes);
-        fetched
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a histogram's values are f64")]
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
 }

@@ -133,6 +133,8 @@ impl ApplierLoop {
 
     fn act(&mut self, is_journal_finished: bool) -> io::Result<Step> {
         self.look_at_disk()?;
+        let boot_ms = self.shared.clocks.boot_ms();
+        self.shared.unclean.pass(&*self.shared.disk, boot_ms);
         let worked = self.take_all()?;
         if is_journal_finished {
             self.cut()?;

@@ -176,9 +176,11 @@ impl Artifacts {
         Ok(bytes)
     }
 
-    /// Removes what is neither used nor pinned.
-    pub(crate) fn collect(&self, used: &BTreeSet<Arc<str>>) -> io::Result<()> {
+    /// Removes what is neither used nor pinned. `used` is asked under the lock of the pins: a pin goes
+    /// when the entry that names its artefact is published, so what is not pinned any more is used.
+    pub(crate) fn collect(&self, used: impl FnOnce() -> BTreeSet<Arc<str>>) -> io::Result<()> {
         let pins = lock(&self.pins);
+        let used = used();
         for entry in self.disk.list(&self.directory)? {
             let Some(digest) = entry.name.strip_prefix(PREFIX) else {
                 continue;

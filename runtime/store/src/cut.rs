@@ -387,14 +387,13 @@ impl ApplierLoop {
     }
 
     fn collect_artifacts(&self) -> io::Result<()> {
-        let used = {
+        self.shared.artifacts.collect(|| {
             let published = self.shared.read_published();
             let functions = published.view.registry().functions();
             functions
                 .flat_map(|function| function.versions.values())
                 .map(|version| version.settings.digest.clone())
                 .collect()
-        };
-        self.shared.artifacts.collect(&used)
+        })
     }
 }

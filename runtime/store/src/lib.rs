@@ -30,6 +30,7 @@ mod tail;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod unclean;
 
 pub use self::{
     applier::ApplierLoop,

@@ -74,8 +74,6 @@ pub const READ_BYTES_MAX: usize = 256 << 10;
 pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 /// With more dirty segments than this a cut syncs the whole file system once.
 pub const CUT_SYNC_FILES_MAX: usize = 64;
-/// Bytes of a dead-letter stream beyond which it holds its lanes.
-pub const DEAD_LETTER_BYTES_MAX: u64 = 1 << 30;
 /// Sync times kept for the statistics.
 pub const SYNC_SAMPLES: usize = 1_024;
 
@@ -89,5 +87,11 @@ pub const CLOCK_LEAP_HELD_MS: u64 = 10 * 60 * 1000;
 pub const GATHERED_BYTES_MAX: usize = 32 << 20;
 /// A larger block is cut into frames of about this size.
 pub const SEGMENT_FRAME_BYTES_MAX: usize = 256 << 10;
+/// From this many unclean stops on, none of them ten minutes after the last, the node is careful.
+pub const UNCLEAN_STOPS_CAREFUL: u32 = 2;
+/// After this long without an unclean stop they are forgotten, ms.
+pub const QUIET_MS: u64 = 10 * 60 * 1000;
 /// Bytes of puts in flight are counted in units of this size.
 pub const APPEND_PERMIT_BYTES: u64 = 1 << 10;
+/// Findings of an examination that are told one by one; more are counted.
+pub const DOCTOR_FINDINGS_MAX: usize = 1_000;

@@ -17,6 +17,7 @@ use fnctl_core::{
     clock::Clock,
     committer::Stopped,
     id::{Lsn, Ordinal},
+    limits::DEAD_LETTER_STREAM_BYTES_MAX,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -46,6 +47,7 @@ use crate::{
     stats::Counters,
     store::Store,
     tail::Tail,
+    unclean::{self, UncleanStops},
 };
 
 /// Where the data is and how much it may take.
@@ -61,6 +63,9 @@ pub struct Options {
     pub tail_bytes_max: u64,
     /// When files roll and cuts are due.
     pub sizes: Sizes,
+    /// Keys and payloads of one mapping's dead letters; at it, the lane that would add one waits
+    /// (commit and storage rules §7).
+    pub dead_letter_bytes_max: u64,
 }
 
 impl Options {
@@ -73,6 +78,7 @@ impl Options {
             unapplied_bytes_max: UNAPPLIED_BYTES_MAX,
             tail_bytes_max: TAIL_BYTES_MAX,
             sizes: Sizes::default(),
+            dead_letter_bytes_max: DEAD_LETTER_STREAM_BYTES_MAX,
         }
     }
 }
@@ -188,6 +194,16 @@ fn open_shared(
     } else {
         segments::skip_applied(&mut recovered);
     }
+    recovered
+        .view
+        .set_dead_letter_bytes_max(options.dead_letter_bytes_max);
+    let unclean = if read_only.is_none() {
+        let in_hand = recovered.view.marks_in_hand().collect();
+        UncleanStops::found(&*disk, &data, recovered.is_clean, in_hand, clocks.boot_ms())
+            .map_err(OpenError::io(&unclean::path(&data)))?
+    } else {
+        UncleanStops::none(&data)
+    };
     if let Some(reason) = &read_only {
         tracing::error!(reason, "the store serves reads alone");
     } else {
@@ -220,6 +236,7 @@ fn open_shared(
         files,
         writer,
         cutter,
+        unclean,
         recovered,
     }))
 }
@@ -234,6 +251,7 @@ struct Parts {
     files: Arc<JournalFiles>,
     writer: Option<JournalWriter>,
     cutter: Cutter,
+    unclean: UncleanStops,
     recovered: Recovered,
 }
 
@@ -286,6 +304,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         counters: Counters::default(),
         journal_files: parts.files,
         read_only: parts.read_only,
+        unclean: parts.unclean,
         _lock: parts.lock,
         is_failed: AtomicBool::new(false),
         is_journal_finished: AtomicBool::new(false),

@@ -23,6 +23,7 @@ use crate::{
     space::Space,
     stats::Counters,
     tail::Tail,
+    unclean::UncleanStops,
 };
 
 pub(crate) struct Shared {
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) journal_files: Arc<JournalFiles>,
     /// Why nothing may be written, if so.
     pub(crate) read_only: Option<String>,
+    /// Unclean stops, and whether the node is careful.
+    pub(crate) unclean: UncleanStops,
     /// The lock of the data directory goes with the last handle.
     pub(crate) _lock: Box<dyn DirLock>,
     /// Something failed, or the journal was ended: the loops look.

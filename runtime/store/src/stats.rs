@@ -42,6 +42,10 @@ pub struct StoreStats {
     pub reserve_bytes: u64,
     /// What there is room for.
     pub room: Room,
+    /// Unclean stops in front of this start, none of them ten minutes after the one before.
+    pub unclean_stops: u32,
+    /// Whether records are called one at a time after them.
+    pub is_careful: bool,
 }
 
 /// Counts what the loops do.

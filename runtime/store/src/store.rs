@@ -5,6 +5,7 @@ mod ticket;
 use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
 
 use fnctl_core::{
+    commit::AttemptMark,
     committer::Stopped,
     entry::{Entry, Placement},
     id::{LeaseEpoch, Lsn, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
@@ -389,6 +390,19 @@ impl Store {
         self.shared.read_only.as_deref()
     }
 
+    /// Whether records are to be called one at a time, each with its attempt marked durably before: so
+    /// after two unclean stops, until the node has run for ten minutes (commit and storage rules §4).
+    #[must_use]
+    pub fn is_careful(&self) -> watch::Receiver<bool> {
+        self.shared.unclean.is_careful()
+    }
+
+    /// The marks of a unit's records that the process before this one died with.
+    #[must_use]
+    pub fn died_with(&self, unit: UnitId) -> Vec<AttemptMark> {
+        self.shared.unclean.in_hand(unit)
+    }
+
     /// Figures of this moment.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
@@ -407,6 +421,8 @@ impl Store {
             free_bytes: self.shared.space.free(),
             reserve_bytes: self.shared.space.reserve(),
             room: self.shared.space.room(),
+            unclean_stops: self.shared.unclean.count(),
+            is_careful: *self.shared.unclean.is_careful().borrow(),
         }
     }
 

@@ -72,6 +72,7 @@ pub(crate) fn real_commit(
                 count: u32::from(parts.marks[record]),
                 version: FunctionVersion(1),
                 next_retry: NOW,
+                is_in_hand: false,
             })
             .collect(),
         // An expiry fences, so an owner starts with the total that counts it.

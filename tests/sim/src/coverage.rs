@@ -114,6 +114,16 @@ reached! {
     ClockBack,
     /// A parked key was released to its lane.
     KeyReleased,
+    /// An owner was careful from its start.
+    Caution,
+    /// Caution ended while an owner worked.
+    CautionEnded,
+    /// An owner started with a record that the last process died with.
+    DiedInHand,
+    /// A record that processes died with was given up.
+    LetterProcessDied,
+    /// A mark was taken back.
+    MarkTakenBack,
 }
 
 /// How often each was reached.

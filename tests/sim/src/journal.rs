@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
-    commit::{Commit, CommitAnswer},
+    commit::{AttemptMark, Commit, CommitAnswer},
     entry::{Entry, UnitChange},
     id::{
         FunctionId, LeaseEpoch, Lsn, MappingId, Ordinal, OutputName, ShardNumber, StreamId,
@@ -54,6 +54,8 @@ pub struct Journal {
     pub published: NodeView,
     /// The source shard's records by ordinal from 1.
     pub puts: Vec<Put>,
+    /// Marks of the records that the last process died with.
+    pub died_with: Vec<(UnitId, AttemptMark)>,
     /// The mapping at present.
     pub mapping: MappingId,
     next_stream: StreamId,
@@ -70,6 +72,7 @@ impl Journal {
             view: NodeView::new(),
             published: NodeView::new(),
             puts: Vec::new(),
+            died_with: Vec::new(),
             mapping: MappingId(1),
             next_stream: FIRST_OUTPUT.next(),
         };
@@ -208,6 +211,13 @@ impl Journal {
         }
     }
 
+    /// The marks of a unit's records that the last process died with.
+    #[must_use]
+    pub fn died_with(&self, unit: UnitId) -> Vec<AttemptMark> {
+        let of_unit = self.died_with.iter().filter(|(of, _)| *of == unit);
+        of_unit.map(|(_, mark)| *mark).collect()
+    }
+
     /// Whether the output stream exists.
     #[must_use]
     pub fn has_output(&self) -> bool {
@@ -253,6 +263,7 @@ impl Journal {
             let right: BTreeMap<_, _> = self.published.units().collect();
             assert_eq!(left, right, "what was visible is retracted");
         }
+        self.died_with = self.view.marks_in_hand().collect();
         self.synced = kept;
         self.written = kept;
         self.published = self.view.clone();

@@ -9,6 +9,7 @@ use fnctl_core::{
     invariants::{self, Violation},
     mapping::MaxAttempts,
     outcome::WHOLE_CALL,
+    pipeline::PROCESS_DIED,
     settled::Settled,
 };
 
@@ -43,6 +44,14 @@ struct Account {
 }
 
 impl Account {
+    /// Charges of a record by a version.
+    fn charged_before(&self, position: Ordinal, version: FunctionVersion) -> u32 {
+        match self.charged.get(&position) {
+            Some((last, count)) if *last == version => *count,
+            _ => 0,
+        }
+    }
+
     /// Attempts are counted one by one; another version starts from nothing.
     fn charge(
         &mut self,
@@ -109,7 +118,21 @@ impl<'a> Ledger<'a> {
         if commit.settles.is_empty() {
             coverage.note(Reached::MarksOnly);
         }
+        let mut charged = 0;
         for mark in &commit.attempts {
+            let before = account.charged_before(mark.position, mark.version);
+            if mark.is_in_hand || mark.count == before {
+                // In hand is no charge yet, and what is taken back none any more.
+                if mark.count != before + u32::from(mark.is_in_hand) {
+                    let words = format!("{mark:?} follows {before} attempts");
+                    return Err(broken(words));
+                }
+                if !mark.is_in_hand {
+                    coverage.note(Reached::MarkTakenBack);
+                }
+                continue;
+            }
+            charged += 1;
             account.charge(mark.position, mark.version, mark.count)?;
             invariants::charges_are_bounded(mark.count, false, self.max_attempts)?;
         }
@@ -153,6 +176,9 @@ impl<'a> Ledger<'a> {
         for letter in &commit.dead_letters {
             let nature =
                 self.journal.puts[usize::try_from(letter.position.0 - 1).expect("an index")].nature;
+            if &*letter.code == PROCESS_DIED {
+                coverage.note(Reached::LetterProcessDied);
+            }
             check_letter(letter.kind, nature, coverage)?;
             if !is_condemned(letter.kind) {
                 account.charge(letter.position, letter.version, letter.attempts)?;
@@ -169,7 +195,7 @@ impl<'a> Ledger<'a> {
         let totals = &mut account.totals;
         totals.processed += kept.len() as u64;
         totals.dead_lettered += commit.dead_letters.len() as u64;
-        totals.failed += charged_letters.count() as u64 + commit.attempts.len() as u64;
+        totals.failed += charged_letters.count() as u64 + charged;
         totals.emitted += commit
             .outputs
             .iter()

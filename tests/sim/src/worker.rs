@@ -64,6 +64,10 @@ pub struct Worker {
     pub answers: VecDeque<(SlotId, u64, CommitAnswer)>,
     /// Accepted, not synced.
     pub unsynced: VecDeque<(Lsn, SlotId, u64)>,
+    /// Whether it asked for the node's turn and has not been granted it.
+    pub wants_turn: bool,
+    /// Whether it was told to be careful.
+    pub is_careful: bool,
     /// Commits dropped.
     pub dropped: u64,
     /// Commits sent again.
@@ -137,7 +141,7 @@ impl Worker {
         let started = Event::Started(Started {
             epoch,
             settled: view.settled.clone(),
-            attempts: view.attempts.values().copied().collect(),
+            attempts: view.marks_at_start(&journal.died_with(unit)),
             totals: view.totals,
             tail: journal.published_tail(),
         });
@@ -155,6 +159,8 @@ impl Worker {
             outbox: VecDeque::new(),
             answers: VecDeque::new(),
             unsynced: VecDeque::new(),
+            wants_turn: false,
+            is_careful: false,
             dropped: 0,
             resent: 0,
             kept: BTreeMap::new(),
@@ -163,6 +169,21 @@ impl Worker {
             seen_tail: journal.published_tail(),
         };
         (worker, started)
+    }
+
+    /// In caution a call has one record, whose mark is synced.
+    fn check_mark(&self, call: &Invocation, journal: &Journal) {
+        assert_eq!(call.records.len(), 1, "one record a call: {call:?}");
+        let unit = journal.published.unit(self.unit);
+        let mark = unit.and_then(|unit| unit.attempts.get(&call.records[0].position));
+        // A former owner may be too late: then its commit was not accepted, and it has no mark.
+        let is_synced =
+            mark.is_some_and(|mark| mark.is_in_hand && mark.count == call.records[0].attempts + 1);
+        let is_former = unit.is_none_or(|unit| unit.epoch != self.epoch);
+        assert!(
+            is_synced || is_former,
+            "called before its mark was synced: {call:?}"
+        );
     }
 
     /// An owner before it may have allowed more attempts; what was charged then stays.
@@ -212,7 +233,12 @@ impl Worker {
                 });
             }
             Action::Reread { slot, records } => self.rereads.push_back((slot, records)),
+            Action::AskTurn => self.wants_turn = true,
+            Action::EndTurn => self.wants_turn = false,
             Action::Invoke(call) => {
+                if self.is_careful {
+                    self.check_mark(&call, journal);
+                }
                 let shelf = self.shelf(journal);
                 for record in &call.records {
                     shelf.check(record);

@@ -91,6 +91,8 @@ enum Step {
     Answer(usize),
     Durable(usize),
     Tail(usize),
+    Turn(usize),
+    Calm(usize),
     Tick(usize),
     Bury(usize),
 }

@@ -103,6 +103,7 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
                 count: 1,
                 version: FunctionVersion(1),
                 next_retry: Timestamp(0),
+                is_in_hand: false,
             })
             .into_iter()
             .collect(),

@@ -69,7 +69,7 @@ fn the_next_call_of_a_key() {
         let records = (0..)
             .zip(charges)
             .map(|(item, &charge)| record(item, charge));
-        park.park(KEY, records.collect());
+        park.park(KEY, records.collect(), Timestamp(0));
         assert_eq!(park.next_retry(), Some(Timestamp(due)), "{name}");
         let mut taken = Vec::new();
         if due > 0 {
@@ -95,20 +95,21 @@ fn a_key_stays_parked_until_no_charged_record_is_left() {
     park.park(
         KEY,
         vec![record(3, Some((5, true))), record(1, Some((5, true)))],
+        Timestamp(0),
     );
     park.wait_behind(KEY, 7, 1);
     let mut call = Vec::new();
     park.take_due(Timestamp(5), &mut call);
     assert_eq!(call, [1]);
     park.remove(KEY, 1);
-    assert!(park.give_back(KEY).is_empty());
+    assert!(park.give_back(KEY, Timestamp(5)).is_empty());
     assert!(park.contains(KEY));
     call.clear();
     park.take_due(Timestamp(5), &mut call);
     assert_eq!(call, [3]);
     park.remove(KEY, 3);
     let released: Vec<u32> = park
-        .give_back(KEY)
+        .give_back(KEY, Timestamp(5))
         .iter()
         .map(|record| record.item)
         .collect();
@@ -119,9 +120,9 @@ fn a_key_stays_parked_until_no_charged_record_is_left() {
 #[test]
 fn the_key_that_is_due_longest_goes_first_and_the_older_record_among_equals() {
     let mut park = Park::new(LIMITS);
-    park.park(KeyHash(3), vec![record(9, Some((5, true)))]);
-    park.park(KeyHash(1), vec![record(8, Some((6, true)))]);
-    park.park(KeyHash(2), vec![record(2, Some((5, true)))]);
+    park.park(KeyHash(3), vec![record(9, Some((5, true)))], Timestamp(0));
+    park.park(KeyHash(1), vec![record(8, Some((6, true)))], Timestamp(0));
+    park.park(KeyHash(2), vec![record(2, Some((5, true)))], Timestamp(0));
     let mut order = Vec::new();
     while let Some(key) = park.take_due(Timestamp(10), &mut Vec::new()) {
         order.push(key.0);
@@ -129,23 +130,45 @@ fn the_key_that_is_due_longest_goes_first_and_the_older_record_among_equals() {
     assert_eq!(order, [2, 3, 1]);
 }
 
+/// Records in front of a blamed one wait for no backoff, but other keys' turns they do wait for.
+#[test]
+fn a_key_that_needs_many_calls_lets_others_in_between() {
+    let mut park = Park::new(BatchLimits {
+        records_max: 1,
+        ..LIMITS
+    });
+    let mut long: Vec<_> = (0..5).map(|item| record(item, None)).collect();
+    long.push(record(5, Some((0, true))));
+    park.park(KEY, long, Timestamp(1));
+    park.park(KeyHash(2), vec![record(9, Some((2, true)))], Timestamp(1));
+    let mut order = Vec::new();
+    for now in [1, 4, 7] {
+        let mut call = Vec::new();
+        let key = park.take_due(Timestamp(now), &mut call).unwrap();
+        park.remove(key, call[0]);
+        park.give_back(key, Timestamp(now + 2));
+        order.push((key.0, call[0]));
+    }
+    assert_eq!(order, [(1, 0), (2, 9), (1, 1)]);
+}
+
 #[test]
 fn a_failed_retry_waits_again() {
     let mut park = Park::new(LIMITS);
-    park.park(KEY, vec![record(1, Some((5, false)))]);
+    park.park(KEY, vec![record(1, Some((5, false)))], Timestamp(0));
     park.take_due(Timestamp(5), &mut Vec::new());
     park.charge(KEY, 1, charge(50, true));
-    park.give_back(KEY);
+    park.give_back(KEY, Timestamp(5));
     assert_eq!(park.next_retry(), Some(Timestamp(50)));
 }
 
 #[test]
 fn a_clock_that_goes_back_lengthens_no_wait() {
     let mut park = Park::new(LIMITS);
-    park.park(KEY, vec![record(1, Some((5_000, true)))]);
-    park.park(KeyHash(2), vec![record(2, Some((10, true)))]);
+    park.park(KEY, vec![record(1, Some((5_000, true)))], Timestamp(0));
+    park.park(KeyHash(2), vec![record(2, Some((10, true)))], Timestamp(0));
     park.take_due(Timestamp(10), &mut Vec::new());
-    park.clock_went_back(Timestamp(100));
+    park.clock_went_back(Timestamp(1), Timestamp(100));
     assert_eq!(
         park.next_retry(),
         Some(Timestamp(100)),
@@ -170,7 +193,7 @@ proptest! {
             records[0].charge = Some(charge(1, false));
         }
         let mut next_item = records.len() as u32;
-        park.park(KEY, records);
+        park.park(KEY, records, Timestamp(0));
         let mut left = Vec::new();
         for outcome in outcomes {
             if !park.contains(KEY) {
@@ -194,11 +217,50 @@ proptest! {
             if done < call.len() {
                 park.charge(KEY, call[done], charge(due.0 + 1, true));
             }
-            left.extend(park.give_back(KEY).iter().map(|record| record.item));
+            left.extend(park.give_back(KEY, due).iter().map(|record| record.item));
         }
         prop_assert!(left.is_sorted());
         let end = if park.contains(KEY) { first_waiting(&park) } else { next_item };
         prop_assert_eq!(left, (0..end).collect::<Vec<_>>());
+    }
+}
+
+proptest! {
+    /// Keys that fail for ever, each call taking a while: between two calls of one key, every key that
+    /// was due when the first began has been called.
+    #[test]
+    fn no_parked_key_starves(
+        keys in 2_u64..8,
+        steps in prop::collection::vec((0_u64..40, 0_u64..30, any::<bool>()), 1..200),
+    ) {
+        let mut park: Park<u32> = Park::new(LIMITS);
+        let mut now = 100;
+        let mut due: Vec<u64> = Vec::new();
+        let mut waiting: Vec<bool> = Vec::new();
+        for key in 0..keys {
+            let item = u32::try_from(key).unwrap();
+            park.park(KeyHash(key), vec![record(item, Some((now, true)))], Timestamp(now));
+            due.push(now);
+            waiting.push(false);
+        }
+        for (takes, backoff, is_named) in steps {
+            let mut call = Vec::new();
+            let Some(key) = park.take_due(Timestamp(now), &mut call) else {
+                now = due.iter().copied().min().unwrap();
+                continue;
+            };
+            let of = usize::try_from(key.0).unwrap();
+            let overtaken = (0..due.len()).find(|&other| waiting[other] && due[other] < due[of]);
+            prop_assert_eq!(overtaken, None, "key {} went first", of);
+            for (other, at) in due.iter().enumerate() {
+                waiting[other] |= other != of && *at <= now;
+            }
+            waiting[of] = false;
+            now += takes;
+            due[of] = now + backoff;
+            park.charge(key, call[0], charge(due[of], is_named));
+            park.give_back(key, Timestamp(now));
+        }
     }
 }
 

@@ -97,6 +97,11 @@ pub enum Action {
         /// Its number, which the slot's next commit has again.
         number: u64,
     },
+    /// Ask for the node's turn, answered by `Event::TurnGranted`: who has it makes a call, nobody else
+    /// on the node does.
+    AskTurn,
+    /// Give the turn back, or ask for it no more.
+    EndTurn,
     /// Free a block: no record of it is needed any more, or it is read again when it is.
     ReleaseBlock(BlockId),
     /// The last action of all.

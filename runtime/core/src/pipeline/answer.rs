@@ -8,7 +8,7 @@ use super::{
     Action, ShardPipeline, StopReason,
     backlog::{Place, Serial},
     judge::{Charge, Ending, Judgement},
-    slot::{Phase, Unaccepted},
+    slot::{Phase, Purpose, Unaccepted},
 };
 use crate::{
     commit::{CommitAnswer, UnitTotals},
@@ -70,14 +70,20 @@ impl ShardPipeline {
             CommitAnswer::Accepted(_) => {
                 let slot = &mut self.slots[index];
                 slot.accepted = number;
+                slot.refusal = None;
                 let commit = slot.unaccepted.take().expect("the answer's commit");
                 self.totals = sum(self.totals, commit.adds);
-                self.take_over(index, &commit.records, &commit.judgement, actions);
+                self.take_over(index, &commit.records, &commit.judgement, now, actions);
+                self.turn_goes_on(index, commit.purpose, actions);
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
             CommitAnswer::Unavailable(reason) => {
-                let commit = self.slots[index].unaccepted.as_mut();
-                let commit = commit.expect("the answer's commit");
+                let slot = &mut self.slots[index];
+                slot.refusal = Some(reason);
+                let commit = slot.unaccepted.as_mut().expect("the answer's commit");
+                if slot.mark.is_some() || commit.purpose != Purpose::Outcome {
+                    return self.refused_cautiously(index, now, actions);
+                }
                 commit.refusals += 1;
                 let ceiling =
                     exponential(limits::RESEND_MS, limits::RESEND_MS_MAX, commit.refusals);
@@ -85,7 +91,6 @@ impl ShardPipeline {
                     full_jitter(self.config.seed, index as u64, commit.refusals, ceiling).max(1);
                 commit.phase = Phase::Refused {
                     resend_at: now.plus_ms(pause),
-                    reason,
                 };
             }
         }
@@ -97,7 +102,7 @@ impl ShardPipeline {
             let Some(commit) = &mut slot.unaccepted else {
                 continue;
             };
-            if matches!(commit.phase, Phase::Refused { resend_at, .. } if resend_at <= now) {
+            if matches!(commit.phase, Phase::Refused { resend_at } if resend_at <= now) {
                 commit.phase = Phase::Requeued;
                 self.send_queue.push_back(index);
             }
@@ -111,12 +116,17 @@ impl ShardPipeline {
         let number = slot.accepted + 1;
         let dropped = slot.unaccepted.take_if(|commit| match commit.phase {
             Phase::Refused { .. } | Phase::Requeued => true,
-            Phase::Queued(_) => any,
+            Phase::Queued(_) => match commit.purpose {
+                Purpose::Outcome => any,
+                Purpose::Mark => true,
+                Purpose::Unmark => false,
+            },
             Phase::Sent => false,
         });
         let Some(Unaccepted { records, phase, .. }) = dropped else {
             return;
         };
+        slot.refusal = None;
         slot.pieces.push_front(records);
         if !matches!(phase, Phase::Queued(_)) {
             let slot = slot.id;
@@ -131,6 +141,7 @@ impl ShardPipeline {
         index: usize,
         records: &[Serial],
         judgement: &Judgement,
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         if judgement.endings.is_empty() && index < self.lanes.len() {
@@ -142,9 +153,9 @@ impl ShardPipeline {
                 self.backlog.charge(records[charge.index], charge.attempts);
             }
             if index < self.lanes.len() {
-                self.take_over_in_lane(index, records, judgement, actions);
+                self.take_over_in_lane(index, records, judgement, now, actions);
             } else {
-                self.take_over_in_retry(records, judgement, actions);
+                self.take_over_in_retry(records, judgement, now, actions);
             }
         }
         self.backlog.advance();
@@ -155,6 +166,7 @@ impl ShardPipeline {
         index: usize,
         records: &[Serial],
         judgement: &Judgement,
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         let mut parking: KeyMap<Vec<ParkedRecord<Serial>>> = KeyMap::default();
@@ -182,7 +194,7 @@ impl ShardPipeline {
         if !parking.is_empty() {
             self.sweep(index, &mut parking, actions);
             for (key, records) in parking {
-                self.park.park(key, records);
+                self.park.park(key, records, now);
             }
         }
     }
@@ -236,6 +248,7 @@ impl ShardPipeline {
         &mut self,
         records: &[Serial],
         judgement: &Judgement,
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         let index = self.lanes.len();
@@ -270,7 +283,7 @@ impl ShardPipeline {
         }
         if self.slots[index].pieces.is_empty() {
             self.slots[index].key = None;
-            let released = self.park.give_back(key);
+            let released = self.park.give_back(key, now);
             self.release(key, &released, actions);
         }
     }

@@ -52,6 +52,8 @@ pub(super) struct Entry {
     /// Charged attempts, accepted.
     pub(super) attempts: u32,
     pub(super) hops: u8,
+    /// A process died with it in hand, which is not charged yet.
+    pub(super) has_died: bool,
     pub(super) place: Place,
 }
 
@@ -168,6 +170,7 @@ impl Backlog {
             bytes: record.bytes,
             attempts,
             hops: record.hops,
+            has_died: false,
             place,
         });
         self.read_position = record.position;
@@ -211,6 +214,13 @@ impl Backlog {
     pub(super) fn charge(&mut self, serial: Serial, attempts: u32) {
         let index = self.index(serial);
         self.entries[index].attempts = attempts;
+        self.entries[index].has_died = false;
+    }
+
+    /// A process died with this record in hand.
+    pub(super) fn died(&mut self, serial: Serial) {
+        let index = self.index(serial);
+        self.entries[index].has_died = true;
     }
 
     /// The payload of a record was read again.

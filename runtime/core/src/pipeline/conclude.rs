@@ -4,7 +4,7 @@ use super::{
     Action, CommitPlan, PlannedLetter, PlannedRows, RowSource, ShardPipeline, StopReason,
     backlog::Serial,
     judge::{Ending, Judgement, Letter, Subject, Verdict, judge},
-    slot::{Phase, Unaccepted},
+    slot::{Phase, Purpose, Unaccepted},
 };
 use crate::{
     commit::{AttemptMark, ErrorKind, UnitTotals},
@@ -45,7 +45,13 @@ impl ShardPipeline {
                 self.cut(slot, records, &[half]);
             }
             Verdict::Split(at) => self.cut(slot, records, &[at, at + 1]),
+            Verdict::Uncharged if self.slots[slot].mark.is_some() => {
+                self.unmark(slot, records, now);
+            }
             Verdict::Uncharged => self.run_again_later(slot, records, now),
+            Verdict::Fatal { code, message } if self.slots[slot].mark.is_some() => {
+                self.end_marked(slot, records, StopReason::Fatal { code, message }, now);
+            }
             Verdict::Fatal { code, message } => {
                 self.slots[slot].pieces.push_front(records);
                 self.stop(StopReason::Fatal { code, message }, actions);
@@ -96,7 +102,7 @@ impl ShardPipeline {
     }
 
     /// Cuts a call at the given indices, ascending, into pieces that run again at once.
-    fn cut(&mut self, slot: usize, mut records: Vec<Serial>, at: &[usize]) {
+    pub(super) fn cut(&mut self, slot: usize, mut records: Vec<Serial>, at: &[usize]) {
         let slot = &mut self.slots[slot];
         slot.faults = 0;
         for &at in at.iter().rev() {
@@ -113,6 +119,12 @@ impl ShardPipeline {
     /// The same records run again, uncharged, after a short pause that grows while nothing else
     /// happens: a host at fault is not asked in a tight loop.
     pub(super) fn run_again_later(&mut self, slot: usize, records: Vec<Serial>, now: Timestamp) {
+        self.pause_uncharged(slot, now);
+        self.slots[slot].pieces.push_front(records);
+    }
+
+    /// A slot pauses after something that cost nobody an attempt.
+    pub(super) fn pause_uncharged(&mut self, slot: usize, now: Timestamp) {
         let subject = slot as u64;
         let slot = &mut self.slots[slot];
         slot.faults += 1;
@@ -123,10 +135,10 @@ impl ShardPipeline {
         );
         let pause = full_jitter(self.config.seed, subject, slot.faults, ceiling);
         slot.not_before = now.plus_ms(pause);
-        slot.pieces.push_front(records);
     }
 
-    fn decide(
+    /// Commits what became of the records of a call.
+    pub(super) fn decide(
         &mut self,
         slot: usize,
         records: Vec<Serial>,
@@ -145,6 +157,7 @@ impl ShardPipeline {
             adds,
             phase: Phase::Queued(Box::new(plan)),
             refusals: 0,
+            purpose: Purpose::Outcome,
         });
         self.send_queue.push_back(slot);
     }
@@ -171,6 +184,7 @@ impl ShardPipeline {
                 count: charge.attempts,
                 version: self.config.version,
                 next_retry: charge.next_retry,
+                is_in_hand: false,
             })
             .collect();
         let letters = judgement

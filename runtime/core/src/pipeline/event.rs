@@ -50,7 +50,8 @@ pub struct Started {
     /// What is done.
     pub settled: Settled,
     /// Charged attempts of records that are not done. Marks of another version are ignored: a new
-    /// version starts from nothing (commit and storage rules §4).
+    /// version starts from nothing (commit and storage rules §4). One in hand says that the last
+    /// process died with the record ([`crate::view::UnitView::marks_at_start`]).
     pub attempts: Vec<AttemptMark>,
     /// The unit's totals.
     pub totals: UnitTotals,
@@ -140,6 +141,14 @@ pub enum Event {
         /// Its slot.
         slot: SlotId,
     },
+    /// Calls are made one record at a time from now on, each with its attempt marked durably before,
+    /// or no longer so (commit and storage rules §4). Told before the first record is, or later.
+    Caution {
+        /// Whether it is so.
+        is_on: bool,
+    },
+    /// The turn that `Action::AskTurn` asked for is granted.
+    TurnGranted,
     /// Time passed: sent at or after `ShardPipeline::deadline`.
     Tick,
     /// Start no call; running ones may commit until then and are taken back uncharged afterwards.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     ShardPipeline,
     backlog::{Place, Serial},
-    slot::{Phase, Slot},
+    slot::Slot,
 };
 use crate::{
     commit::{Unavailable, UnitTotals},
@@ -64,13 +64,6 @@ impl ShardPipeline {
     #[must_use]
     pub fn stats(&self) -> PipelineStats {
         let running = self.slots.iter().filter(|slot| slot.call.is_some()).count();
-        let blocked = self.slots.iter().find_map(|slot| {
-            let commit = slot.unaccepted.as_ref()?;
-            match &commit.phase {
-                Phase::Refused { reason, .. } => Some(reason.clone()),
-                Phase::Queued(_) | Phase::Requeued | Phase::Sent => None,
-            }
-        });
         PipelineStats {
             low_watermark: self.backlog.low_watermark(),
             read_position: self.backlog.read_position(),
@@ -83,8 +76,20 @@ impl ShardPipeline {
             next_retry: self.park.next_retry(),
             running_calls: u32::try_from(running).unwrap_or(u32::MAX),
             totals: self.totals,
-            blocked,
+            blocked: self.refusal().cloned(),
         }
+    }
+
+    /// Keys that wait for a retry, the one in the retry slot included, and when the next one is tried.
+    #[must_use]
+    pub fn parked(&self) -> (u64, Option<Timestamp>) {
+        (self.park.len() as u64, self.park.next_retry())
+    }
+
+    /// Why a commit is refused at present.
+    #[must_use]
+    pub fn blocked(&self) -> Option<&Unavailable> {
+        self.refusal()
     }
 
     /// Everything that the invariants ask of the pipeline.

@@ -107,9 +107,11 @@ impl ShardPipeline {
                 return;
             }
         }
-        let attempts = match self.marks.get(&record.position) {
-            Some(mark) => mark.count,
-            None => 0,
+        let (attempts, has_died) = match self.marks.get(&record.position) {
+            // The attempt that the process died in is not charged yet.
+            Some(mark) if mark.is_in_hand => (mark.count - 1, true),
+            Some(mark) => (mark.count, false),
+            None => (0, false),
         };
         let mut place = Place::Waiting;
         // A record that no function is given becomes a letter: it has no place in its key's order.
@@ -119,6 +121,9 @@ impl ShardPipeline {
         let serial = self
             .backlog
             .push(record, settled_before, attempts, place, actions);
+        if has_died {
+            self.backlog.died(serial);
+        }
         if place == Place::Parked {
             self.park.wait_behind(record.key, serial, record.bytes);
         } else {

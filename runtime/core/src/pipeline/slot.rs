@@ -27,10 +27,18 @@ pub(super) enum Phase {
     /// With the sequencer.
     Sent,
     /// Refused for now.
-    Refused {
-        resend_at: Timestamp,
-        reason: Unavailable,
-    },
+    Refused { resend_at: Timestamp },
+}
+
+/// What a commit is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It says what became of records.
+    Outcome,
+    /// It marks a record in front of its call.
+    Mark,
+    /// It takes such a mark back.
+    Unmark,
 }
 
 /// A commit that is not accepted. Nothing it says has happened yet.
@@ -42,6 +50,7 @@ pub(super) struct Unaccepted {
     pub(super) adds: UnitTotals,
     pub(super) phase: Phase,
     pub(super) refusals: u32,
+    pub(super) purpose: Purpose,
 }
 
 /// A slot holds the keys of its batch from the batch's start until its last commit is accepted.
@@ -64,6 +73,12 @@ pub(super) struct Slot {
     pub(super) faults: u32,
     /// The parked key in the slot; retry slot only.
     pub(super) key: Option<KeyHash>,
+    /// Number of the commit that marked the first record of the pieces, or of the call, as in hand.
+    pub(super) mark: Option<u64>,
+    /// Why its last commit was refused; unset once one is accepted.
+    pub(super) refusal: Option<Unavailable>,
+    /// Refusals in a row of a slot that drops what is refused.
+    pub(super) refusals: u32,
 }
 
 impl Slot {
@@ -79,6 +94,9 @@ impl Slot {
             not_before: Timestamp(0),
             faults: 0,
             key: None,
+            mark: None,
+            refusal: None,
+            refusals: 0,
         }
     }
 

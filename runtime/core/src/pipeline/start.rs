@@ -6,34 +6,50 @@ use crate::{id::Timestamp, park::KeyMap};
 impl ShardPipeline {
     /// Starts every call that may start now.
     pub(super) fn start_calls(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let is_pressed = self.is_pressed();
-        for index in 0..self.lanes.len() {
-            self.start_in_lane(index, is_pressed, now, actions);
+        if self.caution.is_on {
+            return self.start_cautiously(now, actions);
         }
-        self.start_in_retry(now, actions);
+        let is_pressed = self.is_pressed();
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            if !slot.is_free() || slot.not_before > now {
+                continue;
+            }
+            let next = match slot.pieces.pop_front() {
+                Some(piece) => Some((piece, true)),
+                None => self.next_batch(index, is_pressed, now, actions),
+            };
+            if let Some((records, is_fresh)) = next {
+                self.begin(index, records, is_fresh, now, actions);
+            }
+        }
     }
 
-    fn start_in_lane(
+    /// Takes the next batch of a free slot, and whether it is called in a fresh instance: a lane's that
+    /// is due, or the records of the parked key that is.
+    pub(super) fn next_batch(
         &mut self,
         index: usize,
         is_pressed: bool,
         now: Timestamp,
         actions: &mut Vec<Action>,
-    ) {
-        let slot = &mut self.slots[index];
-        if !slot.is_free() || slot.not_before > now {
-            return;
-        }
-        if let Some(piece) = slot.pieces.pop_front() {
-            self.begin(index, piece, true, now, actions);
-            return;
+    ) -> Option<(Vec<Serial>, bool)> {
+        if index == self.lanes.len() {
+            debug_assert!(
+                self.slots[index].key.is_none(),
+                "a key without pieces was given back"
+            );
+            let mut call = Vec::new();
+            let key = self.park.take_due(now, &mut call)?;
+            self.slots[index].key = Some(key);
+            return Some((call, true));
         }
         if self.lanes[index].marked > 0 {
-            self.park_marked(index, actions);
+            self.park_marked(index, now, actions);
         }
         let lane = &mut self.lanes[index];
         if lane.batcher.is_empty() || !(is_pressed || lane.batcher.is_due(now)) {
-            return;
+            return None;
         }
         let mut batch = Vec::new();
         let backlog = &self.backlog;
@@ -48,30 +64,12 @@ impl ShardPipeline {
         for &serial in &batch {
             self.waiting.leave(self.backlog.get(serial).bytes);
         }
-        self.begin(index, batch, false, now, actions);
-    }
-
-    fn start_in_retry(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let index = self.lanes.len();
-        let slot = &mut self.slots[index];
-        if !slot.is_free() || slot.not_before > now {
-            return;
-        }
-        if let Some(piece) = slot.pieces.pop_front() {
-            self.begin(index, piece, true, now, actions);
-            return;
-        }
-        debug_assert!(slot.key.is_none(), "a key without pieces was given back");
-        let mut call = Vec::new();
-        if let Some(key) = self.park.take_due(now, &mut call) {
-            self.slots[index].key = Some(key);
-            self.begin(index, call, true, now, actions);
-        }
+        Some((batch, false))
     }
 
     /// Parks the keys of records that an earlier owner had charged. The lane holds no key now, and no
     /// key that waits in it is in the retry slot, so each moves whole.
-    fn park_marked(&mut self, index: usize, actions: &mut Vec<Action>) {
+    fn park_marked(&mut self, index: usize, now: Timestamp, actions: &mut Vec<Action>) {
         let mut parking = KeyMap::default();
         for serial in self.lanes[index].batcher.iter() {
             let entry = self.backlog.get(serial);
@@ -81,16 +79,16 @@ impl ShardPipeline {
         }
         self.sweep(index, &mut parking, actions);
         for (key, records) in parking {
-            self.park.park(key, records);
+            self.park.park(key, records, now);
         }
         self.lanes[index].marked = 0;
     }
 
     /// Begins a call of `records` in a free slot: a batch, a retry, or a piece of one.
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         index: usize,
-        records: Vec<Serial>,
+        mut records: Vec<Serial>,
         is_fresh: bool,
         now: Timestamp,
         actions: &mut Vec<Action>,
@@ -99,6 +97,16 @@ impl ShardPipeline {
         if self.backlog.get(records[0]).condemned().is_some() {
             self.condemn(index, records, now);
             return;
+        }
+        let died = |serial: &Serial| self.backlog.get(*serial).has_died;
+        let died_at = records.iter().position(died);
+        if let Some(at) = died_at
+            && records.len() > 1
+        {
+            self.cut(index, records, &[at, at + 1]);
+            let pieces = &mut self.slots[index].pieces;
+            records = pieces.pop_front().expect("it was cut into pieces");
+            return self.begin(index, records, is_fresh || at == 0, now, actions);
         }
         let mut references = Vec::with_capacity(records.len());
         let mut missing = Vec::new();
@@ -118,6 +126,11 @@ impl ShardPipeline {
             });
             return;
         }
+        if died_at.is_some() {
+            // A letter of it holds its payload, so that was read first.
+            return self.judge_died(index, records, now);
+        }
+        let slot = &mut self.slots[index];
         let attempt = self.next_attempt;
         self.next_attempt = attempt.next();
         slot.call = Some(Call { attempt, records });

@@ -7,7 +7,6 @@ use crate::{
     commit::{Commit, CommitAnswer, DeadLetter, Unavailable},
     entry::{Entry, Placement},
     id::{LeaseEpoch, Timestamp},
-    limits::DEAD_LETTER_STREAM_BYTES_MAX,
     settled::SettledRange,
 };
 
@@ -149,7 +148,7 @@ impl NodeView {
             .filter(|(_, view)| view.is_open())
             .ok_or(Unavailable::DeadLettersFull)?;
         let bytes: u64 = commit.dead_letters.iter().map(DeadLetter::byte_len).sum();
-        if view.bytes() + bytes > DEAD_LETTER_STREAM_BYTES_MAX {
+        if view.bytes() + bytes > self.dead_letter_bytes_max {
             return Err(Unavailable::DeadLettersFull);
         }
         let hash_keys: Vec<u128> = commit

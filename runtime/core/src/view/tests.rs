@@ -195,6 +195,7 @@ fn mark(position: u64, count: u32) -> AttemptMark {
         count,
         version: FunctionVersion(1),
         next_retry: Timestamp(0),
+        is_in_hand: false,
     }
 }
 

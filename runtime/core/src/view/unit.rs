@@ -59,10 +59,28 @@ impl UnitView {
         }
     }
 
+    /// The marks that an owner starts from. `died` are those that were in hand when the last process
+    /// died ([`super::NodeView::marks_in_hand`] of what a start found after an unclean stop). A mark
+    /// in hand that is none of them is of a call that was taken back: it charges nothing.
+    #[must_use]
+    pub fn marks_at_start(&self, died: &[AttemptMark]) -> Vec<AttemptMark> {
+        let marks = self.attempts.values().map(|mark| match mark.is_in_hand {
+            true if !died.contains(mark) => AttemptMark {
+                count: mark.count - 1,
+                is_in_hand: false,
+                ..*mark
+            },
+            _ => *mark,
+        });
+        marks.filter(|mark| mark.count > 0).collect()
+    }
+
     /// Takes a mark over; one of a settled record is ignored, because redo may bring an old one
-    /// over newer values (commit and storage rules §6).
+    /// over newer values (commit and storage rules §6). A count of 0 takes a mark away.
     pub(super) fn mark(&mut self, mark: AttemptMark) {
-        if !self.settled.contains(mark.position) {
+        if mark.count == 0 {
+            self.attempts.remove(&mark.position);
+        } else if !self.settled.contains(mark.position) {
             self.attempts.insert(mark.position, mark);
         }
     }

@@ -16,7 +16,7 @@ use fnctl_core::{
         },
         setting::Text,
     },
-    status::{MappingStatus, state_name},
+    status::MappingStatus,
 };
 use tokio::time::Instant;
 
@@ -228,8 +228,8 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
             id: mapping.id.to_string(),
             name: address(mapping),
             state: node
-                .state_of(mapping)
-                .map_or_else(|| state_name(&mapping.state).to_owned(), |(state, _)| state),
+                .state_of(mapping, &deployed.created_streams)
+                .to_owned(),
             created: deployed.created_mappings.contains(&mapping.id),
             outputs: MappingStatus::outputs_of(mapping),
         })

@@ -105,6 +105,18 @@ impl Metrics {
                 store.reserve_bytes as f64,
             ),
             (
+                "fnctl_unclean_stops",
+                "gauge",
+                "Times the server died before this start, none of them ten minutes after the last",
+                f64::from(store.unclean_stops),
+            ),
+            (
+                "fnctl_careful",
+                "gauge",
+                "1 while records are called one at a time, because the server died again and again",
+                f64::from(u8::from(store.is_careful)),
+            ),
+            (
                 "fnctl_component_compile_seconds_total",
                 "counter",
                 "Time spent compiling components",

@@ -6,10 +6,11 @@ use std::{
 };
 
 use fnctl_core::{
-    commit::UnitTotals,
-    id::{Ordinal, UnitId},
+    commit::{Unavailable, UnitTotals},
+    id::{Ordinal, StreamName, Timestamp, UnitId},
     mapping::{Mapping, MappingState, OutputBinding},
     rfc3339,
+    shard::Stream,
     status::{MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
     view::NodeView,
 };
@@ -26,8 +27,17 @@ struct UnitFigures {
     low_watermark: Ordinal,
     pending: u64,
     totals: UnitTotals,
-    parked: u64,
-    next_retry: Option<fnctl_core::id::Timestamp>,
+    /// Records charged and not done, the oldest first.
+    charged: Vec<Ordinal>,
+}
+
+/// What holds a mapping that should run.
+pub(crate) struct Blocked {
+    /// One of the words of command line and SDK §5.
+    reason: &'static str,
+    detail: String,
+    /// Since when, where that is known.
+    since: Option<Timestamp>,
 }
 
 fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
@@ -41,41 +51,99 @@ fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
                 low_watermark: progress.settled.low_watermark(),
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
-                parked: progress.attempts.len() as u64,
-                next_retry: progress.attempts.values().map(|mark| mark.next_retry).min(),
+                charged: progress.attempts.keys().copied().collect(),
             }
         })
         .collect()
 }
 
 impl HostNode {
-    /// The word of a mapping's state and what holds it, where that is seen and not stored.
-    pub(crate) fn state_of(&self, mapping: &Mapping) -> Option<(String, Option<String>)> {
+    /// What holds a mapping that should run; `made` are streams that will be there when it does.
+    pub(crate) fn blocked(&self, mapping: &Mapping, made: &[Arc<Stream>]) -> Option<Blocked> {
         if mapping.state != MappingState::Running {
             return None;
         }
+        let units: Vec<UnitId> =
+            self.view(|view| view.units_of(mapping.id).map(|(unit, _)| unit).collect());
+        let statuses = self.supervisor().statuses();
+        // Refused commits know since when, and of what the view does not show.
+        let mut refused: Vec<(Unavailable, Timestamp)> = units
+            .iter()
+            .filter_map(|unit| statuses.standing(*unit)?.blocked)
+            .collect();
+        refused.sort_by_key(|(_, since)| *since);
+        let is_made = |name: &StreamName| made.iter().any(|stream| stream.name == *name);
         let missing = self.view(|view| {
             mapping.outputs.values().find_map(|binding| match binding {
                 OutputBinding::Stream(name) => view
                     .registry()
                     .stream_by_name(name)
                     .is_none()
-                    .then(|| name.clone()),
+                    .then(|| name.clone())
+                    .filter(|name| !is_made(name)),
                 OutputBinding::None => None,
             })
         });
         if let Some(stream) = missing {
-            let words = format!("stream `{stream}` does not exist");
-            return Some(("blocked-output".to_owned(), Some(words)));
+            let waits = refused.iter().find(
+                |(reason, _)| matches!(reason, Unavailable::NoSuchOutput(name) if *name == stream),
+            );
+            return Some(Blocked {
+                reason: "blocked-output",
+                detail: format!("stream `{stream}` does not exist"),
+                since: waits.map(|(_, since)| *since),
+            });
         }
-        let units: Vec<UnitId> =
-            self.view(|view| view.units_of(mapping.id).map(|(unit, _)| unit).collect());
-        units
-            .into_iter()
-            .find_map(|unit| match self.supervisor().statuses().of(unit)? {
-                UnitStatus::Damaged(words) => Some(("damaged".to_owned(), Some(words))),
-                UnitStatus::Running { .. } | UnitStatus::Faulted(_) => None,
+        let damaged = units.iter().find_map(|unit| match statuses.of(*unit)? {
+            UnitStatus::Damaged(words) => Some(words),
+            UnitStatus::Running { .. } | UnitStatus::Faulted(_) => None,
+        });
+        if let Some(detail) = damaged {
+            return Some(Blocked {
+                reason: "damaged",
+                detail,
+                since: None,
+            });
+        }
+        refused.into_iter().find_map(|(refusal, since)| {
+            let (reason, detail) = match refusal {
+                Unavailable::DeadLettersFull => (
+                    "dead-letters-full",
+                    "the mapping's dead letters have reached their quota: a record that would be one \
+                     more waits until there is room",
+                ),
+                Unavailable::DiskFull => ("disk-full", "there is no room above the disk reserve"),
+                // The stream is there again: the commit is about to be sent again.
+                Unavailable::NoSuchOutput(_) => return None,
+            };
+            Some(Blocked {
+                reason,
+                detail: detail.to_owned(),
+                since: Some(since),
             })
+        })
+    }
+
+    /// The word of a mapping's state.
+    pub(crate) fn state_of(&self, mapping: &Mapping, made: &[Arc<Stream>]) -> &'static str {
+        match self.blocked(mapping, made) {
+            Some(_) => "blocked",
+            None => state_name(&mapping.state),
+        }
+    }
+
+    /// How many keys of a unit wait for a retry, and when the next one is tried. Without a worker the
+    /// keys of charged records are read from the stream: they will wait when there is one.
+    async fn parked(&self, mapping: &Mapping, unit: &UnitFigures) -> (u64, Option<Timestamp>) {
+        let statuses = self.supervisor().statuses();
+        match statuses.standing(unit.unit) {
+            Some(standing) => {
+                let is_running = mapping.state == MappingState::Running;
+                let next_retry = standing.next_retry.filter(|_| is_running);
+                (standing.parked_keys, next_retry)
+            }
+            None => (self.distinct_keys(unit.unit, &unit.charged).await, None),
+        }
     }
 
     /// A mapping in words and figures; `None`: it is gone. Letters are
@@ -95,8 +163,12 @@ impl HostNode {
                 figures(view, mapping),
             ))
         })?;
-        let (state, reason, detail) = match (&mapping.state, self.state_of(mapping)) {
-            (_, Some((reason, detail))) => ("blocked".to_owned(), Some(reason), detail),
+        let blocked = self.blocked(mapping, &[]);
+        let since = blocked.as_ref().and_then(|blocked| blocked.since);
+        let (state, reason, detail) = match (&mapping.state, blocked) {
+            (_, Some(Blocked { reason, detail, .. })) => {
+                ("blocked".to_owned(), Some(reason.to_owned()), Some(detail))
+            }
             (MappingState::Running, None) => ("running".to_owned(), None, None),
             (MappingState::Paused, _) => ("paused".to_owned(), Some("paused".to_owned()), None),
             (MappingState::Stopped { code, message }, _) => (
@@ -127,13 +199,18 @@ impl HostNode {
                 }
                 _ => None,
             };
+            let (parked_keys, next_retry) = if details {
+                self.parked(mapping, unit).await
+            } else {
+                (0, None)
+            };
             shards.push(ShardStatus {
                 shard_id: unit.unit.shard.shard_id(),
                 iterator_age_ms: self.age_of(unit).await,
                 pending_records: unit.pending,
                 checkpoint,
-                parked_keys: unit.parked,
-                next_retry_at: unit.next_retry.map(rfc3339::format),
+                parked_keys,
+                next_retry_at: next_retry.map(rfc3339::format),
             });
         }
         totals.polled = self
@@ -150,7 +227,7 @@ impl HostNode {
             state,
             reason,
             detail,
-            since: rfc3339::format(mapping.state_since),
+            since: rfc3339::format(since.unwrap_or(mapping.state_since)),
             iterator_age_ms: shards
                 .iter()
                 .map(|shard| shard.iterator_age_ms)
@@ -205,10 +282,7 @@ impl HostNode {
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
                 });
             }
-            let state = match self.state_of(&mapping) {
-                Some(_) => "blocked",
-                None => state_name(&mapping.state),
-            };
+            let state = self.state_of(&mapping, &[]);
             samples.push(MappingSample {
                 name,
                 state,

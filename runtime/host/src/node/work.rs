@@ -5,7 +5,6 @@ use std::{collections::HashSet, sync::Arc};
 use fnctl_core::{
     committer::Stopped,
     id::{LeaseEpoch, UnitId},
-    outcome::Outcome,
     pipeline::{PipelineConfig, ShardPipeline, Started},
     registry::Command,
     view::NodeView,
@@ -19,7 +18,7 @@ use crate::{
     functions::{Functions, LiveFunction},
     logs::sink::HostLog,
     metrics::Metrics,
-    shard_worker::{Directive, Exit, RefusedRoom, ShardWorker, WorkerMetrics},
+    shard_worker::{Directive, Exit, NodeShare, ShardWorker, Told, WorkerMetrics},
     source::StoreSource,
     supervisor::{Node, OutcomeReport, Statuses, Work},
 };
@@ -31,7 +30,7 @@ pub(crate) struct WorkerNode {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Arc<HostLog>,
     pub(crate) statuses: Arc<Statuses>,
-    pub(crate) refused: Arc<RefusedRoom>,
+    pub(crate) share: NodeShare,
 }
 
 impl Node for WorkerNode {
@@ -66,12 +65,13 @@ impl Node for WorkerNode {
         directives: mpsc::Receiver<Directive>,
     ) -> Option<impl Future<Output = Exit> + Send + 'static> {
         let source = StoreSource::open(&self.store, unit.stream, unit.shard)?;
+        let died = self.store.died_with(unit);
         let started = self.store.view(|view| {
             let progress = view.unit(unit).filter(|progress| progress.epoch == epoch)?;
             Some(Started {
                 epoch,
                 settled: progress.settled.clone(),
-                attempts: progress.attempts.values().copied().collect(),
+                attempts: progress.marks_at_start(&died),
                 totals: progress.totals,
                 tail: view.tail(unit.stream, unit.shard)?.last(),
             })
@@ -106,10 +106,10 @@ impl Node for WorkerNode {
             self.store.clone(),
             SystemClock,
             metrics,
-            Arc::clone(&self.refused),
+            self.share.clone(),
         );
         let mut report = OutcomeReport::new(Arc::clone(&self.statuses), unit);
-        let tell = move |outcome: &Outcome| report.tell(outcome);
+        let tell = move |told: Told<'_>| report.tell(told);
         Some(worker.run(source, started, directives, tell))
     }
 

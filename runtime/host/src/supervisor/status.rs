@@ -11,6 +11,8 @@ use fnctl_core::{
 };
 use tokio::sync::watch;
 
+use crate::shard_worker::{Standing, Told};
+
 /// The first call of a worker that said something about its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FirstOutcome {
@@ -40,6 +42,8 @@ pub(crate) enum UnitStatus {
 #[derive(Debug)]
 pub(crate) struct Statuses {
     units: Mutex<HashMap<UnitId, UnitStatus>>,
+    /// Of units that a worker runs.
+    standings: Mutex<HashMap<UnitId, Standing>>,
     changed: watch::Sender<u64>,
 }
 
@@ -47,6 +51,7 @@ impl Default for Statuses {
     fn default() -> Self {
         Self {
             units: Mutex::default(),
+            standings: Mutex::default(),
             changed: watch::Sender::new(0),
         }
     }
@@ -70,6 +75,9 @@ impl Statuses {
 
     /// Sets a unit's, or takes it away.
     pub(super) fn set(&self, unit: UnitId, status: Option<UnitStatus>) {
+        if !matches!(status, Some(UnitStatus::Running { .. })) {
+            self.lock_standings().remove(&unit);
+        }
         match status {
             Some(status) => drop(self.lock().insert(unit, status)),
             None => drop(self.lock().remove(&unit)),
@@ -84,12 +92,35 @@ impl Statuses {
         self.changed.send_modify(|n| *n += 1);
     }
 
+    /// Where the unit's worker stands; `None`: nobody runs it.
+    pub(crate) fn standing(&self, unit: UnitId) -> Option<Standing> {
+        let is_owned = self.is_owned(unit);
+        is_owned.then(|| {
+            self.lock_standings()
+                .get(&unit)
+                .cloned()
+                .unwrap_or_default()
+        })
+    }
+
+    fn stands(&self, unit: UnitId, standing: &Standing) {
+        if self.is_owned(unit) {
+            self.lock_standings().insert(unit, standing.clone());
+        }
+    }
+
+    fn lock_standings(&self) -> std::sync::MutexGuard<'_, HashMap<UnitId, Standing>> {
+        self.standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UnitId, UnitStatus>> {
         self.units.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reports the first outcome of one worker; cheap from then on.
+/// Reports where one worker stands, and its first outcome; cheap from then on.
 #[derive(Clone, Debug)]
 pub(crate) struct OutcomeReport {
     statuses: Arc<Statuses>,
@@ -107,8 +138,16 @@ impl OutcomeReport {
         }
     }
 
+    /// Passes on what the worker tells.
+    pub(crate) fn tell(&mut self, told: Told<'_>) {
+        match told {
+            Told::Outcome(outcome) => self.outcome(outcome),
+            Told::Standing(standing) => self.statuses.stands(self.unit, standing),
+        }
+    }
+
     /// Tells how a call ended, if it is the first that says anything.
-    pub(crate) fn tell(&mut self, outcome: &Outcome) {
+    fn outcome(&mut self, outcome: &Outcome) {
         if self.is_told {
             return;
         }

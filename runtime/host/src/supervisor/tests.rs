@@ -1,6 +1,9 @@
 //! The supervisor over a real view, with workers that the test plays.
 
-use std::sync::{Mutex, MutexGuard};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
 
 use fnctl_core::{
     entry::Entry,

@@ -57,7 +57,8 @@ fields!(AttemptMark {
     position,
     count,
     version,
-    next_retry
+    next_retry,
+    is_in_hand
 });
 fields!(UnitTotals {
     filtered,

@@ -125,11 +125,14 @@ fn unit() -> impl Strategy<Value = UnitId> {
 }
 
 fn mark() -> impl Strategy<Value = AttemptMark> {
-    any::<(u64, u32, u64, u64)>().prop_map(|(position, count, version, retry)| AttemptMark {
-        position: Ordinal(position),
-        count,
-        version: FunctionVersion(version),
-        next_retry: Timestamp(retry),
+    any::<(u64, u32, u64, u64, bool)>().prop_map(|(position, count, version, retry, is_in_hand)| {
+        AttemptMark {
+            position: Ordinal(position),
+            count,
+            version: FunctionVersion(version),
+            next_retry: Timestamp(retry),
+            is_in_hand,
+        }
     })
 }
 
@@ -356,6 +359,7 @@ fn every_value_of_a_view_comes_back_under_its_key() {
         count: 1,
         version: FunctionVersion(1),
         next_retry: Timestamp(5),
+        is_in_hand: true,
     };
     let tail = ShardTail {
         next: Ordinal(5),

@@ -50,6 +50,8 @@ pub(super) struct Recovered {
     pub(super) needs_snapshot: bool,
     pub(super) snapshots: Vec<Lsn>,
     pub(super) view_bytes: u64,
+    /// The last life ended in order, or there was none.
+    pub(super) is_clean: bool,
 }
 
 /// The directory of the image.
@@ -273,6 +275,7 @@ fn finish(
         needs_snapshot: !below.is_empty(),
         snapshots,
         view_bytes: base.bytes,
+        is_clean: replay.is_clean,
         segments: base.segments,
         view: base.view,
     }
@@ -301,6 +304,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
         needs_snapshot: false,
         snapshots: Vec::new(),
         view_bytes: 0,
+        is_clean: true,
     }
 }
 

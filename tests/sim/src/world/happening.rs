@@ -59,6 +59,9 @@ impl World {
             if worker.answers.is_empty() && next.is_some_and(|(lsn, ..)| lsn.0 <= synced) {
                 steps.push(Step::Durable(at));
             }
+            if worker.wants_turn {
+                steps.push(Step::Turn(at));
+            }
             if worker.has_tail_news(journal) {
                 steps.push(Step::Tail(at));
             }
@@ -135,6 +138,15 @@ impl World {
                 let event = self.workers[at].tail_news(&self.journal);
                 self.tell(at, event);
             }
+            Step::Turn(at) => {
+                self.workers[at].wants_turn = false;
+                self.tell(at, Event::TurnGranted);
+            }
+            Step::Calm(at) => {
+                self.workers[at].is_careful = false;
+                self.coverage.note(Reached::CautionEnded);
+                self.tell(at, Event::Caution { is_on: false });
+            }
             Step::Tick(at) => self.tell(at, Event::Tick),
             Step::Bury(at) => self.bury(at),
         }
@@ -186,7 +198,19 @@ impl World {
         let worker = worker.with_attempts_max(self.max_attempts);
         self.workers.push(worker);
         let at = self.workers.len() - 1;
+        let died_with = self.journal.died_with(self.journal.unit());
+        if !died_with.is_empty() {
+            self.coverage.note(Reached::DiedInHand);
+        }
         self.tell(at, event);
+        if self
+            .random
+            .chance(if died_with.is_empty() { 200 } else { 800 })
+        {
+            self.workers[at].is_careful = true;
+            self.coverage.note(Reached::Caution);
+            self.tell(at, Event::Caution { is_on: true });
+        }
         if self.is_paused {
             self.tell(at, Event::Pause { until: self.now });
         }

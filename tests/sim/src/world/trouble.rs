@@ -6,13 +6,19 @@ use fnctl_core::{
     pipeline::{Event, StopReason},
 };
 
-use super::World;
+use super::{Step, World};
 use crate::{coverage::Reached, profile::draw_settings};
 
 impl World {
     /// Whether trouble came.
     pub(super) fn trouble(&mut self) -> bool {
         let trouble = self.profile.trouble.clone();
+        if let Some(at) = self.workers.iter().position(|worker| worker.is_careful)
+            && self.random.chance(4)
+        {
+            self.perform(Step::Calm(at));
+            return true;
+        }
         let random = &mut self.random;
         if random.chance(trouble.crash) {
             self.crash();

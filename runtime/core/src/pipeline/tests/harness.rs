@@ -141,6 +141,13 @@ impl Harness {
         self.fetched(keys);
     }
 
+    /// As [`Self::put`], where the read is asked for before.
+    pub(super) fn fetched_at_once(&mut self, keys: &str, tail: u64) {
+        self.tail(tail);
+        self.forget();
+        self.fetched(keys);
+    }
+
     pub(super) fn fetched(&mut self, keys: &str) {
         let block = self.block();
         let records = (0..).zip(keys.split_whitespace()).map(|(index, name)| {
@@ -294,6 +301,12 @@ impl Harness {
         self.lines.clear();
     }
 
+    /// Forgets all but the last so many.
+    pub(super) fn forget_all_but(&mut self, count: usize) {
+        let forgotten = self.lines.len().saturating_sub(count);
+        self.lines.drain(..forgotten);
+    }
+
     #[track_caller]
     pub(super) fn expect(&mut self, expected: &[&str]) {
         assert_eq!(self.lines(), expected);
@@ -331,6 +344,8 @@ impl Harness {
                 format!("resend {}#{number} processed {processed}", slot_name(slot))
             }
             Action::DropCommit { slot, number } => format!("drop {}#{number}", slot_name(slot)),
+            Action::AskTurn => "ask turn".to_owned(),
+            Action::EndTurn => "end turn".to_owned(),
             Action::ReleaseBlock(id) => format!("release {}", id.0),
             Action::Stop(StopReason::Fatal { code, message }) => {
                 format!("stop Fatal {code}: {message}")
@@ -352,7 +367,10 @@ fn commit_line(plan: &CommitPlan) -> String {
     let settles = settles.map(|range| format!("{}-{}", range.after, range.through));
     part("settles", settles.collect());
     let marks = plan.attempts.iter();
-    let marks = marks.map(|mark| format!("{}:{}", mark.position, mark.count));
+    let marks = marks.map(|mark| {
+        let in_hand = if mark.is_in_hand { " in hand" } else { "" };
+        format!("{}:{}{in_hand}", mark.position, mark.count)
+    });
     part("marks", marks.collect());
     let letters = plan.letters.iter().map(|letter| {
         let (position, kind) = (letter.record.position, letter.kind.as_str());

@@ -18,6 +18,7 @@ fn another_owner_goes_on_with_what_was_committed_whatever_its_factor() {
         count: 2,
         version: FunctionVersion(version),
         next_retry: Timestamp(500),
+        is_in_hand: false,
     };
     let mut settled = Settled::starting_after(Ordinal(3));
     settled.settle(SettledRange {

@@ -32,7 +32,9 @@ use tokio::{
 
 use crate::{
     metrics::Metrics,
-    shard_worker::{Assignment, Directive, Exit, RefusedRoom, ShardWorker, WorkerMetrics},
+    shard_worker::{
+        Assignment, Directive, Exit, NodeShare, ShardWorker, Told, Turns, WorkerMetrics,
+    },
 };
 
 /// A call as a fake function sees it.
@@ -88,6 +90,8 @@ struct World {
     dropped: AtomicUsize,
     reads: AtomicUsize,
     epoch: Instant,
+    turns: Turns,
+    caution: watch::Sender<bool>,
 }
 
 impl World {
@@ -141,6 +145,8 @@ impl Harness {
             dropped: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
             epoch: Instant::now(),
+            turns: Turns::default(),
+            caution: watch::Sender::new(false),
         }))
     }
 
@@ -202,6 +208,7 @@ impl Harness {
                 shard: unit.shard,
                 version: FunctionVersion(1),
                 outputs: vec![Arc::from("default")].into(),
+                row_bytes_max: Arc::default(),
             }),
             outputs: Arc::clone(&outputs),
         };
@@ -212,6 +219,11 @@ impl Harness {
             outputs,
             seed: 7,
         });
+        let share = NodeShare {
+            refused: Arc::default(),
+            turns: self.0.turns.clone(),
+            caution: self.0.caution.subscribe(),
+        };
         let node = Arc::new(Metrics::default());
         let function = FunctionName::parse("f").expect("a name");
         let metrics = WorkerMetrics {
@@ -237,10 +249,10 @@ impl Harness {
             FakeCommitter(Arc::clone(&self.0)),
             FakeClock(self.0.epoch),
             metrics,
-            Arc::new(RefusedRoom::default()),
+            share,
         );
         let (directives, listening) = mpsc::channel(4);
-        let task = tokio::spawn(worker.run(source, started, listening, |_: &Outcome| {}));
+        let task = tokio::spawn(worker.run(source, started, listening, |_: Told<'_>| {}));
         Running { directives, task }
     }
 

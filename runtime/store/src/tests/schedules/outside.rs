@@ -1,9 +1,16 @@
 //! What comes from outside: names, clocks, disks that fill, uploads.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use fnctl_core::{
-    commit::{CommitAnswer, Unavailable},
+    commit::{Commit, CommitAnswer, Unavailable},
     committer::{Committer, Ticket},
     id::{Ordinal, ShardNumber, StreamName},
     registry::Command,
@@ -13,7 +20,7 @@ use fnctl_core::{
 use super::{Machine, answered, commit, lease, options, payload, payloads, unit_on};
 use crate::{
     AppendError, OpenError, Options, Room, open,
-    testing::{Node, records},
+    testing::{Node, dead_letter, records},
 };
 
 #[test]
@@ -177,18 +184,115 @@ fn schedule_38_an_artefact_that_is_being_deployed_is_not_collected() {
     let pin = node.store.put_artifact(b"component").unwrap();
     let digest = Arc::clone(pin.digest());
     let artifacts = &node.store.shared.artifacts;
-    artifacts.collect(&Default::default()).unwrap();
+    artifacts.collect(BTreeSet::new).unwrap();
     assert_eq!(node.store.artifact(&digest).unwrap(), b"component");
     // A second upload of the same bytes holds it as well.
     let second = node.store.put_artifact(b"component").unwrap();
     drop(pin);
-    artifacts.collect(&Default::default()).unwrap();
+    artifacts.collect(BTreeSet::new).unwrap();
     assert!(node.store.artifact(&digest).is_ok());
     drop(second);
-    artifacts.collect(&[Arc::clone(&digest)].into()).unwrap();
+    artifacts.collect(|| [Arc::clone(&digest)].into()).unwrap();
     assert!(node.store.artifact(&digest).is_ok(), "a version names it");
-    artifacts.collect(&Default::default()).unwrap();
+    artifacts.collect(BTreeSet::new).unwrap();
     assert!(node.store.artifact(&digest).is_err());
+}
+
+/// 38, as a race: uploads of few digests, deploys that name some of them, and a collector that never
+/// rests. Whatever is pinned or named is there, at every moment.
+#[test]
+fn schedule_38_uploads_race_the_collector_and_nothing_named_is_lost() {
+    let machine = Machine::new(38);
+    let node = machine.start();
+    let artifacts = &node.store.shared.artifacts;
+    let named = Mutex::new(BTreeSet::new());
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let uploads: Vec<_> = (0..3_u8)
+            .map(|uploader| {
+                let named = &named;
+                scope.spawn(move || {
+                    for round in 0..300_u32 {
+                        let component = [uploader, (round % 7) as u8];
+                        let pin = artifacts.put(&component).unwrap();
+                        let digest = Arc::clone(pin.digest());
+                        assert_eq!(artifacts.get(&digest).unwrap(), component, "pinned");
+                        if round % 3 == 0 {
+                            // The entry is published, and then the pin goes.
+                            named.lock().unwrap().insert(Arc::clone(&digest));
+                            drop(pin);
+                            assert_eq!(artifacts.get(&digest).unwrap(), component, "named");
+                            named.lock().unwrap().remove(&digest);
+                        }
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                artifacts.collect(|| named.lock().unwrap().clone()).unwrap();
+            }
+        });
+        for upload in uploads {
+            upload.join().unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    artifacts.collect(BTreeSet::new).unwrap();
+    let is_artifact = |file: &Path| file.starts_with("/data/artifacts");
+    assert!(!machine.disk.files().iter().any(|file| is_artifact(file)));
+}
+
+/// 27, as far as nothing is redriven: full dead letters hold the lane, and nothing is lost or taken
+/// twice.
+#[test]
+fn schedule_27_full_dead_letters_hold_the_commit_until_there_is_room() {
+    let machine = Machine::new(27);
+    let (mut node, stream) = machine.with_records(3);
+    let unit = unit_on(&mut node, stream);
+    let store = node.store.clone();
+    drop((node, store));
+    let letter = dead_letter(ShardNumber(0), Ordinal(1));
+    let with_letters = |bytes| Options {
+        dead_letter_bytes_max: bytes,
+        ..options()
+    };
+    let room_for_one = letter.byte_len() + letter.byte_len() / 2;
+    let mut node = Node::open_with(
+        with_letters(room_for_one),
+        machine.disk.clone(),
+        &machine.clock,
+    );
+    let epoch = lease(&mut node, unit);
+    let giving_up = |number, through: u64| Commit {
+        dead_letters: vec![dead_letter(ShardNumber(0), Ordinal(through))],
+        ..commit(unit, epoch, number, (through - 1, through), &[])
+    };
+    let is_taken = |answer: &CommitAnswer| matches!(answer, CommitAnswer::Accepted(_));
+    assert!(is_taken(&answered(&mut node, giving_up(1, 1))));
+    for _ in 0..3 {
+        let answer = answered(&mut node, giving_up(2, 2));
+        assert_eq!(
+            answer,
+            CommitAnswer::Unavailable(Unavailable::DeadLettersFull)
+        );
+    }
+    // What needs no letter goes on, under the number that was not used.
+    let other = commit(unit, epoch, 2, (2, 3), &[]);
+    assert!(is_taken(&answered(&mut node, other)));
+    node.settle().unwrap();
+    drop(node);
+    // There is room again: the record has one end.
+    let mut node = Node::open_with(with_letters(1 << 20), machine.disk.clone(), &machine.clock);
+    let epoch = lease(&mut node, unit);
+    let again = Commit {
+        epoch,
+        ..giving_up(1, 2)
+    };
+    assert!(is_taken(&answered(&mut node, again)));
+    node.settle().unwrap();
+    let view = |view: &NodeView| (view.open_letters(unit.mapping), view.pending(unit));
+    assert_eq!(node.store.view(view), (2, Some(0)));
 }
 
 #[test]

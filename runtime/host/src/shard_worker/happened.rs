@@ -1,0 +1,161 @@
+//! Tells a pipeline what happened: calls that ended, commits on their way, records that were read.
+
+use std::sync::Arc;
+
+use fnctl_core::{
+    clock::Clock,
+    commit::CommitAnswer,
+    committer::Committer,
+    id::Ordinal,
+    invoker::Invoker,
+    outcome::Outcome,
+    pipeline::{BlockMeta, Event, Fetched, Relocated},
+    record::RecordBlock,
+    source::{SourceError, describe},
+};
+use tokio::task::{Id, JoinError};
+use tracing::warn;
+
+use crate::{
+    poller::Read,
+    shard_worker::{Exit, ShardWorker, call::Ended, commits::Progress},
+};
+
+impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
+    /// A call ended, or was taken back (then nobody waits for it).
+    pub(super) fn called(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<Event> {
+        let (attempt, result) = self.calls.ended(ended)?;
+        match result {
+            Ok(completed) => {
+                let stats = completed.stats;
+                self.metrics.mapping.invoked(completed.outcome.kind());
+                if !matches!(completed.outcome, Outcome::Interrupted) {
+                    self.metrics
+                        .function
+                        .duration
+                        .observe(seconds(stats.duration_ns));
+                    self.metrics.function.lower.inc_by(seconds(stats.lower_ns));
+                    self.metrics.function.lift.inc_by(seconds(stats.lift_ns));
+                    if stats.instantiation_ns > 0 {
+                        let made = seconds(stats.instantiation_ns);
+                        self.metrics.function.instantiation.observe(made);
+                    }
+                }
+                Some(Event::Invoked {
+                    attempt,
+                    outcome: completed.outcome,
+                })
+            }
+            Err(fault) => {
+                let mapping = &self.assignment.context.mapping;
+                warn!(%mapping, fault, "failed to make a call, trying again");
+                Some(Event::HostFault { attempt })
+            }
+        }
+    }
+
+    pub(super) fn committed(&mut self, progress: Progress) -> Result<Event, Exit> {
+        let node = &self.metrics.node;
+        match progress {
+            Progress::Answered {
+                slot,
+                number,
+                answer,
+                letters,
+            } => {
+                match answer {
+                    CommitAnswer::Accepted(_) => node.commit_accepted(),
+                    CommitAnswer::Fenced => node.commit_fenced(),
+                    CommitAnswer::Unavailable(_) => node.commit_unavailable(),
+                }
+                for kind in letters {
+                    self.metrics.mapping.dead_lettered(kind);
+                }
+                Ok(Event::CommitAnswered {
+                    slot,
+                    number,
+                    answer,
+                })
+            }
+            Progress::NoRoom { slot } => Ok(Event::DropRefused { slot }),
+            Progress::Durable { slot, number } => Ok(Event::CommitDurable { slot, number }),
+            Progress::Stopped(stopped) => Err(Exit::StoreStopped(stopped.0)),
+        }
+    }
+
+    pub(super) fn read(&mut self, read: Read) -> Result<Event, Exit> {
+        match read {
+            Read::Fetched {
+                after,
+                records_max,
+                blocks,
+            } => Ok(Event::Fetched(self.fetched(after, records_max, blocks))),
+            Read::Reread {
+                slot,
+                records,
+                blocks,
+            } => {
+                let mut metas = Vec::with_capacity(blocks.len());
+                let mut found = Vec::with_capacity(records.len());
+                for block in blocks {
+                    let (first, last) = (block.first, block.last());
+                    let bytes = block.records.byte_len() as u64;
+                    let id = self.blocks.push(block);
+                    metas.push(BlockMeta { id, bytes });
+                    let here = records.iter().filter(|p| first <= **p && **p <= last);
+                    found.extend(here.map(|&position| Relocated {
+                        position,
+                        block: id,
+                        index: u32::try_from(position.0 - first.0).unwrap_or(u32::MAX),
+                    }));
+                }
+                Ok(Event::Reread {
+                    slot,
+                    blocks: metas,
+                    records: found,
+                })
+            }
+            Read::FetchFailed => Ok(Event::FetchFailed),
+            Read::RereadFailed { slot } => Ok(Event::RereadFailed { slot }),
+            Read::Tail(tail) => Ok(Event::TailAdvanced { tail }),
+            Read::Ended(SourceError::Damaged(words)) => Err(Exit::Damaged(words)),
+            Read::Ended(SourceError::Gone) => Err(Exit::Gone),
+            // The entry that expired what is gone bumped the epoch as well.
+            Read::Ended(SourceError::Trimmed { .. } | SourceError::Transient(_)) => {
+                Err(Exit::Fenced)
+            }
+        }
+    }
+
+    fn fetched(
+        &mut self,
+        after: Ordinal,
+        records_max: u32,
+        blocks: Vec<Arc<RecordBlock>>,
+    ) -> Fetched {
+        let mut fetched = Fetched::default();
+        let mut bytes = 0;
+        for block in blocks {
+            let taken = u32::try_from(fetched.records.len()).unwrap_or(u32::MAX);
+            let left = records_max.saturating_sub(taken);
+            if left == 0 || block.is_empty() || block.last() <= after {
+                continue;
+            }
+            let id = self.blocks.push(Arc::clone(&block));
+            let meta = describe(&block, id, after, left, &mut fetched.records);
+            bytes += meta.bytes;
+            fetched.blocks.push(meta);
+        }
+        self.metrics
+            .mapping
+            .polled
+            .inc_by(fetched.records.len() as u64);
+        self.metrics.mapping.bytes_in.inc_by(bytes);
+        fetched
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a histogram's values are f64")]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}

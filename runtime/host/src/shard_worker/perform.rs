@@ -1,0 +1,90 @@
+//! Does what a pipeline asks for.
+
+use fnctl_core::{
+    clock::Clock,
+    committer::Committer,
+    invoker::Invoker,
+    pipeline::{Action, Invocation, StopReason},
+};
+
+use crate::{
+    poller::ReadRequest,
+    shard_worker::{Assignment, Exit, ShardWorker, call},
+};
+
+impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
+    /// Does what the pipeline asked for, in order; a reason to end comes last.
+    pub(super) fn perform(&mut self) -> Option<Exit> {
+        let mut actions = std::mem::take(&mut self.actions);
+        let mut exit = None;
+        for action in actions.drain(..) {
+            match action {
+                Action::Fetch {
+                    after,
+                    records_max,
+                    bytes_max,
+                } => self.requests.push(ReadRequest::Fetch {
+                    after,
+                    records_max,
+                    bytes_max,
+                }),
+                Action::Reread { slot, records } => {
+                    self.requests.push(ReadRequest::Reread { slot, records });
+                }
+                Action::Invoke(invocation) => self.invoke(&invocation),
+                Action::Interrupt { attempt } => self.calls.interrupt(attempt),
+                Action::Commit(plan) => {
+                    let runs = self.calls.runs_of(plan.slot);
+                    self.commits
+                        .send(*plan, &self.assignment.outputs, &self.blocks, runs);
+                }
+                Action::Resend {
+                    slot,
+                    number,
+                    totals,
+                } => self.commits.resend(slot, number, totals),
+                Action::DropCommit { slot, number } => self.commits.forget(slot, number),
+                Action::AskTurn => self.turn.ask(),
+                Action::EndTurn => self.turn.end(),
+                Action::ReleaseBlock(block) => self.blocks.release(block),
+                Action::Stop(reason) => {
+                    exit = Some(match reason {
+                        StopReason::Fenced => Exit::Fenced,
+                        StopReason::Drained => Exit::Drained,
+                        StopReason::Fatal { code, message } => Exit::Fatal { code, message },
+                    });
+                }
+            }
+        }
+        self.actions = actions;
+        exit
+    }
+
+    fn invoke(&mut self, invocation: &Invocation) {
+        if invocation.records.iter().any(|record| record.attempts > 0) {
+            self.metrics.mapping.retries.inc();
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a batch has at most 10,000 records"
+        )]
+        self.metrics
+            .function
+            .batch_records
+            .observe(invocation.records.len() as f64);
+        let Assignment {
+            stream,
+            shard_created_at,
+            context,
+            ..
+        } = &self.assignment;
+        let prepared = call::prepare(
+            invocation,
+            &self.blocks,
+            context,
+            *stream,
+            *shard_created_at,
+        );
+        self.calls.start(&self.invoker, invocation, prepared);
+    }
+}
