@@ -105,6 +105,7 @@ async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> 
     let options = |data_dir: &Path| ServerOptions {
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
+        compiler: embedded::compiler(),
         commit: COMMIT,
         ..ServerOptions::new(data_dir)
     };
