@@ -56,6 +56,11 @@ fn boto3_makes_describes_lists_and_deletes_streams() {
 }
 
 #[test]
+fn boto3_is_told_what_a_stream_was_made_with() {
+    holds(&server(), "options", &[]);
+}
+
+#[test]
 fn boto3_reads_what_it_put_where_the_keys_say() {
     holds(&server(), "records", &[]);
 }

@@ -59,6 +59,36 @@ def read(kinesis, token):
     return kinesis.get_records(ShardIterator=token)["Records"]
 
 
+def options():
+    """What a stream is made with is told again, and holds."""
+    kinesis = client()
+    kinesis.create_stream(
+        StreamName="od",
+        StreamModeDetails={"StreamMode": "ON_DEMAND"},
+        Tags={"team": "sign ups", "cost": ""},
+    )
+    described = kinesis.describe_stream(StreamName="od")["StreamDescription"]
+    assert described["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+    assert len(described["Shards"]) == 4
+    message = refused(
+        "InvalidArgumentException", kinesis.create_stream, StreamName="t", ShardCount=1,
+        Tags={"team": "a;b"},
+    )
+    assert message.startswith("Some tags contain invalid characters."), message
+    kinesis.create_stream(StreamName="large", ShardCount=1, MaxRecordSizeInKiB=10240)
+    summary = kinesis.describe_stream_summary(StreamName="large")["StreamDescriptionSummary"]
+    assert summary["MaxRecordSizeInKiB"] == 10240
+    data = b"x" * ((10 << 20) - 1)
+    kinesis.put_record(StreamName="large", PartitionKey="k", Data=data)
+    message = refused(
+        "ValidationException", kinesis.put_record, StreamName="large", PartitionKey="k",
+        Data=data + b"yz",
+    )
+    assert message.endswith("Member must have length less than or equal to 10485760"), message
+    [record] = read_all(kinesis, "large", 0)
+    assert record["Data"] == data
+
+
 def read_all(kinesis, stream, shard):
     token = iterator(kinesis, "TRIM_HORIZON", shard, stream)
     records = []

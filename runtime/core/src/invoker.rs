@@ -22,6 +22,9 @@ pub struct CallContext {
     /// Output names bound by the mapping, in the order of `Rows::output`; a name the mapping does
     /// not bind is refused by `find-output`.
     pub outputs: Arc<[Arc<str>]>,
+    /// For each of these, the largest body that its stream takes, bytes; of those that are not there the
+    /// limit is [`STREAM_RECORD_BYTES_DEFAULT`](crate::limits::STREAM_RECORD_BYTES_DEFAULT).
+    pub row_bytes_max: Arc<[u64]>,
 }
 
 /// Per-record facts that a function asks for on demand; answered without work per record unasked.

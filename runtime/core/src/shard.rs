@@ -1,6 +1,11 @@
 //! Shards of our own streams: hash-key ranges and their lineage.
 
-use crate::id::{ShardNumber, StreamId, StreamName, Timestamp};
+use std::collections::BTreeMap;
+
+use crate::{
+    id::{ShardNumber, StreamId, StreamName, Timestamp},
+    limits::STREAM_RECORD_BYTES_DEFAULT,
+};
 
 /// A shard's part of the 128-bit hash-key space, both ends inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +79,38 @@ pub enum Ack {
     Written,
 }
 
+/// How a stream's capacity was asked for. Only told again: no stream here has a rate (Kinesis reference
+/// B12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamMode {
+    /// By its number of shards.
+    #[default]
+    Provisioned,
+    /// By what is written to it.
+    OnDemand,
+}
+
+/// What is fixed for a stream at its making, besides shards, retention and acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Most bytes of data and partition key of one record: 1 to 10 MiB.
+    pub record_bytes_max: u64,
+    /// How its capacity was asked for.
+    pub mode: StreamMode,
+    /// Tags: at most 50, keys of 1 to 128 characters, values of at most 256.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            record_bytes_max: STREAM_RECORD_BYTES_DEFAULT,
+            mode: StreamMode::Provisioned,
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
 /// A stream as the catalogue knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
@@ -91,6 +128,8 @@ pub struct Stream {
     pub created_at: Timestamp,
     /// A dead-letter stream: hidden from lists, no record limit, no time retention.
     pub is_internal: bool,
+    /// What was fixed at its making.
+    pub options: StreamOptions,
 }
 
 impl Stream {

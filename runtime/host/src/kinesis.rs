@@ -6,7 +6,7 @@ use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
     record::{NewRecords, RecordBlock},
     registry::{Command, Refusal},
-    shard::Stream,
+    shard::{Stream, StreamOptions},
     spec::resolve::StreamSettings,
     view::AppendRefusal,
 };
@@ -147,10 +147,16 @@ impl Log for StoreLog {
             .map_err(read_error)
     }
 
-    async fn create_stream(&self, name: &StreamName, shards: u32) -> Result<(), CommandError> {
+    async fn create_stream(
+        &self,
+        name: &StreamName,
+        shards: u32,
+        options: StreamOptions,
+    ) -> Result<(), CommandError> {
         let name = name.clone();
         let settings = StreamSettings {
             shards,
+            options,
             ..StreamSettings::default()
         };
         self.command(Command::CreateStream { name, settings }).await

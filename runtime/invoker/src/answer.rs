@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fnctl_core::{
-    limits::{FAILURE_MESSAGE_BYTES_MAX, PARTITION_KEY_CHARS_MAX, STREAM_RECORD_BYTES_DEFAULT},
+    limits::{FAILURE_MESSAGE_BYTES_MAX, PARTITION_KEY_CHARS_MAX},
     outcome::{Failure, FailureKind, ItemFailure, Outcome, WHOLE_CALL},
 };
 
@@ -92,10 +92,9 @@ fn fault(row: FaultyRow) -> Failure {
             );
             failure(FailureKind::Skip, BAD_KEY, &words)
         }
-        RowFault::TooLarge => {
-            let words = format!(
-                "a row of {bytes} bytes: a record of its stream has at most {STREAM_RECORD_BYTES_DEFAULT}"
-            );
+        RowFault::TooLarge { most } => {
+            let words =
+                format!("a row of {bytes} bytes: a record of its stream has at most {most}");
             failure(FailureKind::Skip, ROW_TOO_LARGE, &words)
         }
     }

@@ -4,7 +4,7 @@
 //! violates is refused and becomes the call's error; what a row's content violates fails its record.
 
 use fnctl_core::{
-    invoker::CallFacts,
+    invoker::{CallContext, CallFacts},
     limits::{OUTPUT_BYTES_MAX, PARTITION_KEY_CHARS_MAX, STREAM_RECORD_BYTES_DEFAULT},
     outcome::{Rows, WHOLE_CALL},
     record::{ByteColumn, ColumnError, Records},
@@ -33,8 +33,35 @@ pub(crate) struct RowsView<'a> {
 pub(crate) enum RowFault {
     /// Its key is not 1 to 256 characters of UTF-8.
     BadKey,
-    /// Its body is larger than a record of a stream may be.
-    TooLarge,
+    /// Its body is larger than a record of its output's stream may be.
+    TooLarge {
+        /// What the stream takes, bytes.
+        most: u64,
+    },
+}
+
+/// The outputs that a mapping binds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outputs<'a> {
+    /// How many.
+    pub(crate) count: usize,
+    /// Largest body of each; of those that are not named the usual limit.
+    pub(crate) row_bytes_max: &'a [u64],
+}
+
+impl<'a> Outputs<'a> {
+    /// Those of a call.
+    pub(crate) fn of(context: &'a CallContext) -> Self {
+        Self {
+            count: context.outputs.len(),
+            row_bytes_max: &context.row_bytes_max,
+        }
+    }
+
+    fn row_bytes_max(self, output: u16) -> u64 {
+        let most = self.row_bytes_max.get(usize::from(output));
+        most.copied().unwrap_or(STREAM_RECORD_BYTES_DEFAULT)
+    }
 }
 
 /// A row that cannot be published, and the record it fails.
@@ -156,7 +183,7 @@ impl Emitted {
     pub(crate) fn emit(
         &mut self,
         output: u16,
-        outputs: usize,
+        outputs: Outputs<'_>,
         records: &Records,
         facts: &dyn CallFacts,
         rows: RowsView<'_>,
@@ -167,6 +194,7 @@ impl Emitted {
         let key_bytes = rows.keys.map_or(0, |keys| keys.bytes.len());
         self.charge(rows.sources.len(), rows.data.bytes.len() + key_bytes)?;
         let index = self.buffer(output);
+        let most = outputs.row_bytes_max(output);
         for (row, &source) in rows.sources.iter().enumerate() {
             let key = rows.keys.and_then(|keys| {
                 // `nulls` ascends, and is nearly always empty.
@@ -187,10 +215,10 @@ impl Emitted {
                 self.push_source_key(index, source, records, facts)?;
             }
             let size = rows.data.value(row).len();
-            if size as u64 > STREAM_RECORD_BYTES_DEFAULT {
+            if size as u64 > most {
                 self.faults.push(FaultyRow {
                     source,
-                    fault: RowFault::TooLarge,
+                    fault: RowFault::TooLarge { most },
                     bytes: size,
                 });
             }
@@ -205,7 +233,7 @@ impl Emitted {
     pub(crate) fn forward(
         &mut self,
         output: u16,
-        outputs: usize,
+        outputs: Outputs<'_>,
         records: &Records,
         facts: &dyn CallFacts,
         sources: &[u32],
@@ -217,13 +245,14 @@ impl Emitted {
         }
         self.charge(sources.len(), 0)?;
         let index = self.buffer(output);
+        let most = outputs.row_bytes_max(output);
         for &source in sources {
             let body = records.data.get(source as usize);
             self.charge(0, body.len())?;
-            if body.len() as u64 > STREAM_RECORD_BYTES_DEFAULT {
+            if body.len() as u64 > most {
                 self.faults.push(FaultyRow {
                     source,
-                    fault: RowFault::TooLarge,
+                    fault: RowFault::TooLarge { most },
                     bytes: body.len(),
                 });
             }
@@ -335,7 +364,7 @@ impl Emitted {
 
 fn check_rows(
     output: u16,
-    outputs: usize,
+    outputs: Outputs<'_>,
     records: &Records,
     rows: RowsView<'_>,
 ) -> Result<(), String> {
@@ -354,12 +383,13 @@ fn check_rows(
     check_sources(rows.sources, records, true)
 }
 
-fn check_output(output: u16, outputs: usize) -> Result<(), String> {
-    if usize::from(output) < outputs {
+fn check_output(output: u16, outputs: Outputs<'_>) -> Result<(), String> {
+    if usize::from(output) < outputs.count {
         Ok(())
     } else {
         Err(format!(
-            "there is no output {output}: the mapping binds {outputs}"
+            "there is no output {output}: the mapping binds {}",
+            outputs.count
         ))
     }
 }

@@ -23,7 +23,7 @@ use fnctl_core::{
     mapping::{Mapping, MappingSettings, MappingState},
     record::{ColumnBuilder, NewRecords, RecordBlock},
     registry::{Command, RegistryChange},
-    shard::{Ack, HashKeyRange, Shard, Stream},
+    shard::{Ack, HashKeyRange, Shard, Stream, StreamOptions},
     spec::resolve::StreamSettings,
     view::NodeView,
 };
@@ -172,6 +172,7 @@ pub(crate) fn create_stream(name: &str, shards: u32) -> Command {
             shards,
             retention_ms: 24 * 60 * 60 * 1000,
             ack: Ack::Synced,
+            options: StreamOptions::default(),
         },
     }
 }
@@ -220,6 +221,7 @@ pub(crate) async fn add_mapping(
             ack: Ack::Synced,
             created_at: now,
             is_internal: true,
+            options: StreamOptions::default(),
         };
         let mapping = Mapping {
             id: next_mapping,

@@ -16,8 +16,16 @@ pub const CONSTRAINT_ERRORS_MAX: usize = 10;
 pub const PUT_RECORDS_MAX: usize = 500;
 /// Data and keys of one PutRecords, bytes.
 pub const PUT_BYTES_MAX: usize = 10 << 20;
-/// Data and key of one record, bytes.
+/// Data and key of one record of a stream that was made without a limit of its own, bytes.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Data of one record of any stream, bytes.
+pub const DATA_BYTES_MAX: usize = 10 << 20;
+/// Least that a stream may be given as the limit of its records, KiB.
+pub const RECORD_KIB_MIN: i64 = 1_024;
+/// Most that a stream may be given as the limit of its records, KiB.
+pub const RECORD_KIB_MAX: i64 = 10_240;
+/// Tags of one stream.
+pub const TAGS_MAX: usize = 50;
 /// Records of one GetRecords.
 pub const GET_RECORDS_MAX: usize = 10_000;
 /// Data and keys of one GetRecords, bytes; one larger record goes alone.
@@ -45,4 +53,5 @@ pub const CORS_MAX_AGE_S: u32 = 172_800;
 
 const _: () = assert!(BODY_BYTES_MAX > PUT_BYTES_MAX / 3 * 4);
 const _: () = assert!(BODIES_BYTES_MAX >= BODY_BYTES_MAX);
-const _: () = assert!(RECORD_BYTES_MAX <= GET_BYTES_MAX);
+const _: () = assert!((RECORD_KIB_MAX as usize) << 10 <= GET_BYTES_MAX);
+const _: () = assert!((RECORD_KIB_MAX as usize) << 10 <= PUT_BYTES_MAX);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
     record::{NewRecords, RecordBlock},
-    shard::Stream,
+    shard::{Stream, StreamOptions},
 };
 
 #[cfg(test)]
@@ -134,6 +134,7 @@ pub trait Log: Clone + Send + Sync + 'static {
         &self,
         name: &StreamName,
         shards: u32,
+        options: StreamOptions,
     ) -> impl Future<Output = Result<(), CommandError>> + Send;
 
     /// Deletes a stream whoever uses it; answers when that is durable.

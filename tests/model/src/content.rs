@@ -14,7 +14,7 @@ use fnctl_core::{
     record::{ColumnBuilder, NewRecords},
     registry::RegistryChange,
     settled::{SettledRange, SettledRanges},
-    shard::{Ack, HashKeyRange, Shard, Stream},
+    shard::{Ack, HashKeyRange, Shard, Stream, StreamOptions},
 };
 
 use crate::{
@@ -150,6 +150,7 @@ pub(crate) fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream>
         ack: Ack::Synced,
         created_at: NOW,
         is_internal,
+        options: StreamOptions::default(),
     })
 }
 

@@ -13,7 +13,7 @@ use fnctl_core::{
     mapping::{Mapping, MappingSettings, MappingState, OutputBinding},
     record::{ColumnBuilder, NewRecords},
     registry::RegistryChange,
-    shard::{Ack, HashKeyRange, Shard, Stream},
+    shard::{Ack, HashKeyRange, Shard, Stream, StreamOptions},
     view::{NodeView, StreamRef, UnitView},
 };
 
@@ -316,6 +316,7 @@ fn stream(id: StreamId, name: &str, is_internal: bool) -> Arc<Stream> {
         ack: Ack::Synced,
         created_at: Timestamp(0),
         is_internal,
+        options: StreamOptions::default(),
     })
 }
 

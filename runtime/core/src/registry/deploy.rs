@@ -154,7 +154,7 @@ fn create_streams(
     }
     for name in wanted {
         if work.draft.stream_by_name(&name).is_none() {
-            let settings = settings.get(&name).copied().unwrap_or(other);
+            let settings = settings.get(&name).unwrap_or(&other).clone();
             let stream = work.draft.create_stream(name, settings, false, work.now);
             work.created_streams.push(stream);
         }

@@ -83,6 +83,7 @@ impl<'a> Draft<'a> {
             ack: settings.ack,
             created_at: now,
             is_internal,
+            options: settings.options,
         });
         self.change.streams.push(Arc::clone(&stream));
         stream

@@ -22,7 +22,9 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Evaluated, Refusal> {
         match command {
-            Command::CreateStream { name, settings } => self.create_stream(name, *settings, now),
+            Command::CreateStream { name, settings } => {
+                self.create_stream(name, settings.clone(), now)
+            }
             Command::DeleteStream { name, force } => self.delete_stream(name, *force, now),
             Command::SetRetention { name, retention_ms } => self.set_retention(name, *retention_ms),
             Command::Deploy(deploy) => deploy::evaluate(self, deploy, tails, now),

@@ -18,7 +18,7 @@ use crate::{
     id::{OutputName, StreamName},
     limits,
     mapping::{MappingSettings, MaxAttempts, OutputBinding},
-    shard::Ack,
+    shard::{Ack, StreamOptions},
 };
 
 pub use problems::Problems;
@@ -51,7 +51,7 @@ impl Default for FunctionSettings {
 }
 
 /// How a stream is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSettings {
     /// Number of shards.
     pub shards: u32,
@@ -59,6 +59,8 @@ pub struct StreamSettings {
     pub retention_ms: u64,
     /// When puts are answered.
     pub ack: Ack,
+    /// What else is fixed at its making; only the Kinesis API asks for it.
+    pub options: StreamOptions,
 }
 
 impl Default for StreamSettings {
@@ -67,6 +69,7 @@ impl Default for StreamSettings {
             shards: limits::STREAM_SHARDS_DEFAULT,
             retention_ms: limits::RETENTION_MS_DEFAULT,
             ack: Ack::Synced,
+            options: StreamOptions::default(),
         }
     }
 }
@@ -397,6 +400,7 @@ pub fn stream(spec: &StreamSpec, path: &str, problems: &mut Problems) -> StreamS
             ],
         ),
         ack: problems.pick(&at("ack"), spec.ack.as_ref(), default.ack, default.ack),
+        options: default.options,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     record::{ColumnBuilder, NewRecords},
     registry::{Applied, Command, ComponentFacts, Deploy},
     settled::{SettledRange, SettledRanges},
-    shard::Ack,
+    shard::{Ack, StreamOptions},
     spec::resolve::StreamSettings,
 };
 
@@ -58,6 +58,7 @@ impl Bench {
             shards,
             retention_ms: 86_400_000,
             ack: Ack::Synced,
+            options: StreamOptions::default(),
         };
         match self.command(&Command::CreateStream {
             name: name(stream),

@@ -178,6 +178,7 @@ async fn call(
             .iter()
             .map(|name| Arc::from(name.as_str()))
             .collect(),
+        row_bytes_max: Arc::default(),
     });
     let capture = node.log().capture(&context);
     let call = Call {

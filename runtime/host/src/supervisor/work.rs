@@ -9,8 +9,10 @@ use fnctl_core::{
     function::{Function, Version},
     id::{FunctionVersion, MappingId, OutputName, Timestamp, UnitId},
     invoker::CallContext,
+    limits::STREAM_RECORD_BYTES_DEFAULT,
     mapping::{Mapping, MappingSettings, OutputBinding},
     reconcile::{self, Stamp},
+    shard::Stream,
     view::NodeView,
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct Work {
     function: Arc<Function>,
     version: Arc<Version>,
     shard_created_at: Timestamp,
+    /// Those that its outputs go to.
+    output_streams: Vec<Arc<Stream>>,
 }
 
 impl Work {
@@ -41,6 +45,25 @@ impl Work {
             function: Arc::clone(function),
             version: Arc::clone(function.versions.get(&function.live)?),
             shard_created_at: shard.created_at,
+            output_streams: mapping
+                .outputs
+                .values()
+                .filter_map(|binding| match binding {
+                    OutputBinding::Stream(name) => registry.stream_by_name(name).cloned(),
+                    OutputBinding::None => None,
+                })
+                .collect(),
+        })
+    }
+
+    /// The largest row that an output takes, bytes.
+    fn row_bytes_max(&self, to: &OutputBinding) -> u64 {
+        let OutputBinding::Stream(name) = to else {
+            return STREAM_RECORD_BYTES_DEFAULT;
+        };
+        let stream = self.output_streams.iter().find(|stream| stream.name == *name);
+        stream.map_or(STREAM_RECORD_BYTES_DEFAULT, |stream| {
+            stream.options.record_bytes_max
         })
     }
 
@@ -82,6 +105,7 @@ impl Work {
                 shard: unit.shard,
                 version: self.version.number,
                 outputs: names,
+                row_bytes_max: outputs.iter().map(|to| self.row_bytes_max(to)).collect(),
             }),
             outputs: outputs.into(),
         }

@@ -1,5 +1,7 @@
 use fnctl_core::record::Records;
 
+use crate::rows::Outputs;
+
 use super::*;
 
 fn item(index: u32, code: &str) -> GuestItemFailure {
@@ -34,7 +36,7 @@ fn failures(outcome: &Outcome) -> Vec<(u32, &str)> {
 fn records_with_faulty_rows_fail_once_and_keep_the_authors_word() {
     let mut emitted = Emitted::default();
     emitted.faults = vec![
-        faulty(3, RowFault::TooLarge),
+        faulty(3, RowFault::TooLarge { most: 1 << 20 }),
         faulty(1, RowFault::BadKey),
         faulty(3, RowFault::BadKey),
         faulty(2, RowFault::BadKey),
@@ -89,7 +91,16 @@ fn a_refused_row_outweighs_a_good_answer() {
     }
     assert!(
         emitted
-            .emit(0, 1, &records, &NoFacts, rows)
+            .emit(
+                0,
+                Outputs {
+                    count: 1,
+                    row_bytes_max: &[]
+                },
+                &records,
+                &NoFacts,
+                rows
+            )
             .unwrap()
             .is_err()
     );

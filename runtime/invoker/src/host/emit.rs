@@ -10,7 +10,7 @@ use wasmtime::{
 use super::{CallState, HostState, NoCall};
 use crate::{
     bindings::{ColumnOut, EMIT, RowsOut},
-    rows::{ColumnView, Emitted, RowsView},
+    rows::{ColumnView, Emitted, Outputs, RowsView},
     stop::OutputOverflow,
 };
 
@@ -35,7 +35,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> Result<()> {
                 };
                 emitted.emit(
                     output,
-                    call.context.outputs.len(),
+                    Outputs::of(&call.context),
                     &call.records,
                     &*call.facts,
                     rows,
@@ -50,7 +50,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> Result<()> {
                 let sources = sources.as_le_slice(store);
                 emitted.forward(
                     output,
-                    call.context.outputs.len(),
+                    Outputs::of(&call.context),
                     &call.records,
                     &*call.facts,
                     sources,

@@ -40,6 +40,14 @@ fn records(count: u32) -> Records {
 }
 
 /// Rows of output 0, one a call of `emit`.
+/// So many outputs whose streams have the usual limit.
+fn plain(count: usize) -> Outputs<'static> {
+    Outputs {
+        count,
+        row_bytes_max: &[],
+    }
+}
+
 fn emit_each(rows: &[(u32, Option<&str>, &str)], count: u32) -> Emitted {
     let mut emitted = Emitted::default();
     for (source, key, body) in rows {
@@ -60,7 +68,7 @@ fn emit_each(rows: &[(u32, Option<&str>, &str)], count: u32) -> Emitted {
             data,
         };
         emitted
-            .emit(0, 1, &records(count), &Facts, view)
+            .emit(0, plain(1), &records(count), &Facts, view)
             .unwrap()
             .unwrap();
     }
@@ -149,7 +157,47 @@ fn a_bad_key_and_a_large_body_fail_their_record_and_no_other() {
         .iter()
         .map(|row| (row.source, row.fault))
         .collect();
-    assert_eq!(faults, [(0, RowFault::BadKey), (1, RowFault::TooLarge)]);
+    assert_eq!(
+        faults,
+        [
+            (0, RowFault::BadKey),
+            (
+                1,
+                RowFault::TooLarge {
+                    most: STREAM_RECORD_BYTES_DEFAULT
+                }
+            )
+        ]
+    );
+}
+
+#[test]
+fn a_body_may_be_as_large_as_its_own_outputs_stream_takes() {
+    let usual = usize::try_from(STREAM_RECORD_BYTES_DEFAULT).unwrap();
+    let outputs = Outputs {
+        count: 3,
+        row_bytes_max: &[2 * STREAM_RECORD_BYTES_DEFAULT, 10],
+    };
+    let mut data = ColumnBuilder::default();
+    data.push(&vec![0; usual + 1]);
+    let mut records = records(1);
+    records.data = data.finish();
+    // 0 takes more, 1 less, 2 what is usual.
+    for (output, most) in [
+        (0, None),
+        (1, Some(10)),
+        (2, Some(STREAM_RECORD_BYTES_DEFAULT)),
+    ] {
+        let mut emitted = Emitted::default();
+        let forwarded = emitted.forward(output, outputs, &records, &Facts, &[0]);
+        assert_eq!(forwarded, Ok(Ok(())));
+        let faults: Vec<_> = emitted.faults.iter().map(|row| row.fault).collect();
+        let expected: Vec<_> = most
+            .map(|most| RowFault::TooLarge { most })
+            .into_iter()
+            .collect();
+        assert_eq!(faults, expected, "output {output}");
+    }
 }
 
 #[test]
@@ -168,14 +216,14 @@ fn output_is_bounded_in_bytes_and_in_rows() {
     };
     let mut emitted = Emitted::default();
     let taken = (0..)
-        .take_while(|_| emitted.emit(0, 1, &records, &Facts, view).is_ok())
+        .take_while(|_| emitted.emit(0, plain(1), &records, &Facts, view).is_ok())
         .count();
     // The sixteenth fits with its key no more.
     assert_eq!(taken, 15);
     let mut emitted = Emitted::default();
     let sources = vec![0; OUTPUT_ROWS_MAX + 1];
     assert_eq!(
-        emitted.forward(0, 1, &records, &Facts, &sources),
+        emitted.forward(0, plain(1), &records, &Facts, &sources),
         Err(OutputOverflow)
     );
 }
@@ -195,19 +243,19 @@ fn a_refusal_takes_nothing_and_the_first_is_remembered() {
     };
     assert!(
         emitted
-            .emit(0, 1, &records(1), &Facts, view)
+            .emit(0, plain(1), &records(1), &Facts, view)
             .unwrap()
             .is_err()
     );
     assert!(
         emitted
-            .forward(1, 1, &records(1), &Facts, &[0])
+            .forward(1, plain(1), &records(1), &Facts, &[0])
             .unwrap()
             .is_err()
     );
     assert!(
         emitted
-            .forward(0, 1, &records(1), &Facts, &[WHOLE_CALL])
+            .forward(0, plain(1), &records(1), &Facts, &[WHOLE_CALL])
             .unwrap()
             .is_err()
     );
@@ -262,9 +310,9 @@ proptest! {
             };
             let keys = keys.as_ref().map(view).filter(|keys| !fits || keys.len() == data.1.len());
             let rows = RowsView { sources: &sources, keys, data: view(&data) };
-            let taken = emitted.emit(0, 2, &records, &Facts, rows);
+            let taken = emitted.emit(0, plain(2), &records, &Facts, rows);
             prop_assert!(taken.is_ok());
-            prop_assert!(emitted.forward(1, 2, &records, &Facts, &sources).is_ok());
+            prop_assert!(emitted.forward(1, plain(2), &records, &Facts, &sources).is_ok());
         }
         let failed: Vec<u32> = failed.into_iter().collect();
         for rows in emitted.finish(&failed) {

@@ -151,6 +151,7 @@ pub(crate) fn context() -> Arc<CallContext> {
         shard: ShardNumber(3),
         version: FunctionVersion(7),
         outputs: Arc::new(["default".into(), "side".into()]),
+        row_bytes_max: Arc::default(),
     })
 }
 

@@ -4,7 +4,8 @@ use fnctl_core::{
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
     mapping::{Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding},
     registry::RegistryChange,
-    shard::{Ack, HashKeyRange, Shard, Stream},
+    limits::STREAM_RECORD_BYTES_DEFAULT,
+    shard::{Ack, HashKeyRange, Shard, Stream, StreamMode, StreamOptions},
 };
 
 use crate::codec::{DecodeError, Decoder, Value, fields, newtypes};
@@ -18,15 +19,6 @@ fields!(Shard {
     created_at,
     parents,
     is_closed
-});
-fields!(Stream {
-    id,
-    name,
-    shards,
-    retention_ms,
-    ack,
-    created_at,
-    is_internal
 });
 fields!(VersionSettings {
     digest,
@@ -77,6 +69,84 @@ fields!(RegistryChange {
     next_function,
     next_mapping,
 });
+
+/// A stream is internal. This byte was a flag, 0 or 1, before there were options: a stream without any is
+/// still written so, and one with some is refused by whoever does not know them.
+const INTERNAL: u8 = 1;
+/// A largest record follows.
+const RECORD_BYTES: u8 = 1 << 1;
+/// The stream is on demand.
+const ON_DEMAND: u8 = 1 << 2;
+/// Tags follow.
+const TAGS: u8 = 1 << 3;
+
+impl Value for Stream {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            id,
+            name,
+            shards,
+            retention_ms,
+            ack,
+            created_at,
+            is_internal,
+            options,
+        } = self;
+        let StreamOptions {
+            record_bytes_max,
+            mode,
+            tags,
+        } = options;
+        id.put(out);
+        name.put(out);
+        shards.put(out);
+        retention_ms.put(out);
+        ack.put(out);
+        created_at.put(out);
+        let when = |is: bool, flag: u8| if is { flag } else { 0 };
+        let is_other_size = *record_bytes_max != STREAM_RECORD_BYTES_DEFAULT;
+        out.push(
+            when(*is_internal, INTERNAL)
+                | when(is_other_size, RECORD_BYTES)
+                | when(*mode == StreamMode::OnDemand, ON_DEMAND)
+                | when(!tags.is_empty(), TAGS),
+        );
+        if is_other_size {
+            record_bytes_max.put(out);
+        }
+        if !tags.is_empty() {
+            tags.put(out);
+        }
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let mut stream = Self {
+            id: Value::take(from)?,
+            name: Value::take(from)?,
+            shards: Value::take(from)?,
+            retention_ms: Value::take(from)?,
+            ack: Value::take(from)?,
+            created_at: Value::take(from)?,
+            is_internal: false,
+            options: StreamOptions::default(),
+        };
+        let flags = u8::take(from)?;
+        if flags & !(INTERNAL | RECORD_BYTES | ON_DEMAND | TAGS) != 0 {
+            return Err(from.fail("a stream has an option that this version does not know"));
+        }
+        stream.is_internal = flags & INTERNAL != 0;
+        if flags & RECORD_BYTES != 0 {
+            stream.options.record_bytes_max = Value::take(from)?;
+        }
+        if flags & ON_DEMAND != 0 {
+            stream.options.mode = StreamMode::OnDemand;
+        }
+        if flags & TAGS != 0 {
+            stream.options.tags = Value::take(from)?;
+        }
+        Ok(stream)
+    }
+}
 
 impl Value for Function {
     fn put(&self, out: &mut Vec<u8>) {

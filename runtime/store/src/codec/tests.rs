@@ -13,14 +13,14 @@ use fnctl_core::{
     record::{ColumnBuilder, NewRecords, Origin, RecordBlock, Records},
     registry::RegistryChange,
     settled::{Settled, SettledRange, SettledRanges},
-    shard::{Ack, HashKeyRange, Shard, Stream},
+    shard::{Ack, HashKeyRange, Shard, Stream, StreamMode, StreamOptions},
     view::{ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey},
 };
 use proptest::prelude::*;
 
 use super::{
-    Decoder, block, decode_dead_letter, decode_entry, decode_key, decode_value, encode_dead_letter,
-    encode_entry, encode_key, encode_value,
+    DecodeError, Decoder, Value, block, decode_dead_letter, decode_entry, decode_key, decode_value,
+    encode_dead_letter, encode_entry, encode_key, encode_value,
 };
 use crate::{block::slice, testing::dead_letter};
 
@@ -216,6 +216,7 @@ fn stream(id: u64) -> Stream {
         ack: Ack::Written,
         created_at: Timestamp(6),
         is_internal: true,
+        options: StreamOptions::default(),
     }
 }
 
@@ -505,5 +506,42 @@ proptest! {
             let mut view = fnctl_core::view::NodeView::new();
             view.apply(&entry);
         }
+    }
+}
+
+/// A stream as the first release wrote it, and as it is still written while it has no options.
+#[test]
+fn a_stream_of_before_there_were_options_is_read_and_one_with_all_of_them_comes_back() {
+    let plain = stream(3);
+    let mut bytes = Vec::new();
+    plain.put(&mut bytes);
+    assert_eq!(bytes.last(), Some(&1), "the flag of an internal stream");
+    let read = |bytes: Vec<u8>| {
+        let mut from = Decoder::new(bytes.into());
+        let stream = Stream::take(&mut from)?;
+        from.end()?;
+        Ok::<_, DecodeError>(stream)
+    };
+    assert_eq!(read(bytes.clone()), Ok(plain.clone()));
+    *bytes.last_mut().unwrap() = 0;
+    assert!(!read(bytes.clone()).unwrap().is_internal);
+    *bytes.last_mut().unwrap() = 1 << 4;
+    assert!(read(bytes).unwrap_err().what.contains("does not know"));
+
+    let mut full = plain;
+    full.is_internal = false;
+    full.options = StreamOptions {
+        record_bytes_max: 10 << 20,
+        mode: StreamMode::OnDemand,
+        tags: BTreeMap::from([("team".to_owned(), String::new())]),
+    };
+    for record_bytes_max in [10 << 20, 1 << 20] {
+        full.options.record_bytes_max = record_bytes_max;
+        let mut bytes = Vec::new();
+        full.put(&mut bytes);
+        for cut in 0..bytes.len() {
+            assert!(read(bytes[..cut].to_vec()).is_err(), "cut to {cut}");
+        }
+        assert_eq!(read(bytes), Ok(full.clone()));
     }
 }

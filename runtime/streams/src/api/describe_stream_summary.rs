@@ -7,7 +7,6 @@ use crate::{
         call::{Call, to_json},
         stream_description::Description,
     },
-    limits::RECORD_BYTES_MAX,
     log::Log,
     protocol::{
         error::ApiError,
@@ -31,7 +30,7 @@ struct Summary {
     open_shard_count: usize,
     consumer_count: usize,
     #[serde(rename = "MaxRecordSizeInKiB")]
-    max_record_size_in_kib: usize,
+    max_record_size_in_kib: u64,
 }
 
 pub(super) fn answer<L: Log>(
@@ -48,7 +47,7 @@ pub(super) fn answer<L: Log>(
                 .filter(|shard| !shard.is_closed)
                 .count(),
             consumer_count: 0,
-            max_record_size_in_kib: RECORD_BYTES_MAX >> 10,
+            max_record_size_in_kib: stream.options.record_bytes_max >> 10,
         },
     }))
 }

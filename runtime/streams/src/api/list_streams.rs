@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     api::{
         call::{Call, to_json},
-        stream_description::{MODE, ModeDetails, STATUS},
+        stream_description::{ModeDetails, STATUS},
     },
     limits::{LIST_STREAMS_MAX, LIST_TOKEN_LIFE_MS},
     log::Log,
@@ -75,7 +75,7 @@ pub(super) fn answer<L: Log>(
                 stream_name: stream.name.to_string(),
                 stream_arn: call.arn(&stream.name),
                 stream_status: STATUS,
-                stream_mode_details: MODE,
+                stream_mode_details: ModeDetails::of(stream),
                 stream_creation_timestamp: epoch_seconds(stream.created_at),
             })
             .collect(),

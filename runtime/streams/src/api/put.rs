@@ -11,7 +11,7 @@ use fnctl_core::{
 use crate::{
     api::call::Call,
     hash_key,
-    limits::{PUT_BYTES_MAX, PUT_RECORDS_MAX, RECORD_BYTES_MAX},
+    limits::{DATA_BYTES_MAX, PUT_BYTES_MAX, PUT_RECORDS_MAX, RECORD_BYTES_MAX},
     log::{AppendError, Appended, Log},
     protocol::{
         error::{ApiError, ErrorCode},
@@ -32,7 +32,7 @@ pub(super) const EXPLICIT_HASH_KEY: Member = Member {
 pub(super) const DATA: Member = Member {
     name: "Data",
     kind: Kind::Blob,
-    rules: &[Rule::NotNull, Rule::LengthMax(RECORD_BYTES_MAX)],
+    rules: &[Rule::NotNull, Rule::LengthMax(DATA_BYTES_MAX)],
 };
 
 /// Room made for a partition key; longer ones make more.
@@ -94,17 +94,22 @@ impl Batch {
         self.explicit.push((self.len() - 1, hash_key));
     }
 
-    /// Whether the last record and the whole are within bounds.
+    /// Whether the last record and the whole are within bounds that hold for every stream.
     pub(super) fn is_within_bounds(&self) -> bool {
         self.keys.last_bytes() + self.data.last_bytes() <= RECORD_BYTES_MAX
             && self.keys.bytes.len() + self.data.bytes.len() <= PUT_BYTES_MAX
     }
 
-    /// Adds the record that a checked request or one of its entries describes.
+    /// Adds the record that a checked request, or its entry `index`, describes.
     ///
     /// # Errors
-    /// The explicit hash key is too large, or the record or the whole is.
-    pub(super) fn add(&mut self, entry: Checked<'_>) -> Result<(), ApiError> {
+    /// The explicit hash key is too large, or the record is for its stream, or the whole.
+    pub(super) fn add(
+        &mut self,
+        entry: Checked<'_>,
+        index: Option<usize>,
+        stream: &Stream,
+    ) -> Result<(), ApiError> {
         let refuse = |words: String| Err(ApiError::new(ErrorCode::InvalidArgument, words));
         let key = entry.text(PARTITION_KEY.name).unwrap_or("");
         self.keys.bytes.extend_from_slice(key.as_bytes());
@@ -124,15 +129,20 @@ impl Batch {
                 }
             }
         }
-        let record_bytes = self.keys.last_bytes() + self.data.last_bytes();
-        if record_bytes > RECORD_BYTES_MAX {
+        let most = usize::try_from(stream.options.record_bytes_max).unwrap_or(usize::MAX);
+        let data_bytes = self.data.last_bytes();
+        if data_bytes > most {
+            return Err(data_too_long(data_bytes, most, index));
+        }
+        let record_bytes = self.keys.last_bytes() + data_bytes;
+        if record_bytes > most {
             return refuse(format!(
                 "Record {} has {record_bytes} bytes of data and partition key, above the limit of \
-                 {RECORD_BYTES_MAX}.",
+                 {most}.",
                 self.len()
             ));
         }
-        if !self.is_within_bounds() {
+        if self.keys.bytes.len() + self.data.bytes.len() > PUT_BYTES_MAX {
             return refuse(format!(
                 "Records size exceeds {} MB limit",
                 PUT_BYTES_MAX >> 20
@@ -155,6 +165,22 @@ impl Batch {
             origins: Vec::new(),
         }
     }
+}
+
+/// Data above what its stream takes, in the words of a member's constraint: of old there was one limit.
+fn data_too_long(bytes: usize, most: usize, index: Option<usize>) -> ApiError {
+    let place = index.map_or_else(
+        || "data".to_owned(),
+        |index| format!("records.{}.member.data", index + 1),
+    );
+    ApiError::new(
+        ErrorCode::Validation,
+        format!(
+            "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim={bytes} \
+             cap={bytes}]' at '{place}' failed to satisfy constraint: Member must have length less \
+             than or equal to {most}"
+        ),
+    )
 }
 
 /// How an append ended.

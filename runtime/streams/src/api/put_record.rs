@@ -44,7 +44,7 @@ pub(super) async fn answer<L: Log>(
 ) -> Result<Vec<u8>, ApiError> {
     let stream = call.stream(request)?;
     let mut batch = Batch::default();
-    batch.add(request)?;
+    batch.add(request, None, &stream)?;
     check_ordering(call, request, stream.name.as_str())?;
     if request.is_set(DRY_RUN.name) {
         return Err(dry_run());

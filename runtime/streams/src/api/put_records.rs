@@ -58,8 +58,8 @@ pub(super) async fn answer<L: Log>(
 ) -> Result<Vec<u8>, ApiError> {
     let stream = call.stream(request)?;
     let mut batch = Batch::default();
-    for entry in request.structures(RECORDS) {
-        batch.add(entry)?;
+    for (index, entry) in request.structures(RECORDS).enumerate() {
+        batch.add(entry, Some(index), &stream)?;
     }
     if request.is_set(DRY_RUN.name) {
         return Err(dry_run());

@@ -1,6 +1,6 @@
 //! What DescribeStream and DescribeStreamSummary share.
 
-use fnctl_core::shard::Stream;
+use fnctl_core::shard::{Stream, StreamMode};
 use serde::Serialize;
 
 use crate::{api::call::Call, log::Log, protocol::time_text::epoch_seconds};
@@ -40,10 +40,17 @@ pub(super) struct ModeDetails {
     stream_mode: &'static str,
 }
 
-/// The only mode there is yet.
-pub(super) const MODE: ModeDetails = ModeDetails {
-    stream_mode: "PROVISIONED",
-};
+impl ModeDetails {
+    pub(super) const fn of(stream: &Stream) -> Self {
+        Self {
+            stream_mode: match stream.options.mode {
+                StreamMode::Provisioned => "PROVISIONED",
+                StreamMode::OnDemand => "ON_DEMAND",
+            },
+        }
+    }
+}
+
 /// The state in which every stream that exists is.
 pub(super) const STATUS: &str = "ACTIVE";
 
@@ -59,7 +66,7 @@ impl Description {
             stream_name: stream.name.to_string(),
             stream_arn: call.arn(&stream.name),
             stream_status: STATUS,
-            stream_mode_details: MODE,
+            stream_mode_details: ModeDetails::of(stream),
             retention_period_hours: retention_hours(stream),
             stream_creation_timestamp: epoch_seconds(stream.created_at),
             enhanced_monitoring: [Monitoring::default()],

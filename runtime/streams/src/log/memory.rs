@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
     record::{ColumnBuilder, NewRecords, RecordBlock, Records},
-    shard::{Ack, HashKeyRange, Shard, Stream},
+    shard::{Ack, HashKeyRange, Shard, Stream, StreamOptions},
 };
 
 use super::{AppendError, Appended, CommandError, Log, ReadError, Tail};
@@ -240,7 +240,12 @@ impl Log for MemoryLog {
         found.ok_or(ReadError::NoSuchShard)
     }
 
-    async fn create_stream(&self, name: &StreamName, shards: u32) -> Result<(), CommandError> {
+    async fn create_stream(
+        &self,
+        name: &StreamName,
+        shards: u32,
+        options: StreamOptions,
+    ) -> Result<(), CommandError> {
         let mut state = self.0.lock().unwrap();
         if state.position(name).is_some() {
             return Err(CommandError::Exists);
@@ -264,6 +269,7 @@ impl Log for MemoryLog {
             ack: Ack::Synced,
             created_at: now,
             is_internal: false,
+            options,
         };
         let states = vec![
             ShardState {

@@ -1,5 +1,6 @@
 //! The API from HTTP request to HTTP response, over a log in memory.
 
+mod creation;
 mod protocol;
 mod put;
 mod read;

@@ -279,6 +279,7 @@ fn call(records: Records) -> Call {
             shard: ShardNumber(0),
             version: FunctionVersion(1),
             outputs: Arc::new(["default".into()]),
+            row_bytes_max: Arc::default(),
         });
         static FACTS: Arc<NoFacts> = Arc::new(NoFacts);
     }

@@ -20,7 +20,7 @@ use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamName, Timestamp},
     record::{ColumnBuilder, NewRecords},
     registry::Command as Change,
-    shard::Ack,
+    shard::{Ack, StreamOptions},
     spec::resolve::StreamSettings,
 };
 use fnctl_store::{Options, Store, disk::real::RealDisk};
@@ -87,6 +87,7 @@ fn fill(directory: &Path) {
             shards: SHARDS,
             retention_ms: 24 * 60 * 60 * 1000,
             ack: Ack::Synced,
+            options: StreamOptions::default(),
         };
         let create = Change::CreateStream {
             name: name(),
@@ -268,6 +269,7 @@ fn puts(figure: &MakeFigure<'_>) -> Result<(), Failure> {
         shards: 1,
         retention_ms: 24 * 60 * 60 * 1000,
         ack: Ack::Synced,
+        options: StreamOptions::default(),
     };
     let create = Change::CreateStream {
         name: name(),

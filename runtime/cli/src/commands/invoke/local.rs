@@ -79,6 +79,7 @@ pub(super) async fn call(
             shard: ShardNumber(0),
             version: FunctionVersion(1),
             outputs: Arc::clone(&outputs),
+            row_bytes_max: Arc::default(),
         }),
         records: columns(&records)?,
         facts: Arc::new(Numbers),

@@ -140,6 +140,7 @@ impl Bench {
                     shards: u32::from(*shards),
                     retention_ms: 86_400_000,
                     ack: Ack::Synced,
+                    options: crate::shard::StreamOptions::default(),
                 },
             }),
             Deed::DeleteStream(stream) => command(&Command::DeleteStream {

@@ -140,7 +140,7 @@ impl ShardFilter {
 mod tests {
     use fnctl_core::{
         id::{Ordinal, StreamId, StreamName},
-        shard::{Ack, HashKeyRange},
+        shard::{Ack, HashKeyRange, StreamOptions},
     };
 
     use super::*;
@@ -172,6 +172,7 @@ mod tests {
             ack: Ack::Synced,
             created_at: Timestamp(100),
             is_internal: false,
+            options: StreamOptions::default(),
         };
         let shards = stream.shards.iter();
         let shown = shards.filter(|shard| filter.admits(&stream, shard, Some(tail)));

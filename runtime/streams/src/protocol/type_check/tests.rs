@@ -90,6 +90,11 @@ fn wrong_types_are_told_in_the_words_of_kinesis() {
             json!("A"),
             "'A' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes but found: 1".into(),
         ),
+        (
+            "Blob",
+            json!("A!AA"),
+            "'A!AA' can not be converted to a Blob: Invalid Base64 character: '!'".into(),
+        ),
         ("Blob", json!([]), list.into()),
         ("Blob", json!({}), structure.into()),
         (
