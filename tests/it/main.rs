@@ -11,6 +11,7 @@ mod flow;
 mod handmade;
 mod kinesis;
 mod letters;
+mod logs;
 mod neighbours;
 mod refusals;
 mod support;

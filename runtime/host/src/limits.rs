@@ -91,6 +91,16 @@ pub const SUPERVISOR_QUEUE_MAX: usize = 1_024;
 pub const LOG_LINES_MAX: usize = 10_000;
 /// Bytes kept of one function's lines.
 pub const LOG_BYTES_MAX: usize = 1 << 20;
+/// Lines a second that one function may write.
+pub const LOG_LINES_A_SECOND: u64 = 2_000;
+/// Lines it may write at once after it was quiet.
+pub const LOG_LINES_SAVED_MAX: u64 = 5_000;
+/// Bytes a second that one function may write.
+pub const LOG_BYTES_A_SECOND: u64 = 512 << 10;
+/// Bytes it may write at once after it was quiet: what is kept of it.
+pub const LOG_BYTES_SAVED_MAX: u64 = LOG_BYTES_MAX as u64;
+/// How often a follower looks whether a flood is over, to be told what it missed.
+pub const LOG_DROPPED_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// Lines handed to a follower at once.
 pub const LOG_READ_LINES_MAX: usize = 500;
 

@@ -1,8 +1,9 @@
 //! What functions wrote, kept in memory: a bounded ring per function.
 //!
-//! Lines are lost when the ring is full or the server stops; whoever follows is told how many it
-//! missed. Records never appear here unless a function writes them.
+//! Lines are lost when the ring is full, when a function writes more than its allowance, or when the
+//! server stops; whoever follows is told how many it missed. Records never appear here unless a function writes them.
 
+mod allowance;
 pub(crate) mod sink;
 
 use std::{
@@ -13,7 +14,11 @@ use std::{
 use fnctl_core::id::{FunctionName, FunctionVersion, ShardNumber, Timestamp};
 use tokio::sync::watch;
 
-use crate::limits;
+use self::allowance::Allowance;
+use crate::{
+    limits,
+    metrics::{FunctionMetrics, Metrics},
+};
 
 /// One line of a function.
 #[derive(Clone, Debug)]
@@ -48,6 +53,46 @@ struct Ring {
     bytes: usize,
     /// Number of the line at the front; the first ever is 0.
     first: u64,
+    allowance: Allowance,
+}
+
+impl Ring {
+    fn next(&self) -> u64 {
+        self.first + self.lines.len() as u64
+    }
+
+    fn keep(&mut self, line: LogLine) {
+        self.bytes += line.byte_len();
+        self.lines.push_back(line);
+        while self.lines.len() > limits::LOG_LINES_MAX || self.bytes > limits::LOG_BYTES_MAX {
+            let Some(oldest) = self.lines.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.byte_len();
+            self.first += 1;
+        }
+    }
+
+    /// Says once how many lines a flood cost, when it is over.
+    fn tell_dropped(&mut self, now: Timestamp) {
+        if let Some(count) = self.allowance.dropped(now) {
+            self.keep(LogLine {
+                time: now,
+                level: "warn",
+                version: FunctionVersion::default(),
+                mapping: "".into(),
+                shard: None,
+                sequence_number: None,
+                source: "log",
+                message: format!(
+                    "{count} lines dropped: above {} lines or {} KiB a second",
+                    limits::LOG_LINES_A_SECOND,
+                    limits::LOG_BYTES_A_SECOND >> 10
+                )
+                .into(),
+            });
+        }
+    }
 }
 
 /// The lines of one function.
@@ -55,6 +100,7 @@ struct Ring {
 pub(crate) struct FunctionLog {
     ring: Mutex<Ring>,
     next: watch::Sender<u64>,
+    metrics: Arc<FunctionMetrics>,
 }
 
 /// Lines read from a [`FunctionLog`].
@@ -68,43 +114,53 @@ pub(crate) struct LogRead {
     pub(crate) missed: u64,
 }
 
-impl Default for FunctionLog {
-    fn default() -> Self {
+impl FunctionLog {
+    /// An empty log of a function, which counts its losses there.
+    pub(crate) fn new(metrics: Arc<FunctionMetrics>) -> Self {
         Self {
             ring: Mutex::default(),
             next: watch::Sender::new(0),
+            metrics,
         }
     }
-}
 
-impl FunctionLog {
-    /// Keeps a line; the oldest make room.
+    /// Keeps a line, if the function has not written too much of late; the oldest make room.
     pub(crate) fn push(&self, line: LogLine) {
         let next = {
             let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-            ring.bytes += line.byte_len();
-            ring.lines.push_back(line);
-            while ring.lines.len() > limits::LOG_LINES_MAX || ring.bytes > limits::LOG_BYTES_MAX {
-                let Some(oldest) = ring.lines.pop_front() else {
-                    break;
-                };
-                ring.bytes -= oldest.byte_len();
-                ring.first += 1;
+            ring.tell_dropped(line.time);
+            if !ring.allowance.take(line.byte_len(), line.time) {
+                self.metrics.log_lines_dropped.inc();
+                return;
             }
-            ring.first + ring.lines.len() as u64
+            ring.keep(line);
+            ring.next()
         };
         self.next.send_replace(next);
     }
 
-    /// Lines from number `from` on, at most `max`.
+    /// Counts lines that a call wrote beyond its own limit; the call says so in a line.
+    pub(crate) fn dropped_by_call(&self, lines: u64) {
+        self.metrics.log_lines_dropped.inc_by(lines);
+    }
+
+    /// Whether lines were dropped of late, and no line says so yet.
     #[must_use]
-    pub(crate) fn read(&self, from: u64, max: usize) -> LogRead {
+    pub(crate) fn has_dropped(&self) -> bool {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.allowance.has_dropped()
+    }
+
+    /// Lines from number `from` on, at most `max`. A flood that is over is told in one more line.
+    #[must_use]
+    pub(crate) fn read(&self, from: u64, max: usize, now: Timestamp) -> LogRead {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.tell_dropped(now);
         let start = from.max(ring.first);
         let skip = usize::try_from(start - ring.first).unwrap_or(usize::MAX);
         let lines: Vec<LogLine> = ring.lines.iter().skip(skip).take(max).cloned().collect();
         LogRead {
-            next: start.min(ring.first + ring.lines.len() as u64) + lines.len() as u64,
+            next: start.min(ring.next()) + lines.len() as u64,
             missed: start - from,
             lines,
         }
@@ -132,16 +188,30 @@ impl FunctionLog {
 }
 
 /// The logs of all functions, by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FunctionLogs {
     logs: Mutex<HashMap<FunctionName, Arc<FunctionLog>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl FunctionLogs {
+    /// No logs yet.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            logs: Mutex::default(),
+            metrics,
+        }
+    }
+
     /// The log of a function, made when first asked for.
     pub(crate) fn of(&self, function: &FunctionName) -> Arc<FunctionLog> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(logs.entry(function.clone()).or_default())
+        let log = logs.entry(function.clone());
+        let made = log.or_insert_with(|| {
+            let metrics = self.metrics.function(function);
+            Arc::new(FunctionLog::new(metrics))
+        });
+        Arc::clone(made)
     }
 
     /// Forgets functions that are gone.
@@ -154,6 +224,13 @@ impl FunctionLogs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn log() -> FunctionLog {
+        let name = FunctionName::parse("f").expect("a name");
+        FunctionLog::new(Metrics::default().function(&name))
+    }
 
     fn line(time: u64, message: &str) -> LogLine {
         LogLine {
@@ -174,33 +251,54 @@ mod tests {
 
     #[test]
     fn lines_are_read_in_order_and_from_a_place() {
-        let log = FunctionLog::default();
+        let log = log();
         for (time, word) in [(1, "a"), (2, "b"), (3, "c")] {
             log.push(line(time, word));
         }
-        let read = log.read(0, 2);
+        let read = log.read(0, 2, NOW);
         assert_eq!(words(&read), ["a", "b"]);
-        assert_eq!(words(&log.read(read.next, 10)), ["c"]);
-        assert_eq!(log.read(3, 10).next, 3);
+        assert_eq!(words(&log.read(read.next, 10, NOW)), ["c"]);
+        assert_eq!(log.read(3, 10, NOW).next, 3);
         assert_eq!(log.start(Some(Timestamp(2)), None), 1);
         assert_eq!(log.start(None, Some(1)), 2);
     }
 
     #[test]
     fn a_full_ring_drops_the_oldest_and_says_how_many_were_missed() {
-        let log = FunctionLog::default();
+        let log = log();
         let big = "x".repeat(limits::LOG_BYTES_MAX / 4);
         for time in 0..8 {
-            log.push(line(time, &big));
+            log.push(line(time * 1_000, &big));
         }
-        let read = log.read(0, 100);
+        let read = log.read(0, 100, Timestamp(7_000));
         assert_eq!(read.missed + read.lines.len() as u64, 8);
         assert!(read.missed > 0 && !read.lines.is_empty());
     }
 
     #[test]
+    fn a_flood_is_cut_counted_and_told_once() {
+        let log = log();
+        let written = 2 * limits::LOG_LINES_SAVED_MAX;
+        for _ in 0..written {
+            log.push(line(1, "x"));
+        }
+        let lost = written - limits::LOG_LINES_SAVED_MAX;
+        let kept = log.read(0, limits::LOG_LINES_MAX, Timestamp(1));
+        assert_eq!(kept.lines.len() as u64, limits::LOG_LINES_SAVED_MAX);
+        assert_eq!(log.metrics.log_lines_dropped.get(), lost);
+        assert!(log.has_dropped());
+        // Over: told to whoever reads next, before the next line and only once.
+        let rest = log.read(kept.next, 10, Timestamp(1_001));
+        let told = format!("{lost} lines dropped: above 2000 lines or 512 KiB a second");
+        assert_eq!(words(&rest), [told]);
+        log.push(line(1_002, "y"));
+        assert_eq!(words(&log.read(rest.next, 10, Timestamp(1_003))), ["y"]);
+        assert!(!log.has_dropped());
+    }
+
+    #[test]
     fn a_follower_is_woken() {
-        let log = FunctionLog::default();
+        let log = log();
         let watch = log.watch();
         assert!(!watch.has_changed().expect("the log lives"));
         log.push(line(1, "a"));

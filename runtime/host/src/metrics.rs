@@ -97,6 +97,8 @@ pub(crate) struct FunctionMetrics {
     pub(crate) lower: Counter,
     /// Seconds spent lifting rows and failures out of guests.
     pub(crate) lift: Counter,
+    /// Lines it wrote that were not kept: above a call's limit, or above what it may write a second.
+    pub(crate) log_lines_dropped: IntCounter,
 }
 
 /// A counter outside the registry: its name and labels are written with it.
@@ -148,6 +150,7 @@ impl FunctionMetrics {
             in_flight: IntGauge::new("g", "g").expect("a good name"),
             lower: Counter::new("c", "c").expect("a good name"),
             lift: Counter::new("c", "c").expect("a good name"),
+            log_lines_dropped: counter(),
         }
     }
 }

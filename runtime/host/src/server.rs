@@ -125,7 +125,8 @@ impl Server {
         if let Some(why) = store.read_only() {
             warn!(why, "the store is read-only");
         }
-        let log = Arc::new(HostLog::default());
+        let metrics = Arc::new(Metrics::default());
+        let log = Arc::new(HostLog::new(Arc::clone(&metrics)));
         let mut engine = EngineOptions {
             cache_dir: Some(options.data_dir.join("cache")),
             ..EngineOptions::default()
@@ -155,7 +156,6 @@ impl Server {
             Arc::new(move |digest: &str| store.artifact_path(digest))
         };
         let functions = Arc::new(Functions::new(engine.clone(), artifact));
-        let metrics = Arc::new(Metrics::default());
         let statuses = Arc::new(Statuses::default());
         let workers = WorkerNode {
             store: store.clone(),

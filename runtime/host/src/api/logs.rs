@@ -47,7 +47,7 @@ async fn serve(
     let mut drain = node.drain();
     loop {
         added.mark_unchanged();
-        let read = log.read(from, limits::LOG_READ_LINES_MAX);
+        let read = log.read(from, limits::LOG_READ_LINES_MAX, node.now());
         from = read.next;
         let mut text = String::new();
         if read.missed > 0 {
@@ -70,6 +70,7 @@ async fn serve(
         tokio::select! {
             _ = drain.wait_for(|draining| *draining) => return,
             () = chunks.closed() => return,
+            () = tokio::time::sleep(limits::LOG_DROPPED_TOLD_AFTER), if log.has_dropped() => {}
             changed = added.changed() => if changed.is_err() {
                 return;
             },

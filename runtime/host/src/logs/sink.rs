@@ -11,13 +11,14 @@ use fnctl_invoker::{LogEntry, LogLevel, LogSink, LogSource};
 use crate::{
     clock::SystemClock,
     logs::{FunctionLogs, LogLine},
+    metrics::Metrics,
 };
 
 /// Lines of one call, by the address of its context.
 type Captures = Mutex<HashMap<usize, Vec<CallLog>>>;
 
 /// Takes the lines of every function.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HostLog {
     logs: FunctionLogs,
     captures: Captures,
@@ -32,6 +33,14 @@ pub(crate) struct Capture {
 }
 
 impl HostLog {
+    /// Nothing written yet; losses are counted in `metrics`.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            logs: FunctionLogs::new(metrics),
+            captures: Captures::default(),
+        }
+    }
+
     /// The rings.
     pub(crate) const fn logs(&self) -> &FunctionLogs {
         &self.logs
@@ -125,5 +134,11 @@ impl LogSink for HostLog {
             source,
             message: entry.message.into(),
         });
+    }
+
+    fn dropped(&self, function: &str, lines: u64) {
+        if let Ok(function) = FunctionName::parse(function) {
+            self.logs.of(&function).dropped_by_call(lines);
+        }
     }
 }

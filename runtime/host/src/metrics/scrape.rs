@@ -221,6 +221,16 @@ fn counted_by_function(out: &mut Exposition, children: &Children) {
         out.sample2(name, function, ("direction", "lower"), metrics.lower.get());
         out.sample2(name, function, ("direction", "lift"), metrics.lift.get());
     }
+    let name = "fnctl_log_lines_dropped_total";
+    out.family(
+        name,
+        "counter",
+        "Lines of the function that were not kept, because it wrote too many",
+    );
+    for (function, metrics) in all() {
+        let dropped = metrics.log_lines_dropped.get();
+        out.sample(name, "function", function.as_str(), dropped);
+    }
 }
 
 #[expect(

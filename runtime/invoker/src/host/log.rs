@@ -73,6 +73,9 @@ pub trait LogSink: Send + Sync + 'static {
     /// Takes one line.
     fn write(&self, entry: &LogEntry<'_>);
 
+    /// Learns at the end of a call how many of its lines were above the call's limit; a line says so too.
+    fn dropped(&self, _function: &str, _lines: u64) {}
+
     /// The most verbose level kept for a function; asked once a call.
     fn max_level(&self, _function: &str) -> LogLevel {
         LogLevel::Info
@@ -152,6 +155,7 @@ impl CallLog {
             }
         }
         if self.dropped > 0 {
+            self.sink.dropped(&self.function, self.dropped);
             let message = format!("{} more lines of this call were dropped", self.dropped);
             self.deliver(LogLevel::Warn, LogSource::Host, None, &message);
         }
