@@ -129,8 +129,8 @@ impl Server {
         let log = Arc::new(HostLog::new(Arc::clone(&metrics)));
         let mut engine = EngineOptions {
             cache_dir: Some(options.data_dir.join("cache")),
-            ..EngineOptions::default()
             compiler: options.compiler,
+            ..EngineOptions::default()
         };
         if let Some(threads) = options.guest_threads {
             engine.guest_threads = threads;
