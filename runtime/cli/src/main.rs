@@ -20,16 +20,16 @@ use fnctl_core::error_code::ErrorCode;
 use crate::{cli::Cli, error::CliError};
 
 fn main() -> ExitCode {
+    // First of all: the server starts this program to compile a component in a process of its own.
+    if let Some(code) = fnctl_invoker::compile_if_asked(std::env::args_os()) {
+        return code;
+    }
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(code) => return code,
     };
     let (is_json, is_reading) = (cli.is_json(), cli.is_reading());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-    // First of all: the server starts this program to compile a component in a process of its own.
-    if let Some(code) = fnctl_invoker::compile_if_asked(std::env::args_os()) {
-        return code;
-    }
         .enable_all()
         .build()
     {
