@@ -20,6 +20,8 @@ use crate::engine::MODULE_VERSION;
 
 const KEY_BYTES: usize = 32;
 const BLOCK_BYTES: usize = 64;
+/// Between the name of a file that is being written, and its writer's process id and count.
+const TEMPORARY: &str = ".tmp-";
 
 /// The directory of artefacts.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl ArtefactCache {
     /// Opens the directory, making it and its key if need be.
     pub(crate) fn open(dir: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
+        sweep(dir)?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let machine = format!(
@@ -153,12 +156,33 @@ fn load_verified(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Com
     unsafe { Component::deserialize_file(engine, path) }
 }
 
+/// Removes what processes that ended in the middle of a write left behind.
+fn sweep(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let writer = name.to_str().and_then(|name| {
+            let (_, writer) = name.rsplit_once(TEMPORARY)?;
+            writer.split_once('-')?.0.parse::<u32>().ok()
+        });
+        // One of a process that took over the number stays until that one is gone as well.
+        if writer.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            match fs::remove_file(entry.path()) {
+                // Another that opens the directory was faster.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A name beside `path` that no other writer has, be it of this process or another.
 fn temporary(path: &Path) -> PathBuf {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let write = WRITES.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{name}.tmp-{}-{write}", std::process::id()))
+    path.with_file_name(format!("{name}{TEMPORARY}{}-{write}", std::process::id()))
 }
 
 /// The key of this cache, made by whoever comes first: complete and synced before it has its name.

@@ -61,3 +61,17 @@ fn the_mac_is_hmac_sha_256() {
     let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
     assert_eq!(cache.mac(&b""[..]).expect("no file is read"), expected);
 }
+
+#[test]
+fn what_a_process_left_half_written_is_removed_when_it_is_gone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = engine("48.0.8");
+    let of = |pid: u32| dir.path().join(format!("d-f.cwasm.tmp-{pid}-0"));
+    // No process has a number that large.
+    let (gone, ours) = (of(u32::MAX), of(std::process::id()));
+    for path in [&gone, &ours] {
+        fs::write(path, b"half").expect("written");
+    }
+    let _cache = ArtefactCache::open(dir.path(), &engine).expect("a cache");
+    assert_eq!((gone.exists(), ours.exists()), (false, true));
+}
