@@ -2,6 +2,7 @@
 
 mod boundary;
 mod cache;
+mod features;
 #[allow(dead_code, reason = "shared with the other tests")]
 mod handmade;
 mod hostile;
