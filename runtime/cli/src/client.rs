@@ -223,14 +223,17 @@ impl Client {
         let words = crate::output::words::first_line(&words, 200);
         CliError::new(
             ErrorCode::AnswerUnreadable,
-            format!("{} answers {status}", self.server),
+            format!(
+                "{} answers {status}, not as a fnctl server does",
+                self.server
+            ),
         )
         .because(if words.is_empty() {
             "it says nothing more".to_owned()
         } else {
-            words
+            format!("it says: {words}")
         })
-        .fix("is it a fnctl server, and of this version? fnctl doctor")
+        .fix("--server URL, or FNCTL_SERVER; fnctl doctor compares the versions")
     }
 
     fn unreachable(&self, error: &legacy::Error, is_reading: bool) -> CliError {

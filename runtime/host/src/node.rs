@@ -181,9 +181,12 @@ impl HostNode {
                     AddressError::NotFound(_) => ApiError::new(ErrorCode::NoSuchMapping, words)
                         .at(address)
                         .fix("fnctl mappings list"),
-                    AddressError::Ambiguous { .. } => ApiError::new(ErrorCode::Ambiguous, words)
-                        .at(address)
-                        .fix("name one of them"),
+                    AddressError::Ambiguous { mappings, .. } => {
+                        let such = mappings.first().cloned().unwrap_or_default();
+                        ApiError::new(ErrorCode::Ambiguous, words)
+                            .at(address)
+                            .fix(format!("name one of them, such as {such}"))
+                    }
                 }
             })
     }

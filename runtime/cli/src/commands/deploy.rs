@@ -80,7 +80,8 @@ fn check(request: &DeployRequest) -> Result<(), CliError> {
         ..problem
     });
     let code = ErrorCode::SettingsInvalid;
-    Err(ErrorObject::of_problems(code, "what was asked for", problems.collect()).into())
+    let error = ErrorObject::of_problems(code, "what was asked for", problems.collect());
+    Err(error.fix("fnctl deploy --help").into())
 }
 
 /// Uploads the component, then deploys.

@@ -106,7 +106,8 @@ fn settings(args: &Args, is_file: bool) -> Result<FunctionSettings, CliError> {
         ..problem
     });
     let code = ErrorCode::SettingsInvalid;
-    Err(ErrorObject::of_problems(code, "the flags", problems.collect()).into())
+    let error = ErrorObject::of_problems(code, "the flags", problems.collect());
+    Err(error.fix("fnctl invoke --help").into())
 }
 
 fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {

@@ -96,9 +96,8 @@ async fn create(create: Create, session: &mut Session) -> Result<(), CliError> {
             ..problem
         });
         let problems = problems.collect();
-        return Err(
-            ErrorObject::of_problems(ErrorCode::StreamInvalid, "the flags", problems).into(),
-        );
+        let error = ErrorObject::of_problems(ErrorCode::StreamInvalid, "the flags", problems);
+        return Err(error.fix("fnctl streams create --help").into());
     }
     let request = CreateStreamRequest {
         name: create.stream,

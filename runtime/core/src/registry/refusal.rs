@@ -144,10 +144,12 @@ impl Refusal {
                 .at(mapping)
                 .because("rows for it would be lost without a word")
                 .fix(format!("add --to {output}=STREAM, or --to {output}=none to count them only")),
-            Self::NoSuchOutput { declared, .. } => error(ErrorCode::NoSuchOutput).because(format!(
-                "it declares {}",
-                declared.iter().map(OutputName::as_str).collect::<Vec<_>>().join(", ")
-            )),
+            Self::NoSuchOutput { declared, output } => error(ErrorCode::NoSuchOutput)
+                .because(format!(
+                    "it declares {}",
+                    declared.iter().map(OutputName::as_str).collect::<Vec<_>>().join(", ")
+                ))
+                .fix(format!("leave `{output}` out, or declare it: output!(\"{output}\")")),
             Self::Cycle { mapping, .. } => error(ErrorCode::Loop)
                 .at(mapping)
                 .because("every record would come round again until its 16th hop and end as a dead letter")
