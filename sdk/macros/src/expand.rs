@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Type};
+use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Safety, Type};
 
 #[cfg(test)]
 mod tests;
@@ -111,7 +111,8 @@ fn check(form: Form, function: &ItemFn) -> Result<()> {
             "a stream function is not `async`, each call runs to its end and the host runs many at once",
         );
     }
-    if signature.unsafety.is_some() || signature.abi.is_some() || signature.variadic.is_some() {
+    let is_plain = matches!(signature.safety, Safety::Default);
+    if !is_plain || signature.abi.is_some() || signature.variadic.is_some() {
         return refuse("a stream function is a plain, safe function");
     }
     if signature.generics.type_params().next().is_some()
