@@ -95,7 +95,7 @@ pub trait Disk: Send + Sync + 'static {
 
     /// As [`Self::create`], for a file that is written from front to back and seldom read: a disk may
     /// write it past its cache, and may end it with zeros up to a multiple of
-    /// [`crate::limits::DIRECT_BLOCK_BYTES`].
+    /// [`crate::limits::DIRECT_BLOCK_BYTES`] until it is synced.
     ///
     /// # Errors
     /// Any failure.

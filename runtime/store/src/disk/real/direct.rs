@@ -43,6 +43,10 @@ struct Tail {
     end: u64,
     /// Bytes of the block that `end` lies in, up to there.
     partial: Vec<u8>,
+    /// The file has the length that was allocated, however far it is written.
+    is_allocated: bool,
+    /// The last write made the file longer than what was written.
+    is_padded: bool,
 }
 
 thread_local! {
@@ -65,6 +69,8 @@ pub(super) fn open(path: &Path, is_new: bool) -> io::Result<Option<DirectFile>> 
             direct: Some(direct),
             end: 0,
             partial: Vec::new(),
+            is_allocated: false,
+            is_padded: false,
         }),
     }))
 }
@@ -90,7 +96,8 @@ impl DirectFile {
 }
 
 impl DiskFile for DirectFile {
-    /// Zeros follow `bytes` up to the end of their last block.
+    /// Zeros follow `bytes` up to the end of their last block, until the next sync if they made the
+    /// file longer.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut tail = self.lock();
         let partial = self.partial(&mut tail, offset)?;
@@ -103,6 +110,7 @@ impl DiskFile for DirectFile {
         match written {
             Ok(partial) => {
                 tail.end = offset + bytes.len() as u64;
+                tail.is_padded = !partial.is_empty() && !tail.is_allocated;
                 tail.partial = partial;
                 Ok(())
             }
@@ -120,10 +128,17 @@ impl DiskFile for DirectFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let mut tail = self.lock();
+        if tail.is_padded {
+            self.file.set_len(tail.end)?;
+            tail.is_padded = false;
+        }
+        drop(tail);
         fdatasync(&self.file).map_err(io::Error::from)
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
+        self.lock().is_allocated = true;
         allocate(&self.file, length)
     }
 
@@ -131,6 +146,7 @@ impl DiskFile for DirectFile {
         let mut tail = self.lock();
         // What the last block holds is read again.
         (tail.end, tail.partial) = (u64::MAX, Vec::new());
+        tail.is_padded = false;
         self.file.set_len(length)
     }
 

@@ -67,10 +67,12 @@ proptest! {
             }
             prop_assert!(content(&*file, expected.len()) == expected);
         }
-        // Nothing but zeros up to the end of the last block.
+        // Nothing but zeros up to the end of the last block, and not even those once it is synced.
         let whole = fs::read(&path).unwrap();
-        prop_assert!(whole.len() < expected.len() + 4_096 || expected.is_empty());
+        prop_assert!(whole.len() < expected.len() + 4_096);
         prop_assert!(whole[expected.len()..].iter().all(|&byte| byte == 0));
+        file.sync().unwrap();
+        prop_assert!(fs::read(&path).unwrap() == expected);
     }
 }
 
