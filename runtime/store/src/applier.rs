@@ -99,7 +99,8 @@ impl ApplierLoop {
             }
             let wait = Duration::from_millis(self.wait_ms());
             let queue = self.shared.lock_applier_queue();
-            if queue.frames.is_empty() && !self.shared.is_ending() {
+            let is_idle = queue.frames.is_empty() && !self.shared.backups.is_asked();
+            if is_idle && !self.shared.is_ending() {
                 let woken = self.shared.applier_work.wait_timeout(queue, wait);
                 drop(woken.expect("nothing panics under this lock"));
             }
@@ -146,6 +147,8 @@ impl ApplierLoop {
         if self.cutter.is_due(&self.shared) && !self.is_full {
             self.cut()?;
         }
+        self.begin_backups()?;
+        self.remove_kept()?;
         self.retain()?;
         self.prepare_journal();
         self.shared.tail.release();
@@ -172,6 +175,22 @@ impl ApplierLoop {
             self.take(frame)?;
         }
         Ok(is_any)
+    }
+
+    /// Takes what was published up to `next`, and nothing beyond it.
+    pub(crate) fn take_through(&mut self, next: Lsn) -> io::Result<()> {
+        loop {
+            let is_within = |frame: &mut PublishedFrame| frame.next <= next;
+            let frame = self
+                .shared
+                .lock_applier_queue()
+                .frames
+                .pop_front_if(is_within);
+            match frame {
+                Some(frame) => self.take(frame)?,
+                None => return Ok(()),
+            }
+        }
     }
 
     fn take(&mut self, frame: PublishedFrame) -> io::Result<()> {
@@ -222,6 +241,9 @@ impl ApplierLoop {
             self.cutter.segment_gone(key, meta.base);
         }
         let directory = segment::stream_directory(&self.shared.directory, stream);
+        if self.shared.backups.keep(&directory) {
+            return Ok(());
+        }
         match self.shared.disk.remove_dir(&directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

@@ -85,12 +85,46 @@ fn lock(pins: &Pins) -> MutexGuard<'_, BTreeMap<Arc<str>, usize>> {
     pins.lock().expect("nothing panics under this lock")
 }
 
-fn digest_of(bytes: &[u8]) -> Arc<str> {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        write!(text, "{byte:02x}").expect("a string takes everything");
+/// The SHA-256 of bytes that come in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Digester(Sha256);
+
+impl Digester {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
-    text.into()
+
+    /// Lower-case hex.
+    pub(crate) fn finish(self) -> Arc<str> {
+        let mut text = String::with_capacity(64);
+        for byte in self.0.finalize() {
+            write!(text, "{byte:02x}").expect("a string takes everything");
+        }
+        text.into()
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> Arc<str> {
+    let mut digester = Digester::default();
+    digester.push(bytes);
+    digester.finish()
+}
+
+/// The directory of artefacts below a data directory.
+pub(crate) fn directory(data: &Path) -> PathBuf {
+    data.join("artifacts")
+}
+
+/// The file of an artefact.
+pub(crate) fn path(data: &Path, digest: &str) -> PathBuf {
+    directory(data).join(format!("{PREFIX}{digest}"))
+}
+
+/// The digest in an artefact's name.
+pub(crate) fn parse_file_name(name: &str) -> Option<&str> {
+    let digest = name.strip_prefix(PREFIX)?;
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    (digest.len() == 64 && digest.bytes().all(is_hex)).then_some(digest)
 }
 
 const PREFIX: &str = "sha256-";
@@ -99,7 +133,7 @@ impl Artifacts {
     pub(crate) fn new(disk: Arc<dyn Disk>, data: &Path) -> Self {
         Self {
             disk,
-            directory: data.join("artifacts"),
+            directory: directory(data),
             pins: Pins::default(),
         }
     }
@@ -109,7 +143,8 @@ impl Artifacts {
         self.directory.join(format!("{PREFIX}{digest}"))
     }
 
-    fn pin(&self, digest: &Arc<str>) -> ArtifactPin {
+    /// Keeps an artefact, whether it is there or not.
+    pub(crate) fn pin(&self, digest: &Arc<str>) -> ArtifactPin {
         *lock(&self.pins).entry(Arc::clone(digest)).or_default() += 1;
         ArtifactPin {
             digest: Arc::clone(digest),

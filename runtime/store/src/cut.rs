@@ -70,6 +70,8 @@ pub(crate) struct Cutter {
     /// C of the snapshots there are, oldest first.
     snapshots: Vec<Lsn>,
     journal_since_snapshot: u64,
+    /// A backup waits for one.
+    wants_snapshot: bool,
     sizes: Sizes,
 }
 
@@ -105,12 +107,18 @@ impl Cutter {
             journal_bytes: 0,
             snapshots: start.snapshots,
             sizes: start.sizes,
+            wants_snapshot: false,
             journal_since_snapshot: if start.needs_snapshot {
                 u64::MAX / 2
             } else {
                 0
             },
         }
+    }
+
+    /// Id of the journal.
+    pub(crate) const fn journal_id(&self) -> u64 {
+        self.journal_id
     }
 
     pub(crate) fn journaled(&mut self, bytes: u64) {
@@ -135,7 +143,10 @@ impl Cutter {
     }
 
     fn is_dirty(&self, shared: &Shared) -> bool {
-        self.needs_all || !self.segments.is_empty() || shared.read_published().next > self.cut
+        self.needs_all
+            || self.wants_snapshot
+            || !self.segments.is_empty()
+            || shared.read_published().next > self.cut
     }
 
     /// Whether a cut is due: dirty for a while, or much is.
@@ -162,7 +173,7 @@ impl Cutter {
             .space
             .view_bytes()
             .saturating_mul(SNAPSHOT_VIEW_FACTOR);
-        self.journal_since_snapshot >= self.sizes.snapshot_journal.max(view)
+        self.wants_snapshot || self.journal_since_snapshot >= self.sizes.snapshot_journal.max(view)
     }
 
     /// Entries that neither image nor the older snapshot needs lie below this.
@@ -205,9 +216,10 @@ impl ApplierLoop {
             let view = is_snapshot.then(|| published.view.clone());
             (published.next, dirty, values, view)
         };
-        self.take_all()?;
-        debug_assert!(
-            self.taken >= next,
+        // Nothing beyond it: lengths and values are of one moment.
+        self.take_through(next)?;
+        assert_eq!(
+            self.taken, next,
             "what is visible was handed to the applier"
         );
         if !self.write_all()? {
@@ -236,6 +248,20 @@ impl ApplierLoop {
             self.collect_artifacts()?;
         }
         Ok(())
+    }
+
+    /// Makes a cut with a snapshot, whether they are due or not; `None` when there is no room for them.
+    ///
+    /// # Errors
+    /// As [`Self::cut`].
+    pub(crate) fn cut_with_snapshot(&mut self) -> io::Result<Option<CutValue>> {
+        self.cutter.wants_snapshot = true;
+        let done = self.cut();
+        self.cutter.wants_snapshot = false;
+        done?;
+        let (next, life) = (self.cutter.cut, self.cutter.life);
+        let is_there = self.cutter.snapshots.last() == Some(&next);
+        Ok(is_there.then_some(CutValue { next, life }))
     }
 
     fn put_back(&self, dirty: BTreeSet<ValueKey>) {

@@ -4,13 +4,14 @@
 //! retries: whoever calls decides what a failure means (commit and storage rules §5: a failed write or
 //! sync stops the node).
 
+pub(crate) mod overlay;
 pub mod real;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
 
 use std::{fmt, io, path::Path, sync::Arc};
 
-use crate::image::{Image, ImageError};
+use crate::image::{Image, ImageError, ImageValue};
 
 /// An open file. Reads and writes name their offset; there is no cursor to share.
 pub trait DiskFile: Send + Sync + fmt::Debug {
@@ -167,6 +168,31 @@ pub trait Disk: Send + Sync + 'static {
 
     /// A number no earlier file was given: journal ids and file salts.
     fn salt(&self) -> u64;
+
+    /// Opens an existing file for reading alone, where nothing may be written.
+    ///
+    /// # Errors
+    /// `NotFound`, or any other failure.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    /// Takes a lock file that exists, writing nothing; `None` when another process holds it.
+    ///
+    /// # Errors
+    /// `NotFound`, or any other failure.
+    fn lock_to_read(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        self.lock(path)
+    }
+
+    /// What the image in directory `path` holds, without touching it: an engine that writes while it
+    /// reads is given a copy.
+    ///
+    /// # Errors
+    /// The engine cannot open what is there.
+    fn read_image(&self, path: &Path) -> Result<Vec<ImageValue>, ImageError> {
+        self.open_image(path)?.load()
+    }
 }
 
 impl<D: Disk> Disk for Arc<D> {
@@ -214,6 +240,15 @@ impl<D: Disk> Disk for Arc<D> {
     }
     fn salt(&self) -> u64 {
         (**self).salt()
+    }
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        (**self).open_to_read(path)
+    }
+    fn lock_to_read(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        (**self).lock_to_read(path)
+    }
+    fn read_image(&self, path: &Path) -> Result<Vec<ImageValue>, ImageError> {
+        (**self).read_image(path)
     }
 }
 

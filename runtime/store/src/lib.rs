@@ -6,12 +6,15 @@
 
 mod applier;
 mod artifact;
+pub mod backup;
 mod block;
 mod clocks;
 pub mod codec;
 mod command;
 mod cut;
 pub mod disk;
+pub mod doctor;
+pub mod dump;
 pub mod image;
 mod journal;
 pub mod limits;

@@ -22,10 +22,12 @@ use fnctl_core::{
 use tokio::sync::{Semaphore, watch};
 
 use self::base::Recovered;
+pub(crate) use self::base::{image_directory, take_entry};
 pub use self::layout::FORMAT_VERSION;
 use crate::{
     applier::{ApplierLoop, ApplierQueue},
     artifact::Artifacts,
+    backup::Backups,
     block::ShardKey,
     clocks::Clocks,
     cut::{Cutter, CutterStart},
@@ -280,6 +282,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
     };
     let shared = Arc::new(Shared {
         artifacts: Artifacts::new(Arc::clone(&parts.disk), &data),
+        backups: Backups::default(),
         disk: parts.disk,
         sizes: parts.options.sizes,
         directory: data,

@@ -62,11 +62,15 @@ impl ApplierLoop {
                 writers.retain(|writer| writer.meta().base != meta.base);
             }
             let path = segment::path(&self.shared.directory, key, meta.base);
+            self.cutter.segment_gone(key, meta.base);
+            // A backup that copies it comes first, unless the room is needed.
+            if self.shared.space.room() == Room::Puts && self.shared.backups.keep(&path) {
+                continue;
+            }
             match self.shared.disk.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            self.cutter.segment_gone(key, meta.base);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod open;
 mod read;
 #[cfg(test)]
 mod tests;
+pub(crate) mod walk;
 pub(crate) mod writer;
 
 use std::{

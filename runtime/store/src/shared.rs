@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     applier::ApplierQueue,
     artifact::Artifacts,
+    backup::Backups,
     clocks::Clocks,
     disk::{DirLock, Disk},
     journal::writer::JournalFiles,
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) space: Space,
     pub(crate) counters: Counters,
     pub(crate) artifacts: Artifacts,
+    pub(crate) backups: Backups,
     pub(crate) journal_files: Arc<JournalFiles>,
     /// Why nothing may be written, if so.
     pub(crate) read_only: Option<String>,

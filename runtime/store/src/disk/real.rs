@@ -3,10 +3,10 @@
 mod direct;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::FileExt,
-    path::Path,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -18,7 +18,7 @@ use rustix::{
 
 use crate::{
     disk::{DirEntry, DirLock, Disk, DiskFile, FileSystem},
-    image::{Image, ImageError, sled::SledImage},
+    image::{Image, ImageError, ImageValue, sled::SledImage},
     limits::WRITE_BYTES,
 };
 
@@ -96,15 +96,56 @@ impl DiskFile for RealFile {
     }
 }
 
+/// What is stored is its owner's alone: it holds payloads and a secret.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true);
+    options.read(true).write(true).mode(0o600);
     options
+}
+
+fn locked(file: File) -> io::Result<Option<Box<dyn DirLock>>> {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Box::new(RealLock(file)))),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A directory beside the data, gone when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(salt: u64) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("fnctl-{salt:016x}"));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is the system's to tidy up.
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy_directory(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
 }
 
 impl Disk for RealDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -170,15 +211,25 @@ impl Disk for RealDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
         let file = options().create(true).truncate(false).open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(RealLock(file)))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        locked(file)
     }
 
     fn open_image(&self, path: &Path) -> Result<Box<dyn Image>, ImageError> {
         Ok(Box::new(SledImage::open(path)?))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(File::open(path)?)))
+    }
+
+    fn lock_to_read(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
+        locked(File::open(path)?)
+    }
+
+    fn read_image(&self, path: &Path) -> Result<Vec<ImageValue>, ImageError> {
+        let copy = Scratch::make(self.salt())?;
+        copy_directory(path, &copy.0)?;
+        SledImage::open(&copy.0)?.load()
     }
 
     fn salt(&self) -> u64 {

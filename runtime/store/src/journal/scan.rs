@@ -28,7 +28,7 @@ pub(crate) struct JournalFile {
     pub(crate) header: FrameHeader,
     pub(crate) life: Life,
     file: Arc<dyn DiskFile>,
-    length: u64,
+    pub(crate) length: u64,
 }
 
 /// A part of the journal that cannot be read.
@@ -302,7 +302,7 @@ impl Replay {
 impl FrameHeader {
     /// Whether a frame lies in the file whose header is `file`, and not in an earlier life of its
     /// blocks.
-    fn belongs_to(&self, file: &Self) -> bool {
+    pub(crate) fn belongs_to(&self, file: &Self) -> bool {
         self.journal == file.journal
             && self.salt == file.salt
             && self.file == file.file
@@ -329,7 +329,7 @@ impl ChunkReader {
     }
 
     /// `length` bytes at `offset`; `None` when the file ends before.
-    fn get(&mut self, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
+    pub(crate) fn get(&mut self, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
         if offset + length as u64 > self.length {
             return Ok(None);
         }
@@ -371,7 +371,7 @@ impl ChunkReader {
 
     /// The first valid frame of this file at or behind `offset`. Payloads may hold frames of other
     /// files, which their salt gives away.
-    fn resync(
+    pub(crate) fn resync(
         &mut self,
         mut offset: u64,
         file: &FrameHeader,
@@ -401,7 +401,7 @@ impl ChunkReader {
     }
 
     /// Whether nothing but zeros lies at `offset` for the length of a header: nothing was written.
-    fn is_blank(&mut self, offset: u64) -> io::Result<bool> {
+    pub(crate) fn is_blank(&mut self, offset: u64) -> io::Result<bool> {
         let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         let head = self.get(offset, left.min(HEADER_BYTES))?;
         Ok(head.is_none_or(|head| head.iter().all(|&byte| byte == 0)))

@@ -55,7 +55,7 @@ pub(super) struct Recovered {
 }
 
 /// The directory of the image.
-pub(super) fn image_directory(data: &Path) -> PathBuf {
+pub(crate) fn image_directory(data: &Path) -> PathBuf {
     data.join("image")
 }
 
@@ -352,7 +352,8 @@ fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>
     }))
 }
 
-fn take_entry(from: &mut Decoder) -> Result<Entry, codec::DecodeError> {
+/// Takes the next entry off a frame's payload.
+pub(crate) fn take_entry(from: &mut Decoder) -> Result<Entry, codec::DecodeError> {
     let length = from.count(1)?;
     codec::decode_entry(from.share(length)?)
 }

@@ -35,7 +35,7 @@ use crate::{
     codec::{self, DecodeError, Decoder},
 };
 
-const MAGIC: [u8; 4] = *b"fnS1";
+pub(crate) const MAGIC: [u8; 4] = *b"fnS1";
 /// Length of the header in front of a payload.
 pub(crate) const HEADER_BYTES: usize = 104;
 const ALIGNMENT: usize = 8;

@@ -65,6 +65,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, frame: &Gathering) {
     let entries = &frame.entries;
     let next = Lsn(first.0 + entries.len() as u64);
     let journaled = PublishedFrame::of(entries, next, frame.buffer.len() as u64);
+    let (blocks, gone) = (journaled.blocks.clone(), journaled.gone.clone());
     // Records first: whoever learns of them from the view finds them.
     shared.tail.publish(&journaled.blocks);
     {
@@ -81,9 +82,11 @@ pub(super) fn publish(shared: &Shared, first: Lsn, frame: &Gathering) {
             });
         }
         *end = next;
+        // Before anybody sees the new end: a cut takes what is in front of it from this queue.
+        shared.lock_applier_queue().push(journaled);
     }
-    shared.tail.announce(&journaled.blocks);
-    shared.tail.forget(&journaled.gone);
+    shared.tail.announce(&blocks);
+    shared.tail.forget(&gone);
     let is_control = |entry: &Entry| {
         matches!(
             entry,
@@ -93,6 +96,5 @@ pub(super) fn publish(shared: &Shared, first: Lsn, frame: &Gathering) {
     if entries.iter().any(is_control) {
         shared.registry_changed.send_modify(|changes| *changes += 1);
     }
-    shared.lock_applier_queue().push(journaled);
     shared.applier_work.notify_one();
 }
