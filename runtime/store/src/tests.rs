@@ -1,6 +1,7 @@
 //! The whole store: put, restart, read.
 
 mod crash;
+mod golden;
 mod rot;
 mod schedules;
 
