@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     client::Client,
     commands::{
-        build, deploy, dev, dlq, doctor, functions, invoke, logs, mappings, new, put, rollback,
-        server, streams, tail, version,
+        backup, build, deploy, dev, dlq, doctor, dump, functions, invoke, logs, mappings, new, put,
+        restore, rollback, server, streams, tail, version,
     },
     error::CliError,
     limits,
@@ -76,8 +76,14 @@ enum Command {
     Dlq(dlq::Args),
     /// Run a server
     Server(server::Args),
-    /// Check the environment and the server
+    /// Check the environment and the server, or a data directory
     Doctor(doctor::Args),
+    /// Copy everything a running server holds
+    Backup(backup::Args),
+    /// Make a data directory of a backup
+    Restore(restore::Args),
+    /// Print journal, segments or image of a data directory
+    Dump(dump::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -152,6 +158,9 @@ impl Cli {
             Command::Dlq(args) => dlq::run(args, session).await,
             Command::Server(args) => server::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
+            Command::Backup(args) => backup::run(args, session).await,
+            Command::Restore(args) => restore::run(args, session),
+            Command::Dump(args) => dump::run(args, session),
             Command::Version(args) => version::run(args, session).await,
         };
         let flushed = session.out.flush();
@@ -162,7 +171,7 @@ impl Cli {
     pub(crate) fn is_reading(&self) -> bool {
         match &self.command {
             Command::Tail(_) | Command::Logs(_) | Command::Dlq(_) | Command::Doctor(_) => true,
-            Command::Version(_) => true,
+            Command::Version(_) | Command::Dump(_) => true,
             Command::Streams(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),
             Command::Mappings(args) => args.is_reading(),

@@ -109,6 +109,23 @@ impl Client {
             .await
     }
 
+    /// Sends a value; the answer is bytes as they come.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn post_for_bytes(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Response<Incoming>, CliError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| CliError::new(ErrorCode::Internal, error.to_string()))?;
+        let request = self
+            .request(Method::POST, path, &[])?
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(request, full(body.into())).await
+    }
+
     /// Sends bytes and reads the answer.
     ///
     /// # Errors

@@ -1,16 +1,19 @@
 //! One file a command.
 
+pub(crate) mod backup;
 pub(crate) mod build;
 pub(crate) mod deploy;
 pub(crate) mod dev;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
+pub(crate) mod dump;
 pub(crate) mod functions;
 pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod mappings;
 pub(crate) mod new;
 pub(crate) mod put;
+pub(crate) mod restore;
 pub(crate) mod rollback;
 pub(crate) mod server;
 pub(crate) mod streams;

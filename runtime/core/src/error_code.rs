@@ -225,6 +225,12 @@ codes! {
     DataDirectoryLocked = "FN5004", Conflict, 409;
     /// The data directory cannot be used.
     DataDirectoryUnusable = "FN5005", Failure, 500;
+    /// `doctor` found stored bytes that are damaged or missing.
+    DataDamaged = "FN5006", Validation, 500;
+    /// A newer version wrote the data directory, or the backup.
+    DataDirectoryNewer = "FN5007", Validation, 500;
+    /// A backup that is damaged, or no backup.
+    BackupUnusable = "FN5008", Validation, 500;
 
     /// A listener beyond loopback without `--insecure`.
     ListenerExposed = "FN6001", Validation, 400;

@@ -1,6 +1,7 @@
 //! The control API: one file per resource, one error object, unknown fields and parameters refused.
 
 mod artifacts;
+mod backup;
 mod dead_letters;
 mod deploy;
 pub(crate) mod error;
@@ -123,6 +124,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         ["artifacts"] => {
             only(&method, &[PUT])?;
             artifacts::upload(node, asked).await
+        }
+        ["backup"] => {
+            only(&method, &[POST])?;
+            backup::backup(node, asked).await
         }
         ["deploy"] => {
             only(&method, &[POST])?;

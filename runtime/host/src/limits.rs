@@ -117,3 +117,12 @@ pub const METRIC_SHARDS_MAX: usize = 256;
 pub const UPLOAD_PIN: Duration = Duration::from_secs(15 * 60);
 /// Uploads waiting for their deploy.
 pub const UPLOADS_PINNED_MAX: usize = 256;
+
+// Backups.
+
+/// Body of a request for a backup: what the receiver has already, some 300 000 files.
+pub const BACKUP_BODY_BYTES_MAX: usize = 64 << 20;
+/// Backups at once.
+pub const BACKUPS_MAX: usize = 2;
+/// A receiver that takes nothing for this long loses its backup: what it copies is kept from retention.
+pub const BACKUP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);

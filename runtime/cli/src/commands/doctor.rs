@@ -1,6 +1,9 @@
-//! `fnctl doctor`: whether this machine can build, and whether the server answers.
+//! `fnctl doctor`: whether this machine can build, and whether the server answers; or whether a data
+//! directory is whole.
 
-use std::path::Path;
+mod data;
+
+use std::path::{Path, PathBuf};
 
 use fnctl_core::{error_code::ErrorCode, spec::request::VersionResult};
 use serde::Serialize;
@@ -16,7 +19,11 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Check this data directory instead, every file of it; no server may use it
+    #[arg(long, value_name = "D")]
+    data_dir: Option<PathBuf>,
+}
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +59,10 @@ impl Check {
     }
 }
 
-pub(crate) async fn run(_: Args, session: &mut Session) -> Result<(), CliError> {
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    if let Some(data_dir) = &args.data_dir {
+        return data::examine(data_dir, session);
+    }
     let mut checks = vec![
         Check::new("fnctl", Status::Ok, format!("version {VERSION}")),
         on_path(),
