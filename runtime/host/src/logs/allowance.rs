@@ -36,7 +36,9 @@ impl Default for Allowance {
 impl Allowance {
     /// Whether a line of so many bytes may be kept. A dropped one is counted.
     pub(super) fn take(&mut self, bytes: usize, now: Timestamp) -> bool {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(SHARE);
+        let bytes = u64::try_from(bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(SHARE);
         self.refill(now);
         let (Some(lines_left), Some(bytes_left), false) = (
             self.lines.checked_sub(SHARE),
@@ -99,7 +101,10 @@ mod tests {
         assert_eq!(allowance.dropped(NOW), None, "it is still shut");
         assert!(!allowance.take(1, later(999)), "not yet a second's worth");
         assert!(allowance.has_dropped());
-        assert_eq!(allowance.dropped(later(1_000)), Some(LOG_LINES_SAVED_MAX + 1));
+        assert_eq!(
+            allowance.dropped(later(1_000)),
+            Some(LOG_LINES_SAVED_MAX + 1)
+        );
         assert_eq!(allowance.dropped(later(1_000)), None, "said once");
         let taken = (0..LOG_LINES_SAVED_MAX)
             .filter(|_| allowance.take(1, later(1_000)))
@@ -113,7 +118,10 @@ mod tests {
         let line = usize::try_from(LOG_BYTES_SAVED_MAX / 4).expect("small");
         let taken = (0..8).filter(|_| allowance.take(line, NOW)).count();
         assert_eq!(taken, 4);
-        assert!(!allowance.take(1, NOW), "shut for short ones too: their order is kept");
+        assert!(
+            !allowance.take(1, NOW),
+            "shut for short ones too: their order is kept"
+        );
     }
 
     #[test]
@@ -133,6 +141,9 @@ mod tests {
         };
         assert_eq!(all(&mut allowance, NOW), LOG_LINES_SAVED_MAX);
         assert_eq!(all(&mut allowance, Timestamp(0)), 0);
-        assert_eq!(all(&mut allowance, Timestamp(u64::MAX)), LOG_LINES_SAVED_MAX);
+        assert_eq!(
+            all(&mut allowance, Timestamp(u64::MAX)),
+            LOG_LINES_SAVED_MAX
+        );
     }
 }
