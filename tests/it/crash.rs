@@ -1,6 +1,8 @@
 //! `kill -9` at random moments under load: everything acknowledged has exactly one output or one dead
 //! letter, none lost, none twice, order per key kept.
 
+mod swaps;
+
 use std::sync::Arc;
 
 use fnctl_tests::{
@@ -57,13 +59,19 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
             "3",
             "--batch-size",
             "50",
+            // One more than the records need: a kill in caution charges the record in hand.
             "--max-attempts",
-            "2",
+            "3",
         ],
     );
     assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
 
     for crash in 0..crashes() {
+        // Most lives forget that there were deaths before them: those that remember call records one at
+        // a time, which is another path.
+        if crash % 10 < 7 {
+            drop(std::fs::remove_file(folder.path().join("unclean-stops")));
+        }
         let server = server_on(folder.path());
         // The load itself says when: after so many acknowledgements, now and then after none.
         let until = next(&mut seed) % 300;

@@ -259,8 +259,7 @@ impl ShardPipeline {
             ..Judgement::default()
         };
         if is_dead {
-            let words = "the process died while the function had this record, at every attempt or \
-                         the last one";
+            let words = "the process died while the function had this record";
             judgement.letters.push(Letter {
                 index: 0,
                 kind: ErrorKind::Trap,
