@@ -45,6 +45,7 @@ pub enum ColumnError {
 
 impl ByteColumn {
     /// Number of values.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()

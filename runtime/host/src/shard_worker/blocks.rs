@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fnctl_core::{
     id::{Ordinal, Timestamp},
     pipeline::{BlockId, Payloads, RecordRef},
-    record::{ByteColumn, RecordBlock, Records},
+    record::{RecordBlock, Records},
 };
 use fnctl_streams::sequence;
 
@@ -171,16 +171,8 @@ impl Run {
                 arrival_ms: records.arrival_ms[run.range.clone()].to_vec(),
             };
         }
-        let count = runs.iter().map(|run| run.range.len()).sum();
-        let mut arrival_ms = Vec::with_capacity(count);
-        for run in runs {
-            arrival_ms.extend_from_slice(&run.block.records.arrival_ms[run.range.clone()]);
-        }
-        Records {
-            keys: gather_column(runs, count, |records| &records.keys),
-            data: gather_column(runs, count, |records| &records.data),
-            arrival_ms,
-        }
+        let parts = runs.iter();
+        Records::gather(parts.map(|run| (&run.block.records, run.range.clone())))
     }
 
     /// Record `index` of all runs.
@@ -206,49 +198,6 @@ impl Run {
             block: &self.block,
             index: self.range.start + offset,
         }
-    }
-}
-
-fn gather_column(
-    runs: &[Run],
-    count: usize,
-    column: impl Fn(&Records) -> &ByteColumn,
-) -> ByteColumn {
-    let span = |run: &Run| {
-        let column = column(&run.block.records);
-        column.range(run.range.start).start..column.range(run.range.end - 1).end
-    };
-    let mut bytes = Vec::with_capacity(runs.iter().map(|run| span(run).len()).sum());
-    let mut ends = Vec::with_capacity(count);
-    let mut nulls = Vec::new();
-    for run in runs {
-        let from = column(&run.block.records);
-        let span = span(run);
-        let base = u32::try_from(span.start).expect("an arena stays below 4 GiB");
-        let shift = u32::try_from(bytes.len()).expect("a batch stays below 4 GiB");
-        bytes.extend_from_slice(&from.bytes[span]);
-        if !from.nulls.is_empty() {
-            let before = ends.len();
-            nulls.extend(
-                run.range
-                    .clone()
-                    .filter(|&index| from.is_null(index))
-                    .map(|index| {
-                        u32::try_from(before + index - run.range.start)
-                            .expect("a batch has u32 indices")
-                    }),
-            );
-        }
-        ends.extend(
-            from.ends[run.range.clone()]
-                .iter()
-                .map(|end| end - base + shift),
-        );
-    }
-    ByteColumn {
-        bytes: Bytes::from(bytes),
-        ends,
-        nulls,
     }
 }
 
