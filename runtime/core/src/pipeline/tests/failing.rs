@@ -100,6 +100,30 @@ fn a_late_answer_is_discarded() {
     shard.expect(&["commit retry#1 settles 0-1"]);
 }
 
+/// Schedule 24, for a trap that names its record: the 9,999 others keep their attempts.
+#[test]
+fn a_named_trap_in_ten_thousand_charges_one() {
+    let mut shard = Harness::new(MappingSettings {
+        batch_size: 10_000,
+        ..settings()
+    });
+    shard.tail(10_000);
+    let after = shard.fetch_asked().expect("a read");
+    shard.fetched_many(after, 10_000);
+    shard.forget();
+    shard.panic(1, 4_711);
+    shard.expect(&["commit lane0#1 marks 4712:1"]);
+    shard.answer("lane0", 1, TAKEN);
+    shard.forget();
+    let stats = shard.stats();
+    assert_eq!((stats.totals.failed, stats.parked_keys), (1, 1));
+    // Six of its seven keys go on at once; the seventh waits behind the one record.
+    shard.ok(2);
+    shard.answer("lane0", 2, TAKEN);
+    let processed = shard.stats().totals.processed;
+    assert!((8_570..8_573).contains(&processed), "{processed}");
+}
+
 #[test]
 fn a_panic_is_charged_to_its_record_and_the_rest_runs_again_at_once() {
     let mut shard = Harness::new(settings());

@@ -61,6 +61,27 @@ fn s19_a_commit_does_not_overtake_a_refused_one_of_its_slot() {
     bench.commit(first).unwrap();
 }
 
+/// 21: retention passes a record in flight: it is expired and counted, and the commit of the call that
+/// had it is fenced, so that it has one end.
+#[test]
+fn s21_a_record_that_expires_in_flight_ends_once() {
+    let mut bench = Bench::default();
+    let mapping = bench.deploy("f", json!({"stream": "in"}));
+    bench.put("in", some(3));
+    let unit = bench.unit(mapping, 0);
+    bench.lease(unit);
+    let in_flight = bench.settling(unit, 0, 3);
+    let expiry = bench.view.evaluate_expiry(unit, Ordinal(2)).unwrap();
+    bench.take(expiry);
+    assert_eq!(bench.commit(in_flight), Err(CommitAnswer::Fenced));
+    bench.lease(unit);
+    let rest = bench.settling(unit, 2, 3);
+    bench.commit(rest).unwrap();
+    let progress = bench.view.unit(unit).unwrap();
+    assert_eq!(progress.settled.low_watermark(), Ordinal(3));
+    assert_eq!(bench.view.pending(unit), Some(0));
+}
+
 /// 22: factor 4 → 8 with a commit unaccepted, a done-set and parked keys; crash between. Lanes are
 /// volatile: the change fences, and what is stored does not depend on the factor.
 #[test]
