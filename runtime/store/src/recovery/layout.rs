@@ -63,8 +63,9 @@ fn check(path: &Path, content: &[u8]) -> Result<(), OpenError> {
             found: format!("format {newer}"),
         }),
         _ => Err(OpenError::Damaged(format!(
-            "{} names no known format",
-            path.display()
+            "{} names no known format: `{}`",
+            path.display(),
+            content.lines().next().unwrap_or_default()
         ))),
     }
 }

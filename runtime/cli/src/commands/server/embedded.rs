@@ -114,6 +114,15 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
                 .because("one process at a time may write there")
                 .fix("stop that server, or give this one --data-dir of its own")
         }
+        StartError::Open(fnctl_host::OpenError::NewerVersion { .. }) => {
+            ErrorObject::new(ErrorCode::DataDirectoryNewer, format!("the data directory `{}` was written by a newer version", data_dir.display()))
+                .because(words)
+                .fix("use the fnctl that wrote it, or a later one; nothing was changed")
+        }
+        StartError::Open(fnctl_host::OpenError::Damaged(_)) => ErrorObject::new(ErrorCode::DataDirectoryUnusable, "the data directory cannot be opened")
+            .at(data_dir.display().to_string())
+            .because(words)
+            .fix(format!("fnctl doctor --data-dir {}", data_dir.display())),
         StartError::Open(_) => ErrorObject::new(ErrorCode::DataDirectoryUnusable, "the data directory cannot be opened")
             .at(data_dir.display().to_string())
             .because(words),
