@@ -1,7 +1,7 @@
 //! Examines a data directory that no server uses: every file, byte by byte, changing nothing.
 //!
 //! What a start would make of it is not guessed: the real start is run over the directory with every
-//! change caught in memory ([`Overlay`]), and says what it would mend. The rest is read with the readers
+//! change caught in memory, and says what it would mend. The rest is read with the readers
 //! of recovery itself. Memory is bounded by what a start takes.
 
 mod artifacts;

@@ -79,7 +79,8 @@ impl Prepared {
             // An artefact's name says what it must be.
             let is_named = !item.target.starts_with("artifacts/")
                 || item.identity.as_deref() == Some(&*item.sha256);
-            if !(is_whole && is_named) && !self.manifest.damaged.contains(&item.target) {
+            let is_damaged = !is_whole || !is_named;
+            if is_damaged && !self.manifest.damaged.contains(&item.target) {
                 self.manifest.damaged.push(item.target.clone());
             }
             sink(archive::padding(item.bytes).into())?;

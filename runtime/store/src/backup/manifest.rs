@@ -163,9 +163,10 @@ impl Manifest {
             _ => return Err(Damaged("its first line is none of ours")),
         }
         let end = text.rfind("\nend ").ok_or(Damaged("it has no end"))? + 1;
+        let (lines, last) = text.split_at(end);
         let mut digester = Digester::default();
-        digester.push(&text.as_bytes()[..end]);
-        if text[end..].trim_end() != format!("end {}", digester.finish()) {
+        digester.push(lines.as_bytes());
+        if last.trim_end() != format!("end {}", digester.finish()) {
             return Err(Damaged("its checksum is wrong"));
         }
         let mut manifest = Self {
@@ -175,7 +176,7 @@ impl Manifest {
             items: Vec::new(),
             damaged: Vec::new(),
         };
-        for line in text[..end].lines().skip(1) {
+        for line in lines.lines().skip(1) {
             let (word, rest) = line
                 .split_once(' ')
                 .ok_or(Damaged("a line is none of ours"))?;

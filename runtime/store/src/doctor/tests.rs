@@ -1,6 +1,10 @@
 //! What an examination says agrees with what a start then does, and it changes nothing.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use fnctl_core::id::{Ordinal, ShardNumber, StreamId};
 
@@ -167,7 +171,11 @@ fn one_flipped_bit_is_judged_as_a_start_and_a_reader_judge_it() {
     let mut seen = [0; 3];
     for trial in 0..300_u64 {
         let (disk, stream) = filled(&clock, trial, trial % 3 > 0);
-        let files: Vec<PathBuf> = disk.files().into_iter().filter(is_data).collect();
+        let files: Vec<PathBuf> = disk
+            .files()
+            .into_iter()
+            .filter(|path| is_data(path))
+            .collect();
         let file = &files[usize::try_from(trial).unwrap() % files.len()];
         let bytes = disk.read(file).unwrap();
         // The part of a journal file that was never written holds nothing to lose.
@@ -199,7 +207,7 @@ fn one_flipped_bit_is_judged_as_a_start_and_a_reader_judge_it() {
     assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
 }
 
-fn is_data(path: &PathBuf) -> bool {
+fn is_data(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(".journal") || name.ends_with(".segment") || name.starts_with("snapshot-")
 }

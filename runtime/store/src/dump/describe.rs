@@ -69,7 +69,12 @@ impl Payloads {
                 let mut digester = Digester::default();
                 digester.push(bytes);
                 let hash = digester.finish();
-                format!("{} bytes, sha256 {}", bytes.len(), &hash[..HASH_DIGITS]).into()
+                format!(
+                    "{} bytes, sha256 {}",
+                    bytes.len(),
+                    hash.get(..HASH_DIGITS).unwrap_or_default()
+                )
+                .into()
             }
             Self::Shown => match std::str::from_utf8(bytes) {
                 Ok(text) => text.into(),
