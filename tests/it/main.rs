@@ -17,3 +17,4 @@ mod logs;
 mod neighbours;
 mod refusals;
 mod support;
+mod tools;
