@@ -62,9 +62,9 @@ pub struct CallStats {
     pub instantiation_ns: u64,
     /// Highest linear memory of the instance, bytes.
     pub memory_bytes: u64,
-    /// Lowering the records into the guest, ns.
+    /// CPU time of lowering the records into the guest, ns.
     pub lower_ns: u64,
-    /// Lifting rows and failures out, ns.
+    /// CPU time of lifting rows and failures out, ns.
     pub lift_ns: u64,
 }
 

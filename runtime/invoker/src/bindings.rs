@@ -11,7 +11,6 @@
 use std::{
     mem::MaybeUninit,
     sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
 };
 
 use fnctl_core::record::{ByteColumn, Records};
@@ -22,6 +21,8 @@ use wasmtime::{
         ComponentType, Lift, Lower, TypedFunc, WasmList, WasmStr,
     },
 };
+
+use crate::cpu_time::CpuTimer;
 
 wasmtime::component::bindgen!({
     inline: "
@@ -99,7 +100,7 @@ impl<'a> ColumnIn<'a> {
     }
 }
 
-/// Records that note how long it took to copy them into the guest.
+/// Records that note the CPU time it took to copy them into the guest.
 pub(crate) struct Lowered<'a> {
     records: RecordsIn<'a>,
     nanoseconds: &'a AtomicU64,
@@ -119,10 +120,10 @@ impl<'a> Lowered<'a> {
     }
 
     fn timed<R>(&self, lower: impl FnOnce(&RecordsIn<'a>) -> R) -> R {
-        let start = Instant::now();
+        let timer = CpuTimer::start();
         let lowered = lower(&self.records);
-        let spent = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(spent, Ordering::Relaxed);
+        self.nanoseconds
+            .fetch_add(timer.elapsed_ns(), Ordering::Relaxed);
         lowered
     }
 }

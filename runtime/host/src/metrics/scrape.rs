@@ -214,7 +214,7 @@ fn counted_by_function(out: &mut Exposition, children: &Children) {
     out.family(
         name,
         "counter",
-        "Time spent carrying records into guests and rows out of them",
+        "CPU time spent carrying records into guests and rows out of them",
     );
     for (function, metrics) in all() {
         let function = ("function", function.as_str());

@@ -1,7 +1,5 @@
 //! `emit`: takes rows over where they lie in the guest, one copy in all.
 
-use std::time::Instant;
-
 use wasmtime::{
     Result, StoreContextMut,
     component::{Linker, WasmList, WasmStr},
@@ -10,6 +8,7 @@ use wasmtime::{
 use super::{CallState, HostState, NoCall};
 use crate::{
     bindings::{ColumnOut, EMIT, RowsOut},
+    cpu_time::CpuTimer,
     rows::{ColumnView, Emitted, Outputs, RowsView},
     stop::OutputOverflow,
 };
@@ -95,12 +94,12 @@ fn with_rows(
         &mut Emitted,
     ) -> Result<Result<(), String>, OutputOverflow>,
 ) -> Result<Answer> {
-    let start = Instant::now();
+    let timer = CpuTimer::start();
     let call = store.data_mut().call.as_mut().ok_or(NoCall(function))?;
     let mut emitted = std::mem::take(&mut call.emitted);
     let answer = take(&store, store.data().call(function)?, &mut emitted);
     let call = store.data_mut().call.as_mut().ok_or(NoCall(function))?;
     call.emitted = emitted;
-    call.lift_ns += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    call.lift_ns += timer.elapsed_ns();
     Ok((answer?,))
 }
