@@ -149,8 +149,12 @@ impl ApplierLoop {
         }
         self.begin_backups()?;
         self.remove_kept()?;
-        self.retain()?;
-        self.prepare_journal();
+        match self.retain() {
+            // Sealing what expired takes room too; it is tried again at the next look.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.disk_is_full(),
+            other => other?,
+        }
+        self.prepare_journal()?;
         self.shared.tail.release();
         self.shared.wake_waiting();
         Ok(if worked { Step::Worked } else { Step::Idle })
@@ -278,14 +282,21 @@ impl ApplierLoop {
     }
 
     /// Allocates the next journal file before it is needed; without room it is tried again.
-    fn prepare_journal(&self) {
+    ///
+    /// # Errors
+    /// Any failure but a full disk: the file system is not to be trusted any more.
+    fn prepare_journal(&self) -> io::Result<()> {
         let directory = crate::journal::directory(&self.shared.directory);
-        if let Err(error) = self
+        let prepared = self
             .shared
             .journal_files
-            .prepare(&*self.shared.disk, &directory)
-        {
-            tracing::warn!(%error, "the next journal file could not be allocated");
+            .prepare(&*self.shared.disk, &directory);
+        match prepared {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(%error, "the next journal file could not be allocated");
+                Ok(())
+            }
+            other => other,
         }
     }
 }

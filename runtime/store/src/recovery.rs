@@ -355,7 +355,11 @@ fn start_journal(
     match start() {
         Err(error) if error.kind() == ErrorKind::StorageFull => {
             let ballast = layout::ballast(data);
-            disk.remove(&ballast)?;
+            match disk.remove(&ballast) {
+                // It was given up before, or there never was room for it.
+                Err(missing) if missing.kind() == ErrorKind::NotFound => return Err(error),
+                other => other?,
+            }
             disk.sync_dir(parent(&ballast))?;
             tracing::warn!(path = %ballast.display(), "the disk is full, the ballast was given up");
             start()

@@ -202,6 +202,11 @@ fn read_file(
     let mut offset = file.header.frame_bytes();
     replay.is_clean = false;
     replay.follow_clocks(&file.header);
+    // What lies between two files is missing, even if the later one holds no frame yet.
+    let first = until.map_or(file.header.first, |until| until.min(file.header.first));
+    if first > replay.next {
+        replay.hole(file, 0, first);
+    }
     loop {
         if until.is_some_and(|until| until <= replay.next) {
             return Ok(());

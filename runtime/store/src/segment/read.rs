@@ -232,6 +232,10 @@ fn read_frames(
                 continue;
             }
             if rest.len() < length {
+                // All of it was asked for: the file ends inside the frame, or its length is wrong.
+                if at == 0 && size >= length {
+                    return Err(segment.damaged(key, meta, offset));
+                }
                 size = size.max(length);
                 break;
             }
