@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 
 macro_rules! reached {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Something that a schedule can reach.
+    ($(#[$of:meta])* $kind:ident: $($(#[$doc:meta])* $name:ident,)*) => {
+        $(#[$of])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reached { $($(#[$doc])* $name,)* }
+        pub enum $kind { $($(#[$doc])* $name,)* }
 
-        impl Reached {
+        impl $kind {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
 
+pub(crate) use reached;
+
 reached! {
+    /// Something that a schedule can reach.
+    Reached:
     /// Every record of a call succeeded.
     OutcomeOk,
     /// Some record failed.
@@ -127,13 +131,26 @@ reached! {
 }
 
 /// How often each was reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage(BTreeMap<Reached, u64>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage<R: Ord = Reached>(BTreeMap<R, u64>);
 
-impl Coverage {
+impl<R: Ord> Default for Coverage<R> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R: Ord + Copy> Coverage<R> {
     /// It was reached once more.
-    pub fn note(&mut self, reached: Reached) {
-        *self.0.entry(reached).or_default() += 1;
+    pub fn note(&mut self, reached: R) {
+        self.note_times(reached, 1);
+    }
+
+    /// It was reached so many times more.
+    pub fn note_times(&mut self, reached: R, times: u64) {
+        if times > 0 {
+            *self.0.entry(reached).or_default() += times;
+        }
     }
 
     /// Adds the counts of another run.
@@ -145,7 +162,7 @@ impl Coverage {
 
     /// How often `reached` was.
     #[must_use]
-    pub fn count(&self, reached: Reached) -> u64 {
+    pub fn count(&self, reached: R) -> u64 {
         self.0.get(&reached).copied().unwrap_or(0)
     }
 }

@@ -1,6 +1,9 @@
 //! Deterministic simulation of one unit: the real `ShardPipeline` and the real `NodeView` under
 //! seeded schedules of failing functions, slow and refused commits, crashes and restarts.
 //!
+//! [`world`] has a model of the journal and every kind of failing function; [`node`] has the production
+//! store over a disk that loses, tears, fails and fills up.
+//!
 //! One seed is one schedule, to the byte. Nothing here draws a random number that is not from the
 //! seed, reads a clock or starts a thread.
 
@@ -8,6 +11,7 @@ pub mod coverage;
 pub mod guest;
 pub mod journal;
 pub mod ledger;
+pub mod node;
 pub mod profile;
 pub mod random;
 pub mod trace;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use self::state::State;
-pub use self::state::{Counts, Fault};
+pub use self::state::{Counts, Fault, Habits};
 use crate::{
     disk::{DirEntry, DirLock, Disk, DiskFile, FileSystem},
     image::{Image, ImageBatch, ImageError, ImageValue},
@@ -42,6 +42,16 @@ impl SimDisk {
         self.lock_state().plan(after, fault);
     }
 
+    /// Nothing planned happens any more.
+    pub fn cancel_plan(&self) {
+        self.lock_state().cancel_plan();
+    }
+
+    /// What the disk does from now on, asked or not.
+    pub fn set_habits(&self, habits: Habits) {
+        self.lock_state().set_habits(habits);
+    }
+
     /// Whether the machine or the process is down.
     #[must_use]
     pub fn is_down(&self) -> bool {
@@ -63,6 +73,12 @@ impl SimDisk {
     /// Bytes that files may take in all.
     pub fn set_capacity(&self, bytes: u64) {
         self.lock_state().set_capacity(bytes);
+    }
+
+    /// Bytes that files take.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.lock_state().used()
     }
 
     /// The process was killed and the machine stayed up: what was written is still in its memory.

@@ -1,6 +1,8 @@
 //! What the simulated disk holds.
 
 mod crash;
+mod faults;
+mod image;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,45 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    disk::DirEntry,
-    image::{ImageBatch, ImageValue},
-};
+pub use self::faults::{Counts, Fault, Habits};
+use crate::disk::DirEntry;
 
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
-
-/// What goes wrong at a planned operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The machine or the process goes down: this operation and all later ones fail.
-    Down,
-    /// The first sync from then on fails; its pages look clean and never reach the disk.
-    FailedSync,
-    /// The first write from then on fails.
-    FailedWrite,
-}
-
-/// How often each thing happened: a simulator that stops exploring shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Unsynced pages lost.
-    pub lost_pages: u64,
-    /// Unsynced pages kept.
-    pub kept_pages: u64,
-    /// Unsynced pages of which a part was kept.
-    pub torn_pages: u64,
-    /// Unsynced names lost.
-    pub lost_names: u64,
-    /// Unsynced names kept.
-    pub kept_names: u64,
-    /// Syncs that failed.
-    pub failed_syncs: u64,
-    /// Writes that failed.
-    pub failed_writes: u64,
-    /// Writes refused for want of room.
-    pub full_writes: u64,
-}
 
 #[derive(Clone, Debug, Default)]
 struct Inode {
@@ -80,14 +48,13 @@ pub(super) struct State {
     images: BTreeMap<PathBuf, BTreeMap<Vec<u8>, Vec<u8>>>,
     locks: BTreeSet<PathBuf>,
     operations: u64,
-    plan: Option<(u64, Fault)>,
+    plan: Vec<(u64, Fault)>,
+    habits: Habits,
     is_down: bool,
+    /// Where writeback happens.
+    last_written: usize,
     capacity: u64,
     counts: Counts,
-}
-
-fn down() -> io::Error {
-    io::Error::other("the machine is down")
 }
 
 fn directory_of(path: &Path) -> PathBuf {
@@ -105,8 +72,10 @@ impl State {
             images: BTreeMap::new(),
             locks: BTreeSet::new(),
             operations: 0,
-            plan: None,
+            plan: Vec::new(),
+            habits: Habits::default(),
             is_down: false,
+            last_written: 0,
             capacity: u64::MAX,
             counts: Counts::default(),
         }
@@ -125,49 +94,7 @@ impl State {
         usize::try_from(self.random() % (bound as u64).max(1)).expect("below a usize")
     }
 
-    pub(super) fn plan(&mut self, after: u64, fault: Fault) {
-        self.plan = Some((self.operations + after, fault));
-    }
-
-    pub(super) const fn is_down(&self) -> bool {
-        self.is_down
-    }
-
-    pub(super) const fn operations(&self) -> u64 {
-        self.operations
-    }
-
-    pub(super) const fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    pub(super) fn set_capacity(&mut self, bytes: u64) {
-        self.capacity = bytes;
-    }
-
-    /// Counts an operation; fails when the machine is, or just went, down.
-    pub(super) fn operate(&mut self) -> io::Result<()> {
-        if self.is_down {
-            return Err(down());
-        }
-        self.operations += 1;
-        if matches!(self.plan, Some((at, Fault::Down)) if at <= self.operations) {
-            self.is_down = true;
-            self.plan = None;
-            return Err(down());
-        }
-        Ok(())
-    }
-
-    fn takes_fault(&mut self, fault: Fault) -> bool {
-        let is_due = matches!(self.plan, Some((at, f)) if f == fault && at <= self.operations);
-        if is_due {
-            self.plan = None;
-        }
-        is_due
-    }
-
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         let live: BTreeSet<usize> = self
             .volatile
             .values()
@@ -192,6 +119,10 @@ impl State {
             self.counts.full_writes += 1;
             return Err(ErrorKind::StorageFull.into());
         }
+        if grown > 0 && self.takes_fault(Fault::NoRoom) {
+            self.counts.full_writes += 1;
+            return Err(ErrorKind::StorageFull.into());
+        }
         Ok(())
     }
 
@@ -206,7 +137,7 @@ impl State {
     }
 
     pub(super) fn create_dir(&mut self, path: &Path) -> io::Result<()> {
-        self.operate()?;
+        self.operate_on_names()?;
         let mut missing = Vec::new();
         let mut at = Some(path);
         while let Some(path) = at {
@@ -223,7 +154,7 @@ impl State {
     }
 
     pub(super) fn create(&mut self, path: &Path) -> io::Result<usize> {
-        self.operate()?;
+        self.operate_on_names()?;
         if self.volatile.get(&directory_of(path)) != Some(&Node::Directory) {
             return Err(ErrorKind::NotFound.into());
         }
@@ -249,7 +180,7 @@ impl State {
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        self.operate()?;
+        self.operate_on_names()?;
         let inode = self.find(from)?;
         assert_eq!(
             from.parent(),
@@ -266,14 +197,14 @@ impl State {
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
-        self.operate()?;
+        self.operate_on_names()?;
         self.find(path)?;
         self.change_names(directory_of(path), vec![(path.to_owned(), None)]);
         Ok(())
     }
 
     pub(super) fn remove_dir(&mut self, path: &Path) -> io::Result<()> {
-        self.operate()?;
+        self.operate_on_names()?;
         self.images.remove(path);
         if !self.volatile.contains_key(path) {
             return Err(ErrorKind::NotFound.into());
@@ -291,7 +222,10 @@ impl State {
     }
 
     pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
-        self.operate()?;
+        self.operate_on_names()?;
+        if self.habits.ignores_dir_sync {
+            return Ok(());
+        }
         let pending = std::mem::take(&mut self.pending);
         for change in pending {
             if change.directory == path {
@@ -373,6 +307,7 @@ impl State {
                 file.dirty.insert(page);
                 file.ghosts.remove(&page);
             }
+            self.last_written = inode;
         }
     }
 
@@ -382,8 +317,10 @@ impl State {
         buffer: &mut [u8],
         offset: u64,
     ) -> io::Result<usize> {
-        if self.is_down {
-            return Err(down());
+        self.operate()?;
+        if self.takes_fault(Fault::FailedRead) {
+            self.counts.failed_reads += 1;
+            return Err(io::Error::other("the read failed"));
         }
         let content = &self.inodes[inode].volatile;
         let start = usize::try_from(offset)
@@ -401,7 +338,13 @@ impl State {
             let file = &mut self.inodes[inode];
             let dirty = std::mem::take(&mut file.dirty);
             file.ghosts.extend(dirty);
+            if self.habits.hides_failed_sync {
+                return Ok(());
+            }
             return Err(io::Error::other("the sync failed"));
+        }
+        if self.habits.ignores_sync {
+            return Ok(());
         }
         self.sync_inode(inode);
         Ok(())
@@ -420,6 +363,9 @@ impl State {
 
     pub(super) fn sync_all(&mut self) -> io::Result<()> {
         self.operate()?;
+        if self.habits.ignores_sync {
+            return Ok(());
+        }
         for inode in 0..self.inodes.len() {
             self.sync_inode(inode);
         }
@@ -443,7 +389,13 @@ impl State {
     pub(super) fn truncate(&mut self, inode: usize, length: u64) -> io::Result<()> {
         self.operate()?;
         let length = usize::try_from(length).expect("simulated files are small");
-        self.inodes[inode].volatile.resize(length, 0);
+        let file = &mut self.inodes[inode];
+        let old = file.volatile.len();
+        file.volatile.resize(length, 0);
+        // Bytes that are cut off must not come back when the file grows again.
+        if length < old {
+            file.dirty.extend(length / PAGE..=(old - 1) / PAGE);
+        }
         Ok(())
     }
 

@@ -2,18 +2,37 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     path::{Path, PathBuf},
 };
 
-use super::{ImageBatch, ImageValue, Node, PAGE, SECTOR, State, down};
+use super::{Node, PAGE, SECTOR, State};
 
 impl State {
     /// Up again with everything that was written.
     pub(in crate::disk::simulated) fn revive(&mut self) {
         self.is_down = false;
-        self.plan = None;
+        self.plan.clear();
         self.locks.clear();
+        self.forget_files();
+    }
+
+    /// Files that no name leads to any more give their memory back.
+    fn forget_files(&mut self) {
+        let named = self.volatile.values().chain(self.durable.values());
+        let pending = self.pending.iter().flat_map(|change| &change.changes);
+        let pending = pending.filter_map(|(_, node)| node.as_ref());
+        let live: BTreeSet<usize> = named
+            .chain(pending)
+            .filter_map(|node| match node {
+                Node::File(inode) => Some(*inode),
+                Node::Directory => None,
+            })
+            .collect();
+        for (inode, file) in self.inodes.iter_mut().enumerate() {
+            if !live.contains(&inode) {
+                *file = super::Inode::default();
+            }
+        }
     }
 
     /// The machine lost power: each unsynced page and name is kept or lost on its own, except that the
@@ -98,51 +117,10 @@ impl State {
                 }
             }
         }
+        self.counts.lost_ghosts += file.ghosts.len() as u64;
         file.ghosts.clear();
         file.volatile.clone_from(&file.durable);
         self.inodes[inode] = file;
-    }
-
-    pub(in crate::disk::simulated) fn create_image(&mut self, path: &Path) -> io::Result<()> {
-        self.create_dir(path)?;
-        // The engine syncs its own names.
-        self.durable.insert(path.to_owned(), Node::Directory);
-        self.images.entry(path.to_owned()).or_default();
-        Ok(())
-    }
-
-    pub(in crate::disk::simulated) fn image(&self, path: &Path) -> Vec<ImageValue> {
-        let values = self.images.get(path).into_iter().flatten();
-        values
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    }
-
-    pub(in crate::disk::simulated) fn put_image(&mut self, path: &Path, values: Vec<ImageValue>) {
-        self.durable.insert(path.to_owned(), Node::Directory);
-        self.volatile.insert(path.to_owned(), Node::Directory);
-        self.images
-            .insert(path.to_owned(), values.into_iter().collect());
-    }
-
-    pub(in crate::disk::simulated) fn apply_image(
-        &mut self,
-        path: &Path,
-        batch: ImageBatch,
-    ) -> io::Result<()> {
-        let was_down = self.is_down;
-        let is_lost = self.operate().is_err();
-        if was_down || (is_lost && self.below(2) == 0) {
-            return Err(down());
-        }
-        let image = self.images.entry(path.to_owned()).or_default();
-        for (key, value) in batch {
-            match value {
-                Some(value) => image.insert(key, value),
-                None => image.remove(&key),
-            };
-        }
-        if is_lost { Err(down()) } else { Ok(()) }
     }
 
     pub(in crate::disk::simulated) fn read(&self, path: &Path) -> Option<Vec<u8>> {

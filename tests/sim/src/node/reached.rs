@@ -1,0 +1,152 @@
+//! What a run can reach: each kind of fault, each branch of a recovery.
+
+use fnctl_store::disk::simulated::Counts;
+
+use crate::coverage::reached;
+
+reached! {
+    /// Something that a run can reach.
+    Branch:
+    /// The power went.
+    PowerLoss,
+    /// The power went and with it everything that was not synced.
+    AllUnsyncedLost,
+    /// The process was killed and the machine stayed up.
+    Killed,
+    /// The store was shut down in order.
+    ShutDown,
+    /// A planned fault struck while a directory was opened.
+    DownWhileOpening,
+    /// A failed operation made a start fail.
+    StartFailed,
+    /// The sequencer stopped the node.
+    SequencerFailed,
+    /// The applier stopped the node.
+    ApplierFailed,
+    /// An unsynced page was lost.
+    PageLost,
+    /// An unsynced page was kept.
+    PageKept,
+    /// A part of an unsynced page was kept.
+    PageTorn,
+    /// A page reached the disk before those in front of it.
+    PageWrittenBack,
+    /// A page that looked clean after its sync failed was lost.
+    GhostLost,
+    /// An unsynced name was lost.
+    NameLost,
+    /// An unsynced name was kept.
+    NameKept,
+    /// A sync failed.
+    SyncFailed,
+    /// A write failed.
+    WriteFailed,
+    /// A read failed.
+    ReadFailed,
+    /// A change of names failed.
+    NameFailed,
+    /// A batch for the image failed.
+    ImageFailed,
+    /// A write found no room.
+    NoRoom,
+    /// A put was refused because the disk was full.
+    PutRefusedFull,
+    /// A commit was refused because the disk was full.
+    CommitRefusedFull,
+    /// A commit of a former owner was fenced.
+    CommitFenced,
+    /// A commit was sent again.
+    CommitResent,
+    /// Reads were served while the disk was full.
+    ReadWhileFull,
+    /// A start met a full disk and served reads alone.
+    StartedReadOnlyFull,
+    /// A start gave the ballast up.
+    BallastGivenUp,
+    /// A start cut a torn tail off.
+    TornTailCut,
+    /// A start found no image that it could use.
+    ImageUnusable,
+    /// A start found an image that does not meet the journal.
+    ImageUnmet,
+    /// A start began from a snapshot or an empty state for want of an image.
+    StartedWithoutImage,
+    /// A start cut segments back or removed those that were begun later.
+    SegmentsCutBack,
+    /// A start found a whole journal, ended in order.
+    StartedFromWhole,
+    /// A start wrote the last frame again.
+    LastFrameRewritten,
+    /// Journal files were removed.
+    JournalRemoved,
+    /// A snapshot was written.
+    SnapshotWritten,
+    /// A cut was made.
+    Cut,
+    /// A stream was deleted.
+    StreamDeleted,
+    /// An old copy of the image was put back.
+    OldImage,
+    /// The image was removed.
+    ImageRemoved,
+    /// The image was damaged.
+    ImageDamaged,
+    /// The wall clock jumped forward.
+    ClockForward,
+    /// The wall clock jumped back.
+    ClockBack,
+    /// The store distrusted a leap of the wall clock.
+    LeapDistrusted,
+    /// Retention took records.
+    Trimmed,
+    /// Records were expired under a mapping.
+    Expired,
+    /// A put that nobody answered was there after a crash.
+    UnansweredKept,
+    /// An owner was told that its unit has another one.
+    OwnerFenced,
+    /// Damage was done.
+    Damaged,
+    /// Damage made a start fail with words.
+    DamageRefused,
+    /// Damage made a store serve reads alone.
+    DamageReadOnly,
+    /// Damage made a read fail with words.
+    DamageNamed,
+    /// Damage that hurt nothing that was needed.
+    DamageHarmless,
+}
+
+impl Branch {
+    /// What the disk counted.
+    pub(super) fn of_counts(counts: &Counts) -> [(Self, u64); 13] {
+        [
+            (Self::PageLost, counts.lost_pages),
+            (Self::PageKept, counts.kept_pages),
+            (Self::PageTorn, counts.torn_pages),
+            (Self::PageWrittenBack, counts.written_back),
+            (Self::GhostLost, counts.lost_ghosts),
+            (Self::NameLost, counts.lost_names),
+            (Self::NameKept, counts.kept_names),
+            (Self::SyncFailed, counts.failed_syncs),
+            (Self::WriteFailed, counts.failed_writes),
+            (Self::ReadFailed, counts.failed_reads),
+            (Self::NameFailed, counts.failed_names),
+            (Self::ImageFailed, counts.failed_images),
+            (Self::NoRoom, counts.full_writes),
+        ]
+    }
+
+    /// The branch that the node's log speaks of.
+    pub(super) fn of_words(words: &str) -> Option<Self> {
+        let branches = [
+            ("the last frame was torn", Self::TornTailCut),
+            ("the image cannot be used", Self::ImageUnusable),
+            ("the image does not meet", Self::ImageUnmet),
+            ("the disk is full, the ballast", Self::BallastGivenUp),
+            ("the wall clock leapt", Self::LeapDistrusted),
+        ];
+        let found = branches.iter().find(|(start, _)| words.starts_with(start));
+        found.map(|&(_, branch)| branch)
+    }
+}

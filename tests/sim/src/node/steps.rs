@@ -1,0 +1,500 @@
+//! What can happen in a life, one thing at a time.
+
+use std::task::Poll;
+
+use fnctl_core::{
+    clock::Clock as _,
+    commit::{CommitAnswer, Unavailable},
+    id::{LeaseEpoch, Ordinal, Timestamp, UnitId},
+    mapping::MaxAttempts,
+    outcome::Outcome,
+    pipeline::{Event, StopReason},
+    registry::Command,
+};
+use fnctl_store::{CommandError, ReadError};
+
+use super::{
+    Branch, Weakness, World,
+    control::{bindings, create_stream, name},
+    facts::{Draw, records},
+    ledger::is_put,
+    life::{Node, Over, PendingPut},
+    profile::SHORT_MS,
+    worker::{Call, CommitHabits, Progress, ReadOutcome, Start, Worker},
+};
+use crate::{
+    guest::{self, Mood},
+    profile::draw_settings,
+};
+
+/// Something that can happen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Put(&'static str),
+    Sequence,
+    Apply,
+    Poll,
+    Advance,
+    Read,
+    Scratch,
+    Lease(UnitId),
+    Fetch(usize),
+    Reread(usize),
+    Call(usize, usize),
+    Ghost(usize),
+    Progress(usize),
+    Tail(usize),
+    Tick(usize),
+    Bury(usize),
+}
+
+impl World {
+    pub(super) fn step(&mut self, node: &mut Node) -> Result<(), Over> {
+        self.steps += 1;
+        self.trouble(node);
+        let mut steps = self.enabled(node);
+        steps.extend([Step::Put("in"), Step::Put("in"), Step::Advance, Step::Apply]);
+        steps.push(match self.random.below(6) {
+            0 => Step::Scratch,
+            1 | 2 => Step::Read,
+            _ => Step::Put("short"),
+        });
+        let step = self.random.pick(&steps);
+        self.say(format_args!("{step:?}"));
+        self.perform(node, step)?;
+        if self.disk.is_down() {
+            // Under a reader: the loops find out by themselves.
+            self.poll_requests(node);
+            return Err(Over);
+        }
+        Ok(())
+    }
+
+    fn enabled(&self, node: &Node) -> Vec<Step> {
+        let mut steps = vec![Step::Sequence, Step::Sequence];
+        if !(node.puts.is_empty() && node.leases.is_empty() && node.scratches.is_empty()) {
+            steps.push(Step::Poll);
+        }
+        for unit in self.idle_units(node) {
+            steps.push(Step::Lease(unit));
+        }
+        steps.extend(self.enabled_workers(node));
+        steps
+    }
+
+    /// Units that have no owner here.
+    pub(super) fn idle_units(&self, node: &Node) -> Vec<UnitId> {
+        let units: Vec<(UnitId, LeaseEpoch)> = node.store.view(|view| {
+            let units = view.units().map(|(unit, state)| (unit, state.epoch));
+            units.collect()
+        });
+        let is_owned = |(unit, epoch): &(UnitId, LeaseEpoch)| {
+            node.leases.iter().any(|(of, _)| of == unit)
+                || node.workers.iter().any(|worker| {
+                    worker.unit == *unit && worker.epoch >= *epoch && worker.stopped.is_none()
+                })
+        };
+        let idle = units.into_iter().filter(|unit| !is_owned(unit));
+        idle.map(|(unit, _)| unit).collect()
+    }
+
+    pub(super) fn enabled_workers(&self, node: &Node) -> Vec<Step> {
+        let now = self.clock.now();
+        let mut steps = Vec::new();
+        for (at, worker) in node.workers.iter().enumerate() {
+            if worker.stopped.is_some() {
+                steps.push(Step::Bury(at));
+                continue;
+            }
+            if worker.wants_fetch() {
+                steps.push(Step::Fetch(at));
+            }
+            if worker.wants_reread() {
+                steps.push(Step::Reread(at));
+            }
+            steps.extend((0..worker.calls.len()).map(|call| Step::Call(at, call)));
+            if !worker.ghosts.is_empty() {
+                steps.push(Step::Ghost(at));
+            }
+            if worker.has_flights() {
+                steps.push(Step::Progress(at));
+            }
+            if worker.has_tail_news() {
+                steps.push(Step::Tail(at));
+            }
+            if worker
+                .pipeline
+                .deadline()
+                .is_some_and(|deadline| deadline <= now)
+            {
+                steps.push(Step::Tick(at));
+            }
+        }
+        steps
+    }
+
+    fn trouble(&mut self, node: &mut Node) {
+        if self.random.chance(self.profile.full) {
+            if node.is_full {
+                self.lift(node);
+            } else {
+                let left = self.random.pick(&[0, 500, 5_000, 30_000]);
+                let left = self.random.between(0, left);
+                self.disk.set_capacity(self.disk.used() + left);
+                self.say(format_args!("{left} bytes are left"));
+                node.is_full = true;
+            }
+        }
+        if self.random.chance(self.profile.clock_jump) {
+            self.jump();
+        }
+        if self.random.chance(self.profile.takeover) {
+            let units: Vec<UnitId> = node.store.view(|view| view.units().map(|u| u.0).collect());
+            if !units.is_empty() && node.workers.len() < 8 {
+                let unit = self.random.pick(&units);
+                self.lease(node, unit);
+            }
+        }
+    }
+
+    fn lift(&mut self, node: &mut Node) {
+        self.disk.set_capacity(u64::MAX);
+        self.say(format_args!("there is room again"));
+        node.is_full = false;
+    }
+
+    fn jump(&mut self) {
+        const HOUR: i64 = 3_600_000;
+        const YEARS: i64 = 10 * 365 * 24 * HOUR;
+        let ms = self.random.pick(&[500, 20_000, HOUR, 2 * HOUR, YEARS]);
+        let is_forward = self.random.chance(500);
+        self.coverage.note(if is_forward {
+            Branch::ClockForward
+        } else {
+            Branch::ClockBack
+        });
+        self.clock.jump(if is_forward { ms } else { -ms });
+        self.say(format_args!(
+            "the clock jumped by {ms}, forward: {is_forward}"
+        ));
+    }
+
+    pub(super) fn perform(&mut self, node: &mut Node, step: Step) -> Result<(), Over> {
+        match step {
+            Step::Put(stream) => self.put(node, stream),
+            Step::Sequence => {
+                self.sequence(node)?;
+            }
+            Step::Apply => {
+                self.apply(node)?;
+            }
+            Step::Poll => self.poll_requests(node),
+            Step::Advance => {
+                let ms = self.random.pick(&[1, 20, 300, 1_100, 2_500]);
+                self.pass(ms);
+            }
+            Step::Read => self.read_somewhere(node),
+            Step::Scratch => self.scratch(node),
+            Step::Lease(unit) => self.lease(node, unit),
+            Step::Fetch(at) => {
+                let (worker, ledger) = (&mut node.workers[at], &mut self.ledger);
+                let is_first = worker.is_first();
+                let outcome = worker.fetch(&node.store, &self.facts, |block| {
+                    ledger.saw_block(block, is_first);
+                });
+                self.was_read(node, at, outcome);
+            }
+            Step::Reread(at) => {
+                let (worker, ledger) = (&mut node.workers[at], &mut self.ledger);
+                let is_first = worker.is_first();
+                let outcome = worker.reread(&node.store, |block| ledger.saw_block(block, is_first));
+                self.was_read(node, at, outcome);
+            }
+            Step::Call(at, call) => {
+                let call = node.workers[at].calls.swap_remove(call);
+                let event = if !self.is_calm && self.random.chance(20) {
+                    Event::HostFault {
+                        attempt: call.invocation.attempt,
+                    }
+                } else {
+                    self.invoked(&call)
+                };
+                self.tell(node, at, event);
+            }
+            Step::Ghost(at) => {
+                let call = node.workers[at].ghosts.pop().expect("enabled");
+                let event = self.invoked(&call);
+                self.tell(node, at, event);
+            }
+            Step::Progress(at) => self.progress(node, at),
+            Step::Tail(at) => match node.workers[at].tail_news() {
+                Some(event) => self.tell(node, at, event),
+                None => drop(node.workers.remove(at)),
+            },
+            Step::Tick(at) => {
+                self.tell(node, at, Event::Tick);
+                let (worker, now) = (&node.workers[at], self.clock.now());
+                let deadline = worker.pipeline.deadline();
+                assert!(
+                    deadline.is_none_or(|deadline| deadline > now),
+                    "a deadline was passed over"
+                );
+            }
+            Step::Bury(at) => self.bury(node, at),
+        }
+        Ok(())
+    }
+
+    pub(super) fn put(&mut self, node: &mut Node, stream: &'static str) {
+        let draw = Draw {
+            records_max: if self.random.chance(100) { 30 } else { 6 },
+            keys: self.profile.keys,
+            payload_max: self.profile.payload_max,
+            bad: if stream == "in" { self.profile.bad } else { 0 },
+        };
+        let first = self.facts.next();
+        let rows = self.facts.draw(&draw, &mut self.random);
+        let number = self
+            .ledger
+            .handed_in(&name(stream), first..self.facts.next());
+        self.say(format_args!(
+            "put {number}: {} rows from {first}",
+            rows.len()
+        ));
+        let times = if self.is(Weakness::RepeatedPut) { 2 } else { 1 };
+        let store = node.store.clone();
+        let new = records(&rows);
+        let answer = Box::pin(async move {
+            for _ in 1..times {
+                drop(store.append(name(stream), new.clone(), None).await);
+            }
+            store.append(name(stream), new, None).await
+        });
+        let mut put = PendingPut {
+            number,
+            rows,
+            answer,
+        };
+        // Handed in at once, so that the order is that of the schedule.
+        if let Poll::Ready(answer) = super::life::poll_once(put.answer.as_mut()) {
+            // What is refused at once is refused; nothing is acknowledged without a sync.
+            assert!(answer.is_err(), "acknowledged before a sync");
+            put.answer = Box::pin(std::future::ready(answer));
+        }
+        if self.is(Weakness::EarlyAcknowledgement) {
+            self.ledger.must_be_there(put.number);
+        }
+        node.puts.push(put);
+    }
+
+    fn lease(&mut self, node: &mut Node, unit: UnitId) {
+        let store = node.store.clone();
+        let mut answer = Box::pin(async move { store.lease(vec![unit]).await });
+        if super::life::poll_once(answer.as_mut()).is_pending() {
+            node.leases.push((unit, answer));
+        }
+    }
+
+    pub(super) fn start_worker(&mut self, node: &mut Node, unit: UnitId, epoch: LeaseEpoch) {
+        let source = node.store.view(|view| {
+            let stream = view.registry().stream(unit.stream)?;
+            Some(stream.name.as_str().to_owned())
+        });
+        let Some(source) = source else { return };
+        if self.random.chance(100) {
+            self.redraw();
+        }
+        let is_first = source == "in";
+        let start = Start {
+            unit,
+            epoch,
+            settings: &self.profile.settings,
+            attempts_max: self.attempts_max,
+            outputs: bindings(if is_first { "out" } else { "end" }),
+            version: self.version,
+            seed: self.random.next(),
+            is_first,
+            habits: CommitHabits {
+                drops_effects: self.is(Weakness::DroppedEffects),
+            },
+        };
+        if let Some((worker, event)) = Worker::start(&node.store, start) {
+            node.workers.push(worker);
+            let at = node.workers.len() - 1;
+            self.tell(node, at, event);
+        }
+    }
+
+    /// Another policy, and now and then another version.
+    fn redraw(&mut self) {
+        self.profile.settings = draw_settings(&mut self.random);
+        self.version += self.random.below(2);
+        self.attempts_max = match (self.attempts_max, self.profile.settings.max_attempts) {
+            (MaxAttempts::Count(a), MaxAttempts::Count(b)) => MaxAttempts::Count(a.max(b)),
+            _ => MaxAttempts::Unlimited,
+        };
+    }
+
+    fn tell(&mut self, node: &mut Node, at: usize, event: Event) {
+        let now = self.clock.now();
+        let resent = node.workers[at].resent;
+        node.workers[at].tell(event, now, &node.store, &self.facts, &mut self.trace);
+        let resent = node.workers[at].resent - resent;
+        self.coverage.note_times(Branch::CommitResent, resent);
+    }
+
+    fn was_read(&mut self, node: &mut Node, at: usize, outcome: ReadOutcome) {
+        if node.is_full {
+            self.coverage.note(Branch::ReadWhileFull);
+        }
+        match outcome {
+            ReadOutcome::Event(event) => self.tell(node, at, event),
+            ReadOutcome::End => {
+                let worker = node.workers.remove(at);
+                // Fenced by the entry that expired it, or it read through what was settled long ago.
+                let is_right = node.store.view(|view| {
+                    let unit = view.unit(worker.unit)?;
+                    let floor = view.tail(worker.unit.stream, worker.unit.shard)?.floor;
+                    let is_settled = unit.settled.low_watermark().next() >= floor;
+                    Some(unit.epoch > worker.epoch || is_settled)
+                });
+                assert!(
+                    is_right != Some(false),
+                    "records were taken from under an owner that was not fenced"
+                );
+                self.coverage.note(Branch::OwnerFenced);
+            }
+            ReadOutcome::Damaged(words) => panic!("nothing was damaged: {words}"),
+        }
+    }
+
+    fn invoked(&mut self, call: &Call) -> Event {
+        self.calls += 1;
+        let mood = Mood {
+            emits_whole_call: false,
+            is_mended: self.is_mended,
+            call: self.calls,
+        };
+        let outcome: Outcome = guest::call(&call.seen, mood, &mut self.random);
+        Event::Invoked {
+            attempt: call.invocation.attempt,
+            outcome,
+        }
+    }
+
+    fn progress(&mut self, node: &mut Node, at: usize) {
+        let unit = node.workers[at].unit;
+        match node.workers[at].progress() {
+            None => {}
+            Some(Progress::Answered(event, answer)) => {
+                match answer {
+                    CommitAnswer::Accepted(_) => {}
+                    CommitAnswer::Fenced => self.coverage.note(Branch::CommitFenced),
+                    CommitAnswer::Unavailable(Unavailable::DiskFull) => {
+                        self.coverage.note(Branch::CommitRefusedFull);
+                    }
+                    CommitAnswer::Unavailable(_) => {}
+                }
+                self.tell(node, at, event);
+            }
+            Some(Progress::Durable(event, settles)) => {
+                self.ledger.committed(unit, &settles);
+                self.tell(node, at, event);
+            }
+            Some(Progress::Stopped) => drop(node.workers.remove(at)),
+        }
+    }
+
+    /// A stopped worker goes. A `fatal` is mended by whoever reads of it.
+    fn bury(&mut self, node: &mut Node, at: usize) {
+        let worker = node.workers.remove(at);
+        if let Some(StopReason::Fatal { .. }) = worker.stopped {
+            self.is_mended |= self.random.chance(500);
+            self.version += 1;
+            let is_ours = node.store.view(|view| {
+                view.unit(worker.unit)
+                    .is_some_and(|u| u.epoch == worker.epoch)
+            });
+            if is_ours {
+                self.lease(node, worker.unit);
+            }
+        }
+    }
+
+    /// Somebody reads, from anywhere or from a time on.
+    fn read_somewhere(&mut self, node: &Node) {
+        let shards: Vec<_> = node.store.view(|view| {
+            let streams = view.registry().streams();
+            let tails = streams.flat_map(|stream| {
+                let is_put = is_put(&stream.name);
+                view.tails(stream.id)
+                    .map(move |(shard, tail)| (stream.id, shard, *tail, is_put))
+            });
+            tails.collect()
+        });
+        if shards.is_empty() {
+            return;
+        }
+        let (stream, shard, tail, is_put) = self.random.pick(&shards);
+        let after = Ordinal(self.random.between(tail.floor.0 - 1, tail.next.0));
+        let records = usize::try_from(self.random.between(1, 40)).expect("small");
+        let found = node.store.read(stream, shard, after, records, 2_000);
+        match found {
+            Ok(blocks) => {
+                if node.is_full {
+                    self.coverage.note(Branch::ReadWhileFull);
+                }
+                for block in &blocks {
+                    self.ledger.saw_block(block, is_put);
+                }
+            }
+            Err(ReadError::Io { .. }) => {}
+            Err(error) => panic!("{stream}/{shard} after {after}: {error}"),
+        }
+        let time = Timestamp(self.random.between(1_699_999_000_000, 1_700_000_100_000));
+        match node.store.find_time(stream, shard, time) {
+            Ok(first) => self
+                .ledger
+                .check_time((stream, shard), tail.floor, time, first),
+            Err(ReadError::Io { .. }) => {}
+            Err(error) => panic!("{stream}/{shard} at {time}: {error}"),
+        }
+    }
+
+    /// A stream comes, takes records, and goes.
+    fn scratch(&mut self, node: &mut Node) {
+        if !node.scratches.is_empty() {
+            return;
+        }
+        let text = format!("scratch-{}", self.scratches);
+        let exists = node
+            .store
+            .view(|view| view.registry().stream_by_name(&name(&text)).is_some());
+        let command = if exists {
+            self.ledger.deletions += 1;
+            self.scratches += 1;
+            self.coverage.note(Branch::StreamDeleted);
+            Command::DeleteStream {
+                name: name(&text),
+                force: false,
+            }
+        } else {
+            create_stream(&text, 1, SHORT_MS)
+        };
+        let store = node.store.clone();
+        let rows = vec![(b"k1".to_vec(), vec![7; 40]); 5];
+        let mut request = Box::pin(async move {
+            let done = store.command(command).await;
+            assert!(
+                !matches!(done, Err(CommandError::Refused(_))) || exists,
+                "{done:?}"
+            );
+            if !exists {
+                drop(store.append(name(&text), records(&rows), None).await);
+            }
+        });
+        if super::life::poll_once(request.as_mut()).is_pending() {
+            node.scratches.push(request);
+        }
+    }
+}
