@@ -151,6 +151,53 @@ fn nothing_acknowledged_or_seen_is_lost_doubled_halved_or_reordered() {
     assert!(missed.is_empty(), "hardly ever reached: {missed:?}");
 }
 
+/// Each found a bug when it was first run, as short as it could be made.
+#[test]
+fn schedules_that_found_bugs_stay_mended() {
+    use Trouble::{
+        BadRecords, Chain, ClockJump, Crash, Damage, Full, Image, Retention, Takeover, Writeback,
+    };
+    let found: [(&str, u64, u64, &[Trouble]); 5] = [
+        ("sealing what expired met a full disk", 24, u64::MAX, &[]),
+        (
+            "a spare journal file could not be synced",
+            26,
+            u64::MAX,
+            &[],
+        ),
+        (
+            "a start on a full disk had no ballast to give up",
+            302,
+            231,
+            &[
+                Crash, ClockJump, Image, Damage, Writeback, BadRecords, Chain, Takeover,
+            ],
+        ),
+        (
+            "a segment that ends inside a frame was read for ever",
+            650,
+            u64::MAX,
+            &[],
+        ),
+        (
+            "a journal file was missing in front of one without frames",
+            528,
+            43,
+            &[
+                Full, ClockJump, Image, Writeback, Chain, Takeover, Retention,
+            ],
+        ),
+    ];
+    for (what, seed, steps_max, without) in found {
+        let schedule = Schedule {
+            steps_max,
+            without: without.to_vec(),
+            ..Schedule::of(seed)
+        };
+        assert!(!fails(&schedule), "{what}: {}", command(&schedule));
+    }
+}
+
 #[test]
 fn a_seed_runs_identically_twice() {
     for seed in 0..12 {

@@ -1,6 +1,6 @@
 //! Damage that no store can mend: it must be named, never passed over.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{Branch, World, ledger::Rules, life::DATA};
 
@@ -76,7 +76,7 @@ impl World {
     }
 }
 
-fn is_journal(path: &PathBuf) -> bool {
+fn is_journal(path: &Path) -> bool {
     path.starts_with("/data/journal")
         && !path.to_string_lossy().contains("snapshot")
         && !path.to_string_lossy().ends_with(".tmp")

@@ -288,9 +288,12 @@ impl World {
         let after = self.disk.counts();
         match stepped {
             Ok(step) => {
-                assert_eq!(
-                    failures(&after),
-                    failures(before),
+                // What a full disk left half done is cleared away as well as it can be.
+                let is_full = after.full_writes > before.full_writes;
+                let cleared = after.failed_names - before.failed_names;
+                let passed_over = failures(&after) - failures(before);
+                assert!(
+                    passed_over == 0 || (is_full && passed_over == cleared),
                     "the {which} went on after a failed operation"
                 );
                 Ok(step)
