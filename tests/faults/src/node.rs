@@ -86,7 +86,7 @@ pub fn healthy() -> Disk {
         (
             "hostile",
             "out",
-            &["--to", "side=none", "--max-attempts", "2"][..],
+            &["--to", "side=none", "--max-attempts", "5"][..],
         ),
         ("echo", "copy", &[]),
     ] {
@@ -173,7 +173,7 @@ pub fn drain(server: &Server, mapping: &str) {
 }
 
 /// Lets a moment pass.
-fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     let (_keep, nothing) = channel::<()>();
     let _passed: Result<(), RecvTimeoutError> = nothing.recv_timeout(time);
 }

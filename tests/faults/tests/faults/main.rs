@@ -1,7 +1,9 @@
 //! One binary of tests, a module per subject.
 
 mod errors;
+mod full;
 mod load;
 mod power;
 mod proof;
+mod rot;
 mod runs;

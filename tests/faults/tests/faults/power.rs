@@ -90,7 +90,7 @@ struct Counts {
 }
 
 /// Loads a server until it dies, or is killed.
-fn live(chain: &Chain, life: &Life, server: Server) {
+fn live(chain: &Chain, life: &Life, server: Server) -> String {
     let load = Load {
         keys: KEYS,
         records: life.records,
@@ -106,6 +106,7 @@ fn live(chain: &Chain, life: &Life, server: Server) {
         }
         server.kill_now();
     });
+    server.log()
 }
 
 fn run_chain(seed: u64, healthy: &Disk, lie: Option<&str>) -> Counts {
@@ -116,6 +117,7 @@ fn run_chain(seed: u64, healthy: &Disk, lie: Option<&str>) -> Counts {
         seen: ["in", "out"].map(Seen::new).into(),
     };
     let mut counts = Counts::default();
+    let mut history = History::default();
     for cut in 1..=3 {
         let life = draw(&mut random);
         let place = Place::of(&disk);
@@ -126,7 +128,7 @@ fn run_chain(seed: u64, healthy: &Disk, lie: Option<&str>) -> Counts {
             .iter()
             .fold(honest, |plan, (key, value)| plan.with(key, value));
         match place.start(Some(&plan)) {
-            Ok(server) => live(&chain, &life, server),
+            Ok(server) => history.0.push(live(&chain, &life, server)),
             Err(failure) => {
                 let exit = failure.exit;
                 assert_eq!(
@@ -139,6 +141,9 @@ fn run_chain(seed: u64, healthy: &Disk, lie: Option<&str>) -> Counts {
             }
         }
         let told = disk.replay(&plan.records().expect("records"));
+        history
+            .0
+            .push(format!("cut {cut}: {} {told:?}", plan.words()));
         counts.by_call += u64::from(told.killed.is_some());
         counts.by_test += u64::from(told.killed.is_none());
         let files = *random.pick(&[
@@ -149,17 +154,33 @@ fn run_chain(seed: u64, healthy: &Disk, lie: Option<&str>) -> Counts {
             Leaves::All,
         ]);
         let names = *random.pick(&[Leaves::Nothing, Leaves::Nothing, Leaves::Some, Leaves::All]);
+        history
+            .0
+            .push(format!("left files {files:?}, names {names:?}"));
         disk = disk.power_cut(files, names, &mut random);
     }
-    check(&chain, &disk, counts)
+    check(&chain, &disk, counts, &mut history)
+}
+
+/// What happened in a chain; told when it fails.
+#[derive(Default)]
+struct History(Vec<String>);
+
+impl Drop for History {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0.join("\n"));
+        }
+    }
 }
 
 /// Starts a last time and holds everything against the ledger.
-fn check(chain: &Chain, disk: &Disk, mut counts: Counts) -> Counts {
+fn check(chain: &Chain, disk: &Disk, mut counts: Counts, history: &mut History) -> Counts {
     let place = Place::of(disk);
     let server = place
         .start(None)
         .unwrap_or_else(|e| panic!("it does not open: {e}"));
+    history.0.push(server.log());
     (counts.acknowledged, counts.seen) = load::check(&server, &chain.ledger, &chain.seen);
     counts
 }
