@@ -121,7 +121,7 @@ struct Replayed {
 
 pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, OpenError> {
     let directory = journal::directory(data);
-    let JournalListing { files, damaged } = scan::files(&**disk, &directory)?;
+    let JournalListing { files, mut damaged } = scan::files(&**disk, &directory)?;
     let snapshots = list_snapshots(&**disk, &directory)?;
     let has_image = has_image(&**disk, data)?;
     let Some(newest_file) = files.last() else {
@@ -133,9 +133,17 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
         }
         return Ok(new_journal(&**disk));
     };
-    let journal_id = newest_file.header.journal;
+    let (journal_id, newest_number) = (newest_file.header.journal, newest_file.number);
 
     let mut image = has_image.then(|| load_image(&**disk, data)).flatten();
+    // A life stores an image only once its first file is durable, and only older files are removed: the
+    // journal's end is gone.
+    if let Some((_, base)) = &image
+        && base.life > newest_number
+        && damaged.iter().all(|(number, _)| *number != base.life)
+    {
+        damaged.push((base.life, directory.join(journal::file_name(base.life))));
+    }
     let mut found = None;
     // The newest state wins: one that went back behind a good snapshot would void it, and with it what
     // stands in for a lost image.

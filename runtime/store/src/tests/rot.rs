@@ -222,3 +222,25 @@ fn a_damaged_shard_leaves_the_others_alone_and_takes_appends() {
         .unwrap();
     assert_eq!(after[0].records.data.get(0), payload(30));
 }
+
+#[test]
+fn a_journal_that_lost_its_newest_file_is_read_only_and_says_which() {
+    let clock = ManualClock::new();
+    let (disk, _) = closed(&clock, 3);
+    // Another life, which stored an image.
+    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    node.put("s", records(&[payload(40)]));
+    clock.advance(3_000);
+    node.settle().unwrap();
+    let before: Vec<PathBuf> = disk.files();
+    drop(node);
+    disk.lose_unsynced();
+    let is_journal = |path: &&PathBuf| path.extension().is_some_and(|e| e == "journal");
+    let newest = before.iter().filter(is_journal).max().unwrap();
+    disk.remove(newest).unwrap();
+    disk.sync_dir(newest.parent().unwrap()).unwrap();
+    let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+    let words = store.read_only().expect("nothing more is taken");
+    let name = newest.file_name().unwrap().to_string_lossy().into_owned();
+    assert!(words.contains(&name), "{words}");
+}
