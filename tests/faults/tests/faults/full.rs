@@ -167,6 +167,8 @@ fn fill_and_recover(mount: &Path) {
         free - (500 << 20),
     )
     .expect("room");
+    // An open file would keep its room when it is removed.
+    drop(some);
     let mut refusal = String::new();
     until("puts are refused", &server, || {
         let answer = take(&server, &format!("ok k-{}", taken.len()), &mut taken);
