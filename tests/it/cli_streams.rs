@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{all, one, put, server, tail};
+use crate::support::{all, guest, one, put, server, tail};
 
 /// The exit code and the error object of a command that fails.
 fn refused(server: &fnctl_tests::Server, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -45,6 +45,59 @@ fn destroying_without_a_terminal_needs_a_yes_and_what_is_absent_comes_first() {
     );
     one(&server, &["stream", "rm", "in", "--yes"]);
     assert_eq!(all(&server, &["streams", "list"]), Vec::<Value>::new());
+}
+
+#[test]
+fn a_stream_takes_records_as_large_as_it_was_made_for_on_every_way_in() {
+    let server = server();
+    for (size, exit) in [("11MiB", 7), ("512KiB", 7), ("-1MiB", 2), ("large", 2)] {
+        let arguments = ["streams", "create", "big", "--max-record-size", size];
+        let (code, error) = refused(&server, &arguments);
+        assert_eq!(code, Some(exit), "{size}: {error}");
+    }
+    let made = one(
+        &server,
+        &["streams", "create", "big", "--max-record-size", "4MiB"],
+    );
+    assert_eq!(made["record_bytes_max"], 4 << 20);
+    assert_eq!(made["mode"], "provisioned");
+    one(&server, &["streams", "create", "usual"]);
+    assert_eq!(
+        one(&server, &["streams", "describe", "usual"])["record_bytes_max"],
+        1 << 20
+    );
+
+    let line = "x".repeat(3 << 20);
+    let lines = [line.clone(), "small".to_owned()];
+    assert_eq!(put(&server, "big", &lines, &[]).len(), 2);
+    let read = tail(&server, "big", 2);
+    let sizes = read
+        .iter()
+        .filter_map(|record| record["data"].as_str())
+        .map(str::len);
+    assert_eq!(sizes.max(), Some(line.len()));
+    let file = server.folder().join("put.ndjson");
+    let file = file.to_string_lossy();
+    let (exit, error) = refused(&server, &["put", "usual", "--file", &file]);
+    assert_eq!((exit, error["code"].as_str()), (Some(7), Some("FN4001")));
+    let words = error["message"].as_str().unwrap_or_default();
+    assert!(
+        words.contains("`usual`") && words.contains("1048576"),
+        "{error}"
+    );
+
+    // By hand, rows may be as large as the stream behind the output takes them.
+    let deploy = ["deploy", &guest("echo"), "--stream", "big", "--to"];
+    one(&server, &[&deploy[..], &["usual"]].concat());
+    let invoke = ["invoke", "echo", "--file", &file];
+    let (exit, _) = refused(&server, &["invoke", "echo", "--file", &file]);
+    assert_eq!(exit, Some(1), "a row above what `usual` takes");
+    one(
+        &server,
+        &["streams", "create", "bigger", "--max-record-size", "10MiB"],
+    );
+    one(&server, &[&deploy[..], &["bigger"]].concat());
+    assert_eq!(one(&server, &invoke)["outcome"], "ok");
 }
 
 #[test]

@@ -38,6 +38,10 @@ pub const HOPS_MAX: u8 = 16;
 pub const PARTITION_KEY_CHARS_MAX: usize = 256;
 /// Largest record of an embedded stream unless the stream says otherwise.
 pub const STREAM_RECORD_BYTES_DEFAULT: u64 = 1 << 20;
+/// Least that a stream may be asked to take as one record (spec B12, `MaxRecordSizeInKiB`).
+pub const STREAM_RECORD_BYTES_MIN: u64 = 1 << 20;
+/// Most that a stream may be asked to take as one record.
+pub const STREAM_RECORD_BYTES_MAX: u64 = 10 << 20;
 /// A failure's words; longer ones are cut.
 pub const FAILURE_MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Producers remembered per stream for idempotent puts.

@@ -81,7 +81,8 @@ pub enum Ack {
 
 /// How a stream's capacity was asked for. Only told again: no stream here has a rate (Kinesis reference
 /// B12).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StreamMode {
     /// By its number of shards.
     #[default]

@@ -43,8 +43,6 @@ pub const BODY_RATE_MIN: u64 = 1 << 10;
 
 // Puts and tails.
 
-/// One line of a put without its end: the largest record an embedded stream takes.
-pub const PUT_LINE_BYTES_MAX: usize = fnctl_core::limits::STREAM_RECORD_BYTES_DEFAULT as usize;
 /// Records of one append made from the lines at hand.
 pub const PUT_APPEND_RECORDS_MAX: usize = 10_000;
 /// Bytes of one append made from the lines at hand.
@@ -72,6 +70,8 @@ pub const SWAP_GRACE: Duration = Duration::from_millis(600);
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Of it: how long a running call may take.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
+/// Of it: what the store keeps to write what was taken and make its last cut.
+pub const STORE_END: Duration = Duration::from_secs(1);
 /// What a worker gets beyond its grace before it is cut off.
 pub const CUT_MARGIN: Duration = Duration::from_millis(300);
 /// Directives waiting for one worker.
@@ -84,6 +84,9 @@ pub const FAULT_BACKOFF_INITIAL: Duration = Duration::from_millis(100);
 pub const FAULT_BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Directives waiting for the supervisor.
 pub const SUPERVISOR_QUEUE_MAX: usize = 1_024;
+
+/// Retries of a mapping that wait for a slow watcher; the oldest are lost.
+pub const RETRIES_AHEAD_MAX: usize = 1_024;
 
 // Logs of functions, kept in memory.
 

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use fnctl_core::{
     error_code::{ErrorCode, ErrorObject, Problem},
+    limits::STREAM_RECORD_BYTES_DEFAULT,
     shard::Ack,
     spec::{
         Setting, StreamSpec,
@@ -10,6 +11,7 @@ use fnctl_core::{
         request::CreateStreamRequest,
         resolve::{self, Problems},
         setting::{Count, UnknownKeys},
+        size::ByteSize,
     },
     status::{StreamLine, StreamStatus},
 };
@@ -63,6 +65,9 @@ struct Create {
     /// When puts are answered: synced or written [default: synced]
     #[arg(long, value_name = "WHEN", value_parser = spelling::setting::<Ack>)]
     ack: Option<Setting<Ack>>,
+    /// Most bytes of one record with its key, 1MiB to 10MiB [default: 1MiB]
+    #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>, allow_negative_numbers = true)]
+    max_record_size: Option<Setting<ByteSize>>,
 }
 
 impl Args {
@@ -86,13 +91,14 @@ async fn create(create: Create, session: &mut Session) -> Result<(), CliError> {
         shards: create.shards,
         retention: create.retention,
         ack: create.ack,
+        max_record_size: create.max_record_size,
         unknown: UnknownKeys::default(),
     };
     let mut problems = Problems::default();
     resolve::stream(&settings, "", &mut problems);
     if !problems.0.is_empty() {
         let problems = problems.0.into_iter().map(|problem| Problem {
-            path: format!("--{}", problem.path),
+            path: format!("--{}", problem.path.replace('_', "-")),
             ..problem
         });
         let problems = problems.collect();
@@ -206,11 +212,16 @@ async fn delete(
 fn summary(line: &StreamLine) -> String {
     let retention = Duration::from_ms(line.retention_ms);
     let shards = words::count(line.shards.into(), "shard");
-    format!(
+    let mut words = format!(
         "{}  {shards}, retention {retention}, ack {}",
         line.name,
         ack(line.ack)
-    )
+    );
+    if line.record_bytes_max > STREAM_RECORD_BYTES_DEFAULT {
+        let bytes = line.record_bytes_max;
+        words.push_str(&format!(", records up to {}", ByteSize { bytes }));
+    }
+    words
 }
 
 fn ack(ack: Ack) -> &'static str {

@@ -59,7 +59,7 @@ pub struct StreamSettings {
     pub retention_ms: u64,
     /// When puts are answered.
     pub ack: Ack,
-    /// What else is fixed at its making; only the Kinesis API asks for it.
+    /// What else is fixed at its making; mode and tags only the Kinesis API asks for.
     pub options: StreamOptions,
 }
 
@@ -400,7 +400,19 @@ pub fn stream(spec: &StreamSpec, path: &str, problems: &mut Problems) -> StreamS
             ],
         ),
         ack: problems.pick(&at("ack"), spec.ack.as_ref(), default.ack, default.ack),
-        options: default.options,
+        options: StreamOptions {
+            record_bytes_max: problems.size(
+                &at("max_record_size"),
+                spec.max_record_size.as_ref(),
+                [
+                    default.options.record_bytes_max,
+                    default.options.record_bytes_max,
+                    limits::STREAM_RECORD_BYTES_MIN,
+                    limits::STREAM_RECORD_BYTES_MAX,
+                ],
+            ),
+            ..default.options
+        },
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{
     duration::Duration,
     setting::{Count, Setting, SettingValue, Unfit, UnknownKeys, over},
+    size::ByteSize,
 };
 use crate::shard::Ack;
 
@@ -20,6 +21,9 @@ pub struct StreamSpec {
     /// When puts are answered; `synced`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ack: Option<Setting<Ack>>,
+    /// Most bytes of data and partition key of one record; 1MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_record_size: Option<Setting<ByteSize>>,
     /// Keys that are not known.
     #[serde(flatten, skip_serializing)]
     pub unknown: UnknownKeys,
@@ -27,7 +31,7 @@ pub struct StreamSpec {
 
 impl StreamSpec {
     /// The keys of the table.
-    pub const KEYS: &[&str] = &["shards", "retention", "ack"];
+    pub const KEYS: &[&str] = &["shards", "retention", "ack", "max_record_size"];
 
     /// This layer with another on top of it.
     #[must_use]
@@ -37,6 +41,7 @@ impl StreamSpec {
             shards: over(self.shards, top.shards),
             retention: over(self.retention, top.retention),
             ack: over(self.ack, top.ack),
+            max_record_size: over(self.max_record_size, top.max_record_size),
             unknown: self.unknown,
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     function::{Function, Version},
     rfc3339,
-    shard::{Ack, Stream},
+    shard::{Ack, Stream, StreamMode},
 };
 
 /// `streams list`: one stream.
@@ -21,6 +21,12 @@ pub struct StreamLine {
     pub retention_ms: u64,
     /// When puts are answered.
     pub ack: Ack,
+    /// Most bytes of data and partition key of one record.
+    #[serde(default)]
+    pub record_bytes_max: u64,
+    /// How its capacity was asked for: `provisioned` or `on-demand`; the Kinesis API alone asks.
+    #[serde(default)]
+    pub mode: StreamMode,
     /// When it was made, RFC 3339.
     pub created_at: String,
 }
@@ -40,6 +46,8 @@ impl StreamLine {
             shards: u32::try_from(open).unwrap_or(u32::MAX),
             retention_ms: stream.retention_ms,
             ack: stream.ack,
+            record_bytes_max: stream.options.record_bytes_max,
+            mode: stream.options.mode,
             created_at: rfc3339::format(stream.created_at),
         }
     }

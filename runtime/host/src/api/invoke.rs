@@ -7,7 +7,8 @@ use fnctl_core::{
     function::{Function, Version},
     id::{Ordinal, ShardNumber, Timestamp},
     invoker::{Call, CallContext, CallFacts, Invoker},
-    limits::{BATCH_RECORDS_MAX, PARTITION_KEY_CHARS_MAX},
+    limits::{BATCH_RECORDS_MAX, PARTITION_KEY_CHARS_MAX, STREAM_RECORD_BYTES_DEFAULT},
+    mapping::OutputBinding,
     record::{ColumnBuilder, Records},
     status::{CallResult, Encoding},
 };
@@ -160,6 +161,24 @@ impl CallFacts for Facts {
     }
 }
 
+/// The largest row of each output: what the stream behind it takes, the smallest where mappings of
+/// the function send it to several.
+fn row_bytes_max(node: &HostNode, function: &Function, version: &Version) -> Arc<[u64]> {
+    node.view(|view| {
+        let registry = view.registry();
+        let of = |output| {
+            let bound = registry.mappings_of_function(function.id);
+            let streams = bound.filter_map(|mapping| match mapping.outputs.get(output)? {
+                OutputBinding::Stream(name) => registry.stream_by_name(name),
+                OutputBinding::None => None,
+            });
+            let most = streams.map(|stream| stream.options.record_bytes_max).min();
+            most.unwrap_or(STREAM_RECORD_BYTES_DEFAULT)
+        };
+        version.outputs.iter().map(of).collect()
+    })
+}
+
 async fn call(
     node: &HostNode,
     function: &Function,
@@ -178,7 +197,7 @@ async fn call(
             .iter()
             .map(|name| Arc::from(name.as_str()))
             .collect(),
-        row_bytes_max: Arc::default(),
+        row_bytes_max: row_bytes_max(node, function, version),
     });
     let capture = node.log().capture(&context);
     let call = Call {

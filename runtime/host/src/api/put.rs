@@ -35,8 +35,10 @@ pub(super) fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
     let query = asked.query(&["key_field", "key", "require_key"])?;
     let stream = node.stream_name(name)?;
     // Who puts means a stream that is to be; who reads or deletes has more likely misspelt it.
-    node.stream(&stream)
+    let found = node
+        .stream(&stream)
         .map_err(|error| error.fix(format!("fnctl streams create {stream}")))?;
+    let record_bytes_max = usize::try_from(found.options.record_bytes_max).unwrap_or(usize::MAX);
     let rule = KeyRule::new(
         query.text("key"),
         query.text("key_field"),
@@ -72,7 +74,7 @@ pub(super) fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
         stream,
         producer,
         sequence: first_sequence,
-        lines: Lines::new(first_line, rule),
+        lines: Lines::new(first_line, rule, record_bytes_max),
         chunks,
     };
     tokio::spawn(put.run(asked.body));
@@ -113,7 +115,7 @@ impl Put {
             let batch = self.lines.batch();
             let batch = match batch {
                 Ok(batch) => batch,
-                Err(error) => return Err(End::Error(line_error(&error))),
+                Err(error) => return Err(End::Error(line_error(&error, &self.stream))),
             };
             if batch.is_empty() {
                 if has_ended {
@@ -207,18 +209,18 @@ async fn read(body: &mut Incoming, lines: &mut Lines) -> Result<bool, End> {
     }
 }
 
-fn line_error(error: &LineError) -> ApiError {
+fn line_error(error: &LineError, stream: &StreamName) -> ApiError {
     match error {
-        LineError::TooLong { line, bytes } => {
-            let limit = limits::PUT_LINE_BYTES_MAX;
+        LineError::TooLong { line, bytes, limit } => {
             let size = match bytes {
                 Some(bytes) => format!("{bytes} bytes"),
                 None => format!("more than {limit} bytes"),
             };
             ApiError::new(
                 ErrorCode::RecordTooLarge,
-                format!("line {line} has {size}, and a record at most {limit} (1 MiB)"),
+                format!("line {line} has {size}, and a record of `{stream}` at most {limit} (data and key)"),
             )
+            .because("the limit is the stream's own, since it was made: 1 MiB unless it was asked for another")
             .at(format!("line {line}"))
             .fix("split it into records of their own, or put a reference to the data")
         }
@@ -227,6 +229,7 @@ fn line_error(error: &LineError) -> ApiError {
             format!("line {line} has no readable key: {why}"),
         )
         .at(format!("line {line}"))
-        .because("keys are required (--require-key); else it would go under a key of its own"),
+        .because("keys are required (--require-key); else it would go under a key of its own")
+        .fix("mend the line, or put without require_key"),
     }
 }

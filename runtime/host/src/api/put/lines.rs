@@ -17,8 +17,10 @@ pub(super) enum LineError {
     TooLong {
         /// Its number.
         line: u64,
-        /// Its bytes; `None`: its end has not come yet.
+        /// Its bytes, with its key; `None`: its end has not come yet.
         bytes: Option<usize>,
+        /// What a record of the stream may have.
+        limit: usize,
     },
     /// Without a key, and keys are required.
     NoKey {
@@ -89,14 +91,17 @@ pub(super) struct Lines {
     /// Where the search for the next line end goes on.
     searched: usize,
     next_line: u64,
+    /// The stream's limit: bytes of data and partition key.
+    record_bytes_max: usize,
     has_ended: bool,
     /// An error that comes after the batch in front of it.
     error: Option<LineError>,
 }
 
 impl Lines {
-    /// Nothing has come yet; the first line has the number `first_line`.
-    pub(super) fn new(first_line: u64, rule: KeyRule) -> Self {
+    /// Nothing has come yet; the first line has the number `first_line`, a record of the stream at most
+    /// `record_bytes_max` bytes of data and given key.
+    pub(super) fn new(first_line: u64, rule: KeyRule, record_bytes_max: usize) -> Self {
         let fixed_hash = match &rule {
             KeyRule::Fixed(key) => fnctl_streams::hash_key(key.as_bytes()),
             _ => 0,
@@ -110,6 +115,7 @@ impl Lines {
             taken: 0,
             searched: 0,
             next_line: first_line,
+            record_bytes_max,
             has_ended: false,
             error: None,
         }
@@ -163,10 +169,11 @@ impl Lines {
             }
         }
         let rest = self.buffer.len() - self.taken;
-        if self.ends.is_empty() && rest > limits::PUT_LINE_BYTES_MAX && self.error.is_none() {
+        if self.ends.is_empty() && rest > self.record_bytes_max && self.error.is_none() {
             self.error = Some(LineError::TooLong {
                 line: self.next_line,
                 bytes: self.has_ended.then_some(rest),
+                limit: self.record_bytes_max,
             });
         }
         match &self.error {
@@ -185,15 +192,12 @@ impl Lines {
         if line.is_empty() || line == b"\r" {
             return Ok(());
         }
-        if line.len() > limits::PUT_LINE_BYTES_MAX {
-            return Err(LineError::TooLong {
-                line: number,
-                bytes: Some(line.len()),
-            });
-        }
+        // Checked in front of the search for a key as well: what is too long is not read.
+        self.fits(number, line.len())?;
         let own = || format!("{}-{number}", self.own);
         let (key, is_keyless) = match &self.rule {
             KeyRule::Fixed(key) => {
+                self.fits(number, line.len() + key.len())?;
                 batch.keys.push(key.as_bytes());
                 batch.hash_keys.push(self.fixed_hash);
                 batch.data.push(line);
@@ -202,7 +206,10 @@ impl Lines {
             }
             KeyRule::Own => (own(), false),
             KeyRule::Field { path, is_required } => match key::find(line, path) {
-                Ok(key) => (key, false),
+                Ok(key) => {
+                    self.fits(number, line.len() + key.len())?;
+                    (key, false)
+                }
                 Err(why) if *is_required => return Err(LineError::NoKey { line: number, why }),
                 Err(_) => (own(), true),
             },
@@ -215,11 +222,26 @@ impl Lines {
         batch.lines.push((number, is_keyless));
         Ok(())
     }
+
+    /// Whether a record of so many bytes may be in the stream. A key that a line gets as its own is not
+    /// counted: nobody gave it.
+    fn fits(&self, line: u64, bytes: usize) -> Result<(), LineError> {
+        if bytes > self.record_bytes_max {
+            return Err(LineError::TooLong {
+                line,
+                bytes: Some(bytes),
+                limit: self.record_bytes_max,
+            });
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MOST: usize = 1 << 20;
 
     fn handed_out(lines: &mut Lines) -> Vec<(u64, String)> {
         let batch = lines.batch().expect("no error");
@@ -237,7 +259,7 @@ mod tests {
     fn lines_come_out_whole_however_they_come_in() {
         let body = b"one\n\ntwo\r\n\r\nthree";
         for size in 1..body.len() {
-            let mut lines = Lines::new(10, KeyRule::Own);
+            let mut lines = Lines::new(10, KeyRule::Own, MOST);
             let mut all = Vec::new();
             for piece in body.chunks(size) {
                 lines.push(piece);
@@ -258,7 +280,7 @@ mod tests {
     #[test]
     fn an_error_comes_after_the_lines_in_front_of_it() {
         let rule = KeyRule::new(None, Some("k"), true).expect("a rule");
-        let mut lines = Lines::new(1, rule);
+        let mut lines = Lines::new(1, rule, MOST);
         lines.push(b"{\"k\":1}\n{\"k\":2}\nnone\n{\"k\":3}\n");
         assert_eq!(handed_out(&mut lines).len(), 2);
         assert!(matches!(
@@ -269,9 +291,9 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_refused_when_it_is_too_long() {
-        let mut lines = Lines::new(1, KeyRule::Own);
+        let mut lines = Lines::new(1, KeyRule::Own, MOST);
         lines.push(b"short\n");
-        lines.push(&vec![b'x'; limits::PUT_LINE_BYTES_MAX + 1]);
+        lines.push(&vec![b'x'; MOST + 1]);
         assert_eq!(handed_out(&mut lines).len(), 1);
         assert!(matches!(
             lines.batch(),
@@ -280,8 +302,38 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_as_large_as_its_stream_takes_with_the_key_that_was_given() {
+        for (rule, line, fits) in [
+            (KeyRule::Own, "12345678", true),
+            (KeyRule::Own, "123456789", false),
+            (KeyRule::Fixed("k".into()), "1234567", true),
+            (KeyRule::Fixed("k".into()), "12345678", false),
+            (
+                KeyRule::new(None, Some("k"), true).expect("a rule"),
+                "{\"k\":1}",
+                true,
+            ),
+            (
+                KeyRule::new(None, Some("k"), true).expect("a rule"),
+                "{\"k\":12}",
+                false,
+            ),
+        ] {
+            let mut lines = Lines::new(1, rule, 8);
+            lines.push(line.as_bytes());
+            lines.end();
+            assert_eq!(
+                lines.batch().is_ok_and(|batch| !batch.is_empty()),
+                fits,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
     fn keys_of_their_own_are_all_different() {
-        let mut lines = Lines::new(1, KeyRule::new(None, Some("k"), false).expect("a rule"));
+        let rule = KeyRule::new(None, Some("k"), false).expect("a rule");
+        let mut lines = Lines::new(1, rule, MOST);
         lines.push(b"a\nb\n{\"k\":\"c\"}\n");
         let (records, numbers) = lines.batch().expect("no error").into_parts();
         assert_ne!(records.keys.get(0), records.keys.get(1));
