@@ -117,7 +117,7 @@ fn a_line_too_long_is_named_with_its_bytes_the_limit_and_the_command_that_goes_o
     );
     assert_eq!(
         error["message"],
-        "line 2 has 1048577 bytes, and a record at most 1048576 (1 MiB)"
+        "line 2 has 1048577 bytes, and a record of `in` at most 1048576 (data and key)"
     );
     let fix = error["fix"].as_str().expect("a fix");
     assert!(fix.ends_with("--from-line 2 --producer p-1"), "{fix}");
@@ -284,6 +284,60 @@ fn dev_goes_on_when_its_manifest_breaks_while_it_builds() {
     assert_eq!(refused()["where"], "[dev] seed in fnctl.toml");
     assert_eq!(refused()["code"], "FN2101");
     drop(lines);
+    let ended = dev.wait_with_output().expect("dev ends");
+    assert_eq!(ended.status.code(), Some(0));
+}
+
+#[test]
+fn dev_tells_why_a_record_is_tried_again_which_attempt_comes_and_when() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_project(folder.path());
+    let path = folder.path().join("fnctl.toml");
+    let manifest = std::fs::read_to_string(&path).expect("a manifest");
+    let twice = manifest.replace("stream = \"in\"", "stream = \"in\"\nmax_attempts = 2");
+    std::fs::write(&path, twice).expect("a manifest");
+    std::fs::write(folder.path().join("seed.ndjson"), "retry-until 2\npanic\n").expect("a seed");
+    let mut dev = dev(folder.path(), &["-o", "json"]);
+    let mut lines = BufReader::new(dev.stdout.take().expect("its output")).lines();
+    let (mut retries, mut dead) = (std::collections::BTreeMap::new(), None);
+    while retries.len() < 2 || dead.is_none() {
+        let line = lines.next().expect("dev goes on").expect("a line");
+        let value: Value = serde_json::from_str(&line).expect("an object");
+        if value["event"] == "retry" {
+            retries.insert(value["code"].to_string(), value);
+        } else if value["event"] == "dead" {
+            dead = Some(value);
+        }
+    }
+    let busy = &retries["\"not-yet\""];
+    assert_eq!(busy["mapping"], "hostile/in", "{busy}");
+    assert_eq!(
+        (&busy["attempts"], &busy["max_attempts"], &busy["error"]),
+        (&1.into(), &2.into(), &"attempt 1".into())
+    );
+    assert!(busy["delay_ms"].is_u64() && busy["next_retry_at"].is_string());
+    let panicked = &retries["\"trap\""];
+    let dead = dead.expect("it was waited for");
+    assert_eq!(panicked["sequence_number"], dead["sequence_number"]);
+    let words = panicked["error"].as_str().expect("words");
+    assert!(
+        words.starts_with("panicked at ") && words.contains("src/lib.rs:"),
+        "{words}"
+    );
+    drop(lines);
+    assert_eq!(
+        dev.wait_with_output().expect("dev ends").status.code(),
+        Some(0)
+    );
+
+    // The same for people; `--fresh` seeds again.
+    let mut dev = self::dev(folder.path(), &["--fresh"]);
+    let lines = BufReader::new(dev.stdout.take().expect("its output")).lines();
+    let told = lines
+        .map(|line| line.expect("a line"))
+        .find(|line| line.contains("  retry ") && line.contains("panicked at"))
+        .expect("dev goes on");
+    assert!(told.contains("  attempt 2 of 2 in "), "{told}");
     let ended = dev.wait_with_output().expect("dev ends");
     assert_eq!(ended.status.code(), Some(0));
 }

@@ -34,6 +34,10 @@ fn error_of(answer: &Answer, what: &str) -> Value {
             .is_some_and(|words| !words.is_empty()),
         "{what}: {text}"
     );
+    assert!(
+        error["fix"].as_str().is_some_and(|fix| !fix.is_empty()),
+        "{what}: what to do is not said: {text}"
+    );
     error
 }
 
@@ -49,6 +53,28 @@ fn every_endpoint_refuses_bad_input_in_words() {
     let cases: Vec<(&str, &str, &[u8], u16, &str)> = vec![
         ("GET", "/", b"", 404, "FN1015"),
         ("GET", "/v1/nothing", b"", 404, "FN1015"),
+        ("GET", "/v1/status", b"", 501, "FN1003"),
+        ("GET", "/v1/traces", b"", 501, "FN1003"),
+        ("PATCH", "/v1/mappings/echo", b"{}", 501, "FN1003"),
+        ("POST", "/v1/mappings/echo/seek", b"{}", 501, "FN1003"),
+        ("GET", "/v1/mappings/echo/parked", b"", 501, "FN1003"),
+        (
+            "POST",
+            "/v1/mappings/echo/dead-letters/redrive",
+            b"{}",
+            501,
+            "FN1003",
+        ),
+        ("GET", "/v1/functions/echo/aliases", b"", 501, "FN1003"),
+        ("POST", "/v1/mappings/echo/dance", b"{}", 404, "FN1015"),
+        ("GET", "/v1/mappings/echo/retries", b"", 400, "FN1001"),
+        (
+            "GET",
+            "/v1/mappings/none/retries?follow",
+            b"",
+            404,
+            "FN3004",
+        ),
         ("GET", "/v1/streams/%zz", b"", 400, "FN1001"),
         ("GET", "/v1/streams/%ff", b"", 400, "FN1001"),
         ("POST", "/healthz", b"", 405, "FN1016"),

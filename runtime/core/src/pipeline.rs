@@ -26,7 +26,9 @@ pub use action::{Action, Invocation, RecordRef, StopReason};
 pub use caution::PROCESS_DIED;
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
 pub use inspect::{Inspection, PipelineStats};
-pub use plan::{CommitPlan, Payloads, PlannedLetter, PlannedRows, RowSource, complete};
+pub use plan::{
+    CommitPlan, Payloads, PlannedLetter, PlannedRetry, PlannedRows, RowSource, complete,
+};
 
 use self::{
     backlog::{Backlog, Serial},

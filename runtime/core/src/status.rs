@@ -12,4 +12,6 @@ pub use catalogue::{
     FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
 pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
-pub use record::{DataText, DeadLetterStatus, Encoding, LogLine, PutLine, TailLine};
+pub use record::{
+    DataText, DeadLetterStatus, Encoding, LogLine, PutLine, RetryLine, RetryStatus, TailLine,
+};

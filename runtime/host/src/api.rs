@@ -9,9 +9,11 @@ mod functions;
 mod health;
 mod invoke;
 mod json;
+mod later;
 mod logs;
 mod mappings;
 mod put;
+mod retries;
 mod streams;
 mod tail;
 
@@ -119,6 +121,9 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
     const PUT: Method = Method::PUT;
     const DELETE: Method = Method::DELETE;
     let method = asked.method.clone();
+    if let Some(refusal) = later::refused(&method, segments) {
+        return Err(refusal);
+    }
     match *segments {
         ["version"] => health::version(node, only(&method, &[GET])?),
         ["artifacts"] => {
@@ -177,6 +182,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             only(&method, &[POST])?;
             mappings::set_state(node, address, action == "pause", &asked).await
         }
+        ["mappings", address, "retries"] => {
+            only(&method, &[GET])?;
+            retries::follow(node, address, &asked)
+        }
         ["mappings", address, "dead-letters"] => {
             only(&method, &[GET])?;
             dead_letters::list(node, address, &asked).await
@@ -202,11 +211,9 @@ fn only<'a>(method: &'a Method, allowed: &[Method]) -> Result<&'a Method, ApiErr
         return Ok(method);
     }
     let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-    let words = format!(
-        "{method} is not possible here: use {}",
-        allowed.join(" or ")
-    );
-    Err(ApiError::new(ErrorCode::MethodNotAllowed, words))
+    let words = format!("{method} is not possible here");
+    let fix = format!("send it as {}", allowed.join(" or "));
+    Err(ApiError::new(ErrorCode::MethodNotAllowed, words).fix(fix))
 }
 
 /// One value as JSON.

@@ -9,7 +9,7 @@ use fnctl_streams::Kinesis;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{timeout, timeout_at},
 };
 use tracing::{error, info, warn};
 
@@ -162,12 +162,13 @@ impl Server {
             functions: Arc::clone(&functions),
             metrics: Arc::clone(&metrics),
             log: Arc::clone(&log),
-            statuses: Arc::clone(&statuses),
             share: NodeShare {
+                retries: Arc::clone(statuses.retries()),
                 refused: Arc::default(),
                 turns: Turns::default(),
                 caution: store.is_careful(),
             },
+            statuses: Arc::clone(&statuses),
         };
         let (supervisor, supervising) = supervisor::supervisor(Arc::new(workers), statuses);
         tokio::spawn(supervising);
@@ -275,7 +276,9 @@ impl Running {
         }
         // Requests that run get what is left, and a store that still takes their records.
         for listener in &listeners {
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now()) / 2;
+            let left = (deadline - limits::STORE_END)
+                .saturating_duration_since(tokio::time::Instant::now())
+                / 2;
             let ended = async {
                 while !listener.is_finished() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -289,8 +292,7 @@ impl Running {
         store.shutdown();
         let mut result = Ok(());
         for ended in loops {
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            match timeout(left.max(Duration::from_secs(1)), ended).await {
+            match timeout_at(deadline, ended).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(words))) => result = Err(ServerStopped(words)),
                 Ok(Err(_)) => result = Err(ServerStopped("a loop of the store is gone".to_owned())),

@@ -10,6 +10,7 @@ mod commits;
 mod happened;
 mod hash_keys;
 mod perform;
+mod retries;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -20,9 +21,9 @@ use fnctl_core::{
     clock::Clock,
     commit::Unavailable,
     committer::Committer,
-    id::{StreamId, Timestamp},
+    id::{MappingId, StreamId, Timestamp},
     invoker::{CallContext, Invoker},
-    mapping::OutputBinding,
+    mapping::{MaxAttempts, OutputBinding},
     outcome::Outcome,
     pipeline::{Action, Event, ShardPipeline, Started},
     source::{ShardSource, SourceError},
@@ -33,11 +34,12 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::{blocks::Blocks, calls::Calls, commits::Commits, turn::Turn};
+use self::{blocks::Blocks, calls::Calls, commits::Commits, retries::Charged, turn::Turn};
 pub(crate) use self::{commits::RefusedRoom, turn::Turns};
 use crate::{
     metrics::{FunctionMetrics, MappingMetrics, Metrics},
     poller::{self, ReadRequest},
+    retries::Retries,
 };
 
 /// What a supervisor tells a worker.
@@ -82,6 +84,10 @@ pub(crate) enum Exit {
 /// What a worker works on.
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
+    /// Whose records.
+    pub(crate) mapping: MappingId,
+    /// How often each is tried.
+    pub(crate) max_attempts: MaxAttempts,
     /// The stream read.
     pub(crate) stream: StreamId,
     /// When the shard was made: part of its sequence numbers.
@@ -108,6 +114,8 @@ pub(crate) struct WorkerMetrics {
 pub(crate) struct NodeShare {
     /// Room for refused commits.
     pub(crate) refused: Arc<RefusedRoom>,
+    /// Who watches retries.
+    pub(crate) retries: Arc<Retries>,
     /// The node's turn.
     pub(crate) turns: Turns,
     /// Whether calls are made one record at a time.
@@ -144,6 +152,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     blocks: Blocks,
     calls: Calls,
     commits: Commits<C>,
+    charged: Charged,
     turn: Turn,
     caution: watch::Receiver<bool>,
     standing: Standing,
@@ -165,6 +174,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         Self {
             blocks: Blocks::new(assignment.shard_created_at),
             commits: Commits::new(committer, share.refused),
+            charged: Charged::new(share.retries),
             turn: Turn::of(share.turns),
             caution: share.caution,
             standing: Standing::default(),

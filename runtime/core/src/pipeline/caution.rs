@@ -221,6 +221,7 @@ impl ShardPipeline {
             settles: SettledRanges::new(),
             attempts: vec![mark],
             totals: self.totals,
+            retries: Vec::new(),
             letters: Vec::new(),
             rows: PlannedRows::default(),
             version: self.config.version,
@@ -258,8 +259,8 @@ impl ShardPipeline {
             }],
             ..Judgement::default()
         };
+        let words = "the process died while the function had this record";
         if is_dead {
-            let words = "the process died while the function had this record";
             judgement.letters.push(Letter {
                 index: 0,
                 kind: ErrorKind::Trap,
@@ -274,6 +275,9 @@ impl ShardPipeline {
                 attempts,
                 next_retry,
                 is_blamed: true,
+                kind: ErrorKind::Trap,
+                code: PROCESS_DIED.into(),
+                error: words.into(),
             });
         }
         let adds = UnitTotals {

@@ -1,7 +1,8 @@
 //! From an outcome to a commit, in the slot of the call.
 
 use super::{
-    Action, CommitPlan, PlannedLetter, PlannedRows, RowSource, ShardPipeline, StopReason,
+    Action, CommitPlan, PlannedLetter, PlannedRetry, PlannedRows, RowSource, ShardPipeline,
+    StopReason,
     backlog::Serial,
     judge::{Ending, Judgement, Letter, Subject, Verdict, judge},
     slot::{Phase, Purpose, Unaccepted},
@@ -187,6 +188,18 @@ impl ShardPipeline {
                 is_in_hand: false,
             })
             .collect();
+        let retries = judgement
+            .charges
+            .iter()
+            .map(|charge| PlannedRetry {
+                record: entry(charge.index).reference(),
+                kind: charge.kind,
+                code: charge.code.clone(),
+                error: charge.error.clone(),
+                attempts: charge.attempts,
+                next_retry: charge.next_retry,
+            })
+            .collect();
         let letters = judgement
             .letters
             .iter()
@@ -219,6 +232,7 @@ impl ShardPipeline {
             settles,
             attempts,
             totals: self.totals,
+            retries,
             letters,
             rows: PlannedRows { rows, sources },
             version: self.config.version,

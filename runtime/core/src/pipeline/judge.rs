@@ -47,7 +47,7 @@ pub(super) struct Letter {
 }
 
 /// A record charged, by its index in the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
     pub(super) index: usize,
     /// Charged attempts after this call.
@@ -55,6 +55,9 @@ pub(super) struct Charge {
     pub(super) next_retry: Timestamp,
     /// The record itself failed, not the call.
     pub(super) is_blamed: bool,
+    pub(super) kind: ErrorKind,
+    pub(super) code: Arc<str>,
+    pub(super) error: Arc<str>,
 }
 
 /// A call that decided something.
@@ -337,6 +340,9 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                     .next_retry(self.now, subject.position, attempts, cause.own_delay_ms)
             }),
             is_blamed: true,
+            kind: cause.kind,
+            code: cause.code.clone(),
+            error: cause.error.clone(),
         });
         Ending::Charged
     }

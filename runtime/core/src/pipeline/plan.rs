@@ -31,6 +31,23 @@ pub struct PlannedLetter {
     pub attempts: u32,
 }
 
+/// A record that is charged and tried again: the charge itself is in `attempts`, here is why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRetry {
+    /// The record; `attempts` of it are those before the call that charged it.
+    pub record: RecordRef,
+    /// Why.
+    pub kind: ErrorKind,
+    /// The author's code, else the kind.
+    pub code: Arc<str>,
+    /// Words.
+    pub error: Arc<str>,
+    /// Charged attempts in all.
+    pub attempts: u32,
+    /// When it is tried again, at the earliest.
+    pub next_retry: Timestamp,
+}
+
 /// What a row inherits from the record it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowSource {
@@ -68,6 +85,8 @@ pub struct CommitPlan {
     pub attempts: Vec<AttemptMark>,
     /// The unit's totals after this.
     pub totals: UnitTotals,
+    /// Why records were charged, for whoever watches; no part of the commit.
+    pub retries: Vec<PlannedRetry>,
     /// What is given up.
     pub letters: Vec<PlannedLetter>,
     /// What is published.

@@ -109,6 +109,48 @@ pub struct DeadLetterStatus {
     pub data: DataText,
 }
 
+/// A record that was charged and waits for its next attempt, as it is told when it happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryStatus {
+    /// When the attempt was judged, RFC 3339.
+    pub time: String,
+    /// The record's partition key.
+    pub partition_key: String,
+    /// The record's sequence number.
+    pub sequence_number: String,
+    /// The shard it was read from.
+    pub shard_id: String,
+    /// Why: `error trap timeout out-of-memory`.
+    pub error_kind: String,
+    /// The author's code, else the kind.
+    pub code: String,
+    /// Words.
+    pub error: String,
+    /// Charged attempts; the next one is this plus 1.
+    pub attempts: u32,
+    /// Attempts in all; `null`: unlimited.
+    pub max_attempts: Option<u32>,
+    /// When it is tried again, at the earliest, RFC 3339.
+    pub next_retry_at: String,
+    /// From `time` until then, ms.
+    pub delay_ms: u64,
+    /// The version that failed.
+    pub function_version: u64,
+}
+
+/// A line of `GET /v1/mappings/{m}/retries?follow`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RetryLine {
+    /// A retry.
+    Retry(Box<RetryStatus>),
+    /// The reader was too slow for some.
+    Missed {
+        /// How many.
+        missed: u64,
+    },
+}
+
 /// `logs`: one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {

@@ -8,11 +8,7 @@ use fnctl_core::{
 use fnctl_invoker::ComponentError;
 
 use crate::{
-    api::{
-        Answer, Asked,
-        error::{ApiError, code_of},
-        one,
-    },
+    api::{Answer, Asked, error::ApiError, one},
     limits,
     node::HostNode,
 };
@@ -71,7 +67,7 @@ impl From<ComponentError> for ApiError {
         if matches!(error, ComponentError::Internal { .. }) {
             return Self::internal(error);
         }
-        let code = code_of(error.code()).unwrap_or(ErrorCode::NotAComponent);
+        let code = ErrorCode::parse(error.code()).unwrap_or(ErrorCode::NotAComponent);
         Self::new(code, error.message("the component"))
             .because(error.why())
             .fix(error.fix())
@@ -107,7 +103,7 @@ mod tests {
             },
             ComponentError::Busy,
         ] {
-            assert!(code_of(error.code()).is_some(), "{error:?}");
+            assert!(ErrorCode::parse(error.code()).is_some(), "{error:?}");
         }
     }
 }

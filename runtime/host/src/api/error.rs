@@ -46,6 +46,17 @@ impl ApiError {
         self
     }
 
+    /// An address that a later version has.
+    pub(crate) fn not_yet(what: &str) -> Self {
+        let mut this = Self::new(
+            ErrorCode::NotYet,
+            format!("{what}: not there yet in this version"),
+        )
+        .because("it is specified, and comes in a later one");
+        this.status = StatusCode::NOT_IMPLEMENTED;
+        this
+    }
+
     /// A fault of ours: the words go to the log, the caller learns that it was us.
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         let request_id = uuid::Uuid::new_v4().to_string();
@@ -73,7 +84,11 @@ impl ApiError {
     }
 
     /// As the last line of a streamed answer.
-    pub(crate) fn into_line(self) -> String {
+    pub(crate) fn into_line(mut self) -> String {
+        if self.object.fix.is_none() {
+            let code = ErrorCode::parse(&self.object.code);
+            self.object.fix = code.and_then(usual_fix).map(str::to_owned);
+        }
         let mut line = serde_json::to_string(&self.object.into_body())
             .expect("an error object is always JSON");
         line.push('\n');
@@ -98,12 +113,45 @@ impl ApiError {
     }
 }
 
-/// The code of this spelling.
-pub(crate) fn code_of(text: &str) -> Option<ErrorCode> {
-    ErrorCode::ALL
-        .iter()
-        .copied()
-        .find(|code| code.as_str() == text)
+/// What to do about an error whose place knows nothing better.
+const fn usual_fix(code: ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::Usage => "mend the parameter or header that is named, and send it again",
+        ErrorCode::NotYet => "leave it out",
+        ErrorCode::NoSuchRoute => {
+            "there are /v1/functions, /v1/streams, /v1/mappings, /v1/deploy, /v1/artifacts, \
+             /v1/backup, /v1/version, /healthz, /readyz and /metrics"
+        }
+        ErrorCode::BodyUnreadable => "mend the body, and send it again",
+        ErrorCode::BodyTooLarge => "send less at once",
+        ErrorCode::StreamInvalid
+        | ErrorCode::SettingsInvalid
+        | ErrorCode::ManifestInvalid
+        | ErrorCode::OutputsUnreadable => "mend what is named, and send it again",
+        ErrorCode::PositionInvalid => {
+            "write trim-horizon, latest, a time such as 2026-03-01T12:30:00Z, or how long ago: 15m"
+        }
+        ErrorCode::KeyInvalid => "give a key of 1 to 256 characters, or none",
+        ErrorCode::RecordsUnreadable => {
+            "send lines of data, or {\"records\":[{\"key\":…,\"data\":…}]} as application/json"
+        }
+        ErrorCode::RecordTooLarge => "split it into records of their own",
+        ErrorCode::ProducerGap => "go on from the sequence that is named",
+        ErrorCode::Uncertain => {
+            "send them again as the same producer, with the same sequences: none is kept twice"
+        }
+        ErrorCode::Throttled => "send it again later",
+        ErrorCode::NoSuchStream => "fnctl streams list",
+        ErrorCode::DiskFull => "free space, or shorten the retention of a stream",
+        ErrorCode::Stopping => "send it again when the server is back: GET /readyz",
+        ErrorCode::Damaged => {
+            "fnctl doctor --data-dir D says what is damaged; a backup has it whole"
+        }
+        ErrorCode::Internal => {
+            "send it again; if it fails again, report it with what the log says under the request id"
+        }
+        _ => return None,
+    })
 }
 
 impl From<ErrorObject> for ApiError {

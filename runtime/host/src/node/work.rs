@@ -124,6 +124,8 @@ impl Node for WorkerNode {
             self.metrics
                 .retain(|name| mappings.contains(name), is_function);
             self.log.logs().retain(is_function);
+            let retries = self.statuses.retries();
+            retries.retain(|mapping| registry.mapping(mapping).is_some());
             // What is live, and what a rollback would bring back.
             self.functions.retain(|id, version| {
                 registry.function(id).is_some_and(|function| {

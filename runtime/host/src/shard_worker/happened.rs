@@ -64,7 +64,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 letters,
             } => {
                 match answer {
-                    CommitAnswer::Accepted(_) => node.commit_accepted(),
+                    CommitAnswer::Accepted(_) => {
+                        node.commit_accepted();
+                        self.charged.accepted(slot, number, &self.assignment);
+                    }
                     CommitAnswer::Fenced => node.commit_fenced(),
                     CommitAnswer::Unavailable(_) => node.commit_unavailable(),
                 }

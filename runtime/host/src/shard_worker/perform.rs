@@ -34,6 +34,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 Action::Invoke(invocation) => self.invoke(&invocation),
                 Action::Interrupt { attempt } => self.calls.interrupt(attempt),
                 Action::Commit(plan) => {
+                    self.charged.planned(&plan, &self.blocks, &self.assignment);
                     let runs = self.calls.runs_of(plan.slot);
                     self.commits
                         .send(*plan, &self.assignment.outputs, &self.blocks, runs);
@@ -43,7 +44,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     number,
                     totals,
                 } => self.commits.resend(slot, number, totals),
-                Action::DropCommit { slot, number } => self.commits.forget(slot, number),
+                Action::DropCommit { slot, number } => {
+                    self.commits.forget(slot, number);
+                    self.charged.forget(slot, number);
+                }
                 Action::AskTurn => self.turn.ask(),
                 Action::EndTurn => self.turn.end(),
                 Action::ReleaseBlock(block) => self.blocks.release(block),

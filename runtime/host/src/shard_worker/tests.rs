@@ -71,6 +71,42 @@ async fn an_idle_worker_is_woken_by_data_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_charged_record_is_told_with_its_cause_once_its_commit_is_accepted() {
+    let harness = Harness::new(|call| match call.number {
+        1 => Reply::Now(Outcome::Returned {
+            rows: Vec::new(),
+            failures: vec![ItemFailure {
+                index: 1,
+                failure: failure(FailureKind::Retry, "busy"),
+            }],
+        }),
+        _ => Reply::Now(rows(call)),
+    });
+    // Refused for now at first: nothing is charged yet.
+    harness.answer(|n| match n {
+        1 => CommitAnswer::Unavailable(Unavailable::DiskFull),
+        n => CommitAnswer::Accepted(Lsn(n)),
+    });
+    harness.put(&["a", "b"]);
+    let mut watcher = harness.retries();
+    let running = harness.start();
+    harness.commits(1).await;
+    assert!(watcher.try_recv().is_err(), "a refused commit is not told");
+    let told = watcher.recv().await.expect("it is told");
+    assert_eq!((&*told.code, &*told.error), ("busy", "it said busy"));
+    assert_eq!(told.error_kind, "error");
+    assert_eq!((told.attempts, told.max_attempts), (1, Some(5)));
+    assert_eq!(told.partition_key, "k2");
+    harness.commits(3).await;
+    assert!(watcher.try_recv().is_err(), "once");
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_running_call_gets_its_moment_to_commit_when_the_worker_drains() {
     let moment = Duration::from_millis(300);
     let harness = Harness::new(move |call| Reply::After(moment, rows(call)));

@@ -11,7 +11,10 @@ use fnctl_core::{
 };
 use tokio::sync::watch;
 
-use crate::shard_worker::{Standing, Told};
+use crate::{
+    retries::Retries,
+    shard_worker::{Standing, Told},
+};
 
 /// The first call of a worker that said something about its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,7 @@ pub(crate) struct Statuses {
     units: Mutex<HashMap<UnitId, UnitStatus>>,
     /// Of units that a worker runs.
     standings: Mutex<HashMap<UnitId, Standing>>,
+    retries: Arc<Retries>,
     changed: watch::Sender<u64>,
 }
 
@@ -52,6 +56,7 @@ impl Default for Statuses {
         Self {
             units: Mutex::default(),
             standings: Mutex::default(),
+            retries: Arc::default(),
             changed: watch::Sender::new(0),
         }
     }
@@ -66,6 +71,11 @@ impl Statuses {
     /// Whether a worker runs the unit.
     pub(crate) fn is_owned(&self, unit: UnitId) -> bool {
         matches!(self.lock().get(&unit), Some(UnitStatus::Running { .. }))
+    }
+
+    /// Retries as they happen.
+    pub(crate) const fn retries(&self) -> &Arc<Retries> {
+        &self.retries
     }
 
     /// Wakes when any status changed.

@@ -61,7 +61,10 @@ impl Work {
         let OutputBinding::Stream(name) = to else {
             return STREAM_RECORD_BYTES_DEFAULT;
         };
-        let stream = self.output_streams.iter().find(|stream| stream.name == *name);
+        let stream = self
+            .output_streams
+            .iter()
+            .find(|stream| stream.name == *name);
         stream.map_or(STREAM_RECORD_BYTES_DEFAULT, |stream| {
             stream.options.record_bytes_max
         })
@@ -97,6 +100,8 @@ impl Work {
             .collect();
         let outputs: Vec<OutputBinding> = bound.into_iter().map(|(_, to)| to.clone()).collect();
         Assignment {
+            mapping: unit.mapping,
+            max_attempts: self.mapping.settings.max_attempts,
             stream: unit.stream,
             shard_created_at: self.shard_created_at,
             context: Arc::new(CallContext {

@@ -2,7 +2,7 @@
 
 use fnctl_core::{
     error_code::ErrorObject,
-    status::{DeadLetterStatus, LogLine, TailLine},
+    status::{DeadLetterStatus, LogLine, RetryStatus, TailLine},
 };
 use serde::Serialize;
 
@@ -54,6 +54,14 @@ pub(super) enum Event {
         #[serde(flatten)]
         record: TailLine,
     },
+    /// A record failed and is tried again.
+    Retry {
+        mapping: String,
+        #[serde(flatten)]
+        retry: Box<RetryStatus>,
+    },
+    /// So many retries came faster than they could be told.
+    RetriesMissed { mapping: String, missed: u64 },
     /// A record was given up.
     Dead {
         mapping: String,
@@ -155,9 +163,28 @@ impl Event {
                 );
                 vec![line]
             }
+            Self::Retry { retry, .. } => {
+                let key = words::first_line(&retry.partition_key, KEY_CHARS);
+                let why = why(&retry.code, &retry.error_kind, &retry.error);
+                let attempt = retry.attempts.saturating_add(1);
+                let of = retry.max_attempts.map(|most| format!(" of {most}"));
+                let line = format!(
+                    "{}  retry {key:<6}  {why:<60}  attempt {attempt}{} in {}",
+                    words::local_time(&retry.time),
+                    of.unwrap_or_default(),
+                    words::age(retry.delay_ms)
+                );
+                vec![line]
+            }
+            Self::RetriesMissed { missed, .. } => {
+                let time = words::time_now();
+                vec![format!(
+                    "{time}  retry {missed} more: too many at once to be shown"
+                )]
+            }
             Self::Dead { show, letter, .. } => {
                 let key = words::first_line(&letter.partition_key, KEY_CHARS);
-                let why = words::first_line(&format!("{}: {}", letter.code, letter.error), 160);
+                let why = why(&letter.code, &letter.error_kind, &letter.error);
                 let time = words::local_time(&letter.failed_at);
                 vec![format!("{time}  dead  {key:<6}  {why:<60}  {show}")]
             }
@@ -171,6 +198,14 @@ impl Event {
             }
         }
     }
+}
+
+/// The cause in a line. A code that is only the kind says nothing beside the words.
+fn why(code: &str, kind: &str, error: &str) -> String {
+    if code == kind {
+        return words::first_line(error, 160);
+    }
+    words::first_line(&format!("{code}: {error}"), 160)
 }
 
 fn stays(live: Option<u64>) -> String {

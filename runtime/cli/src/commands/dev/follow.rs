@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fnctl_core::{
     spec::request::DeployedMapping,
-    status::{DeadLetterStatus, LogLine, TailLine},
+    status::{DeadLetterStatus, LogLine, RetryLine, TailLine},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -77,6 +77,19 @@ impl Followers {
         }
         for mapping in mappings {
             if self.known.insert(format!("mapping/{}", mapping.id)) {
+                let path = ["v1", "mappings", &mapping.id, "retries"];
+                let lines = self.client.lines(&path, &[("follow", "true")]).await?;
+                let name = mapping.name.clone();
+                self.tasks
+                    .spawn(lines_of(lines, self.events.clone(), move |line| {
+                        let mapping = name.clone();
+                        Some(match serde_json::from_slice(line).ok()? {
+                            RetryLine::Retry(retry) => Event::Retry { mapping, retry },
+                            RetryLine::Missed { missed } => {
+                                Event::RetriesMissed { mapping, missed }
+                            }
+                        })
+                    }));
                 let path = ["v1", "mappings", &mapping.id, "dead-letters"];
                 let lines = self.client.lines(&path, &[("follow", "true")]).await?;
                 let (name, function) = (mapping.name.clone(), function.to_owned());

@@ -318,7 +318,7 @@ fn blame_is_the_records_own_only_when_it_was_named_or_alone() {
         ("a0", TRAP, true),
         ("a0 b0", TRAP, false),
     ] {
-        let charge = judged(records, 5, outcome).charges[0];
+        let charge = judged(records, 5, outcome).charges.remove(0);
         assert_eq!(charge.is_blamed, is_blamed, "{records}");
         assert_eq!((charge.attempts, charge.next_retry), (1, NOW));
     }

@@ -57,6 +57,7 @@ fn plan(rows: Vec<Rows>, kept: [bool; 4]) -> CommitPlan {
         settles: SettledRanges::new(),
         attempts: Vec::new(),
         totals: UnitTotals::default(),
+        retries: Vec::new(),
         letters: Vec::new(),
         rows: PlannedRows {
             rows,

@@ -23,15 +23,17 @@ use fnctl_core::{
     record::{ByteColumn, ColumnBuilder, RecordBlock, Records},
     settled::Settled,
     source::{ShardSource, SourceError},
+    status::RetryStatus,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     task::JoinHandle,
     time::Instant,
 };
 
 use crate::{
     metrics::Metrics,
+    retries::Retries,
     shard_worker::{
         Assignment, Directive, Exit, NodeShare, ShardWorker, Told, Turns, WorkerMetrics,
     },
@@ -91,6 +93,7 @@ struct World {
     reads: AtomicUsize,
     epoch: Instant,
     turns: Turns,
+    retries: Arc<Retries>,
     caution: watch::Sender<bool>,
 }
 
@@ -146,6 +149,7 @@ impl Harness {
             reads: AtomicUsize::new(0),
             epoch: Instant::now(),
             turns: Turns::default(),
+            retries: Arc::default(),
             caution: watch::Sender::new(false),
         }))
     }
@@ -153,6 +157,11 @@ impl Harness {
     /// Answers the n-th commit sent, counted from 1.
     pub(super) fn answer(&self, answers: impl Fn(u64) -> CommitAnswer + Send + Sync + 'static) {
         self.0.lock().answers = Box::new(answers);
+    }
+
+    /// Retries of the unit's mapping from now on.
+    pub(super) fn retries(&self) -> broadcast::Receiver<Arc<RetryStatus>> {
+        self.0.retries.follow(MappingId(1))
     }
 
     pub(super) fn stop_store(&self, words: &str) {
@@ -200,6 +209,8 @@ impl Harness {
         let stream = StreamName::parse("out").expect("a name");
         let outputs: Arc<[OutputBinding]> = vec![OutputBinding::Stream(stream.clone())].into();
         let assignment = Assignment {
+            mapping: unit.mapping,
+            max_attempts: MappingSettings::default().max_attempts,
             stream: unit.stream,
             shard_created_at: Timestamp(1_000),
             context: Arc::new(CallContext {
@@ -221,6 +232,7 @@ impl Harness {
         });
         let share = NodeShare {
             refused: Arc::default(),
+            retries: Arc::clone(&self.0.retries),
             turns: self.0.turns.clone(),
             caution: self.0.caution.subscribe(),
         };
