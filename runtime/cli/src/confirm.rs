@@ -77,9 +77,10 @@ impl Destroying {
         if said.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
             return Ok(());
         }
-        Err(CliError::new(
-            ErrorCode::NotConfirmed,
-            "not confirmed, nothing was done",
-        ))
+        Err(
+            CliError::new(ErrorCode::NotConfirmed, "not confirmed, nothing was done")
+                .because("the answer was not yes")
+                .fix("the same again and `y`, or with --yes"),
+        )
     }
 }

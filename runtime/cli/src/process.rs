@@ -40,6 +40,8 @@ pub(crate) async fn build(command: &str, folder: &Path, is_kept: bool) -> Result
             ErrorCode::ToolMissing,
             format!("`{command}` does not start: {error}"),
         )
+        .because("a build command is run by `sh -c` in the folder of fnctl.toml")
+        .fix("mend `build` in fnctl.toml, or install what it names")
     };
     let (status, words) = if is_kept {
         let output = shell.output().await.map_err(failed)?;

@@ -54,7 +54,12 @@ impl Lines {
                         return Err(CliError::new(
                             ErrorCode::AnswerUnreadable,
                             "a line of the answer is too long",
-                        ));
+                        )
+                        .because(format!(
+                            "it is above {} bytes: no fnctl server of this version writes such",
+                            limits::LINE_BYTES_MAX
+                        ))
+                        .fix("fnctl doctor compares the versions"));
                     }
                 }
                 Some(Err(error)) => {
@@ -62,7 +67,8 @@ impl Lines {
                         ErrorCode::ServerUnreachable,
                         format!("the connection to {} broke", self.server),
                     )
-                    .because(error.to_string()));
+                    .because(error.to_string())
+                    .fix("fnctl doctor says whether it answers; then the same again"));
                 }
             }
         }

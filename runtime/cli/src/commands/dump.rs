@@ -78,11 +78,14 @@ pub(crate) fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     done.map_err(|error| {
         let words = error.to_string();
         match error {
-            DumpError::NoData(_) => CliError::new(ErrorCode::FileUnreadable, words),
+            DumpError::NoData(_) => CliError::new(ErrorCode::FileUnreadable, words)
+                .fix("--data-dir D, where `fnctl server` keeps its data"),
             DumpError::Gone => CliError::StdoutClosed,
             DumpError::Image(_) => CliError::new(ErrorCode::DataDirectoryUnusable, words)
-                .because("it is a cache of snapshot and journal: a start makes it anew"),
-            DumpError::Io { .. } => CliError::new(ErrorCode::DataDirectoryUnusable, words),
+                .because("it is a cache of snapshot and journal: a start makes it anew")
+                .fix("fnctl dump journal shows the same, entry by entry"),
+            DumpError::Io { .. } => CliError::new(ErrorCode::DataDirectoryUnusable, words)
+                .fix("fnctl doctor --data-dir D reads every file, and says which is at fault"),
         }
     })
 }

@@ -125,6 +125,7 @@ fn columns(records: &[CallRecord]) -> Result<Records, CliError> {
                     ErrorCode::RecordsUnreadable,
                     format!("record {index} is no base64: {error}"),
                 )
+                .fix("mend its `data`, or leave `encoding` out where it is text")
             })?;
             data.push(&bytes);
         } else {
