@@ -144,7 +144,12 @@ impl ApplierLoop {
         if self.gathered_bytes > GATHERED_BYTES_MAX {
             self.write_all()?;
         }
-        if self.cutter.is_due(&self.shared) && !self.is_full {
+        let is_cut_due = self.cutter.is_due(&self.shared) && !self.is_full;
+        // Before a cut, which takes the snapshot that what is found asks for.
+        if is_cut_due || !worked {
+            self.look_below();
+        }
+        if is_cut_due {
             self.cut()?;
         }
         self.begin_backups()?;

@@ -19,8 +19,14 @@ use crate::{
     codec::{self, Value as _, fields},
     disk::{FileSystem, parent},
     image::{ImageBatch, ImageError, chunks::ChunkedImage},
-    journal,
-    limits::{CUT_INTERVAL_MS, CUT_SYNC_FILES_MAX, SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT},
+    journal::{
+        self,
+        below::{Below, Looked, Unread},
+        scan::Place,
+    },
+    limits::{
+        CUT_INTERVAL_MS, CUT_SYNC_FILES_MAX, SCAN_READ_BYTES, SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT,
+    },
     segment::{self, SegmentMeta},
     shared::Shared,
     sizes::Sizes,
@@ -72,6 +78,8 @@ pub(crate) struct Cutter {
     journal_since_snapshot: u64,
     /// A backup waits for one.
     wants_snapshot: bool,
+    /// What the start did not read of the journal, to be looked at.
+    below: Option<Below>,
     sizes: Sizes,
 }
 
@@ -87,6 +95,7 @@ pub(crate) struct CutterStart {
     pub(crate) cut: Lsn,
     pub(crate) now_ms: u64,
     pub(crate) segments: BTreeMap<(ShardKey, Ordinal), Option<SegmentMeta>>,
+    pub(crate) unread: Option<Unread>,
     pub(crate) snapshots: Vec<Lsn>,
     pub(crate) sizes: Sizes,
 }
@@ -108,6 +117,7 @@ impl Cutter {
             snapshots: start.snapshots,
             sizes: start.sizes,
             wants_snapshot: false,
+            below: start.unread.map(Below::new),
             journal_since_snapshot: if start.needs_snapshot {
                 u64::MAX / 2
             } else {
@@ -197,7 +207,7 @@ impl ApplierLoop {
             return Ok(());
         }
         let is_snapshot = self.cutter.is_snapshot_due(&self.shared);
-        let (next, dirty, values, view) = {
+        let (next, place, dirty, values, view) = {
             let mut published = self.shared.write_published();
             let dirty = std::mem::take(&mut published.dirty);
             let values: Vec<(ValueKey, Option<Value>)> = if self.cutter.needs_all {
@@ -214,7 +224,7 @@ impl ApplierLoop {
             };
             // A clone shares what is large; it is encoded without holding anyone up.
             let view = is_snapshot.then(|| published.view.clone());
-            (published.next, dirty, values, view)
+            (published.next, published.place, dirty, values, view)
         };
         // Nothing beyond it: lengths and values are of one moment.
         self.take_through(next)?;
@@ -227,7 +237,7 @@ impl ApplierLoop {
             return Ok(());
         }
         self.sync_segments()?;
-        if !self.write_image(next, &values)? {
+        if !self.write_image(next, place, &values)? {
             self.put_back(dirty);
             self.disk_is_full();
             return Ok(());
@@ -294,7 +304,12 @@ impl ApplierLoop {
     }
 
     /// Answers whether there was room.
-    fn write_image(&mut self, next: Lsn, values: &[(ValueKey, Option<Value>)]) -> io::Result<bool> {
+    fn write_image(
+        &mut self,
+        next: Lsn,
+        place: Option<Place>,
+        values: &[(ValueKey, Option<Value>)],
+    ) -> io::Result<bool> {
         let mut batch: ImageBatch = Vec::with_capacity(values.len() + 8);
         for (key, value) in values {
             batch.push((
@@ -312,7 +327,11 @@ impl ApplierLoop {
             batch.push((segment::encode_key(key, base), value));
         }
         let life = self.cutter.life;
-        batch.push((CUT_KEY.to_vec(), Some(CutValue { next, life }.encode())));
+        let mut cut = CutValue { next, life }.encode();
+        if let Some(place) = place {
+            place.put(&mut cut);
+        }
+        batch.push((CUT_KEY.to_vec(), Some(cut)));
         match self.open_image().and_then(|image| image.apply(batch)) {
             Ok(()) => Ok(true),
             Err(error) if error.is_full() => {
@@ -395,6 +414,24 @@ impl ApplierLoop {
                 .remove(&directory.join(snapshot::file_name(oldest)))?;
         }
         Ok(())
+    }
+
+    /// Looks at a piece of what the start did not read of the journal. What is damaged there is reported,
+    /// and a snapshot makes sure that nobody needs it (commit and storage rules §5).
+    pub(crate) fn look_below(&mut self) {
+        let Some(below) = &mut self.cutter.below else {
+            return;
+        };
+        match below.look(SCAN_READ_BYTES as u64) {
+            Looked::Some => return,
+            Looked::Sound => {}
+            Looked::Damaged(file, offset) => {
+                tracing::error!(file = %file.display(), offset, "a frame that is no longer needed is damaged");
+                self.cutter.journal_since_snapshot = u64::MAX / 2;
+                self.cutter.needs_all = true;
+            }
+        }
+        self.cutter.below = None;
     }
 
     /// Removes journal files that lie wholly below what image and snapshots need.

@@ -11,6 +11,8 @@ pub mod simulated;
 
 use std::{fmt, io, path::Path, sync::Arc};
 
+use bytes::Bytes;
+
 use crate::image::{Image, ImageError, ImageValue};
 
 /// An open file. Reads and writes name their offset; there is no cursor to share.
@@ -26,6 +28,18 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// # Errors
     /// Any failure to read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// `length` bytes from `offset`, fewer where the file ends, in memory of their own: for those who read
+    /// much of a file once. A disk may read them past its cache.
+    ///
+    /// # Errors
+    /// Any failure to read.
+    fn read_piece(&self, length: usize, offset: u64) -> io::Result<Bytes> {
+        let mut bytes = vec![0; length];
+        let filled = self.read_at(&mut bytes, offset)?;
+        bytes.truncate(filled);
+        Ok(bytes.into())
+    }
 
     /// Makes content and length durable (`fdatasync`). After an error nothing may be assumed about
     /// the file; a second call proves nothing.

@@ -4,6 +4,7 @@
 //! one write and one sync a frame; a file that was ended in order has a footer. Which file supersedes
 //! which, what is torn and what is corrupt is said in commit and storage rules §5.
 
+pub(crate) mod below;
 pub(crate) mod frame;
 pub(crate) mod scan;
 pub(crate) mod writer;

@@ -225,6 +225,7 @@ fn open_shared(
         cut: recovered.cut,
         now_ms: clocks.boot_ms(),
         segments: changed_segments,
+        unread: recovered.unread.take(),
         snapshots: recovered.snapshots.clone(),
         sizes: options.sizes,
     });
@@ -292,6 +293,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         published: RwLock::new(Published {
             view: recovered.view,
             next,
+            place: None,
             dirty: recovered.dirty,
         }),
         tail,

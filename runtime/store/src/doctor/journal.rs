@@ -64,7 +64,7 @@ impl Patient<'_> {
             }
             bytes.end().map_err(|error| error.to_string())
         };
-        let replay = match scan::replay(&listing.files, first.header.first, &mut visit) {
+        let replay = match scan::replay(&listing.files, first.header.first, None, &mut visit) {
             Ok(Some(replay)) => replay,
             Ok(None) => return Ok(()),
             Err(ScanError::Io { path, source }) => return Err(DoctorError::Io { path, source }),

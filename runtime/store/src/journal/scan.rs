@@ -10,14 +10,15 @@ use bytes::Bytes;
 use fnctl_core::id::{Lsn, Timestamp};
 
 use crate::{
-    codec::{Decoder, Value},
+    codec::{Decoder, Value, fields},
     disk::{Disk, DiskFile},
     journal::{
+        below::Unread,
         frame::{ALIGNMENT, BadFrame, FrameHeader, FrameKind, HEADER_BYTES, MAGIC, REQUIRED_KNOWN},
         parse_file_name,
         writer::Life,
     },
-    limits::READ_BYTES_MAX,
+    limits::{DIRECT_BLOCK_BYTES, SCAN_READ_BYTES},
 };
 
 /// One file of the journal with a sound header.
@@ -27,7 +28,7 @@ pub(crate) struct JournalFile {
     pub(crate) number: u64,
     pub(crate) header: FrameHeader,
     pub(crate) life: Life,
-    file: Arc<dyn DiskFile>,
+    pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) length: u64,
 }
 
@@ -76,6 +77,8 @@ pub(crate) struct Replay {
     pub(crate) torn: Option<(PathBuf, u64)>,
     /// What is missing.
     pub(crate) holes: Vec<Hole>,
+    /// What lies in front of the frames that were read, in the first file.
+    pub(crate) unread: Option<Unread>,
     /// Clocks of the newest frame.
     pub(crate) retention_ms: u64,
     pub(crate) wall: Timestamp,
@@ -105,9 +108,9 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<JournalListing,
             continue;
         };
         let path = directory.join(&entry.name);
-        let file = disk.open(&path).map_err(io(&path))?;
+        let file = disk.open_log(&path).map_err(io(&path))?;
         let length = file.length().map_err(io(&path))?;
-        let mut reader = ChunkReader::new(Arc::clone(&file), length);
+        let mut reader = ChunkReader::of_pieces(Arc::clone(&file), length, DIRECT_BLOCK_BYTES);
         let found = match reader.frame(0).map_err(io(&path))? {
             Ok((header, payload)) if header.kind == FrameKind::FileHeader => {
                 let life = Life::take(&mut Decoder::new(payload)).ok();
@@ -150,14 +153,27 @@ pub(crate) fn superseded_from(files: &[JournalFile], index: usize) -> Option<Lsn
         .min()
 }
 
+/// Where the last frame below a cut begins: what lies in front of it in its file need not be read to go
+/// on from there. A hint, believed only if that frame is found there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Number of the file.
+    pub(crate) file: u64,
+    pub(crate) offset: u64,
+}
+
+fields!(Place { file, offset });
+
 /// Visits every frame that holds entries from `from` on, oldest first, and checks the whole of each
-/// file it opens. `None` when the journal does not reach back that far.
+/// file it opens, of the first one only what lies from `place` on. `None` when the journal does not
+/// reach back that far.
 ///
 /// # Errors
 /// A file cannot be read, or the visitor refuses a frame.
 pub(crate) fn replay(
     files: &[JournalFile],
     from: Lsn,
+    place: Option<Place>,
     visit: &mut dyn FnMut(&FrameHeader, &Bytes) -> Result<(), String>,
 ) -> Result<Option<Replay>, ScanError> {
     // Of files with the same first LSN the last one supersedes the others.
@@ -173,17 +189,53 @@ pub(crate) fn replay(
         is_clean: false,
         torn: None,
         holes: Vec::new(),
+        unread: None,
         retention_ms: first.retention_ms,
         wall: first.wall,
     };
+    let mut skip = None;
+    if let Some(place) = place.filter(|place| place.file == files[start].number)
+        && let Some(header) = last_below(&files[start], place, from)?
+    {
+        skip = Some(place.offset);
+        (replay.next, replay.previous) = (header.first, header.previous);
+        replay.chain = Some(header.previous);
+        replay.unread = Some(Unread {
+            file: files[start].clone(),
+            end: place.offset,
+            next: header.first,
+            previous: header.previous,
+        });
+    }
     for index in start..files.len() {
         let until = superseded_from(files, index);
         if until.is_some_and(|until| until <= replay.next) && index > start {
             continue;
         }
-        read_file(&files[index], until, from, &mut replay, visit)?;
+        let offset = skip
+            .take()
+            .unwrap_or_else(|| files[index].header.frame_bytes());
+        read_file(&files[index], until, from, offset, &mut replay, visit)?;
     }
     Ok(Some(replay))
+}
+
+/// The frame at `place`, if it is sound and the last one below `from`.
+fn last_below(
+    file: &JournalFile,
+    place: Place,
+    from: Lsn,
+) -> Result<Option<FrameHeader>, ScanError> {
+    let mut reader = ChunkReader::of_pieces(Arc::clone(&file.file), file.length, HEADER_BYTES);
+    let found = reader.frame(place.offset).map_err(|source| ScanError::Io {
+        path: file.path.clone(),
+        source,
+    })?;
+    Ok(found.ok().map(|(header, _)| header).filter(|header| {
+        header.belongs_to(&file.header)
+            && header.kind == FrameKind::Entries
+            && header.next() == from
+    }))
 }
 
 /// Reads one file up to where it ends or is superseded.
@@ -191,6 +243,7 @@ fn read_file(
     file: &JournalFile,
     until: Option<Lsn>,
     from: Lsn,
+    mut offset: u64,
     replay: &mut Replay,
     visit: &mut dyn FnMut(&FrameHeader, &Bytes) -> Result<(), String>,
 ) -> Result<(), ScanError> {
@@ -199,7 +252,6 @@ fn read_file(
         source,
     };
     let mut reader = ChunkReader::new(Arc::clone(&file.file), file.length);
-    let mut offset = file.header.frame_bytes();
     replay.is_clean = false;
     replay.follow_clocks(&file.header);
     // What lies between two files is missing, even if the later one holds no frame yet.
@@ -319,15 +371,23 @@ impl FrameHeader {
 pub(crate) struct ChunkReader {
     file: Arc<dyn DiskFile>,
     length: u64,
+    /// Bytes of a piece.
+    piece: usize,
     chunk: Bytes,
     start: u64,
 }
 
 impl ChunkReader {
     pub(crate) fn new(file: Arc<dyn DiskFile>, length: u64) -> Self {
+        Self::of_pieces(file, length, SCAN_READ_BYTES)
+    }
+
+    /// As [`Self::new`], for a reader that wants little.
+    pub(crate) fn of_pieces(file: Arc<dyn DiskFile>, length: u64, piece: usize) -> Self {
         Self {
             file,
             length,
+            piece,
             chunk: Bytes::new(),
             start: 0,
         }
@@ -335,23 +395,38 @@ impl ChunkReader {
 
     /// `length` bytes at `offset`; `None` when the file ends before.
     pub(crate) fn get(&mut self, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
-        if offset + length as u64 > self.length {
+        if offset.saturating_add(length as u64) > self.length {
             return Ok(None);
         }
         let end = self.start + self.chunk.len() as u64;
-        if offset < self.start || offset + length as u64 > end {
-            let left = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
-            let mut bytes = vec![0; length.max(READ_BYTES_MAX).min(left)];
-            let filled = self.file.read_at(&mut bytes, offset)?;
-            bytes.truncate(filled);
-            if filled < length {
+        if (self.start..end).contains(&offset) && offset + length as u64 > end {
+            // Only what follows is read; what lies across the two is put together.
+            let at = usize::try_from(offset - self.start).expect("within the chunk");
+            let mut whole = Vec::with_capacity(length);
+            whole.extend_from_slice(&self.chunk[at..]);
+            let missing = length - whole.len();
+            if !self.fill(end, missing)? {
                 return Ok(None);
             }
-            self.chunk = bytes.into();
-            self.start = offset;
+            whole.extend_from_slice(&self.chunk[..missing]);
+            return Ok(Some(whole.into()));
+        }
+        if (offset < self.start || offset + length as u64 > end) && !self.fill(offset, length)? {
+            return Ok(None);
         }
         let at = usize::try_from(offset - self.start).expect("within the chunk");
         Ok(Some(self.chunk.slice(at..at + length)))
+    }
+
+    /// Reads a piece from `offset` on; answers whether it holds `length` bytes.
+    fn fill(&mut self, offset: u64, length: usize) -> io::Result<bool> {
+        let left = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
+        self.chunk = Bytes::new();
+        self.chunk = self
+            .file
+            .read_piece(length.max(self.piece).min(left), offset)?;
+        self.start = offset;
+        Ok(self.chunk.len() >= length)
     }
 
     /// The frame at `offset` with its payload, checked whole.
@@ -384,7 +459,7 @@ impl ChunkReader {
         offset = offset.next_multiple_of(ALIGNMENT as u64);
         while offset + (HEADER_BYTES as u64) <= self.length {
             let left = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
-            let Some(piece) = self.get(offset, left.min(READ_BYTES_MAX))? else {
+            let Some(piece) = self.get(offset, left.min(SCAN_READ_BYTES))? else {
                 return Ok(None);
             };
             for at in (0..piece.len()).step_by(ALIGNMENT) {

@@ -14,6 +14,7 @@ use crate::{
     journal::{
         file_name,
         frame::{FrameHeader, FrameKind, HEADER_BYTES, seal},
+        scan::Place,
     },
 };
 
@@ -201,7 +202,7 @@ impl JournalWriter {
     }
 
     /// Seals `buffer` (a payload behind [`HEADER_BYTES`] reserved bytes) and writes it. The entries are
-    /// journaled when [`Self::sync`] has returned, which must come next.
+    /// journaled when [`Self::sync`] has returned, which must come next. Answers where they are.
     ///
     /// # Errors
     /// Any failure: the node stops.
@@ -210,14 +211,19 @@ impl JournalWriter {
         buffer: &mut Vec<u8>,
         entries: u32,
         clocks: FrameClocks,
-    ) -> io::Result<()> {
+    ) -> io::Result<Place> {
         let footer = 2 * HEADER_BYTES as u64;
         if self.offset + buffer.len() as u64 + footer > self.files.file_bytes
             && self.next > self.first
         {
             self.roll(clocks)?;
         }
-        self.write(buffer, FrameKind::Entries, entries, clocks)
+        let place = Place {
+            file: self.number,
+            offset: self.offset,
+        };
+        self.write(buffer, FrameKind::Entries, entries, clocks)?;
+        Ok(place)
     }
 
     /// Makes what was written durable.

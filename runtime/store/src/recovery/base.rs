@@ -21,8 +21,9 @@ use crate::{
     image::{ImageError, ImageValue, chunks::ChunkedImage},
     journal::{
         self,
+        below::Unread,
         frame::FrameHeader,
-        scan::{self, Hole, JournalFile, JournalListing, Replay},
+        scan::{self, Hole, JournalFile, JournalListing, Place, Replay},
         writer::{FrameClocks, JournalEnd},
     },
     recovery::OpenError,
@@ -45,6 +46,8 @@ pub(super) struct Recovered {
     pub(super) files: Vec<(u64, Lsn)>,
     pub(super) newest: Option<FrameClocks>,
     pub(super) holes: Vec<Hole>,
+    /// What was not read of the journal.
+    pub(super) unread: Option<Unread>,
     pub(super) image: Option<ChunkedImage>,
     pub(super) needs_image: bool,
     pub(super) needs_snapshot: bool,
@@ -64,6 +67,8 @@ struct Base {
     next: Lsn,
     /// The life that stored it.
     life: u64,
+    /// Where the journal holds what it ends with, if that was stored.
+    place: Option<Place>,
     view: NodeView,
     segments: BTreeMap<ShardKey, Vec<SegmentMeta>>,
     bytes: u64,
@@ -74,6 +79,7 @@ impl Base {
         Self {
             next: Lsn(1),
             life: 0,
+            place: None,
             view: NodeView::new(),
             segments: BTreeMap::new(),
             bytes: 0,
@@ -93,6 +99,8 @@ impl Base {
                 let cut = CutValue::take(&mut from).map_err(|e| e.to_string())?;
                 next = Some(cut.next);
                 base.life = cut.life;
+                // Earlier versions stored none, and a snapshot has none.
+                base.place = Place::take(&mut from).ok();
             } else if key.first() == Some(&SEGMENT_SPACE) {
                 let shard = segment::decode_key(&key).map_err(|e| e.to_string())?;
                 let meta = segment::decode_meta(value).map_err(|e| e.to_string())?;
@@ -278,6 +286,7 @@ fn finish(
             wall: replay.wall,
         }),
         holes: above,
+        unread: replay.unread,
         needs_image: image.is_none(),
         image,
         needs_snapshot: !below.is_empty(),
@@ -307,6 +316,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
         files: Vec::new(),
         newest: None,
         holes: Vec::new(),
+        unread: None,
         image: None,
         needs_image: true,
         needs_snapshot: false,
@@ -349,7 +359,7 @@ fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>
         ));
         Ok(())
     };
-    let Some(replay) = scan::replay(files, from, &mut visit)? else {
+    let Some(replay) = scan::replay(files, from, base.place, &mut visit)? else {
         return Ok(None);
     };
     Ok((replay.next >= from).then_some(Replayed {

@@ -9,7 +9,9 @@ use fnctl_core::{
     view::{NodeView, ValueKey},
 };
 
-use crate::{block::Blocks, codec, sequencer::gather::Gathering, shared::Shared};
+use crate::{
+    block::Blocks, codec, journal::scan::Place, sequencer::gather::Gathering, shared::Shared,
+};
 
 /// What readers see: the synced prefix, nothing of what is ahead.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,8 @@ pub(crate) struct Published {
     pub(crate) view: NodeView,
     /// LSN after the last entry that is visible.
     pub(crate) next: Lsn,
+    /// The last frame that is visible; `None` until this life has written one.
+    pub(crate) place: Option<Place>,
     /// Values touched since the last cut.
     pub(crate) dirty: BTreeSet<ValueKey>,
 }
@@ -61,7 +65,7 @@ impl PublishedFrame {
     }
 }
 
-pub(super) fn publish(shared: &Shared, first: Lsn, frame: &Gathering) {
+pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gathering) {
     let entries = &frame.entries;
     let next = Lsn(first.0 + entries.len() as u64);
     let journaled = PublishedFrame::of(entries, next, frame.buffer.len() as u64);
@@ -73,6 +77,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, frame: &Gathering) {
         let Published {
             view,
             next: end,
+            place: last,
             dirty,
         } = &mut *published;
         debug_assert_eq!(*end, first, "frames are published without a gap");
@@ -81,7 +86,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, frame: &Gathering) {
                 dirty.insert(key);
             });
         }
-        *end = next;
+        (*end, *last) = (next, Some(place));
         // Before anybody sees the new end: a cut takes what is in front of it from this queue.
         shared.lock_applier_queue().push(journaled);
     }

@@ -71,8 +71,7 @@ impl SequencerLoop {
             mem::swap(&mut frame, &mut sequencer.frame);
             sequencer.judge_waiting(&self.shared);
             if frame.is_empty() {
-                let is_draining =
-                    sequencer.state == State::Draining && sequencer.waiting.is_empty();
+                let is_draining = sequencer.state == State::Draining;
                 drop(sequencer);
                 self.spent = frame;
                 return if is_draining {
@@ -104,18 +103,18 @@ impl SequencerLoop {
         let started = Instant::now();
         let written = writer
             .write_entries(&mut frame.buffer, entries, clocks)
-            .and_then(|()| {
+            .and_then(|place| {
                 frame.answer_early();
-                writer.sync()
+                writer.sync().map(|()| place)
             });
-        if let Err(error) = written {
+        let place = written.map_err(|error| {
             let stopped = Stopped(format!("the journal could not be written: {error}"));
             self.shared.fail(&stopped);
-            return Err(stopped);
-        }
+            stopped
+        })?;
         let bytes = frame.buffer.len() as u64;
         self.shared.counters.synced(started.elapsed(), bytes);
-        publish::publish(&self.shared, first, frame);
+        publish::publish(&self.shared, first, place, frame);
         frame.answer_all();
         Ok(())
     }

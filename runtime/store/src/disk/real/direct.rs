@@ -3,17 +3,22 @@
 //! What the log writes is seldom read back from the disk: readers that keep up are served from memory.
 //! Through the page cache every byte would be copied into a page made for it, and the page written out
 //! and thrown away later: measured, that is nine tenths of what a put costs. Written directly, the disk
-//! takes the bytes from here. Reads go through the page cache as ever; the kernel keeps both coherent.
+//! takes the bytes from here. Reads go through the page cache as ever, but for the large ones of a start,
+//! which would only fill it; the kernel keeps both coherent.
 
 use std::{
     cell::RefCell,
     fs::File,
-    io,
+    io::{self, ErrorKind},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use bytes::Bytes;
 use rustix::{
     fs::{OFlags, fdatasync},
     io::Errno,
@@ -30,16 +35,18 @@ const BLOCK: usize = DIRECT_BLOCK_BYTES;
 /// A file whose blocks are written directly, each append behind the one before.
 #[derive(Debug)]
 pub(super) struct DirectFile {
-    /// For everything but writes.
+    /// For everything that goes through the page cache.
     file: File,
+    /// The same file, opened for direct reads and writes.
+    direct: File,
+    /// The file system has refused a direct write or read.
+    is_refused: AtomicBool,
     tail: Mutex<Tail>,
 }
 
 /// Where the last write ended.
 #[derive(Debug)]
 struct Tail {
-    /// The file opened for direct writes; `None` once the file system has refused one.
-    direct: Option<File>,
     end: u64,
     /// Bytes of the block that `end` lies in, up to there.
     partial: Vec<u8>,
@@ -60,13 +67,14 @@ pub(super) fn open(path: &Path, is_new: bool) -> io::Result<Option<DirectFile>> 
     let flag = i32::try_from(OFlags::DIRECT.bits()).expect("the system's flags are an int");
     let direct = match options().custom_flags(flag).open(path) {
         Ok(direct) => direct,
-        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => return Ok(None),
+        Err(error) if is_refusal(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(Some(DirectFile {
         file,
+        direct,
+        is_refused: AtomicBool::new(false),
         tail: Mutex::new(Tail {
-            direct: Some(direct),
             end: 0,
             partial: Vec::new(),
             is_allocated: false,
@@ -101,11 +109,11 @@ impl DiskFile for DirectFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut tail = self.lock();
         let partial = self.partial(&mut tail, offset)?;
-        let Some(direct) = &tail.direct else {
+        if self.is_refused.load(Ordering::Relaxed) {
             return write_at(&self.file, bytes, offset);
-        };
+        }
         let written = ALIGNED.with_borrow_mut(|buffer| {
-            write_blocks(direct, aligned(buffer), partial, bytes, offset)
+            write_blocks(&self.direct, aligned(buffer), partial, bytes, offset)
         });
         match written {
             Ok(partial) => {
@@ -114,9 +122,9 @@ impl DiskFile for DirectFile {
                 tail.partial = partial;
                 Ok(())
             }
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+            Err(error) if is_refusal(&error) => {
                 // It takes no direct writes after all, or none so small.
-                tail.direct = None;
+                self.is_refused.store(true, Ordering::Relaxed);
                 write_at(&self.file, bytes, offset)
             }
             Err(error) => Err(error),
@@ -125,6 +133,19 @@ impl DiskFile for DirectFile {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         read_at(&self.file, buffer, offset)
+    }
+
+    fn read_piece(&self, length: usize, offset: u64) -> io::Result<Bytes> {
+        if !self.is_refused.load(Ordering::Relaxed) {
+            match read_blocks(&self.direct, length, offset) {
+                Err(error) if is_refusal(&error) => self.is_refused.store(true, Ordering::Relaxed),
+                other => return other,
+            }
+        }
+        let mut bytes = vec![0; length];
+        let filled = read_at(&self.file, &mut bytes, offset)?;
+        bytes.truncate(filled);
+        Ok(bytes.into())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -153,6 +174,36 @@ impl DiskFile for DirectFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
+}
+
+/// Whether the file system has no direct reads and writes.
+fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+}
+
+/// Reads the whole blocks that `length` bytes from `offset` lie in, and hands out those bytes.
+fn read_blocks(direct: &File, length: usize, offset: u64) -> io::Result<Bytes> {
+    let lead = usize::try_from(offset % BLOCK as u64).expect("a block is small");
+    let start = offset - lead as u64;
+    let whole = (lead + length).next_multiple_of(BLOCK);
+    let mut memory = vec![0; whole + BLOCK];
+    let at = memory.as_ptr().align_offset(BLOCK);
+    let buffer = &mut memory[at..at + whole];
+    let mut filled = 0;
+    while filled < whole {
+        match direct.read_at(&mut buffer[filled..], start + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        // Less than whole blocks there is only at the end of the file.
+        if filled % BLOCK != 0 {
+            break;
+        }
+    }
+    let end = filled.clamp(lead, lead + length);
+    Ok(Bytes::from(memory).slice(at + lead..at + end))
 }
 
 /// [`DIRECT_WRITE_BYTES`] that start where a direct write may.

@@ -66,6 +66,14 @@ proptest! {
                 }
             }
             prop_assert!(content(&*file, expected.len()) == expected);
+            for (start, length) in [(0, 10), (1, 5_000), (4_095, 2), (8_192, 70_000)] {
+                let end = (start + length).min(expected.len());
+                if start < end {
+                    let piece = file.read_piece(length, start as u64).unwrap();
+                    prop_assert!(piece.starts_with(&expected[start..end]));
+                    prop_assert!(piece.len() <= length);
+                }
+            }
         }
         // Nothing but zeros up to the end of the last block, and not even those once it is synced.
         let whole = fs::read(&path).unwrap();
