@@ -302,7 +302,7 @@ impl ShardPipeline {
             }
             _ => {}
         }
-        debug_assert!(self.waiting.records as usize <= self.backlog.len());
+        debug_assert!(self.waiting.records <= self.backlog.len());
     }
 
     fn started(&mut self, started: Started, now: Timestamp) {

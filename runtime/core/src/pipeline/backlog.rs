@@ -106,6 +106,10 @@ pub(super) struct Backlog {
     first: u64,
     low_watermark: Ordinal,
     read_position: Ordinal,
+    /// Records above the low watermark that were settled before this owner and are not read again: the
+    /// last one of each run, and how many.
+    skipped: VecDeque<(Ordinal, u64)>,
+    skipped_records: u64,
     pub(super) blocks: Blocks,
 }
 
@@ -116,6 +120,8 @@ impl Backlog {
             first: 0,
             low_watermark,
             read_position: low_watermark,
+            skipped: VecDeque::new(),
+            skipped_records: 0,
             blocks: Blocks::new(),
         }
     }
@@ -128,8 +134,24 @@ impl Backlog {
         self.read_position
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// Records between low watermark and read position, those that were passed over included: the
+    /// bound of the done-set is theirs too.
+    pub(super) fn len(&self) -> u64 {
+        self.entries.len() as u64 + self.skipped_records
+    }
+
+    /// Passes over what is settled already, up to `through`: nobody reads it again, so retention may
+    /// take it away meanwhile.
+    pub(super) fn skip_through(&mut self, through: Ordinal) {
+        if through <= self.read_position {
+            return;
+        }
+        // A source with gaps counts too many: then it waits for the low watermark, no more.
+        let room = limits::UNSETTLED_RECORDS_MAX.saturating_sub(self.len());
+        let records = (through.0 - self.read_position.0).min(room);
+        self.skipped.push_back((through, records));
+        self.skipped_records += records;
+        self.read_position = through;
     }
 
     /// The oldest record that is not done.
@@ -242,14 +264,22 @@ impl Backlog {
 
     /// Moves the low watermark over everything done.
     pub(super) fn advance(&mut self) {
-        while let Some(entry) = self.entries.front() {
-            if entry.place != Place::Done {
-                return;
-            }
+        let is_done = |entry: &mut Entry| entry.place == Place::Done;
+        while let Some(entry) = self.entries.pop_front_if(is_done) {
             debug_assert!(entry.position > self.low_watermark);
             self.low_watermark = entry.position;
-            self.entries.pop_front();
             self.first += 1;
+        }
+        // What was passed over in front of the oldest record is settled as well.
+        let front = self.entries.front();
+        let reached = front.map_or(self.read_position, |entry| entry.after);
+        self.low_watermark = self.low_watermark.max(reached);
+        let low_watermark = self.low_watermark;
+        while let Some((_, records)) = self
+            .skipped
+            .pop_front_if(|(through, _)| *through <= low_watermark)
+        {
+            self.skipped_records -= records;
         }
         if self.entries.capacity() > limits::IDLE_CAPACITY_MAX {
             self.entries.shrink_to(limits::IDLE_CAPACITY_MAX);

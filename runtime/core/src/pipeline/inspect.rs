@@ -68,7 +68,7 @@ impl ShardPipeline {
             low_watermark: self.backlog.low_watermark(),
             read_position: self.backlog.read_position(),
             oldest_arrival: self.backlog.oldest().map(|entry| entry.arrival),
-            window_records: self.backlog.len() as u64,
+            window_records: self.backlog.len(),
             waiting_records: self.waiting.records,
             waiting_bytes: self.waiting.bytes,
             parked_bytes: self.backlog.blocks.parked_bytes(),

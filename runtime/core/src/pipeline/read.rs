@@ -44,7 +44,7 @@ impl ShardPipeline {
     /// Whether memory for waiting records, or the bound of the done-set, is used up. Then nothing is
     /// read, and windows do not wait for more.
     pub(super) fn is_pressed(&self) -> bool {
-        self.backlog.len() as u64 >= limits::UNSETTLED_RECORDS_MAX
+        self.backlog.len() >= limits::UNSETTLED_RECORDS_MAX
             || self.waiting.records >= self.read_ahead_records
             || self.waiting.bytes >= self.read_ahead_bytes
     }
@@ -61,7 +61,7 @@ impl ShardPipeline {
         if !self.wants_read() || self.reading.not_before > now {
             return;
         }
-        let room = limits::UNSETTLED_RECORDS_MAX - self.backlog.len() as u64;
+        let room = limits::UNSETTLED_RECORDS_MAX - self.backlog.len();
         // A little more than fits now is better than many small reads.
         let records = (self.read_ahead_records - self.waiting.records)
             .max(self.read_ahead_records / 4)
@@ -92,8 +92,13 @@ impl ShardPipeline {
         for block in &fetched.blocks {
             self.backlog.blocks.let_go(block.id, actions);
         }
+        // What follows and was settled before this owner may be trimmed at any time: it is not read.
+        let read = self.backlog.read_position();
+        if read < self.done_through {
+            self.backlog.skip_through(self.done.reach(read));
+        }
         self.backlog.advance();
-        debug_assert!(self.backlog.len() as u64 <= limits::UNSETTLED_RECORDS_MAX);
+        debug_assert!(self.backlog.len() <= limits::UNSETTLED_RECORDS_MAX);
     }
 
     fn admit(&mut self, record: &RecordMeta, now: Timestamp, actions: &mut Vec<Action>) {

@@ -8,7 +8,9 @@ mod stopping;
 
 use self::harness::{FULL, Harness, TAKEN, settings};
 use super::*;
-use crate::{commit::Unavailable, mapping::MaxAttempts, outcome::FailureKind::Retry};
+use crate::{
+    commit::Unavailable, mapping::MaxAttempts, outcome::FailureKind::Retry, settled::SettledRange,
+};
 
 #[test]
 fn news_of_the_tail_wakes_a_read_and_records_start_a_call_at_once() {
@@ -204,4 +206,52 @@ fn the_bound_of_the_done_set_stops_reading_and_windows_wait_no_longer() {
     shard.answer("retry", 1, TAKEN);
     assert_eq!(shard.stats().low_watermark, Ordinal(bound));
     assert_eq!(shard.fetch_asked(), Some(Ordinal(bound)));
+}
+
+/// An earlier owner settled ranges above its low watermark: nobody reads them again, so that retention
+/// may trim them while this owner works, and they still count in the bound of the done-set.
+#[test]
+fn what_an_earlier_owner_settled_is_passed_over() {
+    // Ranges done above 0, records that a read brings, and where the reads go on from.
+    let table: [(&[(u64, u64)], u64, &[u64]); 5] = [
+        (&[(1, 50)], 1, &[0, 50]),
+        (&[(1, 50)], 3, &[0, 50]),
+        (&[(2, 50)], 1, &[0, 1, 50]),
+        (&[(1, 3), (4, 50)], 1, &[0, 3, 50]),
+        (&[(1, 3), (4, 50)], 7, &[0, 50]),
+    ];
+    for (done, count, afters) in table {
+        let mut settled = Settled::default();
+        for &(after, through) in done {
+            let (after, through) = (Ordinal(after), Ordinal(through));
+            settled.settle(SettledRange { after, through });
+        }
+        let start = Started {
+            epoch: LeaseEpoch(2),
+            settled,
+            attempts: Vec::new(),
+            totals: UnitTotals::default(),
+            tail: Ordinal(60),
+        };
+        let mut shard = Harness::started(settings(), start);
+        let (last, reads) = afters.split_last().unwrap();
+        for &after in reads {
+            assert_eq!(shard.fetch_asked(), Some(Ordinal(after)), "{done:?}");
+            shard.fetched_many(Ordinal(after), count);
+        }
+        assert_eq!(shard.fetch_asked(), Some(Ordinal(*last)), "{done:?}");
+        let stats = shard.stats();
+        assert_eq!(stats.low_watermark, Ordinal(0), "{done:?}");
+        assert_eq!(stats.window_records, 50, "{done:?}");
+        let mut number = 0;
+        while let Some(call) = shard.running() {
+            number += 1;
+            shard.ok(call);
+            shard.answer("lane0", number, TAKEN);
+            shard.durable("lane0", number);
+        }
+        let stats = shard.stats();
+        assert_eq!(stats.low_watermark, Ordinal(50), "{done:?}");
+        assert_eq!(stats.window_records, 0, "{done:?}");
+    }
 }
