@@ -83,9 +83,7 @@ impl Sequencer {
 
     fn has_work(&self, shared: &Shared) -> bool {
         let is_running = self.state == State::Running || shared.is_read_only();
-        // A shutdown waits for what waits for the applier.
-        let is_held = self.state == State::Draining && !self.waiting.is_empty();
-        !self.frame.is_empty() || !(is_running || is_held) || shared.is_ending()
+        !self.frame.is_empty() || !is_running || shared.is_ending()
     }
 
     /// Takes an entry over and gathers it.
@@ -278,13 +276,18 @@ impl Shared {
         self.applier_work.notify_all();
     }
 
-    /// Takes nothing more; what was taken is written and the loops end in order.
+    /// Takes nothing more; what was taken is written and the loops end in order. What waits for room was
+    /// not taken and is told so at once: on a disk that stays full it would wait for ever.
     pub(crate) fn drain(&self) {
-        let mut sequencer = self.lock_sequencer();
-        if sequencer.state == State::Running {
-            sequencer.state = State::Draining;
-        }
-        drop(sequencer);
+        let waiting = {
+            let mut sequencer = self.lock_sequencer();
+            if sequencer.state == State::Running {
+                sequencer.state = State::Draining;
+            }
+            mem::take(&mut sequencer.waiting)
+        };
+        // Outside the lock: it wakes everyone who waits.
+        drop(waiting);
         if self.is_read_only() {
             self.journal_finished();
         }

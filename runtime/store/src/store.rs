@@ -426,8 +426,9 @@ impl Store {
         }
     }
 
-    /// Takes nothing more. What was taken is written, the journal is ended in order, a last cut is made
-    /// and the loops return.
+    /// Takes nothing more, and tells what waits for room `Stopped`. What was taken is written, the journal
+    /// is ended in order, a last cut is made if the disk has room for it, and the loops return: on a full
+    /// disk too, where the next start finds in the journal what no cut holds.
     pub fn shutdown(&self) {
         self.shared.appends.close();
         self.shared.append_bytes.close();

@@ -157,7 +157,7 @@ fn schedules_that_found_bugs_stay_mended() {
     use Trouble::{
         BadRecords, Chain, ClockJump, Crash, Damage, Full, Image, Retention, Takeover, Writeback,
     };
-    let found: [(&str, u64, u64, &[Trouble]); 5] = [
+    let found: [(&str, u64, u64, &[Trouble]); 6] = [
         ("sealing what expired met a full disk", 24, u64::MAX, &[]),
         (
             "a spare journal file could not be synced",
@@ -176,6 +176,12 @@ fn schedules_that_found_bugs_stay_mended() {
         (
             "a segment that ends inside a frame was read for ever",
             650,
+            u64::MAX,
+            &[],
+        ),
+        (
+            "a shutdown never ended on a disk that stayed full",
+            10_372,
             u64::MAX,
             &[],
         ),

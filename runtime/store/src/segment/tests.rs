@@ -150,6 +150,18 @@ fn a_damaged_frame_is_named_and_the_others_are_read() {
 }
 
 #[test]
+fn a_segment_that_ends_inside_a_frame_is_named_and_what_is_in_front_is_read() {
+    let (disk, segments) = written();
+    let path = super::path(Path::new(DATA), KEY, Ordinal(401));
+    disk.tamper(&path, |bytes| bytes.truncate(bytes.len() - 50));
+    let Err(ReadError::Damaged { file, first, .. }) = read_from(&segments, 796) else {
+        panic!("the end is missing");
+    };
+    assert_eq!((file, first), (path, Ordinal(401)));
+    read_from(&segments, 780).unwrap();
+}
+
+#[test]
 fn trimmed_segments_are_sealed_ones_below_the_floor() {
     let (_disk, segments) = written();
     assert!(segments.trim(KEY, Ordinal(400)).is_empty());

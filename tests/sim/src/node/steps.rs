@@ -351,13 +351,10 @@ impl World {
             ReadOutcome::Event(event) => self.tell(node, at, event),
             ReadOutcome::End => {
                 let worker = node.workers.remove(at);
-                // Fenced by the entry that expired it, or it read through what was settled long ago.
-                let is_right = node.store.view(|view| {
-                    let unit = view.unit(worker.unit)?;
-                    let floor = view.tail(worker.unit.stream, worker.unit.shard)?.floor;
-                    let is_settled = unit.settled.low_watermark().next() >= floor;
-                    Some(unit.epoch > worker.epoch || is_settled)
-                });
+                // The entry that expired it fenced its owner as well.
+                let is_right = node
+                    .store
+                    .view(|view| Some(view.unit(worker.unit)?.epoch > worker.epoch));
                 assert!(
                     is_right != Some(false),
                     "records were taken from under an owner that was not fenced"
