@@ -260,7 +260,7 @@ impl ShardPipeline {
                 Phase::Queued(_) | Phase::Requeued | Phase::Sent => None,
             };
         }
-        if !slot.is_free() || self.caution.waits_for_turn() {
+        if !slot.is_free() || self.caution.waits_for_turn(index) {
             return None;
         }
         let due = if !slot.pieces.is_empty() {

@@ -5,6 +5,11 @@
 //! The node has one *turn*. With it, a record's mark is committed, synced, and only then the record is
 //! called; the turn ends when the commit that says what became of the record is accepted. The next mark
 //! is synced behind it, so a record found in hand at a start is the one that the process died with.
+//!
+//! Only a slot's *first* calls are made so: what a process died with lies in the batch that a lane had in
+//! hand, and after a start that batch is the lane's first. Behind it batches are whole again, so a node
+//! that was killed twice still drains. Were it killed by a record further on, that record would be in the
+//! first batch of the next start. Retries stay careful while the node is.
 
 use super::{
     Action, CommitPlan, PlannedRows, ShardPipeline, StopReason,
@@ -38,7 +43,9 @@ enum Turn {
 /// Whether calls are made one record at a time, and where the turn is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Caution {
-    pub(super) is_on: bool,
+    is_on: bool,
+    /// Records that a lane still calls one at a time, by lane.
+    left: Vec<u32>,
     turn: Turn,
     /// The slot served last: the one behind it is the first that may use the next turn.
     last: usize,
@@ -47,9 +54,20 @@ pub(super) struct Caution {
 }
 
 impl Caution {
-    /// Whether what is due waits for the turn, not for time.
-    pub(super) fn waits_for_turn(&self) -> bool {
-        self.is_on && (self.turn != Turn::Away || self.ending.is_some())
+    /// Whether the calls of a slot are made one record at a time.
+    pub(super) fn covers(&self, index: usize) -> bool {
+        // The retry slot is behind the lanes, and never done.
+        self.is_on && self.left.get(index).is_none_or(|left| *left > 0)
+    }
+
+    /// Whether what is due in a slot waits for the turn, not for time.
+    pub(super) fn waits_for_turn(&self, index: usize) -> bool {
+        self.is_ending() || self.covers(index) && self.turn != Turn::Away
+    }
+
+    /// The mapping is about to stop: no call starts.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
     }
 }
 
@@ -57,6 +75,12 @@ impl ShardPipeline {
     /// Caution begins or ends. Calls under way go on as they are.
     pub(super) fn be_cautious(&mut self, is_on: bool, actions: &mut Vec<Action>) {
         self.caution.is_on = is_on;
+        let first_batch = self
+            .config
+            .settings
+            .batch_size
+            .min(limits::CAREFUL_RECORDS_MAX);
+        self.caution.left = vec![first_batch; self.lanes.len()];
         if !is_on {
             self.end_turn(actions);
         }
@@ -75,9 +99,6 @@ impl ShardPipeline {
     pub(super) fn start_cautiously(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         if let Turn::Held(Some(index)) = self.caution.turn {
             self.call_marked(index, now, actions);
-            return;
-        }
-        if self.caution.ending.is_some() {
             return;
         }
         let is_pressed = self.is_pressed();
@@ -118,7 +139,11 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) -> bool {
         let slot = &self.slots[index];
-        if !slot.is_free() || slot.not_before > now || slot.mark.is_some() {
+        if !self.caution.covers(index)
+            || !slot.is_free()
+            || slot.not_before > now
+            || slot.mark.is_some()
+        {
             return false;
         }
         if slot.pieces.is_empty() {
@@ -301,7 +326,12 @@ impl ShardPipeline {
             slot.mark = Some(slot.accepted);
             return;
         }
-        slot.mark = None;
+        if slot.mark.take().is_some()
+            && purpose == Purpose::Outcome
+            && let Some(left) = self.caution.left.get_mut(index)
+        {
+            *left = left.saturating_sub(1);
+        }
         self.turn_is_over(index, actions);
     }
 

@@ -6,11 +6,16 @@ use crate::{id::Timestamp, park::KeyMap};
 impl ShardPipeline {
     /// Starts every call that may start now.
     pub(super) fn start_calls(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        if self.caution.is_on {
-            return self.start_cautiously(now, actions);
+        if self.caution.is_ending() {
+            return;
         }
         let is_pressed = self.is_pressed();
+        let mut is_careful = false;
         for index in 0..self.slots.len() {
+            if self.caution.covers(index) {
+                is_careful = true;
+                continue;
+            }
             let slot = &mut self.slots[index];
             if !slot.is_free() || slot.not_before > now {
                 continue;
@@ -22,6 +27,9 @@ impl ShardPipeline {
             if let Some((records, is_fresh)) = next {
                 self.begin(index, records, is_fresh, now, actions);
             }
+        }
+        if is_careful {
+            self.start_cautiously(now, actions);
         }
     }
 

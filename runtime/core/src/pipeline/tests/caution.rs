@@ -90,6 +90,35 @@ fn lanes_and_the_retry_slot_take_turns() {
 }
 
 #[test]
+fn behind_its_first_batch_a_lane_calls_whole_batches_again() {
+    let mut shard = careful(MappingSettings {
+        batch_size: 2,
+        ..settings()
+    });
+    shard.put("a b c d e");
+    for record in 1..=2 {
+        shard.tell(Event::TurnGranted);
+        shard.answer("lane0", 2 * record - 1, TAKEN);
+        shard.durable("lane0", 2 * record - 1);
+        shard.forget_all_but(1);
+        shard.expect(&[&format!("call {record} lane0: {record}")]);
+        shard.ok(record);
+        shard.forget();
+        shard.answer("lane0", 2 * record, TAKEN);
+        shard.durable("lane0", 2 * record);
+    }
+    shard.expect(&["end turn", "call 3 lane0: 3 4"]);
+    // What fails there is retried with care all the same.
+    shard.fail(3, &[(0, Retry)]);
+    shard.answer("lane0", 5, TAKEN);
+    shard.durable("lane0", 5);
+    shard.forget();
+    let again = shard.deadline().expect("a key is parked");
+    shard.at(again).tick();
+    shard.expect(&["ask turn"]);
+}
+
+#[test]
 fn a_failure_is_charged_once_mark_or_no_mark() {
     let mut shard = careful(settings());
     shard.put("a");
