@@ -25,7 +25,10 @@ use fnctl_core::{
 };
 use fnctl_store::{Options, Store, disk::real::RealDisk};
 use fnctl_tests::{Failure, Server, ServerOptions};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    fs::{Advice, fadvise},
+    time::{ClockId, clock_gettime},
+};
 
 const LOG_BYTES: u64 = 1 << 30;
 const RECORD_BYTES: usize = 200;
@@ -197,7 +200,24 @@ fn filled_and_killed(data: &Path) -> Result<String, Failure> {
     Ok(line)
 }
 
+/// Has the kernel let go of what it holds of the files below `directory`.
+fn drop_cached(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            drop_cached(&entry.path())?;
+            continue;
+        }
+        let file = File::open(entry.path())?;
+        // What is not written yet would stay.
+        file.sync_data()?;
+        fadvise(&file, 0, None, Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
 fn restart(data: &Path, figure: &MakeFigure<'_>) -> Result<(), Failure> {
+    drop_cached(data).map_err(failed)?;
     let start = Instant::now();
     let server = Server::start(ServerOptions {
         data_dir: Some(data.to_owned()),
@@ -209,7 +229,7 @@ fn restart(data: &Path, figure: &MakeFigure<'_>) -> Result<(), Failure> {
         "restart-after-kill/1-gib",
         serving,
         "s",
-        "from exec to serving",
+        "from exec to serving, nothing of it in the page cache",
         Target::AtMost(1.0),
     ));
     let start = Instant::now();
