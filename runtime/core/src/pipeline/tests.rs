@@ -212,8 +212,9 @@ fn the_bound_of_the_done_set_stops_reading_and_windows_wait_no_longer() {
 /// may trim them while this owner works, and they still count in the bound of the done-set.
 #[test]
 fn what_an_earlier_owner_settled_is_passed_over() {
-    // Ranges done above 0, records that a read brings, and where the reads go on from.
-    let table: [(&[(u64, u64)], u64, &[u64]); 5] = [
+    /// Ranges done above 0, records that a read brings, and where the reads go on from.
+    type Row = (&'static [(u64, u64)], u64, &'static [u64]);
+    let table: [Row; 5] = [
         (&[(1, 50)], 1, &[0, 50]),
         (&[(1, 50)], 3, &[0, 50]),
         (&[(2, 50)], 1, &[0, 1, 50]),

@@ -258,7 +258,8 @@ impl World {
         let said = self.stepped(node, "sequencer", stepped, &before, Branch::SequencerFailed);
         if said.is_err() {
             self.frame_wall = self.frame_wall.min(wall);
-        } else if node.store.published() > published {
+        } else if node.store.published() > published || matches!(said, Ok(LoopStep::Finished)) {
+            // The end of the journal has the time in it too.
             self.frame_wall = wall;
             self.published = node.store.published().0;
         }
