@@ -101,7 +101,9 @@ async fn route(node: &Arc<HostNode>, request: Request<Incoming>) -> Answer {
     let method = asked.method.clone();
     match segments.as_slice() {
         ["healthz"] => health::alive(only(&method, &[Method::GET, Method::HEAD])?),
-        ["readyz"] => health::ready(node, only(&method, &[Method::GET, Method::HEAD])?),
+        ["readyz"] | ["v1", "health"] => {
+            health::ready(node, only(&method, &[Method::GET, Method::HEAD])?)
+        }
         ["metrics"] => health::metrics(node, only(&method, &[Method::GET])?).await,
         ["v1", rest @ ..] => v1(node, rest, asked).await,
         _ => Err(no_route(parts.uri.path())),

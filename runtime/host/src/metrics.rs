@@ -17,7 +17,7 @@ use std::{
 
 use fnctl_core::{
     commit::ErrorKind,
-    id::{FunctionName, StreamName},
+    id::{FunctionName, MappingId, StreamName},
     outcome::OutcomeKind,
 };
 use prometheus::{
@@ -65,8 +65,17 @@ pub(crate) struct Metrics {
 #[derive(Debug, Default)]
 struct Children {
     /// By `<function>/<stream>`: a mapping made anew under its name goes on with the series.
-    mappings: BTreeMap<Arc<str>, Arc<MappingMetrics>>,
+    mappings: BTreeMap<Arc<str>, NamedMetrics>,
     functions: BTreeMap<FunctionName, Arc<FunctionMetrics>>,
+}
+
+/// The series of a name, and whose they are now.
+#[derive(Debug)]
+struct NamedMetrics {
+    series: Arc<MappingMetrics>,
+    mapping: MappingId,
+    /// Records that mappings before this one had read.
+    polled_before: u64,
 }
 
 /// The counters of one mapping, found once and kept by its workers.
@@ -200,13 +209,52 @@ impl Metrics {
     /// The counters of a mapping, made at zero when first asked for.
     pub(crate) fn mapping(
         &self,
+        mapping: MappingId,
         function: &FunctionName,
         stream: &StreamName,
     ) -> Arc<MappingMetrics> {
+        self.with_named(mapping, function, stream, |named| Arc::clone(&named.series))
+    }
+
+    /// Records that a mapping has read since the server started; those of an earlier one under its name
+    /// are not its own.
+    pub(crate) fn polled(
+        &self,
+        mapping: MappingId,
+        function: &FunctionName,
+        stream: &StreamName,
+    ) -> u64 {
+        self.with_named(mapping, function, stream, |named| {
+            if named.mapping == mapping {
+                named.series.polled.get() - named.polled_before
+            } else {
+                0
+            }
+        })
+    }
+
+    fn with_named<R>(
+        &self,
+        mapping: MappingId,
+        function: &FunctionName,
+        stream: &StreamName,
+        read: impl FnOnce(&NamedMetrics) -> R,
+    ) -> R {
         let name: Arc<str> = format!("{function}/{stream}").into();
         let mut children = self.lock();
-        let made = children.mappings.entry(name);
-        Arc::clone(made.or_insert_with(|| Arc::new(MappingMetrics::new())))
+        let named = children
+            .mappings
+            .entry(name)
+            .or_insert_with(|| NamedMetrics {
+                series: Arc::new(MappingMetrics::new()),
+                mapping,
+                polled_before: 0,
+            });
+        if named.mapping < mapping {
+            named.mapping = mapping;
+            named.polled_before = named.series.polled.get();
+        }
+        read(named)
     }
 
     /// The histograms of a function.

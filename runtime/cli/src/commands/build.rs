@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let manifest = Manifest::load(&args.folder)?;
     let component = manifest.component()?;
     let command = manifest.build_command();
-    let built = process::build(command, &manifest.folder, false).await?;
+    let built = process::build(command, &manifest.folder, &component, false).await?;
     if !built.status.success() {
         return Err(CliError::new(
             ErrorCode::BuildFailed,

@@ -18,6 +18,7 @@ use fnctl_core::{
         resolve,
     },
 };
+use fnctl_invoker::{ComponentError, limits::COMPONENT_BYTES_MAX};
 use hyper::Method;
 
 pub(crate) use self::flags::{Args, of_path};
@@ -117,16 +118,22 @@ fn named(error: CliError, path: &Path) -> CliError {
 /// The bytes of a component.
 ///
 /// # Errors
-/// The file cannot be read.
+/// The file cannot be read, or is larger than any server takes: said before it is sent, because a server
+/// that refuses it in the middle may be gone before its words are read.
 pub(crate) fn read_component(path: &Path) -> Result<Bytes, CliError> {
-    std::fs::read(path).map(Bytes::from).map_err(|error| {
+    let bytes = std::fs::read(path).map_err(|error| {
         CliError::new(
             ErrorCode::FileUnreadable,
             format!("no component at `{}`", path.display()),
         )
         .because(error.to_string())
         .fix("fnctl build        (in the folder with fnctl.toml)")
-    })
+    })?;
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        let bytes = bytes.len();
+        return Err(refusal(&ComponentError::TooLarge { bytes }, path));
+    }
+    Ok(Bytes::from(bytes))
 }
 
 /// A folder with `fnctl.toml`.
@@ -272,3 +279,17 @@ fn layer<'a>(
 
 #[cfg(test)]
 mod tests;
+
+/// A component that is no use, in the words that a server would say.
+pub(crate) fn refusal(error: &ComponentError, path: &Path) -> CliError {
+    let code = ErrorCode::parse(error.code()).unwrap_or(ErrorCode::Internal);
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    ErrorObject::new(
+        code,
+        error.message(&format!("`{}`", name.to_string_lossy())),
+    )
+    .at(path.display().to_string())
+    .because(error.why())
+    .fix(error.fix())
+    .into()
+}

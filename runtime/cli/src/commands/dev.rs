@@ -6,7 +6,7 @@ mod watch;
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     pin::Pin,
     time::Instant,
@@ -44,13 +44,17 @@ pub(crate) struct Args {
     /// Forget the data of earlier runs
     #[arg(long)]
     fresh: bool,
-    /// Where the API listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4700", value_parser = spelling::address)]
-    listen: SocketAddr,
-    /// Where the Kinesis API listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4701", value_parser = spelling::address)]
-    kinesis_listen: SocketAddr,
+    /// Where the API listens [default: 127.0.0.1:4700]
+    #[arg(long, value_name = "ADDRESS", value_parser = spelling::address)]
+    listen: Option<SocketAddr>,
+    /// Where the Kinesis API listens [default: 127.0.0.1:4701]
+    #[arg(long, value_name = "ADDRESS", value_parser = spelling::address)]
+    kinesis_listen: Option<SocketAddr>,
 }
+
+/// Where dev listens when nothing else is said.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4700);
+const KINESIS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4701);
 
 /// A build and a deploy under way.
 type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -83,7 +87,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     embedded::warn_on_stderr(session.out.is_json());
     let mut signals = Signals::listen()?;
     let mut running = match session.server_given {
-        true => None,
+        true => {
+            join(&args, session).await?;
+            None
+        }
         false => Some(serve(&args, session).await?),
     };
     let mut loops = Dev::new(manifest, session.client.clone())?;
@@ -99,12 +106,36 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     }
 }
 
+/// Uses the server that was named, and says which it is: what is deployed and seeded goes there.
+async fn join(args: &Args, session: &mut Session) -> Result<(), CliError> {
+    let server = session.client.server().to_owned();
+    let own = [
+        ("--fresh", args.fresh),
+        ("--listen", args.listen.is_some()),
+        ("--kinesis-listen", args.kinesis_listen.is_some()),
+    ];
+    if let Some((flag, _)) = own.iter().find(|(_, is_given)| *is_given) {
+        return Err(CliError::usage(format!(
+            "{flag} is for a server that dev starts, and {server} was named"
+        ))
+        .because("--server, or FNCTL_SERVER in the environment, names a server to use instead")
+        .fix(format!("leave {flag} out, or unset FNCTL_SERVER")));
+    }
+    let other: VersionResult = session.client.get(&["v1", "version"], &[]).await?;
+    let event = Event::Serving {
+        api: server,
+        kinesis: other.kinesis,
+        data_dir: other.data_dir,
+    };
+    event.print(&mut session.out)
+}
+
 /// Starts the server beside the project, and speaks to it from now on.
 async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> {
     let data_dir = args.folder.join(".fnctl");
     let options = |data_dir: &Path| ServerOptions {
-        listen: args.listen,
-        kinesis_listen: args.kinesis_listen,
+        listen: args.listen.unwrap_or(LISTEN),
+        kinesis_listen: args.kinesis_listen.unwrap_or(KINESIS_LISTEN),
         compiler: embedded::compiler(),
         commit: COMMIT,
         ..ServerOptions::new(data_dir)
@@ -114,7 +145,10 @@ async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> 
     }
     let running = match Server::start(options(&data_dir)).await {
         Ok(running) => running,
-        Err(error) => return Err(taken(embedded::not_started(error, &data_dir), args.listen).await),
+        Err(error) => {
+            let error = embedded::not_started(error, &data_dir);
+            return Err(taken(error, args.listen.unwrap_or(LISTEN)).await);
+        }
     };
     let api = format!("http://{}", running.api_addr);
     session.client = Client::new(&api)?;
@@ -364,7 +398,13 @@ async fn build(folder: &Path, client: &Client) -> Result<Outcome, CliError> {
     let started = Instant::now();
     let took_ms = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let manifest = Manifest::load(folder)?;
-    let built = process::build(manifest.build_command(), folder, true).await?;
+    let built = process::build(
+        manifest.build_command(),
+        folder,
+        &manifest.component()?,
+        true,
+    )
+    .await?;
     if !built.status.success() {
         let took_ms = u64::try_from(built.took.as_millis()).unwrap_or(u64::MAX);
         return Ok(Outcome::BuildFailed {

@@ -227,9 +227,7 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
         .map(|mapping| DeployedMapping {
             id: mapping.id.to_string(),
             name: address(mapping),
-            state: node
-                .state_of(mapping, &deployed.created_streams)
-                .to_owned(),
+            state: node.state_of(mapping, &deployed.created_streams).to_owned(),
             created: deployed.created_mappings.contains(&mapping.id),
             outputs: MappingStatus::outputs_of(mapping),
         })

@@ -120,7 +120,7 @@ const fn usual_fix(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::NotYet => "leave it out",
         ErrorCode::NoSuchRoute => {
             "there are /v1/functions, /v1/streams, /v1/mappings, /v1/deploy, /v1/artifacts, \
-             /v1/backup, /v1/version, /healthz, /readyz and /metrics"
+             /v1/backup, /v1/version, /v1/health, /healthz, /readyz and /metrics"
         }
         ErrorCode::BodyUnreadable => "mend the body, and send it again",
         ErrorCode::BodyTooLarge => "send less at once",

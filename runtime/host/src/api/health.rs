@@ -16,7 +16,7 @@ pub(super) fn alive(_: &Method) -> Answer {
     Ok(with_type(whole("ok\n"), "text/plain; charset=utf-8"))
 }
 
-/// `GET /readyz`: requests are served.
+/// `GET /readyz` and `GET /v1/health`: requests are served.
 pub(super) fn ready(node: &HostNode, _: &Method) -> Answer {
     if *node.drain().borrow() {
         return Err(ApiError::new(

@@ -121,7 +121,12 @@ fn build_info(out: &mut Exposition, build: BuildInfo) {
 }
 
 fn counted_by_mapping(out: &mut Exposition, children: &Children) {
-    let all = || children.mappings.iter();
+    let all = || {
+        children
+            .mappings
+            .iter()
+            .map(|(name, named)| (name, &*named.series))
+    };
     let mut one = |name: &str, help: &str, value: &dyn Fn(&MappingMetrics) -> u64| {
         out.family(name, "counter", help);
         for (mapping, metrics) in all() {

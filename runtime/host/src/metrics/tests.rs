@@ -42,7 +42,7 @@ fn names(function: &str, stream: &str) -> (FunctionName, StreamName) {
 fn counters_exist_at_zero_before_anything_happens() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    let mapping = metrics.mapping(&function, &stream);
+    let mapping = metrics.mapping(MappingId(1), &function, &stream);
     metrics.function(&function);
     let text = metrics.expose(
         BUILD,
@@ -84,7 +84,7 @@ fn counters_exist_at_zero_before_anything_happens() {
 fn the_series_of_a_deleted_mapping_go_with_it() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    metrics.mapping(&function, &stream);
+    metrics.mapping(MappingId(1), &function, &stream);
     metrics.function(&function);
     metrics.retain(|_| false, |_| false);
     let text = metrics.expose(BUILD, &[], &StoreSample::default());
@@ -95,11 +95,21 @@ fn the_series_of_a_deleted_mapping_go_with_it() {
 fn a_mapping_made_anew_under_its_name_keeps_counting() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    metrics.mapping(&function, &stream).polled.inc();
-    metrics.mapping(&function, &stream).polled.inc();
+    metrics
+        .mapping(MappingId(1), &function, &stream)
+        .polled
+        .inc();
+    assert_eq!(metrics.polled(MappingId(1), &function, &stream), 1);
+    metrics
+        .mapping(MappingId(2), &function, &stream)
+        .polled
+        .inc();
     metrics.retain(|name| name == "enrich/signups", |_| true);
     let text = metrics.expose(BUILD, &[], &StoreSample::default());
     assert!(text.contains("fnctl_records_polled_total{mapping=\"enrich/signups\"} 2"));
+    // What `describe` says of it is its own.
+    assert_eq!(metrics.polled(MappingId(2), &function, &stream), 1);
+    assert_eq!(metrics.polled(MappingId(1), &function, &stream), 0);
 }
 
 #[test]
@@ -108,7 +118,7 @@ fn a_thousand_mappings_are_scraped_quickly() {
     let mut samples = Vec::new();
     for i in 0..1_000 {
         let (function, stream) = names(&format!("function-{i}"), &format!("stream-{i}"));
-        metrics.mapping(&function, &stream);
+        metrics.mapping(MappingId(1), &function, &stream);
         metrics.function(&function);
         samples.push(sample(&format!("function-{i}/stream-{i}"), i));
     }

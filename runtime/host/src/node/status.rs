@@ -215,9 +215,7 @@ impl HostNode {
         }
         totals.polled = self
             .metrics
-            .mapping(&function.name, &mapping.stream_name)
-            .polled
-            .get();
+            .polled(mapping.id, &function.name, &mapping.stream_name);
         Some(MappingStatus {
             id: mapping.id.to_string(),
             name: format!("{}/{}", function.name, mapping.stream_name),

@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fnctl_core::{
-    error_code::{ErrorCode, ErrorObject},
+    error_code::ErrorCode,
     id::{FunctionVersion, Ordinal, ShardNumber},
     invoker::{Call, CallContext, CallFacts, Invoker},
     record::{ColumnBuilder, Records},
@@ -20,7 +20,11 @@ use fnctl_invoker::{
     LogSource, VersionSettings,
 };
 
-use crate::{commands::deploy::read_component, error::CliError, manifest};
+use crate::{
+    commands::deploy::{read_component, refusal},
+    error::CliError,
+    manifest,
+};
 
 /// The output that every component has.
 const DEFAULT: &str = "default";
@@ -93,19 +97,6 @@ pub(super) async fn call(
     Ok(CallResult::of(&completed, &outputs, logs, |bytes| {
         STANDARD.encode(bytes)
     }))
-}
-
-fn refusal(error: &ComponentError, path: &Path) -> CliError {
-    let code = ErrorCode::parse(error.code()).unwrap_or(ErrorCode::Internal);
-    let name = path.file_name().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    );
-    ErrorObject::new(code, error.message(&format!("`{name}`")))
-        .at(path.display().to_string())
-        .because(error.why())
-        .fix(error.fix())
-        .into()
 }
 
 fn columns(records: &[CallRecord]) -> Result<Records, CliError> {

@@ -239,7 +239,7 @@ impl Harness {
         let node = Arc::new(Metrics::default());
         let function = FunctionName::parse("f").expect("a name");
         let metrics = WorkerMetrics {
-            mapping: node.mapping(&function, &stream),
+            mapping: node.mapping(MappingId(1), &function, &stream),
             function: node.function(&function),
             node,
         };
