@@ -22,9 +22,9 @@ use crate::{
 /// Trials side by side; most of their time they wait.
 const AT_ONCE: u64 = 32;
 /// Calls that fail in turn, each in every way; `FNCTL_FAULT_CALLS` asks for others.
-const CALLS: u64 = 200;
+const CALLS: u64 = 50;
 /// Syncs that fail in turn.
-const SYNCS: u64 = 60;
+const SYNCS: u64 = 40;
 /// A server that does not stop by itself within this time goes on: the rule is a second, the rest is for
 /// a busy machine.
 const STOPS_WITHIN: Duration = Duration::from_secs(4);

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Chains of three cuts in an ordinary run; `FNCTL_POWER_CHAINS` asks for others.
-const CHAINS: u64 = 300;
+const CHAINS: u64 = 60;
 /// Chains side by side; most of their time they wait.
 const AT_ONCE: u64 = 16;
 /// Producers, each with a key of its own.
