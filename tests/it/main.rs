@@ -1,7 +1,7 @@
 //! The whole, from outside: one binary of tests, a module per subject.
 
-mod cli_strangers;
 mod caution;
+mod cli_strangers;
 mod cli_streams;
 mod cli_words;
 mod compiling;

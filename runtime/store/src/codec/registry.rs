@@ -2,9 +2,9 @@
 
 use fnctl_core::{
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
+    limits::STREAM_RECORD_BYTES_DEFAULT,
     mapping::{Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding},
     registry::RegistryChange,
-    limits::STREAM_RECORD_BYTES_DEFAULT,
     shard::{Ack, HashKeyRange, Shard, Stream, StreamMode, StreamOptions},
 };
 
