@@ -3,7 +3,7 @@
 //!
 //! A run is a few lives of a process on one disk. A life opens the directory, works, and ends in a
 //! crash, a failed operation, an orderly shutdown or a `kill -9`. After every start, and at the end, the
-//! [`ledger`] is asked.
+//! `ledger` is asked.
 
 mod clock;
 mod control;
