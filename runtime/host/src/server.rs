@@ -243,9 +243,12 @@ impl Running {
     /// the caller can end the process.
     pub async fn stopped(&mut self) -> ServerStopped {
         let mut by_workers = self.supervisor.stopped();
+        // A store that serves reads alone refuses every lease; it was opened to be read, so that ends
+        // nothing.
+        let is_read_only = self.store.read_only().is_some();
         let words = tokio::select! {
             words = wait_for_words(&mut self.stopped) => words,
-            words = wait_for_words(&mut by_workers) => words,
+            words = wait_for_words(&mut by_workers), if !is_read_only => words,
         };
         ServerStopped(words)
     }
