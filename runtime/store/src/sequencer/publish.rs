@@ -1,4 +1,4 @@
-//! Makes a synced frame visible: tail, view, watchers, applier, in this order.
+//! Makes a synced frame visible: tail, view together with the applier's queue, watchers, in this order.
 
 use std::{collections::BTreeSet, sync::Arc};
 
