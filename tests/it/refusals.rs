@@ -386,6 +386,20 @@ fn a_put_that_ends_badly_names_the_line_after_acknowledging_those_before() {
         (Some("FN4002"), Some("line 3"))
     );
 
+    // Where nothing was acknowledged the status says so.
+    let answer = ask(
+        &server,
+        "POST",
+        "/v1/streams/in/records?key_field=id&require_key=true",
+        b"no key\n{\"id\":4}\n",
+    );
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let error = error_of(&answer, "a first line without key");
+    assert_eq!(
+        (error["code"].as_str(), error["where"].as_str()),
+        (Some("FN4002"), Some("line 1"))
+    );
+
     let mut body = b"short\n".to_vec();
     body.extend(std::iter::repeat_n(b'x', 2 << 20));
     let answer = ask(&server, "POST", "/v1/streams/in/records", &body);

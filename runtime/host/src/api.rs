@@ -170,7 +170,7 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         },
         ["streams", name, "records"] => match *only(&method, &[GET, POST])? {
             GET => tail::tail(node, name, &asked).await,
-            _ => put::put(node, name, asked),
+            _ => put::put(node, name, asked).await,
         },
         ["mappings"] => {
             only(&method, &[GET])?;

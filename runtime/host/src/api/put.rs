@@ -1,5 +1,9 @@
 //! Plain ingest: lines in, one acknowledgement a line out, as soon as it is acknowledged.
 //!
+//! The status of an answer is sent with the first acknowledgement: a body whose length was told is refused
+//! with an error's status as long as nothing of it was taken. A body of unknown length may be a producer
+//! that waits for the answer before it sends, so that answer begins at once.
+//!
 //! One append of a put is under way at a time, so that lines keep their order whatever happens; what
 //! arrives meanwhile makes the next append, so that a busy put pays one sync for thousands of lines.
 
@@ -14,8 +18,8 @@ use fnctl_core::{
     id::{StreamId, StreamName},
 };
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::time::timeout;
+use hyper::body::{Body as _, Incoming};
+use tokio::{sync::oneshot, time::timeout};
 
 pub use self::key::key_at;
 use self::{
@@ -31,7 +35,7 @@ use crate::{
 };
 
 /// `POST /v1/streams/{name}/records`.
-pub(super) fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
+pub(super) async fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
     let query = asked.query(&["key_field", "key", "require_key"])?;
     let stream = node.stream_name(name)?;
     // Who puts means a stream that is to be; who reads or deletes has more likely misspelt it.
@@ -69,6 +73,8 @@ pub(super) fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
         }
     };
     let (chunks, body) = streamed();
+    let (begins, began) = oneshot::channel();
+    let has_length = asked.body.size_hint().exact().is_some();
     let put = Put {
         node: Arc::clone(node),
         stream,
@@ -76,8 +82,12 @@ pub(super) fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
         sequence: first_sequence,
         lines: Lines::new(first_line, rule, record_bytes_max),
         chunks,
+        begins: has_length.then_some(begins),
     };
     tokio::spawn(put.run(asked.body));
+    if has_length && let Ok(error) = began.await {
+        return Err(error);
+    }
     Ok(with_type(body, NDJSON))
 }
 
@@ -89,6 +99,9 @@ struct Put {
     sequence: u64,
     lines: Lines,
     chunks: Chunks,
+    /// While nothing was acknowledged and the status is not sent: takes the error that ends the put.
+    /// Dropped, it lets the answer begin.
+    begins: Option<oneshot::Sender<ApiError>>,
 }
 
 /// Why a put ends early.
@@ -101,9 +114,13 @@ enum End {
 
 impl Put {
     async fn run(mut self, body: Incoming) {
-        if let Err(End::Error(error)) = self.serve(body).await {
-            // A client that is gone misses nothing.
-            drop(self.chunks.send(error.into_line().into()).await);
+        let Err(End::Error(error)) = self.serve(body).await else {
+            return;
+        };
+        // A client that is gone misses nothing.
+        match self.begins.take() {
+            Some(begins) => drop(begins.send(error)),
+            None => drop(self.chunks.send(error.into_line().into()).await),
         }
     }
 
@@ -178,8 +195,11 @@ impl Put {
                 .unwrap_or_default();
             acknowledgements(&done, &shards)
         });
-        if !text.is_empty() && self.chunks.send(text.into()).await.is_err() {
-            return Err(End::Gone);
+        if !text.is_empty() {
+            self.begins = None;
+            if self.chunks.send(text.into()).await.is_err() {
+                return Err(End::Gone);
+            }
         }
         match done.error {
             Some(error) => Err(End::Error(error)),
