@@ -68,6 +68,8 @@ pub struct Worker {
     pub wants_turn: bool,
     /// Whether it was told to be careful.
     pub is_careful: bool,
+    /// Calls of one marked record, by slot.
+    careful_calls: BTreeMap<SlotId, u32>,
     /// Commits dropped.
     pub dropped: u64,
     /// Commits sent again.
@@ -161,6 +163,7 @@ impl Worker {
             unsynced: VecDeque::new(),
             wants_turn: false,
             is_careful: false,
+            careful_calls: BTreeMap::new(),
             dropped: 0,
             resent: 0,
             kept: BTreeMap::new(),
@@ -171,8 +174,14 @@ impl Worker {
         (worker, started)
     }
 
-    /// In caution a call has one record, whose mark is synced.
-    fn check_mark(&self, call: &Invocation, journal: &Journal) {
+    /// In caution a retry, and a call of a lane's first batch, has one record, whose mark is synced.
+    fn check_mark(&mut self, call: &Invocation, journal: &Journal) {
+        let first_batch = self.settings.batch_size.min(limits::CAREFUL_RECORDS_MAX);
+        let made = self.careful_calls.entry(call.slot).or_default();
+        if call.slot != SlotId::Retry && *made >= first_batch {
+            return;
+        }
+        *made += 1;
         assert_eq!(call.records.len(), 1, "one record a call: {call:?}");
         let unit = journal.published.unit(self.unit);
         let mark = unit.and_then(|unit| unit.attempts.get(&call.records[0].position));
