@@ -62,9 +62,9 @@ pub struct CallStats {
     pub instantiation_ns: u64,
     /// Highest linear memory of the instance, bytes.
     pub memory_bytes: u64,
-    /// CPU time of lowering the records into the guest, ns.
+    /// Lowering the records into the guest, ns.
     pub lower_ns: u64,
-    /// CPU time of lifting rows and failures out, ns.
+    /// Lifting rows and failures out, ns.
     pub lift_ns: u64,
 }
 

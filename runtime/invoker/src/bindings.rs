@@ -11,6 +11,7 @@
 use std::{
     mem::MaybeUninit,
     sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 use fnctl_core::record::{ByteColumn, Records};
@@ -21,8 +22,6 @@ use wasmtime::{
         ComponentType, Lift, Lower, TypedFunc, WasmList, WasmStr,
     },
 };
-
-use crate::cpu_time::CpuTimer;
 
 wasmtime::component::bindgen!({
     inline: "
@@ -100,7 +99,7 @@ impl<'a> ColumnIn<'a> {
     }
 }
 
-/// Records that note the CPU time it took to copy them into the guest.
+/// Records that note how long it took to copy them into the guest.
 pub(crate) struct Lowered<'a> {
     records: RecordsIn<'a>,
     nanoseconds: &'a AtomicU64,
@@ -120,10 +119,10 @@ impl<'a> Lowered<'a> {
     }
 
     fn timed<R>(&self, lower: impl FnOnce(&RecordsIn<'a>) -> R) -> R {
-        let timer = CpuTimer::start();
+        let start = Instant::now();
         let lowered = lower(&self.records);
-        self.nanoseconds
-            .fetch_add(timer.elapsed_ns(), Ordering::Relaxed);
+        let spent = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(spent, Ordering::Relaxed);
         lowered
     }
 }

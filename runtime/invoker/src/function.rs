@@ -20,7 +20,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     answer,
     component::Compiled,
-    cpu_time::CpuTimer,
     engine::Node,
     host::CallState,
     instance::Instance,
@@ -285,7 +284,7 @@ async fn run(
     };
     let lower_ns = AtomicU64::new(0);
     let answer = instance.call(state, deadline, stop, &lower_ns).await;
-    let returned = CpuTimer::start();
+    let returned_at = Instant::now();
     stats.lower_ns = lower_ns.into_inner();
     stats.memory_bytes = instance.store.data().limiter.memory_bytes_peak;
     let ending = match answer {
@@ -309,7 +308,7 @@ async fn run(
                 // The place passes to the idle instance.
                 place.0 = None;
             }
-            stats.lift_ns += returned.elapsed_ns();
+            stats.lift_ns += nanoseconds(returned_at);
             Ending::Guest(outcome)
         }
     };

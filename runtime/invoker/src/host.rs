@@ -61,7 +61,7 @@ pub(crate) struct CallState {
     pub(crate) records: Arc<Records>,
     /// Rows so far.
     pub(crate) emitted: Emitted,
-    /// CPU time spent in taking rows over, ns.
+    /// Time spent in taking rows over, ns.
     pub(crate) lift_ns: u64,
 }
 

@@ -13,7 +13,6 @@ mod bindings;
 mod cache;
 mod compiler;
 mod component;
-mod cpu_time;
 mod engine;
 mod error;
 mod function;

@@ -219,7 +219,7 @@ fn counted_by_function(out: &mut Exposition, children: &Children) {
     out.family(
         name,
         "counter",
-        "CPU time spent carrying records into guests and rows out of them",
+        "Time spent carrying records into guests and rows out of them",
     );
     for (function, metrics) in all() {
         let function = ("function", function.as_str());

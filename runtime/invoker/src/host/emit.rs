@@ -1,5 +1,7 @@
 //! `emit`: takes rows over where they lie in the guest, one copy in all.
 
+use std::time::Instant;
+
 use wasmtime::{
     Result, StoreContextMut,
     component::{Linker, WasmList, WasmStr},
@@ -8,7 +10,6 @@ use wasmtime::{
 use super::{CallState, HostState, NoCall};
 use crate::{
     bindings::{ColumnOut, EMIT, RowsOut},
-    cpu_time::CpuTimer,
     rows::{ColumnView, Emitted, Outputs, RowsView},
     stop::OutputOverflow,
 };
@@ -94,12 +95,12 @@ fn with_rows(
         &mut Emitted,
     ) -> Result<Result<(), String>, OutputOverflow>,
 ) -> Result<Answer> {
-    let timer = CpuTimer::start();
+    let start = Instant::now();
     let call = store.data_mut().call.as_mut().ok_or(NoCall(function))?;
     let mut emitted = std::mem::take(&mut call.emitted);
     let answer = take(&store, store.data().call(function)?, &mut emitted);
     let call = store.data_mut().call.as_mut().ok_or(NoCall(function))?;
     call.emitted = emitted;
-    call.lift_ns += timer.elapsed_ns();
+    call.lift_ns += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok((answer?,))
 }
