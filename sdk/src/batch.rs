@@ -15,12 +15,14 @@ impl<'a> Column<'a> {
     #[inline]
     pub(crate) fn get(&self, index: u32) -> &'a [u8] {
         let index = index as usize;
+        // First: what bounds it bounds the one before, which is then not asked again.
+        let end = self.ends[index] as usize;
         let start = if index == 0 {
             0
         } else {
             self.ends[index - 1] as usize
         };
-        &self.bytes[start..self.ends[index] as usize]
+        &self.bytes[start..end]
     }
 
     #[inline]

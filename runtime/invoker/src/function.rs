@@ -304,7 +304,7 @@ async fn run(
                 && stats.memory_bytes <= WARM_MEMORY_BYTES_MAX
                 && !node.is_closed();
             if is_kept {
-                node.warm.put(key, instance, Instant::now());
+                node.warm.put(key, instance, returned_at);
                 // The place passes to the idle instance.
                 place.0 = None;
             }

@@ -11,16 +11,26 @@ pub fn read(record: Record<'_>, _: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// A word at a time, each depending on the last: neither side can vectorise it away.
+/// A word at a time, each depending on the last: neither side can vectorise it away. Eight words a step,
+/// because what a loop costs on either side is the engine's figure and not the boundary's; what no word
+/// covers is in the last eight bytes.
+#[inline(always)]
 pub fn digest(bytes: &[u8]) -> u64 {
+    let fold = |hash: u64, word: &[u8; 8]| {
+        (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x517c_c1b7_2722_0a95)
+    };
     let (words, rest) = bytes.as_chunks::<8>();
-    let fold =
-        |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    let hash = words
+    let (steps, words) = words.as_chunks::<8>();
+    let hash = steps
         .iter()
-        .map(|word| u64::from_le_bytes(*word))
-        .fold(0, fold);
-    rest.iter().map(|byte| u64::from(*byte)).fold(hash, fold)
+        .fold(0, |hash, step| step.iter().fold(hash, fold));
+    let hash = words.iter().fold(hash, fold);
+    match bytes.last_chunk::<8>() {
+        Some(last) => fold(hash, last),
+        None => rest
+            .iter()
+            .fold(hash, |hash, byte| hash << 8 | u64::from(*byte)),
+    }
 }
 
 #[cfg(test)]
