@@ -1,5 +1,7 @@
 //! Journal, snapshots and image.
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use fnctl_core::id::Lsn;
 
@@ -39,12 +41,16 @@ impl Patient<'_> {
         for (number, path) in listing.damaged {
             // One in the middle shows as missing entries below, if they are needed.
             let is_end = number > last_sound;
+            let harm = match self.reading.open_to_read(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => "it is gone",
+                _ => "its header is damaged",
+            };
             let (kind, words) = if is_end {
                 let words =
-                    "its header is damaged: how much of the journal's end is missing is not known";
+                    format!("{harm}: how much of the journal's end is missing is not known");
                 (FindingKind::Journal, words)
             } else {
-                (FindingKind::OldJournal, "its header is damaged")
+                (FindingKind::OldJournal, harm.to_owned())
             };
             self.add(Finding::new(kind, &path, words).at(0));
         }

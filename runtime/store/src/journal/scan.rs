@@ -15,7 +15,7 @@ use crate::{
     journal::{
         below::Unread,
         frame::{ALIGNMENT, BadFrame, FrameHeader, FrameKind, HEADER_BYTES, MAGIC, REQUIRED_KNOWN},
-        parse_file_name,
+        parse_file_name, witness,
         writer::Life,
     },
     limits::{DIRECT_BLOCK_BYTES, SCAN_READ_BYTES},
@@ -88,7 +88,7 @@ pub(crate) struct Replay {
 #[derive(Debug, Default)]
 pub(crate) struct JournalListing {
     pub(crate) files: Vec<JournalFile>,
-    /// Those whose header is damaged: what they held is missing, if it is needed.
+    /// Those that are missing or whose header is damaged: what they held is missing, if it is needed.
     pub(crate) damaged: Vec<(u64, PathBuf)>,
 }
 
@@ -140,6 +140,9 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<JournalListing,
         });
     }
     files.sort_by_key(|file| file.number);
+    let gone = witness::gone(disk, directory, files.last()).map_err(io(directory))?;
+    let gone = gone.filter(|(gone, _)| listing.damaged.iter().all(|(damaged, _)| damaged != gone));
+    listing.damaged.extend(gone);
     listing.damaged.sort();
     Ok(listing)
 }

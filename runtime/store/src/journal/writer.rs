@@ -15,6 +15,7 @@ use crate::{
         file_name,
         frame::{FrameHeader, FrameKind, HEADER_BYTES, seal},
         scan::Place,
+        witness,
     },
 };
 
@@ -266,6 +267,7 @@ impl JournalWriter {
         self.disk
             .rename(from, &self.directory.join(file_name(self.number)))?;
         self.disk.sync_dir(&self.directory)?;
+        witness::write(&*self.disk, &self.directory, self.journal, self.number)?;
         self.files.lock_files().push((self.number, self.first));
         Ok(())
     }

@@ -244,3 +244,78 @@ fn a_journal_that_lost_its_newest_file_is_read_only_and_says_which() {
     let name = newest.file_name().unwrap().to_string_lossy().into_owned();
     assert!(words.contains(&name), "{words}");
 }
+
+#[test]
+fn a_newest_file_that_goes_is_named_whenever_it_was_made() {
+    fn cut(node: &mut Node, clock: &std::sync::Arc<ManualClock>) {
+        clock.advance(3_000);
+        node.settle().unwrap();
+    }
+    fn roll(node: &mut Node) {
+        for number in 40..100 {
+            node.put("s", records(&[payload(number)]));
+        }
+    }
+    type Case = fn(&mut Node, &std::sync::Arc<ManualClock>);
+    let cases: [(&str, Case); 3] = [
+        ("by a start, before its first cut", |node, _| {
+            node.put("s", records(&[payload(40)]));
+        }),
+        ("by a roll, after the last cut", |node, clock| {
+            cut(node, clock);
+            roll(node);
+        }),
+        ("by a roll, before the last cut", |node, clock| {
+            roll(node);
+            cut(node, clock);
+        }),
+    ];
+    for (when, case) in cases {
+        for is_witnessed in [true, false] {
+            let clock = ManualClock::new();
+            let (disk, _) = closed(&clock, 3);
+            let mut node = Node::open_with(options(), disk.clone(), &clock);
+            case(&mut node, &clock);
+            drop(node);
+            disk.lose_unsynced();
+            let is_journal = |path: &PathBuf| path.extension().is_some_and(|e| e == "journal");
+            let newest = disk.files().into_iter().filter(is_journal).max().unwrap();
+            let directory = newest.parent().unwrap();
+            let gone = if is_witnessed {
+                newest.clone()
+            } else {
+                directory.join("newest")
+            };
+            disk.remove(&gone).unwrap();
+            disk.sync_dir(directory).unwrap();
+            let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+            let words = store.read_only();
+            if is_witnessed {
+                let name = newest.file_name().unwrap().to_string_lossy().into_owned();
+                let words = words.expect(when);
+                assert!(words.contains(&name), "{when}: {words}");
+            } else {
+                assert_eq!(words, None, "{when}: the witness alone is no loss");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_is_gone_as_a_whole_is_not_begun_anew() {
+    let clock = ManualClock::new();
+    let disk = SimDisk::new(1);
+    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    node.create_stream("s", 1);
+    node.put("s", records(&[payload(0)]));
+    drop(node);
+    disk.lose_unsynced();
+    let files = disk.files().into_iter();
+    for file in files.filter(|path| path.extension().is_some_and(|e| e == "journal")) {
+        disk.remove(&file).unwrap();
+        disk.sync_dir(file.parent().unwrap()).unwrap();
+    }
+    let opened = open(options(), disk.clone(), clock);
+    let words = opened.err().expect("nothing can be served").to_string();
+    assert!(words.contains("there once was one"), "{words}");
+}

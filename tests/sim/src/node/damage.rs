@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fnctl_store::disk::Disk as _;
+
 use super::{Branch, World, ledger::Rules, life::DATA};
 
 const PAGE: usize = 4096;
@@ -9,11 +11,23 @@ const PAGE: usize = 4096;
 impl World {
     /// Damages one synced file while the node is down; answers whether there was one.
     ///
-    /// The journal's newest file is left alone: behind its last frame nothing is known, so damage there
-    /// looks like a tail torn by the crash, which is no damage.
+    /// Inside of the journal's newest file nothing is touched: behind its last frame nothing is known, so
+    /// damage there looks like a tail torn by the crash, which is no damage. It may go as a whole, where
+    /// there was room to witness it.
     pub(super) fn damage(&mut self) -> bool {
         let mut files = self.disk.files();
         let newest = files.iter().filter(|path| is_journal(path)).max().cloned();
+        if let Some(newest) = newest.as_ref().filter(|path| self.is_witnessed(path))
+            && self.random.below(8) == 0
+        {
+            let directory = newest.parent().expect("a file of the journal");
+            let gone = self.disk.remove(newest);
+            gone.and_then(|()| self.disk.sync_dir(directory))
+                .expect("a calm disk");
+            self.say(format_args!("{} goes", newest.display()));
+            self.coverage.note(Branch::Damaged);
+            return true;
+        }
         files.retain(|path| {
             path.starts_with(DATA)
                 && Some(path) != newest.as_ref()
@@ -48,6 +62,15 @@ impl World {
         true
     }
 
+    fn is_witnessed(&self, file: &Path) -> bool {
+        let witness = self.disk.read(Path::new("/data/journal/newest"));
+        let witness = String::from_utf8_lossy(&witness.unwrap_or_default()).into_owned();
+        let number = file.file_stem().map(|stem| stem.to_string_lossy());
+        number.is_some_and(|number| {
+            witness.contains(&format!(" file {} of ", number.trim_start_matches('0')))
+        })
+    }
+
     /// Opens what is damaged: what was acknowledged is there, or something says why it is not.
     pub(super) fn judge_damage(&mut self) {
         self.disk.cancel_plan();
@@ -77,7 +100,6 @@ impl World {
 }
 
 fn is_journal(path: &Path) -> bool {
-    path.starts_with("/data/journal")
-        && !path.to_string_lossy().contains("snapshot")
-        && !path.to_string_lossy().ends_with(".tmp")
+    path.extension()
+        .is_some_and(|extension| extension == "journal")
 }
