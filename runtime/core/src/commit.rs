@@ -1,7 +1,7 @@
 //! The result of a settled batch as one value: all of it becomes durable and visible, or none
 //! (commit and storage rules §3).
 
-use std::sync::Arc;
+use std::{ops::Add, sync::Arc};
 
 use bytes::Bytes;
 
@@ -46,6 +46,21 @@ pub struct UnitTotals {
     pub expired: u64,
     /// Rows published.
     pub emitted: u64,
+}
+
+impl Add for UnitTotals {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            filtered: self.filtered + more.filtered,
+            processed: self.processed + more.processed,
+            failed: self.failed + more.failed,
+            dead_lettered: self.dead_lettered + more.dead_lettered,
+            expired: self.expired + more.expired,
+            emitted: self.emitted + more.emitted,
+        }
+    }
 }
 
 /// Why a record ended as a dead letter (command line and SDK §5, `error_kind`).

@@ -30,7 +30,8 @@ pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
 pub const COMMIT_BYTES_MAX: u64 = 40 << 20;
 /// Largest journal frame.
 pub const FRAME_BYTES_MAX: u64 = 64 << 20;
-/// Records that a lane calls one at a time after unclean stops, at most: each costs two synced commits.
+/// Records of its first batch that a lane calls alone after unclean stops, at most: each costs two synced
+/// commits.
 pub const CAREFUL_RECORDS_MAX: u32 = 256;
 /// Commits of one slot accepted and not yet synced.
 pub const COMMITS_IN_FLIGHT_MAX: u32 = 2;

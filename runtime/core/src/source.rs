@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// Not now: the read is made again after a pause.
-    #[error("reading failed for now: {0}")]
+    #[error("reading failed, and may succeed later: {0}")]
     Transient(String),
     /// What lies there cannot be read: the unit stops as damaged.
     #[error("the shard is damaged: {0}")]

@@ -308,6 +308,7 @@ impl HostNode {
                         Some(UnitStatus::Running {
                             version,
                             first_outcome: Some(outcome),
+                            ..
                         }) if version == function.live => {
                             if let FirstOutcome::Bad(_) = outcome {
                                 return outcome;

@@ -51,9 +51,9 @@ pub(crate) enum Read {
         /// Blocks that hold them all.
         blocks: Vec<Arc<RecordBlock>>,
     },
-    /// A fetch failed for now.
+    /// A fetch failed; it may be asked for again.
     FetchFailed,
-    /// A re-read failed for now.
+    /// A re-read failed; it may be asked for again.
     RereadFailed {
         /// As asked.
         slot: SlotId,

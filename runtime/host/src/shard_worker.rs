@@ -118,7 +118,7 @@ pub(crate) struct NodeShare {
     pub(crate) retries: Arc<Retries>,
     /// The node's turn.
     pub(crate) turns: Turns,
-    /// Whether calls are made one record at a time.
+    /// Whether first batches and retries are called record by record.
     pub(crate) caution: watch::Receiver<bool>,
 }
 

@@ -2,15 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use sha2::{Digest, Sha256};
-
 use crate::{
+    digest::digest_of,
     disk::{Disk, parent, read_all},
     limits::COMPONENT_BYTES_MAX,
 };
@@ -83,31 +81,6 @@ impl Drop for ArtifactPin {
 
 fn lock(pins: &Pins) -> MutexGuard<'_, BTreeMap<Arc<str>, usize>> {
     pins.lock().expect("nothing panics under this lock")
-}
-
-/// The SHA-256 of bytes that come in pieces.
-#[derive(Debug, Default)]
-pub(crate) struct Digester(Sha256);
-
-impl Digester {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// Lower-case hex.
-    pub(crate) fn finish(self) -> Arc<str> {
-        let mut text = String::with_capacity(64);
-        for byte in self.0.finalize() {
-            write!(text, "{byte:02x}").expect("a string takes everything");
-        }
-        text.into()
-    }
-}
-
-fn digest_of(bytes: &[u8]) -> Arc<str> {
-    let mut digester = Digester::default();
-    digester.push(bytes);
-    digester.finish()
 }
 
 /// The directory of artefacts below a data directory.

@@ -78,6 +78,8 @@ pub(crate) struct Cutter {
     journal_since_snapshot: u64,
     /// A backup waits for one.
     wants_snapshot: bool,
+    /// The next cut takes one, however little journal there is: older ones stand on what is damaged.
+    needs_snapshot: bool,
     /// What the start did not read of the journal, to be looked at.
     below: Option<Below>,
     sizes: Sizes,
@@ -118,11 +120,8 @@ impl Cutter {
             sizes: start.sizes,
             wants_snapshot: false,
             below: start.unread.map(Below::new),
-            journal_since_snapshot: if start.needs_snapshot {
-                u64::MAX / 2
-            } else {
-                0
-            },
+            journal_since_snapshot: 0,
+            needs_snapshot: start.needs_snapshot,
         }
     }
 
@@ -139,7 +138,7 @@ impl Cutter {
     /// Has the next cut take a snapshot, however little journal there is.
     #[cfg(test)]
     pub(crate) const fn ask_for_snapshot(&mut self) {
-        self.journal_since_snapshot = u64::MAX / 2;
+        self.needs_snapshot = true;
         self.needs_all = true;
     }
 
@@ -183,7 +182,9 @@ impl Cutter {
             .space
             .view_bytes()
             .saturating_mul(SNAPSHOT_VIEW_FACTOR);
-        self.wants_snapshot || self.journal_since_snapshot >= self.sizes.snapshot_journal.max(view)
+        self.wants_snapshot
+            || self.needs_snapshot
+            || self.journal_since_snapshot >= self.sizes.snapshot_journal.max(view)
     }
 
     /// Entries that neither image nor the older snapshot needs lie below this.
@@ -405,6 +406,7 @@ impl ApplierLoop {
             Err(error) => return Err(error),
         }
         self.cutter.journal_since_snapshot = 0;
+        self.cutter.needs_snapshot = false;
         self.cutter.snapshots.retain(|c| *c != next);
         self.cutter.snapshots.push(next);
         while self.cutter.snapshots.len() > SNAPSHOTS_KEPT {
@@ -427,7 +429,7 @@ impl ApplierLoop {
             Looked::Sound => {}
             Looked::Damaged(file, offset) => {
                 tracing::error!(file = %file.display(), offset, "a frame that is no longer needed is damaged");
-                self.cutter.journal_since_snapshot = u64::MAX / 2;
+                self.cutter.needs_snapshot = true;
                 self.cutter.needs_all = true;
             }
         }

@@ -12,6 +12,7 @@ mod clocks;
 pub mod codec;
 mod command;
 mod cut;
+mod digest;
 pub mod disk;
 pub mod doctor;
 pub mod dump;

@@ -44,7 +44,7 @@ pub struct StoreStats {
     pub room: Room,
     /// Unclean stops in front of this start, none of them ten minutes after the one before.
     pub unclean_stops: u32,
-    /// Whether records are called one at a time after them.
+    /// Whether first batches and retries are called record by record after them.
     pub is_careful: bool,
 }
 

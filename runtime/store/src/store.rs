@@ -390,8 +390,9 @@ impl Store {
         self.shared.read_only.as_deref()
     }
 
-    /// Whether records are to be called one at a time, each with its attempt marked durably before: so
-    /// after two unclean stops, until the node has run for ten minutes (commit and storage rules §4).
+    /// Whether first batches and retries are to be called record by record, each with its attempt marked
+    /// durably before: so after two unclean stops, until the node has run for ten minutes (commit and
+    /// storage rules §4).
     #[must_use]
     pub fn is_careful(&self) -> watch::Receiver<bool> {
         self.shared.unclean.is_careful()

@@ -71,8 +71,8 @@ impl UncleanStops {
         if is_careful {
             tracing::warn!(
                 unclean_stops = count,
-                "the process died again and again: records are called one at a time until it has run for \
-                 ten minutes"
+                "the process died again and again: first batches and retries are called record by record \
+                 until it has run for ten minutes"
             );
         }
         let quiet_at = if count > 0 { boot_ms + QUIET_MS } else { NEVER };

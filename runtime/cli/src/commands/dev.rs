@@ -2,22 +2,20 @@
 
 mod event;
 mod follow;
+mod server;
 mod watch;
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     pin::Pin,
     time::Instant,
 };
 
 use bytes::Bytes;
-use fnctl_core::{
-    error_code::ErrorCode,
-    spec::request::{DeployResult, VersionResult},
-};
-use fnctl_host::{Running, Server, ServerOptions};
+use fnctl_core::{error_code::ErrorCode, spec::request::DeployResult};
+use fnctl_host::Running;
 use http_body_util::{BodyExt, Full};
 use tokio::sync::mpsc;
 
@@ -25,7 +23,6 @@ use self::{event::Event, follow::Followers};
 use super::{
     deploy,
     server::embedded::{self, Signals},
-    version::COMMIT,
 };
 use crate::{
     cli::Session,
@@ -51,10 +48,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = spelling::address)]
     kinesis_listen: Option<SocketAddr>,
 }
-
-/// Where dev listens when nothing else is said.
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4700);
-const KINESIS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4701);
 
 /// A build and a deploy under way.
 type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -88,10 +81,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let mut signals = Signals::listen()?;
     let mut running = match session.server_given {
         true => {
-            join(&args, session).await?;
+            server::join(&args, session).await?;
             None
         }
-        false => Some(serve(&args, session).await?),
+        false => Some(server::serve(&args, session).await?),
     };
     let mut loops = Dev::new(manifest, session.client.clone())?;
     let ended = loops.run(session, &mut signals, running.as_mut()).await;
@@ -103,108 +96,6 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
                 .map_err(|error| CliError::new(ErrorCode::DataDirectoryUnusable, error.to_string()))
         }
         None => ended,
-    }
-}
-
-/// Uses the server that was named, and says which it is: what is deployed and seeded goes there.
-async fn join(args: &Args, session: &mut Session) -> Result<(), CliError> {
-    let server = session.client.server().to_owned();
-    let own = [
-        ("--fresh", args.fresh),
-        ("--listen", args.listen.is_some()),
-        ("--kinesis-listen", args.kinesis_listen.is_some()),
-    ];
-    if let Some((flag, _)) = own.iter().find(|(_, is_given)| *is_given) {
-        return Err(CliError::usage(format!(
-            "{flag} is for a server that dev starts, and {server} was named"
-        ))
-        .because("--server, or FNCTL_SERVER in the environment, names a server to use instead")
-        .fix(format!("leave {flag} out, or unset FNCTL_SERVER")));
-    }
-    let other: VersionResult = session.client.get(&["v1", "version"], &[]).await?;
-    let event = Event::Serving {
-        api: server,
-        kinesis: other.kinesis,
-        data_dir: other.data_dir,
-    };
-    event.print(&mut session.out)
-}
-
-/// Starts the server beside the project, and speaks to it from now on.
-async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> {
-    let data_dir = args.folder.join(".fnctl");
-    let options = |data_dir: &Path| ServerOptions {
-        listen: args.listen.unwrap_or(LISTEN),
-        kinesis_listen: args.kinesis_listen.unwrap_or(KINESIS_LISTEN),
-        compiler: embedded::compiler(),
-        commit: COMMIT,
-        ..ServerOptions::new(data_dir)
-    };
-    if args.fresh {
-        forget(&data_dir)?;
-    }
-    let running = match Server::start(options(&data_dir)).await {
-        Ok(running) => running,
-        Err(error) => {
-            let error = embedded::not_started(error, &data_dir);
-            return Err(taken(error, args.listen.unwrap_or(LISTEN)).await);
-        }
-    };
-    let api = format!("http://{}", running.api_addr);
-    session.client = Client::new(&api)?;
-    let event = Event::Serving {
-        api,
-        kinesis: format!("http://{}", running.kinesis_addr),
-        data_dir: crate::output::words::path(&data_dir),
-    };
-    event.print(&mut session.out)?;
-    Ok(running)
-}
-
-/// Removes the data of earlier runs: asked for by name, and only where a server of ours left them.
-fn forget(data_dir: &Path) -> Result<(), CliError> {
-    let failed = |error: std::io::Error| {
-        CliError::new(
-            ErrorCode::FileUnwritable,
-            format!("failed to remove `{}`: {error}", data_dir.display()),
-        )
-    };
-    if !data_dir.exists() {
-        return Ok(());
-    }
-    if !data_dir.join("journal").is_dir() {
-        return Err(CliError::new(
-            ErrorCode::FileUnwritable,
-            format!("`{}` is not a data directory of fnctl", data_dir.display()),
-        )
-        .fix("remove it by hand, if it may go"));
-    }
-    if let Ok(lock) = std::fs::File::open(data_dir.join("LOCK"))
-        && lock.try_lock().is_err()
-    {
-        return Err(CliError::new(
-            ErrorCode::DataDirectoryLocked,
-            format!("`{}` is in use by another server", data_dir.display()),
-        ));
-    }
-    std::fs::remove_dir_all(data_dir).map_err(failed)
-}
-
-/// A taken port: by whom, and that another server can be used.
-async fn taken(error: CliError, listen: SocketAddr) -> CliError {
-    if !error.is(ErrorCode::AddressInUse) {
-        return error;
-    }
-    let url = format!("http://{listen}");
-    let Ok(client) = Client::new(&url) else {
-        return error;
-    };
-    let asked: Result<VersionResult, CliError> = client.get(&["v1", "version"], &[]).await;
-    match asked {
-        Ok(other) => error
-            .because(format!("a fnctl server is there: process {}, data {}", other.pid, other.data_dir))
-            .fix(format!("fnctl dev --server {url}        uses that one; or stop it")),
-        Err(_) => error.fix("stop what listens there, or: fnctl dev --listen 127.0.0.1:0 --kinesis-listen 127.0.0.1:0"),
     }
 }
 

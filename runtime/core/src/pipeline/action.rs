@@ -97,8 +97,8 @@ pub enum Action {
         /// Its number, which the slot's next commit has again.
         number: u64,
     },
-    /// Ask for the node's turn, answered by `Event::TurnGranted`: who has it makes a call, nobody else
-    /// on the node does.
+    /// Ask for the node's turn, answered by `Event::TurnGranted`: who has it calls one record with care,
+    /// nobody else on the node does. Whole batches need no turn.
     AskTurn,
     /// Give the turn back, or ask for it no more.
     EndTurn,

@@ -11,7 +11,7 @@ use super::{
     slot::{Phase, Purpose, Unaccepted},
 };
 use crate::{
-    commit::{CommitAnswer, UnitTotals},
+    commit::CommitAnswer,
     id::{SlotId, Timestamp},
     lane::KeyHash,
     limits,
@@ -31,7 +31,7 @@ impl ShardPipeline {
         let slot = &mut self.slots[index];
         let number = slot.accepted + 1;
         let commit = slot.unaccepted.as_mut().expect("a queued slot has one");
-        let totals = sum(self.totals, commit.adds);
+        let totals = self.totals + commit.adds;
         match std::mem::replace(&mut commit.phase, Phase::Sent) {
             Phase::Queued(mut plan) => {
                 plan.number = number;
@@ -72,7 +72,7 @@ impl ShardPipeline {
                 slot.accepted = number;
                 slot.refusal = None;
                 let commit = slot.unaccepted.take().expect("the answer's commit");
-                self.totals = sum(self.totals, commit.adds);
+                self.totals = self.totals + commit.adds;
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
                 self.turn_goes_on(index, commit.purpose, actions);
             }
@@ -310,16 +310,5 @@ fn parked(charge: &Charge) -> ParkedCharge {
     ParkedCharge {
         next_retry: charge.next_retry,
         is_blamed: charge.is_blamed,
-    }
-}
-
-fn sum(left: UnitTotals, right: UnitTotals) -> UnitTotals {
-    UnitTotals {
-        filtered: left.filtered + right.filtered,
-        processed: left.processed + right.processed,
-        failed: left.failed + right.failed,
-        dead_lettered: left.dead_lettered + right.dead_lettered,
-        expired: left.expired + right.expired,
-        emitted: left.emitted + right.emitted,
     }
 }

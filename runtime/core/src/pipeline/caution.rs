@@ -1,8 +1,8 @@
-//! Calls after unclean stops: one record at a time on the whole node, its attempt marked durably in
-//! front of the call. So a record that kills the process is found out and charged like any other
-//! (commit and storage rules §4).
+//! Calls after unclean stops: what a lane calls first, and every retry, goes record by record, its
+//! attempt marked durably in front of the call. So a record that kills the process is found out and
+//! charged like any other (commit and storage rules §4).
 //!
-//! The node has one *turn*. With it, a record's mark is committed, synced, and only then the record is
+//! One record on the whole node is called so at a time: the node has one *turn*. With it, a record's mark is committed, synced, and only then the record is
 //! called; the turn ends when the commit that says what became of the record is accepted. The next mark
 //! is synced behind it, so a record found in hand at a start is the one that the process died with.
 //!
@@ -40,11 +40,11 @@ enum Turn {
     Held(Option<usize>),
 }
 
-/// Whether calls are made one record at a time, and where the turn is.
+/// Which calls are made record by record, and where the turn is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Caution {
     is_on: bool,
-    /// Records that a lane still calls one at a time, by lane.
+    /// Records of its first batch that a lane still calls alone, by lane.
     left: Vec<u32>,
     turn: Turn,
     /// The slot served last: the one behind it is the first that may use the next turn.
@@ -335,8 +335,8 @@ impl ShardPipeline {
         self.turn_is_over(index, actions);
     }
 
-    /// A commit of a slot with a mark, or of the mark itself, is refused for now. The turn is not kept
-    /// until that ends: the result is dropped, its record runs again, uncharged.
+    /// A commit of a slot with a mark, or of the mark itself, is refused. The turn is not kept until
+    /// it is accepted: the result is dropped, its record runs again, uncharged.
     pub(super) fn refused_cautiously(
         &mut self,
         index: usize,

@@ -95,9 +95,9 @@ pub enum Event {
         /// Every record asked for, in the order asked.
         records: Vec<Relocated>,
     },
-    /// `Action::Fetch` failed for now; it is asked for again after a pause.
+    /// `Action::Fetch` failed; it is asked for again after a pause.
     FetchFailed,
-    /// `Action::Reread` failed for now; it is asked for again after a pause.
+    /// `Action::Reread` failed; it is asked for again after a pause.
     RereadFailed {
         /// As asked.
         slot: SlotId,
@@ -141,8 +141,9 @@ pub enum Event {
         /// Its slot.
         slot: SlotId,
     },
-    /// Calls are made one record at a time from now on, each with its attempt marked durably before,
-    /// or no longer so (commit and storage rules §4). Told before the first record is, or later.
+    /// The lanes' next batches and every retry are called record by record, each with its attempt
+    /// marked durably before, or no longer so (commit and storage rules §4). Told before the first
+    /// record is, or later.
     Caution {
         /// Whether it is so.
         is_on: bool,

@@ -26,7 +26,7 @@ pub(super) enum Phase {
     Requeued,
     /// With the sequencer.
     Sent,
-    /// Refused for now.
+    /// Refused; sent again after a pause.
     Refused { resend_at: Timestamp },
 }
 

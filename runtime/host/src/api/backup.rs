@@ -1,19 +1,17 @@
 //! A backup while the server runs: one answer, a tar archive of everything as of one LSN.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fnctl_core::error_code::ErrorCode;
 use fnctl_store::backup::{Backup, BackupError, Prepared, manifest::Item};
 use hyper::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use crate::{
     api::{Answer, Asked, error::ApiError, json, with_type},
@@ -30,28 +28,8 @@ const BYTES: HeaderName = HeaderName::from_static("x-fnctl-backup-bytes");
 /// LSN after the last entry in the backup.
 const LSN: HeaderName = HeaderName::from_static("x-fnctl-backup-lsn");
 
-/// Backups under way.
-static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
-
-struct Place;
-
-impl Place {
-    fn take() -> Result<Self, ApiError> {
-        let before = UNDER_WAY.fetch_add(1, Ordering::Relaxed);
-        let place = Self;
-        if before < limits::BACKUPS_MAX {
-            return Ok(place);
-        }
-        let words = format!("{} backups are under way", limits::BACKUPS_MAX);
-        Err(ApiError::new(ErrorCode::Throttled, words).fix("wait for one of them to end"))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// Places for backups under way.
+static PLACES: Semaphore = Semaphore::const_new(limits::BACKUPS_MAX);
 
 /// What the receiver has already, checked by it against these digests.
 #[derive(Deserialize)]
@@ -76,7 +54,10 @@ pub(super) async fn backup(node: &Arc<HostNode>, asked: Asked) -> Answer {
     asked.query(&[])?;
     let body = asked.bytes(limits::BACKUP_BODY_BYTES_MAX).await?;
     let request: Request = json::read(&body)?;
-    let place = Place::take()?;
+    let place = PLACES.try_acquire().map_err(|_| {
+        let words = format!("{} backups are under way", limits::BACKUPS_MAX);
+        ApiError::new(ErrorCode::Throttled, words).fix("wait for one of them to end")
+    })?;
     let kept: Vec<Item> = request.kept.into_iter().map(item).collect();
     let backup: Backup = node.store().begin_backup().await?;
     let (lsn, taken) = (backup.lsn(), node.now());
@@ -101,7 +82,7 @@ fn item(kept: Kept) -> Item {
     }
 }
 
-fn send(prepared: Prepared, chunks: &Chunks, handle: &Handle, _place: Place) {
+fn send(prepared: Prepared, chunks: &Chunks, handle: &Handle, _place: SemaphorePermit<'_>) {
     const IDLE: Duration = limits::BACKUP_IDLE_TIMEOUT;
     let sent = prepared.send(&mut |piece: Bytes| {
         let taken = handle.block_on(timeout(IDLE, chunks.send(piece)));

@@ -156,10 +156,7 @@ const fn usual_fix(code: ErrorCode) -> Option<&'static str> {
 
 impl From<ErrorObject> for ApiError {
     fn from(object: ErrorObject) -> Self {
-        let code = ErrorCode::ALL
-            .iter()
-            .find(|code| code.as_str() == object.code);
-        let status = code.map_or(500, |code| code.http_status());
+        let status = ErrorCode::parse(&object.code).map_or(500, |code| code.http_status());
         Self {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             object: Box::new(object),

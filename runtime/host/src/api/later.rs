@@ -54,7 +54,8 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
         ),
         ["mappings", _, "dead-letters", ..] if *method == Method::DELETE => (
             "purging dead letters",
-            "they go with their mapping, or when their retention is over",
+            "nothing removes them yet, not even deleting their mapping: read them with GET \
+             /v1/mappings/{mapping}/dead-letters",
         ),
         ["streams", _] if [Method::PATCH, Method::PUT].contains(method) => (
             "changing a stream",

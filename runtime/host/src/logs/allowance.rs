@@ -66,7 +66,8 @@ impl Allowance {
     }
 
     fn refill(&mut self, now: Timestamp) {
-        // A clock that was set back gives nothing until it has caught up with itself again.
+        // A clock that was set back gives nothing for that, and goes on from where it was set: to wait
+        // until it has caught up with itself could mean to keep nothing for a year.
         let passed = now.0.saturating_sub(self.at.0);
         self.at = now;
         let filled = |left: u64, a_second: u64, most: u64| {
@@ -141,6 +142,8 @@ mod tests {
         };
         assert_eq!(all(&mut allowance, NOW), LOG_LINES_SAVED_MAX);
         assert_eq!(all(&mut allowance, Timestamp(0)), 0);
+        let second = all(&mut allowance, Timestamp(1_000));
+        assert_eq!(second, LOG_LINES_A_SECOND, "it goes on from there");
         assert_eq!(
             all(&mut allowance, Timestamp(u64::MAX)),
             LOG_LINES_SAVED_MAX

@@ -113,7 +113,8 @@ impl Metrics {
             (
                 "fnctl_careful",
                 "gauge",
-                "1 while records are called one at a time, because the server died again and again",
+                "1 while first batches and retries are called record by record, because the server died again and \
+                 again",
                 f64::from(u8::from(store.is_careful)),
             ),
             (

@@ -27,8 +27,6 @@ struct UnitFigures {
     low_watermark: Ordinal,
     pending: u64,
     totals: UnitTotals,
-    /// Records charged and not done, the oldest first.
-    charged: Vec<Ordinal>,
 }
 
 /// What holds a mapping that should run.
@@ -51,7 +49,6 @@ fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
                 low_watermark: progress.settled.low_watermark(),
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
-                charged: progress.attempts.keys().copied().collect(),
             }
         })
         .collect()
@@ -134,16 +131,17 @@ impl HostNode {
 
     /// How many keys of a unit wait for a retry, and when the next one is tried. Without a worker the
     /// keys of charged records are read from the stream: they will wait when there is one.
-    async fn parked(&self, mapping: &Mapping, unit: &UnitFigures) -> (u64, Option<Timestamp>) {
-        let statuses = self.supervisor().statuses();
-        match statuses.standing(unit.unit) {
-            Some(standing) => {
-                let is_running = mapping.state == MappingState::Running;
-                let next_retry = standing.next_retry.filter(|_| is_running);
-                (standing.parked_keys, next_retry)
-            }
-            None => (self.distinct_keys(unit.unit, &unit.charged).await, None),
+    async fn parked(&self, mapping: &Mapping, unit: UnitId) -> (u64, Option<Timestamp>) {
+        if let Some(standing) = self.supervisor().statuses().standing(unit) {
+            let is_running = mapping.state == MappingState::Running;
+            let next_retry = standing.next_retry.filter(|_| is_running);
+            return (standing.parked_keys, next_retry);
         }
+        let charged: Vec<Ordinal> = self.view(|view| {
+            let progress = view.unit(unit);
+            progress.map_or_else(Vec::new, |unit| unit.attempts.keys().copied().collect())
+        });
+        (self.distinct_keys(unit, &charged).await, None)
     }
 
     /// A mapping in words and figures; `None`: it is gone. Letters are
@@ -200,7 +198,7 @@ impl HostNode {
                 _ => None,
             };
             let (parked_keys, next_retry) = if details {
-                self.parked(mapping, unit).await
+                self.parked(mapping, unit.unit).await
             } else {
                 (0, None)
             };
@@ -272,7 +270,7 @@ impl HostNode {
             let mut totals = UnitTotals::default();
             let mut shards = Vec::with_capacity(units.len());
             for unit in &units {
-                add(&mut totals, &unit.totals);
+                totals = totals + unit.totals;
                 shards.push(ShardSample {
                     shard: unit.unit.shard,
                     age_ms: self.age_of(unit).await,
@@ -294,13 +292,4 @@ impl HostNode {
             .store_sample(&self.store().stats(), &self.functions().engine().stats());
         self.metrics.expose(self.build(), &samples, &store)
     }
-}
-
-fn add(sum: &mut UnitTotals, unit: &UnitTotals) {
-    sum.filtered += unit.filtered;
-    sum.processed += unit.processed;
-    sum.failed += unit.failed;
-    sum.dead_lettered += unit.dead_lettered;
-    sum.expired += unit.expired;
-    sum.emitted += unit.emitted;
 }

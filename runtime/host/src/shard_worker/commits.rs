@@ -39,7 +39,7 @@ pub(crate) enum Progress {
         /// Kinds of the dead letters in it, once it is accepted.
         letters: Vec<ErrorKind>,
     },
-    /// It was refused for now, and the node has no room to keep it.
+    /// It was refused, and the node has no room to keep it.
     NoRoom {
         /// Its slot.
         slot: SlotId,

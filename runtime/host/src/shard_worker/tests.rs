@@ -82,7 +82,7 @@ async fn a_charged_record_is_told_with_its_cause_once_its_commit_is_accepted() {
         }),
         _ => Reply::Now(rows(call)),
     });
-    // Refused for now at first: nothing is charged yet.
+    // Refused at first: nothing is charged yet.
     harness.answer(|n| match n {
         1 => CommitAnswer::Unavailable(Unavailable::DiskFull),
         n => CommitAnswer::Accepted(Lsn(n)),

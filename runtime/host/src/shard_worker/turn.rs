@@ -1,4 +1,5 @@
-//! The node's turn: after unclean stops, who has it makes a call and nobody else does.
+//! The node's turn: after unclean stops, who has it calls one record, alone among all that are called so
+//! (first batches and retries). Whole batches are called beside it.
 
 use std::{pin::Pin, sync::Arc};
 

@@ -13,7 +13,10 @@ use tokio::{sync::mpsc, time::Instant};
 use tracing::debug;
 
 use super::{Node, Running, Task, UnitStatus, Work};
-use crate::{limits, shard_worker::Directive};
+use crate::{
+    limits,
+    shard_worker::{Directive, Standing},
+};
 
 impl<N: Node> Task<N> {
     /// Does what the difference between what should run and what does asks for.
@@ -132,6 +135,7 @@ impl<N: Node> Task<N> {
             let status = UnitStatus::Running {
                 version: work.version().number,
                 first_outcome: None,
+                standing: Standing::default(),
             };
             self.statuses.set(unit, Some(status));
             let running = Running {

@@ -34,6 +34,8 @@ pub(crate) enum UnitStatus {
         version: FunctionVersion,
         /// How its first call ended.
         first_outcome: Option<FirstOutcome>,
+        /// Where it stands.
+        standing: Standing,
     },
     /// Its shard cannot be read.
     Damaged(String),
@@ -45,8 +47,6 @@ pub(crate) enum UnitStatus {
 #[derive(Debug)]
 pub(crate) struct Statuses {
     units: Mutex<HashMap<UnitId, UnitStatus>>,
-    /// Of units that a worker runs.
-    standings: Mutex<HashMap<UnitId, Standing>>,
     retries: Arc<Retries>,
     changed: watch::Sender<u64>,
 }
@@ -55,7 +55,6 @@ impl Default for Statuses {
     fn default() -> Self {
         Self {
             units: Mutex::default(),
-            standings: Mutex::default(),
             retries: Arc::default(),
             changed: watch::Sender::new(0),
         }
@@ -85,9 +84,6 @@ impl Statuses {
 
     /// Sets a unit's, or takes it away.
     pub(super) fn set(&self, unit: UnitId, status: Option<UnitStatus>) {
-        if !matches!(status, Some(UnitStatus::Running { .. })) {
-            self.lock_standings().remove(&unit);
-        }
         match status {
             Some(status) => drop(self.lock().insert(unit, status)),
             None => drop(self.lock().remove(&unit)),
@@ -104,25 +100,16 @@ impl Statuses {
 
     /// Where the unit's worker stands; `None`: nobody runs it.
     pub(crate) fn standing(&self, unit: UnitId) -> Option<Standing> {
-        let is_owned = self.is_owned(unit);
-        is_owned.then(|| {
-            self.lock_standings()
-                .get(&unit)
-                .cloned()
-                .unwrap_or_default()
-        })
-    }
-
-    fn stands(&self, unit: UnitId, standing: &Standing) {
-        if self.is_owned(unit) {
-            self.lock_standings().insert(unit, standing.clone());
+        match self.lock().get(&unit)? {
+            UnitStatus::Running { standing, .. } => Some(standing.clone()),
+            UnitStatus::Damaged(_) | UnitStatus::Faulted(_) => None,
         }
     }
 
-    fn lock_standings(&self) -> std::sync::MutexGuard<'_, HashMap<UnitId, Standing>> {
-        self.standings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn stands(&self, unit: UnitId, now: &Standing) {
+        if let Some(UnitStatus::Running { standing, .. }) = self.lock().get_mut(&unit) {
+            standing.clone_from(now);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UnitId, UnitStatus>> {

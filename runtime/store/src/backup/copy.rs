@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{BackupError, Content, Prepared, Sink, archive, at, manifest};
 use crate::{
-    artifact::Digester,
+    digest::Digester,
     disk::DiskFile,
     limits::READ_BYTES_MAX,
     segment::walk::{Found, Walk},

@@ -13,9 +13,8 @@ use super::{
     manifest::{self, Item, Manifest, ManifestError},
 };
 use crate::{
-    artifact::Digester,
+    digest::{Digester, read_through},
     disk::{self, Disk, DiskFile, parent},
-    limits::READ_BYTES_MAX,
 };
 
 /// Why a backup cannot be written, read or restored.
@@ -74,31 +73,6 @@ pub fn read_manifest(
     let decoded = Manifest::decode(&bytes);
     let manifest = decoded.map_err(|error| DirectoryError::Manifest { path, error })?;
     Ok(Some(manifest))
-}
-
-/// Copies `bytes` bytes of a file piece by piece into `take`; answers their SHA-256, or `None` when it
-/// has fewer.
-pub(super) fn read_through(
-    file: &dyn DiskFile,
-    path: &Path,
-    bytes: u64,
-    take: &mut dyn FnMut(&[u8]) -> Result<(), DirectoryError>,
-) -> Result<Option<Arc<str>>, DirectoryError> {
-    let mut digester = Digester::default();
-    let mut buffer = vec![0; READ_BYTES_MAX];
-    let mut offset = 0;
-    while offset < bytes {
-        let left = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
-        let piece = &mut buffer[..left.min(READ_BYTES_MAX)];
-        let read = file.read_at(piece, offset).map_err(at(path))?;
-        if read == 0 {
-            return Ok(None);
-        }
-        digester.push(&piece[..read]);
-        take(&piece[..read])?;
-        offset += read as u64;
-    }
-    Ok(Some(digester.finish()))
 }
 
 /// A backup directory that is being written.
@@ -160,7 +134,7 @@ impl Receiver {
                 let Ok(file) = disk.open_to_read(&path) else {
                     continue;
                 };
-                let found = read_through(&*file, &path, item.bytes, &mut |_| Ok(()))?;
+                let found = read_through(&*file, item.bytes, at(&path), |_| Ok(()))?;
                 if found.as_ref() == Some(&item.sha256) {
                     kept.push(item);
                 }

@@ -17,7 +17,7 @@ use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use fnctl_core::id::{Lsn, Timestamp};
 
-use crate::artifact::Digester;
+use crate::digest::Digester;
 
 /// Name of the manifest in a backup.
 pub const FILE: &str = "MANIFEST";

@@ -10,10 +10,11 @@ use std::{
 
 use super::{
     archive::{ArchiveError, Reader, Receive},
-    directory::{Checker, DirectoryError, at, read_manifest, read_through},
+    directory::{Checker, DirectoryError, at, read_manifest},
     manifest::{self, Manifest},
 };
 use crate::{
+    digest::read_through,
     disk::{self, Disk, DiskFile, parent},
     limits::READ_BYTES_MAX,
     recovery::FORMAT_VERSION,
@@ -159,7 +160,7 @@ fn copy(
         file => file.map_err(at(path))?,
     };
     target.begin(name, bytes)?;
-    read_through(&*file, path, bytes, &mut |piece| target.data(piece))?;
+    read_through(&*file, bytes, at(path), |piece| target.data(piece))?;
     Ok(target.end()?)
 }
 

@@ -9,10 +9,9 @@ use std::{
 
 use super::{DoctorError, Finding, FindingKind, Patient, at};
 use crate::{
-    Store,
-    artifact::{self, Digester},
+    Store, artifact,
+    digest::read_through,
     disk::{Disk as _, DiskFile},
-    limits::READ_BYTES_MAX,
 };
 
 impl Patient<'_> {
@@ -36,7 +35,7 @@ impl Patient<'_> {
             };
             let file = self.reading.open_to_read(&path).map_err(at(&path))?;
             let found = self.digest(&path, &*file)?;
-            match (*found == *digest, used.remove(digest)) {
+            match (found.as_deref() == Some(digest), used.remove(digest)) {
                 (true, _) => {}
                 (false, Some(functions)) => {
                     let words = format!("the component of {functions} is not what was uploaded");
@@ -58,21 +57,18 @@ impl Patient<'_> {
         Ok(())
     }
 
-    fn digest(&mut self, path: &Path, file: &dyn DiskFile) -> Result<Arc<str>, DoctorError> {
+    /// Its SHA-256; `None`: it got shorter meanwhile.
+    fn digest(
+        &mut self,
+        path: &Path,
+        file: &dyn DiskFile,
+    ) -> Result<Option<Arc<str>>, DoctorError> {
         let length = file.length().map_err(at(path))?;
         self.report.artifacts.add(length);
-        let (mut digester, mut offset) = (Digester::default(), 0);
-        let mut buffer = vec![0; READ_BYTES_MAX];
-        while offset < length {
-            let read = file.read_at(&mut buffer, offset).map_err(at(path))?;
-            if read == 0 {
-                break;
-            }
-            digester.push(&buffer[..read]);
-            offset += read as u64;
-            (self.progress)(read as u64);
-        }
-        Ok(digester.finish())
+        read_through(file, length, at(path), |piece| {
+            (self.progress)(piece.len() as u64);
+            Ok(())
+        })
     }
 }
 

@@ -15,9 +15,9 @@ use fnctl_core::{
 
 use super::{Line, Wanted};
 use crate::{
-    artifact::Digester,
     block::ShardKey,
     codec::decode_dead_letter,
+    digest::Digester,
     segment::{SegmentMeta, frame::FrameHeader},
 };
 

@@ -326,9 +326,8 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
     }
 }
 
-/// Replays the journal over a base; `None` when the two do not meet: the journal begins behind the base
-/// ends in front of it,
-/// or has gone on from an older one since.
+/// Replays the journal over a base; `None` when the two do not meet: the journal begins behind the base,
+/// ends in front of it, or has gone on from an older one since.
 fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>, OpenError> {
     let from = base.next;
     // A later start went back behind it and wrote shard logs anew: its lengths mean other bytes.
