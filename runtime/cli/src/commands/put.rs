@@ -5,6 +5,7 @@
 //! printed, and the producer's id makes continuing idempotent.
 
 mod input;
+mod pace;
 mod sending;
 
 use std::time::Duration;
@@ -18,7 +19,8 @@ use tokio::time::sleep;
 
 use self::{
     input::Input,
-    sending::{Pace, Pending, Upload},
+    pace::Pace,
+    sending::{Pending, Upload},
 };
 use crate::{
     cli::Session,

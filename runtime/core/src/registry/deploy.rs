@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Applied, Deploy, Deployed, Evaluated, Refusal, Registry, Tails, change::Changes, cycle,
-    draft::Draft, evaluate::done,
+    draft::Draft,
 };
 use crate::{
     function::Function,
@@ -101,7 +101,7 @@ pub(super) fn evaluate(
     };
     let applied = Applied::Deployed(Box::new(deployed));
     Ok(if changed {
-        done(work.draft, applied)
+        work.draft.done(applied)
     } else {
         Evaluated::unchanged(applied)
     })

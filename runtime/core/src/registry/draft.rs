@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Registry, RegistryChange};
+use super::{Applied, Evaluated, Registry, RegistryChange};
 use crate::{
     function::Function,
     id::{FunctionId, MappingId, ShardNumber, StreamId, StreamName, Timestamp, UnitId},
@@ -31,6 +31,15 @@ impl<'a> Draft<'a> {
                 ..RegistryChange::default()
             },
             fenced: Vec::new(),
+        }
+    }
+
+    /// The change as an answer.
+    pub(super) fn done(self, applied: Applied) -> Evaluated {
+        Evaluated {
+            change: Some(self.change),
+            fenced: self.fenced,
+            applied,
         }
     }
 

@@ -62,7 +62,7 @@ impl Registry {
         }
         let mut draft = Draft::new(self);
         let stream = draft.create_stream(name.clone(), settings, false, now);
-        Ok(done(draft, Applied::Stream(stream)))
+        Ok(draft.done(Applied::Stream(stream)))
     }
 
     fn delete_stream(
@@ -96,7 +96,7 @@ impl Registry {
             draft.fence(mapping);
             draft.put_mapping(&Arc::new(failed));
         }
-        Ok(done(draft, Applied::StreamDeleted(stream.id)))
+        Ok(draft.done(Applied::StreamDeleted(stream.id)))
     }
 
     fn set_retention(&self, name: &StreamName, retention_ms: u64) -> Result<Evaluated, Refusal> {
@@ -111,7 +111,7 @@ impl Registry {
         let stream = Arc::new(stream);
         let mut draft = Draft::new(self);
         draft.change.streams.push(Arc::clone(&stream));
-        Ok(done(draft, Applied::Stream(stream)))
+        Ok(draft.done(Applied::Stream(stream)))
     }
 
     fn rollback(
@@ -171,7 +171,7 @@ impl Registry {
             deploy::resume_stopped(&mut draft, mapping, now);
         }
         let function = changed;
-        Ok(done(draft, Applied::RolledBack { function, previous }))
+        Ok(draft.done(Applied::RolledBack { function, previous }))
     }
 
     fn set_state(
@@ -193,7 +193,7 @@ impl Registry {
         let changed = Arc::new(changed);
         let mut draft = Draft::new(self);
         draft.put_mapping(&changed);
-        Ok(done(draft, Applied::Mapping(changed)))
+        Ok(draft.done(Applied::Mapping(changed)))
     }
 
     /// Only a running mapping stops: a paused one meets the same record again when it is resumed.
@@ -229,7 +229,7 @@ impl Registry {
         }
         let mut draft = Draft::new(self);
         remove(&mut draft, mapping, tails);
-        Ok(done(draft, Applied::MappingDeleted(id)))
+        Ok(draft.done(Applied::MappingDeleted(id)))
     }
 
     fn delete_function(
@@ -255,7 +255,7 @@ impl Registry {
         for mapping in mappings {
             remove(&mut draft, mapping, tails);
         }
-        Ok(done(draft, Applied::FunctionDeleted(function.id, ids)))
+        Ok(draft.done(Applied::FunctionDeleted(function.id, ids)))
     }
 
     fn set_concurrency(
@@ -274,7 +274,7 @@ impl Registry {
         let changed = Arc::new(changed);
         let mut draft = Draft::new(self);
         draft.put_function(&changed);
-        Ok(done(draft, Applied::Function(changed)))
+        Ok(draft.done(Applied::Function(changed)))
     }
 
     fn find_function(&self, name: &FunctionName) -> Result<&Arc<Function>, Refusal> {
@@ -302,12 +302,4 @@ fn writes(mapping: &Mapping, stream: &StreamName) -> bool {
         .outputs
         .values()
         .any(|binding| matches!(binding, OutputBinding::Stream(name) if name == stream))
-}
-
-pub(super) fn done(draft: Draft<'_>, applied: Applied) -> Evaluated {
-    Evaluated {
-        change: Some(draft.change),
-        fenced: draft.fenced,
-        applied,
-    }
 }

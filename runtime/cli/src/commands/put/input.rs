@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fnctl_core::error_code::ErrorCode;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 
-use super::{Args, sending::Pace};
+use super::{Args, pace::Pace};
 use crate::{error::CliError, limits};
 
 /// Lines, numbered from 1. Reading one may be taken back and asked again.

@@ -6,12 +6,9 @@ use bytes::{Bytes, BytesMut};
 use fnctl_core::error_code::ErrorCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::mpsc;
 
-use super::{input::is_record, share};
+use super::input::is_record;
 use crate::{client::RequestBody, error::CliError, limits};
 
 /// Lines that were sent, or will be, and are not acknowledged.
@@ -166,43 +163,5 @@ impl Upload {
 
     pub(super) fn has_room(&self) -> bool {
         self.gathered.len() < limits::CHUNK_BYTES
-    }
-}
-
-/// Keeps records apart, where a rate was asked for.
-pub(super) struct Pace {
-    rate: Option<u64>,
-    started: Option<Instant>,
-    taken: u64,
-}
-
-impl Pace {
-    /// At most `rate` records a second.
-    pub(super) const fn new(rate: Option<u64>) -> Self {
-        Self {
-            rate,
-            started: None,
-            taken: 0,
-        }
-    }
-
-    /// Waits until the next record is due. A late start is caught up on at most one second of it.
-    pub(super) async fn wait(&mut self) {
-        let Some(rate) = self.rate else {
-            return;
-        };
-        let started = *self.started.get_or_insert_with(Instant::now);
-        let due = started + share(rate) * u32::try_from(self.taken).unwrap_or(u32::MAX);
-        if due > Instant::now() {
-            sleep_until(due).await;
-        } else if self.taken >= rate {
-            self.started = Some(due);
-            self.taken = 0;
-        }
-    }
-
-    /// A record was taken.
-    pub(super) const fn took_one(&mut self) {
-        self.taken += 1;
     }
 }

@@ -1,10 +1,6 @@
 use bytes::Bytes;
 
-use super::{
-    input::Input,
-    sending::{Pace, Pending},
-    *,
-};
+use super::{input::Input, pace::Pace, sending::Pending, *};
 
 fn args() -> Args {
     Args {
