@@ -5,7 +5,7 @@
 use fnctl_tests::{Server, get};
 use serde_json::Value;
 
-use crate::support::{all, describe, drained, guest, metric, one, put, server_on, tail};
+use crate::support::{all, deploy_hostile, describe, drained, metric, one, put, server_on, tail};
 
 fn pending(status: &Value) -> u64 {
     status["pending_records"].as_u64().expect("a number")
@@ -30,11 +30,7 @@ fn dies_with_the_killer(server: Server) {
 fn a_record_that_kills_the_process_is_given_up_and_all_others_come_out_once_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = server_on(folder.path());
-    let hostile = guest("hostile");
-    let mut deploy = vec!["deploy", &hostile, "--stream", "in", "--to", "out"];
-    deploy.extend_from_slice(&["--to", "side=none", "--max-attempts", "2"]);
-    deploy.extend_from_slice(&["--timeout", "600s"]);
-    one(&server, &deploy);
+    deploy_hostile(&server, &["--max-attempts", "2", "--timeout", "600s"]);
     one(&server, &["mappings", "pause", "hostile"]);
     let good: Vec<String> = (0..20).map(|n| format!("ok {n}")).collect();
     put(&server, "in", &good, &["--key", "good"]);

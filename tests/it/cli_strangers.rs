@@ -9,7 +9,7 @@ use std::{
 use fnctl_tests::{Server, binary};
 use serde_json::Value;
 
-use crate::support::{all, guest, one, put, server, tail};
+use crate::support::{all, deploy_hostile, guest, one, put, server, tail};
 
 fn refused(server: &Server, arguments: &[&str]) -> Value {
     let failure = server.json(arguments).expect_err("it is refused");
@@ -35,19 +35,7 @@ fn reads_one_line_and_goes(mut child: Child) {
 #[test]
 fn a_reader_that_goes_is_noticed_while_nothing_comes() {
     let server = server();
-    one(
-        &server,
-        &[
-            "deploy",
-            &guest("hostile"),
-            "--stream",
-            "in",
-            "--to",
-            "out",
-            "--to",
-            "side=none",
-        ],
-    );
+    deploy_hostile(&server, &[]);
     put(&server, "in", &["log 1".to_owned()], &["--key", "k"]);
     tail(&server, "in", 1);
     while all(&server, &["logs", "hostile"]).is_empty() {}
@@ -140,19 +128,7 @@ fn a_line_too_long_is_named_with_its_bytes_the_limit_and_the_command_that_goes_o
 fn a_call_looks_the_same_of_a_file_and_of_a_function() {
     let server = server();
     let guest = guest("hostile");
-    one(
-        &server,
-        &[
-            "deploy",
-            &guest,
-            "--stream",
-            "in",
-            "--to",
-            "out",
-            "--to",
-            "side=none",
-        ],
-    );
+    deploy_hostile(&server, &[]);
     let path = server.folder().join("calls.ndjson");
     std::fs::write(&path, "ok 1\nskip 2\nlog 1\n").expect("a file");
     let path = path.to_string_lossy().into_owned();

@@ -11,7 +11,7 @@ use fnctl_tests::{
     produce,
 };
 
-use crate::support::{drained, guest, one, server_on};
+use crate::support::{deploy_hostile, drained, server_on};
 
 /// Connections, each with a key of its own.
 const PRODUCERS: usize = 6;
@@ -41,29 +41,10 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
         .unwrap_or(0x5eed_u64);
     let ledger = Arc::new(Ledger::new(PRODUCERS));
     let server = server_on(folder.path());
-    let hostile = guest("hostile");
-    one(
-        &server,
-        &[
-            "deploy",
-            &hostile,
-            "--stream",
-            "in",
-            "--to",
-            "out",
-            "--to",
-            "side=none",
-            "--shards",
-            "2",
-            "--parallelization-factor",
-            "3",
-            "--batch-size",
-            "50",
-            // One more than the records need: a kill in caution charges the record in hand.
-            "--max-attempts",
-            "3",
-        ],
-    );
+    // One more than the records need: a kill in caution charges the record in hand.
+    let lanes = ["--shards", "2", "--parallelization-factor", "3"];
+    let calls = ["--batch-size", "50", "--max-attempts", "3"];
+    deploy_hostile(&server, &[lanes, calls].concat());
     assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
 
     for crash in 0..crashes() {

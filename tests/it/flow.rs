@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{all, describe, drained, guest, metric, one, put, server, server_on, tail};
+use crate::support::{
+    all, deploy_hostile, describe, drained, guest, metric, one, put, server, server_on, tail,
+};
 
 fn numbered(count: usize) -> Vec<String> {
     (0..count)
@@ -106,19 +108,7 @@ fn a_paused_mapping_starts_no_call_and_catches_up_when_it_is_resumed() {
 #[test]
 fn a_pause_takes_a_hanging_call_back_within_a_second_uncharged() {
     let server = server();
-    one(
-        &server,
-        &[
-            "deploy",
-            &guest("hostile"),
-            "--stream",
-            "in",
-            "--to",
-            "out",
-            "--to",
-            "side=none",
-        ],
-    );
+    deploy_hostile(&server, &[]);
     put(&server, "in", &["sleep 25000".to_owned()], &[]);
     let running = "fnctl_invocations_in_flight{function=\"hostile\"}";
     while metric(&server, running) < 1.0 {}
@@ -195,19 +185,7 @@ fn versions_are_swapped_under_load_without_losing_or_repeating_a_record() {
 fn a_restart_keeps_records_totals_letters_and_versions() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = server_on(folder.path());
-    one(
-        &server,
-        &[
-            "deploy",
-            &guest("hostile"),
-            "--stream",
-            "in",
-            "--to",
-            "out",
-            "--to",
-            "side=none",
-        ],
-    );
+    deploy_hostile(&server, &[]);
     let lines: Vec<String> = (0..40)
         .map(|n| {
             if n % 8 == 3 {

@@ -2,23 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{all, describe, drained, guest, one, put, server, tail};
-
-fn deploy(server: &fnctl_tests::Server, options: &[&str]) {
-    let guest = guest("hostile");
-    let mut arguments = vec![
-        "deploy",
-        &guest,
-        "--stream",
-        "in",
-        "--to",
-        "out",
-        "--to",
-        "side=none",
-    ];
-    arguments.extend_from_slice(options);
-    one(server, &arguments);
-}
+use crate::support::{all, deploy_hostile, describe, drained, guest, one, put, server, tail};
 
 fn lines(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
@@ -27,7 +11,7 @@ fn lines(words: &[&str]) -> Vec<String> {
 #[test]
 fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
     let server = server();
-    deploy(
+    deploy_hostile(
         &server,
         &[
             "--max-attempts",
@@ -115,7 +99,7 @@ fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
 #[test]
 fn a_record_that_recovers_is_no_letter_and_only_its_key_waits() {
     let server = server();
-    deploy(&server, &[]);
+    deploy_hostile(&server, &[]);
     // Held until all of it is there, so that one batch has them all.
     one(&server, &["mappings", "pause", "hostile"]);
     put(
@@ -143,7 +127,7 @@ fn a_record_that_recovers_is_no_letter_and_only_its_key_waits() {
 #[test]
 fn fatal_stops_the_mapping_until_it_is_resumed() {
     let server = server();
-    deploy(&server, &[]);
+    deploy_hostile(&server, &[]);
     put(&server, "in", &lines(&["fatal"]), &[]);
     let stopped = loop {
         let status = describe(&server, "hostile");

@@ -1,25 +1,11 @@
 //! What functions write.
 
-use crate::support::{guest, metric, one, put, server, tail};
+use crate::support::{deploy_hostile, metric, put, server, tail};
 
 #[test]
 fn a_flood_of_log_lines_is_cut_counted_and_told() {
     let server = server();
-    one(
-        &server,
-        &[
-            "deploy",
-            &guest("hostile"),
-            "--stream",
-            "in",
-            "--to",
-            "out",
-            "--to",
-            "side=none",
-            "--batch-size",
-            "1",
-        ],
-    );
+    deploy_hostile(&server, &["--batch-size", "1"]);
     // Calls of a thousand lines each, which one call may write; not all of them within a second.
     let lines: Vec<String> = (0..60).map(|_| "log 1000".to_owned()).collect();
     put(&server, "in", &lines, &[]);

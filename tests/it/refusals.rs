@@ -366,6 +366,16 @@ fn every_endpoint_refuses_bad_input_in_words() {
     assert_eq!(tail(&server, "out", 1)[0]["data"], "still here");
 }
 
+/// An answer ends with this error, at this place.
+#[track_caller]
+fn ends_at(answer: &Answer, what: &str, code: &str, place: &str) {
+    let error = error_of(answer, what);
+    assert_eq!(
+        (error["code"].as_str(), error["where"].as_str()),
+        (Some(code), Some(place))
+    );
+}
+
 #[test]
 fn a_put_that_ends_badly_names_the_line_after_acknowledging_those_before() {
     let server = server();
@@ -380,11 +390,7 @@ fn a_put_that_ends_badly_names_the_line_after_acknowledging_those_before() {
     assert_eq!(answer.status, 200);
     let text = answer.text();
     assert_eq!(text.lines().count(), 3, "{text}");
-    let error = error_of(&answer, "a line without key");
-    assert_eq!(
-        (error["code"].as_str(), error["where"].as_str()),
-        (Some("FN4002"), Some("line 3"))
-    );
+    ends_at(&answer, "a line without key", "FN4002", "line 3");
 
     // Where nothing was acknowledged the status says so.
     let answer = ask(
@@ -394,20 +400,12 @@ fn a_put_that_ends_badly_names_the_line_after_acknowledging_those_before() {
         b"no key\n{\"id\":4}\n",
     );
     assert_eq!(answer.status, 400, "{}", answer.text());
-    let error = error_of(&answer, "a first line without key");
-    assert_eq!(
-        (error["code"].as_str(), error["where"].as_str()),
-        (Some("FN4002"), Some("line 1"))
-    );
+    ends_at(&answer, "a first line without key", "FN4002", "line 1");
 
     let mut body = b"short\n".to_vec();
     body.extend(std::iter::repeat_n(b'x', 2 << 20));
     let answer = ask(&server, "POST", "/v1/streams/in/records", &body);
-    let error = error_of(&answer, "a line that is too long");
-    assert_eq!(
-        (error["code"].as_str(), error["where"].as_str()),
-        (Some("FN4001"), Some("line 2"))
-    );
+    ends_at(&answer, "a line that is too long", "FN4001", "line 2");
 
     // What is no JSON at all is a record like any other.
     let answer = ask(

@@ -28,6 +28,15 @@ pub(crate) fn guest(name: &str) -> String {
         .into_owned()
 }
 
+/// Deploys the function that does what its records say, from `in` to `out`.
+pub(crate) fn deploy_hostile(server: &Server, options: &[&str]) -> Value {
+    let guest = guest("hostile");
+    let mut words = vec!["deploy", &guest, "--stream", "in", "--to", "out"];
+    words.extend_from_slice(&["--to", "side=none"]);
+    words.extend_from_slice(options);
+    one(server, &words)
+}
+
 /// Runs a command that prints one object.
 pub(crate) fn one(server: &Server, arguments: &[&str]) -> Value {
     server

@@ -15,7 +15,7 @@ use fnctl_tests::{
 };
 use serde_json::Value;
 
-use crate::support::{drained, guest, one, put, server, server_on};
+use crate::support::{deploy_hostile, drained, one, put, server, server_on};
 
 /// Connections that put while the backup is taken, each with a key of its own.
 const PRODUCERS: usize = 4;
@@ -30,26 +30,9 @@ fn text(server: &Server, path: &str) -> String {
 }
 
 fn deploy(server: &Server) {
-    let hostile = guest("hostile");
-    let words = [
-        "deploy",
-        &hostile,
-        "--stream",
-        "in",
-        "--to",
-        "out",
-        "--to",
-        "side=none",
-        "--shards",
-        "2",
-        "--parallelization-factor",
-        "3",
-        "--batch-size",
-        "50",
-        "--max-attempts",
-        "2",
-    ];
-    one(server, &words);
+    let lanes = ["--shards", "2", "--parallelization-factor", "3"];
+    let calls = ["--batch-size", "50", "--max-attempts", "2"];
+    deploy_hostile(server, &[lanes, calls].concat());
 }
 
 /// Runs the binary beside any server.

@@ -16,6 +16,17 @@ fn careful(settings: MappingSettings) -> Harness {
     shard
 }
 
+/// One record, called with care: its mark was lane 0's first commit and is synced.
+fn called_with_care() -> Harness {
+    let mut shard = careful(settings());
+    shard.put("a");
+    shard.tell(Event::TurnGranted);
+    shard.answer("lane0", 1, TAKEN);
+    shard.durable("lane0", 1);
+    shard.forget();
+    shard
+}
+
 #[test]
 fn a_record_is_called_alone_and_only_once_its_mark_is_synced() {
     let mut shard = careful(settings());
@@ -120,11 +131,7 @@ fn behind_its_first_batch_a_lane_calls_whole_batches_again() {
 
 #[test]
 fn a_failure_is_charged_once_mark_or_no_mark() {
-    let mut shard = careful(settings());
-    shard.put("a");
-    shard.tell(Event::TurnGranted);
-    shard.answer("lane0", 1, TAKEN);
-    shard.durable("lane0", 1);
+    let mut shard = called_with_care();
     shard.fail(1, &[(0, Retry)]);
     shard.forget_all_but(1);
     shard.expect(&["commit lane0#2 marks 1:1"]);
@@ -195,12 +202,7 @@ fn without_caution_the_record_is_cut_out_of_its_batch() {
 
 #[test]
 fn a_call_taken_back_takes_its_mark_back_before_the_turn_ends() {
-    let mut shard = careful(settings());
-    shard.put("a");
-    shard.tell(Event::TurnGranted);
-    shard.answer("lane0", 1, TAKEN);
-    shard.durable("lane0", 1);
-    shard.forget();
+    let mut shard = called_with_care();
     shard.tell(Event::HostFault {
         attempt: AttemptId(1),
     });
@@ -248,12 +250,7 @@ fn a_pause_takes_marks_back_and_gives_the_turn_away() {
 
 #[test]
 fn a_drain_waits_until_the_mark_is_taken_back() {
-    let mut shard = careful(settings());
-    shard.put("a");
-    shard.tell(Event::TurnGranted);
-    shard.answer("lane0", 1, TAKEN);
-    shard.durable("lane0", 1);
-    shard.forget();
+    let mut shard = called_with_care();
     shard.tell(Event::Drain {
         until: Timestamp(0),
     });
@@ -265,11 +262,7 @@ fn a_drain_waits_until_the_mark_is_taken_back() {
 
 #[test]
 fn fatal_takes_the_mark_back_and_then_stops() {
-    let mut shard = careful(settings());
-    shard.put("a");
-    shard.tell(Event::TurnGranted);
-    shard.answer("lane0", 1, TAKEN);
-    shard.durable("lane0", 1);
+    let mut shard = called_with_care();
     shard.fail(1, &[(0, Fatal)]);
     shard.forget_all_but(1);
     shard.expect(&["commit lane0#2 marks 1:0"]);
@@ -279,11 +272,7 @@ fn fatal_takes_the_mark_back_and_then_stops() {
 
 #[test]
 fn a_refused_result_is_dropped_so_that_the_turn_goes_on() {
-    let mut shard = careful(settings());
-    shard.put("a");
-    shard.tell(Event::TurnGranted);
-    shard.answer("lane0", 1, TAKEN);
-    shard.durable("lane0", 1);
+    let mut shard = called_with_care();
     shard.ok(1);
     shard.forget();
     shard.answer("lane0", 2, FULL);
