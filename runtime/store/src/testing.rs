@@ -1,6 +1,8 @@
 //! What the tests of this crate share: a clock that stands still, stores that are stepped by hand, and
 //! records to put.
 
+pub(crate) mod engines;
+
 use std::{
     pin::pin,
     sync::{

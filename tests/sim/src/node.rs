@@ -171,6 +171,7 @@ impl World {
             ignores_sync: is(Weakness::IgnoredSync),
             ignores_dir_sync: is(Weakness::IgnoredDirSync),
             hides_failed_sync: is(Weakness::HiddenFailedSync),
+            ..Habits::default()
         });
         let clock = SimClock::new(if is(Weakness::HastyClock) { 10 } else { 1 });
         let mut trace = Trace::new(keeps_text);

@@ -1,6 +1,7 @@
 //! A disk in memory that remembers what was synced, and loses or tears the rest: every file and every
 //! directory has a durable and a volatile image. From one seed, so that a failure replays.
 
+mod engine;
 mod state;
 
 use std::{
@@ -9,16 +10,23 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use self::state::State;
-pub use self::state::{Counts, Fault, Habits};
+use self::{engine::SimImage, state::State};
+pub use self::{
+    engine::{Engine, Unsynced},
+    state::{Counts, Fault, Habits},
+};
 use crate::{
     disk::{DirEntry, DirLock, Disk, DiskFile, FileSystem},
-    image::{Image, ImageBatch, ImageError, ImageValue},
+    image::{Image, ImageError, ImageValue},
 };
 
 /// A simulated disk; clones are the same disk.
 #[derive(Clone)]
-pub struct SimDisk(Arc<Mutex<State>>);
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+    /// What opens images in place of the one in memory.
+    engine: Option<Arc<dyn Engine>>,
+}
 
 impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,11 +38,23 @@ impl SimDisk {
     /// An empty disk.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State::new(seed))))
+        Self {
+            state: Arc::new(Mutex::new(State::new(seed))),
+            engine: None,
+        }
+    }
+
+    /// An empty disk whose images are those of an engine.
+    #[must_use]
+    pub fn with_engine(seed: u64, engine: Arc<dyn Engine>) -> Self {
+        Self {
+            engine: Some(engine),
+            ..Self::new(seed)
+        }
     }
 
     fn lock_state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nothing panics under this lock")
+        self.state.lock().expect("nothing panics under this lock")
     }
 
     /// Lets the `after`-th operation from now, and all that follow, end in a fault.
@@ -84,16 +104,45 @@ impl SimDisk {
     /// The process was killed and the machine stayed up: what was written is still in its memory.
     pub fn kill(&self) {
         self.lock_state().revive();
+        self.tell_engine(Unsynced::Kept);
     }
 
     /// The power went: what was not synced is kept, lost or torn, at random.
     pub fn power_loss(&self) {
         self.lock_state().power_loss();
+        self.tell_engine(Unsynced::Torn);
     }
 
     /// The power went and everything unsynced with it.
     pub fn lose_unsynced(&self) {
         self.lock_state().lose_unsynced();
+        self.tell_engine(Unsynced::Lost);
+    }
+
+    fn tell_engine(&self, unsynced: Unsynced) {
+        if let Some(engine) = &self.engine {
+            engine.crashed(unsynced);
+        }
+    }
+
+    /// Counts an operation that an engine of its own files makes.
+    ///
+    /// # Errors
+    /// The machine is, or just went, down.
+    pub fn operate(&self) -> io::Result<()> {
+        self.lock_state().operate()
+    }
+
+    /// Whether the fault is due for an operation of the image; then it has happened.
+    #[must_use]
+    pub fn takes_image_fault(&self) -> bool {
+        self.lock_state().takes_image_fault()
+    }
+
+    /// The next number of the seed's sequence.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        self.lock_state().random()
     }
 
     /// The content of a file as a reader sees it.
@@ -116,15 +165,35 @@ impl SimDisk {
         self.lock_state().files()
     }
 
-    /// A copy of an image, to be put back later.
+    /// A copy of an image, to be put back later; an empty one of an image that its engine cannot open.
     #[must_use]
     pub fn copy_image(&self, path: &Path) -> Vec<ImageValue> {
-        self.lock_state().image(path)
+        if self.engine.is_none() {
+            return self.lock_state().image(path);
+        }
+        if !self.lock_state().is_directory(path) {
+            return Vec::new();
+        }
+        let opened = self.open_image(path);
+        opened
+            .and_then(|mut image| image.load())
+            .unwrap_or_default()
     }
 
     /// Puts a copy of an image in place.
+    ///
+    /// # Panics
+    /// The engine cannot make it.
     pub fn put_image(&self, path: &Path, values: Vec<ImageValue>) {
-        self.lock_state().put_image(path, values);
+        if self.engine.is_none() {
+            return self.lock_state().put_image(path, values);
+        }
+        if self.lock_state().is_directory(path) {
+            self.remove_dir(path).expect("it is there");
+        }
+        let batch = values.into_iter().map(|(key, value)| (key, Some(value)));
+        let mut image = self.open_image(path).expect("an empty image");
+        image.apply(batch.collect()).expect("it is taken");
     }
 }
 
@@ -178,29 +247,6 @@ impl FileSystem for SimFileSystem {
     }
 }
 
-/// An image that takes a batch whole or, when the power goes, perhaps not at all.
-struct SimImage(SimDisk, PathBuf);
-
-impl Image for SimImage {
-    fn load(&mut self) -> Result<Vec<ImageValue>, ImageError> {
-        let mut state = self.0.lock_state();
-        state.operate()?;
-        Ok(state.image(&self.1))
-    }
-
-    fn apply(&mut self, batch: ImageBatch) -> Result<(), ImageError> {
-        Ok(self.0.lock_state().apply_image(&self.1, batch)?)
-    }
-
-    fn disk_bytes(&self) -> u64 {
-        let values = self.0.lock_state().image(&self.1);
-        values
-            .iter()
-            .map(|(key, value)| (key.len() + value.len()) as u64)
-            .sum()
-    }
-}
-
 impl Disk for SimDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.lock_state().create_dir(path)
@@ -227,7 +273,11 @@ impl Disk for SimDisk {
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.lock_state().remove_dir(path)
+        self.lock_state().remove_dir(path)?;
+        if let Some(engine) = &self.engine {
+            engine.removed(path);
+        }
+        Ok(())
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -254,8 +304,11 @@ impl Disk for SimDisk {
     }
 
     fn open_image(&self, path: &Path) -> Result<Box<dyn Image>, ImageError> {
+        if let Some(engine) = &self.engine {
+            return engine.open(self, path);
+        }
         self.lock_state().create_image(path)?;
-        Ok(Box::new(SimImage(self.clone(), path.to_owned())))
+        Ok(Box::new(SimImage::new(self.clone(), path)))
     }
 
     fn salt(&self) -> u64 {

@@ -41,7 +41,7 @@ impl From<sled::Error> for ImageError {
 
 impl SledImage {
     /// Opens the database, an empty one when there is none. When sled refuses what it finds as corrupt
-    /// its snapshot files, which only speed it up, are set aside and it is asked once more.
+    /// its snapshot files, which only speed it up, are removed and it is asked once more.
     ///
     /// # Errors
     /// It will not open: the image must be rebuilt.
@@ -52,6 +52,8 @@ impl SledImage {
         let db = match open(directory) {
             Err(sled::Error::Corruption { .. }) => {
                 remove_snapshots(directory, |_| true)?;
+                // The attempt that failed lets go of the file on a thread of its own, too.
+                wait_for_lock(&directory.join("db"))?;
                 open(directory)
             }
             other => other,
@@ -78,7 +80,7 @@ impl SledImage {
 /// Waits until a database that this process dropped has let go of its file: sled does so on a thread of
 /// its own, some time later, and refuses to open until then. Nobody else can hold it, the data
 /// directory's lock sees to that.
-fn wait_for_lock(path: &Path) -> io::Result<()> {
+pub(super) fn wait_for_lock(path: &Path) -> io::Result<()> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -93,13 +95,16 @@ fn wait_for_lock(path: &Path) -> io::Result<()> {
 }
 
 fn open(directory: &Path) -> sled::Result<Db> {
+    config(directory).open()
+}
+
+pub(super) fn config(directory: &Path) -> Config {
     Config::new()
         .path(directory)
         .mode(Mode::LowSpace)
         .cache_capacity(IMAGE_CACHE_BYTES)
         // Its own flusher only logs a failed sync.
         .flush_every_ms(None)
-        .open()
 }
 
 /// Removes sled's snapshot files whose name `is_gone` picks.
@@ -157,12 +162,12 @@ impl Image for SledImage {
 }
 
 /// Syncs what sled put aside as blobs. Short values make none; if some appear they are made durable
-/// before the file that points to them.
-fn sync_blobs(directory: &Path) -> io::Result<()> {
+/// before the file that points to them. Answers whether there were any.
+pub(super) fn sync_blobs(directory: &Path) -> io::Result<bool> {
     let blobs = directory.join("blobs");
     let entries = match fs::read_dir(&blobs) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
     let mut is_any = false;
@@ -174,5 +179,5 @@ fn sync_blobs(directory: &Path) -> io::Result<()> {
         tracing::warn!(path = %blobs.display(), "the image engine wrote blob files");
         sync_directory(&blobs)?;
     }
-    Ok(())
+    Ok(is_any)
 }

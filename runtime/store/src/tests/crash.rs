@@ -33,7 +33,11 @@ use crate::{
     },
     image::ImageValue,
     open,
-    testing::{ManualClock, Node, add_mapping, create_stream, dead_letter, records},
+    testing::{
+        ManualClock, Node, add_mapping, create_stream, dead_letter,
+        engines::{Forgetful, Kind},
+        records,
+    },
 };
 
 type Pending = Pin<Box<dyn Future<Output = Option<Done>>>>;
@@ -77,9 +81,9 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, disk: SimDisk) -> Self {
         Self {
-            disk: SimDisk::new(seed),
+            disk,
             old_image: Vec::new(),
             clock: ManualClock::new(),
             random: Random(seed),
@@ -391,7 +395,11 @@ fn setup(node: &mut Node) -> Result<(), ()> {
 
 /// Four lives with crashes and one without.
 fn run(seed: u64) -> (Counts, u64) {
-    let mut world = World::new(seed);
+    run_on(seed, SimDisk::new(seed))
+}
+
+fn run_on(seed: u64, disk: SimDisk) -> (Counts, u64) {
+    let mut world = World::new(seed, disk);
     for _ in 0..4 {
         world.live();
     }
@@ -443,6 +451,19 @@ fn nothing_acknowledged_or_seen_is_lost_or_halved_by_crashes() {
             count >= 20,
             "only {count} {what}: the simulator does not explore"
         );
+    }
+}
+
+/// The same lives over engines that write files: what they make of a crash never shows.
+#[test]
+fn nothing_is_lost_whatever_the_image_is_made_of() {
+    for seed in 1_000..1_040 {
+        for kind in [Kind::Redb, Kind::Sled] {
+            eprintln!("{kind:?}, seed {seed}");
+            run_on(seed, kind.disk(seed));
+        }
+        eprintln!("an engine that forgets, seed {seed}");
+        run_on(seed, SimDisk::with_engine(seed, Arc::new(Forgetful)));
     }
 }
 

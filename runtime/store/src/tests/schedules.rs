@@ -1,5 +1,6 @@
 //! The storage schedules that broke simpler rules (commit and storage rules §10), by their numbers.
 
+mod engines;
 mod image;
 mod journal;
 mod outside;
@@ -23,7 +24,7 @@ use fnctl_core::{
 use crate::{
     AppendError, Appended, Options, Sizes, Step,
     disk::simulated::SimDisk,
-    testing::{ManualClock, Node, add_mapping, records},
+    testing::{ManualClock, Node, add_mapping, engines::Kind, records},
 };
 
 fn options() -> Options {
@@ -48,8 +49,17 @@ struct Machine {
 
 impl Machine {
     fn new(seed: u64) -> Self {
+        Self::on(SimDisk::new(seed))
+    }
+
+    /// A machine whose image is of that kind.
+    fn with(kind: Kind, seed: u64) -> Self {
+        Self::on(kind.disk(seed))
+    }
+
+    fn on(disk: SimDisk) -> Self {
         Self {
-            disk: SimDisk::new(seed),
+            disk,
             clock: ManualClock::new(),
         }
     }

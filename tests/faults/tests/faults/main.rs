@@ -2,6 +2,7 @@
 
 mod errors;
 mod full;
+mod image;
 mod load;
 mod power;
 mod proof;

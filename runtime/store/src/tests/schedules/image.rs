@@ -1,15 +1,23 @@
-//! Image and snapshot: lost, older, half.
+//! Image and snapshot: lost, older, half; over every engine.
 
 use std::path::Path;
 
 use super::{Machine, payload, payloads};
-use crate::{disk::Disk as _, testing::records};
+use crate::{
+    disk::Disk as _,
+    testing::{engines::Kind, records},
+};
 
+/// What is lost is rebuilt: from the newer of two snapshots and the journal behind it, or, while there
+/// are not two of them, from the whole journal, which is kept until then.
 #[test]
 fn schedule_4_a_lost_or_an_older_image_loses_nothing() {
-    for is_older in [false, true] {
-        for snapshots in 0..3 {
-            let machine = Machine::new(4);
+    for kind in Kind::ALL {
+        for (is_older, snapshots) in [false, true]
+            .into_iter()
+            .flat_map(|o| (0..3).map(move |s| (o, s)))
+        {
+            let machine = Machine::with(kind, 4);
             let (mut node, stream) = machine.with_records(10);
             machine.cut(&mut node);
             let image = Path::new("/data/image");
@@ -27,14 +35,19 @@ fn schedule_4_a_lost_or_an_older_image_loses_nothing() {
                 machine.disk.remove_dir(image).unwrap();
             }
             let node = machine.start();
-            assert_eq!(node.read_all(stream, 0), before);
+            let words = format!("{kind:?}, older: {is_older}, {snapshots} snapshots");
+            assert_eq!(node.read_all(stream, 0), before, "{words}");
         }
     }
 }
 
 #[test]
 fn schedule_11_a_snapshot_taken_behind_the_applier_carries_on_without_the_image() {
-    let machine = Machine::new(11);
+    Kind::ALL.into_iter().for_each(schedule_11);
+}
+
+fn schedule_11(kind: Kind) {
+    let machine = Machine::with(kind, 11);
     let (mut node, stream) = machine.with_records(10);
     for round in 0..3 {
         // Published and not applied when the cut begins.
@@ -53,7 +66,11 @@ fn schedule_11_a_snapshot_taken_behind_the_applier_carries_on_without_the_image(
 
 #[test]
 fn schedule_12_a_half_durable_image_is_noticed_and_rebuilt() {
-    let machine = Machine::new(12);
+    Kind::ALL.into_iter().for_each(schedule_12);
+}
+
+fn schedule_12(kind: Kind) {
+    let machine = Machine::with(kind, 12);
     let (mut node, stream) = machine.with_records(10);
     machine.cut(&mut node);
     drop(node);
@@ -84,7 +101,11 @@ fn schedule_12_a_half_durable_image_is_noticed_and_rebuilt() {
 
 #[test]
 fn an_image_older_than_a_snapshot_does_not_void_it() {
-    let machine = Machine::new(4);
+    Kind::ALL.into_iter().for_each(an_older_image_is_put_back);
+}
+
+fn an_older_image_is_put_back(kind: Kind) {
+    let machine = Machine::with(kind, 4);
     let (mut node, stream) = machine.with_records(10);
     machine.cut(&mut node);
     let image = Path::new("/data/image");

@@ -94,6 +94,7 @@ impl State {
         let length = match self.below(3) {
             0 => old,
             1 => new,
+            _ if self.habits.keeps_lengths_whole => new,
             _ => old.min(new) + self.below(old.abs_diff(new) + 1),
         };
         file.durable.resize(length, 0);

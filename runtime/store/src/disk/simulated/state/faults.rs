@@ -34,6 +34,9 @@ pub struct Habits {
     pub ignores_dir_sync: bool,
     /// It lies: a sync that failed says that it did not.
     pub hides_failed_sync: bool,
+    /// After a loss of power a file has its old or its new length and none between, as file systems have
+    /// it that journal lengths; an engine that sets them by one call may count on that.
+    pub keeps_lengths_whole: bool,
 }
 
 /// How often each thing happened: a simulator that stops exploring shows.

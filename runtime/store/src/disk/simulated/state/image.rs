@@ -24,6 +24,17 @@ impl State {
             .collect()
     }
 
+    pub(in crate::disk::simulated) fn is_directory(&self, path: &Path) -> bool {
+        self.volatile.get(path) == Some(&Node::Directory)
+    }
+
+    /// The image of an engine with files of its own is asked to fail.
+    pub(in crate::disk::simulated) fn takes_image_fault(&mut self) -> bool {
+        let is_due = self.takes_fault(Fault::FailedImage);
+        self.counts.failed_images += u64::from(is_due);
+        is_due
+    }
+
     pub(in crate::disk::simulated) fn put_image(&mut self, path: &Path, values: Vec<ImageValue>) {
         self.durable.insert(path.to_owned(), Node::Directory);
         self.volatile.insert(path.to_owned(), Node::Directory);
