@@ -181,7 +181,14 @@ fn open_shared(
     if read_only.is_none() {
         let frame = clocks.frame();
         match start_journal(&disk, &data, &files, &recovered.end, frame) {
-            Ok(started) => writer = Some(started),
+            Ok(started) => {
+                writer = Some(started);
+                // The new file is in place: only now is the one before written no more.
+                if let Some((file, length)) = recovered.ended.take() {
+                    let directory = journal::directory(&data);
+                    file.truncate(length).map_err(OpenError::io(&directory))?;
+                }
+            }
             Err(error) if error.kind() == ErrorKind::StorageFull => {
                 read_only =
                     Some("the disk is full, not even a journal file can be made".to_owned());
