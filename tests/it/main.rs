@@ -18,3 +18,4 @@ mod neighbours;
 mod refusals;
 mod support;
 mod tools;
+mod waiting;
