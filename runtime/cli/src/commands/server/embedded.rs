@@ -46,6 +46,15 @@ fn log(is_json: bool, level: &str) {
     };
 }
 
+/// Who wants the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Whoever looks after it: SIGTERM.
+    Asked,
+    /// The person in front of it: SIGINT, Ctrl-C.
+    Interrupted,
+}
+
 /// SIGTERM and SIGINT.
 pub(crate) struct Signals {
     term: Signal,
@@ -72,23 +81,15 @@ impl Signals {
         })
     }
 
-    /// Waits for the first.
-    pub(crate) async fn first(&mut self) {
-        self.next().await;
-    }
-
-    /// Waits for one more.
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) -> Ending {
         poll_fn(|cx| {
-            let is_here =
-                self.term.poll_recv(cx).is_ready() || self.interrupt.poll_recv(cx).is_ready();
-            if is_here {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            if self.term.poll_recv(cx).is_ready() {
+                return Poll::Ready(Ending::Asked);
             }
+            self.interrupt.poll_recv(cx).map(|_| Ending::Interrupted)
         })
-        .await;
+        .await
     }
 }
 
