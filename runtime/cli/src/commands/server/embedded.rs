@@ -120,6 +120,11 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
                 .because(words)
                 .fix("use the fnctl that wrote it, or a later one; nothing was changed")
         }
+        StartError::Open(fnctl_host::OpenError::NoDataDirectory { found, .. }) => {
+            ErrorObject::new(ErrorCode::TargetExists, format!("`{}` is not a data directory of fnctl", data_dir.display()))
+                .because(format!("it is not empty, and holds `{found}`; nothing was written there"))
+                .fix("name an empty directory, or one that is not there yet: --data-dir D")
+        }
         StartError::Open(fnctl_host::OpenError::Damaged(_)) => ErrorObject::new(ErrorCode::DataDirectoryUnusable, "the data directory cannot be opened")
             .at(data_dir.display().to_string())
             .because(words)
