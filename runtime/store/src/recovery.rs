@@ -102,6 +102,14 @@ pub enum OpenError {
         /// What it says.
         found: String,
     },
+    /// It holds something, and nothing of a data directory.
+    #[error("{} is no data directory, and not empty: it holds `{found}`", path.display())]
+    NoDataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Something in it.
+        found: String,
+    },
     /// Something is missing or damaged so that not even reading is possible.
     #[error("{0}")]
     Damaged(String),
@@ -164,6 +172,7 @@ fn open_shared(
 ) -> Result<(Store, Loops), OpenError> {
     let data = options.directory.clone();
     disk.create_dir(&data).map_err(OpenError::io(&data))?;
+    layout::refuse_strange(&*disk, &data)?;
     let lock = take_lock(&*disk, &data)?;
     layout::prepare(&*disk, &data)?;
     let mut recovered = base::recover(&disk, &data)?;
