@@ -158,3 +158,25 @@ fn fatal_stops_the_mapping_until_it_is_resumed() {
     );
     while describe(&server, "hostile")["state"] != "stopped" {}
 }
+
+#[test]
+fn letters_answer_to_the_id_of_their_mapping_once_it_is_gone() {
+    let server = server();
+    deploy_hostile(&server, &[]);
+    put(&server, "in", &lines(&["skip 1", "ok 2", "skip 3"]), &[]);
+    let id = drained(&server, "hostile")["id"].clone();
+    let id = id.as_str().expect("an id");
+    let before = all(&server, &["dlq", "list", "hostile"]);
+    assert_eq!(before.len(), 2);
+    let refused = server.one(&["mappings", "delete", "hostile", "--yes"]);
+    let words = refused.expect_err("letters are open").to_string();
+    assert!(words.contains(&format!("fnctl dlq list {id}")), "{words}");
+    one(
+        &server,
+        &["mappings", "delete", "hostile", "--yes", "--force"],
+    );
+    assert_eq!(all(&server, &["dlq", "list", id]), before);
+    let first = before[0]["id"].as_str().expect("an id");
+    assert_eq!(one(&server, &["dlq", "show", id, first]), before[0]);
+    assert!(server.one(&["dlq", "list", "hostile"]).is_err());
+}

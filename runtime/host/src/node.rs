@@ -17,7 +17,7 @@ use fnctl_core::{
     clock::Clock,
     error_code::ErrorCode,
     function::Function,
-    id::{FunctionId, FunctionName, MappingId, StreamName, Timestamp},
+    id::{FunctionId, FunctionName, MappingId, StreamId, StreamName, Timestamp},
     mapping::Mapping,
     registry::{AddressError, Applied, Command, ComponentFacts, Refusal},
     shard::Stream,
@@ -172,20 +172,13 @@ impl HostNode {
     /// A mapping by its address.
     pub(crate) fn mapping(&self, address: &str) -> Result<Arc<Mapping>, ApiError> {
         self.view(|view| view.registry().find_mapping(address).cloned())
-            .map_err(|error| {
-                let words = error.to_string();
-                match error {
-                    AddressError::NotFound(_) => ApiError::new(ErrorCode::NoSuchMapping, words)
-                        .at(address)
-                        .fix("fnctl mappings list"),
-                    AddressError::Ambiguous { mappings, .. } => {
-                        let such = mappings.first().cloned().unwrap_or_default();
-                        ApiError::new(ErrorCode::Ambiguous, words)
-                            .at(address)
-                            .fix(format!("name one of them, such as {such}"))
-                    }
-                }
-            })
+            .map_err(|error| unaddressed(address, error))
+    }
+
+    /// The stream of the dead letters of a mapping, which may be deleted if it is named by its id.
+    pub(crate) fn letters(&self, address: &str) -> Result<StreamId, ApiError> {
+        self.view(|view| view.registry().find_letters(address))
+            .map_err(|error| unaddressed(address, error))
     }
 
     /// The mappings of a function.
@@ -253,6 +246,21 @@ impl HostNode {
     pub(crate) fn upload(&self, digest: &str) -> Option<ComponentFacts> {
         let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         uploads.get(digest).map(|upload| upload.facts.clone())
+    }
+}
+
+fn unaddressed(address: &str, error: AddressError) -> ApiError {
+    let words = error.to_string();
+    match error {
+        AddressError::NotFound(_) => ApiError::new(ErrorCode::NoSuchMapping, words)
+            .at(address)
+            .fix("fnctl mappings list"),
+        AddressError::Ambiguous { mappings, .. } => {
+            let such = mappings.first().cloned().unwrap_or_default();
+            ApiError::new(ErrorCode::Ambiguous, words)
+                .at(address)
+                .fix(format!("name one of them, such as {such}"))
+        }
     }
 }
 

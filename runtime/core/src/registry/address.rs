@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use crate::{
-    id::{FunctionId, MappingId},
+    id::{FunctionId, MappingId, StreamId},
     mapping::{Mapping, MappingState},
 };
 
@@ -33,6 +33,25 @@ impl Registry {
             .function(mapping.function)
             .map_or("?", |function| function.name.as_str());
         format!("{function}/{}", mapping.stream_name)
+    }
+
+    /// The stream of a mapping's dead letters. They outlive their mapping: those of one that is deleted
+    /// answer to its id.
+    ///
+    /// # Errors
+    /// As [`Self::find_mapping`].
+    pub fn find_letters(&self, address: &str) -> Result<StreamId, AddressError> {
+        let not_found = match self.find_mapping(address) {
+            Ok(mapping) => return Ok(mapping.dead_letters),
+            Err(AddressError::NotFound(words)) => AddressError::NotFound(words),
+            Err(ambiguous) => return Err(ambiguous),
+        };
+        let left = address.parse().ok().and_then(|id| {
+            let name = dead_letter_stream(MappingId(id));
+            self.streams()
+                .find(|stream| stream.is_internal && stream.name.as_str() == name)
+        });
+        left.map(|stream| stream.id).ok_or(not_found)
     }
 
     /// The mappings of a function, by id.
@@ -87,4 +106,9 @@ impl Registry {
             }),
         }
     }
+}
+
+/// The name of the internal stream of a mapping's dead letters.
+pub(super) fn dead_letter_stream(mapping: MappingId) -> String {
+    format!("fnctl.dead-letters.{mapping}")
 }

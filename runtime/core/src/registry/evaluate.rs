@@ -225,7 +225,7 @@ impl Registry {
         let open = tails.open_dead_letters(id);
         if open > 0 && !force {
             let mapping = self.address(mapping);
-            return Err(Refusal::OpenDeadLetters { mapping, open });
+            return Err(Refusal::OpenDeadLetters { mapping, id, open });
         }
         let mut draft = Draft::new(self);
         remove(&mut draft, mapping, tails);

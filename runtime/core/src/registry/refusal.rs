@@ -62,6 +62,8 @@ pub enum Refusal {
     OpenDeadLetters {
         /// `<function>/<stream>`.
         mapping: String,
+        /// Its id.
+        id: MappingId,
         /// How many.
         open: u64,
     },
@@ -136,9 +138,9 @@ impl Refusal {
             Self::MappingFailed(name) => error(ErrorCode::MappingFailed)
                 .at(name)
                 .fix(format!("fnctl mappings delete {name}")),
-            Self::OpenDeadLetters { mapping, .. } => error(ErrorCode::OpenDeadLetters)
+            Self::OpenDeadLetters { mapping, id, .. } => error(ErrorCode::OpenDeadLetters)
                 .at(mapping)
-                .because("they stay on disk, but nothing will show them by the mapping's name")
+                .because(format!("with --force they stay, and answer to its id alone: fnctl dlq list {id}"))
                 .fix(format!("fnctl dlq list {mapping}, or: fnctl mappings delete {mapping} --force")),
             Self::OutputUnbound { mapping, output, .. } => error(ErrorCode::OutputUnbound)
                 .at(mapping)

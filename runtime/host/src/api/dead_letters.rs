@@ -5,8 +5,7 @@ use std::sync::Arc;
 use fnctl_core::{
     commit::DeadLetter,
     error_code::ErrorCode,
-    id::{Ordinal, ShardNumber},
-    mapping::Mapping,
+    id::{Ordinal, ShardNumber, StreamId},
     rfc3339,
     status::{DataText, DeadLetterStatus},
 };
@@ -38,11 +37,11 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
         .unwrap_or(limits::DEAD_LETTERS_LISTED_MAX);
     let limit = limit.min(limits::DEAD_LETTERS_LISTED_MAX);
     let code = query.text("code");
-    let mapping = node.mapping(address)?;
+    let stream = node.letters(address)?;
     let mut letters = Vec::new();
     let mut after = Ordinal(0);
     while letters.len() < limit {
-        let (read, next) = node.dead_letters(mapping.id, after).await?;
+        let (read, next) = node.dead_letters(stream, after).await?;
         if read.is_empty() {
             break;
         }
@@ -57,28 +56,28 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
 }
 
 fn follow(node: &Arc<HostNode>, address: &str, code: Option<&str>) -> Answer {
-    let mapping = node.mapping(address)?;
-    let after = node.last(mapping.dead_letters, ShardNumber(0));
+    let stream = node.letters(address)?;
+    let after = node.last(stream, ShardNumber(0));
     let code = code.map(str::to_owned);
     let (chunks, body) = streamed();
-    tokio::spawn(push(Arc::clone(node), mapping, after, code, chunks));
+    tokio::spawn(push(Arc::clone(node), stream, after, code, chunks));
     Ok(with_type(body, NDJSON))
 }
 
 async fn push(
     node: Arc<HostNode>,
-    mapping: Arc<Mapping>,
+    stream: StreamId,
     mut after: Ordinal,
     code: Option<String>,
     chunks: Chunks,
 ) {
-    let Ok(mut tail) = node.store().watch(mapping.dead_letters, ShardNumber(0)) else {
+    let Ok(mut tail) = node.store().watch(stream, ShardNumber(0)) else {
         return;
     };
     let mut drain = node.drain();
     loop {
         tail.mark_unchanged();
-        let letters = match node.dead_letters(mapping.id, after).await {
+        let letters = match node.dead_letters(stream, after).await {
             Ok((letters, next)) => {
                 after = next;
                 letters
@@ -114,11 +113,11 @@ async fn push(
 /// `GET /v1/mappings/{m}/dead-letters/{id}`.
 pub(super) async fn show(node: &Arc<HostNode>, address: &str, id: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
-    let mapping = node.mapping(address)?;
+    let stream = node.letters(address)?;
     let missing = || no_such_letter(address, id);
     let ordinal: u64 = id.parse().map_err(|_| missing())?;
     let before = Ordinal(ordinal.checked_sub(1).ok_or_else(missing)?);
-    let (letters, _) = node.dead_letters(mapping.id, before).await?;
+    let (letters, _) = node.dead_letters(stream, before).await?;
     match letters.into_iter().next() {
         Some((found, letter)) if found == Ordinal(ordinal) => one(&shown(found, &letter)),
         _ => Err(missing()),

@@ -8,7 +8,8 @@ use std::{
 use fnctl_core::{
     commit::DeadLetter,
     error_code::ErrorCode,
-    id::{MappingId, Ordinal, ShardNumber},
+    id::{MappingId, Ordinal, ShardNumber, StreamId},
+    mapping::Mapping,
 };
 use fnctl_store::{ReadError, codec::decode_dead_letter};
 use tokio::sync::Mutex;
@@ -23,20 +24,12 @@ pub(super) struct LetterCounts(Mutex<HashMap<MappingId, CountedThrough>>);
 type CountedThrough = (Ordinal, BTreeMap<Arc<str>, u64>);
 
 impl HostNode {
-    /// Some letters of a mapping after an id, and where to go on; none at the end.
+    /// Some letters of a mapping's `stream` of them after an id, and where to go on; none at the end.
     pub(crate) async fn dead_letters(
         &self,
-        mapping: MappingId,
+        stream: StreamId,
         after: Ordinal,
     ) -> Result<(Vec<(Ordinal, DeadLetter)>, Ordinal), ApiError> {
-        let stream = self.view(|view| {
-            view.registry()
-                .mapping(mapping)
-                .map(|mapping| mapping.dead_letters)
-        });
-        let Some(stream) = stream else {
-            return Ok((Vec::new(), after));
-        };
         let (records, bytes) = (limits::TAIL_READ_RECORDS_MAX, limits::TAIL_READ_BYTES_MAX);
         let mut after = after;
         let blocks = loop {
@@ -69,11 +62,11 @@ impl HostNode {
     }
 
     /// Open letters of a mapping by code.
-    pub(super) async fn letters_by_code(&self, mapping: MappingId) -> BTreeMap<String, u64> {
+    pub(super) async fn letters_by_code(&self, mapping: &Mapping) -> BTreeMap<String, u64> {
         let mut counts = self.letters.0.lock().await;
-        let (through, by_code) = counts.entry(mapping).or_default();
+        let (through, by_code) = counts.entry(mapping.id).or_default();
         loop {
-            let read = self.dead_letters(mapping, *through).await;
+            let read = self.dead_letters(mapping.dead_letters, *through).await;
             match read {
                 Ok((letters, _)) if letters.is_empty() => break,
                 Ok((letters, next)) => {

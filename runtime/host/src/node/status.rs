@@ -235,7 +235,7 @@ impl HostNode {
             outputs: MappingStatus::outputs_of(mapping),
             settings: SettingsStatus::of(mapping),
             dead_letters_by_code: if details {
-                self.letters_by_code(mapping.id).await
+                self.letters_by_code(mapping).await
             } else {
                 BTreeMap::new()
             },

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Changes, DEFAULT_OUTPUT, Refusal, Tails, Work};
 use crate::{
     function::Function,
-    id::{FunctionId, MappingId, Ordinal, OutputName, ShardNumber, StreamName},
+    id::{FunctionId, Ordinal, OutputName, ShardNumber, StreamName},
     mapping::{Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding},
-    registry::change::ChangeValue,
+    registry::{address::dead_letter_stream, change::ChangeValue},
     shard::Stream,
     spec::{
         MappingSpec, StartingPosition,
@@ -208,11 +208,6 @@ fn create(
     work.created_mappings.push(id);
     work.draft.put_mapping(&Arc::new(mapping));
     Ok(())
-}
-
-/// The internal stream's name; it is never looked up by it.
-fn dead_letter_stream(mapping: MappingId) -> String {
-    format!("fnctl.dead-letters.{mapping}")
 }
 
 fn start(

@@ -108,6 +108,7 @@ fn open_letters_hold_a_mapping_and_outlive_it() {
         open: 3,
     };
     let letters = bench.mapping("enrich").dead_letters;
+    assert_eq!(bench.registry.find_letters("enrich"), Ok(letters));
     let delete = |force| Command::DeleteMapping {
         mapping: MappingId(1),
         force,
@@ -118,6 +119,10 @@ fn open_letters_hold_a_mapping_and_outlive_it() {
     ));
     bench.run(&delete(true)).unwrap();
     assert!(bench.registry.stream(letters).is_some());
+    assert_eq!(bench.registry.find_letters("1"), Ok(letters));
+    for other in ["enrich", "enrich/signups", "2"] {
+        assert!(bench.registry.find_letters(other).is_err(), "{other}");
+    }
     let mut bench = deployed();
     let letters = bench.mapping("enrich").dead_letters;
     bench.run(&delete(false)).unwrap();
