@@ -15,6 +15,8 @@ mod kinesis;
 mod letters;
 mod logs;
 mod neighbours;
+mod pressure;
+mod quotas;
 mod refusals;
 mod support;
 mod tools;

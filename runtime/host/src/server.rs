@@ -179,6 +179,9 @@ impl Server {
             kinesis: format!("http://{kinesis_addr}"),
             commit: options.commit,
         };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let streams = fnctl_streams::Options::new(secret);
+        let streams = Kinesis::new(StoreLog::new(store.clone()), clock, streams);
         let node = HostNode::new(
             store.clone(),
             functions,
@@ -187,10 +190,8 @@ impl Server {
             metrics,
             place,
             draining.clone(),
-        );
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let streams = fnctl_streams::Options::new(secret);
-        let streams = Kinesis::new(StoreLog::new(store.clone()), clock, streams);
+        )
+        .beside(streams.clone());
         let listeners = vec![
             tokio::spawn(api.serve(Api::new(Arc::new(node)), draining.clone())),
             tokio::spawn(kinesis.serve(KinesisService(streams), draining)),

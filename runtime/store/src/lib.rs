@@ -4,6 +4,7 @@
 //! persists and recovers. It knows no protocol, no HTTP and no WebAssembly, and starts no thread: its
 //! loops are run by whoever opens it.
 
+mod admission;
 mod applier;
 mod artifact;
 pub mod backup;
@@ -34,8 +35,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod unclean;
+mod usage;
 
 pub use self::{
+    admission::PutRoom,
     applier::ApplierLoop,
     artifact::{ArtifactError, ArtifactPin},
     command::CommandError,
@@ -43,6 +46,6 @@ pub use self::{
     sequencer::{AppendTarget, SequencerLoop, Step},
     sizes::Sizes,
     space::Room,
-    stats::StoreStats,
+    stats::{PutsRefused, StoreStats},
     store::{AppendError, Appended, CommitTicket, DecideError, ReadError, Store},
 };

@@ -22,6 +22,8 @@ pub const DIRECT_BLOCK_BYTES: usize = 4 << 10;
 pub const DIRECT_WRITE_BYTES: usize = 1 << 20;
 /// A segment rolls at this size.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// A segment of a stream with a bound rolls at an eighth of it, and not below this.
+pub const BOUNDED_SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// A segment of smaller size rolls at this age, ms.
 pub const SEGMENT_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 /// One entry of a segment's sparse index covers at least this many bytes.
@@ -52,10 +54,10 @@ pub const IMAGE_CACHE_BYTES: u64 = 16 << 20;
 pub const TAIL_BYTES_MAX: u64 = 64 << 20;
 /// Journaled and not yet applied; beyond it nothing more is accepted until the applier has caught up.
 pub const UNAPPLIED_BYTES_MAX: u64 = 256 << 20;
-/// Bytes of puts in flight; the next producer waits.
+/// Bytes of puts under way; what is above, or above a stream's share of it, is refused.
 pub const APPENDS_BYTES_MAX: u64 = 128 << 20;
-/// Puts in flight; the next producer waits.
-pub const APPENDS_MAX: usize = 16_384;
+/// Puts under way.
+pub const APPENDS_MAX: u64 = 16_384;
 /// A file deleted when a start finds no room to create its own.
 pub const BALLAST_BYTES: u64 = 64 << 20;
 /// Free space is looked at again after this many accepted bytes.
@@ -94,7 +96,5 @@ pub const SEGMENT_FRAME_BYTES_MAX: usize = 256 << 10;
 pub const UNCLEAN_STOPS_CAREFUL: u32 = 2;
 /// After this long without an unclean stop they are forgotten, ms.
 pub const QUIET_MS: u64 = 10 * 60 * 1000;
-/// Bytes of puts in flight are counted in units of this size.
-pub const APPEND_PERMIT_BYTES: u64 = 1 << 10;
 /// Findings of an examination that are told one by one; more are counted.
 pub const DOCTOR_FINDINGS_MAX: usize = 1_000;

@@ -9,9 +9,10 @@ use std::{
 };
 
 use fnctl_core::committer::Stopped;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
+    admission::Admission,
     applier::ApplierQueue,
     artifact::Artifacts,
     backup::Backups,
@@ -42,8 +43,7 @@ pub(crate) struct Shared {
     /// Goes with `applier_queue`.
     pub(crate) applier_work: Condvar,
     pub(crate) registry_changed: watch::Sender<u64>,
-    pub(crate) appends: Arc<Semaphore>,
-    pub(crate) append_bytes: Arc<Semaphore>,
+    pub(crate) appends: Arc<Admission>,
     pub(crate) space: Space,
     pub(crate) counters: Counters,
     pub(crate) artifacts: Artifacts,

@@ -49,10 +49,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("dlq", &["export", "purge", "redrive"]),
     ("functions", &["alias", "aliases"]),
     ("mappings", &["parked", "seek", "update"]),
-    (
-        "streams",
-        &["merge", "release", "resize", "split", "update"],
-    ),
+    ("streams", &["merge", "release", "resize", "split"]),
 ];
 
 /// Whether a later version has this flag.

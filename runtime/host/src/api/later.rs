@@ -56,10 +56,6 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "purging dead letters",
             "they go with their mapping, or when their retention is over",
         ),
-        ["streams", _] if [Method::PATCH, Method::PUT].contains(method) => (
-            "changing a stream",
-            "create another one with the settings wanted: POST /v1/streams",
-        ),
         ["streams", _, "split" | "merge" | "resize" | "release"] => (
             "changing a stream's shards",
             "create another stream with as many as are wanted: POST /v1/streams",

@@ -8,7 +8,9 @@ use fnctl_core::{
     mapping::{MappingState, OutputBinding},
     registry::{Applied, Command},
     rfc3339,
+    shard::Stream,
     spec::{
+        StreamSpec,
         request::CreateStreamRequest,
         resolve::{self, Problems},
     },
@@ -30,7 +32,7 @@ pub(super) fn list(node: &HostNode, asked: &Asked) -> Answer {
             .registry()
             .streams()
             .filter(|stream| !stream.is_internal);
-        streams.map(|stream| StreamLine::of(stream)).collect()
+        streams.map(|stream| line(node, stream)).collect()
     });
     lines.sort_by(|a, b| a.name.cmp(&b.name));
     many(lines)
@@ -59,11 +61,29 @@ pub(super) async fn create(node: &HostNode, asked: Asked) -> Answer {
         .command(Command::CreateStream { name, settings })
         .await?
     {
-        Applied::Stream(stream) => one(&StreamLine::of(&stream)),
+        Applied::Stream(stream) => one(&line(node, &stream)),
         other => Err(ApiError::internal(format!(
             "a stream was made, and answered {other:?}"
         ))),
     }
+}
+
+/// `PATCH /v1/streams/{name}`.
+pub(super) async fn update(node: &HostNode, name: &str, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let name = node.stream_name(name)?;
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let spec: StreamSpec = json::read(&body)?;
+    match node.command(Command::AlterStream { name, spec }).await? {
+        Applied::Stream(stream) => one(&line(node, &stream)),
+        other => Err(ApiError::internal(format!(
+            "a stream was changed, and answered {other:?}"
+        ))),
+    }
+}
+
+fn line(node: &HostNode, stream: &Stream) -> StreamLine {
+    StreamLine::of(stream, node.store().stored_bytes(stream.id))
 }
 
 /// `GET /v1/streams/{name}`.
@@ -99,7 +119,7 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
                 .filter(|m| m.state != MappingState::Failed)
         };
         StreamStatus {
-            line: StreamLine::of(&stream),
+            line: line(node, &stream),
             shard_list: shards.collect(),
             read_by: alive()
                 .filter(|mapping| mapping.stream == stream.id)

@@ -16,7 +16,7 @@ use fnctl_core::{
 };
 
 use crate::{
-    metrics::scrape::{MappingSample, ShardSample},
+    metrics::scrape::{MappingSample, ShardSample, StreamSample},
     node::HostNode,
     supervisor::UnitStatus,
 };
@@ -110,15 +110,26 @@ impl HostNode {
                 Unavailable::DeadLettersFull => (
                     "dead-letters-full",
                     "the mapping's dead letters have reached their quota: a record that would be one \
-                     more waits until there is room",
+                     more waits until there is room"
+                        .to_owned(),
                 ),
-                Unavailable::DiskFull => ("disk-full", "there is no room above the disk reserve"),
+                Unavailable::DiskFull => (
+                    "disk-full",
+                    "there is no room above the disk reserve".to_owned(),
+                ),
+                Unavailable::OutputFull(name) => (
+                    "output-full",
+                    format!(
+                        "output stream `{name}` is at its quota: results wait until there is room \
+                         (fnctl streams describe {name})"
+                    ),
+                ),
                 // The stream is there again: the commit is about to be sent again.
                 Unavailable::NoSuchOutput(_) => return None,
             };
             Some(Blocked {
                 reason,
-                detail: detail.to_owned(),
+                detail,
                 since: Some(since),
             })
         })
@@ -289,9 +300,37 @@ impl HostNode {
                 dead_letters_open,
             });
         }
-        let store = self
+        let mut store = self
             .metrics
             .store_sample(&self.store().stats(), &self.functions().engine().stats());
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the exposition's numbers are f64"
+        )]
+        store.values.extend([
+            (
+                "fnctl_kinesis_body_bytes",
+                "gauge",
+                "Bytes of request bodies that the Kinesis API is reading or working on",
+                self.kinesis_body_bytes() as f64,
+            ),
+            (
+                "fnctl_put_buffer_bytes",
+                "gauge",
+                "Bytes of lines that came and are not appended yet",
+                self.put_buffers().bytes() as f64,
+            ),
+        ]);
+        store.streams = self.view(|view| {
+            let streams = view.registry().streams();
+            let shown = streams.filter(|stream| !stream.is_internal);
+            let sample = |stream: &Arc<Stream>| StreamSample {
+                name: stream.name.clone(),
+                stored_bytes: self.store().stored_bytes(stream.id),
+                quota_bytes: stream.options.quota_bytes,
+            };
+            shown.map(sample).collect()
+        });
         self.metrics.expose(self.build(), &samples, &store)
     }
 }

@@ -3,6 +3,7 @@
 mod image;
 mod journal;
 mod outside;
+mod quota;
 mod room;
 mod shard_logs;
 
