@@ -18,5 +18,6 @@ mod neighbours;
 mod pressure;
 mod quotas;
 mod refusals;
+mod scrub;
 mod support;
 mod tools;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+pub use fnctl_store::limits::{
+    SCRUB_BYTES_PER_SECOND_MAX, SCRUB_BYTES_PER_SECOND_MIN, SCRUB_PERIOD_MAX, SCRUB_PERIOD_MIN,
+};
+
 // The edge: what a stranger on the network may hold.
 
 /// A new connection must have sent its first request's head within this.

@@ -21,6 +21,7 @@ mod journal;
 pub mod limits;
 mod recovery;
 mod retention;
+mod scrub;
 mod segment;
 mod sequencer;
 mod shared;
@@ -43,6 +44,7 @@ pub use self::{
     artifact::{ArtifactError, ArtifactPin},
     command::CommandError,
     recovery::{FORMAT_VERSION, Loops, OpenError, Options, open},
+    scrub::{ScrubFinding, ScrubKind, ScrubLoop, ScrubOptions, ScrubStats},
     sequencer::{AppendTarget, SequencerLoop, Step},
     sizes::Sizes,
     space::Room,

@@ -1,5 +1,7 @@
 //! Every bound of the storage, in one place (commit and storage rules §4–7).
 
+use std::time::Duration;
+
 use fnctl_core::limits::FRAME_BYTES_MAX;
 
 /// A journal file is allocated at this size and rolled when full.
@@ -96,5 +98,23 @@ pub const SEGMENT_FRAME_BYTES_MAX: usize = 256 << 10;
 pub const UNCLEAN_STOPS_CAREFUL: u32 = 2;
 /// After this long without an unclean stop they are forgotten, ms.
 pub const QUIET_MS: u64 = 10 * 60 * 1000;
+/// Bytes a second that the scrub reads unless told otherwise.
+pub const SCRUB_BYTES_PER_SECOND: u64 = 8 << 20;
+/// Least and most that it may be told.
+pub const SCRUB_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
+/// See [`SCRUB_BYTES_PER_SECOND_MIN`].
+pub const SCRUB_BYTES_PER_SECOND_MAX: u64 = 1 << 30;
+/// From the start of one pass of the scrub to the next unless told otherwise.
+pub const SCRUB_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+/// Least and most that it may be told.
+pub const SCRUB_PERIOD_MIN: Duration = Duration::from_secs(1);
+/// See [`SCRUB_PERIOD_MIN`].
+pub const SCRUB_PERIOD_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The first pass begins this long after a start, or after a period if that is shorter.
+pub const SCRUB_FIRST_AFTER: Duration = Duration::from_secs(60);
+/// One read of the scrub: small, so that a sync seldom waits behind one.
+pub const SCRUB_READ_BYTES: usize = 256 << 10;
+/// Damaged places that are kept one by one; more are counted.
+pub const SCRUB_FINDINGS_MAX: usize = 1_000;
 /// Findings of an examination that are told one by one; more are counted.
 pub const DOCTOR_FINDINGS_MAX: usize = 1_000;

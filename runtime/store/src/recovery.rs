@@ -38,6 +38,7 @@ use crate::{
         writer::{FrameClocks, JournalEnd, JournalFiles, JournalWriter},
     },
     limits::{BALLAST_BYTES, TAIL_BYTES_MAX, UNAPPLIED_BYTES_MAX},
+    scrub::Scrub,
     segment::{SegmentMeta, Segments},
     sequencer::{Gathering, Published, Sequencer, SequencerLoop},
     shared::Shared,
@@ -282,6 +283,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
     let shared = Arc::new(Shared {
         artifacts: Artifacts::new(Arc::clone(&parts.disk), &data),
         backups: Backups::default(),
+        scrub: Scrub::default(),
         disk: parts.disk,
         sizes: parts.options.sizes,
         directory: data,

@@ -4,6 +4,7 @@
 //! ordinal to the next segment's. What of it is durable is recorded in the image, never read off the
 //! file (commit and storage rules §6).
 
+pub(crate) mod check;
 pub(crate) mod frame;
 mod open;
 mod read;

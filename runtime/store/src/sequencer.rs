@@ -301,6 +301,7 @@ impl Shared {
         drop((waiting, frame));
         self.is_failed.store(true, Ordering::Release);
         self.appends.close();
+        self.scrub.stop();
         self.work.notify_all();
         drop(self.lock_applier_queue());
         self.applier_work.notify_all();

@@ -19,6 +19,7 @@ use crate::{
     clocks::Clocks,
     disk::{DirLock, Disk},
     journal::writer::JournalFiles,
+    scrub::Scrub,
     segment::Segments,
     sequencer::{Published, Sequencer},
     sizes::Sizes,
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) artifacts: Artifacts,
     pub(crate) backups: Backups,
+    pub(crate) scrub: Scrub,
     pub(crate) journal_files: Arc<JournalFiles>,
     /// Why nothing may be written, if so.
     pub(crate) read_only: Option<String>,

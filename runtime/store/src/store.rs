@@ -357,6 +357,7 @@ impl Store {
     /// disk too, where the next start finds in the journal what no cut holds.
     pub fn shutdown(&self) {
         self.shared.appends.close();
+        self.shared.scrub.stop();
         self.shared.drain();
     }
 }

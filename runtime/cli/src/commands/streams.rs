@@ -250,7 +250,16 @@ async fn describe(stream: &str, session: &mut Session) -> Result<(), CliError> {
                 .line(&format!("  {label:<11} {}", mappings.join("  ")))?;
         }
     }
-    Ok(())
+    status.damaged.iter().try_for_each(|place| {
+        let records = match (place.first_record, place.last_record) {
+            (Some(first), Some(last)) => format!(", records {first} to {last}"),
+            _ => String::new(),
+        };
+        session.out.line(&format!(
+            "  DAMAGED     {} at offset {}: {}, {}{records}",
+            place.file, place.offset, place.message, place.shard_id
+        ))
+    })
 }
 
 async fn delete(

@@ -96,6 +96,26 @@ pub struct StreamStatus {
     pub read_by: Vec<String>,
     /// Mappings that write to it.
     pub written_by: Vec<String>,
+    /// Places of its logs that are damaged, as far as they are known.
+    #[serde(default)]
+    pub damaged: Vec<DamagedLine>,
+}
+
+/// A damaged place of a shard's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedLine {
+    /// `shardId-000000000000`.
+    pub shard_id: String,
+    /// The file.
+    pub file: String,
+    /// Where in it.
+    pub offset: u64,
+    /// What is wrong.
+    pub message: String,
+    /// Number in its shard of the first record that cannot be read; `null`: no record is lost.
+    pub first_record: Option<u64>,
+    /// Number of the last one.
+    pub last_record: Option<u64>,
 }
 
 /// `functions list`: one function.

@@ -14,8 +14,9 @@ use fnctl_core::{
         request::CreateStreamRequest,
         resolve::{self, Problems},
     },
-    status::{ShardLine, StreamLine, StreamStatus},
+    status::{DamagedLine, ShardLine, StreamLine, StreamStatus},
 };
+use fnctl_store::ScrubFinding;
 use fnctl_streams::sequence;
 
 use crate::{
@@ -82,6 +83,19 @@ pub(super) async fn update(node: &HostNode, name: &str, asked: Asked) -> Answer 
     }
 }
 
+fn damaged_line(found: ScrubFinding) -> DamagedLine {
+    DamagedLine {
+        shard_id: found
+            .shard
+            .map_or_else(String::new, |(_, shard)| shard.shard_id()),
+        file: found.file.display().to_string(),
+        offset: found.offset,
+        message: found.words,
+        first_record: found.records.map(|(first, _)| first.0),
+        last_record: found.records.map(|(_, last)| last.0),
+    }
+}
+
 fn line(node: &HostNode, stream: &Stream) -> StreamLine {
     StreamLine::of(stream, node.store().stored_bytes(stream.id))
 }
@@ -95,7 +109,7 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
         let number = node.oldest(stream.id, shard.number, shard.created_at).await;
         oldest.insert(shard.number, number);
     }
-    let status = node.view(|view| {
+    let mut status = node.view(|view| {
         let registry = view.registry();
         let shards = stream.shards.iter().map(|shard| {
             let tail = view.tail(stream.id, shard.number);
@@ -132,8 +146,11 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
                 })
                 .map(|mapping| registry.address(mapping))
                 .collect(),
+            damaged: Vec::new(),
         }
     });
+    let damaged = node.store().damaged(stream.id).into_iter();
+    status.damaged = damaged.map(damaged_line).collect();
     one(&status)
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct StoreSample {
     pub(crate) sync_above: u64,
     /// Seconds of all syncs.
     pub(crate) sync_sum: f64,
+    /// Damaged places found since the start, by kind of file.
+    pub(crate) storage_errors: Vec<(&'static str, u64)>,
     /// Puts refused since the start, by reason.
     pub(crate) puts_refused: Vec<(&'static str, u64)>,
     /// Every stream.
@@ -373,6 +375,12 @@ fn journal(out: &mut Exposition, store: &StoreSample) {
     for (name, kind, help, value) in &store.values {
         out.family(name, kind, help);
         out.line(format_args!("{name} {value}"));
+    }
+    let name = "fnctl_storage_errors_total";
+    let help = "Damaged places found at rest, each counted once: alert on any";
+    out.family(name, "counter", help);
+    for (file, count) in &store.storage_errors {
+        out.sample(name, "file", file, count);
     }
     let name = "fnctl_puts_refused_total";
     let help =

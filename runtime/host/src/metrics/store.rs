@@ -179,6 +179,7 @@ impl Metrics {
             sync_buckets: SYNCS.iter().copied().zip(buckets.iter().copied()).collect(),
             sync_above: *above,
             sync_sum: store.sync_time.as_secs_f64(),
+            storage_errors: Vec::new(),
             puts_refused: vec![
                 ("busy-node", store.puts_refused.busy_node),
                 ("busy-stream", store.puts_refused.busy_stream),

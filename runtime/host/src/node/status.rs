@@ -15,6 +15,8 @@ use fnctl_core::{
     view::NodeView,
 };
 
+use fnctl_store::ScrubKind;
+
 use crate::{
     metrics::scrape::{MappingSample, ShardSample, StreamSample},
     node::HostNode,
@@ -303,11 +305,36 @@ impl HostNode {
         let mut store = self
             .metrics
             .store_sample(&self.store().stats(), &self.functions().engine().stats());
+        let scrub = self.store().scrub_stats();
         #[expect(
             clippy::cast_precision_loss,
             reason = "the exposition's numbers are f64"
         )]
         store.values.extend([
+            (
+                "fnctl_scrub_bytes_total",
+                "counter",
+                "Bytes at rest that were read and checked",
+                scrub.bytes as f64,
+            ),
+            (
+                "fnctl_scrub_passes_total",
+                "counter",
+                "Times that everything at rest was read",
+                scrub.passes as f64,
+            ),
+            (
+                "fnctl_scrub_last_pass_timestamp_seconds",
+                "gauge",
+                "When everything at rest was last read to its end; 0 before that",
+                scrub.ended.map_or(0.0, |ended| ended.0 as f64 / 1e3),
+            ),
+            (
+                "fnctl_storage_damaged_places",
+                "gauge",
+                "Damaged places at rest that are known",
+                scrub.damaged as f64,
+            ),
             (
                 "fnctl_kinesis_body_bytes",
                 "gauge",
@@ -321,6 +348,8 @@ impl HostNode {
                 self.put_buffers().bytes() as f64,
             ),
         ]);
+        let errors = ScrubKind::ALL.iter().zip(scrub.errors);
+        store.storage_errors = errors.map(|(kind, count)| (kind.as_str(), count)).collect();
         store.streams = self.view(|view| {
             let streams = view.registry().streams();
             let shown = streams.filter(|stream| !stream.is_internal);
