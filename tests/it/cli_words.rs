@@ -55,7 +55,11 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["deplyo"][..], 2, "FN1001"),
         (&["traces"], 2, "FN1003"),
         (&["mappings", "seek", "m"], 2, "FN1003"),
-        (&["streams", "create", "s", "--quota", "1GiB"], 2, "FN1003"),
+        (
+            &["streams", "create", "s", "--hold-quota", "1GiB"],
+            2,
+            "FN1003",
+        ),
         (&["deploy", "x.wasm", "--ordering", "shard"], 2, "FN1003"),
         (
             &["deploy", "x.wasm", "--on-failure", "stream:x"],
@@ -203,7 +207,7 @@ fn all_problems_of_a_manifest_come_together_with_their_lines() {
 #[test]
 fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
     let folder = folder();
-    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\nordering = \"shard\"\non_fatal = \"dead-letter\"\nfilter = \"x\"\n[streams.s]\nquota = \"1GiB\"\n";
+    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\nordering = \"shard\"\non_fatal = \"dead-letter\"\nfilter = \"x\"\n[streams.s]\nhold_quota = \"1GiB\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!(

@@ -86,6 +86,9 @@ fn every_endpoint_refuses_bad_input_in_words() {
         ("GET", "/v1/streams/%ff", b"", 400, "FN1001"),
         ("POST", "/healthz", b"", 405, "FN1016"),
         ("PATCH", "/v1/streams", b"", 405, "FN1016"),
+        ("PATCH", "/v1/streams/in", b"{", 400, "FN1014"),
+        ("PATCH", "/v1/streams/none", b"{}", 404, "FN3001"),
+        ("PATCH", "/v1/streams/in", b"{\"quota\":1}", 400, "FN3007"),
         ("GET", "/v1/streams?colour=red", b"", 400, "FN1001"),
         (
             "GET",
@@ -144,7 +147,7 @@ fn every_endpoint_refuses_bad_input_in_words() {
         (
             "POST",
             "/v1/streams",
-            b"{\"name\":\"q\",\"quota\":\"1GiB\"}",
+            b"{\"name\":\"q\",\"hold_quota\":\"1GiB\"}",
             400,
             "FN1003",
         ),

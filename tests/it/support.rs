@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use fnctl_tests::{Server, ServerOptions, get};
+use fnctl_tests::{Server, ServerOptions, get, request};
 use serde_json::Value;
 
 /// A server on a data directory of its own.
@@ -99,4 +99,21 @@ pub(crate) fn metric(server: &Server, series: &str) -> f64 {
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok())
         .unwrap_or_else(|| panic!("no {series} in\n{text}"))
+}
+
+/// One call of the Kinesis API with a JSON body, as any client sends it; status and answer.
+pub(crate) fn kinesis(server: &Server, operation: &str, body: &str) -> (u16, String) {
+    let target = format!("Kinesis_20131202.{operation}");
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", target.as_str()),
+        (
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0",
+        ),
+        ("x-amz-date", "20260101T000000Z"),
+    ];
+    let answer = request(&server.kinesis, "POST", "/", &headers, body.as_bytes());
+    let answer = answer.unwrap_or_else(|e| panic!("{e}"));
+    (answer.status, answer.text())
 }

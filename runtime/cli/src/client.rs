@@ -109,6 +109,20 @@ impl Client {
             .await
     }
 
+    /// Sends what changes and reads the answer.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| CliError::new(ErrorCode::Internal, error.to_string()))?;
+        self.send_bytes(Method::PATCH, path, body.into()).await
+    }
+
     /// Sends a value; the answer is bytes as they come.
     ///
     /// # Errors

@@ -10,9 +10,13 @@ use fnctl_core::{
         duration::Duration,
         position::StartingPosition,
         setting::{SettingValue, Text, Unfit},
+        size::ByteSize,
     },
 };
-use fnctl_host::limits::PRODUCER_BYTES_MAX;
+use fnctl_host::limits::{
+    PRODUCER_BYTES_MAX, SCRUB_BYTES_PER_SECOND_MAX, SCRUB_BYTES_PER_SECOND_MIN, SCRUB_PERIOD_MAX,
+    SCRUB_PERIOD_MIN,
+};
 
 /// A setting; what cannot be taken is refused at once, `default` resets.
 pub(crate) fn setting<T: SettingValue>(text: &str) -> Result<Setting<T>, Unfit> {
@@ -25,6 +29,32 @@ pub(crate) fn setting<T: SettingValue>(text: &str) -> Result<Setting<T>, Unfit> 
 /// A duration with its unit.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, Unfit> {
     Duration::parse(text).map(|duration| std::time::Duration::from_millis(duration.ms))
+}
+
+/// How fast the scrub reads, bytes a second.
+pub(crate) fn scrub_rate(text: &str) -> Result<u64, Unfit> {
+    let rate = ByteSize::parse(text)?;
+    let (least, most) = (
+        ByteSize::from_bytes(SCRUB_BYTES_PER_SECOND_MIN),
+        ByteSize::from_bytes(SCRUB_BYTES_PER_SECOND_MAX),
+    );
+    if (least..=most).contains(&rate) {
+        return Ok(rate.bytes);
+    }
+    Err(Unfit::NotAllowed(format!(
+        "{rate} is not within {least} and {most}"
+    )))
+}
+
+/// How often the scrub begins.
+pub(crate) fn scrub_period(text: &str) -> Result<std::time::Duration, Unfit> {
+    let period = duration(text)?;
+    if (SCRUB_PERIOD_MIN..=SCRUB_PERIOD_MAX).contains(&period) {
+        return Ok(period);
+    }
+    Err(Unfit::NotAllowed(format!(
+        "`{text}` is not within 1s and 30d"
+    )))
 }
 
 /// A position in a stream.

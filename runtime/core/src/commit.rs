@@ -196,6 +196,8 @@ pub enum Unavailable {
     DiskFull,
     /// The dead-letter stream is at its quota.
     DeadLettersFull,
+    /// An output stream is at its quota.
+    OutputFull(StreamName),
 }
 
 /// What the sequencer says, at once.

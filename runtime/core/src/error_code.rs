@@ -195,6 +195,8 @@ codes! {
     StreamInvalid = "FN3007", Validation, 400;
     /// A position cannot be read or does not exist.
     PositionInvalid = "FN3008", Validation, 400;
+    /// The stream is at its quota of bytes.
+    StreamFull = "FN3009", Failure, 429;
 
     /// A record above the stream's limit.
     RecordTooLarge = "FN4001", Validation, 413;

@@ -3,6 +3,7 @@
 //! Everything fnctl promises about order, retries, dead letters and commits is decided here and
 //! acted on elsewhere; see `runtime/ARCHITECTURE.md` for the map.
 
+pub mod admission;
 pub mod batch;
 pub mod clock;
 pub mod commit;
@@ -19,6 +20,7 @@ pub mod mapping;
 pub mod outcome;
 pub mod park;
 pub mod pipeline;
+pub mod quota;
 pub mod reconcile;
 pub mod record;
 pub mod registry;

@@ -52,6 +52,10 @@ pub const PRODUCERS_MAX: usize = 1_024;
 /// Keys and payloads of one mapping's dead letters; at it, the lane that would add one waits
 /// (commit and storage rules §7).
 pub const DEAD_LETTER_STREAM_BYTES_MAX: u64 = 1 << 30;
+/// What a log keeps of a record beside its key and data, bytes: times, ends, hash key.
+pub const STORED_RECORD_BYTES: u64 = 40;
+/// Least that a stream's logs may be bounded to: any one commit fits.
+pub const STREAM_QUOTA_BYTES_MIN: u64 = 64 << 20;
 /// Refused results waiting in memory, bytes a node.
 pub const REFUSED_BYTES_MAX: u64 = 256 << 20;
 /// Time limit of a call, ms, unless the version says otherwise.
@@ -108,3 +112,4 @@ pub const IDLE_CAPACITY_MAX: usize = 1_024;
 const _: () = assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX > COMMIT_BYTES_MAX);
+const _: () = assert!(STREAM_QUOTA_BYTES_MIN > COMMIT_BYTES_MAX);

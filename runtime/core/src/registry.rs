@@ -122,6 +122,15 @@ impl Registry {
             .filter_map(|(_, mapping)| self.mappings.get(mapping))
     }
 
+    /// Whether what a mapping writes to `output` may come round to the stream that it reads.
+    #[must_use]
+    pub fn leads_back(&self, mapping: MappingId, output: &StreamName) -> bool {
+        self.mapping(mapping).is_some_and(|mapping| {
+            let all = self.mappings().map(|mapping| &**mapping);
+            cycle::leads(output, &mapping.stream_name, all)
+        })
+    }
+
     /// The ids that the next stream, function and mapping get; never reused.
     #[must_use]
     pub const fn next_ids(&self) -> (StreamId, FunctionId, MappingId) {

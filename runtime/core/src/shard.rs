@@ -91,7 +91,7 @@ pub enum StreamMode {
     OnDemand,
 }
 
-/// What is fixed for a stream at its making, besides shards, retention and acknowledgement.
+/// What else there is to say of a stream, besides shards, retention by time and acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
     /// Most bytes of data and partition key of one record: 1 to 10 MiB.
@@ -100,6 +100,11 @@ pub struct StreamOptions {
     pub mode: StreamMode,
     /// Tags: at most 50, keys of 1 to 128 characters, values of at most 256.
     pub tags: BTreeMap<String, String>,
+    /// Most bytes that its logs may take: at it, puts and outputs are refused. `None`: the disk alone
+    /// bounds it.
+    pub quota_bytes: Option<u64>,
+    /// Bytes of log beyond which the oldest records are shown no more. `None`: age alone decides.
+    pub retention_bytes: Option<u64>,
 }
 
 impl Default for StreamOptions {
@@ -108,6 +113,8 @@ impl Default for StreamOptions {
             record_bytes_max: STREAM_RECORD_BYTES_DEFAULT,
             mode: StreamMode::Provisioned,
             tags: BTreeMap::new(),
+            quota_bytes: None,
+            retention_bytes: None,
         }
     }
 }
@@ -129,7 +136,7 @@ pub struct Stream {
     pub created_at: Timestamp,
     /// A dead-letter stream: hidden from lists, no record limit, no time retention.
     pub is_internal: bool,
-    /// What was fixed at its making.
+    /// What else there is to say.
     pub options: StreamOptions,
 }
 

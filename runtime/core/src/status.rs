@@ -9,7 +9,7 @@ mod record;
 
 pub use call::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow};
 pub use catalogue::{
-    FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
+    DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
 pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
 pub use record::{

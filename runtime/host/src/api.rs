@@ -12,7 +12,7 @@ mod json;
 mod later;
 mod logs;
 mod mappings;
-mod put;
+pub(crate) mod put;
 mod retries;
 mod streams;
 mod tail;
@@ -142,6 +142,7 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
+    const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
     let method = asked.method.clone();
     if let Some(refusal) = later::refused(&method, segments) {
@@ -195,8 +196,9 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             GET => streams::list(node, &asked),
             _ => streams::create(node, asked).await,
         },
-        ["streams", name] => match *only(&method, &[GET, DELETE])? {
+        ["streams", name] => match *only(&method, &[GET, PATCH, DELETE])? {
             GET => streams::describe(node, name, &asked).await,
+            PATCH => streams::update(node, name, asked).await,
             _ => streams::delete(node, name, &asked).await,
         },
         ["streams", name, "records"] => match *only(&method, &[GET, POST])? {

@@ -106,6 +106,8 @@ impl Log for StoreLog {
                 Err(AppendError::NoSuchStream)
             }
             Err(fnctl_store::AppendError::DiskFull) => Err(AppendError::DiskFull),
+            Err(fnctl_store::AppendError::Busy(_)) => Err(AppendError::Busy),
+            Err(fnctl_store::AppendError::OverQuota(_)) => Err(AppendError::OverQuota),
             // The API bounds a request below an entry, and names no producer.
             Err(error) => Err(AppendError::Stopped(error.to_string())),
         }

@@ -23,6 +23,6 @@ mod text;
 
 pub use api::key_at;
 pub use clock::SystemClock;
-pub use fnctl_store::OpenError;
+pub use fnctl_store::{OpenError, ScrubOptions};
 pub use http::listener::ListenError;
 pub use server::{Running, Server, ServerOptions, ServerStopped, StartError};

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+pub use fnctl_store::limits::{
+    SCRUB_BYTES_PER_SECOND_MAX, SCRUB_BYTES_PER_SECOND_MIN, SCRUB_PERIOD_MAX, SCRUB_PERIOD_MIN,
+};
+
 // The edge: what a stranger on the network may hold.
 
 /// A new connection must have sent its first request's head within this.
@@ -47,6 +51,13 @@ pub const BODY_RATE_MIN: u64 = 1 << 10;
 pub const PUT_APPEND_RECORDS_MAX: usize = 10_000;
 /// Bytes of one append made from the lines at hand.
 pub const PUT_APPEND_BYTES_MAX: usize = 2 << 20;
+/// Bytes that lines of all puts hold before they are appended; a put that would hold more waits for its
+/// own append, and is refused when it has none under way.
+pub const PUT_BUFFERS_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of it that every put may hold whatever the others do.
+pub const PUT_BUFFER_BYTES_OWN: u64 = 64 << 10;
+/// How long lines wait for room among the puts under way before they are refused.
+pub const PUT_ROOM_WAIT: Duration = Duration::from_secs(5);
 /// A producer's id.
 pub const PRODUCER_BYTES_MAX: usize = 128;
 /// Chunks of an answer that wait for a slow reader.

@@ -24,14 +24,16 @@ use fnctl_core::{
     view::NodeView,
 };
 use fnctl_store::{ArtifactPin, CommandError, Store};
+use fnctl_streams::Kinesis;
 use tokio::{sync::watch, time::Instant};
 
 pub(crate) use self::work::WorkerNode;
 use self::{dead_letters::LetterCounts, positions::Ages};
 use crate::{
-    api::error::ApiError,
+    api::{error::ApiError, put::buffers::PutBuffers},
     clock::SystemClock,
     functions::Functions,
+    kinesis::StoreLog,
     limits,
     logs::{FunctionLogs, sink::HostLog},
     metrics::{Metrics, scrape::BuildInfo},
@@ -70,6 +72,8 @@ pub(crate) struct HostNode {
     uploads: Mutex<HashMap<String, Upload>>,
     ages: Ages,
     letters: LetterCounts,
+    put_buffers: Arc<PutBuffers>,
+    kinesis: Option<Kinesis<StoreLog>>,
 }
 
 impl HostNode {
@@ -94,7 +98,26 @@ impl HostNode {
             uploads: Mutex::default(),
             ages: Ages::default(),
             letters: LetterCounts::default(),
+            put_buffers: Arc::default(),
+            kinesis: None,
         }
+    }
+
+    /// With the Kinesis API beside it, whose bodies the exposition counts.
+    #[must_use]
+    pub(crate) fn beside(mut self, kinesis: Kinesis<StoreLog>) -> Self {
+        self.kinesis = Some(kinesis);
+        self
+    }
+
+    /// What lines of puts hold in memory.
+    pub(crate) const fn put_buffers(&self) -> &Arc<PutBuffers> {
+        &self.put_buffers
+    }
+
+    /// Bytes of bodies that the Kinesis API is reading or working on.
+    pub(crate) fn kinesis_body_bytes(&self) -> usize {
+        self.kinesis.as_ref().map_or(0, Kinesis::body_bytes)
     }
 
     pub(crate) const fn store(&self) -> &Store {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use fnctl_core::clock::Clock;
 use fnctl_invoker::{Compiler, Engine, EngineError, EngineOptions};
-use fnctl_store::{OpenError, Store, disk::real::RealDisk};
+use fnctl_store::{OpenError, ScrubOptions, Store, disk::real::RealDisk};
 use fnctl_streams::Kinesis;
 use tokio::{
     sync::{oneshot, watch},
@@ -41,6 +41,8 @@ pub struct ServerOptions {
     pub insecure: bool,
     /// Threads that run functions; `None`: as many as the machine has.
     pub guest_threads: Option<usize>,
+    /// How fast and how often everything at rest is read and checked.
+    pub scrub: ScrubOptions,
     /// Who compiles components.
     pub compiler: Compiler,
     /// The commit that the binary was built from, told to whoever asks for the version.
@@ -58,6 +60,7 @@ impl ServerOptions {
             insecure: false,
             guest_threads: None,
             commit: None,
+            scrub: ScrubOptions::default(),
             compiler: Compiler::default(),
         }
     }
@@ -143,7 +146,7 @@ impl Server {
 
         let (tell_stop, stopped) = watch::channel(None);
         let tell_stop = Arc::new(tell_stop);
-        let loops = vec![
+        let mut loops = vec![
             spawn_loop("fnctl-sequencer", &tell_stop, move || {
                 loops.sequencer.run().map_err(|s| s.0)
             })?,
@@ -155,6 +158,16 @@ impl Server {
             let store = store.clone();
             Arc::new(move |digest: &str| store.artifact_path(digest))
         };
+        let scrub = store.scrub(options.scrub);
+        let (done, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("fnctl-scrub".to_owned())
+            .spawn(move || {
+                scrub.run();
+                // Nobody may wait for it any more.
+                drop(done.send(Ok(())));
+            })?;
+        loops.push(ended);
         let functions = Arc::new(Functions::new(engine.clone(), artifact));
         let statuses = Arc::new(Statuses::default());
         let workers = WorkerNode {
@@ -179,6 +192,9 @@ impl Server {
             kinesis: format!("http://{kinesis_addr}"),
             commit: options.commit,
         };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let streams = fnctl_streams::Options::new(secret);
+        let streams = Kinesis::new(StoreLog::new(store.clone()), clock, streams);
         let node = HostNode::new(
             store.clone(),
             functions,
@@ -187,10 +203,8 @@ impl Server {
             metrics,
             place,
             draining.clone(),
-        );
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let streams = fnctl_streams::Options::new(secret);
-        let streams = Kinesis::new(StoreLog::new(store.clone()), clock, streams);
+        )
+        .beside(streams.clone());
         let listeners = vec![
             tokio::spawn(api.serve(Api::new(Arc::new(node)), draining.clone())),
             tokio::spawn(kinesis.serve(KinesisService(streams), draining)),

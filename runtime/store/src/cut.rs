@@ -421,6 +421,10 @@ impl ApplierLoop {
     /// Looks at a piece of what the start did not read of the journal. What is damaged there is reported,
     /// and a snapshot makes sure that nobody needs it (commit and storage rules §5).
     pub(crate) fn look_below(&mut self) {
+        if self.shared.scrub.takes_wish() {
+            self.cutter.journal_since_snapshot = u64::MAX / 2;
+            self.cutter.needs_all = true;
+        }
         let Some(below) = &mut self.cutter.below else {
             return;
         };

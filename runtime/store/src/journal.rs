@@ -5,6 +5,7 @@
 //! which, what is torn and what is corrupt is said in commit and storage rules §5.
 
 pub(crate) mod below;
+pub(crate) mod check;
 pub(crate) mod frame;
 pub(crate) mod scan;
 pub(crate) mod witness;

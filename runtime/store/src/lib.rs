@@ -4,6 +4,7 @@
 //! persists and recovers. It knows no protocol, no HTTP and no WebAssembly, and starts no thread: its
 //! loops are run by whoever opens it.
 
+mod admission;
 mod applier;
 mod artifact;
 pub mod backup;
@@ -21,6 +22,7 @@ mod journal;
 pub mod limits;
 mod recovery;
 mod retention;
+mod scrub;
 mod segment;
 mod sequencer;
 mod shared;
@@ -35,15 +37,18 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod unclean;
+mod usage;
 
 pub use self::{
+    admission::PutRoom,
     applier::ApplierLoop,
     artifact::{ArtifactError, ArtifactPin},
     command::CommandError,
     recovery::{FORMAT_VERSION, Loops, OpenError, Options, open},
+    scrub::{ScrubFinding, ScrubKind, ScrubLoop, ScrubOptions, ScrubStats},
     sequencer::{AppendTarget, SequencerLoop, Step},
     sizes::Sizes,
     space::Room,
-    stats::StoreStats,
+    stats::{PutsRefused, StoreStats},
     store::{AppendError, Appended, CommitTicket, DecideError, ReadError, Store},
 };

@@ -1,5 +1,7 @@
 //! Every bound of the storage, in one place (commit and storage rules §4–7).
 
+use std::time::Duration;
+
 use fnctl_core::limits::FRAME_BYTES_MAX;
 
 /// A journal file is allocated at this size and rolled when full.
@@ -22,6 +24,8 @@ pub const DIRECT_BLOCK_BYTES: usize = 4 << 10;
 pub const DIRECT_WRITE_BYTES: usize = 1 << 20;
 /// A segment rolls at this size.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// A segment of a stream with a bound rolls at an eighth of it, and not below this.
+pub const BOUNDED_SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// A segment of smaller size rolls at this age, ms.
 pub const SEGMENT_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 /// One entry of a segment's sparse index covers at least this many bytes.
@@ -52,10 +56,10 @@ pub const IMAGE_CACHE_BYTES: u64 = 16 << 20;
 pub const TAIL_BYTES_MAX: u64 = 64 << 20;
 /// Journaled and not yet applied; beyond it nothing more is accepted until the applier has caught up.
 pub const UNAPPLIED_BYTES_MAX: u64 = 256 << 20;
-/// Bytes of puts in flight; the next producer waits.
+/// Bytes of puts under way; what is above, or above a stream's share of it, is refused.
 pub const APPENDS_BYTES_MAX: u64 = 128 << 20;
-/// Puts in flight; the next producer waits.
-pub const APPENDS_MAX: usize = 16_384;
+/// Puts under way.
+pub const APPENDS_MAX: u64 = 16_384;
 /// A file deleted when a start finds no room to create its own.
 pub const BALLAST_BYTES: u64 = 64 << 20;
 /// Free space is looked at again after this many accepted bytes.
@@ -94,7 +98,23 @@ pub const SEGMENT_FRAME_BYTES_MAX: usize = 256 << 10;
 pub const UNCLEAN_STOPS_CAREFUL: u32 = 2;
 /// After this long without an unclean stop they are forgotten, ms.
 pub const QUIET_MS: u64 = 10 * 60 * 1000;
-/// Bytes of puts in flight are counted in units of this size.
-pub const APPEND_PERMIT_BYTES: u64 = 1 << 10;
+/// Bytes a second that the scrub reads unless told otherwise.
+pub const SCRUB_BYTES_PER_SECOND: u64 = 8 << 20;
+/// Least and most that it may be told.
+pub const SCRUB_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
+/// See [`SCRUB_BYTES_PER_SECOND_MIN`].
+pub const SCRUB_BYTES_PER_SECOND_MAX: u64 = 1 << 30;
+/// From the start of one pass of the scrub to the next unless told otherwise.
+pub const SCRUB_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+/// Least and most that it may be told.
+pub const SCRUB_PERIOD_MIN: Duration = Duration::from_secs(1);
+/// See [`SCRUB_PERIOD_MIN`].
+pub const SCRUB_PERIOD_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The first pass begins this long after a start, or after a period if that is shorter.
+pub const SCRUB_FIRST_AFTER: Duration = Duration::from_secs(60);
+/// One read of the scrub: small, so that a sync seldom waits behind one.
+pub const SCRUB_READ_BYTES: usize = 256 << 10;
+/// Damaged places that are kept one by one; more are counted.
+pub const SCRUB_FINDINGS_MAX: usize = 1_000;
 /// Findings of an examination that are told one by one; more are counted.
 pub const DOCTOR_FINDINGS_MAX: usize = 1_000;

@@ -19,7 +19,7 @@ use fnctl_core::{
     id::{Lsn, Ordinal},
     limits::DEAD_LETTER_STREAM_BYTES_MAX,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use self::base::Recovered;
 pub(crate) use self::base::{image_directory, take_entry};
@@ -37,10 +37,8 @@ use crate::{
         scan::{Hole, ScanError},
         writer::{FrameClocks, JournalEnd, JournalFiles, JournalWriter},
     },
-    limits::{
-        APPEND_PERMIT_BYTES, APPENDS_BYTES_MAX, APPENDS_MAX, BALLAST_BYTES, TAIL_BYTES_MAX,
-        UNAPPLIED_BYTES_MAX,
-    },
+    limits::{BALLAST_BYTES, TAIL_BYTES_MAX, UNAPPLIED_BYTES_MAX},
+    scrub::Scrub,
     segment::{SegmentMeta, Segments},
     sequencer::{Gathering, Published, Sequencer, SequencerLoop},
     shared::Shared,
@@ -288,6 +286,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
     let mut queue = ApplierQueue::default();
     for frame in recovered.frames {
         parts.space.accept(frame.budget_bytes);
+        segments.usage.redo(&frame.blocks);
         tail.publish(&frame.blocks);
         tail.announce(&frame.blocks);
         tail.forget(&frame.gone);
@@ -300,6 +299,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
     let shared = Arc::new(Shared {
         artifacts: Artifacts::new(Arc::clone(&parts.disk), &data),
         backups: Backups::default(),
+        scrub: Scrub::default(),
         disk: parts.disk,
         sizes: parts.options.sizes,
         directory: data,
@@ -317,10 +317,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         applier_queue: Mutex::new(queue),
         applier_work: Condvar::new(),
         registry_changed: watch::Sender::new(0),
-        appends: Arc::new(Semaphore::new(APPENDS_MAX)),
-        append_bytes: Arc::new(Semaphore::new(
-            usize::try_from(APPENDS_BYTES_MAX / APPEND_PERMIT_BYTES).expect("the bound is small"),
-        )),
+        appends: Arc::default(),
         space: parts.space,
         counters: Counters::default(),
         journal_files: parts.files,

@@ -1,6 +1,8 @@
 //! Retention: moves horizons and floors by the retention clock, and unlinks what lies below
 //! (commit and storage rules §7).
 
+mod size;
+
 use std::{io, sync::Arc};
 
 use fnctl_core::{
@@ -8,6 +10,7 @@ use fnctl_core::{
     view::NodeView,
 };
 
+use self::size::RollSizes;
 use crate::{
     applier::ApplierLoop,
     block::ShardKey,
@@ -22,6 +25,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Retention {
     looked_at: u64,
+    roll_sizes: RollSizes,
 }
 
 /// A shard as retention sees it.
@@ -53,7 +57,7 @@ impl ApplierLoop {
                 self.expire(&shard)?;
             }
         }
-        Ok(())
+        self.bound_streams()
     }
 
     fn unlink_below(&mut self, key: ShardKey, floor: Ordinal) -> io::Result<()> {
@@ -114,9 +118,14 @@ impl ApplierLoop {
     /// Expires what mappings hold beyond retention once the disk reserve is reached: counted, and the
     /// owners fenced.
     fn make_room(&self, key: ShardKey) {
-        if self.shared.space.room() < Room::Outputs {
-            return;
+        if self.shared.space.room() >= Room::Outputs {
+            let why = "the disk is at its reserve, records beyond retention are expired";
+            self.expire_held(key, why);
         }
+    }
+
+    /// Expires what mappings have not settled below the horizon of a shard.
+    fn expire_held(&self, key: ShardKey, why: &'static str) {
         let held: Vec<UnitId> = {
             let published = self.shared.read_published();
             let view = &published.view;
@@ -139,10 +148,7 @@ impl ApplierLoop {
                 .collect()
         };
         for unit in held {
-            tracing::error!(
-                ?unit,
-                "the disk is at its reserve, records beyond retention are expired"
-            );
+            tracing::error!(?unit, "{why}");
             let decision = move |view: &NodeView, _| {
                 let entry = view
                     .tail(unit.stream, unit.shard)

@@ -4,6 +4,7 @@
 //! ordinal to the next segment's. What of it is durable is recorded in the image, never read off the
 //! file (commit and storage rules §6).
 
+pub(crate) mod check;
 pub(crate) mod frame;
 mod open;
 mod read;
@@ -26,6 +27,7 @@ use crate::{
     block::ShardKey,
     codec::{self, DecodeError, Decoder, Value, fields},
     disk::Disk,
+    usage::Usage,
 };
 
 /// What is known of a segment; the image stores it.
@@ -129,6 +131,7 @@ pub(crate) struct Segments {
     data: PathBuf,
     shards: RwLock<HashMap<ShardKey, Arc<Mutex<Vec<SegmentMeta>>>>>,
     open: OpenSegments,
+    pub(crate) usage: Usage,
 }
 
 type ShardSegments = Arc<Mutex<Vec<SegmentMeta>>>;
@@ -144,6 +147,7 @@ impl Segments {
             data,
             shards: RwLock::default(),
             open: OpenSegments::default(),
+            usage: Usage::default(),
         }
     }
 
@@ -192,8 +196,14 @@ impl Segments {
         });
         let mut segments = lock(&shard);
         match segments.binary_search_by_key(&meta.base, |segment| segment.base) {
-            Ok(at) => segments[at] = meta,
-            Err(at) => segments.insert(at, meta),
+            Ok(at) => {
+                let before = std::mem::replace(&mut segments[at], meta);
+                self.usage.resized(key.0, before.length, meta.length);
+            }
+            Err(at) => {
+                segments.insert(at, meta);
+                self.usage.resized(key.0, 0, meta.length);
+            }
         }
     }
 
@@ -207,6 +217,7 @@ impl Segments {
         let gone: Vec<SegmentMeta> = segments.drain(..count).collect();
         drop(segments);
         for segment in &gone {
+            self.usage.resized(key.0, segment.length, 0);
             self.open.forget((key, segment.base));
         }
         gone
@@ -223,6 +234,7 @@ impl Segments {
             key.0 != stream
         });
         drop(shards);
+        self.usage.forget(stream);
         for (key, meta) in &gone {
             self.open.forget((*key, meta.base));
         }

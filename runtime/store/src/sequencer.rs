@@ -21,6 +21,7 @@ use fnctl_core::{
     committer::Stopped,
     entry::Entry,
     id::{Lsn, Timestamp},
+    quota::OverQuota,
     record::NewRecords,
     shard::Ack,
     view::{NodeView, ProducerSequence},
@@ -30,7 +31,7 @@ use self::request::Waiter;
 pub(crate) use self::{
     gather::Gathering,
     publish::{Published, PublishedFrame},
-    request::{Announce, InFlight, Request},
+    request::{Announce, Request},
 };
 pub use self::{
     request::AppendTarget,
@@ -103,7 +104,7 @@ impl Sequencer {
                 records,
                 producer,
                 reply,
-                in_flight,
+                room,
             } => {
                 let (result, is_early) =
                     match self.append(shared, &target, &records, producer.as_ref(), now) {
@@ -115,7 +116,7 @@ impl Sequencer {
                     reply,
                     result,
                     is_early,
-                    in_flight,
+                    room,
                 });
             }
             Request::Commit {
@@ -152,11 +153,24 @@ impl Sequencer {
             .evaluate_append(target.by_ref(), records, producer, now)
             .map_err(AppendError::Refused)?;
         if shared.space.room() > Room::Puts {
+            shared
+                .appends
+                .refused
+                .disk_full
+                .fetch_add(1, Ordering::Relaxed);
             return Err(AppendError::DiskFull);
         }
         let Entry::Append { placement, .. } = &entry else {
             unreachable!("an append becomes an append");
         };
+        if let Some(over) = self.over_quota(shared, &entry) {
+            shared
+                .appends
+                .refused
+                .stream_full
+                .fetch_add(1, Ordering::Relaxed);
+            return Err(AppendError::OverQuota(over));
+        }
         let appended = Appended::of(placement, records.len());
         let ack = self
             .view
@@ -165,6 +179,7 @@ impl Sequencer {
             .map_or(Ack::Synced, |stream| stream.ack);
         if !records.is_empty() {
             shared.space.accept(codec::entry_bytes(&entry) as u64);
+            shared.segments.usage.accept(&entry);
             self.take(entry);
         }
         Ok((appended, ack))
@@ -194,8 +209,24 @@ impl Sequencer {
         if shared.space.room() > most {
             return CommitAnswer::Unavailable(Unavailable::DiskFull);
         }
+        if let Some(over) = self.over_quota(shared, &entry) {
+            return CommitAnswer::Unavailable(Unavailable::OutputFull(over.stream));
+        }
         shared.space.accept(codec::entry_bytes(&entry) as u64);
+        shared.segments.usage.accept(&entry);
         CommitAnswer::Accepted(self.take(entry))
+    }
+}
+
+impl Sequencer {
+    /// The stream that has no room for an entry; what mappings hold of it beyond retention gives way.
+    fn over_quota(&self, shared: &Shared, entry: &Entry) -> Option<OverQuota> {
+        let usage = &shared.segments.usage;
+        let over = self.view.over_quota(entry, |stream| usage.of(stream))?;
+        if let Some(stream) = self.view.registry().stream_by_name(&over.stream) {
+            usage.refused(stream.id);
+        }
+        Some(over)
     }
 }
 
@@ -270,7 +301,7 @@ impl Shared {
         drop((waiting, frame));
         self.is_failed.store(true, Ordering::Release);
         self.appends.close();
-        self.append_bytes.close();
+        self.scrub.stop();
         self.work.notify_all();
         drop(self.lock_applier_queue());
         self.applier_work.notify_all();

@@ -9,15 +9,17 @@ use std::{
 };
 
 use fnctl_core::committer::Stopped;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
+    admission::Admission,
     applier::ApplierQueue,
     artifact::Artifacts,
     backup::Backups,
     clocks::Clocks,
     disk::{DirLock, Disk},
     journal::writer::JournalFiles,
+    scrub::Scrub,
     segment::Segments,
     sequencer::{Published, Sequencer},
     sizes::Sizes,
@@ -42,12 +44,12 @@ pub(crate) struct Shared {
     /// Goes with `applier_queue`.
     pub(crate) applier_work: Condvar,
     pub(crate) registry_changed: watch::Sender<u64>,
-    pub(crate) appends: Arc<Semaphore>,
-    pub(crate) append_bytes: Arc<Semaphore>,
+    pub(crate) appends: Arc<Admission>,
     pub(crate) space: Space,
     pub(crate) counters: Counters,
     pub(crate) artifacts: Artifacts,
     pub(crate) backups: Backups,
+    pub(crate) scrub: Scrub,
     pub(crate) journal_files: Arc<JournalFiles>,
     /// Why nothing may be written, if so.
     pub(crate) read_only: Option<String>,

@@ -9,14 +9,14 @@ use fnctl_core::id::Lsn;
 use crate::{
     codec::{Decoder, Value},
     cut::CutValue,
-    disk::Disk,
+    disk::{Disk, DiskFile},
     image::ImageValue,
     journal::{
         frame::{FrameHeader, FrameKind, HEADER_BYTES, REQUIRED_KNOWN, seal},
         scan::ChunkReader,
         writer::FrameClocks,
     },
-    limits::SNAPSHOT_FRAME_BYTES,
+    limits::{SCAN_READ_BYTES, SNAPSHOT_FRAME_BYTES},
 };
 
 /// The name of the snapshot of everything below `next`.
@@ -121,14 +121,51 @@ pub(crate) fn read(
     path: &Path,
     journal: u64,
 ) -> io::Result<Option<(CutValue, Vec<ImageValue>)>> {
-    let file = disk.open(path)?;
+    let mut values = Vec::new();
+    let mut keep = |key: Bytes, value: Bytes| values.push((key.to_vec(), value.to_vec()));
+    let walked = walk(
+        disk.open(path)?,
+        journal,
+        SCAN_READ_BYTES,
+        &mut |_| true,
+        &mut keep,
+    )?;
+    Ok(match walked {
+        Walked::Whole(cut) => Some((cut, values)),
+        Walked::Damaged(_) | Walked::Stopped => None,
+    })
+}
+
+/// What a walk over a snapshot came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Walked {
+    /// It is whole, and holds what this cut says.
+    Whole(CutValue),
+    /// It is damaged at this offset.
+    Damaged(u64),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Reads a snapshot in pieces of `piece` bytes and hands out its values; `progress` is told of bytes as
+/// they are read and says whether to go on.
+///
+/// # Errors
+/// The disk failed.
+pub(crate) fn walk(
+    file: Arc<dyn DiskFile>,
+    journal: u64,
+    piece: usize,
+    progress: &mut dyn FnMut(u64) -> bool,
+    value: &mut dyn FnMut(Bytes, Bytes),
+) -> io::Result<Walked> {
     let length = file.length()?;
-    let mut reader = ChunkReader::new(Arc::clone(&file), length);
-    let (mut offset, mut previous, mut values) = (0, 0, Vec::new());
+    let mut reader = ChunkReader::of_pieces(file, length, piece);
+    let (mut offset, mut previous, mut values) = (0, 0, 0_usize);
     let mut first: Option<FrameHeader> = None;
     loop {
         let Ok((header, payload)) = reader.frame(offset)? else {
-            return Ok(None);
+            return Ok(Walked::Damaged(offset));
         };
         let is_expected = header.journal == journal
             && header.previous == previous
@@ -142,28 +179,31 @@ pub(crate) fn read(
                 }
             };
         if !is_expected {
-            return Ok(None);
+            return Ok(Walked::Damaged(offset));
         }
         match header.kind {
             FrameKind::FileHeader => first = Some(header),
             FrameKind::Values => {
                 let mut from = Decoder::new(payload);
                 for _ in 0..header.entries {
-                    let (Ok(key), Ok(value)) = (Bytes::take(&mut from), Bytes::take(&mut from))
+                    let (Ok(key), Ok(read)) = (Bytes::take(&mut from), Bytes::take(&mut from))
                     else {
-                        return Ok(None);
+                        return Ok(Walked::Damaged(offset));
                     };
-                    values.push((key.to_vec(), value.to_vec()));
+                    value(key, read);
+                    values += 1;
                 }
             }
-            FrameKind::Footer if header.entries as usize == values.len() => {
-                let cut = CutValue {
+            FrameKind::Footer if header.entries as usize == values => {
+                return Ok(Walked::Whole(CutValue {
                     next: header.first,
                     life: header.file,
-                };
-                return Ok(Some((cut, values)));
+                }));
             }
-            FrameKind::Footer | FrameKind::Entries => return Ok(None),
+            FrameKind::Footer | FrameKind::Entries => return Ok(Walked::Damaged(offset)),
+        }
+        if !progress(header.frame_bytes()) {
+            return Ok(Walked::Stopped);
         }
         previous = header.crc;
         offset += header.frame_bytes();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fnctl_core::id::Lsn;
+use fnctl_core::{admission::InFlight, id::Lsn};
 
 use crate::{limits::SYNC_SAMPLES, space::Room};
 
@@ -32,6 +32,10 @@ pub struct StoreStats {
     pub unapplied_bytes: u64,
     /// Records held in memory, bytes.
     pub tail_bytes: u64,
+    /// Puts under way.
+    pub puts_in_flight: InFlight,
+    /// Puts that were refused since the start.
+    pub puts_refused: PutsRefused,
     /// LSN after the last visible entry.
     pub next: Lsn,
     /// LSN after the last entry that the image holds.
@@ -46,6 +50,19 @@ pub struct StoreStats {
     pub unclean_stops: u32,
     /// Whether first batches and retries are called record by record after them.
     pub is_careful: bool,
+}
+
+/// Puts that were refused, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PutsRefused {
+    /// Too many were under way.
+    pub busy_node: u64,
+    /// Too many of their stream were.
+    pub busy_stream: u64,
+    /// Their stream was at its quota.
+    pub stream_full: u64,
+    /// The disk was at its reserve.
+    pub disk_full: u64,
 }
 
 /// Counts what the loops do.

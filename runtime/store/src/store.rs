@@ -1,5 +1,6 @@
 //! The handle: what the rest of the node may ask of the store.
 
+mod append;
 mod ticket;
 
 use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
@@ -7,24 +8,25 @@ use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
 use fnctl_core::{
     commit::AttemptMark,
     committer::Stopped,
-    entry::{Entry, Placement},
+    entry::Entry,
     id::{LeaseEpoch, Lsn, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
-    limits::COMMIT_BYTES_MAX,
-    record::{NewRecords, RecordBlock},
-    view::{AppendRefusal, NodeView, ProducerSequence},
+    record::RecordBlock,
+    view::NodeView,
 };
 use tokio::sync::{oneshot, watch};
 
-pub use self::ticket::CommitTicket;
+pub use self::{
+    append::{AppendError, Appended},
+    ticket::CommitTicket,
+};
 pub use crate::segment::ReadError;
 use crate::{
     artifact::{ArtifactError, ArtifactPin},
     block::slice,
-    limits::{APPEND_PERMIT_BYTES, APPENDS_BYTES_MAX},
-    sequencer::{self, AppendTarget, InFlight, Request},
+    sequencer::{self, Request},
     shared::Shared,
     space::Room,
-    stats::StoreStats,
+    stats::{PutsRefused, StoreStats},
 };
 
 /// Embedded storage. A cheap handle; the work is done by the loops that `open` returned beside it.
@@ -41,60 +43,6 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Where an append went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// The stream.
-    pub stream: StreamId,
-    /// Arrival of every record.
-    pub arrival: Timestamp,
-    /// Shard and ordinal of each record, in the order given.
-    pub rows: Vec<(ShardNumber, Ordinal)>,
-}
-
-impl Appended {
-    pub(crate) fn of(placement: &Placement, count: usize) -> Self {
-        let mut rows = vec![(ShardNumber(0), Ordinal(0)); count];
-        for run in &placement.shards {
-            let ordinals = (run.first.0..).map(Ordinal);
-            match &run.rows {
-                None => {
-                    for (row, ordinal) in rows.iter_mut().zip(ordinals) {
-                        *row = (run.shard, ordinal);
-                    }
-                }
-                Some(indices) => {
-                    for (&index, ordinal) in indices.iter().zip(ordinals) {
-                        rows[index as usize] = (run.shard, ordinal);
-                    }
-                }
-            }
-        }
-        Self {
-            stream: placement.stream,
-            arrival: placement.arrival,
-            rows,
-        }
-    }
-}
-
-/// Why an append was not taken. Nothing of it was, except after `Stopped`, which leaves that open.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The stream or the producer's sequence does not allow it.
-    #[error(transparent)]
-    Refused(AppendRefusal),
-    /// No room above the reserve: try again later.
-    #[error("the disk is full")]
-    DiskFull,
-    /// More bytes than one entry may have.
-    #[error("an append has at most {COMMIT_BYTES_MAX} bytes")]
-    TooLarge,
-    /// The store stopped.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-}
-
 /// Why a decision came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError<E> {
@@ -107,44 +55,6 @@ pub enum DecideError<E> {
 }
 
 impl Store {
-    /// Appends records to a stream, by id or by name. Resolves once they are durable and visible (on a
-    /// stream with `ack = "written"`: once written). Waits while too much is in flight.
-    ///
-    /// # Errors
-    /// See [`AppendError`].
-    pub async fn append(
-        &self,
-        target: impl Into<AppendTarget>,
-        records: NewRecords,
-        producer: Option<ProducerSequence>,
-    ) -> Result<Appended, AppendError> {
-        let bytes = records.byte_len() + records.len() * RECORD_OVERHEAD;
-        if bytes as u64 > COMMIT_BYTES_MAX {
-            return Err(AppendError::TooLarge);
-        }
-        let wanted = (bytes as u64)
-            .div_ceil(APPEND_PERMIT_BYTES)
-            .clamp(1, APPENDS_BYTES_MAX);
-        let wanted = u32::try_from(wanted).expect("the bound is small");
-        let stopped = |_| self.shared.stopped();
-        let requests = Arc::clone(&self.shared.appends);
-        let bytes = Arc::clone(&self.shared.append_bytes);
-        let in_flight = InFlight {
-            _request: requests.acquire_owned().await.map_err(stopped)?,
-            _bytes: bytes.acquire_many_owned(wanted).await.map_err(stopped)?,
-        };
-        let (reply, answer) = oneshot::channel();
-        let request = Request::Append {
-            target: target.into(),
-            records: Arc::new(records),
-            producer,
-            reply,
-            in_flight,
-        };
-        sequencer::submit(&self.shared, request)?;
-        answer.await.map_err(|_| self.shared.stopped())?
-    }
-
     /// Appoints an owner for each of the units that exist; their epochs, once durable.
     ///
     /// # Errors
@@ -404,6 +314,12 @@ impl Store {
         self.shared.unclean.in_hand(unit)
     }
 
+    /// Bytes that a stream's logs take on the disk, with what is on its way there: what its quota counts.
+    #[must_use]
+    pub fn stored_bytes(&self, stream: StreamId) -> u64 {
+        self.shared.segments.usage.of(stream)
+    }
+
     /// Figures of this moment.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
@@ -417,6 +333,16 @@ impl Store {
             cuts: counters.cuts.load(Ordering::Relaxed),
             unapplied_bytes: self.shared.space.unapplied(),
             tail_bytes: self.shared.tail.bytes(),
+            puts_in_flight: self.shared.appends.in_flight(),
+            puts_refused: {
+                let refused = &self.shared.appends.refused;
+                PutsRefused {
+                    busy_node: refused.busy_node.load(Ordering::Relaxed),
+                    busy_stream: refused.busy_stream.load(Ordering::Relaxed),
+                    stream_full: refused.stream_full.load(Ordering::Relaxed),
+                    disk_full: refused.disk_full.load(Ordering::Relaxed),
+                }
+            },
             next: self.published(),
             cut: Lsn(counters.cut.load(Ordering::Relaxed)),
             free_bytes: self.shared.space.free(),
@@ -432,13 +358,10 @@ impl Store {
     /// disk too, where the next start finds in the journal what no cut holds.
     pub fn shutdown(&self) {
         self.shared.appends.close();
-        self.shared.append_bytes.close();
+        self.shared.scrub.stop();
         self.shared.drain();
     }
 }
-
-/// What a record weighs beside its bytes.
-const RECORD_OVERHEAD: usize = 40;
 
 /// Blocks from the record after `after` on, cut to the limits.
 fn cut_to(

@@ -11,7 +11,10 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX};
+use crate::limits::{
+    BODIES_BYTES_MAX, BODY_BYTES_MAX, SMALL_BODIES_BYTES_MAX, SMALL_BODY_BYTES_MAX,
+    SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX,
+};
 
 /// Permits stand for this many bytes.
 const PERMIT_BYTES: usize = 1 << 10;
@@ -19,6 +22,7 @@ const PERMIT_BYTES: usize = 1 << 10;
 /// Where bodies are collected.
 pub(crate) struct Bodies {
     room: Semaphore,
+    small_room: Semaphore,
     /// Buffers of bodies that are done with: a large allocation costs more than filling it does.
     spare: Mutex<Vec<Vec<u8>>>,
 }
@@ -49,8 +53,17 @@ impl Bodies {
     pub(crate) fn new() -> Self {
         Self {
             room: Semaphore::new(BODIES_BYTES_MAX / PERMIT_BYTES),
+            small_room: Semaphore::new(SMALL_BODIES_BYTES_MAX / PERMIT_BYTES),
             spare: Mutex::default(),
         }
+    }
+
+    /// Bytes of bodies that are being read or worked on.
+    pub(crate) fn bytes(&self) -> usize {
+        let taken = |room: &Semaphore, max: usize| {
+            max.saturating_sub(room.available_permits() * PERMIT_BYTES)
+        };
+        taken(&self.room, BODIES_BYTES_MAX) + taken(&self.small_room, SMALL_BODIES_BYTES_MAX)
     }
 
     /// Reads a body to its end; waits for room before it reads.
@@ -68,10 +81,15 @@ impl Bodies {
         let exact = announced
             .exact()
             .and_then(|bytes| usize::try_from(bytes).ok());
-        let permits = exact.unwrap_or(BODY_BYTES_MAX).div_ceil(PERMIT_BYTES);
+        let bytes = exact.unwrap_or(BODY_BYTES_MAX);
+        let permits = bytes.div_ceil(PERMIT_BYTES);
         let permits = u32::try_from(permits).expect("a body is far below 4 TiB");
-        let room = self
-            .room
+        let room = if bytes <= SMALL_BODY_BYTES_MAX {
+            &self.small_room
+        } else {
+            &self.room
+        };
+        let room = room
             .acquire_many(permits)
             .await
             .map_err(|_| BodyError::Broken)?;

@@ -2,8 +2,13 @@
 
 /// Largest request body, bytes: 10 MiB of data in base64, keys and JSON around it.
 pub const BODY_BYTES_MAX: usize = 14 << 20;
-/// Request bodies held at one time by all connections together, bytes; further ones wait unread.
-pub const BODIES_BYTES_MAX: usize = 512 << 20;
+/// A larger request body is a large one, bytes.
+pub const SMALL_BODY_BYTES_MAX: usize = 256 << 10;
+/// Small request bodies held at one time by all connections together, bytes; further ones wait unread.
+/// They have room of their own, so that large ones that come slowly do not keep them out.
+pub const SMALL_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Large request bodies held at one time by all connections together, bytes; further ones wait unread.
+pub const BODIES_BYTES_MAX: usize = 192 << 20;
 /// Buffers kept for the next bodies.
 pub const SPARE_BUFFERS_MAX: usize = 16;
 /// A larger buffer is not kept, bytes.

@@ -31,6 +31,12 @@ pub enum AppendError {
     /// The disk's reserve is reached.
     #[error("the disk is full")]
     DiskFull,
+    /// Too much is under way.
+    #[error("too much is under way")]
+    Busy,
+    /// The stream is at its quota of bytes.
+    #[error("the stream is at its quota")]
+    OverQuota,
     /// The store stopped; whether the records are kept shows after the restart.
     #[error("the store has stopped: {0}")]
     Stopped(String),

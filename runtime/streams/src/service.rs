@@ -98,6 +98,12 @@ impl<L: Log> Kinesis<L> {
         }))
     }
 
+    /// Bytes of request bodies that are being read or worked on.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.0.bodies.bytes()
+    }
+
     /// Answers one request of either HTTP version. The body is read here, at most
     /// [`BODY_BYTES_MAX`](crate::limits::BODY_BYTES_MAX); time limits are the listener's.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>

@@ -6,10 +6,11 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use fnctl_core::error_code::ErrorCode;
-use fnctl_host::{Server, ServerOptions};
+use fnctl_host::{ScrubOptions, Server, ServerOptions};
 use serde::Serialize;
 
 use super::version::COMMIT;
@@ -29,6 +30,12 @@ pub(crate) struct Args {
     /// File that says where it serves, written once it does
     #[arg(long, value_name = "F")]
     ready_file: Option<PathBuf>,
+    /// Bytes a second at which everything at rest is read and checked, 64KiB to 1GiB
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = spelling::scrub_rate)]
+    scrub_rate: u64,
+    /// How often that is begun, 1s to 30d
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = spelling::scrub_period)]
+    scrub_period: Duration,
     /// Listen beyond loopback, although nothing keeps strangers out
     #[arg(long)]
     insecure: bool,
@@ -49,6 +56,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
         insecure: args.insecure,
+        scrub: ScrubOptions {
+            bytes_per_second: args.scrub_rate,
+            period: args.scrub_period,
+        },
         compiler: embedded::compiler(),
         commit: COMMIT,
         ..ServerOptions::new(&args.data_dir)

@@ -1,4 +1,4 @@
-//! `fnctl streams`: create, list, describe, delete.
+//! `fnctl streams`: create, update, list, describe, delete.
 
 use clap::Subcommand;
 use fnctl_core::{
@@ -34,6 +34,8 @@ pub(crate) struct Args {
 enum Action {
     /// Create a stream
     Create(Create),
+    /// Change what a stream keeps and takes
+    Update(Update),
     /// List the streams
     #[command(visible_alias = "ls")]
     List,
@@ -68,6 +70,29 @@ struct Create {
     /// Most bytes of one record with its key, 1MiB to 10MiB [default: 1MiB]
     #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>, allow_negative_numbers = true)]
     max_record_size: Option<Setting<ByteSize>>,
+    #[command(flatten)]
+    bounds: Bounds,
+}
+
+#[derive(Debug, clap::Args)]
+struct Bounds {
+    /// Most bytes the stream may take on the disk: at it, puts are refused; at least 64MiB [default: no bound]
+    #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>, allow_negative_numbers = true)]
+    quota: Option<Setting<ByteSize>>,
+    /// Bytes beyond which the oldest records go; at least 64MiB, below the quota [default: no bound]
+    #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>, allow_negative_numbers = true)]
+    retention_bytes: Option<Setting<ByteSize>>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Update {
+    /// The stream
+    stream: String,
+    /// How long records are kept; `default` for 24h
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    retention: Option<Setting<Duration>>,
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 impl Args {
@@ -80,6 +105,7 @@ impl Args {
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     match args.action {
         Action::Create(create) => self::create(create, session).await,
+        Action::Update(update) => self::update(update, session).await,
         Action::List => list(session).await,
         Action::Describe { stream } => describe(&stream, session).await,
         Action::Delete { stream, destroying } => delete(&stream, destroying, session).await,
@@ -92,19 +118,11 @@ async fn create(create: Create, session: &mut Session) -> Result<(), CliError> {
         retention: create.retention,
         ack: create.ack,
         max_record_size: create.max_record_size,
+        quota: create.bounds.quota,
+        retention_bytes: create.bounds.retention_bytes,
         unknown: UnknownKeys::default(),
     };
-    let mut problems = Problems::default();
-    resolve::stream(&settings, "", &mut problems);
-    if !problems.0.is_empty() {
-        let problems = problems.0.into_iter().map(|problem| Problem {
-            path: format!("--{}", problem.path.replace('_', "-")),
-            ..problem
-        });
-        let problems = problems.collect();
-        let error = ErrorObject::of_problems(ErrorCode::StreamInvalid, "the flags", problems);
-        return Err(error.fix("fnctl streams create --help").into());
-    }
+    check(&settings, "fnctl streams create --help")?;
     let request = CreateStreamRequest {
         name: create.stream,
         settings,
@@ -116,17 +134,64 @@ async fn create(create: Create, session: &mut Session) -> Result<(), CliError> {
     session.out.line(&format!("stream     {}", summary(&line)))
 }
 
+/// Refuses flags that no stream could have.
+fn check(settings: &StreamSpec, help: &str) -> Result<(), CliError> {
+    let mut problems = Problems::default();
+    resolve::stream(settings, "", &mut problems);
+    if problems.0.is_empty() {
+        return Ok(());
+    }
+    let problems = problems.0.into_iter().map(|problem| Problem {
+        path: format!("--{}", problem.path.replace('_', "-")),
+        ..problem
+    });
+    let problems = problems.collect();
+    let error = ErrorObject::of_problems(ErrorCode::StreamInvalid, "the flags", problems);
+    Err(error.fix(help).into())
+}
+
+async fn update(update: Update, session: &mut Session) -> Result<(), CliError> {
+    let settings = StreamSpec {
+        retention: update.retention,
+        quota: update.bounds.quota,
+        retention_bytes: update.bounds.retention_bytes,
+        ..StreamSpec::default()
+    };
+    let help = "fnctl streams update --help";
+    check(&settings, help)?;
+    if settings == StreamSpec::default() {
+        let error = CliError::new(ErrorCode::Usage, "nothing is named that is to change");
+        return Err(error.fix(help));
+    }
+    let path = ["v1", "streams", update.stream.as_str()];
+    let line: StreamLine = session.client.patch(&path, &settings).await?;
+    if session.out.is_json() {
+        return session.out.json(&line);
+    }
+    session.out.line(&format!("stream     {}", summary(&line)))
+}
+
 async fn list(session: &mut Session) -> Result<(), CliError> {
     let all: Vec<StreamLine> = session.client.list(&["v1", "streams"], &[]).await?;
     if session.out.is_json() {
         return all.iter().try_for_each(|line| session.out.json(line));
     }
-    let mut table = Table::new(&["stream", "shards>", "retention>", "ack", "created"]);
+    let mut table = Table::new(&[
+        "stream",
+        "shards>",
+        "retention>",
+        "stored>",
+        "quota>",
+        "ack",
+        "created",
+    ]);
     for line in &all {
         table.row([
             line.name.clone(),
             line.shards.to_string(),
             Duration::from_ms(line.retention_ms).to_string(),
+            words::size(line.stored_bytes),
+            line.quota_bytes.map_or_else(|| "-".to_owned(), words::size),
             ack(line.ack).to_owned(),
             words::local(&line.created_at),
         ]);
@@ -185,7 +250,16 @@ async fn describe(stream: &str, session: &mut Session) -> Result<(), CliError> {
                 .line(&format!("  {label:<11} {}", mappings.join("  ")))?;
         }
     }
-    Ok(())
+    status.damaged.iter().try_for_each(|place| {
+        let records = match (place.first_record, place.last_record) {
+            (Some(first), Some(last)) => format!(", records {first} to {last}"),
+            _ => String::new(),
+        };
+        session.out.line(&format!(
+            "  DAMAGED     {} at offset {}: {}, {}{records}",
+            place.file, place.offset, place.message, place.shard_id
+        ))
+    })
 }
 
 async fn delete(
@@ -220,6 +294,13 @@ fn summary(line: &StreamLine) -> String {
     if line.record_bytes_max > STREAM_RECORD_BYTES_DEFAULT {
         let bytes = line.record_bytes_max;
         words.push_str(&format!(", records up to {}", ByteSize { bytes }));
+    }
+    if let Some(bytes) = line.retention_bytes {
+        words.push_str(&format!(", keeps {}", ByteSize { bytes }));
+    }
+    words.push_str(&format!(", {} stored", words::size(line.stored_bytes)));
+    if let Some(bytes) = line.quota_bytes {
+        words.push_str(&format!(" of {}", ByteSize { bytes }));
     }
     words
 }

@@ -90,6 +90,13 @@ pub enum Command {
         /// Ms.
         retention_ms: u64,
     },
+    /// Changes what a stream keeps and takes.
+    AlterStream {
+        /// Its name.
+        name: StreamName,
+        /// What changes; shards, acknowledgement and record size are not asked.
+        spec: StreamSpec,
+    },
     /// Makes or updates a function and its mappings.
     Deploy(Box<Deploy>),
     /// Makes an older version live.

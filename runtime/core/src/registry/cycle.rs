@@ -45,6 +45,30 @@ pub(super) fn through<'a>(
     None
 }
 
+/// Whether records put into `to` may come round to `home`.
+pub(super) fn leads<'a>(
+    to: &StreamName,
+    home: &StreamName,
+    all: impl Iterator<Item = &'a Mapping>,
+) -> bool {
+    let edges: Vec<&Mapping> = all
+        .filter(|other| other.state != MappingState::Failed)
+        .collect();
+    let (mut seen, mut next) = (BTreeSet::from([to]), vec![to]);
+    while let Some(at) = next.pop() {
+        if at == home {
+            return true;
+        }
+        let readers = edges.iter().filter(|mapping| mapping.stream_name == *at);
+        for target in readers.flat_map(|mapping| targets(mapping)) {
+            if seen.insert(target) {
+                next.push(target);
+            }
+        }
+    }
+    false
+}
+
 fn targets(mapping: &Mapping) -> Vec<&StreamName> {
     mapping
         .outputs

@@ -7,7 +7,10 @@ use crate::{
     function::Function,
     id::{FunctionName, FunctionVersion, MappingId, ShardNumber, StreamName, Timestamp},
     mapping::{Mapping, MappingState, OutputBinding},
-    spec::resolve::StreamSettings,
+    spec::{
+        StreamSpec,
+        resolve::{self, Problems, StreamSettings},
+    },
 };
 
 impl Registry {
@@ -27,6 +30,7 @@ impl Registry {
             }
             Command::DeleteStream { name, force } => self.delete_stream(name, *force, now),
             Command::SetRetention { name, retention_ms } => self.set_retention(name, *retention_ms),
+            Command::AlterStream { name, spec } => self.alter_stream(name, spec),
             Command::Deploy(deploy) => deploy::evaluate(self, deploy, tails, now),
             Command::Rollback { function, to } => self.rollback(function, *to, now),
             Command::PauseMapping { mapping } => {
@@ -109,6 +113,28 @@ impl Registry {
         let mut stream = crate::shard::Stream::clone(stream);
         stream.retention_ms = retention_ms;
         let stream = Arc::new(stream);
+        let mut draft = Draft::new(self);
+        draft.change.streams.push(Arc::clone(&stream));
+        Ok(draft.done(Applied::Stream(stream)))
+    }
+
+    fn alter_stream(&self, name: &StreamName, spec: &StreamSpec) -> Result<Evaluated, Refusal> {
+        let stream = self
+            .stream_by_name(name)
+            .ok_or_else(|| Refusal::NoSuchStream(name.clone()))?;
+        let mut altered = crate::shard::Stream::clone(stream);
+        let mut problems = Problems::default();
+        resolve::alter_stream(&mut altered, spec, &mut problems);
+        if !problems.0.is_empty() {
+            return Err(Refusal::StreamInvalid {
+                stream: name.clone(),
+                problems: problems.0,
+            });
+        }
+        if altered == **stream {
+            return Ok(Evaluated::unchanged(Applied::Stream(Arc::clone(stream))));
+        }
+        let stream = Arc::new(altered);
         let mut draft = Draft::new(self);
         draft.change.streams.push(Arc::clone(&stream));
         Ok(draft.done(Applied::Stream(stream)))

@@ -93,6 +93,14 @@ pub enum Refusal {
         /// The streams, from the mapping's back to itself.
         path: Vec<StreamName>,
     },
+    /// A stream's settings break rules.
+    #[error("stream `{stream}` cannot be changed so")]
+    StreamInvalid {
+        /// The stream.
+        stream: StreamName,
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
     /// Settings break rules.
     #[error("{} {} in what was asked for", problems.len(), if problems.len() == 1 { "problem" } else { "problems" })]
     Invalid {
@@ -156,6 +164,11 @@ impl Refusal {
                 .at(mapping)
                 .because("every record would come round again until its 16th hop and end as a dead letter")
                 .fix("bind the output elsewhere, or add --allow-loop"),
+            Self::StreamInvalid { stream, problems } => ErrorObject::of_problems(
+                ErrorCode::StreamInvalid,
+                &format!("the settings of `{stream}`"),
+                problems.clone(),
+            ),
             Self::Invalid { problems } => ErrorObject::of_problems(
                 ErrorCode::SettingsInvalid,
                 "what was asked for",

@@ -18,7 +18,7 @@ pub const MAPPING_LATER: &[&str] = &[
 ];
 
 /// Keys of `[streams.NAME]` that later versions take.
-pub const STREAM_LATER: &[&str] = &["hold_quota", "quota"];
+pub const STREAM_LATER: &[&str] = &["hold_quota"];
 
 /// What to say about a key that is not one of `known`.
 #[must_use]

@@ -2,6 +2,7 @@
 //! problems of an input are collected.
 
 mod problems;
+mod stream;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,10 @@ use crate::{
     shard::{Ack, StreamOptions},
 };
 
-pub use problems::Problems;
+pub use self::{
+    problems::Problems,
+    stream::{alter_stream, stream},
+};
 
 /// What a function's layer comes to; the component and the secrets travel beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -364,56 +368,6 @@ pub fn starting_position(
         default,
         default,
     )
-}
-
-/// Settles how a stream is made. `path` is where the layer stands, `streams.signups`.
-pub fn stream(spec: &StreamSpec, path: &str, problems: &mut Problems) -> StreamSettings {
-    let default = StreamSettings::default();
-    problems.unknown(path, &spec.unknown.0, StreamSpec::KEYS, later::STREAM_LATER);
-    let at = |key: &str| {
-        if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        }
-    };
-    let shards = problems.count(
-        &at("shards"),
-        spec.shards.as_ref(),
-        [
-            default.shards.into(),
-            default.shards.into(),
-            1,
-            limits::STREAM_SHARDS_MAX.into(),
-        ],
-    );
-    StreamSettings {
-        shards: u32::try_from(shards).unwrap_or(u32::MAX),
-        retention_ms: problems.duration(
-            &at("retention"),
-            spec.retention.as_ref(),
-            [
-                default.retention_ms,
-                default.retention_ms,
-                limits::RETENTION_MS_MIN,
-                limits::RETENTION_MS_MAX,
-            ],
-        ),
-        ack: problems.pick(&at("ack"), spec.ack.as_ref(), default.ack, default.ack),
-        options: StreamOptions {
-            record_bytes_max: problems.size(
-                &at("max_record_size"),
-                spec.max_record_size.as_ref(),
-                [
-                    default.options.record_bytes_max,
-                    default.options.record_bytes_max,
-                    limits::STREAM_RECORD_BYTES_MIN,
-                    limits::STREAM_RECORD_BYTES_MAX,
-                ],
-            ),
-            ..default.options
-        },
-    }
 }
 
 /// All problems of a manifest that can be seen without a server.

@@ -24,6 +24,12 @@ pub struct StreamSpec {
     /// Most bytes of data and partition key of one record; 1MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_record_size: Option<Setting<ByteSize>>,
+    /// Most bytes that the stream may take on the disk: at it, puts are refused; none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Setting<ByteSize>>,
+    /// Bytes beyond which the oldest records go; none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_bytes: Option<Setting<ByteSize>>,
     /// Keys that are not known.
     #[serde(flatten, skip_serializing)]
     pub unknown: UnknownKeys,
@@ -31,7 +37,14 @@ pub struct StreamSpec {
 
 impl StreamSpec {
     /// The keys of the table.
-    pub const KEYS: &[&str] = &["shards", "retention", "ack", "max_record_size"];
+    pub const KEYS: &[&str] = &[
+        "shards",
+        "retention",
+        "ack",
+        "max_record_size",
+        "quota",
+        "retention_bytes",
+    ];
 
     /// This layer with another on top of it.
     #[must_use]
@@ -42,6 +55,8 @@ impl StreamSpec {
             retention: over(self.retention, top.retention),
             ack: over(self.ack, top.ack),
             max_record_size: over(self.max_record_size, top.max_record_size),
+            quota: over(self.quota, top.quota),
+            retention_bytes: over(self.retention_bytes, top.retention_bytes),
             unknown: self.unknown,
         }
     }

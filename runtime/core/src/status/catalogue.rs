@@ -24,6 +24,15 @@ pub struct StreamLine {
     /// Most bytes of data and partition key of one record.
     #[serde(default)]
     pub record_bytes_max: u64,
+    /// Bytes of its logs on the disk, and of what is on its way there.
+    #[serde(default)]
+    pub stored_bytes: u64,
+    /// Most bytes its logs may take: at it, puts and outputs are refused; `null` for no bound.
+    #[serde(default)]
+    pub quota_bytes: Option<u64>,
+    /// Bytes of log beyond which the oldest records go; `null`: age alone decides.
+    #[serde(default)]
+    pub retention_bytes: Option<u64>,
     /// How its capacity was asked for: `provisioned` or `on-demand`; the Kinesis API alone asks.
     #[serde(default)]
     pub mode: StreamMode,
@@ -32,9 +41,9 @@ pub struct StreamLine {
 }
 
 impl StreamLine {
-    /// The line of a stream.
+    /// The line of a stream whose logs take `stored_bytes`.
     #[must_use]
-    pub fn of(stream: &Stream) -> Self {
+    pub fn of(stream: &Stream, stored_bytes: u64) -> Self {
         let open = stream
             .shards
             .iter()
@@ -47,6 +56,9 @@ impl StreamLine {
             retention_ms: stream.retention_ms,
             ack: stream.ack,
             record_bytes_max: stream.options.record_bytes_max,
+            stored_bytes,
+            quota_bytes: stream.options.quota_bytes,
+            retention_bytes: stream.options.retention_bytes,
             mode: stream.options.mode,
             created_at: rfc3339::format(stream.created_at),
         }
@@ -84,6 +96,26 @@ pub struct StreamStatus {
     pub read_by: Vec<String>,
     /// Mappings that write to it.
     pub written_by: Vec<String>,
+    /// Places of its logs that are damaged, as far as they are known.
+    #[serde(default)]
+    pub damaged: Vec<DamagedLine>,
+}
+
+/// A damaged place of a shard's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedLine {
+    /// `shardId-000000000000`.
+    pub shard_id: String,
+    /// The file.
+    pub file: String,
+    /// Where in it.
+    pub offset: u64,
+    /// What is wrong.
+    pub message: String,
+    /// Number in its shard of the first record that cannot be read; `null`: no record is lost.
+    pub first_record: Option<u64>,
+    /// Number of the last one.
+    pub last_record: Option<u64>,
 }
 
 /// `functions list`: one function.

@@ -2,6 +2,7 @@
 
 mod appends;
 mod commits;
+mod quotas;
 mod redo;
 mod retention;
 mod schedules;

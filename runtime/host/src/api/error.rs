@@ -142,6 +142,7 @@ const fn usual_fix(code: ErrorCode) -> Option<&'static str> {
         }
         ErrorCode::Throttled => "send it again later",
         ErrorCode::NoSuchStream => "fnctl streams list",
+        ErrorCode::StreamFull => "raise the stream's quota, or let its oldest records go",
         ErrorCode::DiskFull => "free space, or shorten the retention of a stream",
         ErrorCode::Stopping => "send it again when the server is back: GET /readyz",
         ErrorCode::Damaged => {

@@ -57,10 +57,6 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "nothing removes them yet, not even deleting their mapping: read them with GET \
              /v1/mappings/{mapping}/dead-letters",
         ),
-        ["streams", _] if [Method::PATCH, Method::PUT].contains(method) => (
-            "changing a stream",
-            "create another one with the settings wanted: POST /v1/streams",
-        ),
         ["streams", _, "split" | "merge" | "resize" | "release"] => (
             "changing a stream's shards",
             "create another stream with as many as are wanted: POST /v1/streams",

@@ -8,6 +8,7 @@
 //! arrives meanwhile makes the next append, so that a busy put pays one sync for thousands of lines.
 
 mod append;
+pub(crate) mod buffers;
 mod key;
 mod lines;
 
@@ -23,7 +24,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 pub use self::key::key_at;
 use self::{
-    append::{Done, acknowledgements, append},
+    append::{Done, acknowledgements, append, busy},
+    buffers::Share,
     key::KeyRule,
     lines::{LineError, Lines},
 };
@@ -82,6 +84,7 @@ pub(super) async fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answe
         sequence: first_sequence,
         lines: Lines::new(first_line, rule, record_bytes_max),
         chunks,
+        share: Share::new(Arc::clone(node.put_buffers())),
         begins: has_length.then_some(begins),
     };
     tokio::spawn(put.run(asked.body));
@@ -99,6 +102,7 @@ struct Put {
     sequence: u64,
     lines: Lines,
     chunks: Chunks,
+    share: Share,
     /// While nothing was acknowledged and the status is not sent: takes the error that ends the put.
     /// Dropped, it lets the answer begin.
     begins: Option<oneshot::Sender<ApiError>>,
@@ -138,6 +142,11 @@ impl Put {
                 if has_ended {
                     return Ok(());
                 }
+                self.share.set(self.lines.bytes());
+                if !self.share.may_grow() {
+                    self.node.store().gave_up();
+                    return Err(End::Error(busy()));
+                }
                 tokio::select! {
                     biased;
                     _ = drain.wait_for(|draining| *draining) => {
@@ -147,6 +156,7 @@ impl Put {
                 }
                 continue;
             }
+            let under_way = batch.byte_len();
             let append = append(
                 Arc::clone(&self.node),
                 self.stream.clone(),
@@ -158,7 +168,9 @@ impl Put {
             // A body that breaks off does not take back what is under way.
             let mut end = None;
             let done = loop {
-                let reads = !has_ended && end.is_none() && self.lines.has_room();
+                self.share.set(under_way + self.lines.bytes());
+                let reads =
+                    !has_ended && end.is_none() && self.lines.has_room() && self.share.may_grow();
                 tokio::select! {
                     biased;
                     done = append.as_mut() => break done,

@@ -8,12 +8,15 @@ use fnctl_core::{
     mapping::{MappingState, OutputBinding},
     registry::{Applied, Command},
     rfc3339,
+    shard::Stream,
     spec::{
+        StreamSpec,
         request::CreateStreamRequest,
         resolve::{self, Problems},
     },
-    status::{ShardLine, StreamLine, StreamStatus},
+    status::{DamagedLine, ShardLine, StreamLine, StreamStatus},
 };
+use fnctl_store::ScrubFinding;
 use fnctl_streams::sequence;
 
 use crate::{
@@ -30,7 +33,7 @@ pub(super) fn list(node: &HostNode, asked: &Asked) -> Answer {
             .registry()
             .streams()
             .filter(|stream| !stream.is_internal);
-        streams.map(|stream| StreamLine::of(stream)).collect()
+        streams.map(|stream| line(node, stream)).collect()
     });
     lines.sort_by(|a, b| a.name.cmp(&b.name));
     many(lines)
@@ -59,11 +62,42 @@ pub(super) async fn create(node: &HostNode, asked: Asked) -> Answer {
         .command(Command::CreateStream { name, settings })
         .await?
     {
-        Applied::Stream(stream) => one(&StreamLine::of(&stream)),
+        Applied::Stream(stream) => one(&line(node, &stream)),
         other => Err(ApiError::internal(format!(
             "a stream was made, and answered {other:?}"
         ))),
     }
+}
+
+/// `PATCH /v1/streams/{name}`.
+pub(super) async fn update(node: &HostNode, name: &str, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let name = node.stream_name(name)?;
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let spec: StreamSpec = json::read(&body)?;
+    match node.command(Command::AlterStream { name, spec }).await? {
+        Applied::Stream(stream) => one(&line(node, &stream)),
+        other => Err(ApiError::internal(format!(
+            "a stream was changed, and answered {other:?}"
+        ))),
+    }
+}
+
+fn damaged_line(found: ScrubFinding) -> DamagedLine {
+    DamagedLine {
+        shard_id: found
+            .shard
+            .map_or_else(String::new, |(_, shard)| shard.shard_id()),
+        file: found.file.display().to_string(),
+        offset: found.offset,
+        message: found.words,
+        first_record: found.records.map(|(first, _)| first.0),
+        last_record: found.records.map(|(_, last)| last.0),
+    }
+}
+
+fn line(node: &HostNode, stream: &Stream) -> StreamLine {
+    StreamLine::of(stream, node.store().stored_bytes(stream.id))
 }
 
 /// `GET /v1/streams/{name}`.
@@ -75,7 +109,7 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
         let number = node.oldest(stream.id, shard.number, shard.created_at).await;
         oldest.insert(shard.number, number);
     }
-    let status = node.view(|view| {
+    let mut status = node.view(|view| {
         let registry = view.registry();
         let shards = stream.shards.iter().map(|shard| {
             let tail = view.tail(stream.id, shard.number);
@@ -99,7 +133,7 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
                 .filter(|m| m.state != MappingState::Failed)
         };
         StreamStatus {
-            line: StreamLine::of(&stream),
+            line: line(node, &stream),
             shard_list: shards.collect(),
             read_by: alive()
                 .filter(|mapping| mapping.stream == stream.id)
@@ -112,8 +146,11 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
                 })
                 .map(|mapping| registry.address(mapping))
                 .collect(),
+            damaged: Vec::new(),
         }
     });
+    let damaged = node.store().damaged(stream.id).into_iter();
+    status.damaged = damaged.map(damaged_line).collect();
     one(&status)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fnctl_core::{
     commit::{ErrorKind, UnitTotals},
-    id::ShardNumber,
+    id::{ShardNumber, StreamName},
 };
 use prometheus::{Histogram, TextEncoder};
 
@@ -59,6 +59,23 @@ pub(crate) struct StoreSample {
     pub(crate) sync_above: u64,
     /// Seconds of all syncs.
     pub(crate) sync_sum: f64,
+    /// Damaged places found since the start, by kind of file.
+    pub(crate) storage_errors: Vec<(&'static str, u64)>,
+    /// Puts refused since the start, by reason.
+    pub(crate) puts_refused: Vec<(&'static str, u64)>,
+    /// Every stream.
+    pub(crate) streams: Vec<StreamSample>,
+}
+
+/// One stream as it is at a scrape.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamSample {
+    /// Its name.
+    pub(crate) name: StreamName,
+    /// Bytes its logs take.
+    pub(crate) stored_bytes: u64,
+    /// Bytes they may take.
+    pub(crate) quota_bytes: Option<u64>,
 }
 
 /// What the build is.
@@ -103,6 +120,7 @@ impl Metrics {
         states(&mut out, mappings);
         totals(&mut out, mappings);
         journal(&mut out, store);
+        streams(&mut out, &store.streams);
         out.finish()
     }
 }
@@ -336,10 +354,40 @@ fn totals(out: &mut Exposition, mappings: &[MappingSample]) {
     });
 }
 
+fn streams(out: &mut Exposition, streams: &[StreamSample]) {
+    let name = "fnctl_stream_stored_bytes";
+    let help = "Bytes that the stream's logs take on the disk, with what is on its way there";
+    out.family(name, "gauge", help);
+    for stream in streams {
+        out.sample(name, "stream", stream.name.as_str(), stream.stored_bytes);
+    }
+    let name = "fnctl_stream_quota_bytes";
+    let help = "Bytes that they may take; streams without a quota have no sample";
+    out.family(name, "gauge", help);
+    for stream in streams {
+        if let Some(bytes) = stream.quota_bytes {
+            out.sample(name, "stream", stream.name.as_str(), bytes);
+        }
+    }
+}
+
 fn journal(out: &mut Exposition, store: &StoreSample) {
     for (name, kind, help, value) in &store.values {
         out.family(name, kind, help);
         out.line(format_args!("{name} {value}"));
+    }
+    let name = "fnctl_storage_errors_total";
+    let help = "Damaged places found at rest, each counted once: alert on any";
+    out.family(name, "counter", help);
+    for (file, count) in &store.storage_errors {
+        out.sample(name, "file", file, count);
+    }
+    let name = "fnctl_puts_refused_total";
+    let help =
+        "Puts told to come again: too much under way (of the node, of the stream), quota, disk";
+    out.family(name, "counter", help);
+    for (reason, count) in &store.puts_refused {
+        out.sample(name, "reason", reason, count);
     }
     let name = "fnctl_journal_sync_seconds";
     out.family(name, "histogram", "Time of a sync of the journal");

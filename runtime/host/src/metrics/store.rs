@@ -81,6 +81,18 @@ impl Metrics {
                 store.tail_bytes as f64,
             ),
             (
+                "fnctl_puts_in_flight_bytes",
+                "gauge",
+                "Bytes of puts that wait for their sync",
+                store.puts_in_flight.bytes as f64,
+            ),
+            (
+                "fnctl_puts_in_flight_requests",
+                "gauge",
+                "Puts that wait for their sync",
+                store.puts_in_flight.requests as f64,
+            ),
+            (
                 "fnctl_image_cuts_total",
                 "counter",
                 "Images made durable",
@@ -168,6 +180,14 @@ impl Metrics {
             sync_buckets: SYNCS.iter().copied().zip(buckets.iter().copied()).collect(),
             sync_above: *above,
             sync_sum: store.sync_time.as_secs_f64(),
+            storage_errors: Vec::new(),
+            puts_refused: vec![
+                ("busy-node", store.puts_refused.busy_node),
+                ("busy-stream", store.puts_refused.busy_stream),
+                ("stream-full", store.puts_refused.stream_full),
+                ("disk-full", store.puts_refused.disk_full),
+            ],
+            streams: Vec::new(),
         }
     }
 }

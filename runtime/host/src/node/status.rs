@@ -15,8 +15,10 @@ use fnctl_core::{
     view::NodeView,
 };
 
+use fnctl_store::ScrubKind;
+
 use crate::{
-    metrics::scrape::{MappingSample, ShardSample},
+    metrics::scrape::{MappingSample, ShardSample, StreamSample},
     node::HostNode,
     supervisor::UnitStatus,
 };
@@ -107,15 +109,26 @@ impl HostNode {
                 Unavailable::DeadLettersFull => (
                     "dead-letters-full",
                     "the mapping's dead letters have reached their quota: a record that would be one \
-                     more waits until there is room",
+                     more waits until there is room"
+                        .to_owned(),
                 ),
-                Unavailable::DiskFull => ("disk-full", "there is no room above the disk reserve"),
+                Unavailable::DiskFull => (
+                    "disk-full",
+                    "there is no room above the disk reserve".to_owned(),
+                ),
+                Unavailable::OutputFull(name) => (
+                    "output-full",
+                    format!(
+                        "output stream `{name}` is at its quota: results wait until there is room \
+                         (fnctl streams describe {name})"
+                    ),
+                ),
                 // The stream is there again: the commit is about to be sent again.
                 Unavailable::NoSuchOutput(_) => return None,
             };
             Some(Blocked {
                 reason,
-                detail: detail.to_owned(),
+                detail,
                 since: Some(since),
             })
         })
@@ -287,9 +300,64 @@ impl HostNode {
                 dead_letters_open,
             });
         }
-        let store = self
+        let mut store = self
             .metrics
             .store_sample(&self.store().stats(), &self.functions().engine().stats());
+        let scrub = self.store().scrub_stats();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the exposition's numbers are f64"
+        )]
+        store.values.extend([
+            (
+                "fnctl_scrub_bytes_total",
+                "counter",
+                "Bytes at rest that were read and checked",
+                scrub.bytes as f64,
+            ),
+            (
+                "fnctl_scrub_passes_total",
+                "counter",
+                "Times that everything at rest was read",
+                scrub.passes as f64,
+            ),
+            (
+                "fnctl_scrub_last_pass_timestamp_seconds",
+                "gauge",
+                "When everything at rest was last read to its end; 0 before that",
+                scrub.ended.map_or(0.0, |ended| ended.0 as f64 / 1e3),
+            ),
+            (
+                "fnctl_storage_damaged_places",
+                "gauge",
+                "Damaged places at rest that are known",
+                scrub.damaged as f64,
+            ),
+            (
+                "fnctl_kinesis_body_bytes",
+                "gauge",
+                "Bytes of request bodies that the Kinesis API is reading or working on",
+                self.kinesis_body_bytes() as f64,
+            ),
+            (
+                "fnctl_put_buffer_bytes",
+                "gauge",
+                "Bytes of lines that came and are not appended yet",
+                self.put_buffers().bytes() as f64,
+            ),
+        ]);
+        let errors = ScrubKind::ALL.iter().zip(scrub.errors);
+        store.storage_errors = errors.map(|(kind, count)| (kind.as_str(), count)).collect();
+        store.streams = self.view(|view| {
+            let streams = view.registry().streams();
+            let shown = streams.filter(|stream| !stream.is_internal);
+            let sample = |stream: &Arc<Stream>| StreamSample {
+                name: stream.name.clone(),
+                stored_bytes: self.store().stored_bytes(stream.id),
+                quota_bytes: stream.options.quota_bytes,
+            };
+            shown.map(sample).collect()
+        });
         self.metrics.expose(self.build(), &samples, &store)
     }
 }

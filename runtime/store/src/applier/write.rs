@@ -13,6 +13,7 @@ use crate::{
     block::{ShardKey, block_bytes, slice},
     limits::{SEGMENT_FRAME_BYTES, SEGMENT_FRAME_BYTES_MAX, SEGMENT_WRITE_BYTES},
     segment::writer::SegmentWriter,
+    usage::block_weight,
 };
 
 impl ApplierLoop {
@@ -51,6 +52,11 @@ impl ApplierLoop {
             gathered.bytes = after;
             self.gathered_bytes = (self.gathered_bytes + after).saturating_sub(before);
             self.shared.space.apply(before.saturating_sub(after) as u64);
+            let weight = |blocks: &VecDeque<Arc<RecordBlock>>| {
+                blocks.iter().map(|block| block_weight(block)).sum::<u64>()
+            };
+            let written = weight(&kept).saturating_sub(weight(&gathered.blocks));
+            self.shared.segments.usage.applied(key.0, written);
         }
         Ok(true)
     }
@@ -64,7 +70,7 @@ impl ApplierLoop {
     ) -> io::Result<()> {
         let stamp = self.shared.clocks.retention_ms();
         self.ready_writer(key, first, stamp)?;
-        let segment_bytes_max = self.shared.sizes.segment;
+        let segment_bytes_max = self.segment_bytes(key);
         let writer = self
             .unsynced
             .get_mut(&key)
@@ -90,6 +96,7 @@ impl ApplierLoop {
     /// Sees to it that the last unsynced segment of the shard takes a frame that starts at `first`.
     fn ready_writer(&mut self, key: ShardKey, first: Ordinal, stamp: u64) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
+        let segment_bytes_max = self.segment_bytes(key);
         let writers = self.unsynced.entry(key).or_default();
         if writers.is_empty() {
             let newest = shared.segments.newest(key);
@@ -99,7 +106,7 @@ impl ApplierLoop {
             }
         }
         if let Some(last) = writers.last_mut() {
-            if last.meta().next == first && !last.is_full(stamp, shared.sizes.segment) {
+            if last.meta().next == first && !last.is_full(stamp, segment_bytes_max) {
                 return Ok(());
             }
             if !last.meta().is_sealed {

@@ -79,6 +79,11 @@ const RECORD_BYTES: u8 = 1 << 1;
 const ON_DEMAND: u8 = 1 << 2;
 /// Tags follow.
 const TAGS: u8 = 1 << 3;
+/// A quota of bytes follows.
+const QUOTA: u8 = 1 << 4;
+/// A retention by size follows.
+const RETENTION_BYTES: u8 = 1 << 5;
+const OPTIONS: u8 = INTERNAL | RECORD_BYTES | ON_DEMAND | TAGS | QUOTA | RETENTION_BYTES;
 
 impl Value for Stream {
     fn put(&self, out: &mut Vec<u8>) {
@@ -96,6 +101,8 @@ impl Value for Stream {
             record_bytes_max,
             mode,
             tags,
+            quota_bytes,
+            retention_bytes,
         } = options;
         id.put(out);
         name.put(out);
@@ -109,13 +116,18 @@ impl Value for Stream {
             when(*is_internal, INTERNAL)
                 | when(is_other_size, RECORD_BYTES)
                 | when(*mode == StreamMode::OnDemand, ON_DEMAND)
-                | when(!tags.is_empty(), TAGS),
+                | when(!tags.is_empty(), TAGS)
+                | when(quota_bytes.is_some(), QUOTA)
+                | when(retention_bytes.is_some(), RETENTION_BYTES),
         );
         if is_other_size {
             record_bytes_max.put(out);
         }
         if !tags.is_empty() {
             tags.put(out);
+        }
+        for bytes in [quota_bytes, retention_bytes].into_iter().flatten() {
+            bytes.put(out);
         }
     }
 
@@ -131,7 +143,7 @@ impl Value for Stream {
             options: StreamOptions::default(),
         };
         let flags = u8::take(from)?;
-        if flags & !(INTERNAL | RECORD_BYTES | ON_DEMAND | TAGS) != 0 {
+        if flags & !OPTIONS != 0 {
             return Err(from.fail("a stream has an option that this version does not know"));
         }
         stream.is_internal = flags & INTERNAL != 0;
@@ -143,6 +155,12 @@ impl Value for Stream {
         }
         if flags & TAGS != 0 {
             stream.options.tags = Value::take(from)?;
+        }
+        if flags & QUOTA != 0 {
+            stream.options.quota_bytes = Some(Value::take(from)?);
+        }
+        if flags & RETENTION_BYTES != 0 {
+            stream.options.retention_bytes = Some(Value::take(from)?);
         }
         Ok(stream)
     }

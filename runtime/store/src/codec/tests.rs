@@ -222,7 +222,7 @@ fn a_stream_of_before_there_were_options_is_read_and_one_with_all_of_them_comes_
     assert_eq!(read(bytes.clone()), Ok(plain.clone()));
     *bytes.last_mut().unwrap() = 0;
     assert!(!read(bytes.clone()).unwrap().is_internal);
-    *bytes.last_mut().unwrap() = 1 << 4;
+    *bytes.last_mut().unwrap() = 1 << 6;
     assert!(read(bytes).unwrap_err().what.contains("does not know"));
 
     let mut full = plain;
@@ -231,6 +231,8 @@ fn a_stream_of_before_there_were_options_is_read_and_one_with_all_of_them_comes_
         record_bytes_max: 10 << 20,
         mode: StreamMode::OnDemand,
         tags: BTreeMap::from([("team".to_owned(), String::new())]),
+        quota_bytes: Some(2 << 30),
+        retention_bytes: Some(1 << 30),
     };
     for record_bytes_max in [10 << 20, 1 << 20] {
         full.options.record_bytes_max = record_bytes_max;

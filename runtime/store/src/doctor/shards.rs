@@ -13,11 +13,7 @@ use crate::{
     Store,
     block::ShardKey,
     disk::Disk as _,
-    segment::{
-        self, SegmentMeta,
-        frame::FrameKind,
-        walk::{Found, Walk},
-    },
+    segment::{self, SegmentMeta, check::check, walk::Walk},
 };
 
 const SEEK: &str =
@@ -80,41 +76,29 @@ impl Patient<'_> {
         };
         let length = file.length().map_err(at(&path))?;
         self.report.segments.add(length.min(meta.length));
-        let mut frames = Walk::new(file, walk.key, meta.salt, meta.length);
-        let (mut expected, mut bad) = (meta.base, None);
-        while let Some(walked) = frames.next().map_err(at(&path))? {
-            (self.progress)(walked.length);
-            match walked.found {
-                Found::Frame(header, bytes) if header.kind == FrameKind::Records => {
-                    if header.first != expected || header.decode(&bytes).is_err() {
-                        bad.get_or_insert(walked.offset);
-                    }
-                    if let Some(offset) = bad.take() {
-                        // What lies between the last good frame and this one.
-                        let behind = header.first.max(expected);
-                        self.add(walk.bad_frame(&path, offset, expected, behind));
-                    }
-                    self.report.records += u64::from(header.records);
-                    expected = header.next().max(expected);
-                }
-                Found::Frame(..) | Found::Trailer => {}
-                Found::Foreign | Found::Damaged => {
-                    bad.get_or_insert(walked.offset);
-                }
-            }
-        }
-        if length < meta.length {
-            let words = format!("the segment has {length} bytes of {}", meta.length);
-            let finding = walk.lost(
-                FindingKind::SegmentMissing,
-                &path,
-                expected,
-                meta.next,
-                words,
-            );
-            self.add(finding.at(length));
-        } else if bad.is_some() || expected < meta.next {
-            self.add(walk.bad_frame(&path, bad.unwrap_or(meta.length), expected, meta.next));
+        let frames = Walk::new(file, walk.key, meta.salt, meta.length);
+        let (progress, mut bad) = (&mut self.progress, Vec::new());
+        let records = check(
+            frames,
+            meta,
+            length,
+            &mut |bytes| {
+                progress(bytes);
+                true
+            },
+            &mut |run| bad.push(run),
+        );
+        self.report.records += records.map_err(at(&path))?.unwrap_or(0);
+        for run in bad {
+            let finding = if run.is_end {
+                let words = format!("the segment has {length} bytes of {}", meta.length);
+                let kind = FindingKind::SegmentMissing;
+                walk.lost(kind, &path, run.first, run.next, words)
+                    .at(run.offset)
+            } else {
+                walk.bad_frame(&path, run.offset, run.first, run.next)
+            };
+            self.add(finding);
         }
         Ok(())
     }

@@ -340,7 +340,12 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("of", "stream")
             .with("name", stream.name.to_string())
             .with("shards", stream.shards.len() as u64)
-            .with("retention_ms", stream.retention_ms),
+            .with("retention_ms", stream.retention_ms)
+            .with("quota_bytes", stream.options.quota_bytes.unwrap_or(0))
+            .with(
+                "retention_bytes",
+                stream.options.retention_bytes.unwrap_or(0),
+            ),
         Value::Function(function) => line
             .with("of", "function")
             .with("name", function.name.to_string())

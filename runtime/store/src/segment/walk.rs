@@ -59,6 +59,20 @@ impl Walk {
         }
     }
 
+    /// As [`Self::new`], in pieces of `piece` bytes.
+    pub(crate) fn of_pieces(
+        file: Arc<dyn DiskFile>,
+        shard: ShardKey,
+        salt: u64,
+        end: u64,
+        piece: usize,
+    ) -> Self {
+        Self {
+            reader: ChunkReader::of_pieces(Arc::clone(&file), end, piece),
+            ..Self::new(file, shard, salt, end)
+        }
+    }
+
     /// Of a file of which nothing is recorded.
     pub(crate) fn of_unknown(file: Arc<dyn DiskFile>, end: u64) -> Self {
         Self {

@@ -9,9 +9,12 @@ use fnctl_core::{
     record::NewRecords,
     view::{NodeView, ProducerSequence, StreamRef},
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use crate::store::{AppendError, Appended};
+use crate::{
+    admission::PutRoom,
+    store::{AppendError, Appended},
+};
 
 /// Which stream an append is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +53,6 @@ pub(crate) type Announce = Box<dyn FnOnce() + Send>;
 pub(crate) type Decision =
     Box<dyn FnOnce(&NodeView, Timestamp) -> (Option<Entry>, Announce) + Send>;
 
-/// A put's share of the bounds on puts in flight, given back when it is answered.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    pub(crate) _request: OwnedSemaphorePermit,
-    pub(crate) _bytes: OwnedSemaphorePermit,
-}
-
 /// What may be asked of the sequencer.
 pub(crate) enum Request {
     Append {
@@ -64,7 +60,7 @@ pub(crate) enum Request {
         records: Arc<NewRecords>,
         producer: Option<ProducerSequence>,
         reply: oneshot::Sender<Result<Appended, AppendError>>,
-        in_flight: InFlight,
+        room: PutRoom,
     },
     Commit {
         commit: Arc<Commit>,
@@ -81,7 +77,7 @@ pub(crate) enum Waiter {
         result: Result<Appended, AppendError>,
         /// Answered once written (`ack = "written"`).
         is_early: bool,
-        in_flight: InFlight,
+        room: PutRoom,
     },
     Commit(oneshot::Sender<()>),
     Announce(Announce),
@@ -94,11 +90,11 @@ impl Waiter {
             Self::Append {
                 reply,
                 result,
-                in_flight,
+                room,
                 is_early: _,
             } => {
                 drop(reply.send(result));
-                drop(in_flight);
+                drop(room);
             }
             Self::Commit(durable) => drop(durable.send(())),
             Self::Announce(announce) => announce(),

@@ -4,6 +4,7 @@ mod engines;
 mod image;
 mod journal;
 mod outside;
+mod quota;
 mod room;
 mod shard_logs;
 

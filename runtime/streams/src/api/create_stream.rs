@@ -78,6 +78,7 @@ pub(super) async fn answer<L: Log>(
             .map_or(StreamOptions::default().record_bytes_max, |kib| kib << 10),
         mode,
         tags: tags(request)?,
+        ..StreamOptions::default()
     };
     if call.log.stream(&name).is_some() {
         return Err(call.command_failed(&name, CommandError::Exists));

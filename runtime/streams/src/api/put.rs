@@ -190,7 +190,7 @@ pub(super) enum Outcome {
         stream: Arc<Stream>,
         appended: Appended,
     },
-    /// The disk is full; these are the shards that the records belong to.
+    /// The disk or the stream is full, or too much is under way; these are the shards that the records belong to.
     Throttled {
         stream: Arc<Stream>,
         hash_keys: Vec<u128>,
@@ -220,7 +220,9 @@ pub(super) async fn append<L: Log>(
             Ok(Outcome::Appended { stream, appended })
         }
         Err(AppendError::NoSuchStream) => Err(call.stream_not_found(stream.name.as_str())),
-        Err(AppendError::DiskFull) => Ok(Outcome::Throttled { stream, hash_keys }),
+        Err(AppendError::DiskFull | AppendError::OverQuota | AppendError::Busy) => {
+            Ok(Outcome::Throttled { stream, hash_keys })
+        }
         Err(AppendError::Stopped(_)) => Err(ApiError::bare(ErrorCode::InternalFailure)),
     }
 }

@@ -105,6 +105,21 @@ impl Problems {
         picked.bytes
     }
 
+    /// A bound that may be absent, which is the default.
+    pub(super) fn bound(
+        &mut self,
+        path: &str,
+        given: Option<&Setting<ByteSize>>,
+        live: Option<u64>,
+        min: u64,
+    ) -> Option<u64> {
+        match given {
+            None => live,
+            Some(Setting::Default) => None,
+            Some(_) => Some(self.size(path, given, [min, min, min, u64::MAX])),
+        }
+    }
+
     pub(super) fn count(
         &mut self,
         path: &str,

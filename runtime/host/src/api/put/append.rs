@@ -3,18 +3,21 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use fnctl_core::{
+    admission::Busy,
     error_code::ErrorCode,
     id::{ShardNumber, StreamName, Timestamp},
     view::{AppendRefusal, ProducerSequence},
 };
-use fnctl_store::{AppendError, Appended};
+use fnctl_store::{AppendError, AppendTarget, Appended};
 use fnctl_streams::sequence;
+use tokio::time::timeout;
 
 use crate::{
     api::{
         error::ApiError,
         put::lines::{self, Batch},
     },
+    limits,
     node::HostNode,
 };
 
@@ -65,7 +68,20 @@ pub(super) async fn append(
         });
         // Kept only where a part may have to be sent again.
         let again = claim.is_some().then(|| records.clone());
-        match node.store().append(stream.clone(), records, claim).await {
+        let target = AppendTarget::from(stream.clone());
+        let room = timeout(
+            limits::PUT_ROOM_WAIT,
+            node.store().room_for(&target, &records),
+        );
+        let result = match room.await {
+            Ok(Ok(room)) => node.store().append_in(room, target, records, claim).await,
+            Ok(Err(stopped)) => Err(AppendError::Stopped(stopped)),
+            Err(_) => {
+                node.store().gave_up();
+                Err(AppendError::Busy(Busy::Node))
+            }
+        };
+        match result {
             Ok(appended) => done.appended = Some(appended),
             Err(AppendError::Refused(AppendRefusal::Duplicate { .. })) => done.duplicates = total,
             Err(AppendError::Refused(AppendRefusal::PartlyDuplicate { last })) => {
@@ -84,6 +100,13 @@ pub(super) async fn append(
     }
 }
 
+/// Too much is under way.
+pub(super) fn busy() -> ApiError {
+    ApiError::new(ErrorCode::Throttled, "too many puts are under way")
+        .because("what producers may hold in memory is bounded, and shared between streams")
+        .fix("send it again later, from this line on")
+}
+
 fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) -> ApiError {
     let line = batch.lines.first().map_or(0, |(line, _)| *line);
     let at = |code, words: String| ApiError::new(code, words).at(format!("line {line}"));
@@ -92,9 +115,15 @@ fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) ->
             at(ErrorCode::NoSuchStream, format!("no stream `{stream}`"))
                 .fix(format!("fnctl streams create {stream}"))
         }
+        AppendError::Busy(_) => busy().at(format!("line {line}")),
         AppendError::DiskFull => at(ErrorCode::DiskFull, "no room for new records".to_owned())
             .because("the disk is at its reserve; what is there goes on being processed")
             .fix("free space, or shorten the retention of a stream"),
+        AppendError::OverQuota(over) => at(ErrorCode::StreamFull, over.to_string())
+            .because("the stream is at its quota: nothing more is taken before something of it goes")
+            .fix(format!(
+                "raise the quota: fnctl streams update {stream} --quota SIZE; or let its oldest records go: --retention-bytes SIZE"
+            )),
         AppendError::Refused(AppendRefusal::Gap { next }) => at(
             ErrorCode::ProducerGap,
             format!("this producer's next record has the sequence {next}"),

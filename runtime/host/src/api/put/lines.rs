@@ -47,7 +47,12 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         self.lines.len() >= limits::PUT_APPEND_RECORDS_MAX
-            || self.keys.byte_len() + self.data.byte_len() >= limits::PUT_APPEND_BYTES_MAX
+            || self.byte_len() >= limits::PUT_APPEND_BYTES_MAX
+    }
+
+    /// Bytes of keys and data.
+    pub(super) fn byte_len(&self) -> usize {
+        self.keys.byte_len() + self.data.byte_len()
     }
 
     /// The records, and line numbers with whether the line had no readable key.
@@ -145,7 +150,12 @@ impl Lines {
 
     /// Whether more should be read before what is here was appended.
     pub(super) fn has_room(&self) -> bool {
-        self.buffer.len() - self.taken < 2 * limits::PUT_APPEND_BYTES_MAX
+        self.bytes() < 2 * limits::PUT_APPEND_BYTES_MAX
+    }
+
+    /// Bytes that came and were not handed out.
+    pub(super) fn bytes(&self) -> usize {
+        self.buffer.len() - self.taken
     }
 
     /// All whole lines there are, up to the bounds of an append.
