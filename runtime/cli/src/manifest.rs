@@ -10,7 +10,7 @@ use std::{
 
 use fnctl_core::{
     error_code::{ErrorCode, ErrorObject, Problem},
-    spec::{self, FunctionSpec, SecretSource, Setting, setting::Text},
+    spec::{self, FunctionSpec, SecretSource, Setting, reading, setting::Text, tree::Tree},
 };
 use serde::Deserialize;
 
@@ -171,28 +171,41 @@ fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Reads a manifest's text.
+/// Reads a manifest's text. What it says is never repeated where it might be a secret.
 fn parse(source: &str) -> Result<spec::Manifest, Vec<Problem>> {
-    let manifest: spec::Manifest = toml::from_str(source).map_err(|error| {
+    let tree: Tree = toml::from_str(source).map_err(|error| {
         let line = error
             .span()
             .map_or(1, |span| place::line_at(source, span.start));
         vec![Problem::new(format!("line {line}"), error.message())]
     })?;
-    let problems = spec::resolve::manifest(&manifest);
-    if problems.is_empty() {
-        return Ok(manifest);
+    let (manifest, mut problems) = reading::read::<spec::Manifest>(tree);
+    if let Some(manifest) = &manifest {
+        problems.extend(spec::resolve::manifest(manifest));
     }
-    Err(problems
+    match manifest {
+        Some(manifest) if problems.is_empty() => Ok(manifest),
+        _ => Err(with_lines(source, problems)),
+    }
+}
+
+/// In the order of the file, each with its line.
+fn with_lines(source: &str, problems: Vec<Problem>) -> Vec<Problem> {
+    let mut placed: Vec<(Option<usize>, Problem)> = problems
         .into_iter()
-        .map(|problem| match place::line_of(source, &problem.path) {
+        .map(|problem| (place::line_of(source, &problem.path), problem))
+        .collect();
+    placed.sort_by_key(|(line, _)| *line);
+    placed
+        .into_iter()
+        .map(|(line, problem)| match line {
             Some(line) => Problem {
                 message: format!("{} (line {line})", problem.message),
                 ..problem
             },
             None => problem,
         })
-        .collect())
+        .collect()
 }
 
 fn invalid(path: &Path, problems: Vec<Problem>) -> CliError {
@@ -231,6 +244,45 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_plain_secret_is_refused_by_its_name_with_all_other_problems_and_never_said() {
+        let text = "[function]\nmemory = \"128\"\nwatch = \"src\"\nsecrets = { a = \"hunter2\", b = { file = \"f\" } }\n[function.config]\nc = 1\n[[mapping]]\nstream = \"s\"\nbatch_sise = 1\noutputs = 3\n";
+        let problems = parse(text).unwrap_err();
+        let paths: Vec<&str> = problems.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "function.memory",
+                "function.watch",
+                "function.secrets.a",
+                "function.config.c",
+                "mapping[0].batch_sise",
+                "mapping[0].outputs",
+            ]
+        );
+        assert_eq!(
+            problems[2].message,
+            "text is no place of a secret, and its value does not belong here: write { file = \"PATH\" } or { env = \"NAME\" } (line 4)"
+        );
+        // Nor does a text that is no TOML at all repeat what stands there.
+        for broken in [
+            "a = hunter2",
+            "a = \"hunter2",
+            "a = \"\\hunter2\"",
+            "a = \"x\"\na = \"hunter2\"",
+            "a = \"x\" \"hunter2\"",
+            "a = 12hunter2",
+            "a = { file = \"f\" hunter2 }",
+            "a hunter2",
+            "a.b = 1\na = \"hunter2\"",
+        ] {
+            let problems = parse(&format!("[function.secrets]\n{broken}\n")).unwrap_err();
+            for problem in problems {
+                assert!(!problem.message.contains("hunter2"), "{}", problem.message);
+            }
+        }
     }
 
     #[test]
