@@ -4,7 +4,9 @@ mod place;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
+    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
@@ -127,46 +129,91 @@ fn package_name(folder: &Path) -> Option<String> {
 /// The values of secrets, by where they come from. Never printed.
 ///
 /// # Errors
-/// All that cannot be read.
+/// All that cannot be had.
 pub(crate) fn secrets(
     spec: &FunctionSpec,
     folder: &Path,
 ) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
+    let file = crate::output::words::path(&folder.join(FILE));
+    let sources = spec.secrets.iter().map(|(name, source)| Named {
+        name,
+        place: format!("function.secrets.{name}"),
+        source: source.clone(),
+    });
+    read_secrets(sources, folder, &file)
+}
+
+/// A secret, and where it was named.
+pub(crate) struct Named<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// The key or the flag.
+    pub(crate) place: String,
+    /// Where its value is.
+    pub(crate) source: SecretSource,
+}
+
+/// Reads secrets, wherever they were named: what is missing is not found, what is too large not allowed.
+///
+/// # Errors
+/// All that cannot be had.
+pub(crate) fn read_secrets<'a>(
+    sources: impl Iterator<Item = Named<'a>>,
+    folder: &Path,
+    input: &str,
+) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
     let mut values = BTreeMap::new();
     let mut problems = Vec::new();
-    for (name, source) in &spec.secrets {
-        match secret(source, folder) {
+    let mut code = ErrorCode::SettingsInvalid;
+    for named in sources {
+        match secret(&named.source, folder) {
             Ok(value) => {
-                values.insert(name.clone(), value);
+                values.insert(named.name.to_owned(), value);
             }
-            Err(why) => problems.push(Problem::new(format!("function.secrets.{name}"), why)),
+            Err(why) => {
+                if matches!(why, NoSecret::Missing(_)) {
+                    code = ErrorCode::FileUnreadable;
+                }
+                let (NoSecret::Missing(words) | NoSecret::TooLarge(words)) = why;
+                problems.push(Problem::new(named.place, words));
+            }
         }
     }
     if problems.is_empty() {
-        Ok(values)
-    } else {
-        Err(invalid(&folder.join(FILE), problems))
+        return Ok(values);
     }
+    Err(ErrorObject::of_problems(code, input, problems)
+        .fix("a secret is a file that holds nothing else, or a variable of the environment")
+        .into())
 }
 
-fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, String> {
+/// Why a secret cannot be had.
+enum NoSecret {
+    /// It is not there, or cannot be read.
+    Missing(String),
+    /// It is larger than any may be.
+    TooLarge(String),
+}
+
+fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, NoSecret> {
     match source {
-        SecretSource::Env(name) => std::env::var(name)
-            .map(String::into_bytes)
-            .map_err(|_| format!("the environment has no readable `{name}`")),
+        SecretSource::Env(name) => std::env::var_os(name)
+            .map(OsString::into_vec)
+            .ok_or_else(|| NoSecret::Missing(format!("the environment has no `{name}`"))),
         SecretSource::File(path) => {
             let path = folder.join(path);
-            let size = fs::metadata(&path)
-                .map_err(|error| format!("`{}`: {error}", path.display()))?
-                .len();
+            let missing = |error: std::io::Error| {
+                NoSecret::Missing(format!("`{}` cannot be read: {error}", path.display()))
+            };
+            let size = fs::metadata(&path).map_err(missing)?.len();
             if size > limits::SECRET_BYTES_MAX {
-                return Err(format!(
+                return Err(NoSecret::TooLarge(format!(
                     "`{}` has {size} bytes, above {}",
                     path.display(),
                     limits::SECRET_BYTES_MAX
-                ));
+                )));
             }
-            fs::read(&path).map_err(|error| format!("`{}`: {error}", path.display()))
+            fs::read(&path).map_err(missing)
         }
     }
 }
@@ -322,6 +369,11 @@ mod tests {
         let CliError::Told(error) = secrets(&spec, folder.path()).unwrap_err() else {
             panic!()
         };
-        assert_eq!(error.problems.len(), 2);
+        assert_eq!((error.problems.len(), error.exit_code), (2, 3));
+        let size = limits::SECRET_BYTES_MAX + 1;
+        let large = fs::File::create(folder.path().join("large")).unwrap();
+        large.set_len(size).unwrap();
+        let spec: FunctionSpec = toml::from_str("secrets = { a = { file = \"large\" } }").unwrap();
+        assert_eq!(secrets(&spec, folder.path()).unwrap_err().exit_code(), 7);
     }
 }
