@@ -1,6 +1,6 @@
 //! A record that kills the process (commit and storage rules §4 and §10, schedule 25): after two unclean
-//! stops records are called one at a time, each marked before, so that the killer is charged and given
-//! up, and nothing else is.
+//! stops first batches and retries are called record by record, each marked before, so that the killer is
+//! charged and given up, and nothing else is.
 
 use fnctl_tests::{Server, get};
 use serde_json::Value;
@@ -50,7 +50,11 @@ fn a_record_that_kills_the_process_is_given_up_and_all_others_come_out_once_in_o
     // From now on it is alone, and charged.
     for failed in 0..2 {
         assert_eq!(metric(&server, "fnctl_careful"), 1.0);
-        assert!(server.log().contains("records are called one at a time"));
+        assert!(
+            server
+                .log()
+                .contains("first batches and retries are called record by record")
+        );
         dies_with_the_killer(server);
         server = server_on(folder.path());
         while describe(&server, "hostile")["totals"]["failed"] != failed + 1 {}

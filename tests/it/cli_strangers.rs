@@ -1,12 +1,13 @@
 //! What a stranger meets: readers that go away, bad lines, names that do not exist, and `dev` by itself.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, Stdio},
 };
 
 use fnctl_tests::{Server, binary};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{all, deploy_hostile, guest, one, put, server, tail};
@@ -234,6 +235,27 @@ fn dev_prints_what_happens_and_ends_when_nobody_reads() {
 
     // A second run finds the data of the first, and seeds nothing.
     reads_one_line_and_goes(self::dev(folder.path(), &[]));
+}
+
+#[test]
+fn dev_that_is_interrupted_exits_130_and_one_that_is_asked_to_end_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_project(folder.path());
+    for (signal, exit) in [(Signal::INT, 130), (Signal::TERM, 0)] {
+        let mut dev = dev(folder.path(), &["-o", "json"]);
+        let mut stdout = BufReader::new(dev.stdout.take().expect("its output"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        let pid = Pid::from_raw(dev.id().try_into().expect("small")).expect("not 0");
+        kill_process(pid, signal).expect("it runs");
+        // Its output is read to its end: it does not end because nobody reads.
+        stdout.read_to_string(&mut line).expect("text");
+        let ended = dev.wait_with_output().expect("dev ends");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(exit), "{signal:?}: {stderr}");
+    }
+    // It ended in order: the journal says so, and the next start is no unclean one.
+    assert!(!folder.path().join(".fnctl/unclean-stops").exists());
 }
 
 #[test]

@@ -109,6 +109,9 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["put", "s", ""], 2, "FN1001"),
         (&["version", "--server", "ftp://x"], 2, "FN1001"),
         (&["version", "--server", "https://x"], 2, "FN1003"),
+        (&["version", "--server", "nonsense"], 2, "FN1001"),
+        (&["version", "--server", "http://x:99999"], 2, "FN1001"),
+        (&["deploy", "x.wasm", "--filters", "{}"], 2, "FN1003"),
         (&["new", "7up"], 7, "FN2102"),
         (&["new", "std"], 7, "FN2102"),
         (&["help", "nothing"], 2, "FN1001"),
@@ -124,6 +127,26 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
             "{arguments:?}: {error}"
         );
     }
+}
+
+#[test]
+fn a_server_on_a_directory_of_something_else_is_refused_and_leaves_it_alone() {
+    let folder = folder();
+    let data = folder.path().join("project");
+    fs::create_dir(&data).expect("a directory");
+    fs::write(data.join("Cargo.toml"), "[package]").expect("a file");
+    let listen = ["--listen", "127.0.0.1:0", "--kinesis-listen", "127.0.0.1:0"];
+    let words = [&["server", "--data-dir", "project"][..], &listen].concat();
+    let (exit, error) = refused(folder.path(), &words);
+    assert_eq!(
+        (exit, error["code"].as_str()),
+        (4, Some("FN1012")),
+        "{error}"
+    );
+    let why = error["why"].as_str().unwrap_or_default();
+    assert!(why.contains("`Cargo.toml`"), "{error}");
+    let names = fs::read_dir(&data).expect("a directory");
+    assert_eq!(names.count(), 1, "nothing was written there");
 }
 
 #[test]

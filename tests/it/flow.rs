@@ -100,6 +100,15 @@ fn a_paused_mapping_starts_no_call_and_catches_up_when_it_is_resumed() {
         (&status["pending_records"], &status["totals"]["processed"]),
         (&50.into(), &0.into())
     );
+    // A deploy that waits says so, instead of waiting for calls that do not come.
+    let component = guest("echo");
+    let deploy = ["deploy", &component, "--config", "a=b", "--wait"];
+    let output = server.command(&deploy).output().expect("it runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("fnctl mappings resume echo/in"), "{stderr}");
+    let waited = &one(&server, &deploy)["waited"];
+    assert_eq!(waited["message"], "paused, so not waited for: echo/in");
     one(&server, &["mappings", "resume", "echo"]);
     assert_eq!(tail(&server, "out", 50).len(), 50);
     assert_eq!(describe(&server, "echo")["state"], "running");

@@ -19,3 +19,4 @@ mod neighbours;
 mod refusals;
 mod support;
 mod tools;
+mod waiting;

@@ -67,6 +67,13 @@ fn every_endpoint_refuses_bad_input_in_words() {
         ),
         ("GET", "/v1/functions/echo/aliases", b"", 501, "FN1003"),
         ("POST", "/v1/mappings/echo/dance", b"{}", 404, "FN1015"),
+        ("POST", "/v1/mappings/echo/pause", b"{\"zz\":1}", 400, "FN1014"),
+        ("POST", "/v1/mappings/echo/pause", b"[]", 400, "FN1014"),
+        ("POST", "/v1/mappings/echo/resume", b"garbage", 400, "FN1014"),
+        ("GET", "/v1/mappings", b"{}", 400, "FN1014"),
+        ("DELETE", "/v1/streams/in", b"{\"force\":true}", 400, "FN1014"),
+        ("GET", "/v1/version?x=1", b"", 400, "FN1001"),
+        ("GET", "/v1/health?x=1", b"", 400, "FN1001"),
         ("GET", "/v1/mappings/echo/retries", b"", 400, "FN1001"),
         (
             "GET",
@@ -493,4 +500,25 @@ fn a_listener_beyond_loopback_is_refused_without_insecure() {
         words.contains("--insecure") && words.contains("FN6001"),
         "{words}"
     );
+}
+
+#[test]
+fn a_packed_body_is_refused_instead_of_stored_as_it_came() {
+    let server = server();
+    one(&server, &["streams", "create", "in"]);
+    let path = "/v1/streams/in/records";
+    for (encoding, status) in [("gzip", 400), ("br", 400), ("identity", 200)] {
+        let headers = [("content-encoding", encoding)];
+        let answer = request(&server.api, "POST", path, &headers, b"{}\n").expect("an answer");
+        assert_eq!(answer.status, status, "{encoding}: {}", answer.text());
+        if status == 400 {
+            let error = error_of(&answer, encoding);
+            assert!(
+                error["message"]
+                    .as_str()
+                    .is_some_and(|m| m.contains(encoding))
+            );
+        }
+    }
+    assert_eq!(tail(&server, "in", 1).len(), 1);
 }

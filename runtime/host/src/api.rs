@@ -23,7 +23,7 @@ use bytes::Bytes;
 use fnctl_core::error_code::ErrorCode;
 use hyper::{
     Method, Request, Response,
-    body::Incoming,
+    body::{Body as _, Incoming},
     header::{self, HeaderValue},
 };
 
@@ -86,6 +86,28 @@ impl Asked {
     async fn bytes(self, limit: usize) -> Result<Bytes, ApiError> {
         Ok(body::read_whole(self.body, limit).await?)
     }
+
+    /// Refuses a body where none is read: what it says would be passed over in silence.
+    fn no_body(&self) -> Result<(), ApiError> {
+        if self.body.is_end_stream() {
+            return Ok(());
+        }
+        let words = format!("{} takes no body here", self.method);
+        let fix = "send none: what there is to say goes into the address, as ?name=value";
+        Err(ApiError::new(ErrorCode::BodyUnreadable, words).fix(fix))
+    }
+
+    /// Refuses a body that is packed: it would be taken for what it is not.
+    fn plain(&self) -> Result<(), ApiError> {
+        let name = header::CONTENT_ENCODING.as_str();
+        let encoding = self.header(name)?.unwrap_or("identity").trim();
+        if encoding.eq_ignore_ascii_case("identity") {
+            return Ok(());
+        }
+        let words = format!("a body in {name} `{encoding}` is not unpacked");
+        let fix = format!("send it as it is, without the header `{name}`");
+        Err(ApiError::new(ErrorCode::BodyUnreadable, words).fix(fix))
+    }
 }
 
 async fn route(node: &Arc<HostNode>, request: Request<Incoming>) -> Answer {
@@ -98,12 +120,11 @@ async fn route(node: &Arc<HostNode>, request: Request<Incoming>) -> Answer {
         headers: parts.headers,
         body,
     };
+    asked.plain()?;
     let method = asked.method.clone();
     match segments.as_slice() {
         ["healthz"] => health::alive(only(&method, &[Method::GET, Method::HEAD])?),
-        ["readyz"] | ["v1", "health"] => {
-            health::ready(node, only(&method, &[Method::GET, Method::HEAD])?)
-        }
+        ["readyz"] => health::ready(node, only(&method, &[Method::GET, Method::HEAD])?),
         ["metrics"] => health::metrics(node, only(&method, &[Method::GET])?).await,
         ["v1", rest @ ..] => v1(node, rest, asked).await,
         _ => Err(no_route(parts.uri.path())),
@@ -126,8 +147,18 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
     if let Some(refusal) = later::refused(&method, segments) {
         return Err(refusal);
     }
+    if [GET, DELETE, Method::HEAD].contains(&method) {
+        asked.no_body()?;
+    }
     match *segments {
-        ["version"] => health::version(node, only(&method, &[GET])?),
+        ["health"] => {
+            asked.query(&[])?;
+            health::ready(node, only(&method, &[GET, Method::HEAD])?)
+        }
+        ["version"] => {
+            asked.query(&[])?;
+            health::version(node, only(&method, &[GET])?)
+        }
         ["artifacts"] => {
             only(&method, &[PUT])?;
             artifacts::upload(node, asked).await
@@ -182,7 +213,7 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         },
         ["mappings", address, action @ ("pause" | "resume")] => {
             only(&method, &[POST])?;
-            mappings::set_state(node, address, action == "pause", &asked).await
+            mappings::set_state(node, address, action == "pause", asked).await
         }
         ["mappings", address, "retries"] => {
             only(&method, &[GET])?;

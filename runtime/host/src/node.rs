@@ -1,5 +1,6 @@
 //! The node: everything that the API and the supervisor share, and the look-ups they have in common.
 
+mod awaited;
 mod dead_letters;
 mod positions;
 mod status;
@@ -9,7 +10,6 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,17 +17,14 @@ use fnctl_core::{
     clock::Clock,
     error_code::ErrorCode,
     function::Function,
-    id::{FunctionId, FunctionName, MappingId, StreamName, Timestamp, UnitId},
-    mapping::{Mapping, MappingState},
+    id::{FunctionId, FunctionName, MappingId, StreamName, Timestamp},
+    mapping::Mapping,
     registry::{AddressError, Applied, Command, ComponentFacts, Refusal},
     shard::Stream,
     view::NodeView,
 };
 use fnctl_store::{ArtifactPin, CommandError, Store};
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, time::Instant};
 
 pub(crate) use self::work::WorkerNode;
 use self::{dead_letters::LetterCounts, positions::Ages};
@@ -39,7 +36,7 @@ use crate::{
     logs::{FunctionLogs, sink::HostLog},
     metrics::{Metrics, scrape::BuildInfo},
     source::blocking,
-    supervisor::{FirstOutcome, Supervisor, UnitStatus},
+    supervisor::Supervisor,
 };
 
 /// Where this server is.
@@ -256,83 +253,6 @@ impl HostNode {
     pub(crate) fn upload(&self, digest: &str) -> Option<ComponentFacts> {
         let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         uploads.get(digest).map(|upload| upload.facts.clone())
-    }
-
-    /// Waits until the live version runs on every shard that should run it, at most a moment; how many
-    /// of how many do.
-    pub(crate) async fn live(&self, function: &Function) -> (usize, usize) {
-        let mut changed = self.supervisor.statuses().watch();
-        let count = || {
-            let units = self.running_units(function.id);
-            let is_live = |unit: &&UnitId| {
-                matches!(
-                    self.supervisor.statuses().of(**unit),
-                    Some(UnitStatus::Running { version, .. }) if version == function.live
-                )
-            };
-            (units.iter().filter(is_live).count(), units.len())
-        };
-        let all = async {
-            loop {
-                let (live, of) = count();
-                if live == of || changed.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        // Time passing is an answer too: how many are live is said.
-        drop(timeout(limits::LIVE_WAIT, all).await);
-        count()
-    }
-
-    /// Waits until every shard with data has an outcome on the live version; `None`: not in time.
-    pub(crate) async fn first_outcomes(
-        &self,
-        function: &Function,
-        wait: Duration,
-    ) -> Option<FirstOutcome> {
-        let mut changed = self.supervisor.statuses().watch();
-        let with_data: Vec<UnitId> = self
-            .running_units(function.id)
-            .into_iter()
-            .filter(|unit| {
-                self.view(|view| view.pending(*unit))
-                    .is_some_and(|pending| pending > 0)
-            })
-            .collect();
-        let all = async {
-            loop {
-                let mut is_waiting = false;
-                for unit in &with_data {
-                    match self.supervisor.statuses().of(*unit) {
-                        Some(UnitStatus::Running {
-                            version,
-                            first_outcome: Some(outcome),
-                            ..
-                        }) if version == function.live => {
-                            if let FirstOutcome::Bad(_) = outcome {
-                                return outcome;
-                            }
-                        }
-                        _ => is_waiting = true,
-                    }
-                }
-                if !is_waiting || changed.changed().await.is_err() {
-                    return FirstOutcome::Good;
-                }
-            }
-        };
-        timeout(wait, all).await.ok()
-    }
-
-    fn running_units(&self, function: FunctionId) -> Vec<UnitId> {
-        self.view(|view| {
-            let mappings = view.registry().mappings_of_function(function);
-            mappings
-                .filter(|mapping| mapping.state == MappingState::Running)
-                .flat_map(|mapping| view.units_of(mapping.id).map(|(unit, _)| unit))
-                .collect()
-        })
     }
 }
 

@@ -102,6 +102,14 @@ pub enum OpenError {
         /// What it says.
         found: String,
     },
+    /// It holds something, and nothing of a data directory.
+    #[error("{} is no data directory, and not empty: it holds `{found}`", path.display())]
+    NoDataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Something in it.
+        found: String,
+    },
     /// Something is missing or damaged so that not even reading is possible.
     #[error("{0}")]
     Damaged(String),
@@ -164,6 +172,7 @@ fn open_shared(
 ) -> Result<(Store, Loops), OpenError> {
     let data = options.directory.clone();
     disk.create_dir(&data).map_err(OpenError::io(&data))?;
+    layout::refuse_strange(&*disk, &data)?;
     let lock = take_lock(&*disk, &data)?;
     layout::prepare(&*disk, &data)?;
     let mut recovered = base::recover(&disk, &data)?;
@@ -181,7 +190,14 @@ fn open_shared(
     if read_only.is_none() {
         let frame = clocks.frame();
         match start_journal(&disk, &data, &files, &recovered.end, frame) {
-            Ok(started) => writer = Some(started),
+            Ok(started) => {
+                writer = Some(started);
+                // The new file is in place: only now is the one before written no more.
+                if let Some((file, length)) = recovered.ended.take() {
+                    let directory = journal::directory(&data);
+                    file.truncate(length).map_err(OpenError::io(&directory))?;
+                }
+            }
             Err(error) if error.kind() == ErrorKind::StorageFull => {
                 read_only =
                     Some("the disk is full, not even a journal file can be made".to_owned());

@@ -58,6 +58,79 @@ fn a_second_store_on_the_same_directory_is_refused() {
 }
 
 #[test]
+fn a_directory_of_somebody_else_is_refused_and_nothing_is_written_there() {
+    for strange in ["Cargo.toml", "src/lib.rs", "notes/.keep"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(strange);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "theirs").unwrap();
+        let opened = crate::open(
+            crate::Options::new(directory.path()),
+            RealDisk,
+            ManualClock::new(),
+        );
+        let name = strange.split('/').next().unwrap();
+        let found = match opened {
+            Err(crate::OpenError::NoDataDirectory { found, .. }) => found,
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it opened beside {strange}"),
+        };
+        assert_eq!(found, name);
+        let left = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(left, 1, "nothing was written beside {strange}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_start_or_of_a_file_system_keeps_no_directory_from_opening() {
+    // In the order of a first start that is killed at any moment, then what others leave behind.
+    for left in [
+        &[][..],
+        &["LOCK"],
+        &["LOCK", "format.tmp"],
+        &["lost+found/"],
+        &["server.log", "stderr"],
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        for name in left {
+            let path = directory.path().join(name);
+            match name.strip_suffix('/') {
+                Some(_) => std::fs::create_dir(&path).unwrap(),
+                None if *name == "server.log" => std::fs::write(&path, "a line").unwrap(),
+                None => std::fs::write(&path, "").unwrap(),
+            }
+        }
+        let clock = ManualClock::new();
+        for _ in 0..2 {
+            let node = Node::open(directory.path(), RealDisk, &clock);
+            drop(node);
+            // From the first start on it is a data directory, whatever else comes.
+            std::fs::write(directory.path().join("put.ndjson"), "a\n").unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_is_made_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let clock = ManualClock::new();
+    let mut node = Node::open(&data, RealDisk, &clock);
+    node.create_stream("s", 1);
+    node.put("s", records(&["a"]));
+    node.settle().unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), expected, "{}", path.display());
+    }
+}
+
+#[test]
 fn an_orderly_shutdown_leaves_a_whole_journal_and_nothing_to_redo() {
     let directory = tempfile::tempdir().unwrap();
     let clock = ManualClock::new();

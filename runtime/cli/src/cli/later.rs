@@ -4,7 +4,10 @@
 
 use fnctl_core::{
     error_code::ErrorCode,
-    spec::later::{FUNCTION_LATER, MAPPING_LATER, STREAM_LATER},
+    spec::{
+        later::{FUNCTION_LATER, MAPPING_LATER, STREAM_LATER},
+        nearest::nearest,
+    },
 };
 
 use crate::error::CliError;
@@ -55,13 +58,17 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Whether a later version has this flag.
-pub(super) fn is_flag(flag: &str) -> bool {
-    let key = flag.trim_start_matches('-').replace('-', "_");
-    FLAGS.contains(&flag)
-        || [FUNCTION_LATER, MAPPING_LATER, STREAM_LATER]
-            .iter()
-            .any(|keys| keys.contains(&key.as_str()))
+/// The flag of a later version that is given, or that is meant by one that differs little; `known` are
+/// those there are.
+pub(super) fn flag<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let later = || {
+        let keys = [FUNCTION_LATER, MAPPING_LATER, STREAM_LATER];
+        let flags = FLAGS.iter().map(|flag| flag.trim_start_matches('-'));
+        flags.chain(keys.into_iter().flatten().copied())
+    };
+    let near = nearest(given.trim_start_matches('-'), known.chain(later()))?;
+    let is_later = later().any(|key| key == near);
+    is_later.then(|| format!("--{}", near.replace('_', "-")))
 }
 
 /// Whether a later version has this command behind this noun; the noun is empty in front of the first.

@@ -123,12 +123,12 @@ impl Place {
             ))
             .because(format!("it is written: {}", self.usage()));
         }
-        if later::is_flag(given) {
-            return later::not_yet(given);
+        let flags = || self.command.get_arguments().filter_map(clap::Arg::get_long);
+        if let Some(later) = later::flag(given, flags()) {
+            return later::not_yet(&later);
         }
         let said = CliError::usage(format!("`{}` has no flag `{given}`", self.name()));
-        let flags = self.command.get_arguments().filter_map(clap::Arg::get_long);
-        match nearest(given.trim_start_matches('-'), flags) {
+        match nearest(given.trim_start_matches('-'), flags()) {
             Some(near) => said.because(format!("did you mean `--{near}`?")),
             None => said,
         }

@@ -85,6 +85,10 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
             assert!(message.starts_with(&format!("`{flag}`")), "{message}");
         }
     }
+    // A slip of one is meant to be one.
+    let (exit, code, message) = refusal(&["deploy", "x.wasm", "--filters", "x"]);
+    assert_eq!((exit, code.as_str()), (2, "FN1003"), "{message}");
+    assert!(message.starts_with("`--filter`"), "{message}");
     for words in [
         ["--ordering", "shard"],
         ["--on-fatal", "dead-letter"],

@@ -2,14 +2,14 @@
 
 use crate::error::CliError;
 
-/// The server's address without its last slash. `host:port` means http.
+/// The server's address without its last slash. `host:port` means http; a host alone is taken for a slip.
 ///
 /// # Errors
 /// It is no such address.
 pub(super) fn server(text: &str) -> Result<String, CliError> {
-    let rest = match text.split_once("://") {
-        None => text,
-        Some(("http", rest)) => rest,
+    let (rest, needs_port) = match text.split_once("://") {
+        None => (text, true),
+        Some(("http", rest)) => (rest, false),
         Some(("https", _)) => {
             return Err(CliError::new(
                 fnctl_core::error_code::ErrorCode::NotYet,
@@ -24,7 +24,16 @@ pub(super) fn server(text: &str) -> Result<String, CliError> {
         && rest
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
-    if is_address {
+    // The colons of an IPv6 address lie in brackets.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    let is_host = !host.is_empty() && (host.starts_with('[') || !host.contains(':'));
+    let is_port = port.map_or(!needs_port, |port| {
+        port.parse().is_ok_and(|port: u16| port > 0)
+    });
+    if is_address && is_host && is_port {
         Ok(format!("http://{rest}"))
     } else {
         Err(wrong(text))
@@ -86,6 +95,8 @@ mod tests {
             ("http://127.0.0.1:4700/", "http://127.0.0.1:4700"),
             ("localhost:4700", "http://localhost:4700"),
             ("http://[::1]:4700", "http://[::1]:4700"),
+            ("http://[::1]", "http://[::1]"),
+            ("http://fnctl", "http://fnctl"),
         ] {
             assert_eq!(server(text).unwrap(), address);
         }
@@ -97,6 +108,15 @@ mod tests {
             "http://a b",
             "http://x/v1",
             "http://u@x",
+            "nonsense",
+            "::1",
+            ":4700",
+            "http://:4700",
+            "http://x:",
+            "http://x:0",
+            "http://x:99999",
+            "http://x:y",
+            "localhost:4700:4701",
         ] {
             assert!(server(text).is_err(), "{text}");
         }

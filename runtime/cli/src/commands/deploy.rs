@@ -27,6 +27,7 @@ use crate::{
     client::Client,
     error::CliError,
     manifest::{self, Manifest},
+    output::note,
     spelling,
 };
 
@@ -56,6 +57,12 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     } else {
         let name = source.component.as_deref().and_then(Path::file_name);
         print::print(&done, name.and_then(|name| name.to_str()), &mut session.out)?;
+    }
+    for mapping in done.paused() {
+        let name = &mapping.name;
+        note(&format!(
+            "{name} is paused: its records wait until  fnctl mappings resume {name}"
+        ));
     }
     waited(&done)
 }

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use self::{event::Event, follow::Followers};
 use super::{
     deploy,
-    server::embedded::{self, Signals},
+    server::embedded::{self, Ending, Signals},
 };
 use crate::{
     cli::Session,
@@ -133,7 +133,12 @@ impl Dev {
         loop {
             session.out.flush()?;
             tokio::select! {
-                () = signals.next() => return Ok(()),
+                ending = signals.next() => return match ending {
+                    Ending::Asked => Ok(()),
+                    Ending::Interrupted => {
+                        Err(CliError::new(ErrorCode::Interrupted, "interrupted"))
+                    }
+                },
                 () = crate::output::hangup::stdout_closed() => return Err(CliError::StdoutClosed),
                 stopped = stopped(&mut running) => {
                     return Err(CliError::new(ErrorCode::DataDirectoryUnusable, stopped));

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     };
     let mut running = tokio::select! {
         started = Server::start(options) => started.map_err(|error| embedded::not_started(error, &args.data_dir))?,
-        () = signals.first() => return Ok(()),
+        _ = signals.next() => return Ok(()),
     };
     let ready = Ready {
         api: format!("http://{}", running.api_addr),
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     // A server does not stop because nobody reads where it is.
     let _closed = say(&ready, &args.data_dir, session);
     let stopped = tokio::select! {
-        () = signals.first() => None,
+        _ = signals.next() => None,
         stopped = running.stopped() => Some(stopped),
     };
     if let Some(stopped) = stopped {
@@ -85,7 +85,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     }
     tokio::select! {
         ended = running.shutdown() => ended.map_err(|error| CliError::new(ErrorCode::DataDirectoryUnusable, error.to_string())),
-        () = signals.next() => Err(CliError::new(ErrorCode::Interrupted, "interrupted while draining")),
+        _ = signals.next() => Err(CliError::new(ErrorCode::Interrupted, "interrupted while draining")),
     }
 }
 

@@ -26,8 +26,32 @@ pub fn unknown_key(key: &str, known: &[&str], later: &[&str]) -> Unfit {
     if later.contains(&key) {
         return Unfit::NotYet(format!("`{key}` is not there yet in this version"));
     }
-    Unfit::Unreadable(match nearest(key, known.iter().copied()) {
+    let all = known.iter().chain(later).copied();
+    Unfit::Unreadable(match nearest(key, all) {
+        Some(near) if later.contains(&near) => {
+            return Unfit::NotYet(format!(
+                "unknown key `{key}`; `{near}` is not there yet in this version"
+            ));
+        }
         Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
         None => format!("unknown key `{key}`; known: {}", known.join(", ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_means_one_of_a_later_version_is_refused_as_such() {
+        let known = ["batch_size", "stream"];
+        for key in ["filter", "filters", "tumbling_windows", "tumbling-window"] {
+            let unfit = unknown_key(key, &known, MAPPING_LATER);
+            assert!(matches!(unfit, Unfit::NotYet(_)), "{key}: {unfit}");
+        }
+        for key in ["batch_sise", "nonsense"] {
+            let unfit = unknown_key(key, &known, MAPPING_LATER);
+            assert!(matches!(unfit, Unfit::Unreadable(_)), "{key}: {unfit}");
+        }
+    }
 }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{FunctionSpec, MappingSpec, StreamSpec};
-use crate::registry::{Change, Note};
+use crate::{
+    mapping::MappingState,
+    registry::{Change, Note},
+    status::state_name,
+};
 
 /// `PUT /v1/artifacts`: the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +167,15 @@ pub struct DeployResult {
     /// Whether nothing was really changed because it was asked so.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+impl DeployResult {
+    /// The mappings that call nothing until somebody resumes them.
+    pub fn paused(&self) -> impl Iterator<Item = &DeployedMapping> {
+        let paused = state_name(&MappingState::Paused);
+        let mappings = self.mappings.iter();
+        mappings.filter(move |mapping| mapping.state == paused)
+    }
 }
 
 /// `POST /v1/functions/{name}/rollback`.

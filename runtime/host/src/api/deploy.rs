@@ -47,7 +47,7 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
         result.dry_run = dry_run;
         if !dry_run {
             live(node, &foreseen, &mut result, asked_at).await;
-            result.waited = waited(node, &foreseen, wait).await;
+            result.waited = waited(node, &foreseen, &result, wait).await;
         }
         return one(&result);
     }
@@ -67,7 +67,7 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
     let mut result = result(node, &deployed);
     live(node, &deployed, &mut result, asked_at).await;
     drop(ready);
-    result.waited = waited(node, &deployed, wait).await;
+    result.waited = waited(node, &deployed, &result, wait).await;
     one(&result)
 }
 
@@ -287,8 +287,14 @@ async fn live(node: &HostNode, deployed: &Deployed, result: &mut DeployResult, a
     result.live_ms = Some(u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX));
 }
 
-/// Waits, where that was asked for, until each shard with data has one outcome on the live version.
-async fn waited(node: &HostNode, deployed: &Deployed, wait: Option<Duration>) -> Option<Waited> {
+/// Waits, where that was asked for, until each shard with data has one outcome on the live version. A
+/// paused mapping calls nothing, so it is not waited for, and that is said.
+async fn waited(
+    node: &HostNode,
+    deployed: &Deployed,
+    result: &DeployResult,
+    wait: Option<Duration>,
+) -> Option<Waited> {
     let outcome = node.first_outcomes(&deployed.function, wait?).await;
     Some(match outcome {
         None => Waited {
@@ -297,11 +303,18 @@ async fn waited(node: &HostNode, deployed: &Deployed, wait: Option<Duration>) ->
         },
         Some(FirstOutcome::Good) => Waited {
             outcome: WaitOutcome::Ok,
-            message: None,
+            message: not_waited_for(result),
         },
         Some(FirstOutcome::Bad(words)) => Waited {
             outcome: WaitOutcome::Failing,
             message: Some(words),
         },
     })
+}
+
+/// The paused mappings, in words.
+fn not_waited_for(result: &DeployResult) -> Option<String> {
+    let paused = result.paused().map(|mapping| mapping.name.as_str());
+    let names = paused.collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| format!("paused, so not waited for: {names}"))
 }

@@ -8,7 +8,8 @@ use fnctl_core::{
 };
 
 use crate::{
-    api::{Answer, Asked, error::ApiError, many, one},
+    api::{Answer, Asked, error::ApiError, json, many, one},
+    limits,
     node::HostNode,
 };
 
@@ -58,14 +59,21 @@ pub(super) async fn delete(node: &Arc<HostNode>, address: &str, asked: &Asked) -
     one(&serde_json::json!({"deleted": format!("mapping/{name}")}))
 }
 
+/// A body that says nothing.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 /// `POST /v1/mappings/{m}/pause|resume`.
 pub(super) async fn set_state(
     node: &Arc<HostNode>,
     address: &str,
     is_pause: bool,
-    asked: &Asked,
+    asked: Asked,
 ) -> Answer {
     asked.query(&[])?;
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let Nothing {} = json::read(&body)?;
     let mapping = node.mapping(address)?.id;
     let command = if is_pause {
         Command::PauseMapping { mapping }

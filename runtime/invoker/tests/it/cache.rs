@@ -41,8 +41,9 @@ fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_is_compiled_once_per_digest_engine_and_machine() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let first = engine(dir.path());
+    let above = tempfile::tempdir().expect("a directory");
+    let dir = above.path().join("cache");
+    let first = engine(&dir);
     let inspected = first.inspect(guest("echo")).await.expect("a component");
     assert!(inspected.compile_time > Duration::ZERO && inspected.artefact_bytes > Some(10_000));
     assert_eq!(
@@ -53,11 +54,13 @@ async fn a_component_is_compiled_once_per_digest_engine_and_machine() {
             .compile_time,
         Duration::ZERO
     );
-    let artefact = artefacts(dir.path()).remove(0);
+    let artefact = artefacts(&dir).remove(0);
     assert_eq!(
         fs::metadata(&artefact).expect("there").permissions().mode() & 0o777,
         0o400
     );
+    let made = fs::metadata(&dir).expect("there");
+    assert_eq!(made.permissions().mode() & 0o777, 0o700);
     assert_eq!(
         (
             first.stats().compilations_total,
@@ -66,7 +69,7 @@ async fn a_component_is_compiled_once_per_digest_engine_and_machine() {
         (1, 1)
     );
 
-    let second = engine(dir.path());
+    let second = engine(&dir);
     let known = ComponentSource::File {
         path: "/nowhere".into(),
         digest: digest(&guest("echo")),
@@ -85,7 +88,7 @@ async fn a_component_is_compiled_once_per_digest_engine_and_machine() {
     );
 
     // Other settings are another engine: its code would not fit.
-    let other = engine_with(dir.path(), false);
+    let other = engine_with(&dir, false);
     assert!(
         other
             .inspect(guest("echo"))
@@ -94,10 +97,10 @@ async fn a_component_is_compiled_once_per_digest_engine_and_machine() {
             .compile_time
             > Duration::ZERO
     );
-    assert_eq!(artefacts(dir.path()).len(), 2);
+    assert_eq!(artefacts(&dir).len(), 2);
 
     second.forget(&inspected.digest).expect("removed");
-    assert_eq!(artefacts(dir.path()), Vec::<PathBuf>::new());
+    assert_eq!(artefacts(&dir), Vec::<PathBuf>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

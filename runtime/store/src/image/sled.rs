@@ -5,8 +5,9 @@
 //! opening, large values go to files it never syncs, its own flusher swallows errors.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -46,7 +47,11 @@ impl SledImage {
     /// # Errors
     /// It will not open: the image must be rebuilt.
     pub fn open(directory: &Path) -> Result<Self, ImageError> {
-        fs::create_dir_all(directory)?;
+        // What is stored is its owner's alone; sled's own files lie below.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
         wait_for_lock(&directory.join("db"))?;
         remove_snapshots(directory, |name| name.ends_with(".generating"))?;
         let db = match open(directory) {

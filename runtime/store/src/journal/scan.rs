@@ -75,6 +75,8 @@ pub(crate) struct Replay {
     pub(crate) is_clean: bool,
     /// The torn tail that was cut off: file and offset.
     pub(crate) torn: Option<(PathBuf, u64)>,
+    /// Where the last file ends, unless it is torn: nothing was written behind.
+    pub(crate) end: Option<u64>,
     /// What is missing.
     pub(crate) holes: Vec<Hole>,
     /// What lies in front of the frames that were read, in the first file.
@@ -191,6 +193,7 @@ pub(crate) fn replay(
         chain: Some(first.previous),
         is_clean: false,
         torn: None,
+        end: None,
         holes: Vec::new(),
         unread: None,
         retention_ms: first.retention_ms,
@@ -255,7 +258,7 @@ fn read_file(
         source,
     };
     let mut reader = ChunkReader::new(Arc::clone(&file.file), file.length);
-    replay.is_clean = false;
+    (replay.is_clean, replay.end) = (false, None);
     replay.follow_clocks(&file.header);
     // What lies between two files is missing, even if the later one holds no frame yet.
     let first = until.map_or(file.header.first, |until| until.min(file.header.first));
@@ -285,6 +288,8 @@ fn read_file(
                             replay.hole(file, offset, until);
                         } else if is_sound || !reader.is_blank(offset).map_err(io)? {
                             replay.torn = Some((file.path.clone(), offset));
+                        } else {
+                            replay.end = Some(offset);
                         }
                         return Ok(());
                     }
@@ -312,6 +317,7 @@ fn read_file(
         replay.follow_clocks(&header);
         if header.kind == FrameKind::Footer {
             replay.is_clean = true;
+            replay.end = Some(offset + header.frame_bytes());
             return Ok(());
         }
         replay.next = header.next();

@@ -17,7 +17,7 @@ use crate::{
     block::ShardKey,
     codec::{self, Decoder, Value as _},
     cut::{CUT_KEY, CutValue},
-    disk::Disk,
+    disk::{Disk, DiskFile},
     image::{ImageError, ImageValue, chunks::ChunkedImage},
     journal::{
         self,
@@ -48,6 +48,8 @@ pub(super) struct Recovered {
     pub(super) holes: Vec<Hole>,
     /// What was not read of the journal.
     pub(super) unread: Option<Unread>,
+    /// The journal's last file and where it ends: what was allocated behind is never written any more.
+    pub(super) ended: Option<(Arc<dyn DiskFile>, u64)>,
     pub(super) image: Option<ChunkedImage>,
     pub(super) needs_image: bool,
     pub(super) needs_snapshot: bool,
@@ -287,6 +289,7 @@ fn finish(
         }),
         holes: above,
         unread: replay.unread,
+        ended: replay.end.map(|end| (Arc::clone(&last_file.file), end)),
         needs_image: image.is_none(),
         image,
         needs_snapshot: !below.is_empty(),
@@ -317,6 +320,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
         newest: None,
         holes: Vec::new(),
         unread: None,
+        ended: None,
         image: None,
         needs_image: true,
         needs_snapshot: false,

@@ -22,6 +22,51 @@ pub(super) fn ballast(data: &Path) -> PathBuf {
     data.join("ballast")
 }
 
+/// Every name that a data directory holds, but those of temporary files.
+const OURS: [&str; 10] = [
+    "LOCK",
+    "artifacts",
+    "ballast",
+    "cache",
+    "format",
+    "image",
+    "journal",
+    "secret",
+    "streams",
+    "unclean-stops",
+];
+
+/// Refuses a directory that holds something else and nothing of ours, before anything is written there.
+/// A first start that was cut short before its `format` file leaves nothing strange; nor is what a file
+/// system or whoever starts the server leaves there: `lost+found`, logs, files without content.
+pub(super) fn refuse_strange(disk: &dyn Disk, data: &Path) -> Result<(), OpenError> {
+    let entries = disk.list(data).map_err(OpenError::io(data))?;
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    if has("format") || has("journal") {
+        return Ok(());
+    }
+    for entry in &entries {
+        let name = entry.name.as_str();
+        let is_left_over = name == "lost+found" || name.ends_with(".tmp") || name.ends_with(".log");
+        if is_left_over || OURS.contains(&name) {
+            continue;
+        }
+        let path = data.join(name);
+        if entry.is_dir || !is_without_content(disk, &path) {
+            return Err(OpenError::NoDataDirectory {
+                path: data.to_owned(),
+                found: entry.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_without_content(disk: &dyn Disk, path: &Path) -> bool {
+    let length = disk.open_to_read(path).and_then(|file| file.length());
+    length.is_ok_and(|length| length == 0)
+}
+
 /// Makes what is missing and refuses a newer layout.
 pub(super) fn prepare(disk: &dyn Disk, data: &Path) -> Result<(), OpenError> {
     let path = data.join("format");

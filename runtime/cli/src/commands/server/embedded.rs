@@ -46,6 +46,15 @@ fn log(is_json: bool, level: &str) {
     };
 }
 
+/// Who wants the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Whoever looks after it: SIGTERM.
+    Asked,
+    /// The person in front of it: SIGINT, Ctrl-C.
+    Interrupted,
+}
+
 /// SIGTERM and SIGINT.
 pub(crate) struct Signals {
     term: Signal,
@@ -72,23 +81,15 @@ impl Signals {
         })
     }
 
-    /// Waits for the first.
-    pub(crate) async fn first(&mut self) {
-        self.next().await;
-    }
-
-    /// Waits for one more.
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) -> Ending {
         poll_fn(|cx| {
-            let is_here =
-                self.term.poll_recv(cx).is_ready() || self.interrupt.poll_recv(cx).is_ready();
-            if is_here {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            if self.term.poll_recv(cx).is_ready() {
+                return Poll::Ready(Ending::Asked);
             }
+            self.interrupt.poll_recv(cx).map(|_| Ending::Interrupted)
         })
-        .await;
+        .await
     }
 }
 
@@ -118,6 +119,11 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
             ErrorObject::new(ErrorCode::DataDirectoryNewer, format!("the data directory `{}` was written by a newer version", data_dir.display()))
                 .because(words)
                 .fix("use the fnctl that wrote it, or a later one; nothing was changed")
+        }
+        StartError::Open(fnctl_host::OpenError::NoDataDirectory { found, .. }) => {
+            ErrorObject::new(ErrorCode::TargetExists, format!("`{}` is not a data directory of fnctl", data_dir.display()))
+                .because(format!("it is not empty, and holds `{found}`; nothing was written there"))
+                .fix("name an empty directory, or one that is not there yet: --data-dir D")
         }
         StartError::Open(fnctl_host::OpenError::Damaged(_)) => ErrorObject::new(ErrorCode::DataDirectoryUnusable, "the data directory cannot be opened")
             .at(data_dir.display().to_string())

@@ -30,6 +30,17 @@ impl Problems {
         });
     }
 
+    /// Adds what is allowed to the reason of a number that was out of range before it was one.
+    fn with_range<T: Clone>(given: Option<&Setting<T>>, range: &str) -> Option<Setting<T>> {
+        match given? {
+            Setting::Unfit(Unfit::NotAllowed(why)) => {
+                let words = format!("{why}: {range} is allowed");
+                Some(Setting::Unfit(Unfit::NotAllowed(words)))
+            }
+            other => Some(other.clone()),
+        }
+    }
+
     /// The value of a setting: `live` where nothing is named, `default` where it is reset.
     pub(super) fn pick<T: Clone>(
         &mut self,
@@ -71,8 +82,11 @@ impl Problems {
         ms: [u64; 4],
     ) -> u64 {
         let [live, default, min, max] = ms;
-        let picked = self.pick(path, given, Duration { ms: live }, Duration { ms: default });
-        self.in_range(path, picked.ms, min, max, |ms| Duration { ms }.to_string());
+        let show = |ms| Duration { ms }.to_string();
+        let given = Self::with_range(given, &format!("{} to {}", show(min), show(max)));
+        let (live, default) = (Duration { ms: live }, Duration { ms: default });
+        let picked = self.pick(path, given.as_ref(), live, default);
+        self.in_range(path, picked.ms, min, max, show);
         picked.ms
     }
 
@@ -83,15 +97,11 @@ impl Problems {
         bytes: [u64; 4],
     ) -> u64 {
         let [live, default, min, max] = bytes;
-        let picked = self.pick(
-            path,
-            given,
-            ByteSize { bytes: live },
-            ByteSize { bytes: default },
-        );
-        self.in_range(path, picked.bytes, min, max, |bytes| {
-            ByteSize { bytes }.to_string()
-        });
+        let show = |bytes| ByteSize { bytes }.to_string();
+        let given = Self::with_range(given, &format!("{} to {}", show(min), show(max)));
+        let (live, default) = (ByteSize { bytes: live }, ByteSize { bytes: default });
+        let picked = self.pick(path, given.as_ref(), live, default);
+        self.in_range(path, picked.bytes, min, max, show);
         picked.bytes
     }
 
@@ -102,7 +112,8 @@ impl Problems {
         counts: [u64; 4],
     ) -> u64 {
         let [live, default, min, max] = counts;
-        let picked = self.pick(path, given, Count(live), Count(default));
+        let given = Self::with_range(given, &format!("{min} to {max}"));
+        let picked = self.pick(path, given.as_ref(), Count(live), Count(default));
         self.in_range(path, picked.0, min, max, |count| count.to_string());
         picked.0
     }

@@ -55,6 +55,21 @@ fn problems_say_what_and_which_bound() {
     for (key, value, message) in [
         ("batch_size", json!(20000), "20000 is above 10000"),
         ("batch_size", json!(0), "0 is below 1"),
+        (
+            "batch_size",
+            json!(-1),
+            "-1 is below 0: 1 to 10000 is allowed",
+        ),
+        (
+            "batch_size",
+            json!(u64::MAX),
+            "18446744073709551615 is far out of range: 1 to 10000 is allowed",
+        ),
+        (
+            "batch_window",
+            json!("-1s"),
+            "-1s is below 0: 0s to 5m is allowed",
+        ),
         ("batch_size", json!("ten"), "`ten` is not a number"),
         ("batch_size", json!(1.5), "1.5 is not a whole number"),
         ("batch_size", json!([1]), "a list is not a value for this"),

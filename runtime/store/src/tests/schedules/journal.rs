@@ -1,6 +1,6 @@
 //! The journal: torn tails, failed syncs, files that supersede each other.
 
-use std::task::Poll;
+use std::{path::PathBuf, task::Poll};
 
 use fnctl_core::id::{Ordinal, ShardNumber};
 
@@ -184,4 +184,35 @@ fn schedule_14_a_bad_frame_below_the_cut_is_survived_and_one_above_stops_writing
             .unwrap()
             .is_err()
     );
+}
+
+#[test]
+fn starts_leave_no_more_behind_than_what_they_wrote() {
+    let machine = Machine::new(8);
+    let (node, stream) = machine.with_records(3);
+    drop(node);
+    for number in 3..8 {
+        // A process that dies, and one that ends in order.
+        machine.disk.kill();
+        let mut node = machine.start();
+        node.put("s", records(&[payload(number)]));
+        if number % 2 == 0 {
+            node.store.shutdown();
+            while node.loops.sequencer.step().unwrap() != Step::Finished {}
+            while node.loops.applier.step().unwrap() != Step::Finished {}
+        }
+        drop(node);
+    }
+    let node = machine.start();
+    assert_eq!(node.read_all(stream, 0), payloads(8));
+    let files = machine.disk.files();
+    let is_journal = |path: &&PathBuf| path.extension().is_some_and(|e| e == "journal");
+    let mut journal: Vec<_> = files.iter().filter(is_journal).collect();
+    journal.sort();
+    let (_, before) = journal.split_last().expect("one is being written");
+    assert!(before.len() > 3, "{journal:?}");
+    for file in before {
+        let bytes = machine.disk.read(file).expect("a file").len();
+        assert!(bytes < 2 << 10, "{} has {bytes} bytes", file.display());
+    }
 }
