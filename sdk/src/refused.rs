@@ -33,3 +33,17 @@
 //! use fnctl_sdk::prelude::*;
 //! const SHOUTED: Output = output!("REJECTED");
 //! ```
+//!
+//! Two in one module; a component has one, the other belongs in a crate of its own:
+//!
+//! ```compile_fail,E0428
+//! use fnctl_sdk::prelude::*;
+//! #[stream_fn]
+//! fn first(record: Record<'_>, cx: &mut Context) -> Result<()> {
+//!     cx.forward(record)
+//! }
+//! #[stream_fn]
+//! fn second(record: Record<'_>, cx: &mut Context) -> Result<()> {
+//!     cx.forward(record)
+//! }
+//! ```

@@ -71,7 +71,7 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
             2,
             "FN1003",
         ),
-        (&["deploy", "x.wasm", "--max-attempts", "0"], 7, "FN1020"),
+        (&["deploy", "x.wasm", "--max-attempts", "0"], 7, "FN2102"),
         (&["deploy", "x.wasm", "--batch-size", "20000"], 7, "FN2102"),
         (
             &["deploy", "x.wasm", "--parallelization-factor", "257"],
@@ -86,7 +86,7 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["deploy", "x.wasm", "--shards", "0"], 7, "FN2102"),
         (&["deploy", "x.wasm", "--backoff-initial", "0"], 7, "FN2102"),
         (&["deploy", "x.wasm", "--backoff-max", "30d"], 7, "FN2102"),
-        (&["deploy", "x.wasm", "--to", "a b"], 7, "FN1020"),
+        (&["deploy", "x.wasm", "--to", "a b"], 7, "FN2102"),
         (&["streams", "create", "s", "--shards", "0"], 7, "FN3007"),
         (
             &["streams", "create", "s", "--retention", "1s"],
@@ -104,17 +104,21 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["deploy", "x.wasm", "--batch-window", "5"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--memory", "128"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--secret", "a=plain"], 2, "FN1001"),
+        (&["deploy", "x.wasm", "--secret", "a=@no"], 3, "FN1005"),
         (&["deploy"], 2, "FN1001"),
         (&["deploy", "no.wasm"], 3, "FN1005"),
         (&["tail", "s", "--timeout", "10"], 2, "FN1001"),
         (&["put", "s", "--file", "no.ndjson"], 3, "FN1005"),
         (&["put", "s", "two\nlines"], 2, "FN1001"),
+        (&["put", "s", ""], 2, "FN1001"),
         (&["version", "--server", "ftp://x"], 2, "FN1001"),
         (&["version", "--server", "https://x"], 2, "FN1003"),
         (&["version", "--server", "nonsense"], 2, "FN1001"),
         (&["version", "--server", "http://x:99999"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--filters", "{}"], 2, "FN1003"),
         (&["new", "7up"], 7, "FN2102"),
+        (&["new", "std"], 7, "FN2102"),
+        (&["help", "nothing"], 2, "FN1001"),
         (&["build"], 3, "FN1005"),
         (&["dev"], 3, "FN1005"),
         (&["invoke", "x.wasm", "--file", "no.ndjson"], 3, "FN1005"),
@@ -202,6 +206,124 @@ fn all_problems_of_a_manifest_come_together_with_their_lines() {
         .find(|(path, _)| *path == "mapping[0].bisect_on_error")
         .expect("named");
     assert!(later.1.contains("not there yet"), "{later:?}");
+}
+
+#[test]
+fn all_flags_that_are_not_allowed_come_together() {
+    let folder = folder();
+    fs::write(folder.path().join("x.wasm"), b"\0asm\x01\0\0\0").expect("a file");
+    let words = "deploy x.wasm --stream s --batch-size 20000 --parallelization-factor 0 --max-attempts 0 \
+                 --batch-window 400s --timeout 0s --memory 1KiB";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let (exit, error) = refused(folder.path(), &words);
+    assert_eq!((exit, error["code"].as_str()), (7, Some("FN2102")));
+    let mut flags: Vec<&str> = error["problems"]
+        .as_array()
+        .expect("problems")
+        .iter()
+        .filter_map(|problem| problem["path"].as_str())
+        .collect();
+    flags.sort_unstable();
+    assert_eq!(
+        flags,
+        [
+            "--batch-size",
+            "--batch-window",
+            "--max-attempts",
+            "--memory",
+            "--parallelization-factor",
+            "--timeout"
+        ]
+    );
+}
+
+#[test]
+fn a_plain_secret_is_refused_and_never_said() {
+    let folder = folder();
+    let text = "[function]\ncomponent = \"x.wasm\"\nsecrets = { a = \"hunter2-plain\", b = [\"hunter2-plain\"] }\nmemory = \"128\"\n";
+    fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
+    for words in [
+        &["deploy", "."][..],
+        &["deploy", ".", "-o", "json"],
+        &["doctor"],
+        &["doctor", "-o", "json"],
+        &["build"],
+        &["dev"],
+        &["deploy", "x.wasm", "--secret", "a=hunter2-plain"],
+        &["deploy", "x.wasm", "--secret", "hunter2-plain"],
+    ] {
+        let output = fnctl(folder.path(), words);
+        assert!(!output.status.success(), "{words:?}");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!said.contains("hunter2"), "{words:?}: {said}");
+    }
+    let (exit, error) = refused(folder.path(), &["deploy", "."]);
+    assert_eq!((exit, error["code"].as_str()), (7, Some("FN2101")));
+    let problems = error["problems"].as_array().expect("problems");
+    let paths: Vec<&str> = problems
+        .iter()
+        .filter_map(|one| one["path"].as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "function.secrets.a",
+            "function.secrets.b",
+            "function.memory"
+        ]
+    );
+    // What it must be, and is not there: the same in both places.
+    let text = "[function]\ncomponent = \"x.wasm\"\nsecrets = { a = { file = \"no\" } }\n";
+    fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
+    let (exit, error) = refused(folder.path(), &["deploy", "."]);
+    assert_eq!(
+        (exit, error["code"].as_str()),
+        (3, Some("FN1005")),
+        "{error}"
+    );
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let folder = folder();
+    let said = |words: &[&str]| {
+        let output = fnctl(folder.path(), words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(said(&["help"]), said(&["--help"]));
+    assert_eq!(said(&["help", "put"]), said(&["put", "--help"]));
+    assert_eq!(
+        said(&["help", "streams", "create"]),
+        said(&["streams", "create", "--help"])
+    );
+}
+
+#[test]
+fn a_failed_write_to_stdout_is_an_error() {
+    let folder = folder();
+    for words in [
+        &["version"][..],
+        &["version", "-o", "json"],
+        &["--help"],
+        &["put", "--help"],
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("it is there");
+        let output = Command::new(binary())
+            .args(words)
+            .current_dir(folder.path())
+            .env_remove("FNCTL_SERVER")
+            .stdin(Stdio::null())
+            .stdout(full)
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {stderr}");
+        assert!(stderr.contains("failed to write to stdout"), "{stderr}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use fnctl_tests::{Server, ServerOptions};
 
 /// The Python that has the clients: `FNCTL_PYTHON`, else where `tests/tools test` puts it.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     if let Some(path) = std::env::var_os("FNCTL_PYTHON") {
         return PathBuf::from(path);
     }

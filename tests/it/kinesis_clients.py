@@ -333,13 +333,15 @@ def read_after_restart(path):
 def command_line():
     environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL_KINESIS": ENDPOINT}
 
-    def aws(*arguments):
+    def aws(*arguments, stdin=None):
         program = [sys.executable, "-m", "awscli", "kinesis", *arguments, "--output", "json"]
-        done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            program, env=environment, capture_output=True, text=True, timeout=120, input=stdin
+        )
         return done.returncode, done.stdout, done.stderr
 
-    def answer(*arguments):
-        code, stdout, stderr = aws(*arguments)
+    def answer(*arguments, stdin=None):
+        code, stdout, stderr = aws(*arguments, stdin=stdin)
         assert code == 0, (arguments, stderr)
         return json.loads(stdout) if stdout.strip() else None
 
@@ -361,6 +363,17 @@ def command_line():
     shown = base64.b64encode(data.encode()).decode()
     assert [record["Data"] for record in found] == [shown, shown]
     assert found[0]["SequenceNumber"] == put["SequenceNumber"]
+    # The README's form, which both versions of the command line read alike.
+    piped = answer(
+        "put-record", *stream, "--partition-key", "a", "--data", "fileb:///dev/stdin", stdin=data
+    )
+    token = answer(
+        "get-shard-iterator", *stream, "--shard-id", piped["ShardId"],
+        "--shard-iterator-type", "AT_SEQUENCE_NUMBER",
+        "--starting-sequence-number", piped["SequenceNumber"],
+    )["ShardIterator"]
+    found = answer("get-records", "--shard-iterator", token)["Records"]
+    assert [record["Data"] for record in found] == [shown]
     answer("increase-stream-retention-period", *stream, "--retention-period-hours", "36")
     summary = answer("describe-stream-summary", *stream)["StreamDescriptionSummary"]
     assert summary["RetentionPeriodHours"] == 36 and summary["OpenShardCount"] == 2

@@ -6,6 +6,7 @@ mod cli_streams;
 mod cli_words;
 mod compiling;
 mod crash;
+mod deploys;
 mod flow;
 #[path = "../../runtime/invoker/tests/it/handmade.rs"]
 #[allow(dead_code, reason = "shared with the invoker's tests")]

@@ -3,7 +3,10 @@
 mod later;
 mod slips;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
@@ -15,7 +18,7 @@ use crate::{
     },
     error::CliError,
     limits,
-    output::{Format, Output},
+    output::{Format, Output, unwritten},
 };
 
 /// Streams in, your function, streams out
@@ -23,7 +26,6 @@ use crate::{
 #[command(
     name = "fnctl",
     version = version::LINE,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub(crate) struct Cli {
@@ -106,8 +108,15 @@ impl Cli {
         Self::try_parse().map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // A closed stdout ends help as quietly as any reading command.
-                let _gone = error.print();
-                ExitCode::SUCCESS
+                match error.print().and_then(|()| io::stdout().flush()) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => {
+                        let error = unwritten(error);
+                        let code = error.exit_code();
+                        error.tell(false);
+                        ExitCode::from(code)
+                    }
+                }
             }
             _ => {
                 let words: Vec<String> = std::env::args_os()

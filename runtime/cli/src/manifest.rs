@@ -4,13 +4,15 @@ mod place;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
+    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
 use fnctl_core::{
     error_code::{ErrorCode, ErrorObject, Problem},
-    spec::{self, FunctionSpec, SecretSource, Setting, setting::Text},
+    spec::{self, FunctionSpec, SecretSource, Setting, reading, setting::Text, tree::Tree},
 };
 use serde::Deserialize;
 
@@ -127,72 +129,130 @@ fn package_name(folder: &Path) -> Option<String> {
 /// The values of secrets, by where they come from. Never printed.
 ///
 /// # Errors
-/// All that cannot be read.
+/// All that cannot be had.
 pub(crate) fn secrets(
     spec: &FunctionSpec,
     folder: &Path,
 ) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
+    let file = crate::output::words::path(&folder.join(FILE));
+    let sources = spec.secrets.iter().map(|(name, source)| Named {
+        name,
+        place: format!("function.secrets.{name}"),
+        source: source.clone(),
+    });
+    read_secrets(sources, folder, &file)
+}
+
+/// A secret, and where it was named.
+pub(crate) struct Named<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// The key or the flag.
+    pub(crate) place: String,
+    /// Where its value is.
+    pub(crate) source: SecretSource,
+}
+
+/// Reads secrets, wherever they were named: what is missing is not found, what is too large not allowed.
+///
+/// # Errors
+/// All that cannot be had.
+pub(crate) fn read_secrets<'a>(
+    sources: impl Iterator<Item = Named<'a>>,
+    folder: &Path,
+    input: &str,
+) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
     let mut values = BTreeMap::new();
     let mut problems = Vec::new();
-    for (name, source) in &spec.secrets {
-        match secret(source, folder) {
+    let mut code = ErrorCode::SettingsInvalid;
+    for named in sources {
+        match secret(&named.source, folder) {
             Ok(value) => {
-                values.insert(name.clone(), value);
+                values.insert(named.name.to_owned(), value);
             }
-            Err(why) => problems.push(Problem::new(format!("function.secrets.{name}"), why)),
+            Err(why) => {
+                if matches!(why, NoSecret::Missing(_)) {
+                    code = ErrorCode::FileUnreadable;
+                }
+                let (NoSecret::Missing(words) | NoSecret::TooLarge(words)) = why;
+                problems.push(Problem::new(named.place, words));
+            }
         }
     }
     if problems.is_empty() {
-        Ok(values)
-    } else {
-        Err(invalid(&folder.join(FILE), problems))
+        return Ok(values);
     }
+    Err(ErrorObject::of_problems(code, input, problems)
+        .fix("a secret is a file that holds nothing else, or a variable of the environment")
+        .into())
 }
 
-fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, String> {
+/// Why a secret cannot be had.
+enum NoSecret {
+    /// It is not there, or cannot be read.
+    Missing(String),
+    /// It is larger than any may be.
+    TooLarge(String),
+}
+
+fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, NoSecret> {
     match source {
-        SecretSource::Env(name) => std::env::var(name)
-            .map(String::into_bytes)
-            .map_err(|_| format!("the environment has no readable `{name}`")),
+        SecretSource::Env(name) => std::env::var_os(name)
+            .map(OsString::into_vec)
+            .ok_or_else(|| NoSecret::Missing(format!("the environment has no `{name}`"))),
         SecretSource::File(path) => {
             let path = folder.join(path);
-            let size = fs::metadata(&path)
-                .map_err(|error| format!("`{}`: {error}", path.display()))?
-                .len();
+            let missing = |error: std::io::Error| {
+                NoSecret::Missing(format!("`{}` cannot be read: {error}", path.display()))
+            };
+            let size = fs::metadata(&path).map_err(missing)?.len();
             if size > limits::SECRET_BYTES_MAX {
-                return Err(format!(
+                return Err(NoSecret::TooLarge(format!(
                     "`{}` has {size} bytes, above {}",
                     path.display(),
                     limits::SECRET_BYTES_MAX
-                ));
+                )));
             }
-            fs::read(&path).map_err(|error| format!("`{}`: {error}", path.display()))
+            fs::read(&path).map_err(missing)
         }
     }
 }
 
-/// Reads a manifest's text.
+/// Reads a manifest's text. What it says is never repeated where it might be a secret.
 fn parse(source: &str) -> Result<spec::Manifest, Vec<Problem>> {
-    let manifest: spec::Manifest = toml::from_str(source).map_err(|error| {
+    let tree: Tree = toml::from_str(source).map_err(|error| {
         let line = error
             .span()
             .map_or(1, |span| place::line_at(source, span.start));
         vec![Problem::new(format!("line {line}"), error.message())]
     })?;
-    let problems = spec::resolve::manifest(&manifest);
-    if problems.is_empty() {
-        return Ok(manifest);
+    let (manifest, mut problems) = reading::read::<spec::Manifest>(tree);
+    if let Some(manifest) = &manifest {
+        problems.extend(spec::resolve::manifest(manifest));
     }
-    Err(problems
+    match manifest {
+        Some(manifest) if problems.is_empty() => Ok(manifest),
+        _ => Err(with_lines(source, problems)),
+    }
+}
+
+/// In the order of the file, each with its line.
+fn with_lines(source: &str, problems: Vec<Problem>) -> Vec<Problem> {
+    let mut placed: Vec<(Option<usize>, Problem)> = problems
         .into_iter()
-        .map(|problem| match place::line_of(source, &problem.path) {
+        .map(|problem| (place::line_of(source, &problem.path), problem))
+        .collect();
+    placed.sort_by_key(|(line, _)| *line);
+    placed
+        .into_iter()
+        .map(|(line, problem)| match line {
             Some(line) => Problem {
                 message: format!("{} (line {line})", problem.message),
                 ..problem
             },
             None => problem,
         })
-        .collect())
+        .collect()
 }
 
 fn invalid(path: &Path, problems: Vec<Problem>) -> CliError {
@@ -234,6 +294,45 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_secret_is_refused_by_its_name_with_all_other_problems_and_never_said() {
+        let text = "[function]\nmemory = \"128\"\nwatch = \"src\"\nsecrets = { a = \"hunter2\", b = { file = \"f\" } }\n[function.config]\nc = 1\n[[mapping]]\nstream = \"s\"\nbatch_sise = 1\noutputs = 3\n";
+        let problems = parse(text).unwrap_err();
+        let paths: Vec<&str> = problems.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "function.memory",
+                "function.watch",
+                "function.secrets.a",
+                "function.config.c",
+                "mapping[0].batch_sise",
+                "mapping[0].outputs",
+            ]
+        );
+        assert_eq!(
+            problems[2].message,
+            "text is no place of a secret, and its value does not belong here: write { file = \"PATH\" } or { env = \"NAME\" } (line 4)"
+        );
+        // Nor does a text that is no TOML at all repeat what stands there.
+        for broken in [
+            "a = hunter2",
+            "a = \"hunter2",
+            "a = \"\\hunter2\"",
+            "a = \"x\"\na = \"hunter2\"",
+            "a = \"x\" \"hunter2\"",
+            "a = 12hunter2",
+            "a = { file = \"f\" hunter2 }",
+            "a hunter2",
+            "a.b = 1\na = \"hunter2\"",
+        ] {
+            let problems = parse(&format!("[function.secrets]\n{broken}\n")).unwrap_err();
+            for problem in problems {
+                assert!(!problem.message.contains("hunter2"), "{}", problem.message);
+            }
+        }
+    }
+
+    #[test]
     fn text_that_is_no_toml_is_refused_with_its_line() {
         let problems = parse("[function]\nname = \n").unwrap_err();
         assert_eq!(problems[0].path, "line 2");
@@ -270,6 +369,11 @@ mod tests {
         let CliError::Told(error) = secrets(&spec, folder.path()).unwrap_err() else {
             panic!()
         };
-        assert_eq!(error.problems.len(), 2);
+        assert_eq!((error.problems.len(), error.exit_code), (2, 3));
+        let size = limits::SECRET_BYTES_MAX + 1;
+        let large = fs::File::create(folder.path().join("large")).unwrap();
+        large.set_len(size).unwrap();
+        let spec: FunctionSpec = toml::from_str("secrets = { a = { file = \"large\" } }").unwrap();
+        assert_eq!(secrets(&spec, folder.path()).unwrap_err().exit_code(), 7);
     }
 }

@@ -18,10 +18,11 @@ use fnctl_host::limits::{
     SCRUB_PERIOD_MIN,
 };
 
-/// A setting; what cannot be taken is refused at once, `default` resets.
+/// A setting; `default` resets. What cannot be read is refused at once; what is not allowed is kept with
+/// its reason, so that it is told together with all others (command line and SDK §4).
 pub(crate) fn setting<T: SettingValue>(text: &str) -> Result<Setting<T>, Unfit> {
     match Setting::from_flag(text) {
-        Setting::Unfit(why) => Err(why),
+        Setting::Unfit(why @ (Unfit::Unreadable(_) | Unfit::NotYet(_))) => Err(why),
         setting => Ok(setting),
     }
 }

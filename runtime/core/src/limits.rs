@@ -108,6 +108,8 @@ pub const RESEND_MS: u64 = 50;
 pub const RESEND_MS_MAX: u64 = 2_000;
 /// Elements that an empty buffer keeps room for: idle units are many, and must be small.
 pub const IDLE_CAPACITY_MAX: usize = 1_024;
+/// Problems of an input's types that are told together: each means reading it once more.
+pub const MISFITS_MAX: usize = 100;
 
 const _: () = assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);

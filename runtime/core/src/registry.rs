@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use address::AddressError;
-pub use change::{Change, ChangeValue};
+pub use change::{Change, ChangeValue, Note};
 pub use command::{
     Applied, Command, ComponentFacts, Deploy, Deployed, Evaluated, FoundPosition, Tails,
 };

@@ -9,11 +9,13 @@ pub mod manifest;
 pub mod mapping;
 pub mod nearest;
 pub mod position;
+pub mod reading;
 pub mod request;
 pub mod resolve;
 pub mod setting;
 pub mod size;
 pub mod stream;
+pub mod tree;
 mod units;
 
 pub use function::{FunctionSpec, SecretSource};

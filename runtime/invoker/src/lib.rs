@@ -36,3 +36,4 @@ pub use engine::{
 pub use error::ComponentError;
 pub use function::{Function, Isolation, VersionSettings};
 pub use host::log::{LogEntry, LogLevel, LogSink, LogSource, NoLog};
+pub use text::clean as clean_text;

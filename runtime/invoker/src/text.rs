@@ -8,9 +8,10 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..end).unwrap_or(text)
 }
 
-/// Without control characters, which would act on the terminal of whoever reads: only newline and tab
-/// stay.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+/// Text without control characters, which would act on the terminal of whoever reads: only newline and
+/// tab stay, each other one becomes U+FFFD.
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
     let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
     if text.contains(is_harmful) {
         text.replace(is_harmful, "\u{fffd}").into()

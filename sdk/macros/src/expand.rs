@@ -63,9 +63,15 @@ pub(crate) fn stream_fn(arguments: TokenStream, item: TokenStream) -> Result<Tok
     let checked = quote_spanned! {name.span()=>
         const _: fn(#input, &mut ::fnctl_sdk::Context) -> ::fnctl_sdk::Result<()> = #name;
     };
+    // A second one would clash in the linker, for wasm alone, and in words of its own.
+    let only_one = quote_spanned! {name.span()=>
+        #[allow(dead_code)]
+        const A_COMPONENT_HAS_ONE_STREAM_FUNCTION: () = ();
+    };
     Ok(quote! {
         #item
         #checked
+        #only_one
         #[cfg(target_os = "wasi")]
         #[allow(unsafe_code, reason = "the exported symbols of a component")]
         const _: () = {

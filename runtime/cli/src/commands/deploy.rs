@@ -50,7 +50,8 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     };
     args.apply(&mut source.request)?;
     check(&source.request)?;
-    let done = send(&session.client, &source).await?;
+    let mut done = send(&session.client, &source).await?;
+    args.note_position(&source.request, &mut done);
     if session.out.is_json() {
         session.out.json(&done)?;
     } else {

@@ -80,8 +80,35 @@ fn check(name: &str) -> Result<(), CliError> {
         )
         .fix("fnctl new my-function"));
     }
-    Ok(())
+    // As the compiler sees it.
+    let krate = name.replace('-', "_");
+    let why = if KEYWORDS.contains(&krate.as_str()) {
+        "is a keyword of Rust, and a crate cannot be named so"
+    } else if STANDARD.contains(&krate.as_str()) {
+        "is a crate of Rust's own, which every other one means by that name"
+    } else if NEEDED.contains(&krate.as_str()) {
+        "is a crate that the project itself needs"
+    } else {
+        return Ok(());
+    };
+    let words = format!("`{name}` cannot be a function's name: it {why}");
+    Err(CliError::new(ErrorCode::SettingsInvalid, words).fix(format!("fnctl new my-{name}")))
 }
+
+/// The Rust reference, "Keywords": strict, reserved, and those of the edition.
+const KEYWORDS: &[&str] = &[
+    "Self", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
+    "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
+    "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub",
+    "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// Crates that come with Rust.
+const STANDARD: &[&str] = &["alloc", "core", "proc_macro", "std", "test"];
+
+/// Dependencies of the template.
+const NEEDED: &[&str] = &["fnctl_sdk", "fnctl_sdk_macros", "log", "serde"];
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
@@ -92,7 +119,39 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::*;
+
+    #[test]
+    fn names_that_cannot_build_are_refused_with_the_reason() {
+        for (name, reason) in [
+            ("fn", "keyword"),
+            ("async", "keyword"),
+            ("Self", "keyword"),
+            ("std", "Rust's own"),
+            ("core", "Rust's own"),
+            ("alloc", "Rust's own"),
+            ("test", "Rust's own"),
+            ("proc-macro", "Rust's own"),
+            ("fnctl-sdk", "needs"),
+            ("serde", "needs"),
+        ] {
+            let CliError::Told(error) = check(name).expect_err(name) else {
+                panic!("{name}")
+            };
+            assert!(error.message.contains(reason), "{}", error.message);
+            assert_eq!(error.exit_code, 7);
+        }
+        let (_, manifest) = template::files("x")
+            .find(|(path, _)| *path == "Cargo.toml")
+            .expect("it has one");
+        let manifest: toml::Table = manifest.parse().expect("a manifest");
+        for name in manifest["dependencies"].as_table().expect("a table").keys() {
+            assert!(
+                check(name).is_err(),
+                "{name} is a dependency of the template"
+            );
+        }
+    }
 
     #[test]
     fn names_are_packages_and_functions_at_once() {

@@ -4,11 +4,12 @@
 //! a throttled put goes on from the first of them; after an uncertain end the command that continues is
 //! printed, and the producer's id makes continuing idempotent.
 
+mod again;
 mod input;
 mod pace;
 mod sending;
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use bytes::Bytes;
 use fnctl_core::{
@@ -18,6 +19,7 @@ use fnctl_core::{
 use tokio::time::sleep;
 
 use self::{
+    again::Again,
     input::Input,
     pace::Pace,
     sending::{Pending, Upload},
@@ -35,8 +37,10 @@ use crate::{
 pub(crate) struct Args {
     /// The stream
     stream: String,
-    /// Records; without any, lines of --file or of standard input
-    data: Vec<String>,
+    /// Records; without any, lines of --file or of standard input.
+    /// A line is a record as it is, whatever its bytes; only its line feed is left out. Empty lines are
+    /// passed by, those of a lone carriage return too
+    data: Vec<OsString>,
     /// File of records, one a line; `-` is standard input
     #[arg(long, value_name = "F", conflicts_with = "data")]
     file: Option<String>,
@@ -104,7 +108,15 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             }
             Ok(())
         }
-        Err(error) => Err(ended(error, &args, producer.as_deref(), &pending)),
+        Err(error) => {
+            let again = producer.as_deref().map(|producer| Again {
+                args: &args,
+                server: session.server_given.then(|| session.client.server()),
+                is_json: session.out.is_json(),
+                producer,
+            });
+            Err(ended(error, again.as_ref(), &pending))
+        }
     }
 }
 
@@ -249,19 +261,19 @@ fn acknowledge(
 }
 
 /// What a put that ended early says: where it stands and how it goes on.
-fn ended(error: CliError, args: &Args, producer: Option<&str>, pending: &Pending) -> CliError {
+fn ended(error: CliError, again: Option<&Again<'_>>, pending: &Pending) -> CliError {
     let CliError::Told(mut object) = error else {
         return error;
     };
     // The line is at fault, and what is in front of it is put: mended, the put goes on there.
     let at_fault = [ErrorCode::RecordTooLarge, ErrorCode::KeyMissing];
     if at_fault.iter().any(|code| object.code == code.as_str())
-        && let Some(producer) = producer
+        && let Some(again) = again
     {
         let line = pending.first_line();
         object.fix = Some(format!(
             "mend or remove line {line}, then go on: {}",
-            again(args, producer, line)
+            again.command(line)
         ));
         return CliError::Told(object);
     }
@@ -282,44 +294,11 @@ fn ended(error: CliError, args: &Args, producer: Option<&str>, pending: &Pending
             format!("interrupted; line {line} and those behind it are not acknowledged");
     }
     object.place = Some(format!("line {line}"));
-    object.fix = Some(match producer {
-        Some(producer) => again(args, producer, line),
+    object.fix = Some(match again {
+        Some(again) => again.command(line),
         None => "they may have arrived or not: look, then put them again".to_owned(),
     });
     CliError::Told(object)
-}
-
-/// The command that continues.
-fn again(args: &Args, producer: &str, line: u64) -> String {
-    let quote = |text: &str| {
-        let is_plain = !text.is_empty()
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_./:@%+,=".contains(&b));
-        if is_plain {
-            text.to_owned()
-        } else {
-            format!("'{}'", text.replace('\'', r"'\''"))
-        }
-    };
-    let mut words = vec!["fnctl put".to_owned(), quote(&args.stream)];
-    for (flag, value) in [
-        ("--file", &args.file),
-        ("--key", &args.key),
-        ("--key-field", &args.key_field),
-    ] {
-        if let Some(value) = value {
-            words.push(format!("{flag} {}", quote(value)));
-        }
-    }
-    if args.require_key {
-        words.push("--require-key".to_owned());
-    }
-    if let Some(rate) = args.rate {
-        words.push(format!("--rate {rate}"));
-    }
-    words.push(format!("--from-line {line} --producer {}", quote(producer)));
-    words.join(" ")
 }
 
 /// One record's share of a second.

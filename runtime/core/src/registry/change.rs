@@ -29,12 +29,41 @@ impl fmt::Display for ChangeValue {
 /// One value that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// `mapping.max_attempts`, `function.memory`, `config.minimum_age`.
+    /// `mapping.max_attempts`, `function.memory`, `config.minimum_age`; of a function with several mappings
+    /// `mapping[STREAM].max_attempts`.
     pub path: String,
     /// What it was.
     pub from: ChangeValue,
     /// What it is.
     pub to: ChangeValue,
+}
+
+/// Something that was named, or is not named any more, and stays as it is: said, never passed by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// `mapping[clicks]`, `mapping.starting_position`, `streams.clicks.shards`.
+    pub path: String,
+    /// What stands, and why.
+    pub message: String,
+    /// How it is changed.
+    pub fix: String,
+}
+
+impl Note {
+    /// Of a starting position named for a mapping that exists; `path` is where mapping `function/stream`
+    /// stands, as changes say it.
+    #[must_use]
+    pub fn position_is_used_once(path: &str, mapping: &str) -> Self {
+        Self {
+            path: format!("{path}.starting_position"),
+            message: format!(
+                "used once, when a mapping is made: `{mapping}` goes on where it stands"
+            ),
+            fix: format!(
+                "fnctl mappings delete {mapping}, then deploy again: what it had reached is forgotten"
+            ),
+        }
+    }
 }
 
 /// Collects changes: equal values are none.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Change, RegistryChange};
+use super::{Change, Note, RegistryChange};
 use crate::{
     function::{Function, SecretValue},
     id::{
@@ -194,6 +194,8 @@ pub struct Deployed {
     pub changed: bool,
     /// What changed, against what was live.
     pub changes: Vec<Change>,
+    /// What stays as it is, though it was named or is not named any more.
+    pub notes: Vec<Note>,
     /// All mappings of the function as they are now.
     pub mappings: Vec<Arc<Mapping>>,
     /// Those of them that were made.

@@ -2,6 +2,7 @@
 //! (command line and SDK §1, §3, §5).
 
 mod mappings;
+mod notes;
 mod version;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Applied, Deploy, Deployed, Evaluated, Refusal, Registry, Tails, change::Changes, cycle,
+    Applied, Deploy, Deployed, Evaluated, Note, Refusal, Registry, Tails, change::Changes, cycle,
     draft::Draft,
 };
 use crate::{
@@ -81,8 +82,10 @@ pub(super) fn evaluate(
 
     let (function, previous) = version::commit(&mut work, existing, planned);
     create_streams(&mut work, &layers, &streams);
+    let prefix = mappings::prefix(&work, existing, &layers);
+    let notes = notes::gather(&work, existing, &layers, &prefix);
     for layer in &layers {
-        mappings::commit(&mut work, layer, function.id, tails)?;
+        mappings::commit(&mut work, layer, &prefix(&layer.stream), function.id, tails)?;
     }
     let is_new_version = previous != Some(function.live);
     let after = finish_mappings(&mut work, &function, is_new_version)?;
@@ -93,6 +96,7 @@ pub(super) fn evaluate(
         previous_version: previous,
         changed,
         changes: work.changes.0,
+        notes,
         mappings: after,
         created_mappings: work.created_mappings,
         created_streams: work.created_streams,

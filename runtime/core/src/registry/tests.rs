@@ -1,6 +1,7 @@
 mod deletion;
 mod history;
 mod mappings;
+mod notes;
 mod versions;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -2,23 +2,47 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{
     duration::Duration,
     setting::{Count, Setting, SettingValue, Text, Unfit, UnknownKeys, over},
     size::ByteSize,
+    tree::Tree,
 };
 use crate::function::Isolation;
 
 /// Where a secret's value comes from: never the command line itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecretSource {
     /// A file, whole; relative to the manifest.
     File(String),
     /// A variable of the environment that deploys.
     Env(String),
+}
+
+/// Whatever else is written, in a key or a value, may be the secret itself: it is never said.
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let given = Tree::deserialize(from)?;
+        if let Tree::Table(entries) = &given
+            && let [(place, Tree::Text(name))] = entries.as_slice()
+        {
+            match place.as_str() {
+                "file" => return Ok(Self::File(name.clone())),
+                "env" => return Ok(Self::Env(name.clone())),
+                _ => {}
+            }
+        }
+        Err(D::Error::custom(format_args!(
+            "{} is no place of a secret, and its value does not belong here: write {{ file = \"PATH\" }} or {{ env = \"NAME\" }}",
+            match given {
+                Tree::Table(_) => "this table",
+                other => other.kind(),
+            }
+        )))
+    }
 }
 
 /// A layer of a function's settings.

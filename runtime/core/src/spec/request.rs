@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{FunctionSpec, MappingSpec, StreamSpec};
-use crate::{mapping::MappingState, registry::Change, status::state_name};
+use crate::{
+    mapping::MappingState,
+    registry::{Change, Note},
+    status::state_name,
+};
 
 /// `PUT /v1/artifacts`: the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,11 +135,14 @@ pub struct DeployResult {
     pub changed: bool,
     /// What changed.
     pub changes: Vec<Change>,
+    /// What stays as it is, though it was named or is not named any more.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// What was made: `stream/rejects`, `mapping/enrich/signups`, `function/enrich`.
     pub created: Vec<String>,
     /// All mappings of the function.
     pub mappings: Vec<DeployedMapping>,
-    /// Outputs of the first of them.
+    /// Outputs that are bound alike in all of them; each mapping has its own.
     pub outputs: BTreeMap<String, String>,
     /// Ms from the request until the version took calls; `null` on a dry run.
     pub live_ms: Option<u64>,

@@ -33,7 +33,7 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
         return follow(node, address, query.text("code"));
     }
     let limit = query
-        .value::<usize>("limit")?
+        .count("limit")?
         .unwrap_or(limits::DEAD_LETTERS_LISTED_MAX);
     let limit = limit.min(limits::DEAD_LETTERS_LISTED_MAX);
     let code = query.text("code");

@@ -1,6 +1,6 @@
 //! Deploys: everything slow happens in front of the swap, the swap is one command.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fnctl_core::{
     error_code::{ErrorCode, ErrorObject, Problem},
@@ -112,7 +112,7 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
         None => None,
         Some(digest) => Some(component(node, digest)?),
     };
-    let mut secrets = std::collections::BTreeMap::new();
+    let mut secrets = BTreeMap::new();
     for (name, value) in &request.secrets {
         match text::from_base64(value) {
             Some(value) => drop(secrets.insert(name.clone(), SecretValue(value.into()))),
@@ -239,11 +239,9 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
         digest: format!("sha256:{}", version.settings.digest),
         changed: deployed.changed,
         changes: deployed.changes.clone(),
+        notes: deployed.notes.clone(),
         created,
-        outputs: mappings
-            .first()
-            .map(|mapping| mapping.outputs.clone())
-            .unwrap_or_default(),
+        outputs: outputs_of_all(&mappings),
         mappings,
         live_ms: None,
         created_streams: deployed
@@ -266,6 +264,20 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
         waited: None,
         dry_run: false,
     }
+}
+
+/// The outputs that all mappings bind alike.
+fn outputs_of_all(mappings: &[DeployedMapping]) -> BTreeMap<String, String> {
+    let Some((first, others)) = mappings.split_first() else {
+        return BTreeMap::new();
+    };
+    let mut outputs = first.outputs.clone();
+    outputs.retain(|name, to| {
+        others
+            .iter()
+            .all(|other| other.outputs.get(name) == Some(to))
+    });
+    outputs
 }
 
 async fn live(node: &HostNode, deployed: &Deployed, result: &mut DeployResult, asked_at: Instant) {

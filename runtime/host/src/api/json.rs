@@ -1,6 +1,9 @@
 //! JSON bodies: bounded in nesting, read into a type that refuses what it does not know.
 
-use fnctl_core::error_code::ErrorCode;
+use fnctl_core::{
+    error_code::{ErrorCode, ErrorObject},
+    spec::{reading, tree::Tree},
+};
 use serde::de::DeserializeOwned;
 
 use crate::{api::error::ApiError, limits};
@@ -8,7 +11,7 @@ use crate::{api::error::ApiError, limits};
 /// Reads a body. An empty one is an empty object.
 ///
 /// # Errors
-/// Not JSON, nested too deeply, or not such a value; the words say where.
+/// Not JSON, nested too deeply, or not such a value: then all fields that do not fit are named.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.trim_ascii().is_empty() {
         b"{}"
@@ -27,8 +30,15 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
             "the body is nested deeper than {most} levels"
         )));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| unreadable(format!("the body cannot be read: {error}")))
+    let tree: Tree = serde_json::from_slice(body)
+        .map_err(|error| unreadable(format!("the body cannot be read: {error}")))?;
+    match reading::read(tree) {
+        (Some(value), problems) if problems.is_empty() => Ok(value),
+        (_, problems) => {
+            let code = ErrorCode::BodyUnreadable;
+            Err(ErrorObject::of_problems(code, "the body", problems).into())
+        }
+    }
 }
 
 fn unreadable(words: String) -> ApiError {
@@ -85,6 +95,15 @@ mod tests {
         }
         let deep = "[".repeat(10_000);
         assert!(read::<serde_json::Value>(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_by_its_field_and_never_by_a_type_of_ours() {
+        let error = read::<Small>(b"{\"to\":\"secret\"}").expect_err("text is no number");
+        let line = error.into_line();
+        let message = "\"to: text where a whole number, at least 0, is expected\"";
+        assert!(line.contains(message), "{line}");
+        assert!(!line.contains("secret"), "{line}");
     }
 
     #[test]

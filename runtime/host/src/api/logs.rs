@@ -27,7 +27,7 @@ pub(super) fn logs(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Answer {
             position.moment(node.now())
         }
     };
-    let tail = query.value::<usize>("tail")?;
+    let tail = query.count("tail")?;
     let is_following = query.switch("follow")?;
     let log = node.logs().of(&function.name);
     let from = log.start(since, tail);

@@ -30,8 +30,8 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
     let from = query.text("from").unwrap_or("latest");
     let from = StartingPosition::parse(from)
         .map_err(|why| ApiError::new(ErrorCode::PositionInvalid, why.words()).at("from"))?;
-    let count = query.value::<u64>("count")?.unwrap_or(u64::MAX);
-    let wait = query.value::<u64>("timeout_ms")?.map(Duration::from_millis);
+    let count = query.number("count")?.unwrap_or(u64::MAX);
+    let wait = query.number("timeout_ms")?.map(Duration::from_millis);
     let is_following = query.text("follow").is_none() || query.switch("follow")?;
     let has_latency = query.switch("latency")?;
     let mut readers = Vec::new();

@@ -1,7 +1,5 @@
 //! Paths and query strings, percent-decoded once, unknown parameters refused.
 
-use std::fmt::Display;
-
 /// What is wrong with an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AddressError {
@@ -110,23 +108,29 @@ impl Query {
         }
     }
 
-    /// A parameter read as `T`.
+    /// A whole number, at least 0.
     ///
     /// # Errors
-    /// `T`'s own words.
-    pub(crate) fn value<T: std::str::FromStr<Err: Display>>(
-        &self,
-        name: &'static str,
-    ) -> Result<Option<T>, AddressError> {
-        self.text(name)
-            .map(|value| {
-                value.parse().map_err(|error: T::Err| AddressError::Value {
-                    name,
-                    value: value.to_owned(),
-                    reason: error.to_string(),
-                })
-            })
-            .transpose()
+    /// Anything else.
+    pub(crate) fn number(&self, name: &'static str) -> Result<Option<u64>, AddressError> {
+        let Some(value) = self.text(name) else {
+            return Ok(None);
+        };
+        value.parse().map(Some).map_err(|_| AddressError::Value {
+            name,
+            value: value.to_owned(),
+            reason: format!("a whole number from 0 to {} is expected", u64::MAX),
+        })
+    }
+
+    /// How many at most, a whole number, at least 0.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub(crate) fn count(&self, name: &'static str) -> Result<Option<usize>, AddressError> {
+        let number = self.number(name)?;
+        // More than memory can hold is all there are.
+        Ok(number.map(|number| usize::try_from(number).unwrap_or(usize::MAX)))
     }
 }
 
@@ -153,7 +157,7 @@ mod tests {
         );
         let query = query.expect("a good query");
         assert_eq!(query.text("from"), Some("latest"));
-        assert_eq!(query.value::<u64>("count"), Ok(Some(3)));
+        assert_eq!(query.number("count"), Ok(Some(3)));
         assert_eq!(query.switch("follow"), Ok(true));
         assert_eq!(query.switch("force"), Ok(false));
         assert!(matches!(
@@ -166,7 +170,11 @@ mod tests {
         ));
         let query = Query::parse(Some("count=many&force=perhaps"), &["count", "force"]);
         let query = query.expect("readable");
-        assert!(query.value::<u64>("count").is_err());
+        let words = query.number("count").expect_err("no number").to_string();
+        assert_eq!(
+            words,
+            "parameter `count` is `many`: a whole number from 0 to 18446744073709551615 is expected"
+        );
         assert!(query.switch("force").is_err());
     }
 }

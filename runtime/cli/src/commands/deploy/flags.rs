@@ -1,24 +1,29 @@
 //! The flags of a deploy: the keys of `fnctl.toml` with `-` for `_`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_core::{
-    error_code::ErrorCode,
     function::Isolation,
     mapping::{MaxAttempts, OutputBinding},
+    registry::Note,
     spec::{
-        Setting, StartingPosition, StreamSpec,
+        SecretSource, Setting, StartingPosition, StreamSpec,
         duration::Duration,
         mapping::{MappingSpec, OnFailure, OnFatal, Ordering},
-        request::DeployRequest,
+        request::{DeployRequest, DeployResult},
         setting::{Count, Unfit},
         size::ByteSize,
     },
 };
 
 use super::layer;
-use crate::{error::CliError, limits, spelling};
+use crate::{
+    error::CliError,
+    limits,
+    manifest::{self, Named},
+    spelling,
+};
 
 /// What can be said to `fnctl deploy`.
 #[derive(Debug, Default, clap::Args)]
@@ -87,7 +92,7 @@ pub(crate) struct Args {
     config: Vec<(String, String)>,
     /// A secret, from a file: never a value on the command line
     #[arg(long, value_name = "K=@FILE", value_parser = secret)]
-    secret: Vec<(String, PathBuf)>,
+    secret: Vec<(String, String)>,
     /// Remove a configuration value or a secret
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
@@ -125,19 +130,13 @@ impl Args {
         for (name, value) in &self.config {
             function.config.insert(name.clone(), spelling::text(value));
         }
-        for (name, path) in &self.secret {
-            let value = std::fs::read(path).map_err(|error| {
-                CliError::new(
-                    ErrorCode::FileUnreadable,
-                    format!("--secret {name}: `{}` cannot be read", path.display()),
-                )
-                .at(format!("--secret {name}"))
-                .because(error.to_string())
-                .fix(format!(
-                    "--secret {name}=@FILE names a file that holds nothing else"
-                ))
-            })?;
-            request.secrets.insert(name.clone(), STANDARD.encode(value));
+        let sources = self.secret.iter().map(|(name, path)| Named {
+            name,
+            place: format!("--secret {name}"),
+            source: SecretSource::File(path.clone()),
+        });
+        for (name, value) in manifest::read_secrets(sources, Path::new(""), "the flags")? {
+            request.secrets.insert(name, STANDARD.encode(value));
         }
         let top = self.mapping();
         if top != MappingSpec::default() {
@@ -159,6 +158,34 @@ impl Args {
         request.dry_run = self.dry_run;
         request.wait_ms = self.wait.map(|wait| wait.ms);
         Ok(())
+    }
+
+    /// A manifest's starting position is no wish, a flag's is: where the mapping is there already, it is
+    /// said that it is not used.
+    pub(super) fn note_position(&self, request: &DeployRequest, done: &mut DeployResult) {
+        if self.starting_position.is_none() || !request.is_manifest {
+            return;
+        }
+        let is_only_one = done.mappings.len() == 1;
+        let mut more = Vec::new();
+        for mapping in done.mappings.iter().filter(|mapping| !mapping.created) {
+            let stream = mapping
+                .name
+                .split_once('/')
+                .map_or("", |(_, stream)| stream);
+            let path = match is_only_one {
+                true => "mapping".to_owned(),
+                false => format!("mapping[{stream}]"),
+            };
+            let note = Note::position_is_used_once(&path, &mapping.name);
+            // Of several mappings the flag's is named.
+            let is_meant =
+                is_only_one || self.stream.as_deref().is_none_or(|named| named == stream);
+            if is_meant && !done.notes.contains(&note) {
+                more.push(note);
+            }
+        }
+        done.notes.extend(more);
     }
 
     fn mapping(&self) -> MappingSpec {
@@ -197,13 +224,17 @@ fn output(text: &str) -> Result<(String, Setting<OutputBinding>), Unfit> {
     Ok((name.to_owned(), spelling::setting(stream)?))
 }
 
-/// `NAME=@FILE`.
-fn secret(text: &str) -> Result<(String, PathBuf), Unfit> {
-    let (name, value) = spelling::pair(text)?;
-    match value.strip_prefix('@') {
-        Some(path) if !path.is_empty() => Ok((name, PathBuf::from(path))),
-        _ => Err(Unfit::Unreadable(format!(
-            "a secret's value does not belong on a command line: put it into a file, --secret {name}=@FILE"
-        ))),
+/// `NAME=@FILE`. Anything else may be the secret itself: it is never said.
+fn secret(text: &str) -> Result<(String, String), Unfit> {
+    match text.split_once("=@") {
+        Some((name, path)) if ![name, path].contains(&"") && !name.contains('=') => {
+            Ok((name.to_owned(), path.to_owned()))
+        }
+        _ => {
+            let name = text.split_once('=').map_or("NAME", |(name, _)| name);
+            Err(Unfit::Unreadable(format!(
+                "a secret's value does not belong on a command line: put it into a file, --secret {name}=@FILE"
+            )))
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! What a deploy says to a person (command line and SDK §5).
 
+use std::collections::BTreeMap;
+
 use fnctl_core::{registry::Change, spec::request::DeployResult};
 
 use crate::{
-    commands::{functions::short, mappings},
+    commands::functions::short,
     error::CliError,
     output::{Output, words},
     process,
@@ -87,7 +89,7 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
             .iter()
             .filter(|change| {
                 !change.path.starts_with("mapping[")
-                    || change.path.starts_with(&format!("mapping[{stream}]"))
+                    || change.path.starts_with(&format!("mapping[{stream}]."))
             })
             .map(|change| shown(change));
         let state = if mapping.created {
@@ -100,27 +102,19 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
             format!("{:<width$}  {state}   {}", mapping.name, join(noted)),
         );
     }
-    let mut bound = mappings::outputs(&done.outputs);
-    for stream in &done.created_streams {
-        let made = format!(
-            "→ {} (created, {})",
-            stream.name,
-            words::count(stream.shards.into(), "shard")
-        );
-        let plain = format!("→ {}", stream.name);
-        bound = bound
-            .split("   ")
-            .map(|one| {
-                if one.ends_with(&plain) {
-                    one.replace(&plain, &made)
-                } else {
-                    one.to_owned()
-                }
-            })
-            .collect::<Vec<_>>()
-            .join("   ");
+    let is_alike = done.mappings.iter().all(|one| one.outputs == done.outputs);
+    if done.mappings.len() < 2 || is_alike {
+        say("outputs", bound(&done.outputs, done));
+    } else {
+        for mapping in &done.mappings {
+            let to = bound(&mapping.outputs, done);
+            say("outputs", format!("{:<width$}  {to}", mapping.name));
+        }
     }
-    say("outputs", bound);
+    for note in &done.notes {
+        say("note", format!("{}  {}", note.path, note.message));
+        say("", note.fix.clone());
+    }
     if let Some(ms) = done.live_ms {
         let shards = match done.live_shards {
             Some((live, all)) => format!("{live} of {} in ", words::count(all.into(), "shard")),
@@ -134,15 +128,30 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
     lines
 }
 
+/// `default → enriched   rejected → rejects (created, 1 shard)`.
+fn bound(outputs: &BTreeMap<String, String>, done: &DeployResult) -> String {
+    let made = |to: &str| done.created_streams.iter().find(|stream| stream.name == to);
+    let all = outputs.iter().map(|(name, to)| match made(to) {
+        None => format!("{name} → {to}"),
+        Some(stream) => {
+            let shards = words::count(stream.shards.into(), "shard");
+            format!("{name} → {to} (created, {shards})")
+        }
+    });
+    all.collect::<Vec<_>>().join("   ")
+}
+
+/// What changed, without the mapping that its line names.
 fn shown(change: &Change) -> String {
-    let key =
-        change
-            .path
-            .split_once('.')
-            .map_or(change.path.as_str(), |(table, key)| match table {
-                "config" | "secrets" => change.path.as_str(),
-                _ => key,
-            });
+    let path = change.path.as_str();
+    // A stream's name may have dots.
+    let of_mapping = path
+        .strip_prefix("mapping[")
+        .and_then(|rest| rest.split_once("]."));
+    let key = match of_mapping.or_else(|| path.split_once('.')) {
+        None | Some(("config" | "secrets", _)) => path,
+        Some((_, key)) => key,
+    };
     format!("{key} {} → {}", change.from, change.to)
 }
 
@@ -155,10 +164,11 @@ fn next(done: &DeployResult) -> String {
     if !process::is_on_path("fnctl") {
         words.push("make install".to_owned());
     }
-    if let Some(stream) = done
-        .outputs
-        .get("default")
-        .filter(|stream| *stream != "none")
+    let outputs = done.mappings.iter().map(|mapping| &mapping.outputs);
+    if let Some(stream) = outputs
+        .chain([&done.outputs])
+        .filter_map(|outputs| outputs.get("default"))
+        .find(|stream| *stream != "none")
     {
         words.push(format!("fnctl tail {stream}"));
     }
@@ -207,6 +217,43 @@ mod tests {
                 .last()
                 .unwrap()
                 .ends_with("fnctl tail enriched · fnctl logs enrich -f · fnctl rollback enrich")
+        );
+    }
+
+    #[test]
+    fn each_mapping_has_its_own_changes_and_outputs_and_notes_say_what_stands() {
+        let mapping = |stream: &str, to: &str| json!({"id": "1", "name": format!("ms/{stream}"), "state": "running", "outputs": {"default": to}});
+        let done: DeployResult = serde_json::from_value(json!({
+            "function": "ms", "version": 1, "previous_version": 1, "digest": "sha256:9f2c41d0aaaa",
+            "changed": true, "changes": [
+                {"path": "mapping[a.b].batch_size", "from": 100, "to": 7},
+                {"path": "mapping[a].outputs.default", "from": "x", "to": "y"}],
+            "notes": [{"path": "mapping[c]", "message": "goes on", "fix": "fnctl mappings delete ms/c"}],
+            "created": [], "created_streams": [{"name": "y", "shards": 1}],
+            "mappings": [mapping("a", "y"), mapping("a.b", "z"), mapping("c", "y")],
+            "outputs": {}, "live_ms": null, "component_bytes": 174080,
+        }))
+        .unwrap();
+        assert_eq!(
+            lines(&done, None)[1..],
+            [
+                "function   ms      version 1",
+                "mapping    ms/a    running   outputs.default x → y",
+                "mapping    ms/a.b  running   batch_size 100 → 7",
+                "mapping    ms/c    running",
+                "outputs    ms/a    default → y (created, 1 shard)",
+                "outputs    ms/a.b  default → z",
+                "outputs    ms/c    default → y (created, 1 shard)",
+                "note       mapping[c]  goes on",
+                "           fnctl mappings delete ms/c",
+                "next       fnctl tail y · fnctl logs ms -f",
+            ]
+            .map(|line: &str| match line.strip_prefix("next") {
+                // Where the binary is not on the path, the line says so first.
+                Some(rest) if !process::is_on_path("fnctl") =>
+                    format!("next       make install · {}", rest.trim()),
+                _ => line.to_owned(),
+            })
         );
     }
 

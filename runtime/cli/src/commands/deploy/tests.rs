@@ -84,13 +84,12 @@ fn words_that_cannot_be_read_are_refused_at_once() {
         ["--batch-window", "5"],
         ["--memory", "128"],
         ["--batch-size", "ten"],
-        ["--max-attempts", "-1"],
+        ["--max-attempts", "many"],
         ["--ordering", "shard"],
         ["--on-failure", "https://example.com"],
         ["--on-fatal", "dead-letter"],
         ["--secret", "k=value"],
         ["--config", "novalue"],
-        ["--to", "a b"],
         ["--starting-position", "LATEST"],
         ["--wait=5", "x"],
     ] {
@@ -99,6 +98,20 @@ fn words_that_cannot_be_read_are_refused_at_once() {
             "{words:?}"
         );
     }
+}
+
+#[test]
+fn what_is_not_allowed_is_kept_and_told_together() {
+    let words = "deploy x.wasm --stream s --max-attempts 0 --batch-size 0 --batch-window=-1s --to a!b \
+                 --timeout 0s --shards -1 --memory 99999999999TiB";
+    let words = words.split_whitespace();
+    let mut request = DeployRequest::default();
+    let parsed = Words::try_parse_from(words).unwrap();
+    parsed.args.apply(&mut request).unwrap();
+    let CliError::Told(error) = check(&request).unwrap_err() else {
+        panic!()
+    };
+    assert_eq!((error.exit_code, error.problems.len()), (7, 7), "{error:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Where lines come from: the command line, a file, or standard input.
 
-use std::path::Path;
+use std::{os::unix::ffi::OsStrExt, path::Path};
 
 use bytes::Bytes;
 use fnctl_core::error_code::ErrorCode;
@@ -24,13 +24,20 @@ impl Input {
     /// The file cannot be read, or a record of the command line is more than one line.
     pub(super) async fn open(args: &Args) -> Result<Self, CliError> {
         if !args.data.is_empty() {
-            if args.data.iter().any(|record| record.contains('\n')) {
+            let records: Vec<&[u8]> = args.data.iter().map(|word| word.as_bytes()).collect();
+            if records.iter().any(|record| record.contains(&b'\n')) {
                 return Err(CliError::usage("a record of the command line is one line")
                     .fix("put it into a file: --file F"));
             }
-            let text = args.data.join("\n");
+            if records.iter().any(|record| !is_record(record)) {
+                return Err(CliError::usage("a record of the command line is empty")
+                    .because(
+                        "a line is a record, and empty lines are passed by: it would not be put",
+                    )
+                    .fix("leave it out; PutRecord of the Kinesis API takes empty records"));
+            }
             return Ok(Self::new(
-                Box::new(std::io::Cursor::new(text.into_bytes())),
+                Box::new(std::io::Cursor::new(records.join(&b'\n'))),
                 "the command line",
             ));
         }

@@ -1,3 +1,5 @@
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
 use bytes::Bytes;
 
 use super::{input::Input, pace::Pace, sending::Pending, *};
@@ -16,12 +18,71 @@ fn args() -> Args {
     }
 }
 
+fn again<'a>(args: &'a Args, server: Option<&'a str>) -> Again<'a> {
+    Again {
+        args,
+        server,
+        is_json: false,
+        producer: "p",
+    }
+}
+
 #[test]
 fn the_command_that_continues_is_whole_and_quoted() {
     assert_eq!(
-        again(&args(), "p-1", 4711),
-        "fnctl put signups --file 'my events.ndjson' --key-field user.id --require-key --rate 50 --from-line 4711 --producer p-1"
+        again(&args(), None).command(4711),
+        "fnctl put signups --file 'my events.ndjson' --key-field user.id --require-key --rate 50 --from-line 4711 --producer p"
     );
+}
+
+#[test]
+fn the_command_that_continues_goes_to_the_same_server_with_the_same_records() {
+    let args = Args {
+        data: vec!["a b".into(), "-c".into()],
+        file: None,
+        key: Some("-k".to_owned()),
+        key_field: None,
+        require_key: false,
+        rate: None,
+        ..args()
+    };
+    let again = Again {
+        is_json: true,
+        ..again(&args, Some("http://10.0.0.7:4700"))
+    };
+    assert_eq!(
+        again.command(2),
+        "fnctl put signups --key=-k --server http://10.0.0.7:4700 -o json --from-line 2 --producer p -- 'a b' -c"
+    );
+}
+
+#[tokio::test]
+async fn records_of_the_command_line_are_their_bytes_and_an_empty_one_is_refused() {
+    let open = async |words: &[&[u8]]| {
+        let args = Args {
+            data: words
+                .iter()
+                .map(|word| OsStr::from_bytes(word).to_owned())
+                .collect(),
+            file: None,
+            ..args()
+        };
+        Input::open(&args).await
+    };
+    let mut input = open(&[b"a\xff", b"b\r"]).await.unwrap();
+    let mut pace = Pace::new(None);
+    assert_eq!(
+        input.next(&mut pace).await.unwrap().as_deref(),
+        Some(&b"a\xff"[..])
+    );
+    assert_eq!(
+        input.next(&mut pace).await.unwrap().as_deref(),
+        Some(&b"b\r"[..])
+    );
+    for words in [&[&b""[..]][..], &[b"a", b""], &[b"\r"], &[b"a\nb"]] {
+        let refused = open(words).await.err().unwrap();
+        assert_eq!(refused.exit_code(), 2, "{words:?}");
+    }
 }
 
 #[test]
@@ -51,7 +112,7 @@ fn an_uncertain_end_names_the_first_unacknowledged_line_and_exits_8() {
     }
     pending.acknowledge(1).unwrap();
     let broke = CliError::new(ErrorCode::ServerUnreachable, "the connection broke");
-    let ended = ended(broke, &args(), Some("p"), &pending);
+    let ended = ended(broke, Some(&again(&args(), None)), &pending);
     assert_eq!(ended.exit_code(), 8);
     let CliError::Told(error) = ended else {
         panic!()
@@ -76,7 +137,10 @@ fn a_refusal_stays_what_it_is() {
     let mut pending = Pending::default();
     pending.push(Bytes::from("a"));
     let refused = CliError::new(ErrorCode::DiskFull, "no room");
-    assert_eq!(ended(refused, &args(), Some("p"), &pending).exit_code(), 1);
+    assert_eq!(
+        ended(refused, Some(&again(&args(), None)), &pending).exit_code(),
+        1
+    );
 }
 
 #[test]
@@ -88,7 +152,7 @@ fn a_line_at_fault_is_told_with_the_command_that_goes_on_once_it_is_mended() {
     pending.acknowledge(1).unwrap();
     for code in [ErrorCode::KeyMissing, ErrorCode::RecordTooLarge] {
         let refused = CliError::new(code, "line 2 is at fault");
-        let CliError::Told(error) = ended(refused, &args(), Some("p"), &pending) else {
+        let CliError::Told(error) = ended(refused, Some(&again(&args(), None)), &pending) else {
             panic!()
         };
         assert_eq!(error.exit_code, 7);

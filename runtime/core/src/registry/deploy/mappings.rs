@@ -32,9 +32,17 @@ pub(super) struct Layer {
     pub(super) named_outputs: Vec<OutputName>,
     /// Whether its way through the streams is another than before.
     pub(super) is_rerouted: bool,
+    pub(super) position: StartingPosition,
+    is_position_named: bool,
     settings: MappingSettings,
     existing: Option<Arc<Mapping>>,
-    position: StartingPosition,
+}
+
+impl Layer {
+    /// Whether it names where to start for a mapping that has started.
+    pub(super) const fn is_position_unused(&self) -> bool {
+        self.is_position_named && self.existing.is_some()
+    }
 }
 
 /// Which mappings the layers concern.
@@ -47,7 +55,7 @@ pub(super) fn targets(work: &mut Work<'_>, existing: Option<&Arc<Function>>) -> 
                 .into_iter()
                 .collect()
         } else {
-            let live = live_mappings(work, existing);
+            let live = live(work, existing);
             if live.is_empty() {
                 work.problems.push(
                     format!("{path}.stream"),
@@ -70,7 +78,8 @@ pub(super) fn targets(work: &mut Work<'_>, existing: Option<&Arc<Function>>) -> 
     targets
 }
 
-fn live_mappings(work: &Work<'_>, existing: Option<&Arc<Function>>) -> Vec<StreamName> {
+/// The streams that the function reads.
+pub(super) fn live(work: &Work<'_>, existing: Option<&Arc<Function>>) -> Vec<StreamName> {
     existing.map_or_else(Vec::new, |function| {
         work.registry
             .mappings_of_function(function.id)
@@ -135,27 +144,45 @@ pub(super) fn settle(
             settings,
             existing: existing.cloned(),
             position,
+            is_position_named: target.spec.starting_position.is_some(),
         });
     }
     layers
+}
+
+/// How changes name the mapping of a stream: `mapping`, and `mapping[STREAM]` where the function will have
+/// several.
+pub(super) fn prefix(
+    work: &Work<'_>,
+    existing: Option<&Arc<Function>>,
+    layers: &[Layer],
+) -> impl Fn(&StreamName) -> String + use<> {
+    let mut streams: Vec<StreamName> = live(work, existing);
+    streams.extend(layers.iter().map(|layer| layer.stream.clone()));
+    streams.sort_unstable();
+    streams.dedup();
+    let is_only_one = streams.len() < 2;
+    move |stream| {
+        if is_only_one {
+            "mapping".to_owned()
+        } else {
+            format!("mapping[{stream}]")
+        }
+    }
 }
 
 /// Puts a mapping into the draft if it is new or changed.
 pub(super) fn commit(
     work: &mut Work<'_>,
     layer: &Layer,
+    prefix: &str,
     function: FunctionId,
     tails: &impl Tails,
 ) -> Result<(), Refusal> {
     let Some(existing) = &layer.existing else {
         return create(work, layer, function, tails);
     };
-    let prefix = if work.deploy.mappings.len() > 1 {
-        format!("mapping[{}]", layer.stream)
-    } else {
-        "mapping".to_owned()
-    };
-    note(&mut work.changes, &prefix, existing, layer);
+    note(&mut work.changes, prefix, existing, layer);
     let mut changed = Mapping::clone(existing);
     changed.settings = layer.settings.clone();
     changed.outputs = layer.outputs.clone();

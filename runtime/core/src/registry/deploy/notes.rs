@@ -1,0 +1,161 @@
+//! What a deploy leaves as it is, although the request names it otherwise or, being the whole truth, does
+//! not name it any more. Mappings are deleted and streams changed by nobody but who asks for just that
+//! (command line and SDK §3); here it is said what stands, and how to change it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Note, Work, mappings, mappings::Layer};
+use crate::{
+    function::Function,
+    id::StreamName,
+    mapping::OutputBinding,
+    shard::{Ack, Stream},
+    spec::{
+        Setting, StartingPosition, StreamSpec,
+        duration::Duration,
+        setting::{Count, SettingValue},
+        size::ByteSize,
+    },
+};
+
+/// Everything to be said, mappings first.
+pub(super) fn gather(
+    work: &Work<'_>,
+    existing: Option<&Arc<Function>>,
+    layers: &[Layer],
+    prefix: impl Fn(&StreamName) -> String,
+) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let function = &work.deploy.function;
+    if work.deploy.is_manifest {
+        let left_out = mappings::live(work, existing)
+            .into_iter()
+            .filter(|stream| layers.iter().all(|layer| layer.stream != *stream));
+        notes.extend(left_out.map(|stream| Note {
+            path: format!("mapping[{stream}]"),
+            message: format!(
+                "`{function}/{stream}` is in the manifest no more, and goes on as it is"
+            ),
+            fix: format!("fnctl mappings delete {function}/{stream}"),
+        }));
+    }
+    for layer in layers.iter().filter(|layer| layer.is_position_unused()) {
+        // A manifest goes on naming where its mapping once started: only what differs from the default
+        // may be a wish.
+        if !work.deploy.is_manifest || layer.position != StartingPosition::default() {
+            let mapping = format!("{function}/{}", layer.stream);
+            notes.push(Note::position_is_used_once(
+                &prefix(&layer.stream),
+                &mapping,
+            ));
+        }
+    }
+    streams(work, layers, &mut notes);
+    notes
+}
+
+/// Streams that are there already, and are named otherwise than they are.
+fn streams(work: &Work<'_>, layers: &[Layer], notes: &mut Vec<Note>) {
+    let deploy = work.deploy;
+    let named = deploy
+        .streams
+        .keys()
+        .filter_map(|name| StreamName::parse(name).ok());
+    let mut wanted: BTreeSet<StreamName> = named.collect();
+    if deploy.new_streams != StreamSpec::default() {
+        for layer in layers {
+            wanted.insert(layer.stream.clone());
+            wanted.extend(layer.outputs.values().filter_map(|binding| match binding {
+                OutputBinding::Stream(name) => Some(name.clone()),
+                OutputBinding::None => None,
+            }));
+        }
+    }
+    for name in wanted {
+        let Some(stream) = work.registry.stream_by_name(&name) else {
+            continue;
+        };
+        let named = deploy.streams.get(name.as_str()).cloned();
+        let spec = deploy
+            .new_streams
+            .clone()
+            .overlay(named.unwrap_or_default());
+        differences(stream, &spec, notes);
+    }
+}
+
+/// What is named otherwise than it is.
+fn differences(stream: &Stream, spec: &StreamSpec, notes: &mut Vec<Note>) {
+    let name = &stream.name;
+    let anew = |what: &str| {
+        format!(
+            "leave {what} out; or delete the stream and its records, and deploy again: fnctl streams delete {name}"
+        )
+    };
+    let mut note = |key: &str, stands: String, named: String, fix: String| {
+        if stands != named {
+            notes.push(Note {
+                path: format!("streams.{name}.{key}"),
+                message: format!("{named} is used when a stream is made: `{name}` has {stands}"),
+                fix,
+            });
+        }
+    };
+    let shards = stream
+        .shards
+        .iter()
+        .filter(|shard| !shard.is_closed)
+        .count();
+    if let Some(Count(named)) = value(spec.shards.as_ref()) {
+        note(
+            "shards",
+            shards.to_string(),
+            named.to_string(),
+            anew("`shards`"),
+        );
+    }
+    if let Some(named) = value(spec.retention.as_ref()) {
+        let stands = Duration {
+            ms: stream.retention_ms,
+        };
+        let fix = format!(
+            "aws kinesis {}-stream-retention-period --stream-name {name} --retention-period-hours N",
+            if named.ms < stands.ms {
+                "decrease"
+            } else {
+                "increase"
+            },
+        );
+        note("retention", stands.to_string(), named.to_string(), fix);
+    }
+    if let Some(named) = value(spec.ack.as_ref()) {
+        note("ack", word(stream.ack), word(named), anew("`ack`"));
+    }
+    if let Some(named) = value(spec.max_record_size.as_ref()) {
+        let stands = ByteSize {
+            bytes: stream.options.record_bytes_max,
+        };
+        let fix = anew("`max_record_size`");
+        note(
+            "max_record_size",
+            stands.to_string(),
+            named.to_string(),
+            fix,
+        );
+    }
+}
+
+fn value<T: SettingValue + Copy>(setting: Option<&Setting<T>>) -> Option<T> {
+    match setting? {
+        Setting::Value(value) => Some(*value),
+        Setting::Default | Setting::Unfit(_) => None,
+    }
+}
+
+fn word(ack: Ack) -> String {
+    match ack {
+        Ack::Synced => "synced",
+        Ack::Written => "written",
+    }
+    .to_owned()
+}
