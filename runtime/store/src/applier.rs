@@ -23,8 +23,8 @@ use crate::{
     block::{ShardKey, block_bytes},
     cut::Cutter,
     limits::{
-        GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SEGMENT_FRAMES_GATHERED, SPACE_SAMPLE_BYTES,
-        SPACE_SAMPLE_MS,
+        APPLIER_WAKE_BYTES, GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SEGMENT_FRAMES_GATHERED,
+        SPACE_SAMPLE_BYTES, SPACE_SAMPLE_MS,
     },
     retention::Retention,
     segment::{self, writer::SegmentWriter},
@@ -35,12 +35,46 @@ use crate::{
 /// Published frames that wait for the applier.
 #[derive(Debug, Default)]
 pub(crate) struct ApplierQueue {
-    pub(crate) frames: VecDeque<PublishedFrame>,
+    frames: VecDeque<PublishedFrame>,
+    /// Bytes of journal of all of them.
+    bytes: u64,
+    /// One of them deletes a stream.
+    deletes: bool,
+    /// The applier sleeps, and nobody has woken it.
+    sleeps: bool,
 }
 
 impl ApplierQueue {
-    pub(crate) fn push(&mut self, frame: PublishedFrame) {
+    /// Puts a frame behind the others; answers whether the applier has to be woken for it.
+    pub(crate) fn push(&mut self, frame: PublishedFrame, is_short: bool) -> bool {
+        self.bytes += frame.journal_bytes;
+        self.deletes |= !frame.gone.is_empty();
         self.frames.push_back(frame);
+        let wakes = self.sleeps && (is_short || self.is_much());
+        self.sleeps &= !wakes;
+        wakes
+    }
+
+    /// What waits, oldest first.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &PublishedFrame> {
+        self.frames.iter()
+    }
+
+    /// Whether the applier takes them at once; few bytes wait until it looks, which costs nobody
+    /// anything: they are read from memory.
+    fn is_much(&self) -> bool {
+        self.deletes || self.bytes >= APPLIER_WAKE_BYTES
+    }
+
+    fn take_all(&mut self) -> VecDeque<PublishedFrame> {
+        (self.bytes, self.deletes) = (0, false);
+        std::mem::take(&mut self.frames)
+    }
+
+    fn take_one(&mut self, through: Lsn) -> Option<PublishedFrame> {
+        let frame = self.frames.pop_front_if(|frame| frame.next <= through)?;
+        self.bytes -= frame.journal_bytes;
+        Some(frame)
     }
 }
 
@@ -98,11 +132,14 @@ impl ApplierLoop {
                 Step::Idle => {}
             }
             let wait = Duration::from_millis(self.wait_ms());
-            let queue = self.shared.lock_applier_queue();
-            let is_idle = queue.frames.is_empty() && !self.shared.backups.is_asked();
+            let mut queue = self.shared.lock_applier_queue();
+            let is_short = !self.shared.space.has_budget() && !queue.frames.is_empty();
+            let is_idle = !queue.is_much() && !is_short && !self.shared.backups.is_asked();
             if is_idle && !self.shared.is_ending() {
+                queue.sleeps = true;
                 let woken = self.shared.applier_work.wait_timeout(queue, wait);
-                drop(woken.expect("nothing panics under this lock"));
+                let (mut queue, _) = woken.expect("nothing panics under this lock");
+                queue.sleeps = false;
             }
         }
     }
@@ -178,7 +215,7 @@ impl ApplierLoop {
 
     /// Takes everything published; answers whether there was anything.
     pub(crate) fn take_all(&mut self) -> io::Result<bool> {
-        let frames = std::mem::take(&mut self.shared.lock_applier_queue().frames);
+        let frames = self.shared.lock_applier_queue().take_all();
         let is_any = !frames.is_empty();
         for frame in frames {
             self.take(frame)?;
@@ -189,12 +226,7 @@ impl ApplierLoop {
     /// Takes what was published up to `next`, and nothing beyond it.
     pub(crate) fn take_through(&mut self, next: Lsn) -> io::Result<()> {
         loop {
-            let is_within = |frame: &mut PublishedFrame| frame.next <= next;
-            let frame = self
-                .shared
-                .lock_applier_queue()
-                .frames
-                .pop_front_if(is_within);
+            let frame = self.shared.lock_applier_queue().take_one(next);
             match frame {
                 Some(frame) => self.take(frame)?,
                 None => return Ok(()),

@@ -54,6 +54,8 @@ pub const IMAGE_BYTES_SMALL: u64 = 16 << 20;
 pub const IMAGE_CACHE_BYTES: u64 = 16 << 20;
 /// Published records kept in memory, node-wide; what is not applied yet stays beyond it.
 pub const TAIL_BYTES_MAX: u64 = 64 << 20;
+/// Published and not yet taken by the applier: from this on it is woken, fewer wait up to a second.
+pub const APPLIER_WAKE_BYTES: u64 = 1 << 20;
 /// Journaled and not yet applied; beyond it nothing more is accepted until the applier has caught up.
 pub const UNAPPLIED_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of puts under way; what is above, or above a stream's share of it, is refused.

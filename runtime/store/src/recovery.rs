@@ -290,7 +290,8 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         tail.publish(&frame.blocks);
         tail.announce(&frame.blocks);
         tail.forget(&frame.gone);
-        queue.push(frame);
+        // Nobody sleeps yet.
+        queue.push(frame, false);
     }
     let sequencer = match &parts.read_only {
         None => Sequencer::new(recovered.view.clone(), next),

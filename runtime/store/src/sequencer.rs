@@ -61,6 +61,8 @@ pub(crate) struct Sequencer {
     frame: Gathering,
     waiting: VecDeque<Request>,
     state: State,
+    /// The loop sleeps, and nobody has woken it. Waking one that does not costs a system call a put.
+    sleeps: bool,
 }
 
 impl Sequencer {
@@ -71,6 +73,7 @@ impl Sequencer {
             frame: Gathering::default(),
             waiting: VecDeque::new(),
             state: State::Running,
+            sleeps: false,
         }
     }
 
@@ -246,8 +249,11 @@ pub(crate) fn submit(shared: &Shared, request: Request) -> Result<(), Stopped> {
     } else {
         sequencer.waiting.push_back(request);
     }
+    let wakes = mem::take(&mut sequencer.sleeps);
     drop(sequencer);
-    shared.work.notify_one();
+    if wakes {
+        shared.work.notify_one();
+    }
     Ok(())
 }
 
@@ -332,7 +338,10 @@ impl Shared {
             return;
         }
         sequencer.judge_waiting(self);
+        let wakes = mem::take(&mut sequencer.sleeps);
         drop(sequencer);
-        self.work.notify_one();
+        if wakes {
+            self.work.notify_one();
+        }
     }
 }

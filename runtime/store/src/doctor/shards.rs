@@ -190,7 +190,7 @@ impl ShardWalk {
 fn journaled(store: &Store) -> BTreeMap<ShardKey, Vec<(Ordinal, Ordinal)>> {
     let mut found: BTreeMap<ShardKey, Vec<(Ordinal, Ordinal)>> = BTreeMap::new();
     let queue = store.shared.lock_applier_queue();
-    for block in queue.frames.iter().flat_map(|frame| &frame.blocks) {
+    for block in queue.frames().flat_map(|frame| &frame.blocks) {
         let runs = found.entry((block.stream, block.shard)).or_default();
         let behind = block.last().next();
         match runs.last_mut().filter(|(_, end)| *end == block.first) {

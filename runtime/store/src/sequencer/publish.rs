@@ -72,7 +72,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
     let (blocks, gone) = (journaled.blocks.clone(), journaled.gone.clone());
     // Records first: whoever learns of them from the view finds them.
     shared.tail.publish(&journaled.blocks);
-    {
+    let wakes_applier = {
         let mut published = shared.write_published();
         let Published {
             view,
@@ -88,8 +88,9 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
         }
         (*end, *last) = (next, Some(place));
         // Before anybody sees the new end: a cut takes what is in front of it from this queue.
-        shared.lock_applier_queue().push(journaled);
-    }
+        let is_short = !shared.space.has_budget();
+        shared.lock_applier_queue().push(journaled, is_short)
+    };
     shared.tail.announce(&blocks);
     shared.tail.forget(&gone);
     let is_control = |entry: &Entry| {
@@ -101,5 +102,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
     if entries.iter().any(is_control) {
         shared.registry_changed.send_modify(|changes| *changes += 1);
     }
-    shared.applier_work.notify_one();
+    if wakes_applier {
+        shared.applier_work.notify_one();
+    }
 }

@@ -39,11 +39,13 @@ impl SequencerLoop {
             }
             let mut sequencer = self.shared.lock_sequencer();
             while !sequencer.has_work(&self.shared) {
+                sequencer.sleeps = true;
                 sequencer = self
                     .shared
                     .work
                     .wait(sequencer)
                     .expect("a panic here has ended the node");
+                sequencer.sleeps = false;
             }
         }
     }
