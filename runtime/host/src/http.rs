@@ -4,6 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod listener;
 pub(crate) mod origin;
+pub(crate) mod paced;
 pub(crate) mod path;
 
 use std::convert::Infallible;

@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, Response, body::Incoming};
 
 use crate::{
-    http::{Body, listener::Serve},
+    http::{Body, listener::Serve, paced::Paced},
     source,
 };
 
@@ -187,6 +187,7 @@ pub(crate) struct KinesisService(pub(crate) Kinesis<StoreLog>);
 
 impl Serve for KinesisService {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let request = request.map(Paced::new);
         self.0.answer(request).await.map(|body| body.boxed_unsync())
     }
 }

@@ -44,6 +44,8 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub const BODY_KIB_AT_ONCE_MAX: usize = 256 << 10;
 /// Slowest a body may come, bytes a second, after [`BODY_IDLE_TIMEOUT`] to get going.
 pub const BODY_RATE_MIN: u64 = 1 << 10;
+/// As [`BODY_RATE_MIN`], of the Kinesis API: its bodies hold room that other producers wait for.
+pub const PUT_BODY_RATE_MIN: u64 = 16 << 10;
 
 // Puts and tails.
 

@@ -336,16 +336,22 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("next_stream", Field::Id(stream.0))
             .with("next_function", Field::Id(function.0))
             .with("next_mapping", Field::Id(mapping.0)),
-        Value::Stream(stream) => line
-            .with("of", "stream")
-            .with("name", stream.name.to_string())
-            .with("shards", stream.shards.len() as u64)
-            .with("retention_ms", stream.retention_ms)
-            .with("quota_bytes", stream.options.quota_bytes.unwrap_or(0))
-            .with(
-                "retention_bytes",
-                stream.options.retention_bytes.unwrap_or(0),
-            ),
+        Value::Stream(stream) => {
+            let mut line = line
+                .with("of", "stream")
+                .with("name", stream.name.to_string())
+                .with("shards", stream.shards.len() as u64)
+                .with("retention_ms", stream.retention_ms);
+            for (name, bound) in [
+                ("quota_bytes", stream.options.quota_bytes),
+                ("retention_bytes", stream.options.retention_bytes),
+            ] {
+                if let Some(bytes) = bound {
+                    line = line.with(name, bytes);
+                }
+            }
+            line
+        }
         Value::Function(function) => line
             .with("of", "function")
             .with("name", function.name.to_string())

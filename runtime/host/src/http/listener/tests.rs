@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::{body, whole};
+use crate::http::{body, paced::Paced, whole};
 
 #[derive(Clone)]
 struct Echo;
@@ -18,6 +18,10 @@ impl Serve for Echo {
         match request.uri().path() {
             "/whole" => match body::read_whole(request.into_body(), 1_000).await {
                 Ok(bytes) => Response::new(whole(bytes)),
+                Err(error) => Response::new(whole(format!("refused: {error}"))),
+            },
+            "/paced" => match Paced::new(request.into_body()).collect().await {
+                Ok(body) => Response::new(whole(body.to_bytes())),
                 Err(error) => Response::new(whole(format!("refused: {error}"))),
             },
             "/hang" => std::future::pending().await,
@@ -107,6 +111,39 @@ async fn a_body_that_stops_coming_is_given_up() {
         "{answer}"
     );
     assert!(began.elapsed() >= limits::BODY_IDLE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_read_as_it_comes_is_given_up_when_it_stops_or_trickles() {
+    let served = served().await;
+    let began = Instant::now();
+    let head = b"POST /paced HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\nconnection: close\r\n\r\nabc";
+    let answer = says(served.address, head).await;
+    assert!(answer.contains("the body came too slowly"), "{answer}");
+    assert!(began.elapsed() >= limits::BODY_IDLE_TIMEOUT);
+    let whole = [&head[..], b"defghi"].concat();
+    let answer = says(served.address, &whole).await;
+    assert!(answer.ends_with("abcdefghi"), "{answer}");
+
+    // A byte every ten seconds is never silent for long enough.
+    let mut stream = TcpStream::connect(served.address)
+        .await
+        .expect("it listens");
+    stream.write_all(head).await.expect("it reads");
+    let mut sent = 0;
+    let mut answer = [0; 512];
+    let read = loop {
+        tokio::select! {
+            read = stream.read(&mut answer) => break read.expect("it answers"),
+            () = tokio::time::sleep(Duration::from_secs(10)) => {
+                sent += 1;
+                assert!(sent < 6, "it is never given up");
+                stream.write_all(b"x").await.expect("it reads");
+            }
+        }
+    };
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.contains("the body came too slowly"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -240,3 +240,33 @@ fn a_full_output_stream_holds_the_commit_until_there_is_room() {
     let answer = answered(&mut node, with_output(2));
     assert!(matches!(answer, CommitAnswer::Accepted(_)), "{answer:?}");
 }
+
+#[test]
+fn what_was_held_goes_as_soon_as_its_mapping_has_settled_it_though_nothing_is_put_any_more() {
+    let machine = Machine::new(5);
+    let mut node = machine.start();
+    let options = StreamOptions {
+        retention_bytes: Some(QUOTA / 2),
+        ..StreamOptions::default()
+    };
+    let stream = bounded(&mut node, "s", options);
+    let unit = unit_on(&mut node, stream);
+    let epoch = lease(&mut node, unit);
+    for number in 0..150 {
+        put(&mut node, stream, number).unwrap();
+        node.settle().unwrap();
+    }
+    look(&machine, &mut node);
+    let (floor, horizon) = floor_and_horizon(&node, stream);
+    assert!(floor == Ordinal(1) && horizon > floor);
+    let held = node.store.stored_bytes(stream);
+    assert!(held > QUOTA / 2, "without a quota it waits for the mapping");
+    let answer = answered(&mut node, commit(unit, epoch, 1, (0, 150), &[]));
+    assert!(matches!(answer, CommitAnswer::Accepted(_)));
+    look(&machine, &mut node);
+    let (floor, after) = floor_and_horizon(&node, stream);
+    assert_eq!((floor, after), (horizon, horizon));
+    assert!(node.store.stored_bytes(stream) <= QUOTA / 2);
+    let expired = |view: &fnctl_core::view::NodeView| view.unit(unit).unwrap().totals.expired;
+    assert_eq!(node.store.view(expired), 0);
+}
