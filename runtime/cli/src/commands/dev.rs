@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fnctl_core::{error_code::ErrorCode, spec::request::DeployResult};
+use fnctl_core::{error_code::ErrorCode, registry::Note, spec::request::DeployResult};
 use fnctl_host::Running;
 use http_body_util::{BodyExt, Full};
 use tokio::sync::mpsc;
@@ -106,6 +106,8 @@ struct Dev {
     followers: Followers,
     events: mpsc::Receiver<Event>,
     live: Option<u64>,
+    /// What the last deploy left as it was.
+    noted: Vec<Note>,
     is_seeded: bool,
 }
 
@@ -119,6 +121,7 @@ impl Dev {
             client,
             events,
             live: None,
+            noted: Vec::new(),
             is_seeded: false,
         })
     }
@@ -221,7 +224,10 @@ impl Dev {
                     .name
                     .split_once('/')
                     .map_or("", |(_, stream)| stream);
-                let to = done.outputs.get("default").map_or("none", String::as_str);
+                let to = mapping
+                    .outputs
+                    .get("default")
+                    .map_or("none", String::as_str);
                 format!("{source} → {} → {to}", done.function)
             });
             Event::Built {
@@ -237,6 +243,12 @@ impl Dev {
                 changed: done.changed,
             }
         };
+        // Not after every save again.
+        let noted = std::mem::replace(&mut self.noted, done.notes.clone());
+        for note in done.notes.iter().filter(|note| !noted.contains(note)) {
+            let line = format!("note  {}  {}\n      {}", note.path, note.message, note.fix);
+            session.out.note(&line);
+        }
         event.print(&mut session.out)
     }
 

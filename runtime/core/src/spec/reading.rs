@@ -26,7 +26,14 @@ pub fn read<T: DeserializeOwned>(mut tree: Tree) -> (Option<T>, Vec<Problem>) {
             Ok(value) => return (Some(value), problems),
             Err(misfit) => {
                 let is_out = take_out(&mut tree, &misfit.path);
-                problems.push(misfit.into());
+                let problem = Problem::from(misfit);
+                // What was taken out is missing by that alone.
+                if !problems
+                    .iter()
+                    .any(|told: &Problem| told.path == problem.path)
+                {
+                    problems.push(problem);
+                }
                 if !is_out || problems.len() == limits::MISFITS_MAX {
                     return (None, problems);
                 }

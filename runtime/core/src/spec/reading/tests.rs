@@ -65,6 +65,10 @@ fn what_nothing_can_stand_for_ends_the_reading() {
         (value, all),
         (None, vec![": a list where a table is expected".to_owned()])
     );
+    // What does not fit is told, and not that it is missing then.
+    let (value, all) = problems::<DeployRequest>(r#"{"function":3}"#);
+    assert_eq!(value, None);
+    assert_eq!(all, ["function: a number where a table is expected"]);
     let (_, all) = problems::<Small>(r#"{"to":1,"to":2}"#);
     assert_eq!(all, ["to: is given twice"]);
 }
