@@ -191,15 +191,22 @@ impl ApplierLoop {
         }
         self.begin_backups()?;
         self.remove_kept()?;
-        match self.retain() {
+        let has_more = match self.retain() {
             // Sealing what expired takes room too; it is tried again at the next look.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.disk_is_full(),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.disk_is_full();
+                false
+            }
             other => other?,
-        }
+        };
         self.prepare_journal()?;
         self.shared.tail.release();
         self.shared.wake_waiting();
-        Ok(if worked { Step::Worked } else { Step::Idle })
+        Ok(if worked || has_more {
+            Step::Worked
+        } else {
+            Step::Idle
+        })
     }
 
     /// How long there is nothing to do unless something is published, ms.

@@ -70,6 +70,8 @@ pub const SPACE_SAMPLE_BYTES: u64 = 4 << 20;
 pub const SPACE_SAMPLE_MS: u64 = 250;
 /// Retention is computed again after this long, ms.
 pub const RETENTION_INTERVAL_MS: u64 = 1_000;
+/// Segments unlinked before the applier turns to what was published meanwhile.
+pub const UNLINKS_PER_TURN: usize = 4;
 /// How far the retention clock may advance over a stop, ms.
 pub const RETENTION_STOP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Sealed segments whose file and index stay open for readers.

@@ -14,7 +14,7 @@ use self::size::RollSizes;
 use crate::{
     applier::ApplierLoop,
     block::ShardKey,
-    limits::RETENTION_INTERVAL_MS,
+    limits::{RETENTION_INTERVAL_MS, UNLINKS_PER_TURN},
     segment,
     sequencer::{self, Request},
     shared::Shared,
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Retention {
     looked_at: u64,
     roll_sizes: RollSizes,
+    /// There are more segments to unlink than one turn does.
+    has_more: bool,
 }
 
 /// A shard as retention sees it.
@@ -37,31 +39,43 @@ struct Due {
 }
 
 impl ApplierLoop {
-    /// Asks for trims that are due, and unlinks segments below journaled floors.
+    /// Asks for trims that are due, and unlinks segments below journaled floors, a few a turn: a file
+    /// system may take tens of milliseconds for one, and meanwhile nothing is applied. Answers whether
+    /// there are more.
     ///
     /// # Errors
     /// A segment cannot be read, sealed or unlinked.
-    pub(crate) fn retain(&mut self) -> io::Result<()> {
+    pub(crate) fn retain(&mut self) -> io::Result<bool> {
         let now = self.shared.clocks.boot_ms();
-        if now.saturating_sub(self.retention.looked_at) < RETENTION_INTERVAL_MS {
-            return Ok(());
+        let is_due = now.saturating_sub(self.retention.looked_at) >= RETENTION_INTERVAL_MS;
+        if !is_due && !self.retention.has_more {
+            return Ok(false);
         }
-        self.retention.looked_at = now;
+        if is_due {
+            self.retention.looked_at = now;
+        }
+        let mut left = UNLINKS_PER_TURN;
         let shards = {
             let published = self.shared.read_published();
             due(&self.shared, &published.view)
         };
         for shard in shards {
-            self.unlink_below(shard.key, shard.floor)?;
-            if !shard.is_internal {
+            left -= self.unlink_below(shard.key, shard.floor, left)?;
+            if is_due && !shard.is_internal {
                 self.expire(&shard)?;
             }
         }
-        self.bound_streams()
+        if is_due {
+            self.bound_streams()?;
+        }
+        self.retention.has_more = left == 0;
+        Ok(self.retention.has_more)
     }
 
-    fn unlink_below(&mut self, key: ShardKey, floor: Ordinal) -> io::Result<()> {
-        for meta in self.shared.segments.trim(key, floor) {
+    /// Answers how many there were, at most `most`.
+    fn unlink_below(&mut self, key: ShardKey, floor: Ordinal, most: usize) -> io::Result<usize> {
+        let gone = self.shared.segments.trim(key, floor, most);
+        for meta in &gone {
             if let Some(writers) = self.unsynced.get_mut(&key) {
                 writers.retain(|writer| writer.meta().base != meta.base);
             }
@@ -76,7 +90,7 @@ impl ApplierLoop {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(gone.len())
     }
 
     /// Moves the horizon of a shard past what is older than its retention.

@@ -207,14 +207,15 @@ impl Segments {
         }
     }
 
-    /// Forgets the segments of a shard that end at or below `floor`; answers them.
-    pub(crate) fn trim(&self, key: ShardKey, floor: Ordinal) -> Vec<SegmentMeta> {
+    /// Forgets the segments of a shard that end at or below `floor`, the oldest `most` of them; answers
+    /// them.
+    pub(crate) fn trim(&self, key: ShardKey, floor: Ordinal, most: usize) -> Vec<SegmentMeta> {
         let Some(shard) = self.shard(key) else {
             return Vec::new();
         };
         let mut segments = lock(&shard);
         let count = segments.partition_point(|segment| segment.next <= floor && segment.is_sealed);
-        let gone: Vec<SegmentMeta> = segments.drain(..count).collect();
+        let gone: Vec<SegmentMeta> = segments.drain(..count.min(most)).collect();
         drop(segments);
         for segment in &gone {
             self.usage.resized(key.0, segment.length, 0);

@@ -98,8 +98,14 @@ impl NodeView {
                     })
                     .sum(),
             };
-            if let Some(tail) = self.tail_mut(placement.stream, run.shard) {
-                tail.extend(run.next(records.len()), placement.arrival, bytes as u64);
+            if let Some(stream) = self.streams.get_mut(&placement.stream)
+                && stream.extend(
+                    run.shard,
+                    run.next(records.len()),
+                    placement.arrival,
+                    bytes as u64,
+                )
+            {
                 dirty(ValueKey::Tail(placement.stream, run.shard));
             }
         }
@@ -119,8 +125,9 @@ impl NodeView {
                     .map(|&row| letters[row as usize].byte_len())
                     .sum(),
             };
-            if let Some(tail) = self.tail_mut(placement.stream, run.shard) {
-                tail.extend(run.next(letters.len()), placement.arrival, bytes);
+            if let Some(stream) = self.streams.get_mut(&placement.stream)
+                && stream.extend(run.shard, run.next(letters.len()), placement.arrival, bytes)
+            {
                 dirty(ValueKey::Tail(placement.stream, run.shard));
             }
         }

@@ -42,7 +42,7 @@ impl ShardTail {
     }
 
     /// Takes an append over. Ordinals say whether it was taken before: redo may bring an old one.
-    pub(super) fn extend(&mut self, next: Ordinal, arrival: Timestamp, bytes: u64) {
+    fn extend(&mut self, next: Ordinal, arrival: Timestamp, bytes: u64) {
         if next > self.next {
             self.next = next;
             self.bytes += bytes;
@@ -57,6 +57,8 @@ pub(super) struct StreamView {
     pub(super) tails: BTreeMap<ShardNumber, ShardTail>,
     pub(super) producers: Producers,
     routes: Routes,
+    /// The last arrival of any shard: a put asks for it, and there may be a thousand of them.
+    latest: Timestamp,
 }
 
 /// The open shards by hash-key range, for a binary search per row.
@@ -98,6 +100,32 @@ impl StreamView {
         changed
     }
 
+    /// Sets the tail of a shard; answers whether there is such a shard.
+    pub(super) fn set_tail(&mut self, shard: ShardNumber, value: ShardTail) -> bool {
+        let Some(tail) = self.tails.get_mut(&shard) else {
+            return false;
+        };
+        *tail = value;
+        self.latest = self.latest.max(value.last_arrival);
+        true
+    }
+
+    /// Takes an append to a shard over; answers whether there is such a shard.
+    pub(super) fn extend(
+        &mut self,
+        shard: ShardNumber,
+        next: Ordinal,
+        arrival: Timestamp,
+        bytes: u64,
+    ) -> bool {
+        let Some(tail) = self.tails.get_mut(&shard) else {
+            return false;
+        };
+        tail.extend(next, arrival, bytes);
+        self.latest = self.latest.max(tail.last_arrival);
+        true
+    }
+
     /// Whether rows can be placed at all.
     pub(super) fn is_open(&self) -> bool {
         !self.routes.shards.is_empty()
@@ -130,11 +158,7 @@ impl StreamView {
                 .map(|(run, rows)| run.next(rows))
                 .fold(tail.next, Ordinal::max)
         };
-        let arrival = self
-            .tails
-            .values()
-            .map(|tail| tail.last_arrival)
-            .fold(now, Timestamp::max);
+        let arrival = self.latest.max(now);
         let shards = match hash_keys {
             [] => Vec::new(),
             [hash_key] => vec![ShardRun::all(self.routes.shard(*hash_key), next)],

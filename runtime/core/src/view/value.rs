@@ -183,11 +183,13 @@ impl NodeView {
         for (stream, shard, tail) in tails {
             let key = ValueKey::Tail(stream, shard);
             missing.remove(&key);
-            *view
+            let is_there = view
                 .streams
                 .get_mut(&stream)
-                .and_then(|stream| stream.tails.get_mut(&shard))
-                .ok_or(InconsistentView::Orphan(key))? = tail;
+                .is_some_and(|stream| stream.set_tail(shard, tail));
+            if !is_there {
+                return Err(InconsistentView::Orphan(key));
+            }
         }
         for (stream, name, state) in producers {
             view.streams

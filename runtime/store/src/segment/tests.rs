@@ -164,9 +164,9 @@ fn a_segment_that_ends_inside_a_frame_is_named_and_what_is_in_front_is_read() {
 #[test]
 fn trimmed_segments_are_sealed_ones_below_the_floor() {
     let (_disk, segments) = written();
-    assert!(segments.trim(KEY, Ordinal(400)).is_empty());
+    assert!(segments.trim(KEY, Ordinal(400), 9).is_empty());
     assert_eq!(
-        segments.trim(KEY, Ordinal(801)).len(),
+        segments.trim(KEY, Ordinal(801), 9).len(),
         1,
         "the newest one takes appends"
     );

@@ -19,7 +19,9 @@ use fnctl_core::{
 
 use super::{Machine, answered, commit, lease, options, payload, payloads, unit_on};
 use crate::{
-    AppendError, OpenError, Options, Room, open,
+    AppendError, OpenError, Options, Room, Step,
+    limits::UNLINKS_PER_TURN,
+    open,
     testing::{Node, dead_letter, records},
 };
 
@@ -324,4 +326,33 @@ fn the_view_after_a_restart_is_the_view_before() {
         machine.disk.lose_unsynced();
         assert_eq!(machine.start().store.view(values), before);
     }
+}
+
+#[test]
+fn what_expired_is_unlinked_a_few_files_a_turn_and_all_of_it() {
+    let machine = Machine::new(5);
+    let (mut node, stream) = machine.with_records(200);
+    machine.cut(&mut node);
+    let segments = |machine: &Machine| {
+        let files = machine.disk.files();
+        files.iter().filter(|file| super::is_segment(file)).count()
+    };
+    let mut before = segments(&machine);
+    assert!(before > 3 * UNLINKS_PER_TURN);
+    machine.clock.advance(25 * 60 * 60 * 1000);
+    for _ in 0..1_000 {
+        let step = node.loops.applier.step().unwrap();
+        node.write().unwrap();
+        let now = segments(&machine);
+        assert!(
+            before.saturating_sub(now) <= UNLINKS_PER_TURN,
+            "{before} {now}"
+        );
+        before = now;
+        if step == Step::Idle {
+            machine.clock.advance(1_000);
+        }
+    }
+    assert!(before <= 1, "{before} are left");
+    assert_eq!(node.read_all(stream, 0), Vec::<Vec<u8>>::new());
 }
