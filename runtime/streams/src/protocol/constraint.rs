@@ -75,9 +75,14 @@ impl Complaints {
             (Kind::List { members, .. }, Some(Value::Array(elements))) => {
                 let objects = elements.iter().map(Value::as_object).enumerate();
                 for (index, object) in objects {
-                    if let Some(object) = object {
-                        let path = format!("{path}.{}.member.", index + 1);
-                        self.members(Checked(object), members, &path);
+                    let path = format!("{path}.{}.member", index + 1);
+                    match object {
+                        Some(object) => self.members(Checked(object), members, &format!("{path}.")),
+                        // An answer has an entry for each: one that is no record cannot be left out.
+                        None if self.0.len() < CONSTRAINT_ERRORS_MAX => self.0.push(format!(
+                            "Value null at '{path}' failed to satisfy constraint: Member must not be null"
+                        )),
+                        None => {}
                     }
                 }
             }

@@ -102,6 +102,10 @@ fn broken_constraints_are_told_in_the_words_of_kinesis() {
             "Value null at 'records.2.member.key' failed to satisfy constraint: Member must not be null",
         ),
         (
+            json!({"Records": [{"Key": "a"}, null]}),
+            "Value null at 'records.2.member' failed to satisfy constraint: Member must not be null",
+        ),
+        (
             json!({"Records": [{"Key": "a", "Blob": "AAAA"}]}),
             "Value 'java.nio.HeapByteBuffer[pos=0 lim=3 cap=3]' at 'records.1.member.blob' failed to satisfy constraint: Member must have length less than or equal to 2",
         ),
