@@ -103,6 +103,7 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<JournalListing,
         let path = path.to_owned();
         move |source| ScanError::Io { path, source }
     };
+    let witnessed = witness::read(disk, directory).map_err(io(directory))?;
     let mut listing = JournalListing::default();
     let files = &mut listing.files;
     for entry in disk.list(directory).map_err(io(directory))? {
@@ -142,8 +143,8 @@ pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<JournalListing,
         });
     }
     files.sort_by_key(|file| file.number);
-    let gone = witness::gone(disk, directory, files.last()).map_err(io(directory))?;
-    let gone = gone.filter(|(gone, _)| listing.damaged.iter().all(|(damaged, _)| damaged != gone));
+    let gone = witnessed.and_then(|witnessed| witnessed.gone(directory, files.last()));
+    let gone = gone.filter(|gone| !listing.damaged.contains(gone));
     listing.damaged.extend(gone);
     listing.damaged.sort();
     Ok(listing)

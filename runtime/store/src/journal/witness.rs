@@ -43,42 +43,55 @@ pub(crate) fn write(
     }
 }
 
-/// The newest file that the journal is known to have had, if it lies behind `newest`, the newest one
-/// there: it takes the journal's end with it, however whole the file in front looks.
+/// What was witnessed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Witnessed {
+    journal: u64,
+    number: u64,
+}
+
+impl Witnessed {
+    /// The file witnessed, if it lies behind `newest`, the newest one there: it takes the journal's end
+    /// with it, however whole the file in front looks.
+    pub(crate) fn gone(
+        self,
+        directory: &Path,
+        newest: Option<&JournalFile>,
+    ) -> Option<(u64, PathBuf)> {
+        let is_gone = newest.is_none_or(|newest| {
+            newest.header.journal == self.journal && newest.number < self.number
+        });
+        is_gone.then(|| (self.number, directory.join(file_name(self.number))))
+    }
+}
+
+/// Reads what was witnessed, if anything. To be read in front of the list of files: a journal that is
+/// being written may have a newer one at any moment.
 ///
 /// # Errors
 /// The disk failed.
-pub(crate) fn gone(
-    disk: &dyn Disk,
-    directory: &Path,
-    newest: Option<&JournalFile>,
-) -> io::Result<Option<(u64, PathBuf)>> {
-    let witnessed = read(disk, &path(directory))?;
-    let gone = witnessed.filter(|&(journal, number)| {
-        newest.is_none_or(|newest| newest.header.journal == journal && newest.number < number)
-    });
-    Ok(gone.map(|(_, number)| (number, directory.join(file_name(number)))))
-}
-
-/// Journal and file number.
-fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<(u64, u64)>> {
-    let content = match disk::read_all(disk, path) {
+pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> io::Result<Option<Witnessed>> {
+    let path = path(directory);
+    let content = match disk::read_all(disk, &path) {
         Ok(content) => content,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let text = String::from_utf8_lossy(&content);
-    let found = parse(&text).filter(|&(journal, number)| text == sealed(journal, number));
+    let found = parse(&text).filter(|found| text == sealed(found.journal, found.number));
     if found.is_none() {
         tracing::warn!(path = %path.display(), "damaged: the journal's newest file is not witnessed");
     }
     Ok(found)
 }
 
-fn parse(text: &str) -> Option<(u64, u64)> {
+fn parse(text: &str) -> Option<Witnessed> {
     let (number, rest) = text.strip_prefix(PREFIX)?.split_once(" of ")?;
     let (journal, _) = rest.split_once(',')?;
-    Some((u64::from_str_radix(journal, 16).ok()?, number.parse().ok()?))
+    Some(Witnessed {
+        journal: u64::from_str_radix(journal, 16).ok()?,
+        number: number.parse().ok()?,
+    })
 }
 
 fn sealed(journal: u64, number: u64) -> String {
