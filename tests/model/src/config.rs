@@ -35,9 +35,9 @@ pub struct Config {
     pub takeovers: u8,
     /// Answers of the sequencer that never arrive; the commit is sent again.
     pub lost_answers: u8,
-    /// Retention takes unsettled records.
+    /// Times that retention takes unsettled records, one or several at once.
     pub expiries: u8,
-    /// The output stream is deleted; it is made anew later.
+    /// Times that the output stream is deleted; it is made anew later.
     pub outages: u8,
     /// States after which to give up.
     pub states_max: usize,
@@ -75,6 +75,17 @@ pub struct Config {
     pub writes_marks: bool,
     /// An expiry fences the owner.
     pub expiry_fences: bool,
+    /// An expiry counts what it takes.
+    pub expiry_counts: bool,
+    /// An owner goes on with the count of what expired before it started.
+    pub carries_expired: bool,
+    /// Outputs go to the stream that has the name when the commit is accepted, not to the one that
+    /// had it when the mapping was made.
+    pub outputs_by_name: bool,
+    /// Guard: every output stream exists.
+    pub guards_outputs: bool,
+    /// A commit that is refused for want of a stream uses up no number.
+    pub refusal_keeps_number: bool,
 }
 
 impl Config {
@@ -111,6 +122,11 @@ impl Config {
             starts_behind_lease: true,
             writes_marks: true,
             expiry_fences: true,
+            expiry_counts: true,
+            carries_expired: true,
+            outputs_by_name: true,
+            guards_outputs: true,
+            refusal_keeps_number: true,
         }
     }
 

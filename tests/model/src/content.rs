@@ -19,8 +19,8 @@ use fnctl_core::{
 
 use crate::{
     config::{Config, RETRY, bits},
+    facts::Facts,
     state::SentParts,
-    views::Facts,
 };
 
 /// The time: it stands still, and no backoff waits.
@@ -28,9 +28,8 @@ pub(crate) const NOW: Timestamp = Timestamp(1_000);
 /// The stream read.
 pub(crate) const SOURCE: StreamId = StreamId(1);
 const LETTERS: StreamId = StreamId(2);
-/// The output stream, and the one of its name that follows it.
+/// The output stream, until one of its name follows it.
 pub(crate) const OUTPUT: StreamId = StreamId(3);
-pub(crate) const OUTPUT_AGAIN: StreamId = StreamId(4);
 /// The mapping.
 pub(crate) const MAPPING: MappingId = MappingId(1);
 /// The unit.
@@ -50,10 +49,18 @@ pub(crate) const fn single(before: u64) -> SettledRange {
 pub(crate) fn real_commit(
     config: &Config,
     facts: &Facts,
-    epoch: u8,
+    (epoch, expired): (u8, u8),
     slot: usize,
     parts: &SentParts,
 ) -> Commit {
+    let outputs = u64::from((facts.outputs | parts.outputs).count_ones());
+    // What an owner counts that takes everything settled before it for its predecessors' work.
+    let expired = u64::from(expired);
+    let (processed, expired) = if config.carries_expired {
+        (outputs, expired)
+    } else {
+        (outputs + expired, 0)
+    };
     Commit {
         unit: UNIT,
         epoch: LeaseEpoch(u64::from(epoch)),
@@ -75,9 +82,11 @@ pub(crate) fn real_commit(
                 is_in_hand: false,
             })
             .collect(),
-        // An expiry fences, so an owner starts with the total that counts it.
         totals: UnitTotals {
-            expired: u64::from(facts.expired.count_ones()),
+            processed,
+            emitted: outputs,
+            dead_lettered: u64::from((facts.dead | parts.dead).count_ones()),
+            expired,
             ..UnitTotals::default()
         },
         dead_letters: bits(parts.dead)
@@ -131,11 +140,11 @@ fn letter(config: &Config, record: usize) -> DeadLetter {
     }
 }
 
-fn name(text: &str) -> StreamName {
+pub(crate) fn name(text: &str) -> StreamName {
     StreamName::parse(text).expect("a valid name")
 }
 
-pub(crate) fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream> {
+fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream> {
     Arc::new(Stream {
         id,
         name: name(text),
@@ -176,7 +185,7 @@ pub(crate) fn catalogue() -> Entry {
                 starting_after: BTreeMap::from([(ShardNumber(0), Ordinal(0))]),
                 created_at: NOW,
             })],
-            next_stream: OUTPUT_AGAIN,
+            next_stream: OUTPUT.next(),
             next_function: FunctionId(2),
             next_mapping: MappingId(2),
             ..RegistryChange::default()

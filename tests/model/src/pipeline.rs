@@ -21,10 +21,11 @@ use self::{
     step::{Ending, Step},
 };
 use crate::{
+    check::Violation,
     config::Config,
     explore::{Report, Successors, System, search},
     journal::Journal,
-    views::{Answer, Views, Violation},
+    views::{Answer, Views},
 };
 
 #[derive(Clone)]

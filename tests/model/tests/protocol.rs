@@ -54,8 +54,9 @@ fn two_crashes_and_three_attempts() {
     });
 }
 
+/// Schedule 21 of §10. Retention takes one record or several at once, those behind a settled one too.
 #[test]
-fn retention_takes_a_record_in_flight() {
+fn retention_takes_records_in_flight() {
     holds(&Config {
         expiries: 1,
         ..Config::protocol("3 records, expiry")
@@ -63,11 +64,42 @@ fn retention_takes_a_record_in_flight() {
 }
 
 #[test]
+fn retention_goes_on_taking() {
+    holds(&Config {
+        expiries: 2,
+        skips: false,
+        takeovers: 0,
+        ..Config::protocol("3 records, 2 expiries")
+    });
+}
+
+/// Schedule 29 of §10. Every output is in the stream that had the name when its commit was accepted.
+#[test]
 fn an_output_stream_goes_and_comes_back() {
     holds(&Config {
         outages: 1,
         takeovers: 0,
         ..Config::protocol("3 records, output deleted and made anew")
+    });
+}
+
+#[test]
+fn an_output_stream_goes_and_comes_back_twice() {
+    holds(&Config {
+        records: 2,
+        outages: 2,
+        takeovers: 0,
+        ..Config::protocol("2 records, output deleted twice")
+    });
+}
+
+#[test]
+fn an_output_stream_goes_while_retention_takes_records() {
+    holds(&Config {
+        records: 2,
+        expiries: 1,
+        outages: 1,
+        ..Config::protocol("2 records, expiry, output deleted")
     });
 }
 
@@ -99,8 +131,8 @@ fn larger_configurations_when_asked() {
             ..base.clone()
         },
         Config {
-            name: "4 records, expiry, output deleted",
-            expiries: 1,
+            name: "4 records, 2 expiries, output deleted",
+            expiries: 2,
             outages: 1,
             takeovers: 0,
             ..base.clone()
