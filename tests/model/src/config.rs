@@ -39,6 +39,9 @@ pub struct Config {
     pub expiries: u8,
     /// Times that the output stream is deleted; it is made anew later.
     pub outages: u8,
+    /// Commits refused for want of a stream that their owner hears of; else the answer waits until
+    /// there is one. Only the production pipeline tells the two apart.
+    pub refusals: u8,
     /// States after which to give up.
     pub states_max: usize,
 
@@ -86,6 +89,8 @@ pub struct Config {
     pub guards_outputs: bool,
     /// A commit that is refused for want of a stream uses up no number.
     pub refusal_keeps_number: bool,
+    /// A commit that is sent again has the totals that are true by then.
+    pub resends_totals: bool,
 }
 
 impl Config {
@@ -106,6 +111,7 @@ impl Config {
             lost_answers: 0,
             expiries: 0,
             outages: 0,
+            refusals: 0,
             states_max: 40_000_000,
             collapses_former: true,
             guards_epoch: true,
@@ -127,6 +133,7 @@ impl Config {
             outputs_by_name: true,
             guards_outputs: true,
             refusal_keeps_number: true,
+            resends_totals: true,
         }
     }
 

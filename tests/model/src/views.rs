@@ -255,7 +255,10 @@ impl Views {
         let epoch = u8::try_from(commit.epoch.0).expect("few owners");
         match check(&self.config, &facts, epoch, &parts) {
             Some(violation) => Answer::Broken(violation),
-            None => self.accept(at, entry, facts.after(&self.config, &parts)),
+            None => {
+                let after = facts.after(&self.config, &parts);
+                self.accept(at, self.weaken_entry(entry), after)
+            }
         }
     }
 

@@ -131,8 +131,8 @@ fn larger_configurations_when_asked() {
             ..base.clone()
         },
         Config {
-            name: "4 records, 2 expiries, output deleted",
-            expiries: 2,
+            name: "4 records, expiry, output deleted",
+            expiries: 1,
             outages: 1,
             takeovers: 0,
             ..base.clone()
