@@ -102,7 +102,7 @@ pub(crate) fn check(
 
 /// What must hold of every view that an entry leads to.
 pub(crate) fn check_view(facts: &Facts) -> Option<Violation> {
-    if u32::from(facts.rows) != facts.here.count_ones() {
+    if u32::from(facts.rows - facts.earlier[0]) != facts.here.count_ones() {
         return Some(Violation::OutputLost);
     }
     let expected = [facts.outputs, facts.outputs, facts.dead, facts.expired];

@@ -39,6 +39,8 @@ pub struct Config {
     pub expiries: u8,
     /// Times that the output stream is deleted; it is made anew later.
     pub outages: u8,
+    /// Times that the mapping is deleted; one of its name is made later.
+    pub deletions: u8,
     /// Commits refused for want of a stream that their owner hears of; else the answer waits until
     /// there is one. Only the production pipeline tells the two apart.
     pub refusals: u8,
@@ -91,6 +93,8 @@ pub struct Config {
     pub refusal_keeps_number: bool,
     /// A commit that is sent again has the totals that are true by then.
     pub resends_totals: bool,
+    /// A mapping that is made anew has an id that no mapping had before.
+    pub fresh_ids: bool,
 }
 
 impl Config {
@@ -111,6 +115,7 @@ impl Config {
             lost_answers: 0,
             expiries: 0,
             outages: 0,
+            deletions: 0,
             refusals: 0,
             states_max: 40_000_000,
             collapses_former: true,
@@ -134,6 +139,7 @@ impl Config {
             guards_outputs: true,
             refusal_keeps_number: true,
             resends_totals: true,
+            fresh_ids: true,
         }
     }
 

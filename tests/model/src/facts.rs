@@ -1,5 +1,7 @@
 //! What the model knows of a view, and of what the log did to each record.
 
+use fnctl_core::id::LeaseEpoch;
+
 use crate::{
     config::{Config, KEYS_MAX, RECORDS_MAX, SLOTS, bits},
     state::SentParts,
@@ -8,7 +10,15 @@ use crate::{
 /// What the model asks of a view, read from it once, and what the log did to each record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Facts {
+    /// The unit's epoch, above every epoch of a unit of an earlier mapping: see [`global_epoch`].
     pub(crate) epoch: u8,
+    /// Mappings that were deleted before the present one.
+    pub(crate) generation: u8,
+    /// Whether the present mapping is still to be made.
+    pub(crate) is_unmapped: bool,
+    /// Rows of the stream that has the name now, and letters, of earlier mappings. All that follows
+    /// is of the present one.
+    pub(crate) earlier: [u8; 2],
     pub(crate) settled: u8,
     pub(crate) attempts: [u8; RECORDS_MAX],
     /// Records that ended as outputs, as dead letters, by retention.
@@ -33,11 +43,16 @@ pub(crate) struct Facts {
 impl Facts {
     /// Whether whoever saw these facts could go on as if what is `kept` were all that ever was.
     pub(crate) const fn is_kept_by(&self, kept: &Self) -> bool {
+        let is_same_stream = self.output.made == kept.output.made;
+        if self.generation != kept.generation {
+            return self.generation < kept.generation
+                && (!is_same_stream || self.rows <= kept.rows);
+        }
         self.outputs & !kept.outputs == 0
             && self.dead & !kept.dead == 0
             && self.expired & !kept.expired == 0
             && self.output.made <= kept.output.made
-            && (self.output.exists || !kept.output.exists || self.output.made < kept.output.made)
+            && (self.output.exists || !kept.output.exists || !is_same_stream)
     }
 
     /// The effects of a commit, as they stand in the log.
@@ -52,6 +67,21 @@ impl Facts {
         }
         after
     }
+}
+
+/// Epochs of one mapping's unit, at most.
+const EPOCHS: u8 = 16;
+
+/// A unit's epoch in the model: those of a later mapping are above those of an earlier one.
+pub(crate) fn global_epoch(generation: u8, epoch: LeaseEpoch) -> u8 {
+    let epoch = u8::try_from(epoch.0).expect("few owners");
+    assert!(epoch < EPOCHS, "few owners of a mapping");
+    generation * EPOCHS + epoch
+}
+
+/// The generation and the epoch behind a model's epoch.
+pub(crate) fn local_epoch(epoch: u8) -> (u8, LeaseEpoch) {
+    (epoch / EPOCHS, LeaseEpoch(u64::from(epoch % EPOCHS)))
 }
 
 /// The output stream, as far as its name goes.

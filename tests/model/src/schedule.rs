@@ -88,6 +88,10 @@ pub(crate) enum Step {
     DeleteOutput,
     /// A stream of its name is made.
     MakeOutput,
+    /// The mapping goes, and its progress with it.
+    DeleteMapping,
+    /// A mapping of its name is made.
+    MakeMapping,
     /// A frame is written.
     Write,
     /// Its sync returns.
@@ -151,6 +155,8 @@ impl fmt::Display for Step {
             }
             Self::DeleteOutput => f.write_str("the output stream is deleted"),
             Self::MakeOutput => f.write_str("an output stream of that name is made"),
+            Self::DeleteMapping => f.write_str("the mapping is deleted"),
+            Self::MakeMapping => f.write_str("a mapping of that name is made"),
             Self::Write => f.write_str("a frame is written"),
             Self::Sync => f.write_str("its sync returns"),
             Self::Crash { keeps_frame: true } => f.write_str("crash; the frame is found again"),

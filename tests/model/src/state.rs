@@ -227,6 +227,7 @@ pub(crate) struct State {
     pub(crate) lost_answers: u8,
     pub(crate) expiries: u8,
     pub(crate) outages: u8,
+    pub(crate) deletions: u8,
 }
 
 impl State {
@@ -288,6 +289,7 @@ impl State {
             self.lost_answers,
             self.expiries,
             self.outages,
+            self.deletions,
         ]);
         for (_, worker) in self.workers() {
             buffer.extend_from_slice(&[

@@ -83,6 +83,7 @@ fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Succe
         }
     }
     disturb(config, views, state, out);
+    remap(views, state, out);
     store(config, views, state, out);
     for (_, next) in out {
         if let Ok(next) = next {
@@ -96,7 +97,8 @@ fn appoint(config: &Config, views: &mut Views, state: &State, out: &mut Successo
     let ahead = state.journal.ahead();
     let epoch = views.facts(ahead).epoch;
     let is_held = state.workers().any(|(_, worker)| worker.epoch == epoch);
-    if state.granted == 0 && state.has_room_for_worker() && (!is_held || state.takeovers > 0) {
+    let is_wanted = !views.facts(ahead).is_unmapped && (!is_held || state.takeovers > 0);
+    if state.granted == 0 && state.has_room_for_worker() && is_wanted {
         let mut next = *state;
         next.takeovers -= u8::from(is_held);
         let view = views.lease(ahead);
@@ -308,6 +310,24 @@ fn disturb(config: &Config, views: &mut Views, state: &State, out: &mut Successo
     }
 }
 
+/// The mapping is deleted; whoever did it makes one of its name.
+fn remap(views: &mut Views, state: &State, out: &mut Successors) {
+    let ahead = state.journal.ahead();
+    let is_unmapped = views.facts(ahead).is_unmapped;
+    if state.deletions == 0 && !is_unmapped {
+        return;
+    }
+    let mut next = *state;
+    next.deletions -= u8::from(!is_unmapped);
+    next.journal.take(views.remap(ahead), None, true);
+    let step = if is_unmapped {
+        Step::MakeMapping
+    } else {
+        Step::DeleteMapping
+    };
+    out.push((step, Ok(next)));
+}
+
 fn store(config: &Config, views: &Views, state: &State, out: &mut Successors) {
     let mut settle = |step, journal: Option<Journal>| {
         if let Some(journal) = journal {
@@ -351,6 +371,7 @@ fn initial(config: &Config, view: ViewId) -> State {
         lost_answers: config.lost_answers,
         expiries: config.expiries,
         outages: config.outages,
+        deletions: config.deletions,
         ..State::default()
     }
 }

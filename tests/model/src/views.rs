@@ -14,8 +14,10 @@ use fnctl_core::{
 use crate::{
     check::{Violation, check, check_view, parts_of},
     config::Config,
-    content::{MAPPING, NOW, OUTPUT, SOURCE, UNIT, catalogue, name, real_commit, rows, single},
-    facts::Facts,
+    content::{
+        NOW, OUTPUT, SOURCE, catalogue, mapping_again, name, real_commit, rows, single, unit_of,
+    },
+    facts::{Facts, global_epoch},
     state::SentParts,
 };
 
@@ -60,7 +62,7 @@ impl Views {
             keeps_numbers,
         };
         let mut view = NodeView::new();
-        view.apply(&catalogue());
+        view.apply(&catalogue(config));
         let records = Arc::new(rows(config, config.all()));
         let append = view
             .evaluate_append(StreamRef::Id(SOURCE), &records, None, NOW)
@@ -138,12 +140,14 @@ impl Views {
 
     /// Takes guards away: the commit is made to pass them, its effects stay what they are.
     fn weaken(&self, view: &NodeView, mut commit: Commit) -> Commit {
-        let unit = view.unit(UNIT).expect("the mapping is never deleted");
+        let Some(unit) = view.unit(commit.unit) else {
+            return commit;
+        };
         if !self.config.guards_epoch {
             commit.epoch = unit.epoch;
         }
         if !self.config.guards_number {
-            commit.number = view.last_number(UNIT, commit.slot) + 1;
+            commit.number = view.last_number(commit.unit, commit.slot) + 1;
         }
         if !self.config.guards_outputs && view.registry().stream_by_name(&name("out")).is_none() {
             commit.outputs.clear();
@@ -162,8 +166,9 @@ impl Views {
     }
 
     pub(crate) fn lease(&mut self, at: ViewId) -> ViewId {
-        let entry = self.views[at.0 as usize].evaluate_lease(&[UNIT]);
         let facts = *self.facts(at);
+        let unit = unit_of(&self.config, facts.generation);
+        let entry = self.views[at.0 as usize].evaluate_lease(&[unit]);
         self.follow(at, &entry, facts)
     }
 
@@ -177,8 +182,9 @@ impl Views {
         let mut facts = *self.facts(at);
         let through = Ordinal(record as u64 + 1);
         let view = &self.views[at.0 as usize];
-        let mut entry = view.evaluate_expiry(UNIT, through)?;
-        let unit = view.unit(UNIT)?;
+        let unit = unit_of(&self.config, facts.generation);
+        let mut entry = view.evaluate_expiry(unit, through)?;
+        let unit = view.unit(unit)?;
         if let Entry::Change { units } = &mut entry {
             for change in units {
                 if !self.config.expiry_fences {
@@ -219,11 +225,42 @@ impl Views {
         };
         facts.output.exists = !facts.output.exists;
         facts.here = 0;
+        facts.earlier[0] = 0;
         let (entry, _) = self.views[at.0 as usize]
             .evaluate_command(&command, NOW)
             .expect("the stream exists to be deleted, or does not and is made");
         let entry = entry.expect("the catalogue changes");
         self.follow(at, &entry, facts)
+    }
+
+    /// The mapping is deleted with all its progress, or one of its name is made.
+    pub(crate) fn remap(&mut self, at: ViewId) -> ViewId {
+        let facts = *self.facts(at);
+        if facts.is_unmapped {
+            let entry = mapping_again(&self.config, facts.generation);
+            let made = Facts {
+                is_unmapped: false,
+                ..facts
+            };
+            return self.follow(at, &entry, made);
+        }
+        let command = Command::DeleteMapping {
+            mapping: unit_of(&self.config, facts.generation).mapping,
+            force: true,
+        };
+        let (entry, _) = self.views[at.0 as usize]
+            .evaluate_command(&command, NOW)
+            .expect("the mapping exists");
+        let entry = entry.expect("the catalogue changes");
+        let letters = facts.dead.count_ones() as u8;
+        let gone = Facts {
+            generation: facts.generation + 1,
+            is_unmapped: true,
+            earlier: [facts.rows, facts.earlier[1] + letters],
+            output: facts.output,
+            ..Facts::default()
+        };
+        self.follow(at, &entry, gone)
     }
 
     /// Applies an entry that the view at `at` resolved.
@@ -252,7 +289,7 @@ impl Views {
             Err(_) => return Answer::Unavailable,
         };
         let parts = parts_of(&self.config, commit);
-        let epoch = u8::try_from(commit.epoch.0).expect("few owners");
+        let epoch = global_epoch(facts.generation, commit.epoch);
         match check(&self.config, &facts, epoch, &parts) {
             Some(violation) => Answer::Broken(violation),
             None => {
@@ -264,13 +301,17 @@ impl Views {
 
     /// What an owner that starts at this view is told.
     pub(crate) fn unit(&self, at: ViewId) -> &UnitView {
-        let unit = self.views[at.0 as usize].unit(UNIT);
-        unit.expect("the mapping is never deleted")
+        let unit = unit_of(&self.config, self.facts(at).generation);
+        let unit = self.views[at.0 as usize].unit(unit);
+        unit.expect("an owner has a mapping")
     }
 
     fn intern(&mut self, view: NodeView, mut facts: Facts) -> ViewId {
-        let unit = view.unit(UNIT).expect("the mapping is never deleted");
-        facts.epoch = u8::try_from(unit.epoch.0).expect("few owners");
+        let id = unit_of(&self.config, facts.generation);
+        let none = UnitView::default();
+        let unit = view.unit(id).unwrap_or(&none);
+        assert_eq!(view.unit(id).is_none(), facts.is_unmapped);
+        facts.epoch = global_epoch(facts.generation, unit.epoch);
         facts.settled = (0..self.config.records)
             .filter(|&record| unit.settled.contains(Ordinal(record as u64 + 1)))
             .fold(0, |mask, record| mask | 1 << record);
@@ -287,7 +328,7 @@ impl Views {
             .sum();
         if self.config.asserts {
             assert_eq!(
-                view.open_letters(MAPPING),
+                view.open_letters(id.mapping),
                 u64::from(facts.dead.count_ones())
             );
         }
@@ -301,7 +342,7 @@ impl Views {
         .map(|total| u8::try_from(total).expect("few records"));
         facts.charges = u8::try_from(unit.totals.failed).expect("few charges");
         let slots = [SlotId::Lane(0), SlotId::Lane(1), SlotId::Retry];
-        facts.numbers = slots.map(|slot| view.last_number(UNIT, slot) as u8);
+        facts.numbers = slots.map(|slot| view.last_number(id, slot) as u8);
         if let Some(&known) = self.ids.get(&facts) {
             // Letters of a real pipeline differ in their words, and so in their bytes.
             assert!(

@@ -103,6 +103,19 @@ fn an_output_stream_goes_while_retention_takes_records() {
     });
 }
 
+/// Schedule 28 of §10. The owner of a mapping that was deleted goes on committing; the mapping of its
+/// name starts anew.
+#[test]
+fn a_mapping_goes_and_one_of_its_name_comes() {
+    holds(&Config {
+        records: 2,
+        deletions: 1,
+        takeovers: 0,
+        collapses_former: false,
+        ..Config::protocol("2 records, mapping deleted, former owner acts")
+    });
+}
+
 #[test]
 fn larger_configurations_when_asked() {
     if std::env::var_os("FNCTL_MODEL").is_none() {
@@ -135,6 +148,15 @@ fn larger_configurations_when_asked() {
             expiries: 1,
             outages: 1,
             takeovers: 0,
+            ..base.clone()
+        },
+        Config {
+            name: "3 records, mapping deleted, former owner acts",
+            records: 3,
+            deletions: 1,
+            takeovers: 0,
+            skips: false,
+            collapses_former: false,
             ..base.clone()
         },
         Config {

@@ -296,3 +296,18 @@ fn a_refusal_that_uses_up_the_number_reaches_an_assertion() {
         )
     });
 }
+
+/// Schedule 28 of §10: epochs of a mapping that was made anew begin anew; only its id tells its owner
+/// from the former one.
+#[test]
+fn a_mapping_made_anew_under_an_old_id_takes_a_former_owners_commits() {
+    let weak = Config {
+        records: 2,
+        deletions: 1,
+        takeovers: 0,
+        collapses_former: false,
+        fresh_ids: false,
+        ..Config::protocol("a mapping id is used again")
+    };
+    breaks(&weak, |violation| violation == Violation::FormerOwner);
+}

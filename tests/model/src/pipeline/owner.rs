@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Driven, factor, step::Ending};
 use crate::{
-    content::{NOW, UNIT},
+    content::{NOW, unit_of},
     views::ViewId,
 };
 
@@ -48,7 +48,7 @@ impl Driven {
     pub(super) fn start(&self, epoch: u8, at: ViewId) -> Owner {
         let mut owner = Owner {
             pipeline: ShardPipeline::new(PipelineConfig {
-                unit: UNIT,
+                unit: unit_of(&self.config, 0),
                 version: FunctionVersion(1),
                 settings: MappingSettings {
                     batch_size: u32::try_from(self.config.batch).expect("small"),
