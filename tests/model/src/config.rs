@@ -35,10 +35,15 @@ pub struct Config {
     pub takeovers: u8,
     /// Answers of the sequencer that never arrive; the commit is sent again.
     pub lost_answers: u8,
-    /// Retention takes unsettled records.
+    /// Times that retention takes unsettled records, one or several at once.
     pub expiries: u8,
-    /// The output stream is deleted; it is made anew later.
+    /// Times that the output stream is deleted; it is made anew later.
     pub outages: u8,
+    /// Times that the mapping is deleted; one of its name is made later.
+    pub deletions: u8,
+    /// Commits refused for want of a stream that their owner hears of; else the answer waits until
+    /// there is one. Only the production pipeline tells the two apart.
+    pub refusals: u8,
     /// States after which to give up.
     pub states_max: usize,
 
@@ -75,6 +80,21 @@ pub struct Config {
     pub writes_marks: bool,
     /// An expiry fences the owner.
     pub expiry_fences: bool,
+    /// An expiry counts what it takes.
+    pub expiry_counts: bool,
+    /// An owner goes on with the count of what expired before it started.
+    pub carries_expired: bool,
+    /// Outputs go to the stream that has the name when the commit is accepted, not to the one that
+    /// had it when the mapping was made.
+    pub outputs_by_name: bool,
+    /// Guard: every output stream exists.
+    pub guards_outputs: bool,
+    /// A commit that is refused for want of a stream uses up no number.
+    pub refusal_keeps_number: bool,
+    /// A commit that is sent again has the totals that are true by then.
+    pub resends_totals: bool,
+    /// A mapping that is made anew has an id that no mapping had before.
+    pub fresh_ids: bool,
 }
 
 impl Config {
@@ -95,6 +115,8 @@ impl Config {
             lost_answers: 0,
             expiries: 0,
             outages: 0,
+            deletions: 0,
+            refusals: 0,
             states_max: 40_000_000,
             collapses_former: true,
             guards_epoch: true,
@@ -111,6 +133,13 @@ impl Config {
             starts_behind_lease: true,
             writes_marks: true,
             expiry_fences: true,
+            expiry_counts: true,
+            carries_expired: true,
+            outputs_by_name: true,
+            guards_outputs: true,
+            refusal_keeps_number: true,
+            resends_totals: true,
+            fresh_ids: true,
         }
     }
 

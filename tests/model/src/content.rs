@@ -7,8 +7,8 @@ use fnctl_core::{
     commit::{AttemptMark, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
     entry::Entry,
     id::{
-        FunctionId, FunctionVersion, LeaseEpoch, MappingId, Ordinal, OutputName, ShardNumber,
-        SlotId, StreamId, StreamName, Timestamp, UnitId,
+        FunctionId, FunctionVersion, MappingId, Ordinal, OutputName, ShardNumber, SlotId, StreamId,
+        StreamName, Timestamp, UnitId,
     },
     mapping::{Mapping, MappingSettings, MappingState, OutputBinding},
     record::{ColumnBuilder, NewRecords},
@@ -19,8 +19,8 @@ use fnctl_core::{
 
 use crate::{
     config::{Config, RETRY, bits},
+    facts::{Facts, local_epoch},
     state::SentParts,
-    views::Facts,
 };
 
 /// The time: it stands still, and no backoff waits.
@@ -28,17 +28,19 @@ pub(crate) const NOW: Timestamp = Timestamp(1_000);
 /// The stream read.
 pub(crate) const SOURCE: StreamId = StreamId(1);
 const LETTERS: StreamId = StreamId(2);
-/// The output stream, and the one of its name that follows it.
+/// The output stream, until one of its name follows it.
 pub(crate) const OUTPUT: StreamId = StreamId(3);
-pub(crate) const OUTPUT_AGAIN: StreamId = StreamId(4);
-/// The mapping.
-pub(crate) const MAPPING: MappingId = MappingId(1);
-/// The unit.
-pub(crate) const UNIT: UnitId = UnitId {
-    mapping: MAPPING,
-    stream: SOURCE,
-    shard: ShardNumber(0),
-};
+const SHARD: ShardNumber = ShardNumber(0);
+
+/// The unit of the mapping that was made after `generation` others of its name.
+pub(crate) fn unit_of(config: &Config, generation: u8) -> UnitId {
+    let before = if config.fresh_ids { generation } else { 0 };
+    UnitId {
+        mapping: MappingId(1 + u64::from(before)),
+        stream: SOURCE,
+        shard: SHARD,
+    }
+}
 
 pub(crate) const fn single(before: u64) -> SettledRange {
     SettledRange {
@@ -50,13 +52,22 @@ pub(crate) const fn single(before: u64) -> SettledRange {
 pub(crate) fn real_commit(
     config: &Config,
     facts: &Facts,
-    epoch: u8,
+    (epoch, expired): (u8, u8),
     slot: usize,
     parts: &SentParts,
 ) -> Commit {
+    let outputs = u64::from((facts.outputs | parts.outputs).count_ones());
+    // What an owner counts that takes everything settled before it for its predecessors' work.
+    let expired = u64::from(expired);
+    let (processed, expired) = if config.carries_expired {
+        (outputs, expired)
+    } else {
+        (outputs + expired, 0)
+    };
+    let (generation, epoch) = local_epoch(epoch);
     Commit {
-        unit: UNIT,
-        epoch: LeaseEpoch(u64::from(epoch)),
+        unit: unit_of(config, generation),
+        epoch,
         slot: match slot {
             RETRY => SlotId::Retry,
             lane => SlotId::Lane(u16::try_from(lane).expect("there are two lanes")),
@@ -75,9 +86,11 @@ pub(crate) fn real_commit(
                 is_in_hand: false,
             })
             .collect(),
-        // An expiry fences, so an owner starts with the total that counts it.
         totals: UnitTotals {
-            expired: u64::from(facts.expired.count_ones()),
+            processed,
+            emitted: outputs,
+            dead_lettered: u64::from((facts.dead | parts.dead).count_ones()),
+            expired,
             ..UnitTotals::default()
         },
         dead_letters: bits(parts.dead)
@@ -115,7 +128,7 @@ pub(crate) fn rows(config: &Config, mask: u8) -> NewRecords {
 
 fn letter(config: &Config, record: usize) -> DeadLetter {
     DeadLetter {
-        shard: UNIT.shard,
+        shard: SHARD,
         position: Ordinal(record as u64 + 1),
         arrival: NOW,
         sequence_number: "1".into(),
@@ -131,11 +144,11 @@ fn letter(config: &Config, record: usize) -> DeadLetter {
     }
 }
 
-fn name(text: &str) -> StreamName {
+pub(crate) fn name(text: &str) -> StreamName {
     StreamName::parse(text).expect("a valid name")
 }
 
-pub(crate) fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream> {
+fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream> {
     Arc::new(Stream {
         id,
         name: name(text),
@@ -154,8 +167,7 @@ pub(crate) fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream>
     })
 }
 
-pub(crate) fn catalogue() -> Entry {
-    let output = OutputName::parse("default").expect("a valid name");
+pub(crate) fn catalogue(config: &Config) -> Entry {
     Entry::Meta {
         change: Arc::new(RegistryChange {
             streams: vec![
@@ -163,22 +175,44 @@ pub(crate) fn catalogue() -> Entry {
                 stream(LETTERS, "letters", true),
                 stream(OUTPUT, "out", false),
             ],
-            mappings: vec![Arc::new(Mapping {
-                id: MAPPING,
-                function: FunctionId(1),
-                stream: SOURCE,
-                stream_name: name("in"),
-                dead_letters: LETTERS,
-                settings: MappingSettings::default(),
-                outputs: BTreeMap::from([(output, OutputBinding::Stream(name("out")))]),
-                state: MappingState::Running,
-                state_since: NOW,
-                starting_after: BTreeMap::from([(ShardNumber(0), Ordinal(0))]),
-                created_at: NOW,
-            })],
-            next_stream: OUTPUT_AGAIN,
+            mappings: vec![mapping(config, 0, LETTERS)],
+            next_stream: OUTPUT.next(),
             next_function: FunctionId(2),
             next_mapping: MappingId(2),
+            ..RegistryChange::default()
+        }),
+        units: Vec::new(),
+    }
+}
+
+fn mapping(config: &Config, generation: u8, letters: StreamId) -> Arc<Mapping> {
+    let output = OutputName::parse("default").expect("a valid name");
+    Arc::new(Mapping {
+        id: unit_of(config, generation).mapping,
+        function: FunctionId(1),
+        stream: SOURCE,
+        stream_name: name("in"),
+        dead_letters: letters,
+        settings: MappingSettings::default(),
+        outputs: BTreeMap::from([(output, OutputBinding::Stream(name("out")))]),
+        state: MappingState::Running,
+        state_since: NOW,
+        starting_after: BTreeMap::from([(SHARD, Ordinal(0))]),
+        created_at: NOW,
+    })
+}
+
+/// A mapping of the same name, with dead letters of its own, after `generation` others.
+pub(crate) fn mapping_again(config: &Config, generation: u8) -> Entry {
+    let letters = StreamId(OUTPUT.0 + u64::from(generation));
+    let mapping = mapping(config, generation, letters);
+    Entry::Meta {
+        change: Arc::new(RegistryChange {
+            streams: vec![stream(letters, &format!("letters-{generation}"), true)],
+            next_stream: letters.next(),
+            next_function: FunctionId(2),
+            next_mapping: mapping.id.next(),
+            mappings: vec![mapping],
             ..RegistryChange::default()
         }),
         units: Vec::new(),

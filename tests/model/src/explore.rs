@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::views::Violation;
+use crate::check::Violation;
 
 /// Something with states and steps between them.
 pub(crate) trait System {

@@ -10,9 +10,11 @@
 //! lists both: the protocol as it is, and the protocol with one rule taken away
 //! (commit and storage rules §3).
 
+mod check;
 mod config;
 mod content;
 mod explore;
+mod facts;
 mod journal;
 mod pipeline;
 mod schedule;
@@ -22,9 +24,9 @@ mod views;
 mod worker;
 
 pub use self::{
+    check::Violation,
     config::Config,
     explore::{Report, Verdict},
     pipeline::explore_pipeline,
     step::explore,
-    views::Violation,
 };

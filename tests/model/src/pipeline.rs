@@ -1,6 +1,7 @@
 //! The same protocol with the production pipeline as its worker: small, because a pipeline's state
 //! is large, and exact, because nothing of it is modelled.
 
+mod disturb;
 mod owner;
 mod step;
 
@@ -21,10 +22,11 @@ use self::{
     step::{Ending, Step},
 };
 use crate::{
+    check::Violation,
     config::Config,
     explore::{Report, Successors, System, search},
     journal::Journal,
-    views::{Answer, Views, Violation},
+    views::{Answer, Views},
 };
 
 #[derive(Clone)]
@@ -34,6 +36,9 @@ struct State {
     granted: u8,
     crashes: u8,
     takeovers: u8,
+    expiries: u8,
+    outages: u8,
+    refusals: u8,
 }
 
 struct Driven {
@@ -60,6 +65,9 @@ pub fn explore_pipeline(config: &Config) -> Report {
         granted: 0,
         crashes: config.crashes,
         takeovers: config.takeovers,
+        expiries: config.expiries,
+        outages: config.outages,
+        refusals: config.refusals,
     };
     search(config.name, config.states_max, &mut driven, &start)
 }
@@ -115,7 +123,7 @@ impl Driven {
         let outcome = match self.views.take(state.journal.ahead(), commit) {
             Answer::Broken(violation) => Err(violation),
             Answer::Fenced(fault) if fault.is_bug() => Err(Violation::AssertionFired(fault)),
-            Answer::Unavailable => return,
+            Answer::Unavailable => return self.refuse(state, index, out),
             Answer::Fenced(_) => {
                 next.owners.remove(index);
                 Ok(next)
@@ -142,6 +150,12 @@ impl Driven {
         let epoch = self.views.facts(ahead).epoch;
         let is_held = state.owners.iter().any(|owner| owner.epoch == epoch);
         let has_room = state.owners.len() < 2;
+        if (1..epoch).contains(&state.granted) {
+            let mut next = state.clone();
+            next.granted = 0;
+            out.push((Step::GiveUp(state.granted), Ok(next)));
+            return;
+        }
         if state.granted == 0 && has_room && (!is_held || state.takeovers > 0) {
             let mut next = state.clone();
             next.takeovers -= u8::from(is_held);
@@ -191,14 +205,17 @@ impl Driven {
         }
         for keeps_frame in [false, true] {
             if let Some(journal) = state.journal.crash(&self.config, keeps_frame) {
+                let seen = self.views.facts(state.journal.visible(&self.config));
+                let is_kept = seen.is_kept_by(self.views.facts(journal.ahead()));
                 let next = State {
                     journal,
                     owners: Vec::new(),
                     granted: 0,
                     crashes: state.crashes - 1,
-                    takeovers: state.takeovers,
+                    ..*state
                 };
-                out.push((Step::Crash(keeps_frame), Ok(next)));
+                let outcome = is_kept.then_some(next).ok_or(Violation::Retracted);
+                out.push((Step::Crash(keeps_frame), outcome));
             }
         }
     }
@@ -226,14 +243,23 @@ impl System for Driven {
             );
             self.end_calls(state, index, out);
             self.answer(state, index, out);
+            self.wait(state, index, out);
         }
+        self.disturb(state, out);
         self.store(state, out);
     }
 
     fn fingerprint(&mut self, state: &State) -> u128 {
         let mut buffer = Vec::new();
         state.journal.encode(&mut buffer);
-        buffer.extend_from_slice(&[state.granted, state.crashes, state.takeovers]);
+        buffer.extend_from_slice(&[
+            state.granted,
+            state.crashes,
+            state.takeovers,
+            state.expiries,
+            state.outages,
+            state.refusals,
+        ]);
         let epoch = self.views.facts(state.journal.ahead()).epoch;
         for owner in &state.owners {
             buffer.push(owner.epoch);

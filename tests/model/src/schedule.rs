@@ -79,10 +79,19 @@ pub(crate) enum Step {
         /// Whether the answer arrived.
         is_heard: bool,
     },
-    /// Retention takes a record.
-    Expire,
-    /// The output stream goes, or comes back.
-    Outage,
+    /// Retention takes what is unsettled up to a record.
+    Expire {
+        /// The record.
+        through: usize,
+    },
+    /// The output stream goes.
+    DeleteOutput,
+    /// A stream of its name is made.
+    MakeOutput,
+    /// The mapping goes, and its progress with it.
+    DeleteMapping,
+    /// A mapping of its name is made.
+    MakeMapping,
     /// A frame is written.
     Write,
     /// Its sync returns.
@@ -135,11 +144,19 @@ impl fmt::Display for Step {
                 f,
                 "owner {epoch} {}: commit +{number} settling {settles:05b} is {}{}",
                 slot_name(slot),
-                if is_accepted { "accepted" } else { "fenced" },
+                if is_accepted { "accepted" } else { "refused" },
                 if is_heard { "" } else { ", unheard" }
             ),
-            Self::Expire => f.write_str("retention takes the oldest unsettled record"),
-            Self::Outage => f.write_str("the output stream goes or comes"),
+            Self::Expire { through } => {
+                write!(
+                    f,
+                    "retention takes what is unsettled up to record {through}"
+                )
+            }
+            Self::DeleteOutput => f.write_str("the output stream is deleted"),
+            Self::MakeOutput => f.write_str("an output stream of that name is made"),
+            Self::DeleteMapping => f.write_str("the mapping is deleted"),
+            Self::MakeMapping => f.write_str("a mapping of that name is made"),
             Self::Write => f.write_str("a frame is written"),
             Self::Sync => f.write_str("its sync returns"),
             Self::Crash { keeps_frame: true } => f.write_str("crash; the frame is found again"),

@@ -73,6 +73,11 @@ impl Sent {
         (self.0 >> 7 & 0x1f) as u8
     }
 
+    /// Under the number after its own.
+    pub(crate) const fn renumbered(self) -> Self {
+        Self(if self.0 & 3 == 3 { self.0 } else { self.0 + 1 })
+    }
+
     /// Its number after one of its slot was accepted.
     pub(crate) const fn after_acceptance(self) -> Self {
         Self(if self.0 & 3 == 0 { self.0 } else { self.0 - 1 })
@@ -149,6 +154,8 @@ pub(crate) struct Worker {
     pub(crate) epoch: u8,
     /// What it knows to be settled.
     pub(crate) settled: u8,
+    /// Number of records that had expired when it started.
+    pub(crate) expired: u8,
     /// Charged attempts of records that are not: their keys are parked.
     pub(crate) attempts: [u8; RECORDS_MAX],
     pub(crate) slots: [Slot; SLOTS],
@@ -220,6 +227,7 @@ pub(crate) struct State {
     pub(crate) lost_answers: u8,
     pub(crate) expiries: u8,
     pub(crate) outages: u8,
+    pub(crate) deletions: u8,
 }
 
 impl State {
@@ -281,9 +289,16 @@ impl State {
             self.lost_answers,
             self.expiries,
             self.outages,
+            self.deletions,
         ]);
         for (_, worker) in self.workers() {
-            buffer.extend_from_slice(&[worker.epoch, worker.settled, worker.late.0, worker.late.1]);
+            buffer.extend_from_slice(&[
+                worker.epoch,
+                worker.settled,
+                worker.expired,
+                worker.late.0,
+                worker.late.1,
+            ]);
             buffer.extend_from_slice(&worker.attempts);
             for slot in &worker.slots {
                 buffer.push(slot.running);

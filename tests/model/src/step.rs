@@ -1,12 +1,13 @@
 //! What can happen next, with the worker modelled.
 
 use crate::{
-    config::{Config, SLOTS},
+    check::Violation,
+    config::{Config, SLOTS, bits},
     explore::{Report, System, search},
     journal::Journal,
     schedule::Step,
     state::{SentParts, State, Worker},
-    views::{Answer, OutputStream, ViewId, Views, Violation},
+    views::{Answer, ViewId, Views},
     worker,
 };
 
@@ -81,7 +82,8 @@ fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Succe
             out.push((Step::AnswerLate { epoch }, Ok(next)));
         }
     }
-    disturb(views, state, out);
+    disturb(config, views, state, out);
+    remap(views, state, out);
     store(config, views, state, out);
     for (_, next) in out {
         if let Ok(next) = next {
@@ -95,7 +97,8 @@ fn appoint(config: &Config, views: &mut Views, state: &State, out: &mut Successo
     let ahead = state.journal.ahead();
     let epoch = views.facts(ahead).epoch;
     let is_held = state.workers().any(|(_, worker)| worker.epoch == epoch);
-    if state.granted == 0 && state.has_room_for_worker() && (!is_held || state.takeovers > 0) {
+    let is_wanted = !views.facts(ahead).is_unmapped && (!is_held || state.takeovers > 0);
+    if state.granted == 0 && state.has_room_for_worker() && is_wanted {
         let mut next = *state;
         next.takeovers -= u8::from(is_held);
         let view = views.lease(ahead);
@@ -129,6 +132,7 @@ fn appoint(config: &Config, views: &mut Views, state: &State, out: &mut Successo
         next.start(Worker {
             epoch: granted,
             settled: views.facts(from).settled,
+            expired: views.facts(from).totals[3],
             attempts: views.facts(from).attempts,
             ..Worker::default()
         });
@@ -225,6 +229,7 @@ fn answer(
         return;
     };
     let epoch = worker.epoch;
+    let owner = (epoch, worker.expired);
     for (at, sent) in worker.slots[slot].sent() {
         let parts = sent.parts();
         let step = |is_accepted, is_heard| Step::Answer {
@@ -236,9 +241,15 @@ fn answer(
             is_heard,
         };
         let ahead = state.journal.ahead();
-        match views.commit(ahead, epoch, slot, sent.question(), &parts) {
+        match views.commit(ahead, owner, slot, sent.question(), &parts) {
             // Nothing is written and the number is not consumed: the same commit is sent again.
-            Answer::Unavailable => {}
+            Answer::Unavailable if config.refusal_keeps_number => {}
+            Answer::Unavailable => {
+                let mut next = *state;
+                let sent = &mut next.worker_mut(index).slots[slot].sent[at];
+                *sent = sent.renumbered();
+                out.push((step(false, true), Ok(next)));
+            }
             Answer::Fenced(fault) => {
                 // A repetition after a lost answer may meet a guard: that is what it is for.
                 let is_ours = fault.is_bug() && config.asserts && parts.number != 0;
@@ -269,27 +280,52 @@ fn answer(
     }
 }
 
-fn disturb(views: &mut Views, state: &State, out: &mut Successors) {
+fn disturb(config: &Config, views: &mut Views, state: &State, out: &mut Successors) {
     let ahead = state.journal.ahead();
-    let mut take = |step, view: Option<ViewId>, spend: fn(&mut State)| {
-        if let Some(view) = view {
-            let mut next = *state;
-            spend(&mut next);
-            next.journal.take(view, None, true);
-            out.push((step, Ok(next)));
-        }
-    };
+    let facts = *views.facts(ahead);
     if state.expiries > 0 {
-        take(Step::Expire, views.expire(ahead), |next| next.expiries -= 1);
-    }
-    match views.facts(ahead).output {
-        OutputStream::First if state.outages > 0 => {
-            take(Step::Outage, views.outage(ahead), |next| next.outages -= 1);
+        for record in bits(config.all() & !facts.settled) {
+            let outcome = views.expire(ahead, record).map(|expired| {
+                expired.map(|view| {
+                    let mut next = *state;
+                    next.expiries -= 1;
+                    next.journal.take(view, None, true);
+                    next
+                })
+            });
+            out.extend(outcome.map(|outcome| (Step::Expire { through: record }, outcome)));
         }
-        // Whoever deleted it makes it anew: its readers wait for it, but not for ever.
-        OutputStream::Deleted => take(Step::Outage, views.outage(ahead), |_| {}),
-        OutputStream::First | OutputStream::MadeAnew => {}
     }
+    // Whoever deleted it makes it anew: its readers wait for it, but not for ever.
+    if state.outages > 0 || !facts.output.exists {
+        let mut next = *state;
+        next.outages -= u8::from(facts.output.exists);
+        next.journal.take(views.outage(ahead), None, true);
+        let step = if facts.output.exists {
+            Step::DeleteOutput
+        } else {
+            Step::MakeOutput
+        };
+        out.push((step, Ok(next)));
+    }
+}
+
+/// The mapping is deleted; whoever did it makes one of its name.
+fn remap(views: &mut Views, state: &State, out: &mut Successors) {
+    let ahead = state.journal.ahead();
+    let is_unmapped = views.facts(ahead).is_unmapped;
+    if state.deletions == 0 && !is_unmapped {
+        return;
+    }
+    let mut next = *state;
+    next.deletions -= u8::from(!is_unmapped);
+    next.journal.take(views.remap(ahead), None, true);
+    let step = if is_unmapped {
+        Step::MakeMapping
+    } else {
+        Step::DeleteMapping
+    };
+    out.push((step, Ok(next)));
 }
 
 fn store(config: &Config, views: &Views, state: &State, out: &mut Successors) {
@@ -307,9 +343,8 @@ fn store(config: &Config, views: &Views, state: &State, out: &mut Successors) {
         let Some(journal) = state.journal.crash(config, keeps_frame) else {
             continue;
         };
-        let seen = views.facts(state.journal.visible(config)).effects();
-        let kept = views.facts(journal.ahead()).effects();
-        let is_kept = seen.0 & !kept.0 == 0 && seen.1 & !kept.1 == 0;
+        let seen = views.facts(state.journal.visible(config));
+        let is_kept = seen.is_kept_by(views.facts(journal.ahead()));
         out.push((
             Step::Crash { keeps_frame },
             if is_kept {
@@ -336,6 +371,7 @@ fn initial(config: &Config, view: ViewId) -> State {
         lost_answers: config.lost_answers,
         expiries: config.expiries,
         outages: config.outages,
+        deletions: config.deletions,
         ..State::default()
     }
 }

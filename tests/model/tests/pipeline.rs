@@ -1,12 +1,21 @@
 //! The protocol with the production pipeline as its worker: smaller, nothing modelled but the
 //! journal. Totals must be exact behind every commit.
 
-use fnctl_model::{Config, Verdict, explore_pipeline};
+use fnctl_model::{Config, Verdict, Violation, explore_pipeline};
 
 fn holds(config: &Config) {
     let report = explore_pipeline(config);
     println!("{report}");
     assert_eq!(report.verdict, Verdict::Holds, "{}", config.name);
+}
+
+fn breaks(config: &Config, expected: Violation) {
+    let report = explore_pipeline(config);
+    println!("{report}");
+    match report.verdict {
+        Verdict::Fails(violation, _) => assert_eq!(violation, expected, "{}", config.name),
+        other => panic!("{}: {other:?}", config.name),
+    }
 }
 
 #[test]
@@ -54,6 +63,76 @@ fn three_attempts() {
     });
 }
 
+/// Schedule 21 of §10: retention takes records at the function, parked, or on their way to a commit.
+#[test]
+fn retention_takes_records_in_flight() {
+    holds(&Config {
+        records: 2,
+        expiries: 1,
+        takeovers: 0,
+        ..Config::protocol("pipeline, 2 records, expiry")
+    });
+}
+
+#[test]
+fn retention_takes_the_first_of_a_key() {
+    holds(&Config {
+        key: [0; 5],
+        expiries: 1,
+        takeovers: 0,
+        crashes: 0,
+        ..Config::protocol("pipeline, 3 records of one key, expiry")
+    });
+}
+
+/// Schedule 29 of §10. A refused commit waits, is sent again with the totals of what was accepted
+/// meanwhile, or is dropped and its batch runs again, uncharged.
+#[test]
+fn an_output_stream_goes_and_comes_back() {
+    holds(&Config {
+        records: 2,
+        outages: 1,
+        refusals: 1,
+        takeovers: 0,
+        crashes: 0,
+        ..Config::protocol("pipeline, 2 records, output deleted and made anew")
+    });
+}
+
+#[test]
+fn an_owner_that_counts_what_expired_as_processed_is_found() {
+    let weak = Config {
+        records: 2,
+        expiries: 1,
+        carries_expired: false,
+        ..Config::protocol("pipeline, expired counted as processed")
+    };
+    breaks(&weak, Violation::WrongTotals);
+}
+
+#[test]
+fn outputs_that_go_by_id_miss_a_recreated_stream() {
+    let weak = Config {
+        records: 2,
+        outages: 1,
+        outputs_by_name: false,
+        ..Config::protocol("pipeline, outputs by id")
+    };
+    breaks(&weak, Violation::OutputLost);
+}
+
+#[test]
+fn a_commit_sent_again_with_its_old_totals_takes_counts_back() {
+    let weak = Config {
+        records: 2,
+        outages: 1,
+        refusals: 1,
+        resends_totals: false,
+        ..Config::protocol("pipeline, sent again with old totals")
+    };
+    breaks(&weak, Violation::WrongTotals);
+}
+
 #[test]
 fn larger_configurations_when_asked() {
     if std::env::var_os("FNCTL_MODEL").is_none() {
@@ -65,6 +144,17 @@ fn larger_configurations_when_asked() {
         ..Config::protocol("pipeline, 2 records, former owner acts")
     });
     holds(&Config::protocol("pipeline, 3 records, 2 lanes, takeover"));
+    holds(&Config {
+        expiries: 1,
+        takeovers: 0,
+        ..Config::protocol("pipeline, 3 records, 2 lanes, expiry")
+    });
+    holds(&Config {
+        records: 2,
+        outages: 1,
+        refusals: 2,
+        ..Config::protocol("pipeline, 2 records, output deleted, takeover, crash")
+    });
     holds(&Config {
         crashes: 2,
         attempts_max: 3,

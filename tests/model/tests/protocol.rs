@@ -54,8 +54,9 @@ fn two_crashes_and_three_attempts() {
     });
 }
 
+/// Schedule 21 of §10. Retention takes one record or several at once, those behind a settled one too.
 #[test]
-fn retention_takes_a_record_in_flight() {
+fn retention_takes_records_in_flight() {
     holds(&Config {
         expiries: 1,
         ..Config::protocol("3 records, expiry")
@@ -63,11 +64,55 @@ fn retention_takes_a_record_in_flight() {
 }
 
 #[test]
+fn retention_goes_on_taking() {
+    holds(&Config {
+        expiries: 2,
+        skips: false,
+        takeovers: 0,
+        ..Config::protocol("3 records, 2 expiries")
+    });
+}
+
+/// Schedule 29 of §10. Every output is in the stream that had the name when its commit was accepted.
+#[test]
 fn an_output_stream_goes_and_comes_back() {
     holds(&Config {
         outages: 1,
         takeovers: 0,
         ..Config::protocol("3 records, output deleted and made anew")
+    });
+}
+
+#[test]
+fn an_output_stream_goes_and_comes_back_twice() {
+    holds(&Config {
+        records: 2,
+        outages: 2,
+        takeovers: 0,
+        ..Config::protocol("2 records, output deleted twice")
+    });
+}
+
+#[test]
+fn an_output_stream_goes_while_retention_takes_records() {
+    holds(&Config {
+        records: 2,
+        expiries: 1,
+        outages: 1,
+        ..Config::protocol("2 records, expiry, output deleted")
+    });
+}
+
+/// Schedule 28 of §10. The owner of a mapping that was deleted goes on committing; the mapping of its
+/// name starts anew.
+#[test]
+fn a_mapping_goes_and_one_of_its_name_comes() {
+    holds(&Config {
+        records: 2,
+        deletions: 1,
+        takeovers: 0,
+        collapses_former: false,
+        ..Config::protocol("2 records, mapping deleted, former owner acts")
     });
 }
 
@@ -103,6 +148,15 @@ fn larger_configurations_when_asked() {
             expiries: 1,
             outages: 1,
             takeovers: 0,
+            ..base.clone()
+        },
+        Config {
+            name: "3 records, mapping deleted, former owner acts",
+            records: 3,
+            deletions: 1,
+            takeovers: 0,
+            skips: false,
+            collapses_former: false,
             ..base.clone()
         },
         Config {

@@ -211,7 +211,9 @@ fn marks_that_nothing_writes_stop_their_slot_for_ever() {
     breaks(&weak, |violation| violation == Violation::Stuck);
 }
 
-/// Schedule 21 of §10: retention passes a record in flight.
+/// Schedule 21 of §10: retention passes a record in flight. The owner goes on under its epoch: it
+/// settles what expired, or writes its totals over those that count it. The settled guard stops the
+/// one and not the other; without it a record that expired has an effect as well.
 #[test]
 fn an_expiry_that_does_not_fence_settles_under_its_owner() {
     let weak = Config {
@@ -219,5 +221,93 @@ fn an_expiry_that_does_not_fence_settles_under_its_owner() {
         expiry_fences: false,
         ..Config::protocol("expiry without a fence")
     };
-    breaks(&weak, |violation| !matches!(violation, Violation::Stuck));
+    breaks(&weak, |violation| {
+        is_settled_twice(violation) || violation == Violation::WrongTotals
+    });
+    let unalarmed = Config {
+        name: "expiry without a fence, nothing asserted",
+        asserts: false,
+        ..weak.clone()
+    };
+    breaks(&unalarmed, |violation| violation == Violation::WrongTotals);
+    let bare = Config {
+        name: "expiry without a fence, no settled guard",
+        records: 1,
+        guards_settled: false,
+        ..weak
+    };
+    breaks(&bare, |violation| violation == Violation::TwoEffects);
+}
+
+#[test]
+fn an_expiry_that_counts_nothing_leaves_records_uncounted() {
+    let weak = Config {
+        expiries: 1,
+        expiry_counts: false,
+        ..Config::protocol("expiry without a count")
+    };
+    breaks(&weak, |violation| violation == Violation::WrongTotals);
+}
+
+#[test]
+fn an_owner_that_counts_what_expired_as_processed_is_found() {
+    let weak = Config {
+        expiries: 1,
+        carries_expired: false,
+        ..Config::protocol("expired counted as processed")
+    };
+    breaks(&weak, |violation| violation == Violation::WrongTotals);
+}
+
+/// Schedule 29 of §10: the output stream is recreated between invocation and commit.
+#[test]
+fn outputs_that_go_by_id_miss_a_recreated_stream() {
+    let weak = Config {
+        outages: 1,
+        outputs_by_name: false,
+        ..Config::protocol("outputs by id")
+    };
+    breaks(&weak, |violation| violation == Violation::OutputLost);
+}
+
+/// Schedule 29 of §10: the output stream is deleted between invocation and commit.
+#[test]
+fn without_the_output_guard_a_commit_loses_its_rows() {
+    let weak = Config {
+        outages: 1,
+        guards_outputs: false,
+        ..Config::protocol("no output guard")
+    };
+    breaks(&weak, |violation| violation == Violation::OutputLost);
+}
+
+/// §3: a commit that is refused for want of a stream is sent again as the same commit.
+#[test]
+fn a_refusal_that_uses_up_the_number_reaches_an_assertion() {
+    let weak = Config {
+        outages: 1,
+        refusal_keeps_number: false,
+        ..Config::protocol("a refusal uses up the number")
+    };
+    breaks(&weak, |violation| {
+        matches!(
+            violation,
+            Violation::AssertionFired(CommitFault::NumberGap { .. })
+        )
+    });
+}
+
+/// Schedule 28 of §10: epochs of a mapping that was made anew begin anew; only its id tells its owner
+/// from the former one.
+#[test]
+fn a_mapping_made_anew_under_an_old_id_takes_a_former_owners_commits() {
+    let weak = Config {
+        records: 2,
+        deletions: 1,
+        takeovers: 0,
+        collapses_former: false,
+        fresh_ids: false,
+        ..Config::protocol("a mapping id is used again")
+    };
+    breaks(&weak, |violation| violation == Violation::FormerOwner);
 }

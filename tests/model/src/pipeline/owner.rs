@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fnctl_core::{
     commit::Commit,
-    id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId},
+    id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp},
     lane::key_hash,
     mapping::{MappingSettings, MaxAttempts},
     outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows},
@@ -19,9 +19,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Driven, factor, step::Ending};
 use crate::{
-    content::{NOW, UNIT},
+    content::{NOW, unit_of},
     views::ViewId,
 };
+
+const HOUR_MS: u64 = 3_600_000;
 
 /// A pipeline under an epoch, and what it waits for.
 #[derive(Clone)]
@@ -33,6 +35,10 @@ pub(super) struct Owner {
     pub(super) commit: Option<Arc<Commit>>,
     /// Accepted and not synced, and whether in a frame.
     pub(super) unsynced: Vec<(SlotId, u64, bool)>,
+    /// Refused, and kept to be sent again.
+    pub(super) refused: Vec<Arc<Commit>>,
+    /// Its clock moves when it has nothing to do but wait.
+    pub(super) now: Timestamp,
     blocks: u64,
     pub(super) is_stopped: bool,
     pub(super) fingerprint: u128,
@@ -42,7 +48,7 @@ impl Driven {
     pub(super) fn start(&self, epoch: u8, at: ViewId) -> Owner {
         let mut owner = Owner {
             pipeline: ShardPipeline::new(PipelineConfig {
-                unit: UNIT,
+                unit: unit_of(&self.config, 0),
                 version: FunctionVersion(1),
                 settings: MappingSettings {
                     batch_size: u32::try_from(self.config.batch).expect("small"),
@@ -59,16 +65,23 @@ impl Driven {
             calls: Vec::new(),
             commit: None,
             unsynced: Vec::new(),
+            refused: Vec::new(),
+            // Later than any moment that an earlier owner waited for.
+            now: NOW.plus_ms(u64::from(epoch) * HOUR_MS),
             blocks: 0,
             is_stopped: false,
             fingerprint: 0,
         };
         let unit = self.views.unit(at);
+        let mut totals = unit.totals;
+        if !self.config.carries_expired {
+            totals.processed += std::mem::take(&mut totals.expired);
+        }
         let started = Event::Started(Started {
             epoch: LeaseEpoch(u64::from(epoch)),
             settled: unit.settled.clone(),
             attempts: unit.attempts.values().copied().collect(),
-            totals: unit.totals,
+            totals,
             tail: Ordinal(self.config.records as u64),
         });
         self.tell(&mut owner, started);
@@ -80,7 +93,7 @@ impl Driven {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             let mut actions = Vec::new();
-            owner.pipeline.handle(event, NOW, &mut actions);
+            owner.pipeline.handle(event, owner.now, &mut actions);
             for action in actions {
                 match action {
                     Action::Fetch {
@@ -96,20 +109,36 @@ impl Driven {
                         assert!(owner.commit.is_none(), "a unit sends one commit at a time");
                         owner.commit = Some(Arc::new(commit));
                     }
+                    Action::Resend {
+                        slot,
+                        number,
+                        totals,
+                    } => {
+                        let mut commit = owner.take_refused(slot);
+                        assert_eq!(commit.number, number, "the same commit is sent again");
+                        if self.config.resends_totals {
+                            Arc::make_mut(&mut commit).totals = totals;
+                        }
+                        owner.commit = Some(commit);
+                    }
+                    Action::DropCommit { slot, .. } => {
+                        owner.take_refused(slot);
+                    }
                     Action::Stop(_) => owner.is_stopped = true,
                     Action::ReleaseBlock(_) => {}
-                    other => unreachable!("nothing is refused or read again: {other:?}"),
+                    other => unreachable!("nothing is read again, no turn is asked for: {other:?}"),
                 }
             }
         }
         let due = owner.pipeline.deadline();
-        assert!(due.is_none_or(|due| due > NOW), "what is due is done");
+        assert!(due.is_none_or(|due| due > owner.now), "what is due is done");
         owner.calls.sort_by_key(|call| call.slot);
         let parts = (
             &owner.pipeline,
             &owner.calls,
             &owner.commit,
             &owner.unsynced,
+            &owner.refused,
         );
         owner.fingerprint = xxh3_128(format!("{parts:?}").as_bytes());
     }
@@ -180,6 +209,20 @@ impl Driven {
             rows: vec![rows],
             failures,
         }
+    }
+}
+
+impl Owner {
+    fn take_refused(&mut self, slot: SlotId) -> Arc<Commit> {
+        let at = self.refused.iter().position(|commit| commit.slot == slot);
+        self.refused.remove(at.expect("only what was refused"))
+    }
+
+    /// When the pause of a refused commit is over.
+    pub(super) fn resend_at(&self) -> Option<Timestamp> {
+        self.pipeline
+            .deadline()
+            .filter(|_| !self.refused.is_empty())
     }
 }
 

@@ -21,8 +21,19 @@ pub(super) enum Step {
     Lease(u8),
     Start(u8),
     FindOut(u8),
+    GiveUp(u8),
     End(u8, Vec<u64>, Ending),
     Answer(u8, SlotId, u64),
+    /// The sequencer refuses a commit for want of an output stream.
+    Refuse(u8, SlotId, u64),
+    /// The owner has no room to keep a refused commit.
+    DropRefused(u8, SlotId),
+    /// A refused commit's pause is over.
+    Tick(u8),
+    /// Retention takes what is unsettled up to a record.
+    Expire(usize),
+    DeleteOutput,
+    MakeOutput,
     Write,
     Sync,
     Crash(bool),
@@ -46,6 +57,22 @@ impl fmt::Display for Step {
             Self::Answer(epoch, slot, number) => {
                 write!(f, "owner {epoch}: commit {number} of {slot:?} is answered")
             }
+            Self::GiveUp(epoch) => write!(f, "owner {epoch} never starts"),
+            Self::Refuse(epoch, slot, number) => {
+                write!(f, "owner {epoch}: commit {number} of {slot:?} is refused")
+            }
+            Self::DropRefused(epoch, slot) => {
+                write!(
+                    f,
+                    "owner {epoch}: the refused commit of {slot:?} is dropped"
+                )
+            }
+            Self::Tick(epoch) => write!(f, "owner {epoch}: a pause is over"),
+            Self::Expire(record) => {
+                write!(f, "retention takes what is unsettled up to record {record}")
+            }
+            Self::DeleteOutput => f.write_str("the output stream is deleted"),
+            Self::MakeOutput => f.write_str("an output stream of that name is made"),
             Self::Write => f.write_str("a frame is written"),
             Self::Sync => f.write_str("its sync returns"),
             Self::Crash(keeps_frame) => write!(f, "crash, frame found again: {keeps_frame}"),
