@@ -61,11 +61,11 @@ impl fmt::Display for Violation {
 pub(crate) fn check(
     config: &Config,
     facts: &Facts,
-    epoch: u8,
+    (unit, epoch): (usize, u8),
     parts: &SentParts,
 ) -> Option<Violation> {
     let ended = facts.outputs | facts.dead | facts.expired;
-    if epoch != facts.epoch {
+    if epoch != facts.units[unit].epoch {
         return Some(Violation::FormerOwner);
     }
     if (parts.outputs | parts.dead) & ended != 0 || parts.outputs & parts.dead != 0 {
@@ -101,25 +101,32 @@ pub(crate) fn check(
 }
 
 /// What must hold of every view that an entry leads to.
-pub(crate) fn check_view(facts: &Facts) -> Option<Violation> {
+pub(crate) fn check_view(config: &Config, facts: &Facts) -> Option<Violation> {
     if u32::from(facts.rows - facts.earlier[0]) != facts.here.count_ones() {
         return Some(Violation::OutputLost);
     }
-    let expected = [facts.outputs, facts.outputs, facts.dead, facts.expired];
-    (facts.totals != expected.map(|mask| mask.count_ones() as u8)).then_some(Violation::WrongTotals)
+    let became = [facts.outputs, facts.outputs, facts.dead, facts.expired];
+    let is_wrong = |unit: usize| {
+        let mine = config.records_of(unit);
+        facts.units[unit].totals != became.map(|mask| (mask & mine).count_ones() as u8)
+    };
+    (0..config.units())
+        .any(is_wrong)
+        .then_some(Violation::WrongTotals)
 }
 
 /// What a real commit says of the records.
 pub(crate) fn parts_of(config: &Config, commit: &Commit) -> SentParts {
-    let bit = |position: Ordinal| 1u8 << (position.0 - 1);
+    let unit = commit.unit.shard.0 as usize;
+    let bit = |position: Ordinal| 1u8 << config.record_at(unit, position);
     let settled = |record: &usize| {
-        let position = Ordinal(*record as u64 + 1);
+        let position = config.position(*record);
         let mut ranges = commit.settles.as_slice().iter();
         ranges.any(|range| range.after < position && position <= range.through)
     };
     let mut parts = SentParts {
         number: 1,
-        settles: (0..config.records)
+        settles: bits(config.records_of(unit))
             .filter(settled)
             .fold(0, |mask, record| mask | 1 << record),
         ..SentParts::default()
@@ -133,7 +140,8 @@ pub(crate) fn parts_of(config: &Config, commit: &Commit) -> SentParts {
         parts.dead |= bit(letter.position);
     }
     for mark in &commit.attempts {
-        parts.marks[mark.position.0 as usize - 1] = u8::try_from(mark.count).expect("few attempts");
+        let record = config.record_at(unit, mark.position);
+        parts.marks[record] = u8::try_from(mark.count).expect("few attempts");
     }
     parts
 }

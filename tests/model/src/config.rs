@@ -1,5 +1,9 @@
 //! What is explored, and which rules are in force.
 
+use fnctl_core::id::Ordinal;
+
+/// Two units, of one mapping and the two shards of its stream.
+pub(crate) const UNITS_MAX: usize = 2;
 /// Most records of a configuration.
 pub(crate) const RECORDS_MAX: usize = 5;
 /// Most keys of a configuration.
@@ -19,6 +23,8 @@ pub struct Config {
     pub records: usize,
     /// Key of each record.
     pub key: [usize; RECORDS_MAX],
+    /// Shard of each record, and so its unit.
+    pub shard: [usize; RECORDS_MAX],
     /// Lane of each key.
     pub lane: [usize; KEYS_MAX],
     /// Most records of a batch.
@@ -95,6 +101,8 @@ pub struct Config {
     pub resends_totals: bool,
     /// A mapping that is made anew has an id that no mapping had before.
     pub fresh_ids: bool,
+    /// A commit is judged by, and moves, the state of its own unit.
+    pub tells_units_apart: bool,
 }
 
 impl Config {
@@ -105,6 +113,7 @@ impl Config {
             name,
             records: 3,
             key: [0, 1, 0, 1, 0],
+            shard: [0; RECORDS_MAX],
             lane: [0, 1, 0],
             batch: 2,
             attempts_max: 2,
@@ -140,12 +149,40 @@ impl Config {
             refusal_keeps_number: true,
             resends_totals: true,
             fresh_ids: true,
+            tells_units_apart: true,
         }
     }
 
     /// The keys of the records in `mask`, as a mask.
     pub(crate) fn keys_of(&self, mask: u8) -> u8 {
         bits(mask).fold(0, |keys, record| keys | 1 << self.key[record])
+    }
+
+    /// Number of units that there are records for.
+    pub(crate) fn units(&self) -> usize {
+        let shards = self.shard[..self.records].iter().max();
+        1 + shards.copied().unwrap_or(0)
+    }
+
+    /// The records of a unit, as a mask.
+    pub(crate) fn records_of(&self, unit: usize) -> u8 {
+        bits(self.all())
+            .filter(|&record| self.shard[record] == unit)
+            .fold(0, |mask, record| mask | 1 << record)
+    }
+
+    /// Where a record is in its shard.
+    pub(crate) fn position(&self, record: usize) -> Ordinal {
+        let older = (1u8 << record) - 1;
+        let before = self.records_of(self.shard[record]) & older;
+        Ordinal(u64::from(before.count_ones()) + 1)
+    }
+
+    /// The record at a position of a shard.
+    pub(crate) fn record_at(&self, unit: usize, position: Ordinal) -> usize {
+        bits(self.records_of(unit))
+            .nth(position.0 as usize - 1)
+            .expect("a position of a record")
     }
 
     /// All records, as a mask.

@@ -30,15 +30,13 @@ pub(crate) const SOURCE: StreamId = StreamId(1);
 const LETTERS: StreamId = StreamId(2);
 /// The output stream, until one of its name follows it.
 pub(crate) const OUTPUT: StreamId = StreamId(3);
-const SHARD: ShardNumber = ShardNumber(0);
-
-/// The unit of the mapping that was made after `generation` others of its name.
-pub(crate) fn unit_of(config: &Config, generation: u8) -> UnitId {
+/// A unit of the mapping that was made after `generation` others of its name.
+pub(crate) fn unit_of(config: &Config, generation: u8, shard: usize) -> UnitId {
     let before = if config.fresh_ids { generation } else { 0 };
     UnitId {
         mapping: MappingId(1 + u64::from(before)),
         stream: SOURCE,
-        shard: SHARD,
+        shard: ShardNumber(u32::try_from(shard).expect("few shards")),
     }
 }
 
@@ -66,7 +64,7 @@ pub(crate) fn real_commit(
     };
     let (generation, epoch) = local_epoch(epoch);
     Commit {
-        unit: unit_of(config, generation),
+        unit: unit_of(config, generation, 0),
         epoch,
         slot: match slot {
             RETRY => SlotId::Retry,
@@ -115,7 +113,10 @@ pub(crate) fn rows(config: &Config, mask: u8) -> NewRecords {
     for record in bits(mask) {
         keys.push(&[b'a' + config.key[record] as u8]);
         data.push(&[b'0' + record as u8]);
-        hash_keys.push(config.key[record] as u128);
+        hash_keys.push(match config.shard[record] {
+            0 => config.key[record] as u128,
+            _ => u128::MAX - config.key[record] as u128,
+        });
     }
     NewRecords {
         keys: keys.finish(),
@@ -128,7 +129,7 @@ pub(crate) fn rows(config: &Config, mask: u8) -> NewRecords {
 
 fn letter(config: &Config, record: usize) -> DeadLetter {
     DeadLetter {
-        shard: SHARD,
+        shard: ShardNumber(0),
         position: Ordinal(record as u64 + 1),
         arrival: NOW,
         sequence_number: "1".into(),
@@ -148,17 +149,21 @@ pub(crate) fn name(text: &str) -> StreamName {
     StreamName::parse(text).expect("a valid name")
 }
 
-fn stream(id: StreamId, text: &str, is_internal: bool) -> Arc<Stream> {
+fn stream(id: StreamId, text: &str, is_internal: bool, shards: usize) -> Arc<Stream> {
     Arc::new(Stream {
         id,
         name: name(text),
-        shards: vec![Shard {
-            number: ShardNumber(0),
-            range: HashKeyRange::initial(1)[0],
-            created_at: NOW,
-            parents: Vec::new(),
-            is_closed: false,
-        }],
+        shards: HashKeyRange::initial(u32::try_from(shards).expect("few shards"))
+            .into_iter()
+            .zip(0..)
+            .map(|(range, number)| Shard {
+                number: ShardNumber(number),
+                range,
+                created_at: NOW,
+                parents: Vec::new(),
+                is_closed: false,
+            })
+            .collect(),
         retention_ms: 86_400_000,
         ack: Ack::Synced,
         created_at: NOW,
@@ -171,9 +176,9 @@ pub(crate) fn catalogue(config: &Config) -> Entry {
     Entry::Meta {
         change: Arc::new(RegistryChange {
             streams: vec![
-                stream(SOURCE, "in", false),
-                stream(LETTERS, "letters", true),
-                stream(OUTPUT, "out", false),
+                stream(SOURCE, "in", false, config.units()),
+                stream(LETTERS, "letters", true, 1),
+                stream(OUTPUT, "out", false, 1),
             ],
             mappings: vec![mapping(config, 0, LETTERS)],
             next_stream: OUTPUT.next(),
@@ -188,7 +193,7 @@ pub(crate) fn catalogue(config: &Config) -> Entry {
 fn mapping(config: &Config, generation: u8, letters: StreamId) -> Arc<Mapping> {
     let output = OutputName::parse("default").expect("a valid name");
     Arc::new(Mapping {
-        id: unit_of(config, generation).mapping,
+        id: unit_of(config, generation, 0).mapping,
         function: FunctionId(1),
         stream: SOURCE,
         stream_name: name("in"),
@@ -197,7 +202,10 @@ fn mapping(config: &Config, generation: u8, letters: StreamId) -> Arc<Mapping> {
         outputs: BTreeMap::from([(output, OutputBinding::Stream(name("out")))]),
         state: MappingState::Running,
         state_since: NOW,
-        starting_after: BTreeMap::from([(SHARD, Ordinal(0))]),
+        starting_after: (0..)
+            .take(config.units())
+            .map(|shard| (ShardNumber(shard), Ordinal(0)))
+            .collect(),
         created_at: NOW,
     })
 }
@@ -208,7 +216,7 @@ pub(crate) fn mapping_again(config: &Config, generation: u8) -> Entry {
     let mapping = mapping(config, generation, letters);
     Entry::Meta {
         change: Arc::new(RegistryChange {
-            streams: vec![stream(letters, &format!("letters-{generation}"), true)],
+            streams: vec![stream(letters, &format!("letters-{generation}"), true, 1)],
             next_stream: letters.next(),
             next_function: FunctionId(2),
             next_mapping: mapping.id.next(),

@@ -3,15 +3,13 @@
 use fnctl_core::id::LeaseEpoch;
 
 use crate::{
-    config::{Config, KEYS_MAX, RECORDS_MAX, SLOTS, bits},
+    config::{Config, KEYS_MAX, RECORDS_MAX, SLOTS, UNITS_MAX, bits},
     state::SentParts,
 };
 
 /// What the model asks of a view, read from it once, and what the log did to each record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Facts {
-    /// The unit's epoch, above every epoch of a unit of an earlier mapping: see [`global_epoch`].
-    pub(crate) epoch: u8,
     /// Mappings that were deleted before the present one.
     pub(crate) generation: u8,
     /// Whether the present mapping is still to be made.
@@ -32,7 +30,16 @@ pub(crate) struct Facts {
     pub(crate) output: OutputStream,
     /// Rows of the stream that has the name now.
     pub(crate) rows: u8,
-    /// The unit's totals: processed, emitted, dead letters, expired.
+    /// What belongs to a unit, and not to a record.
+    pub(crate) units: [UnitFacts; UNITS_MAX],
+}
+
+/// What the model asks a view about a unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct UnitFacts {
+    /// Its epoch, above every epoch of a unit of an earlier mapping: see [`global_epoch`].
+    pub(crate) epoch: u8,
+    /// Processed, emitted, dead letters, expired.
     pub(crate) totals: [u8; 4],
     /// Charges, which no other fact tells once a record is settled.
     pub(crate) charges: u8,

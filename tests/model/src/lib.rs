@@ -1,9 +1,14 @@
-//! The protocol checker: every interleaving of one unit's commits, exhausted.
+//! The protocol checker: every interleaving of a unit's commits, exhausted.
 //!
 //! One unit, a handful of records, lanes and the retry slot, an owner and the one it replaces, a
-//! journal with its unsynced tail, crashes at every step. What a worker and a journal do is modelled
-//! here, small; **what the sequencer answers is asked of the production `NodeView`**: each pair of a
-//! view and a commit once, because evaluating is a pure function, and the answer is remembered.
+//! journal with its unsynced tail, crashes at every step; from outside, retention that takes what is
+//! unsettled, an output stream that is deleted and made anew, a mapping likewise. What a worker and a
+//! journal do is modelled here, small; **what the sequencer answers is asked of the production
+//! `NodeView`**: each pair of a view and a commit once, because evaluating is a pure function, and the
+//! answer is remembered. With the production pipeline as its worker (`explore_pipeline`) there are
+//! fewer records, and two units where that is asked.
+//!
+//! Not here yet, because the product has none of it: windows, splits and merges, redrive, seek.
 //!
 //! A configuration either holds (no violation in any reachable state, and from every one of them a
 //! path to all records settled) or yields the shortest schedule that breaks it. `tests/protocol.rs`

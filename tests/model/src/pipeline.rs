@@ -23,7 +23,7 @@ use self::{
 };
 use crate::{
     check::Violation,
-    config::Config,
+    config::{Config, UNITS_MAX},
     explore::{Report, Successors, System, search},
     journal::Journal,
     views::{Answer, Views},
@@ -33,7 +33,8 @@ use crate::{
 struct State {
     journal: Journal,
     owners: Vec<Rc<Owner>>,
-    granted: u8,
+    /// By unit, the epoch granted to an owner that has not started.
+    granted: [u8; UNITS_MAX],
     crashes: u8,
     takeovers: u8,
     expiries: u8,
@@ -62,7 +63,7 @@ pub fn explore_pipeline(config: &Config) -> Report {
     let start = State {
         journal: Journal::synced(first),
         owners: Vec::new(),
-        granted: 0,
+        granted: [0; UNITS_MAX],
         crashes: config.crashes,
         takeovers: config.takeovers,
         expiries: config.expiries,
@@ -103,11 +104,11 @@ impl Driven {
                 next.calls.retain(|other| other.attempt != call.attempt);
                 let ended = Event::Invoked {
                     attempt: call.attempt,
-                    outcome: self.outcome(call, ending),
+                    outcome: self.outcome(owner.unit, call, ending),
                 };
                 self.tell(&mut next, ended);
                 let records = call.records.iter().map(|record| record.position.0);
-                let step = Step::End(owner.epoch, records.collect(), ending);
+                let step = Step::End(owner.unit, owner.epoch, records.collect(), ending);
                 out.push((step, Ok(state.with(index, next))));
             }
         }
@@ -118,7 +119,7 @@ impl Driven {
         let Some(commit) = &owner.commit else {
             return;
         };
-        let step = Step::Answer(owner.epoch, commit.slot, commit.number);
+        let step = Step::Answer(owner.unit, owner.epoch, commit.slot, commit.number);
         let mut next = state.clone();
         let outcome = match self.views.take(state.journal.ahead(), commit) {
             Answer::Broken(violation) => Err(violation),
@@ -145,32 +146,38 @@ impl Driven {
         out.push((step, outcome));
     }
 
-    fn appoint(&mut self, state: &State, out: &mut Successors<Self>) {
+    fn appoint(&mut self, unit: usize, state: &State, out: &mut Successors<Self>) {
         let ahead = state.journal.ahead();
-        let epoch = self.views.facts(ahead).epoch;
-        let is_held = state.owners.iter().any(|owner| owner.epoch == epoch);
-        let has_room = state.owners.len() < 2;
-        if (1..epoch).contains(&state.granted) {
+        let epoch = self.views.facts(ahead).units[unit].epoch;
+        let owners = || state.owners.iter().filter(|owner| owner.unit == unit);
+        let is_held = owners().any(|owner| owner.epoch == epoch);
+        let has_room = owners().count() < 2;
+        let granted = state.granted[unit];
+        if (1..epoch).contains(&granted) {
             let mut next = state.clone();
-            next.granted = 0;
-            out.push((Step::GiveUp(state.granted), Ok(next)));
+            next.granted[unit] = 0;
+            out.push((Step::GiveUp(unit, granted), Ok(next)));
             return;
         }
-        if state.granted == 0 && has_room && (!is_held || state.takeovers > 0) {
+        if granted == 0 && has_room && (!is_held || state.takeovers > 0) {
             let mut next = state.clone();
             next.takeovers -= u8::from(is_held);
-            let view = self.views.lease(ahead);
-            next.granted = self.views.facts(view).epoch;
+            let view = self.views.lease(ahead, unit);
+            let epoch = self.views.facts(view).units[unit].epoch;
+            next.granted[unit] = epoch;
             next.journal.take(view, None, true);
-            out.push((Step::Lease(next.granted), Ok(next)));
+            out.push((Step::Lease(unit, epoch), Ok(next)));
         }
         let published = state.journal.visible(&self.config);
-        if state.granted != 0 && self.views.facts(published).epoch == state.granted && has_room {
+        let is_synced = self.views.facts(published).units[unit].epoch == granted;
+        if granted != 0 && is_synced && has_room {
             let mut next = state.clone();
-            next.granted = 0;
-            let owner = self.start(state.granted, published);
+            next.granted[unit] = 0;
+            let owner = self.start(unit, granted, published);
             next.owners.push(Rc::new(owner));
-            out.push((Step::Start(state.granted), Ok(next)));
+            // Who started first makes no difference.
+            next.owners.sort_by_key(|owner| (owner.unit, owner.epoch));
+            out.push((Step::Start(unit, granted), Ok(next)));
         }
     }
 
@@ -210,7 +217,7 @@ impl Driven {
                 let next = State {
                     journal,
                     owners: Vec::new(),
-                    granted: 0,
+                    granted: [0; UNITS_MAX],
                     crashes: state.crashes - 1,
                     ..*state
                 };
@@ -227,14 +234,16 @@ impl System for Driven {
 
     fn successors(&mut self, state: &State, out: &mut Successors<Self>) {
         out.clear();
-        self.appoint(state, out);
-        let epoch = self.views.facts(state.journal.ahead()).epoch;
+        for unit in 0..self.config.units() {
+            self.appoint(unit, state, out);
+        }
+        let units = self.views.facts(state.journal.ahead()).units;
         for index in 0..state.owners.len() {
             let owner = &state.owners[index];
-            if owner.epoch < epoch && self.config.collapses_former {
+            if owner.epoch < units[owner.unit].epoch && self.config.collapses_former {
                 let mut next = state.clone();
                 next.owners.remove(index);
-                out.push((Step::FindOut(owner.epoch), Ok(next)));
+                out.push((Step::FindOut(owner.unit, owner.epoch), Ok(next)));
                 continue;
             }
             assert!(
@@ -252,19 +261,19 @@ impl System for Driven {
     fn fingerprint(&mut self, state: &State) -> u128 {
         let mut buffer = Vec::new();
         state.journal.encode(&mut buffer);
+        buffer.extend_from_slice(&state.granted);
         buffer.extend_from_slice(&[
-            state.granted,
             state.crashes,
             state.takeovers,
             state.expiries,
             state.outages,
             state.refusals,
         ]);
-        let epoch = self.views.facts(state.journal.ahead()).epoch;
+        let units = self.views.facts(state.journal.ahead()).units;
         for owner in &state.owners {
-            buffer.push(owner.epoch);
+            buffer.extend_from_slice(&[owner.unit as u8, owner.epoch]);
             // A former owner that only finds out is like any other.
-            if owner.epoch == epoch || !self.config.collapses_former {
+            if owner.epoch == units[owner.unit].epoch || !self.config.collapses_former {
                 buffer.extend_from_slice(&owner.fingerprint.to_le_bytes());
                 for (_, number, is_framed) in &owner.unsynced {
                     buffer.extend_from_slice(&[*number as u8, u8::from(*is_framed)]);

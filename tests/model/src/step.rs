@@ -45,6 +45,7 @@ impl System for Protocol {
 /// Explores a configuration to exhaustion, or to its first violation.
 #[must_use]
 pub fn explore(config: &Config) -> Report {
+    assert_eq!(config.units(), 1, "the modelled worker owns one unit");
     let (views, first) = Views::new(config, false);
     let start = initial(config, first);
     let mut protocol = Protocol {
@@ -61,7 +62,7 @@ fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Succe
     for (index, worker) in state.workers() {
         if config.guards_epoch
             && config.collapses_former
-            && worker.epoch < views.facts(state.journal.ahead()).epoch
+            && worker.epoch < views.facts(state.journal.ahead()).units[0].epoch
         {
             let mut next = *state;
             next.stop(index);
@@ -87,7 +88,7 @@ fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Succe
     store(config, views, state, out);
     for (_, next) in out {
         if let Ok(next) = next {
-            let epoch = views.facts(next.journal.ahead()).epoch;
+            let epoch = views.facts(next.journal.ahead()).units[0].epoch;
             next.normalize(config, epoch);
         }
     }
@@ -95,14 +96,14 @@ fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Succe
 
 fn appoint(config: &Config, views: &mut Views, state: &State, out: &mut Successors) {
     let ahead = state.journal.ahead();
-    let epoch = views.facts(ahead).epoch;
+    let epoch = views.facts(ahead).units[0].epoch;
     let is_held = state.workers().any(|(_, worker)| worker.epoch == epoch);
     let is_wanted = !views.facts(ahead).is_unmapped && (!is_held || state.takeovers > 0);
     if state.granted == 0 && state.has_room_for_worker() && is_wanted {
         let mut next = *state;
         next.takeovers -= u8::from(is_held);
-        let view = views.lease(ahead);
-        let epoch = views.facts(view).epoch;
+        let view = views.lease(ahead, 0);
+        let epoch = views.facts(view).units[0].epoch;
         next.granted = epoch;
         next.journal.take(view, None, true);
         out.push((Step::Lease { epoch }, Ok(next)));
@@ -118,7 +119,7 @@ fn appoint(config: &Config, views: &mut Views, state: &State, out: &mut Successo
         return;
     }
     let visible = state.journal.visible(config);
-    let is_usable = !config.leases_synced || views.facts(visible).epoch == granted;
+    let is_usable = !config.leases_synced || views.facts(visible).units[0].epoch == granted;
     if is_usable && state.has_room_for_worker() {
         // A synced lease has everything of the former owner in front of it, so the published view
         // is enough; an early one must be read with all that is in front of it.
@@ -132,7 +133,7 @@ fn appoint(config: &Config, views: &mut Views, state: &State, out: &mut Successo
         next.start(Worker {
             epoch: granted,
             settled: views.facts(from).settled,
-            expired: views.facts(from).totals[3],
+            expired: views.facts(from).units[0].totals[3],
             attempts: views.facts(from).attempts,
             ..Worker::default()
         });

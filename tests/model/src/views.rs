@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use fnctl_core::{
     commit::{Commit, CommitAnswer},
     entry::Entry,
-    id::{Ordinal, SlotId},
+    id::{Ordinal, ShardNumber, SlotId},
     registry::Command,
     spec::resolve::StreamSettings,
     view::{CommitFault, NodeView, StreamRef, UnitView},
@@ -13,11 +13,11 @@ use fnctl_core::{
 
 use crate::{
     check::{Violation, check, check_view, parts_of},
-    config::Config,
+    config::{Config, bits},
     content::{
         NOW, OUTPUT, SOURCE, catalogue, mapping_again, name, real_commit, rows, single, unit_of,
     },
-    facts::{Facts, global_epoch},
+    facts::{Facts, UnitFacts, global_epoch},
     state::SentParts,
 };
 
@@ -102,7 +102,7 @@ impl Views {
         let commit = real_commit(&self.config, &facts, owner, slot, parts);
         let commit = Arc::new(self.weaken(view, commit));
         let answer = match view.evaluate_commit(&commit, NOW) {
-            Ok(entry) => match check(&self.config, &facts, epoch, parts) {
+            Ok(entry) => match check(&self.config, &facts, (0, epoch), parts) {
                 Some(violation) => Answer::Broken(violation),
                 None => {
                     let after = facts.after(&self.config, parts);
@@ -122,7 +122,7 @@ impl Views {
 
     fn accept(&mut self, at: ViewId, entry: Entry, after: Facts) -> Answer {
         let next = self.follow(at, &entry, after);
-        match check_view(self.facts(next)) {
+        match check_view(&self.config, self.facts(next)) {
             Some(violation) => Answer::Broken(violation),
             None => Answer::Accepted(next),
         }
@@ -165,9 +165,9 @@ impl Views {
         commit
     }
 
-    pub(crate) fn lease(&mut self, at: ViewId) -> ViewId {
+    pub(crate) fn lease(&mut self, at: ViewId, unit: usize) -> ViewId {
         let facts = *self.facts(at);
-        let unit = unit_of(&self.config, facts.generation);
+        let unit = unit_of(&self.config, facts.generation, unit);
         let entry = self.views[at.0 as usize].evaluate_lease(&[unit]);
         self.follow(at, &entry, facts)
     }
@@ -180,9 +180,10 @@ impl Views {
         record: usize,
     ) -> Option<Result<ViewId, Violation>> {
         let mut facts = *self.facts(at);
-        let through = Ordinal(record as u64 + 1);
+        let through = self.config.position(record);
+        let shard = self.config.shard[record];
         let view = &self.views[at.0 as usize];
-        let unit = unit_of(&self.config, facts.generation);
+        let unit = unit_of(&self.config, facts.generation, shard);
         let mut entry = view.evaluate_expiry(unit, through)?;
         let unit = view.unit(unit)?;
         if let Entry::Change { units } = &mut entry {
@@ -197,7 +198,7 @@ impl Views {
             }
         }
         let older = u8::MAX >> (7 - record);
-        facts.expired |= older & !facts.settled;
+        facts.expired |= older & self.config.records_of(shard) & !facts.settled;
         Some(match self.accept(at, entry, facts) {
             Answer::Accepted(next) => Ok(next),
             Answer::Broken(violation) => Err(violation),
@@ -245,7 +246,7 @@ impl Views {
             return self.follow(at, &entry, made);
         }
         let command = Command::DeleteMapping {
-            mapping: unit_of(&self.config, facts.generation).mapping,
+            mapping: unit_of(&self.config, facts.generation, 0).mapping,
             force: true,
         };
         let (entry, _) = self.views[at.0 as usize]
@@ -276,21 +277,26 @@ impl Views {
         self.intern(if self.keeps_numbers { next } else { stored }, facts)
     }
 
-    /// Evaluates a whole commit, as it is.
+    /// Evaluates a whole commit, as it is, but for the rules that `config` takes away.
     pub(crate) fn take(&mut self, at: ViewId, commit: &Arc<Commit>) -> Answer {
         let view = &self.views[at.0 as usize];
         let facts = *self.facts(at);
-        let entry = match view.evaluate_commit(commit, NOW) {
+        let mut judged = Arc::clone(commit);
+        if !self.config.tells_units_apart {
+            Arc::make_mut(&mut judged).unit.shard = ShardNumber(0);
+        }
+        let entry = match view.evaluate_commit(&judged, NOW) {
             Ok(entry) => entry,
             Err(CommitAnswer::Fenced) => {
-                let fault = view.commit_fault(commit);
+                let fault = view.commit_fault(&judged);
                 return Answer::Fenced(fault.expect("whatever is fenced has a fault"));
             }
             Err(_) => return Answer::Unavailable,
         };
         let parts = parts_of(&self.config, commit);
         let epoch = global_epoch(facts.generation, commit.epoch);
-        match check(&self.config, &facts, epoch, &parts) {
+        let owner = (commit.unit.shard.0 as usize, epoch);
+        match check(&self.config, &facts, owner, &parts) {
             Some(violation) => Answer::Broken(violation),
             None => {
                 let after = facts.after(&self.config, &parts);
@@ -300,26 +306,42 @@ impl Views {
     }
 
     /// What an owner that starts at this view is told.
-    pub(crate) fn unit(&self, at: ViewId) -> &UnitView {
-        let unit = unit_of(&self.config, self.facts(at).generation);
+    pub(crate) fn unit(&self, at: ViewId, unit: usize) -> &UnitView {
+        let unit = unit_of(&self.config, self.facts(at).generation, unit);
         let unit = self.views[at.0 as usize].unit(unit);
         unit.expect("an owner has a mapping")
     }
 
     fn intern(&mut self, view: NodeView, mut facts: Facts) -> ViewId {
-        let id = unit_of(&self.config, facts.generation);
-        let none = UnitView::default();
-        let unit = view.unit(id).unwrap_or(&none);
-        assert_eq!(view.unit(id).is_none(), facts.is_unmapped);
-        facts.epoch = global_epoch(facts.generation, unit.epoch);
-        facts.settled = (0..self.config.records)
-            .filter(|&record| unit.settled.contains(Ordinal(record as u64 + 1)))
-            .fold(0, |mask, record| mask | 1 << record);
-        facts.attempts = std::array::from_fn(|record| {
-            unit.attempts
-                .get(&Ordinal(record as u64 + 1))
-                .map_or(0, |mark| u8::try_from(mark.count).expect("few attempts"))
-        });
+        let mapping = unit_of(&self.config, facts.generation, 0).mapping;
+        (facts.settled, facts.attempts) = Default::default();
+        for shard in 0..self.config.units() {
+            let id = unit_of(&self.config, facts.generation, shard);
+            let none = UnitView::default();
+            let unit = view.unit(id).unwrap_or(&none);
+            assert_eq!(view.unit(id).is_none(), facts.is_unmapped);
+            for record in bits(self.config.records_of(shard)) {
+                let position = self.config.position(record);
+                facts.settled |= u8::from(unit.settled.contains(position)) << record;
+                let mark = unit.attempts.get(&position);
+                facts.attempts[record] =
+                    mark.map_or(0, |mark| u8::try_from(mark.count).expect("few attempts"));
+            }
+            let totals = &unit.totals;
+            let slots = [SlotId::Lane(0), SlotId::Lane(1), SlotId::Retry];
+            facts.units[shard] = UnitFacts {
+                epoch: global_epoch(facts.generation, unit.epoch),
+                totals: [
+                    totals.processed,
+                    totals.emitted,
+                    totals.dead_lettered,
+                    totals.expired,
+                ]
+                .map(|total| u8::try_from(total).expect("few records")),
+                charges: u8::try_from(totals.failed).expect("few charges"),
+                numbers: slots.map(|slot| view.last_number(id, slot) as u8),
+            };
+        }
         let output = view.registry().stream_by_name(&name("out"));
         facts.rows = output
             .into_iter()
@@ -328,21 +350,10 @@ impl Views {
             .sum();
         if self.config.asserts {
             assert_eq!(
-                view.open_letters(id.mapping),
+                view.open_letters(mapping),
                 u64::from(facts.dead.count_ones())
             );
         }
-        let totals = &unit.totals;
-        facts.totals = [
-            totals.processed,
-            totals.emitted,
-            totals.dead_lettered,
-            totals.expired,
-        ]
-        .map(|total| u8::try_from(total).expect("few records"));
-        facts.charges = u8::try_from(unit.totals.failed).expect("few charges");
-        let slots = [SlotId::Lane(0), SlotId::Lane(1), SlotId::Retry];
-        facts.numbers = slots.map(|slot| view.last_number(id, slot) as u8);
         if let Some(&known) = self.ids.get(&facts) {
             // Letters of a real pipeline differ in their words, and so in their bytes.
             assert!(

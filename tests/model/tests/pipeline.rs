@@ -99,6 +99,56 @@ fn an_output_stream_goes_and_comes_back() {
     });
 }
 
+/// Two shards, an owner each: their outputs go to one stream in every order, one frame holds commits
+/// of both, and an owner that is replaced leaves the other alone.
+#[test]
+fn two_units_of_one_stream() {
+    holds(&Config {
+        records: 2,
+        shard: [0, 1, 0, 1, 0],
+        lane: [0; 3],
+        ..Config::protocol("pipeline, 2 units of a record each")
+    });
+}
+
+#[test]
+fn two_units_and_retention_takes_from_one() {
+    holds(&Config {
+        records: 2,
+        shard: [0, 1, 0, 1, 0],
+        lane: [0; 3],
+        expiries: 1,
+        takeovers: 0,
+        ..Config::protocol("pipeline, 2 units, expiry")
+    });
+}
+
+#[test]
+fn two_units_and_their_output_stream_goes() {
+    holds(&Config {
+        records: 2,
+        shard: [0, 1, 0, 1, 0],
+        lane: [0; 3],
+        outages: 1,
+        refusals: 1,
+        takeovers: 0,
+        crashes: 0,
+        ..Config::protocol("pipeline, 2 units, output deleted and made anew")
+    });
+}
+
+#[test]
+fn a_sequencer_that_takes_two_units_for_one_mixes_their_progress() {
+    let weak = Config {
+        records: 2,
+        shard: [0, 1, 0, 1, 0],
+        lane: [0; 3],
+        tells_units_apart: false,
+        ..Config::protocol("pipeline, 2 units taken for one")
+    };
+    breaks(&weak, Violation::WrongTotals);
+}
+
 #[test]
 fn an_owner_that_counts_what_expired_as_processed_is_found() {
     let weak = Config {
@@ -154,6 +204,12 @@ fn larger_configurations_when_asked() {
         outages: 1,
         refusals: 2,
         ..Config::protocol("pipeline, 2 records, output deleted, takeover, crash")
+    });
+    holds(&Config {
+        shard: [0, 1, 0, 1, 0],
+        lane: [0; 3],
+        takeovers: 0,
+        ..Config::protocol("pipeline, 2 units, 3 records")
     });
     holds(&Config {
         crashes: 2,

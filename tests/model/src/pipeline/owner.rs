@@ -29,6 +29,8 @@ const HOUR_MS: u64 = 3_600_000;
 #[derive(Clone)]
 pub(super) struct Owner {
     pipeline: ShardPipeline,
+    /// Its shard.
+    pub(super) unit: usize,
     pub(super) epoch: u8,
     pub(super) calls: Vec<Invocation>,
     /// Handed in and not answered.
@@ -45,10 +47,10 @@ pub(super) struct Owner {
 }
 
 impl Driven {
-    pub(super) fn start(&self, epoch: u8, at: ViewId) -> Owner {
+    pub(super) fn start(&self, unit: usize, epoch: u8, at: ViewId) -> Owner {
         let mut owner = Owner {
             pipeline: ShardPipeline::new(PipelineConfig {
-                unit: unit_of(&self.config, 0),
+                unit: unit_of(&self.config, 0, unit),
                 version: FunctionVersion(1),
                 settings: MappingSettings {
                     batch_size: u32::try_from(self.config.batch).expect("small"),
@@ -61,6 +63,7 @@ impl Driven {
                 outputs: Arc::clone(&self.outputs),
                 seed: 0,
             }),
+            unit,
             epoch,
             calls: Vec::new(),
             commit: None,
@@ -72,7 +75,7 @@ impl Driven {
             is_stopped: false,
             fingerprint: 0,
         };
-        let unit = self.views.unit(at);
+        let unit = self.views.unit(at, unit);
         let mut totals = unit.totals;
         if !self.config.carries_expired {
             totals.processed += std::mem::take(&mut totals.expired);
@@ -82,7 +85,7 @@ impl Driven {
             settled: unit.settled.clone(),
             attempts: unit.attempts.values().copied().collect(),
             totals,
-            tail: Ordinal(self.config.records as u64),
+            tail: self.tail(owner.unit),
         });
         self.tell(&mut owner, started);
         owner
@@ -104,7 +107,7 @@ impl Driven {
                         owner.calls.retain(|call| call.attempt != attempt);
                     }
                     Action::Commit(plan) => {
-                        let payloads = Keys(self);
+                        let payloads = Keys(self, owner.unit);
                         let commit = complete(*plan, &self.outputs, &payloads, |key| key[0].into());
                         assert!(owner.commit.is_none(), "a unit sends one commit at a time");
                         owner.commit = Some(Arc::new(commit));
@@ -146,12 +149,15 @@ impl Driven {
     fn fetch(&self, owner: &mut Owner, after: Ordinal, records_max: u32) -> Event {
         owner.blocks += 1;
         let block = BlockId(owner.blocks);
-        let records: Vec<RecordMeta> = (after.0 + 1..=self.config.records as u64)
+        let records: Vec<RecordMeta> = (after.0 + 1..=self.tail(owner.unit).0)
             .take(records_max as usize)
             .zip(0..)
             .map(|(position, index)| RecordMeta {
                 position: Ordinal(position),
-                key: key_hash(Some(self.key(Ordinal(position))), Ordinal(position)),
+                key: key_hash(
+                    Some(self.key(owner.unit, Ordinal(position))),
+                    Ordinal(position),
+                ),
                 arrival: NOW,
                 block,
                 index,
@@ -164,11 +170,15 @@ impl Driven {
         Event::Fetched(Fetched { blocks, records })
     }
 
-    fn key(&self, position: Ordinal) -> &Bytes {
-        &self.keys[self.config.key[position.0 as usize - 1]]
+    fn tail(&self, unit: usize) -> Ordinal {
+        Ordinal(u64::from(self.config.records_of(unit).count_ones()))
     }
 
-    pub(super) fn outcome(&self, call: &Invocation, ending: Ending) -> Outcome {
+    fn key(&self, unit: usize, position: Ordinal) -> &Bytes {
+        &self.keys[self.config.key[self.config.record_at(unit, position)]]
+    }
+
+    pub(super) fn outcome(&self, unit: usize, call: &Invocation, ending: Ending) -> Outcome {
         let failure = |kind| Failure {
             kind,
             retry_after_ms: None,
@@ -189,7 +199,7 @@ impl Driven {
         let mut keys = ColumnBuilder::default();
         let mut data = ColumnBuilder::default();
         for (index, record) in (0u32..).zip(&call.records) {
-            keys.push(self.key(record.position));
+            keys.push(self.key(unit, record.position));
             data.push(b"d");
             let kind = [None, Some(FailureKind::Retry), Some(FailureKind::Skip)][code % 3];
             code /= 3;
@@ -226,11 +236,12 @@ impl Owner {
     }
 }
 
-struct Keys<'a>(&'a Driven);
+/// Payloads of a unit's records.
+struct Keys<'a>(&'a Driven, usize);
 
 impl Payloads for Keys<'_> {
     fn key(&self, record: &RecordRef) -> Bytes {
-        self.0.key(record.position).clone()
+        self.0.key(self.1, record.position).clone()
     }
 
     fn data(&self, _: &RecordRef) -> Bytes {
@@ -238,7 +249,7 @@ impl Payloads for Keys<'_> {
     }
 
     fn hash_key(&self, record: &RecordRef) -> u128 {
-        self.0.key(record.position)[0].into()
+        self.0.key(self.1, record.position)[0].into()
     }
 
     fn sequence_number(&self, _: &RecordRef) -> Arc<str> {

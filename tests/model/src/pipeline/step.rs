@@ -18,12 +18,13 @@ pub(super) enum Ending {
 }
 
 pub(super) enum Step {
-    Lease(u8),
-    Start(u8),
-    FindOut(u8),
-    GiveUp(u8),
-    End(u8, Vec<u64>, Ending),
-    Answer(u8, SlotId, u64),
+    /// A lease: its unit and epoch. So with the next ones.
+    Lease(usize, u8),
+    Start(usize, u8),
+    FindOut(usize, u8),
+    GiveUp(usize, u8),
+    End(usize, u8, Vec<u64>, Ending),
+    Answer(usize, u8, SlotId, u64),
     /// The sequencer refuses a commit for want of an output stream.
     Refuse(u8, SlotId, u64),
     /// The owner has no room to keep a refused commit.
@@ -42,11 +43,11 @@ pub(super) enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lease(epoch) => write!(f, "lease {epoch} is accepted"),
-            Self::Start(epoch) => write!(f, "owner {epoch} starts"),
-            Self::FindOut(epoch) => write!(f, "owner {epoch} is fenced"),
-            Self::End(epoch, records, ending) => {
-                write!(f, "owner {epoch}: the call of {records:?} ")?;
+            Self::Lease(unit, epoch) => write!(f, "unit {unit}: lease {epoch} is accepted"),
+            Self::Start(unit, epoch) => write!(f, "unit {unit}: owner {epoch} starts"),
+            Self::FindOut(unit, epoch) => write!(f, "unit {unit}: owner {epoch} is fenced"),
+            Self::End(unit, epoch, records, ending) => {
+                write!(f, "unit {unit}: owner {epoch}: the call of {records:?} ")?;
                 match ending {
                     Ending::Returned(code) => write!(f, "returns {code}"),
                     Ending::Error => f.write_str("fails"),
@@ -54,10 +55,13 @@ impl fmt::Display for Step {
                     Ending::Trap => f.write_str("traps"),
                 }
             }
-            Self::Answer(epoch, slot, number) => {
-                write!(f, "owner {epoch}: commit {number} of {slot:?} is answered")
+            Self::Answer(unit, epoch, slot, number) => {
+                write!(
+                    f,
+                    "unit {unit}: owner {epoch}: commit {number} of {slot:?} is answered"
+                )
             }
-            Self::GiveUp(epoch) => write!(f, "owner {epoch} never starts"),
+            Self::GiveUp(unit, epoch) => write!(f, "unit {unit}: owner {epoch} never starts"),
             Self::Refuse(epoch, slot, number) => {
                 write!(f, "owner {epoch}: commit {number} of {slot:?} is refused")
             }
