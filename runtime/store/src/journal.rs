@@ -7,6 +7,7 @@
 pub(crate) mod below;
 pub(crate) mod check;
 pub(crate) mod frame;
+pub(crate) mod listing;
 pub(crate) mod scan;
 pub(crate) mod witness;
 pub(crate) mod writer;

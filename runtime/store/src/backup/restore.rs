@@ -77,8 +77,14 @@ pub fn restore(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Manifest, RestoreError> {
     let source = Source::open(&**disk, from)?;
-    if !overwrite && !is_empty(&**disk, data)? {
-        return Err(RestoreError::NotEmpty(data.to_owned()));
+    if !is_empty(&**disk, data)? {
+        if !overwrite {
+            return Err(RestoreError::NotEmpty(data.to_owned()));
+        }
+        // What is there goes only for a backup that is whole.
+        let mut checker = Checker::default();
+        let manifest = transfer(&**disk, from, &source, &mut checker)?;
+        checker.finish(&manifest)?;
     }
     disk.create_dir(data).map_err(at(data))?;
     let lock = data.join("LOCK");
@@ -96,20 +102,30 @@ pub fn restore(
         checker: Checker::default(),
         progress,
     };
-    let manifest = match source {
-        Source::Directory(manifest) => {
-            for item in &manifest.items {
-                let name = item.stored(manifest.next);
-                copy(&**disk, &from.join(&name), &name, item.bytes, &mut target)?;
-            }
-            manifest.encode()
-        }
-        Source::Archive(file) => unpack(&*file, from, &mut target)?,
-    };
+    let manifest = transfer(&**disk, from, &source, &mut target)?;
     let manifest = target.finish(&manifest)?;
     let content = format!("fnctl data directory, format {FORMAT_VERSION}\n");
     disk::replace(&**disk, &format, content.as_bytes()).map_err(at(&format))?;
     Ok(manifest)
+}
+
+/// Reads a backup into `receive`; answers its manifest, encoded.
+fn transfer(
+    disk: &dyn Disk,
+    from: &Path,
+    source: &Source,
+    receive: &mut dyn Receive,
+) -> Result<Vec<u8>, RestoreError> {
+    match source {
+        Source::Directory(manifest) => {
+            for item in &manifest.items {
+                let name = item.stored(manifest.next);
+                copy(disk, &from.join(&name), &name, item.bytes, receive)?;
+            }
+            Ok(manifest.encode())
+        }
+        Source::Archive(file) => unpack(&**file, from, receive),
+    }
 }
 
 enum Source {
@@ -151,7 +167,7 @@ fn copy(
     path: &Path,
     name: &str,
     bytes: u64,
-    target: &mut Target<'_>,
+    receive: &mut dyn Receive,
 ) -> Result<(), RestoreError> {
     let file = match disk.open_to_read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -159,15 +175,15 @@ fn copy(
         }
         file => file.map_err(at(path))?,
     };
-    target.begin(name, bytes)?;
-    read_through(&*file, bytes, at(path), |piece| target.data(piece))?;
-    Ok(target.end()?)
+    receive.begin(name, bytes)?;
+    read_through(&*file, bytes, at(path), |piece| receive.data(piece))?;
+    Ok(receive.end()?)
 }
 
 fn unpack(
     file: &dyn DiskFile,
     path: &Path,
-    target: &mut Target<'_>,
+    receive: &mut dyn Receive,
 ) -> Result<Vec<u8>, RestoreError> {
     let mut reader = Reader::default();
     let mut buffer = vec![0; READ_BYTES_MAX];
@@ -177,7 +193,7 @@ fn unpack(
         if read == 0 {
             return Ok(reader.finish()?);
         }
-        reader.push(&buffer[..read], target)?;
+        reader.push(&buffer[..read], receive)?;
         offset += read as u64;
     }
 }

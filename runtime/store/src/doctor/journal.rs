@@ -14,6 +14,7 @@ use crate::{
     journal::{
         self,
         frame::FrameHeader,
+        listing,
         scan::{self, ScanError},
     },
     recovery, snapshot,
@@ -26,7 +27,7 @@ impl Patient<'_> {
     /// Every frame of every file, with what recovery replays the journal with.
     pub(super) fn journal(&mut self, opened: Option<&Opened>) -> Result<(), DoctorError> {
         let directory = journal::directory(&self.data);
-        let listing = match scan::files(&self.reading, &directory) {
+        let listing = match listing::files(&self.reading, &directory) {
             Ok(listing) => listing,
             Err(ScanError::Io { path, source }) => return Err(DoctorError::Io { path, source }),
             Err(error) => {
@@ -106,8 +107,13 @@ impl Patient<'_> {
             cut.and_then(|cut| replay.broken_at(cut))
                 .unwrap_or(replay.next),
         );
+        let is_read_only = opened.is_some_and(|(store, _)| store.read_only().is_some());
+        if is_read_only {
+            // Said with its reason: what looks torn here has lost more than a frame.
+            return Ok(());
+        }
         if let Some((path, offset)) = &replay.torn {
-            let words = "the last frame was torn by a crash, nothing of it was acknowledged; a start cuts it off";
+            let words = "the last frame is not whole: a crash tore it before it was acknowledged, unless the disk lost what it had synced; a start cuts it off";
             let finding = Finding::new(FindingKind::TornTail, path, words).at(*offset);
             self.add(finding.entries(replay.next, Lsn(u64::MAX)));
         } else if !replay.is_clean {

@@ -5,10 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use fnctl_core::id::Lsn;
 
-use crate::journal::{
-    frame::FrameKind,
-    scan::{ChunkReader, JournalFile},
-};
+use crate::journal::{frame::FrameKind, listing::JournalFile, scan::ChunkReader};
 
 /// The part of a journal file between its header and the last frame below the cut.
 #[derive(Clone, Debug)]

@@ -7,7 +7,8 @@ use fnctl_core::id::Lsn;
 use crate::{
     journal::{
         frame::{BadFrame, FrameKind},
-        scan::{ChunkReader, JournalFile},
+        listing::JournalFile,
+        scan::ChunkReader,
     },
     limits::SCRUB_READ_BYTES,
 };

@@ -1,36 +1,20 @@
 //! Reads the journal back: tells a torn tail from corruption, and which file supersedes which.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use fnctl_core::id::{Lsn, Timestamp};
 
 use crate::{
-    codec::{Decoder, Value, fields},
-    disk::{Disk, DiskFile},
+    codec::fields,
+    disk::DiskFile,
     journal::{
         below::Unread,
-        frame::{ALIGNMENT, BadFrame, FrameHeader, FrameKind, HEADER_BYTES, MAGIC, REQUIRED_KNOWN},
-        parse_file_name, witness,
-        writer::Life,
+        frame::{ALIGNMENT, BadFrame, FrameHeader, FrameKind, HEADER_BYTES, MAGIC},
+        listing::JournalFile,
     },
-    limits::{DIRECT_BLOCK_BYTES, SCAN_READ_BYTES},
+    limits::SCAN_READ_BYTES,
 };
-
-/// One file of the journal with a sound header.
-#[derive(Clone, Debug)]
-pub(crate) struct JournalFile {
-    pub(crate) path: PathBuf,
-    pub(crate) number: u64,
-    pub(crate) header: FrameHeader,
-    pub(crate) life: Life,
-    pub(crate) file: Arc<dyn DiskFile>,
-    pub(crate) length: u64,
-}
 
 /// A part of the journal that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,70 +68,6 @@ pub(crate) struct Replay {
     /// Clocks of the newest frame.
     pub(crate) retention_ms: u64,
     pub(crate) wall: Timestamp,
-}
-
-/// The files of a journal, by number.
-#[derive(Debug, Default)]
-pub(crate) struct JournalListing {
-    pub(crate) files: Vec<JournalFile>,
-    /// Those that are missing or whose header is damaged: what they held is missing, if it is needed.
-    pub(crate) damaged: Vec<(u64, PathBuf)>,
-}
-
-/// Opens the files of a journal.
-///
-/// # Errors
-/// A file that cannot be read, is of another journal or of a newer version.
-pub(crate) fn files(disk: &dyn Disk, directory: &Path) -> Result<JournalListing, ScanError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ScanError::Io { path, source }
-    };
-    let witnessed = witness::read(disk, directory).map_err(io(directory))?;
-    let mut listing = JournalListing::default();
-    let files = &mut listing.files;
-    for entry in disk.list(directory).map_err(io(directory))? {
-        let Some(number) = parse_file_name(&entry.name) else {
-            continue;
-        };
-        let path = directory.join(&entry.name);
-        let file = disk.open_log(&path).map_err(io(&path))?;
-        let length = file.length().map_err(io(&path))?;
-        let mut reader = ChunkReader::of_pieces(Arc::clone(&file), length, DIRECT_BLOCK_BYTES);
-        let found = match reader.frame(0).map_err(io(&path))? {
-            Ok((header, payload)) if header.kind == FrameKind::FileHeader => {
-                let life = Life::take(&mut Decoder::new(payload)).ok();
-                life.map(|life| (header, life))
-            }
-            _ => None,
-        };
-        let Some((header, life)) = found else {
-            tracing::error!(path = %path.display(), "a journal file's header is damaged");
-            listing.damaged.push((number, path));
-            continue;
-        };
-        if header.required & !REQUIRED_KNOWN != 0 {
-            let required = header.required;
-            return Err(ScanError::NewerVersion { path, required });
-        }
-        if header.file != number || files.iter().any(|f| f.header.journal != header.journal) {
-            return Err(ScanError::OtherJournal { path });
-        }
-        files.push(JournalFile {
-            path,
-            number,
-            header,
-            life,
-            file,
-            length,
-        });
-    }
-    files.sort_by_key(|file| file.number);
-    let gone = witnessed.and_then(|witnessed| witnessed.gone(directory, files.last()));
-    let gone = gone.filter(|gone| !listing.damaged.contains(gone));
-    listing.damaged.extend(gone);
-    listing.damaged.sort();
-    Ok(listing)
 }
 
 /// First LSN that is in no later file: frames at or above it are superseded
@@ -287,6 +207,12 @@ fn read_file(
                     None => {
                         if let Some(until) = until {
                             replay.hole(file, offset, until);
+                        } else if file
+                            .allocated
+                            .is_some_and(|allocated| file.length < allocated)
+                        {
+                            // It lost its end after it was made: no crash does that.
+                            replay.ends_early(file, offset);
                         } else if is_sound || !reader.is_blank(offset).map_err(io)? {
                             replay.torn = Some((file.path.clone(), offset));
                         } else {
@@ -350,6 +276,16 @@ impl Replay {
             self.retention_ms = header.retention_ms;
             self.wall = header.wall;
         }
+    }
+
+    /// Notes that the journal went on behind `offset` of its last file, nobody knows how far.
+    pub(crate) fn ends_early(&mut self, file: &JournalFile, offset: u64) {
+        self.holes.push(Hole {
+            file: file.path.clone(),
+            offset,
+            first: self.next,
+            next: Lsn(u64::MAX),
+        });
     }
 
     fn hole(&mut self, file: &JournalFile, offset: u64, next: Lsn) {

@@ -14,6 +14,7 @@ use super::{
     below::{Below, Looked},
     file_name,
     frame::HEADER_BYTES,
+    listing,
     scan::{self, ChunkReader, Place, Replay},
     writer::{FrameClocks, JournalEnd, JournalFiles, JournalWriter},
 };
@@ -87,7 +88,7 @@ fn ten_frames(directory: &Path) -> Vec<Place> {
 
 /// LSNs of the frames that a replay visits, and what it found.
 fn replayed(directory: &Path, from: u64, place: Option<Place>) -> (Vec<u64>, Replay) {
-    let files = scan::files(&RealDisk, directory).unwrap().files;
+    let files = listing::files(&RealDisk, directory).unwrap().files;
     let mut visited = Vec::new();
     let replay = scan::replay(&files, Lsn(from), place, &mut |header, _| {
         visited.push(header.first.0);

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     disk::{self, Disk},
-    journal::{file_name, scan::JournalFile},
+    journal::{file_name, listing::JournalFile},
 };
 
 const FILE: &str = "newest";

@@ -276,6 +276,7 @@ impl JournalWriter {
         let mut buffer = vec![0; HEADER_BYTES];
         if kind == FrameKind::FileHeader {
             self.life.put(&mut buffer);
+            self.files.file_bytes.put(&mut buffer);
         }
         self.write(&mut buffer, kind, 0, clocks)
     }

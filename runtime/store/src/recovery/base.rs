@@ -23,7 +23,8 @@ use crate::{
         self,
         below::Unread,
         frame::FrameHeader,
-        scan::{self, Hole, JournalFile, JournalListing, Place, Replay},
+        listing::{self, JournalFile, JournalListing},
+        scan::{self, Hole, Place, Replay},
         writer::{FrameClocks, JournalEnd},
     },
     recovery::OpenError,
@@ -131,7 +132,7 @@ struct Replayed {
 
 pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, OpenError> {
     let directory = journal::directory(data);
-    let JournalListing { files, mut damaged } = scan::files(&**disk, &directory)?;
+    let JournalListing { files, mut damaged } = listing::files(&**disk, &directory)?;
     let snapshots = list_snapshots(&**disk, &directory)?;
     let has_image = has_image(&**disk, data)?;
     let Some(newest_file) = files.last() else {
@@ -222,12 +223,14 @@ struct Found {
 fn note_damaged(recovered: &mut Recovered, damaged: Vec<(u64, PathBuf)>) {
     for (number, file) in damaged {
         if number >= recovered.end.number {
-            recovered.holes.push(Hole {
+            // First: it says more than that the file in front of it ends early.
+            let hole = Hole {
                 file,
                 offset: 0,
                 first: recovered.end.next,
                 next: Lsn(u64::MAX),
-            });
+            };
+            recovered.holes.insert(0, hole);
         } else {
             // Goes with the file behind it.
             let behind = recovered.files.iter().position(|(good, _)| *good > number);
@@ -331,7 +334,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
 }
 
 /// Replays the journal over a base; `None` when the two do not meet: the journal begins behind the base,
-/// ends in front of it, or has gone on from an older one since.
+/// or has gone on from an older one since. One that ends in front of it has lost its end: a hole.
 fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>, OpenError> {
     let from = base.next;
     // A later start went back behind it and wrote shard logs anew: its lengths mean other bytes.
@@ -362,10 +365,19 @@ fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>
         ));
         Ok(())
     };
-    let Some(replay) = scan::replay(files, from, base.place, &mut visit)? else {
+    let Some(mut replay) = scan::replay(files, from, base.place, &mut visit)? else {
         return Ok(None);
     };
-    Ok((replay.next >= from).then_some(Replayed {
+    if replay.next < from {
+        // Images and snapshots hold what was journaled and synced: the journal has lost its end, and with
+        // it whatever came behind the base.
+        let last = files.last().expect("it was replayed");
+        let offset = replay.torn.take().map_or(last.length, |(_, offset)| offset);
+        replay.next = from;
+        let offset = replay.end.take().unwrap_or(offset);
+        replay.ends_early(last, offset);
+    }
+    Ok(Some(Replayed {
         base,
         dirty,
         frames,

@@ -17,7 +17,8 @@ use crate::{
     journal::{
         self,
         check::{BadEntries, Extent},
-        scan::{self, JournalFile, ScanError},
+        listing::{self, JournalFile},
+        scan::{self, ScanError},
     },
     limits::SCRUB_READ_BYTES,
     segment::{
@@ -187,7 +188,7 @@ impl ScrubLoop {
         let directory = journal::directory(&self.shared.directory);
         // Read first: files and frames that come later are not asked for.
         let place = self.shared.read_published().place;
-        let listing = match scan::files(&*self.shared.disk, &directory) {
+        let listing = match listing::files(&*self.shared.disk, &directory) {
             Ok(listing) => listing,
             // A file was removed between the list and its opening: the next pass has another list.
             Err(ScanError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {

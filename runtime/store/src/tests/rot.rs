@@ -319,3 +319,78 @@ fn a_journal_that_is_gone_as_a_whole_is_not_begun_anew() {
     let words = opened.err().expect("nothing can be served").to_string();
     assert!(words.contains("there once was one"), "{words}");
 }
+
+/// The journal's newest file and the bytes of it that are not zero.
+fn newest_journal(disk: &SimDisk) -> (PathBuf, usize) {
+    let files = disk.files().into_iter();
+    let newest = files
+        .filter(|path| path.extension().is_some_and(|e| e == "journal"))
+        .max()
+        .unwrap();
+    let bytes = disk.read(&newest).unwrap();
+    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    (newest, used)
+}
+
+#[test]
+fn a_newest_journal_file_that_lost_its_end_is_named_and_what_the_image_holds_is_served() {
+    for is_stopped in [true, false] {
+        for is_zeroed in [true, false] {
+            for part in 1..8 {
+                let clock = ManualClock::new();
+                let (disk, stream) = closed(&clock, 3);
+                let mut node = Node::open_with(options(), disk.clone(), &clock);
+                for number in 40..60 {
+                    node.put("s", records(&[payload(number)]));
+                }
+                clock.advance(3_000);
+                node.settle().unwrap();
+                if is_stopped {
+                    stop(node);
+                } else {
+                    drop(node);
+                }
+                disk.lose_unsynced();
+                let (newest, used) = newest_journal(&disk);
+                disk.tamper(&newest, |bytes| {
+                    if is_zeroed {
+                        bytes[used * part / 8..].fill(0);
+                    } else {
+                        bytes.truncate(used * part / 8);
+                    }
+                });
+                let what = format!("stopped {is_stopped}, zeroed {is_zeroed}, part {part}");
+                let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+                let words = store
+                    .read_only()
+                    .unwrap_or_else(|| panic!("{what}: silent"));
+                assert!(words.contains(".journal"), "{what}: {words}");
+                let mut after = Ordinal(0);
+                while let Some(last) = store
+                    .read(stream, ShardNumber(0), after, 100, 1 << 20)
+                    .unwrap()
+                    .last()
+                {
+                    after = last.last();
+                }
+                assert_eq!(after, Ordinal(60), "{what}: the image holds all of it");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_shorter_than_it_was_made_is_no_torn_tail() {
+    let clock = ManualClock::new();
+    let (disk, _) = closed(&clock, 3);
+    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    node.put("s", records(&[payload(40)]));
+    node.put("s", records(&[payload(41)]));
+    drop(node);
+    disk.lose_unsynced();
+    // No cut was made of it: nothing else knows that there was more.
+    let (newest, used) = newest_journal(&disk);
+    disk.tamper(&newest, |bytes| bytes.truncate(used - 50));
+    let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+    assert!(store.read_only().is_some(), "the end is gone");
+}

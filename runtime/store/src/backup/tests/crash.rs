@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{DirectoryError, RestoreError, TO, all, begin, bring_back, filled, options, put, send};
+use super::{
+    DirectoryError, RestoreError, TO, all, begin, bring_back, filled, filled_at, options, put, send,
+};
 use crate::{
     Options,
     disk::{
@@ -78,6 +80,26 @@ fn a_damaged_backup_is_refused_and_so_is_what_it_left() {
         RestoreError::Directory(DirectoryError::Manifest { .. })
     ));
     assert!(disk.list("/restored".as_ref()).is_err());
+}
+
+#[test]
+fn what_is_there_goes_only_for_a_backup_that_is_whole() {
+    let clock = ManualClock::new();
+    let disk = SimDisk::new(1);
+    let (mut node, _) = filled(&disk, &clock);
+    let backup = begin(&mut node);
+    let (_, stored) = send(backup, &disk, TO).unwrap();
+    let other = filled_at("/other", &disk, &clock).0;
+    let expected = all(&other);
+    drop(other);
+    let damaged = Path::new(TO).join(stored.manifest.items[0].stored(stored.manifest.next));
+    disk.tamper(&damaged, |bytes| bytes[10] ^= 1);
+    let error = bring_back(&disk, TO, "/other", true).unwrap_err();
+    assert!(
+        matches!(error, RestoreError::Directory(DirectoryError::Damaged(_))),
+        "{error}"
+    );
+    assert!(all(&Node::open_with(options("/other"), disk, &clock)) == expected);
 }
 
 #[test]
