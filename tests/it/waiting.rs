@@ -1,6 +1,6 @@
 //! `deploy --wait`: what it says of the first records is what became of them.
 
-use fnctl_tests::Server;
+use fnctl_tests::{Server, get};
 use serde_json::Value;
 
 use crate::support::{guest, one, put, server};
@@ -50,5 +50,72 @@ fn a_first_record_that_is_fine_is_no_failure() {
     one(&server, &["streams", "create", "fine"]);
     put(&server, "fine", &["ok".to_owned()], &["--key", "a"]);
     let (code, waited) = deploy(&server, "fine", &[]);
+    assert_eq!((code, &waited["outcome"]), (Some(0), &"ok".into()));
+}
+
+#[test]
+fn a_mapping_that_is_paused_meanwhile_has_no_outcome() {
+    let server = server();
+    one(&server, &["streams", "create", "slow"]);
+    put(
+        &server,
+        "slow",
+        &["sleep 60000".to_owned()],
+        &["--key", "a"],
+    );
+    let guest = guest("hostile");
+    let words = [
+        "deploy",
+        &guest,
+        "--name",
+        "slow",
+        "--stream",
+        "slow",
+        "--to",
+        "none",
+        "--to",
+        "side=none",
+        "--timeout",
+        "100s",
+        "--wait=60s",
+        "-o",
+        "json",
+    ];
+    let mut deploy = server.command(&words);
+    deploy.stdout(std::process::Stdio::piped());
+    let deploy = deploy.spawn().expect("it starts");
+    let calling = "fnctl_invocations_in_flight{function=\"slow\"} 1";
+    let is_calling = || {
+        let metrics = get(&server.api, "/metrics").expect("metrics");
+        metrics.text().contains(calling)
+    };
+    while !is_calling() {}
+    one(&server, &["mappings", "pause", "slow"]);
+    let done = deploy.wait_with_output().expect("it ends");
+    assert_eq!(done.status.code(), Some(6));
+    let text = String::from_utf8(done.stdout).expect("text");
+    assert!(text.contains("slow/slow was paused"), "{text}");
+}
+
+#[test]
+fn a_deploy_of_new_settings_starts_what_a_fatal_stopped() {
+    let server = server();
+    one(&server, &["streams", "create", "f"]);
+    put(&server, "f", &["fatal".to_owned()], &["--key", "a"]);
+    let (code, _) = deploy(&server, "f", &[]);
+    assert_eq!(code, Some(1));
+    let (code, waited) = deploy(&server, "f", &["--batch-size", "7"]);
+    assert_eq!((code, &waited["outcome"]), (Some(1), &"failing".into()));
+}
+
+#[test]
+fn what_has_recovered_does_not_fail_a_later_deploy() {
+    let server = server();
+    one(&server, &["streams", "create", "r"]);
+    put(&server, "r", &["retry-until 2".to_owned()], &["--key", "a"]);
+    let (code, waited) = deploy(&server, "r", &["--backoff-initial", "10ms"]);
+    assert_eq!(code, Some(1), "{waited}");
+    crate::support::drained(&server, "r");
+    let (code, waited) = deploy(&server, "r", &["--backoff-initial", "10ms"]);
     assert_eq!((code, &waited["outcome"]), (Some(0), &"ok".into()));
 }

@@ -14,6 +14,10 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Longest silence inside a request body.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the rest of a body is still read once its request was refused, and how much of it.
+pub const BODY_LET_OUT_TIMEOUT: Duration = Duration::from_secs(2);
+/// See [`BODY_LET_OUT_TIMEOUT`].
+pub const BODY_LET_OUT_BYTES_MAX: usize = 128 << 20;
 /// Longest silence inside a streaming put: a producer may wait for its own source.
 pub const PUT_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Header fields of a request.
@@ -91,6 +95,10 @@ pub const CUT_MARGIN: Duration = Duration::from_millis(300);
 pub const DIRECTIVES_MAX: usize = 8;
 /// How long a deploy waits until its version runs everywhere.
 pub const LIVE_WAIT: Duration = Duration::from_secs(5);
+/// How often a wait for first records looks at commits.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long the commit of a call that went well may take to show in a wait for first records.
+pub const COMMIT_WAIT: Duration = Duration::from_millis(500);
 /// First wait after a fault of ours (a panic, a failed read, a failed load), doubling.
 pub const FAULT_BACKOFF_INITIAL: Duration = Duration::from_millis(100);
 /// Longest wait after a fault of ours.

@@ -1,6 +1,6 @@
 //! The node: everything that the API and the supervisor share, and the look-ups they have in common.
 
-mod awaited;
+pub(crate) mod awaited;
 mod dead_letters;
 mod positions;
 mod status;

@@ -28,7 +28,7 @@ use tracing::warn;
 use self::{handle::Request, work::Generations};
 pub(crate) use self::{
     handle::Supervisor,
-    status::{FirstOutcome, OutcomeReport, Statuses, UnitStatus},
+    status::{CallOutcome, OutcomeReport, Statuses, UnitStatus},
     work::Work,
 };
 use crate::{

@@ -233,20 +233,26 @@ fn waited(done: &DeployResult) -> Result<(), CliError> {
         WaitOutcome::Timeout => ErrorCode::WaitedTooLong,
     };
     let what = match waited.outcome {
-        WaitOutcome::Timeout => "did not get through its first records in time",
-        _ => "fails",
+        WaitOutcome::Timeout => "was not seen to get through its first records",
+        _ => "is live and fails",
     };
     let name = &done.function;
-    let mut error = CliError::new(
-        code,
-        format!("version {} of `{name}` is live and {what}", done.version),
-    );
+    let mut error = CliError::new(code, format!("version {} of `{name}` {what}", done.version));
     if let Some(message) = &waited.message {
         error = error.because(message.clone());
     }
-    Err(error.fix(format!(
-        "fnctl logs {name} · fnctl mappings describe {name} · fnctl rollback {name}"
-    )))
+    let mut fix = format!("fnctl logs {name}");
+    for mapping in &done.mappings {
+        fix.push_str(&format!(" · fnctl mappings describe {}", mapping.name));
+    }
+    // What was live before this deploy; a first version has nothing to go back to.
+    if done
+        .previous_version
+        .is_some_and(|previous| previous != done.version)
+    {
+        fix.push_str(&format!(" · fnctl rollback {name}"));
+    }
+    Err(error.fix(fix))
 }
 
 /// The mapping's layer that flags go to.

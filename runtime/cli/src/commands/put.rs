@@ -76,14 +76,10 @@ struct Tally {
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     let mut pending = Pending::default();
     let mut tally = Tally::default();
-    let producer = match (&args.producer, args.data.is_empty()) {
-        (Some(id), _) => Some(id.clone()),
-        // A few words of the command line are not worth a place among the producers remembered.
-        (None, false) => None,
-        (None, true) => Some(uuid::Uuid::new_v4().to_string()),
-    };
+    let new_id = || uuid::Uuid::new_v4().to_string();
+    let producer = args.producer.clone().unwrap_or_else(new_id);
     let done = tokio::select! {
-        done = all(&args, producer.as_deref(), &mut pending, &mut tally, session) => done,
+        done = all(&args, &producer, &mut pending, &mut tally, session) => done,
         _ = tokio::signal::ctrl_c() => Err(CliError::new(ErrorCode::Interrupted, "interrupted")),
     };
     // Losing whoever reads the acknowledgements does not stop a put.
@@ -109,13 +105,13 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             Ok(())
         }
         Err(error) => {
-            let again = producer.as_deref().map(|producer| Again {
+            let again = Again {
                 args: &args,
                 server: session.server_given.then(|| session.client.server()),
                 is_json: session.out.is_json(),
-                producer,
-            });
-            Err(ended(error, again.as_ref(), &pending))
+                producer: &producer,
+            };
+            Err(ended(error, &again, &pending))
         }
     }
 }
@@ -123,7 +119,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
 /// Sends everything; throttled, it goes on from the first line without an acknowledgement.
 async fn all(
     args: &Args,
-    producer: Option<&str>,
+    producer: &str,
     pending: &mut Pending,
     tally: &mut Tally,
     session: &mut Session,
@@ -163,7 +159,7 @@ async fn all(
 /// One request: what is pending, then the rest of the input.
 async fn attempt(
     args: &Args,
-    producer: Option<&str>,
+    producer: &str,
     input: &mut Input,
     pace: &mut Pace,
     pending: &mut Pending,
@@ -180,14 +176,14 @@ async fn attempt(
     if args.require_key {
         query.push(("require_key", "true"));
     }
-    let mut headers = vec![("x-fnctl-first-line", pending.first_line().to_string())];
-    if let Some(producer) = producer {
-        headers.push(("x-fnctl-producer", producer.to_owned()));
-        headers.push((
+    let headers = [
+        ("x-fnctl-first-line", pending.first_line().to_string()),
+        ("x-fnctl-producer", producer.to_owned()),
+        (
             "x-fnctl-first-sequence",
             pending.first_sequence().to_string(),
-        ));
-    }
+        ),
+    ];
     let (mut upload, body) = Upload::new();
     let path = ["v1", "streams", &args.stream, "records"];
     let client = session.client.clone();
@@ -261,15 +257,13 @@ fn acknowledge(
 }
 
 /// What a put that ended early says: where it stands and how it goes on.
-fn ended(error: CliError, again: Option<&Again<'_>>, pending: &Pending) -> CliError {
+fn ended(error: CliError, again: &Again<'_>, pending: &Pending) -> CliError {
     let CliError::Told(mut object) = error else {
         return error;
     };
     // The line is at fault, and what is in front of it is put: mended, the put goes on there.
     let at_fault = [ErrorCode::RecordTooLarge, ErrorCode::KeyMissing];
-    if at_fault.iter().any(|code| object.code == code.as_str())
-        && let Some(again) = again
-    {
+    if at_fault.iter().any(|code| object.code == code.as_str()) {
         let line = pending.first_line();
         object.fix = Some(format!(
             "mend or remove line {line}, then go on: {}",
@@ -294,10 +288,7 @@ fn ended(error: CliError, again: Option<&Again<'_>>, pending: &Pending) -> CliEr
             format!("interrupted; line {line} and those behind it are not acknowledged");
     }
     object.place = Some(format!("line {line}"));
-    object.fix = Some(match again {
-        Some(again) => again.command(line),
-        None => "they may have arrived or not: look, then put them again".to_owned(),
-    });
+    object.fix = Some(again.command(line));
     CliError::Told(object)
 }
 

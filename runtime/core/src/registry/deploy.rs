@@ -88,7 +88,7 @@ pub(super) fn evaluate(
         mappings::commit(&mut work, layer, &prefix(&layer.stream), function.id, tails)?;
     }
     let is_new_version = previous != Some(function.live);
-    let after = finish_mappings(&mut work, &function, is_new_version)?;
+    let after = finish_mappings(&mut work, &function, is_new_version, &layers)?;
     check_cycles(&work, &layers, &after)?;
 
     let changed = !work.draft.is_empty();
@@ -171,6 +171,7 @@ fn finish_mappings(
     work: &mut Work<'_>,
     function: &Function,
     is_new_version: bool,
+    layers: &[mappings::Layer],
 ) -> Result<Vec<Arc<Mapping>>, Refusal> {
     let version = function.live_version();
     let mine = |mapping: &&Arc<Mapping>| mapping.function == function.id;
@@ -189,6 +190,9 @@ fn finish_mappings(
         check_bound(&address, &mapping.outputs, &version.outputs, version.number)?;
         if is_new_version {
             work.draft.fence(mapping);
+        }
+        let is_deployed = |layer: &mappings::Layer| layer.stream == mapping.stream_name;
+        if is_new_version || layers.iter().any(is_deployed) {
             resume_stopped(&mut work.draft, mapping, work.now);
         }
     }
@@ -218,7 +222,7 @@ pub(super) fn check_bound(
     }
 }
 
-/// Another version ends what a `fatal` stopped, never a pause.
+/// A deploy ends what a `fatal` stopped, never a pause (command line and SDK §5).
 pub(super) fn resume_stopped(draft: &mut Draft<'_>, mapping: &Arc<Mapping>, now: Timestamp) {
     if matches!(mapping.state, MappingState::Stopped { .. }) {
         let mut resumed = Mapping::clone(mapping);

@@ -24,7 +24,7 @@ use crate::{
     api::{Answer, Asked, error::ApiError, json, one},
     limits,
     node::HostNode,
-    supervisor::FirstOutcome,
+    node::awaited::WaitEnd,
     text,
 };
 
@@ -295,21 +295,23 @@ async fn waited(
     result: &DeployResult,
     wait: Option<Duration>,
 ) -> Option<Waited> {
-    let outcome = node.first_outcomes(&deployed.function, wait?).await;
-    Some(match outcome {
-        None => Waited {
-            outcome: WaitOutcome::Timeout,
-            message: Some("not every shard with data has an outcome yet".to_owned()),
+    let is_new = deployed.changed;
+    Some(
+        match node.outcomes(&deployed.function, is_new, wait?).await {
+            WaitEnd::Open(words) => Waited {
+                outcome: WaitOutcome::Timeout,
+                message: Some(words),
+            },
+            WaitEnd::Good => Waited {
+                outcome: WaitOutcome::Ok,
+                message: not_waited_for(result),
+            },
+            WaitEnd::Bad(words) => Waited {
+                outcome: WaitOutcome::Failing,
+                message: Some(words),
+            },
         },
-        Some(FirstOutcome::Good) => Waited {
-            outcome: WaitOutcome::Ok,
-            message: not_waited_for(result),
-        },
-        Some(FirstOutcome::Bad(words)) => Waited {
-            outcome: WaitOutcome::Failing,
-            message: Some(words),
-        },
-    })
+    )
 }
 
 /// The paused mappings, in words.

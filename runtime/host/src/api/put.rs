@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, with_type},
-    http::{Chunks, streamed},
+    http::{Chunks, body::let_out, streamed},
     limits,
     node::HostNode,
 };
@@ -117,8 +117,8 @@ enum End {
 }
 
 impl Put {
-    async fn run(mut self, body: Incoming) {
-        let Err(End::Error(error)) = self.serve(body).await else {
+    async fn run(mut self, mut body: Incoming) {
+        let Err(End::Error(error)) = self.serve(&mut body).await else {
             return;
         };
         // A client that is gone misses nothing.
@@ -126,9 +126,11 @@ impl Put {
             Some(begins) => drop(begins.send(error)),
             None => drop(self.chunks.send(error.into_line().into()).await),
         }
+        self.share.set(0);
+        let_out(&mut body).await;
     }
 
-    async fn serve(&mut self, mut body: Incoming) -> Result<(), End> {
+    async fn serve(&mut self, body: &mut Incoming) -> Result<(), End> {
         let mut drain = self.node.drain();
         let mut has_ended = false;
         loop {
@@ -152,7 +154,7 @@ impl Put {
                     _ = drain.wait_for(|draining| *draining) => {
                         return Err(End::Error(ApiError::stopping("it is shutting down")));
                     }
-                    ended = read(&mut body, &mut self.lines) => has_ended = ended?,
+                    ended = read(body, &mut self.lines) => has_ended = ended?,
                 }
                 continue;
             }
@@ -174,7 +176,7 @@ impl Put {
                 tokio::select! {
                     biased;
                     done = append.as_mut() => break done,
-                    ended = read(&mut body, &mut self.lines), if reads => match ended {
+                    ended = read(body, &mut self.lines), if reads => match ended {
                         Ok(ended) => has_ended = ended,
                         Err(broken) => end = Some(broken),
                     },

@@ -32,6 +32,22 @@ pub(crate) enum BodyError {
 /// Room for bodies in memory, in KiB.
 static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits::BODY_KIB_AT_ONCE_MAX));
 
+/// Reads on what nobody wants any more, for a moment: a peer that is still sending when the connection
+/// is closed loses the answer that it was just sent.
+pub(crate) async fn let_out(body: &mut Incoming) {
+    let rest = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > limits::BODY_LET_OUT_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // Time passing ends it as well.
+    let _ = timeout(limits::BODY_LET_OUT_TIMEOUT, rest).await;
+}
+
 /// Reads a body of at most `limit_bytes`.
 ///
 /// # Errors
@@ -40,6 +56,7 @@ pub(crate) async fn read_whole(mut body: Incoming, limit_bytes: usize) -> Result
     let too_large = BodyError::TooLarge { limit_bytes };
     let hint = body.size_hint();
     if hint.lower() > limit_bytes as u64 {
+        let_out(&mut body).await;
         return Err(too_large);
     }
     let expected = hint
@@ -65,6 +82,7 @@ pub(crate) async fn read_whole(mut body: Incoming, limit_bytes: usize) -> Result
         };
         received += data.len();
         if received > limit_bytes {
+            let_out(&mut body).await;
             return Err(too_large);
         }
         let allowed = limits::BODY_IDLE_TIMEOUT.as_secs() + received as u64 / limits::BODY_RATE_MIN;

@@ -135,6 +135,7 @@ impl<N: Node> Task<N> {
             let status = UnitStatus::Running {
                 version: work.version().number,
                 first_outcome: None,
+                last_outcome: None,
                 standing: Standing::default(),
             };
             self.statuses.set(unit, Some(status));

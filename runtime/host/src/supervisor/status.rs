@@ -16,9 +16,9 @@ use crate::{
     shard_worker::{Standing, Told},
 };
 
-/// The first call of a worker that said something about its version.
+/// What a call of a worker said about its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum FirstOutcome {
+pub(crate) enum CallOutcome {
     /// It returned; single records may have failed.
     Good,
     /// It failed as a whole, or every failure was a `fatal`.
@@ -33,7 +33,9 @@ pub(crate) enum UnitStatus {
         /// The version.
         version: FunctionVersion,
         /// How its first call ended.
-        first_outcome: Option<FirstOutcome>,
+        first_outcome: Option<CallOutcome>,
+        /// How its last one did.
+        last_outcome: Option<CallOutcome>,
         /// Where it stands.
         standing: Standing,
     },
@@ -41,6 +43,13 @@ pub(crate) enum UnitStatus {
     Damaged(String),
     /// Its worker ended by a fault of ours and is started again after a pause.
     Faulted(String),
+}
+
+impl UnitStatus {
+    /// Whether a worker runs this version.
+    pub(crate) fn runs(&self, live: FunctionVersion) -> bool {
+        matches!(self, Self::Running { version, .. } if *version == live)
+    }
 }
 
 /// The status of all units that are, or should be, run.
@@ -91,9 +100,15 @@ impl Statuses {
         self.changed.send_modify(|n| *n += 1);
     }
 
-    fn outcome(&self, unit: UnitId, outcome: FirstOutcome) {
-        if let Some(UnitStatus::Running { first_outcome, .. }) = self.lock().get_mut(&unit) {
-            *first_outcome = Some(outcome);
+    fn outcome(&self, unit: UnitId, outcome: CallOutcome) {
+        if let Some(UnitStatus::Running {
+            first_outcome,
+            last_outcome,
+            ..
+        }) = self.lock().get_mut(&unit)
+        {
+            first_outcome.get_or_insert_with(|| outcome.clone());
+            *last_outcome = Some(outcome);
         }
         self.changed.send_modify(|n| *n += 1);
     }
@@ -117,12 +132,13 @@ impl Statuses {
     }
 }
 
-/// Reports where one worker stands, and its first outcome; cheap from then on.
+/// Reports where one worker stands and how its calls end; cheap as long as they end well.
 #[derive(Clone, Debug)]
 pub(crate) struct OutcomeReport {
     statuses: Arc<Statuses>,
     unit: UnitId,
-    is_told: bool,
+    /// The last call told of went well.
+    is_good: bool,
 }
 
 impl OutcomeReport {
@@ -131,7 +147,7 @@ impl OutcomeReport {
         Self {
             statuses,
             unit,
-            is_told: false,
+            is_good: false,
         }
     }
 
@@ -143,31 +159,31 @@ impl OutcomeReport {
         }
     }
 
-    /// Tells how a call ended, if it is the first that says anything.
+    /// Tells how a call ended, if that is news.
     fn outcome(&mut self, outcome: &Outcome) {
-        if self.is_told {
-            return;
-        }
-        let first = match outcome {
+        let told = match outcome {
             Outcome::Interrupted | Outcome::OutputTooLarge { .. } => return,
             Outcome::Returned { failures, .. } => match failures.first() {
                 Some(one) if one.failure.kind != fnctl_core::outcome::FailureKind::Skip => {
-                    FirstOutcome::Bad(format!("{}: {}", one.failure.code, one.failure.message))
+                    CallOutcome::Bad(format!("{}: {}", one.failure.code, one.failure.message))
                 }
-                _ => FirstOutcome::Good,
+                _ => CallOutcome::Good,
             },
             Outcome::Error(failure) => {
-                FirstOutcome::Bad(format!("{}: {}", failure.code, failure.message))
+                CallOutcome::Bad(format!("{}: {}", failure.code, failure.message))
             }
-            Outcome::Trap { message, .. } => FirstOutcome::Bad(message.to_string()),
+            Outcome::Trap { message, .. } => CallOutcome::Bad(message.to_string()),
             Outcome::Timeout { after_ms } => {
-                FirstOutcome::Bad(format!("the call passed its time limit of {after_ms} ms"))
+                CallOutcome::Bad(format!("the call passed its time limit of {after_ms} ms"))
             }
-            Outcome::OutOfMemory { limit_bytes } => FirstOutcome::Bad(format!(
+            Outcome::OutOfMemory { limit_bytes } => CallOutcome::Bad(format!(
                 "the call passed its memory limit of {limit_bytes} bytes"
             )),
         };
-        self.is_told = true;
-        self.statuses.outcome(self.unit, first);
+        let is_good = told == CallOutcome::Good;
+        if !(self.is_good && is_good) {
+            self.is_good = is_good;
+            self.statuses.outcome(self.unit, told);
+        }
     }
 }

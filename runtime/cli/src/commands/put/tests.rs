@@ -112,7 +112,7 @@ fn an_uncertain_end_names_the_first_unacknowledged_line_and_exits_8() {
     }
     pending.acknowledge(1).unwrap();
     let broke = CliError::new(ErrorCode::ServerUnreachable, "the connection broke");
-    let ended = ended(broke, Some(&again(&args(), None)), &pending);
+    let ended = ended(broke, &again(&args(), None), &pending);
     assert_eq!(ended.exit_code(), 8);
     let CliError::Told(error) = ended else {
         panic!()
@@ -138,7 +138,7 @@ fn a_refusal_stays_what_it_is() {
     pending.push(Bytes::from("a"));
     let refused = CliError::new(ErrorCode::DiskFull, "no room");
     assert_eq!(
-        ended(refused, Some(&again(&args(), None)), &pending).exit_code(),
+        ended(refused, &again(&args(), None), &pending).exit_code(),
         1
     );
 }
@@ -152,7 +152,7 @@ fn a_line_at_fault_is_told_with_the_command_that_goes_on_once_it_is_mended() {
     pending.acknowledge(1).unwrap();
     for code in [ErrorCode::KeyMissing, ErrorCode::RecordTooLarge] {
         let refused = CliError::new(code, "line 2 is at fault");
-        let CliError::Told(error) = ended(refused, Some(&again(&args(), None)), &pending) else {
+        let CliError::Told(error) = ended(refused, &again(&args(), None), &pending) else {
             panic!()
         };
         assert_eq!(error.exit_code, 7);
