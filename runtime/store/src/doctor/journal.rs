@@ -29,6 +29,11 @@ impl Patient<'_> {
         let directory = journal::directory(&self.data);
         let listing = match listing::files(&self.reading, &directory) {
             Ok(listing) => listing,
+            Err(ScanError::Io { path, source }) if source.kind() == ErrorKind::NotFound => {
+                let finding = Finding::new(FindingKind::Journal, &path, "it is gone");
+                self.add(finding.fix(RESTORE));
+                return Ok(());
+            }
             Err(ScanError::Io { path, source }) => return Err(DoctorError::Io { path, source }),
             Err(error) => {
                 let finding = Finding::new(FindingKind::Journal, &directory, error.to_string());

@@ -267,3 +267,15 @@ fn a_newer_directory_is_refused_by_its_format_and_by_a_feature_of_its_journal() 
         Err(crate::OpenError::NewerVersion { .. })
     ));
 }
+
+#[test]
+fn a_journal_that_is_not_there_is_damage_and_no_failure_to_look() {
+    let clock = ManualClock::new();
+    let (disk, _) = filled(&clock, 6, true);
+    disk.remove_dir("/data/journal".as_ref()).unwrap();
+    disk.sync_dir("/data".as_ref()).unwrap();
+    let report = look(&disk, &clock);
+    assert_eq!(report.health(), Health::Damaged, "{report:?}");
+    let mut words = report.findings.iter().map(|finding| &finding.message);
+    assert!(words.any(|words| words.contains("gone")), "{report:?}");
+}
