@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     function::Function,
-    id::{FunctionVersion, MappingId, OutputName, StreamName, Timestamp},
+    id::{FunctionId, FunctionVersion, MappingId, OutputName, StreamName, Timestamp},
     mapping::{Mapping, MappingState, OutputBinding},
     shard::Stream,
     spec::{
@@ -81,7 +81,7 @@ pub(super) fn evaluate(
     }
 
     let (function, previous) = version::commit(&mut work, existing, planned);
-    create_streams(&mut work, &layers, &streams);
+    create_streams(&mut work, function.id, &layers, &streams);
     let prefix = mappings::prefix(&work, existing, &layers);
     let notes = notes::gather(&work, existing, &layers, &prefix);
     for layer in &layers {
@@ -143,18 +143,31 @@ fn stream_settings(work: &mut Work<'_>) -> BTreeMap<StreamName, StreamSettings> 
 
 fn create_streams(
     work: &mut Work<'_>,
+    function: FunctionId,
     layers: &[mappings::Layer],
     settings: &BTreeMap<StreamName, StreamSettings>,
 ) {
     let mut unseen = Problems::default();
     let other = resolve::stream(&work.deploy.new_streams, "", &mut unseen);
     let mut wanted: BTreeSet<StreamName> = settings.keys().cloned().collect();
+    let output = |binding: &OutputBinding| match binding {
+        OutputBinding::Stream(name) => Some(name.clone()),
+        OutputBinding::None => None,
+    };
     for layer in layers {
         wanted.insert(layer.stream.clone());
-        wanted.extend(layer.outputs.values().filter_map(|binding| match binding {
-            OutputBinding::Stream(name) => Some(name.clone()),
-            OutputBinding::None => None,
-        }));
+        wanted.extend(layer.outputs.values().filter_map(output));
+    }
+    // Mappings that stay as they are write to streams that may have been deleted.
+    let is_same = |mapping: &&Arc<Mapping>| {
+        mapping.function == function
+            && mapping.state != MappingState::Failed
+            && layers
+                .iter()
+                .all(|layer| layer.stream != mapping.stream_name)
+    };
+    for mapping in work.draft.mappings().values().filter(is_same) {
+        wanted.extend(mapping.outputs.values().filter_map(output));
     }
     for name in wanted {
         if work.draft.stream_by_name(&name).is_none() {

@@ -128,3 +128,28 @@ fn open_letters_hold_a_mapping_and_outlive_it() {
     bench.run(&delete(false)).unwrap();
     assert!(bench.registry.stream(letters).is_none());
 }
+
+#[test]
+fn a_deploy_makes_the_outputs_that_are_missing_also_of_mappings_it_does_not_name() {
+    for (digest, mapping) in [
+        ("a", json!({"stream": "signups"})),
+        ("a", json!(null)),
+        ("b", json!(null)),
+    ] {
+        let mut bench = deployed();
+        bench
+            .run(&Command::DeleteStream {
+                name: name("enrich.out"),
+                force: true,
+            })
+            .unwrap();
+        let done = bench.deploy(deploy(digest, mapping)).unwrap();
+        assert!(done.changed);
+        let made: Vec<_> = done
+            .created_streams
+            .iter()
+            .map(|stream| &stream.name)
+            .collect();
+        assert_eq!(made, [&name("enrich.out")]);
+    }
+}
