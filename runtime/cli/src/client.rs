@@ -100,12 +100,7 @@ impl Client {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, CliError> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| CliError::new(ErrorCode::Internal, error.to_string()))?;
-        let request = self
-            .request(Method::POST, path, &[])?
-            .header(header::CONTENT_TYPE, "application/json");
-        self.read(self.send(request, full(body.into())).await?)
+        self.read(self.send_json(Method::POST, path, body).await?)
             .await
     }
 
@@ -118,9 +113,8 @@ impl Client {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, CliError> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| CliError::new(ErrorCode::Internal, error.to_string()))?;
-        self.send_bytes(Method::PATCH, path, body.into()).await
+        self.read(self.send_json(Method::PATCH, path, body).await?)
+            .await
     }
 
     /// Sends a value; the answer is bytes as they come.
@@ -132,10 +126,19 @@ impl Client {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<Response<Incoming>, CliError> {
+        self.send_json(Method::POST, path, body).await
+    }
+
+    async fn send_json(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Response<Incoming>, CliError> {
         let body = serde_json::to_vec(body)
             .map_err(|error| CliError::new(ErrorCode::Internal, error.to_string()))?;
         let request = self
-            .request(Method::POST, path, &[])?
+            .request(method, path, &[])?
             .header(header::CONTENT_TYPE, "application/json");
         self.send(request, full(body.into())).await
     }

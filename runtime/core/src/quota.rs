@@ -60,7 +60,14 @@ impl NodeView {
                 commit, outputs, ..
             } => {
                 let mut adding: BTreeMap<StreamId, u64> = BTreeMap::new();
+                let has_quota = |stream| {
+                    let stream = self.registry().stream(stream);
+                    stream.is_some_and(|stream| stream.options.quota_bytes.is_some())
+                };
                 for (placement, output) in outputs.iter().zip(&commit.outputs) {
+                    if !has_quota(placement.stream) {
+                        continue;
+                    }
                     let records = &output.records;
                     *adding.entry(placement.stream).or_default() +=
                         weight(records.byte_len(), records.len());

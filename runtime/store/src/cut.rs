@@ -138,6 +138,11 @@ impl Cutter {
     /// Has the next cut take a snapshot, however little journal there is.
     #[cfg(test)]
     pub(crate) const fn ask_for_snapshot(&mut self) {
+        self.make_anew();
+    }
+
+    /// Has the next cut write the whole image and a snapshot: what older ones stand on is damaged.
+    const fn make_anew(&mut self) {
         self.needs_snapshot = true;
         self.needs_all = true;
     }
@@ -422,8 +427,7 @@ impl ApplierLoop {
     /// and a snapshot makes sure that nobody needs it (commit and storage rules §5).
     pub(crate) fn look_below(&mut self) {
         if self.shared.scrub.takes_wish() {
-            self.cutter.journal_since_snapshot = u64::MAX / 2;
-            self.cutter.needs_all = true;
+            self.cutter.make_anew();
         }
         let Some(below) = &mut self.cutter.below else {
             return;
@@ -433,8 +437,7 @@ impl ApplierLoop {
             Looked::Sound => {}
             Looked::Damaged(file, offset) => {
                 tracing::error!(file = %file.display(), offset, "a frame that is no longer needed is damaged");
-                self.cutter.needs_snapshot = true;
-                self.cutter.needs_all = true;
+                self.cutter.make_anew();
             }
         }
         self.cutter.below = None;

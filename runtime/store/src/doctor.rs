@@ -24,19 +24,6 @@ use crate::{
     recovery,
 };
 
-/// Files and directories of a data directory that are not the store's own: the server keeps them there.
-const OTHERS: [&str; 2] = ["cache", "secret"];
-const OURS: [&str; 8] = [
-    "LOCK",
-    "artifacts",
-    "ballast",
-    "format",
-    "image",
-    "journal",
-    "streams",
-    "unclean-stops",
-];
-
 /// Why a data directory was not examined.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
@@ -190,7 +177,7 @@ impl Patient<'_> {
         }
         for entry in self.reading.list(&self.data).map_err(at(&self.data))? {
             let name = entry.name.as_str();
-            if !OURS.contains(&name) && !OTHERS.contains(&name) {
+            if !recovery::NAMES.contains(&name) {
                 let words = "not of fnctl's making; it is left alone";
                 let path = self.data.join(name);
                 self.add(Finding::new(FindingKind::Unknown, &path, words));

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use self::base::Recovered;
 pub(crate) use self::base::{image_directory, take_entry};
 pub use self::layout::FORMAT_VERSION;
+pub(crate) use self::layout::NAMES;
 use crate::{
     applier::{ApplierLoop, ApplierQueue},
     artifact::Artifacts,

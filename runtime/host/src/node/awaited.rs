@@ -42,10 +42,8 @@ impl HostNode {
         let count = || {
             let units = self.running_units(function.id);
             let is_live = |unit: &&UnitId| {
-                matches!(
-                    self.supervisor.statuses().of(**unit),
-                    Some(UnitStatus::Running { version, .. }) if version == function.live
-                )
+                let status = self.supervisor.statuses().of(**unit);
+                status.is_some_and(|status| status.runs(function.live))
             };
             (units.iter().filter(is_live).count(), units.len())
         };

@@ -45,17 +45,18 @@ impl ApplierLoop {
                 }
                 Err(error) => return Err(error),
             }
-            let bytes = |blocks: &VecDeque<Arc<RecordBlock>>| {
-                blocks.iter().map(|block| block_bytes(block)).sum::<usize>()
+            // What is left may begin with a part of a block, so both are counted.
+            let count = |blocks: &VecDeque<Arc<RecordBlock>>| {
+                blocks.iter().fold((0, 0), |(bytes, weight), block| {
+                    (bytes + block_bytes(block), weight + block_weight(block))
+                })
             };
-            let (before, after) = (bytes(&kept), bytes(&gathered.blocks));
+            let ((before, weight_before), (after, weight_after)) =
+                (count(&kept), count(&gathered.blocks));
             gathered.bytes = after;
             self.gathered_bytes = (self.gathered_bytes + after).saturating_sub(before);
             self.shared.space.apply(before.saturating_sub(after) as u64);
-            let weight = |blocks: &VecDeque<Arc<RecordBlock>>| {
-                blocks.iter().map(|block| block_weight(block)).sum::<u64>()
-            };
-            let written = weight(&kept).saturating_sub(weight(&gathered.blocks));
+            let written = weight_before.saturating_sub(weight_after);
             self.shared.segments.usage.applied(key.0, written);
         }
         Ok(true)

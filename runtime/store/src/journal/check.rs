@@ -6,15 +6,12 @@ use fnctl_core::id::Lsn;
 
 use crate::{
     journal::{
-        frame::{BadFrame, FrameKind},
+        frame::{ALIGNMENT, BadFrame, FrameKind},
         listing::JournalFile,
         scan::ChunkReader,
     },
     limits::SCRUB_READ_BYTES,
 };
-
-/// Frames start at multiples of this.
-const ALIGNMENT: u64 = 8;
 
 /// Up to where a file must be whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +82,7 @@ pub(crate) fn check(
             found => {
                 let behind = match found {
                     Err(BadFrame::Payload { length }) => offset + length,
-                    _ => offset + ALIGNMENT,
+                    _ => offset + ALIGNMENT as u64,
                 };
                 let resumed = reader.resync(behind, &file.header)?;
                 let lost_to = match (&resumed, extent) {

@@ -22,8 +22,9 @@ pub(super) fn ballast(data: &Path) -> PathBuf {
     data.join("ballast")
 }
 
-/// Every name that a data directory holds, but those of temporary files.
-const OURS: [&str; 10] = [
+/// Every name that a data directory holds, but those of temporary files. `cache` and `secret` are the
+/// server's, which keeps them there.
+pub(crate) const NAMES: [&str; 10] = [
     "LOCK",
     "artifacts",
     "ballast",
@@ -48,7 +49,7 @@ pub(super) fn refuse_strange(disk: &dyn Disk, data: &Path) -> Result<(), OpenErr
     for entry in &entries {
         let name = entry.name.as_str();
         let is_left_over = name == "lost+found" || name.ends_with(".tmp") || name.ends_with(".log");
-        if is_left_over || OURS.contains(&name) {
+        if is_left_over || NAMES.contains(&name) {
             continue;
         }
         let path = data.join(name);
