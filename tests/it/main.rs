@@ -17,6 +17,7 @@ mod letters;
 mod logs;
 mod neighbours;
 mod pressure;
+mod puts;
 mod quotas;
 mod refusals;
 mod scrub;

@@ -1,45 +1,8 @@
 //! Bad input on every endpoint: a clear error with its code, and a server that goes on serving.
 
-use fnctl_tests::{Answer, Server, get, request};
-use serde_json::Value;
+use fnctl_tests::{get, request};
 
-use crate::support::{guest, one, put, server, tail};
-
-fn ask(server: &Server, method: &str, path: &str, body: &[u8]) -> Answer {
-    request(
-        &server.api,
-        method,
-        path,
-        &[("content-type", "application/json")],
-        body,
-    )
-    .unwrap_or_else(|e| panic!("{method} {path}: {e}\nserver log: {}", server.log()))
-}
-
-/// The error object of an answer, checked for what every one must have.
-fn error_of(answer: &Answer, what: &str) -> Value {
-    let text = answer.text();
-    let line = text.lines().last().unwrap_or_default();
-    let body: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{what}: {e}: {text}"));
-    let error = body["error"].clone();
-    let code = error["code"].as_str().unwrap_or_default();
-    assert!(code.starts_with("FN") && code.len() == 6, "{what}: {text}");
-    assert!(
-        error["exit_code"].is_u64() && error["kind"].is_string(),
-        "{what}: {text}"
-    );
-    assert!(
-        error["message"]
-            .as_str()
-            .is_some_and(|words| !words.is_empty()),
-        "{what}: {text}"
-    );
-    assert!(
-        error["fix"].as_str().is_some_and(|fix| !fix.is_empty()),
-        "{what}: what to do is not said: {text}"
-    );
-    error
-}
+use crate::support::{ask, error_of, guest, one, put, server, tail};
 
 #[test]
 fn every_endpoint_refuses_bad_input_in_words() {
@@ -376,97 +339,6 @@ fn every_endpoint_refuses_bad_input_in_words() {
     assert_eq!(tail(&server, "out", 1)[0]["data"], "still here");
 }
 
-/// An answer ends with this error, at this place.
-#[track_caller]
-fn ends_at(answer: &Answer, what: &str, code: &str, place: &str) {
-    let error = error_of(answer, what);
-    assert_eq!(
-        (error["code"].as_str(), error["where"].as_str()),
-        (Some(code), Some(place))
-    );
-}
-
-#[test]
-fn a_put_that_ends_badly_names_the_line_after_acknowledging_those_before() {
-    let server = server();
-    one(&server, &["streams", "create", "in"]);
-    let body = b"{\"id\":1}\n{\"id\":2}\nno key\n{\"id\":3}\n";
-    let answer = ask(
-        &server,
-        "POST",
-        "/v1/streams/in/records?key_field=id&require_key=true",
-        body,
-    );
-    assert_eq!(answer.status, 200);
-    let text = answer.text();
-    assert_eq!(text.lines().count(), 3, "{text}");
-    ends_at(&answer, "a line without key", "FN4002", "line 3");
-
-    // Where nothing was acknowledged the status says so.
-    let answer = ask(
-        &server,
-        "POST",
-        "/v1/streams/in/records?key_field=id&require_key=true",
-        b"no key\n{\"id\":4}\n",
-    );
-    assert_eq!(answer.status, 400, "{}", answer.text());
-    ends_at(&answer, "a first line without key", "FN4002", "line 1");
-
-    let mut body = b"short\n".to_vec();
-    body.extend(std::iter::repeat_n(b'x', 2 << 20));
-    let answer = ask(&server, "POST", "/v1/streams/in/records", &body);
-    ends_at(&answer, "a line that is too long", "FN4001", "line 2");
-
-    // What is no JSON at all is a record like any other.
-    let answer = ask(
-        &server,
-        "POST",
-        "/v1/streams/in/records?key_field=id",
-        b"\xff\xfe not json\n",
-    );
-    assert!(
-        answer.text().contains("\"without_key\":true"),
-        "{}",
-        answer.text()
-    );
-}
-
-#[test]
-fn a_producer_that_repeats_itself_is_told_so_and_nothing_is_stored_twice() {
-    let server = server();
-    one(&server, &["streams", "create", "in"]);
-    let send = |first: &str, body: &[u8]| {
-        let headers = [("x-fnctl-producer", "p"), ("x-fnctl-first-line", first)];
-        request(
-            &server.api,
-            "POST",
-            "/v1/streams/in/records",
-            &headers,
-            body,
-        )
-        .expect("an answer")
-    };
-    assert_eq!(send("1", b"a\nb\n").text().lines().count(), 2);
-    let again = send("1", b"a\nb\n").text();
-    assert_eq!(
-        again,
-        "{\"line\":1,\"duplicate\":true}\n{\"line\":2,\"duplicate\":true}\n"
-    );
-    let partly = send("2", b"b\nc\n").text();
-    assert!(
-        partly.starts_with("{\"line\":2,\"duplicate\":true}\n{\"line\":3,\"shard_id\""),
-        "{partly}"
-    );
-    let gap = send("9", b"z\n");
-    assert_eq!(error_of(&gap, "a gap")["code"], "FN4008");
-    let records = tail(&server, "in", 3);
-    let data: Vec<&str> = records
-        .iter()
-        .filter_map(|record| record["data"].as_str())
-        .collect();
-    assert_eq!(data, ["a", "b", "c"]);
-}
-
 #[test]
 fn a_page_of_another_origin_is_kept_out() {
     let server = server();
@@ -503,25 +375,4 @@ fn a_listener_beyond_loopback_is_refused_without_insecure() {
         words.contains("--insecure") && words.contains("FN6001"),
         "{words}"
     );
-}
-
-#[test]
-fn a_packed_body_is_refused_instead_of_stored_as_it_came() {
-    let server = server();
-    one(&server, &["streams", "create", "in"]);
-    let path = "/v1/streams/in/records";
-    for (encoding, status) in [("gzip", 400), ("br", 400), ("identity", 200)] {
-        let headers = [("content-encoding", encoding)];
-        let answer = request(&server.api, "POST", path, &headers, b"{}\n").expect("an answer");
-        assert_eq!(answer.status, status, "{encoding}: {}", answer.text());
-        if status == 400 {
-            let error = error_of(&answer, encoding);
-            assert!(
-                error["message"]
-                    .as_str()
-                    .is_some_and(|m| m.contains(encoding))
-            );
-        }
-    }
-    assert_eq!(tail(&server, "in", 1).len(), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use fnctl_tests::{Server, ServerOptions, get, request};
+use fnctl_tests::{Answer, Server, ServerOptions, get, request};
 use serde_json::Value;
 
 /// A server on a data directory of its own.
@@ -116,4 +116,41 @@ pub(crate) fn kinesis(server: &Server, operation: &str, body: &str) -> (u16, Str
     let answer = request(&server.kinesis, "POST", "/", &headers, body.as_bytes());
     let answer = answer.unwrap_or_else(|e| panic!("{e}"));
     (answer.status, answer.text())
+}
+
+/// The error object of an answer, checked for what every one must have.
+pub(crate) fn error_of(answer: &Answer, what: &str) -> Value {
+    let text = answer.text();
+    let line = text.lines().last().unwrap_or_default();
+    let body: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{what}: {e}: {text}"));
+    let error = body["error"].clone();
+    let code = error["code"].as_str().unwrap_or_default();
+    assert!(code.starts_with("FN") && code.len() == 6, "{what}: {text}");
+    assert!(
+        error["exit_code"].is_u64() && error["kind"].is_string(),
+        "{what}: {text}"
+    );
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|words| !words.is_empty()),
+        "{what}: {text}"
+    );
+    assert!(
+        error["fix"].as_str().is_some_and(|fix| !fix.is_empty()),
+        "{what}: what to do is not said: {text}"
+    );
+    error
+}
+
+/// Asks the API with a body that is JSON.
+pub(crate) fn ask(server: &Server, method: &str, path: &str, body: &[u8]) -> Answer {
+    request(
+        &server.api,
+        method,
+        path,
+        &[("content-type", "application/json")],
+        body,
+    )
+    .unwrap_or_else(|e| panic!("{method} {path}: {e}\nserver log: {}", server.log()))
 }

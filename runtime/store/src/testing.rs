@@ -272,3 +272,19 @@ pub(crate) fn dead_letter(shard: ShardNumber, position: Ordinal) -> DeadLetter {
         failed_at: Timestamp(2),
     }
 }
+
+/// A directory whose files roll soon and whose readers go to the disk: a few records fill several.
+#[cfg(test)]
+pub(crate) fn small_files() -> Options {
+    Options {
+        ballast_bytes: 0,
+        tail_bytes_max: 0,
+        sizes: crate::Sizes {
+            journal_file: 8 << 10,
+            segment: 1 << 10,
+            segment_frame: 64,
+            ..crate::Sizes::default()
+        },
+        ..Options::new("/data")
+    }
+}

@@ -20,24 +20,34 @@ use super::{
 };
 use crate::disk::{Disk, real::RealDisk};
 
-#[test]
-fn a_spare_is_never_made_in_place_of_the_file_being_written() {
-    const FILE_BYTES: u64 = 4 << 10;
-    const FRAMES: u64 = 100;
-    let directory = tempfile::tempdir().unwrap();
-    let files = Arc::new(JournalFiles::new(Vec::new(), FILE_BYTES));
-    let end = JournalEnd {
+/// Where a new journal begins.
+fn beginning() -> JournalEnd {
+    JournalEnd {
         journal: 1,
         number: 1,
         next: Lsn(1),
         previous: 0,
         base: Lsn(1),
         rewrite: None,
-    };
+    }
+}
+
+#[test]
+fn a_spare_is_never_made_in_place_of_the_file_being_written() {
+    const FILE_BYTES: u64 = 4 << 10;
+    const FRAMES: u64 = 100;
+    let directory = tempfile::tempdir().unwrap();
+    let files = Arc::new(JournalFiles::new(Vec::new(), FILE_BYTES));
     let clocks = FrameClocks::default();
     let path = directory.path().to_owned();
-    let mut writer =
-        JournalWriter::start(Arc::new(RealDisk), path, Arc::clone(&files), end, clocks).unwrap();
+    let mut writer = JournalWriter::start(
+        Arc::new(RealDisk),
+        path,
+        Arc::clone(&files),
+        beginning(),
+        clocks,
+    )
+    .unwrap();
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -65,17 +75,10 @@ fn a_spare_is_never_made_in_place_of_the_file_being_written() {
 /// Ten frames of one entry each; answers where they begin.
 fn ten_frames(directory: &Path) -> Vec<Place> {
     let files = Arc::new(JournalFiles::new(Vec::new(), 1 << 20));
-    let end = JournalEnd {
-        journal: 1,
-        number: 1,
-        next: Lsn(1),
-        previous: 0,
-        base: Lsn(1),
-        rewrite: None,
-    };
     let clocks = FrameClocks::default();
     let path = directory.to_owned();
-    let mut writer = JournalWriter::start(Arc::new(RealDisk), path, files, end, clocks).unwrap();
+    let mut writer =
+        JournalWriter::start(Arc::new(RealDisk), path, files, beginning(), clocks).unwrap();
     (0..10)
         .map(|number| {
             let mut buffer = vec![number; HEADER_BYTES + 5_000];

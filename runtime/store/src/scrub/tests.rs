@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::*;
 use crate::{
-    Options, Sizes, Step,
+    Step,
     disk::simulated::SimDisk,
-    testing::{ManualClock, Node, records},
+    testing::{ManualClock, Node, records, small_files},
 };
 
 const FAST: ScrubOptions = ScrubOptions {
@@ -12,25 +12,11 @@ const FAST: ScrubOptions = ScrubOptions {
     period: Duration::from_secs(1),
 };
 
-fn options() -> Options {
-    Options {
-        ballast_bytes: 0,
-        tail_bytes_max: 0,
-        sizes: Sizes {
-            journal_file: 8 << 10,
-            segment: 1 << 10,
-            segment_frame: 64,
-            ..Sizes::default()
-        },
-        ..Options::new("/data")
-    }
-}
-
 /// A running node with forty records in segments, some more in the journal alone, a snapshot and a
 /// component.
 fn running(seed: u64) -> (SimDisk, Arc<ManualClock>, Node, StreamId) {
     let (disk, clock) = (SimDisk::new(seed), ManualClock::new());
-    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    let mut node = Node::open_with(small_files(), disk.clone(), &clock);
     let stream = node.create_stream("s", 1);
     for number in 0..60 {
         node.put("s", records(&[format!("{number:0>90}")]));
@@ -85,7 +71,7 @@ fn what_is_whole_is_read_whole_and_nothing_is_found() {
     assert_eq!(pass(&node), []);
     drop(node);
     let clock = ManualClock::new();
-    let mut node = Node::open_with(options(), disk, &clock);
+    let mut node = Node::open_with(small_files(), disk, &clock);
     assert_eq!(pass(&node), []);
     node.put("s", records(&["more"]));
     assert_eq!(pass(&node), []);
@@ -216,7 +202,7 @@ fn a_damaged_journal_is_made_up_for_while_there_is_still_a_copy() {
     while node.loops.sequencer.step().unwrap() != Step::Finished {}
     while node.loops.applier.step().unwrap() != Step::Finished {}
     drop(node);
-    let node = Node::open_with(options(), disk, &clock);
+    let node = Node::open_with(small_files(), disk, &clock);
     assert_eq!(node.store.read_only(), None);
     assert_eq!(node.read_all(stream, 0), kept);
 }

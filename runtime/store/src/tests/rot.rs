@@ -5,25 +5,11 @@ use std::path::{Path, PathBuf};
 use fnctl_core::id::{Ordinal, ShardNumber, StreamId};
 
 use crate::{
-    Options, ReadError, Sizes, Step,
+    ReadError, Step,
     disk::{Disk as _, simulated::SimDisk},
     open,
-    testing::{ManualClock, Node, records},
+    testing::{ManualClock, Node, records, small_files},
 };
-
-fn options() -> Options {
-    Options {
-        ballast_bytes: 0,
-        tail_bytes_max: 0,
-        sizes: Sizes {
-            journal_file: 8 << 10,
-            segment: 1 << 10,
-            segment_frame: 64,
-            ..Sizes::default()
-        },
-        ..Options::new("/data")
-    }
-}
 
 fn stop(mut node: Node) {
     node.store.shutdown();
@@ -35,7 +21,7 @@ fn stop(mut node: Node) {
 /// put and all of them at the end.
 fn closed(clock: &std::sync::Arc<ManualClock>, seed: u64) -> (SimDisk, StreamId) {
     let disk = SimDisk::new(seed);
-    let mut node = Node::open_with(options(), disk.clone(), clock);
+    let mut node = Node::open_with(small_files(), disk.clone(), clock);
     let stream = node.create_stream("s", 1);
     for number in 0..40 {
         node.put("s", records(&[payload(number)]));
@@ -62,7 +48,8 @@ enum Found {
 }
 
 fn look(disk: &SimDisk, clock: &std::sync::Arc<ManualClock>, stream: StreamId) -> Found {
-    let Ok((store, _loops)) = open(options(), disk.clone(), std::sync::Arc::clone(clock)) else {
+    let Ok((store, _loops)) = open(small_files(), disk.clone(), std::sync::Arc::clone(clock))
+    else {
         return Found::Named;
     };
     let is_read_only = store.read_only().is_some();
@@ -149,7 +136,7 @@ fn a_damaged_header_costs_nothing_that_is_not_in_its_file() {
             .unwrap();
         disk.tamper(&file, |bytes| bytes[30] ^= 1);
         let (store, _loops) =
-            open(options(), disk.clone(), std::sync::Arc::clone(&clock)).expect("reads go on");
+            open(small_files(), disk.clone(), std::sync::Arc::clone(&clock)).expect("reads go on");
         // Only the newest file holds what no cut has made needless.
         assert_eq!(
             store.read_only().is_some(),
@@ -195,7 +182,7 @@ fn a_missing_truncated_or_swapped_segment_is_named() {
 fn a_damaged_shard_leaves_the_others_alone_and_takes_appends() {
     let clock = ManualClock::new();
     let disk = SimDisk::new(1);
-    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    let mut node = Node::open_with(small_files(), disk.clone(), &clock);
     let (bad, good) = (node.create_stream("bad", 1), node.create_stream("good", 1));
     for stream in ["bad", "good"] {
         for number in 0..30 {
@@ -207,7 +194,7 @@ fn a_damaged_shard_leaves_the_others_alone_and_takes_appends() {
     stop(node);
     let first = Path::new("/data/streams").join(format!("{bad}/0/{:020}.segment", 1));
     disk.remove(&first).unwrap();
-    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    let mut node = Node::open_with(small_files(), disk.clone(), &clock);
     assert!(matches!(
         node.store.read(bad, ShardNumber(0), Ordinal(0), 10, 1_000),
         Err(ReadError::Damaged { .. })
@@ -228,7 +215,7 @@ fn a_journal_that_lost_its_newest_file_is_read_only_and_says_which() {
     let clock = ManualClock::new();
     let (disk, _) = closed(&clock, 3);
     // Another life, which stored an image.
-    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    let mut node = Node::open_with(small_files(), disk.clone(), &clock);
     node.put("s", records(&[payload(40)]));
     clock.advance(3_000);
     node.settle().unwrap();
@@ -239,7 +226,7 @@ fn a_journal_that_lost_its_newest_file_is_read_only_and_says_which() {
     let newest = before.iter().filter(is_journal).max().unwrap();
     disk.remove(newest).unwrap();
     disk.sync_dir(newest.parent().unwrap()).unwrap();
-    let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+    let (store, _loops) = open(small_files(), disk.clone(), clock).expect("reads go on");
     let words = store.read_only().expect("nothing more is taken");
     let name = newest.file_name().unwrap().to_string_lossy().into_owned();
     assert!(words.contains(&name), "{words}");
@@ -274,7 +261,7 @@ fn a_newest_file_that_goes_is_named_whenever_it_was_made() {
         for is_witnessed in [true, false] {
             let clock = ManualClock::new();
             let (disk, _) = closed(&clock, 3);
-            let mut node = Node::open_with(options(), disk.clone(), &clock);
+            let mut node = Node::open_with(small_files(), disk.clone(), &clock);
             case(&mut node, &clock);
             drop(node);
             disk.lose_unsynced();
@@ -288,7 +275,7 @@ fn a_newest_file_that_goes_is_named_whenever_it_was_made() {
             };
             disk.remove(&gone).unwrap();
             disk.sync_dir(directory).unwrap();
-            let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+            let (store, _loops) = open(small_files(), disk.clone(), clock).expect("reads go on");
             let words = store.read_only();
             if is_witnessed {
                 let name = newest.file_name().unwrap().to_string_lossy().into_owned();
@@ -305,7 +292,7 @@ fn a_newest_file_that_goes_is_named_whenever_it_was_made() {
 fn a_journal_that_is_gone_as_a_whole_is_not_begun_anew() {
     let clock = ManualClock::new();
     let disk = SimDisk::new(1);
-    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    let mut node = Node::open_with(small_files(), disk.clone(), &clock);
     node.create_stream("s", 1);
     node.put("s", records(&[payload(0)]));
     drop(node);
@@ -315,7 +302,7 @@ fn a_journal_that_is_gone_as_a_whole_is_not_begun_anew() {
         disk.remove(&file).unwrap();
         disk.sync_dir(file.parent().unwrap()).unwrap();
     }
-    let opened = open(options(), disk.clone(), clock);
+    let opened = open(small_files(), disk.clone(), clock);
     let words = opened.err().expect("nothing can be served").to_string();
     assert!(words.contains("there once was one"), "{words}");
 }
@@ -339,7 +326,7 @@ fn a_newest_journal_file_that_lost_its_end_is_named_and_what_the_image_holds_is_
             for part in 1..8 {
                 let clock = ManualClock::new();
                 let (disk, stream) = closed(&clock, 3);
-                let mut node = Node::open_with(options(), disk.clone(), &clock);
+                let mut node = Node::open_with(small_files(), disk.clone(), &clock);
                 for number in 40..60 {
                     node.put("s", records(&[payload(number)]));
                 }
@@ -360,7 +347,8 @@ fn a_newest_journal_file_that_lost_its_end_is_named_and_what_the_image_holds_is_
                     }
                 });
                 let what = format!("stopped {is_stopped}, zeroed {is_zeroed}, part {part}");
-                let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+                let (store, _loops) =
+                    open(small_files(), disk.clone(), clock).expect("reads go on");
                 let words = store
                     .read_only()
                     .unwrap_or_else(|| panic!("{what}: silent"));
@@ -383,7 +371,7 @@ fn a_newest_journal_file_that_lost_its_end_is_named_and_what_the_image_holds_is_
 fn a_file_that_is_shorter_than_it_was_made_is_no_torn_tail() {
     let clock = ManualClock::new();
     let (disk, _) = closed(&clock, 3);
-    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    let mut node = Node::open_with(small_files(), disk.clone(), &clock);
     node.put("s", records(&[payload(40)]));
     node.put("s", records(&[payload(41)]));
     drop(node);
@@ -391,6 +379,6 @@ fn a_file_that_is_shorter_than_it_was_made_is_no_torn_tail() {
     // No cut was made of it: nothing else knows that there was more.
     let (newest, used) = newest_journal(&disk);
     disk.tamper(&newest, |bytes| bytes.truncate(used - 50));
-    let (store, _loops) = open(options(), disk.clone(), clock).expect("reads go on");
+    let (store, _loops) = open(small_files(), disk.clone(), clock).expect("reads go on");
     assert!(store.read_only().is_some(), "the end is gone");
 }

@@ -29,14 +29,18 @@ fn snapshot_files(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-#[test]
-fn sled_opens_past_a_snapshot_that_a_crash_left_half_written() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut image = SledImage::open(directory.path()).unwrap();
+/// An image of one value, closed.
+fn store_one(directory: &Path) {
+    let mut image = SledImage::open(directory).unwrap();
     image
         .apply(vec![(b"k".to_vec(), Some(b"v".to_vec()))])
         .unwrap();
-    drop(image);
+}
+
+#[test]
+fn sled_opens_past_a_snapshot_that_a_crash_left_half_written() {
+    let directory = tempfile::tempdir().unwrap();
+    store_one(directory.path());
     let half = directory.path().join("snap.00000000FFFFFFFF.generating");
     fs::write(&half, b"half").unwrap();
     let mut image = SledImage::open(directory.path()).unwrap();
@@ -47,11 +51,7 @@ fn sled_opens_past_a_snapshot_that_a_crash_left_half_written() {
 #[test]
 fn sled_opens_without_its_snapshots_when_they_are_corrupt() {
     let directory = tempfile::tempdir().unwrap();
-    let mut image = SledImage::open(directory.path()).unwrap();
-    image
-        .apply(vec![(b"k".to_vec(), Some(b"v".to_vec()))])
-        .unwrap();
-    drop(image);
+    store_one(directory.path());
     for path in snapshot_files(directory.path()) {
         fs::write(path, b"not a snapshot").unwrap();
     }
@@ -93,11 +93,7 @@ fn what_sled_was_given_is_in_its_file_when_apply_returns() {
 #[test]
 fn sled_keeps_its_snapshots_when_it_is_the_disk_that_fails() {
     let directory = tempfile::tempdir().unwrap();
-    let mut image = SledImage::open(directory.path()).unwrap();
-    image
-        .apply(vec![(b"k".to_vec(), Some(b"v".to_vec()))])
-        .unwrap();
-    drop(image);
+    store_one(directory.path());
     // Opening it makes a snapshot; opening it again waits until the last one has let go of its file.
     drop(SledImage::open(directory.path()).unwrap());
     drop(SledImage::open(directory.path()).unwrap());
