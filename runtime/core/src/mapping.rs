@@ -18,6 +18,17 @@ pub enum OutputBinding {
     None,
 }
 
+impl OutputBinding {
+    /// The stream, if it goes to one.
+    #[must_use]
+    pub const fn stream(&self) -> Option<&StreamName> {
+        match self {
+            Self::Stream(name) => Some(name),
+            Self::None => None,
+        }
+    }
+}
+
 /// How often a record is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxAttempts {

@@ -73,9 +73,6 @@ fn targets(mapping: &Mapping) -> Vec<&StreamName> {
     mapping
         .outputs
         .values()
-        .filter_map(|binding| match binding {
-            OutputBinding::Stream(name) => Some(name),
-            OutputBinding::None => None,
-        })
+        .filter_map(OutputBinding::stream)
         .collect()
 }

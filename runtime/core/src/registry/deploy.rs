@@ -150,10 +150,7 @@ fn create_streams(
     let mut unseen = Problems::default();
     let other = resolve::stream(&work.deploy.new_streams, "", &mut unseen);
     let mut wanted: BTreeSet<StreamName> = settings.keys().cloned().collect();
-    let output = |binding: &OutputBinding| match binding {
-        OutputBinding::Stream(name) => Some(name.clone()),
-        OutputBinding::None => None,
-    };
+    let output = |binding: &OutputBinding| binding.stream().cloned();
     for layer in layers {
         wanted.insert(layer.stream.clone());
         wanted.extend(layer.outputs.values().filter_map(output));

@@ -8,7 +8,6 @@ use fnctl_core::{
     id::{Ordinal, ShardNumber, Timestamp},
     invoker::{Call, CallContext, CallFacts, Invoker},
     limits::{BATCH_RECORDS_MAX, PARTITION_KEY_CHARS_MAX, STREAM_RECORD_BYTES_DEFAULT},
-    mapping::OutputBinding,
     record::{ColumnBuilder, Records},
     status::{CallResult, Encoding},
 };
@@ -168,9 +167,8 @@ fn row_bytes_max(node: &HostNode, function: &Function, version: &Version) -> Arc
         let registry = view.registry();
         let of = |output| {
             let bound = registry.mappings_of_function(function.id);
-            let streams = bound.filter_map(|mapping| match mapping.outputs.get(output)? {
-                OutputBinding::Stream(name) => registry.stream_by_name(name),
-                OutputBinding::None => None,
+            let streams = bound.filter_map(|mapping| {
+                registry.stream_by_name(mapping.outputs.get(output)?.stream()?)
             });
             let most = streams.map(|stream| stream.options.record_bytes_max).min();
             most.unwrap_or(STREAM_RECORD_BYTES_DEFAULT)

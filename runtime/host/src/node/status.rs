@@ -73,15 +73,11 @@ impl HostNode {
         refused.sort_by_key(|(_, since)| *since);
         let is_made = |name: &StreamName| made.iter().any(|stream| stream.name == *name);
         let missing = self.view(|view| {
-            mapping.outputs.values().find_map(|binding| match binding {
-                OutputBinding::Stream(name) => view
-                    .registry()
-                    .stream_by_name(name)
-                    .is_none()
-                    .then(|| name.clone())
-                    .filter(|name| !is_made(name)),
-                OutputBinding::None => None,
-            })
+            let mut bound = mapping.outputs.values().filter_map(OutputBinding::stream);
+            let is_missing = |name: &&StreamName| {
+                view.registry().stream_by_name(name).is_none() && !is_made(name)
+            };
+            bound.find(is_missing).cloned()
         });
         if let Some(stream) = missing {
             let waits = refused.iter().find(

@@ -48,10 +48,7 @@ impl Work {
             output_streams: mapping
                 .outputs
                 .values()
-                .filter_map(|binding| match binding {
-                    OutputBinding::Stream(name) => registry.stream_by_name(name).cloned(),
-                    OutputBinding::None => None,
-                })
+                .filter_map(|binding| registry.stream_by_name(binding.stream()?).cloned())
                 .collect(),
         })
     }

@@ -65,10 +65,13 @@ fn streams(work: &Work<'_>, layers: &[Layer], notes: &mut Vec<Note>) {
     if deploy.new_streams != StreamSpec::default() {
         for layer in layers {
             wanted.insert(layer.stream.clone());
-            wanted.extend(layer.outputs.values().filter_map(|binding| match binding {
-                OutputBinding::Stream(name) => Some(name.clone()),
-                OutputBinding::None => None,
-            }));
+            wanted.extend(
+                layer
+                    .outputs
+                    .values()
+                    .filter_map(OutputBinding::stream)
+                    .cloned(),
+            );
         }
     }
     for name in wanted {
@@ -101,6 +104,7 @@ fn differences(stream: &Stream, spec: &StreamSpec, notes: &mut Vec<Note>) {
             });
         }
     };
+    let update = |flag: &str| format!("fnctl streams update {name} {flag}");
     let shards = stream
         .shards
         .iter()
@@ -118,14 +122,7 @@ fn differences(stream: &Stream, spec: &StreamSpec, notes: &mut Vec<Note>) {
         let stands = Duration {
             ms: stream.retention_ms,
         };
-        let fix = format!(
-            "aws kinesis {}-stream-retention-period --stream-name {name} --retention-period-hours N",
-            if named.ms < stands.ms {
-                "decrease"
-            } else {
-                "increase"
-            },
-        );
+        let fix = update(&format!("--retention {named}"));
         note("retention", stands.to_string(), named.to_string(), fix);
     }
     if let Some(named) = value(spec.ack.as_ref()) {
@@ -142,6 +139,24 @@ fn differences(stream: &Stream, spec: &StreamSpec, notes: &mut Vec<Note>) {
             named.to_string(),
             fix,
         );
+    }
+    for (key, flag, named, stands) in [
+        ("quota", "--quota", &spec.quota, stream.options.quota_bytes),
+        (
+            "retention_bytes",
+            "--retention-bytes",
+            &spec.retention_bytes,
+            stream.options.retention_bytes,
+        ),
+    ] {
+        if let Some(named) = value(named.as_ref()) {
+            let stands = stands.map_or_else(
+                || "no such bound".to_owned(),
+                |bytes| ByteSize { bytes }.to_string(),
+            );
+            let fix = update(&format!("{flag} {named}"));
+            note(key, stands, named.to_string(), fix);
+        }
     }
 }
 

@@ -62,6 +62,28 @@ fn what_a_deploy_leaves_as_it_is_is_said() {
         "5 is used when a stream is made: `s` has 3"
     );
 
+    let streams = json!({"s": {"retention": "48h", "quota": "1GiB", "retention_bytes": "512MiB"}});
+    let done = bench.deploy(manifest(&both, streams)).unwrap();
+    let fixes: Vec<(&str, &str)> = done
+        .notes
+        .iter()
+        .map(|note| (note.path.as_str(), note.fix.as_str()))
+        .collect();
+    assert_eq!(
+        fixes,
+        [
+            (
+                "streams.s.retention",
+                "fnctl streams update s --retention 2d"
+            ),
+            ("streams.s.quota", "fnctl streams update s --quota 1GiB"),
+            (
+                "streams.s.retention_bytes",
+                "fnctl streams update s --retention-bytes 512MiB"
+            ),
+        ]
+    );
+
     // A mapping that a layer does not name is none that was left out.
     let done = bench
         .deploy(deploy(
