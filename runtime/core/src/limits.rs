@@ -72,6 +72,8 @@ pub const MEMORY_BYTES_MAX: u64 = 1 << 30;
 pub const CONCURRENCY_MAX: u32 = 10_000;
 /// Longest backoff that may be set, ms.
 pub const BACKOFF_MS_MAX: u64 = 86_400_000;
+/// Longest record age that may be set, ms: a year, as the longest retention.
+pub const RECORD_AGE_MS_MAX: u64 = RETENTION_MS_MAX;
 /// Shards of a stream unless said otherwise.
 pub const STREAM_SHARDS_DEFAULT: u32 = 1;
 /// Most shards of a stream.
