@@ -23,6 +23,7 @@ pub use crate::segment::ReadError;
 use crate::{
     artifact::{ArtifactError, ArtifactPin},
     block::slice,
+    clocks::ArrivalClock,
     sequencer::{self, Request},
     shared::Shared,
     space::Room,
@@ -308,6 +309,12 @@ impl Store {
     #[must_use]
     pub fn read_only(&self) -> Option<&str> {
         self.shared.read_only.as_deref()
+    }
+
+    /// The clock that arrivals are written by.
+    #[must_use]
+    pub fn arrival_clock(&self) -> ArrivalClock {
+        ArrivalClock::of(Arc::clone(&self.shared))
     }
 
     /// Whether first batches and retries are to be called record by record, each with its attempt marked
