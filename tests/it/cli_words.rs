@@ -181,7 +181,7 @@ fn a_server_that_does_not_answer_exits_8_with_the_command_that_starts_one() {
 #[test]
 fn all_problems_of_a_manifest_come_together_with_their_lines() {
     let folder = folder();
-    let text = "[function]\nmemory = \"128\"\nfilter = 1\n[[mapping]]\nstream = \"s\"\nbatch_size = 20000\nbisect_on_error = true\n";
+    let text = "[function]\nmemory = \"128\"\nfilter = 1\n[[mapping]]\nstream = \"s\"\nbatch_size = 20000\ntumbling_window = \"1m\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!((exit, error["code"].as_str()), (7, Some("FN2101")));
@@ -203,7 +203,7 @@ fn all_problems_of_a_manifest_come_together_with_their_lines() {
     );
     let later = problems
         .iter()
-        .find(|(path, _)| *path == "mapping[0].bisect_on_error")
+        .find(|(path, _)| *path == "mapping[0].tumbling_window")
         .expect("named");
     assert!(later.1.contains("not there yet"), "{later:?}");
 }

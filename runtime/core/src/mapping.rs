@@ -57,6 +57,20 @@ pub struct MappingSettings {
     pub backoff_max_ms: u64,
     /// Age, ms since arrival, above which a record is given up without a call; `None`: no bound.
     pub max_record_age_ms: Option<u64>,
+    /// A call that failed as a whole is cut in two until one record is left, free of charge.
+    pub bisect_on_error: bool,
+    /// What order holds within.
+    pub ordering: Ordering,
+}
+
+/// What order holds within.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ordering {
+    /// Within a partition key: one that waits for a retry holds no other.
+    #[default]
+    Key,
+    /// Within a shard, as Lambda's event source mappings have it: what fails holds all behind it.
+    Shard,
 }
 
 impl Default for MappingSettings {
@@ -70,6 +84,8 @@ impl Default for MappingSettings {
             backoff_initial_ms: limits::BACKOFF_INITIAL_MS_DEFAULT,
             backoff_max_ms: limits::BACKOFF_MAX_MS_DEFAULT,
             max_record_age_ms: None,
+            bisect_on_error: true,
+            ordering: Ordering::Key,
         }
     }
 }

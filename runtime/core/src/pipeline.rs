@@ -7,6 +7,7 @@ mod action;
 mod age;
 mod answer;
 mod backlog;
+mod bisect;
 mod blocks;
 mod caution;
 mod conclude;
@@ -34,6 +35,7 @@ pub use plan::{
 use self::{
     age::Age,
     backlog::{Backlog, Serial},
+    bisect::Suspects,
     caution::Caution,
     read::{Reading, Waiting},
     slot::{Phase, Purpose, Slot},
@@ -120,6 +122,8 @@ pub struct ShardPipeline {
     /// One a lane, then the retry slot.
     slots: Vec<Slot>,
     park: Park<Serial>,
+    /// Batches that failed as a whole and wait for the retry slot.
+    suspects: Suspects,
     /// Slots with a commit to send.
     send_queue: VecDeque<usize>,
     /// The slot whose commit is with the sequencer.
@@ -166,6 +170,7 @@ impl ShardPipeline {
             lanes: vec![lane; usize::from(factor)],
             slots: slots.map(Slot::new).collect(),
             park: Park::new(limits),
+            suspects: Suspects::default(),
             send_queue: VecDeque::new(),
             unanswered: None,
             next_attempt: AttemptId(1),
@@ -271,7 +276,9 @@ impl ShardPipeline {
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
         } else if let Some(lane) = self.lanes.get(index) {
-            lane.batcher.deadline()
+            lane.batcher.deadline().filter(|_| !self.suspects.is_full())
+        } else if self.suspects.is_waiting() {
+            Some(slot.not_before)
         } else {
             self.park.next_retry()
         };

@@ -42,6 +42,8 @@ reached! {
     OutcomeHalved,
     /// Output too large, of one record.
     OutcomeTooLargeAlone,
+    /// Pieces of a batch that failed as a whole, of several keys, in the retry slot.
+    SuspectCalled,
     /// A call that never started.
     OutcomeInterrupted,
     /// A host at fault.

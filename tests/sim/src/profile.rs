@@ -1,6 +1,6 @@
 //! What kind of world a seed makes: a swarm of settings, so that no rare combination is never tried.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use fnctl_core::mapping::{MappingSettings, MaxAttempts, Ordering};
 
 use crate::random::Random;
 
@@ -104,5 +104,7 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         backoff_initial_ms: random.pick(&[0, 1, 100]),
         backoff_max_ms: random.pick(&[1, 50, 1_000]),
         max_record_age_ms: random.pick(&[None, None, None, Some(1), Some(300), Some(5_000)]),
+        bisect_on_error: random.chance(500),
+        ordering: Ordering::Key,
     }
 }

@@ -445,6 +445,18 @@ impl Worker {
         }
     }
 
+    /// Whether a call of the retry slot is of several keys.
+    pub(crate) fn is_of_suspect(&self, call: &Invocation) -> bool {
+        let holdings = self.pipeline.inspect().holdings;
+        let mut keys: Vec<_> = holdings
+            .iter()
+            .filter(|(slot, _)| *slot == SlotId::Retry)
+            .map(|(_, key)| *key)
+            .collect();
+        keys.dedup();
+        call.slot == SlotId::Retry && keys.len() > 1
+    }
+
     /// The records of a call, as the function sees them.
     #[must_use]
     pub fn seen(journal: &Journal, call: &Invocation) -> Vec<Seen> {

@@ -175,6 +175,9 @@ impl World {
             let in_retry = |call: &&Invocation| call.slot == SlotId::Retry;
             let retries = worker.calls.iter().filter(in_retry).count();
             let lanes = worker.calls.len() - retries;
+            if worker.calls.iter().any(|call| worker.is_of_suspect(call)) {
+                self.coverage.note(Reached::SuspectCalled);
+            }
             if retries > 0 && lanes > 0 {
                 self.coverage.note(Reached::LaneBesideRetry);
             }

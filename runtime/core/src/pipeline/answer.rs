@@ -74,6 +74,9 @@ impl ShardPipeline {
                 let commit = slot.unaccepted.take().expect("the answer's commit");
                 self.totals = self.totals + commit.adds;
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
+                if commit.purpose == Purpose::Outcome {
+                    self.goes_on(index, &commit.judgement);
+                }
                 self.turn_goes_on(index, commit.purpose, actions);
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
@@ -133,6 +136,15 @@ impl ShardPipeline {
             actions.push(Action::DropCommit { slot, number });
         }
         self.send_queue.retain(|&queued| queued != index);
+    }
+
+    /// A call of a slot decided something: what that says of the piece behind it.
+    fn goes_on(&mut self, index: usize, judgement: &Judgement) {
+        if judgement.endings.is_empty() {
+            self.presume(index);
+        } else {
+            self.slots[index].presumes = false;
+        }
     }
 
     /// What an accepted commit said is so now.
@@ -252,10 +264,11 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) {
         let index = self.lanes.len();
-        let key = self.slots[index].key.expect("the retry slot holds a key");
         let mut charges = judgement.charges.iter().peekable();
         let mut rest = Vec::new();
+        let mut held = KeyMap::default();
         for (at, &serial) in records.iter().enumerate() {
+            let key = self.backlog.get(serial).key;
             match judgement.endings.get(at) {
                 None | Some(Ending::Done | Ending::Dead) => {
                     self.park.remove(key, serial);
@@ -266,6 +279,7 @@ impl ShardPipeline {
                     if let Some(charge) = charges.next_if(|charge| charge.index == at) {
                         self.park.charge(key, serial, parked(charge));
                     }
+                    held.insert(key, ());
                     self.backlog.place(serial, Place::Parked, actions);
                 }
             }
@@ -275,21 +289,15 @@ impl ShardPipeline {
             // In front of the other pieces: they hold later records of the same key.
             slot.pieces.push_front(rest);
         }
-        if !judgement.charges.is_empty() {
-            // What is left of the batch waits behind the charged record, or is called in front of it.
-            for serial in std::mem::take(&mut slot.pieces).into_iter().flatten() {
-                self.backlog.place(serial, Place::Parked, actions);
-            }
+        if !held.is_empty() {
+            // What is left of their keys waits behind the charged records, or is called in front of them.
+            self.wait_behind_charged(&held, actions);
         }
-        if self.slots[index].pieces.is_empty() {
-            self.slots[index].key = None;
-            let released = self.park.give_back(key, now);
-            self.release(key, &released, actions);
-        }
+        self.give_keys_back(now, actions);
     }
 
     /// Records of a key that is parked no more go back to their lane, in front: they have waited.
-    fn release(
+    pub(super) fn release(
         &mut self,
         key: KeyHash,
         released: &[ParkedRecord<Serial>],

@@ -150,7 +150,7 @@ impl ShardPipeline {
             let Some((batch, _)) = self.next_batch(index, is_pressed, now, actions) else {
                 return false;
             };
-            self.slots[index].pieces.push_back(batch);
+            self.slots[index].pieces.push_front(batch);
         }
         let pieces = &mut self.slots[index].pieces;
         let mut records = pieces.pop_front().expect("it was filled");

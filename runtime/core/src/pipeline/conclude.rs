@@ -37,15 +37,14 @@ impl ShardPipeline {
                 expires_at: age.expires_at(entry.arrival),
             }
         };
-        match judge(outcome, records.len(), subject, &self.policy, now) {
+        let rules = &self.config.settings;
+        match judge(outcome, records.len(), subject, rules, &self.policy, now) {
             Verdict::Ended(judgement) => {
                 let adds = self.adds(records.len(), &judgement);
                 self.decide(slot, records, judgement, adds, now);
             }
-            Verdict::Halved => {
-                let half = records.len() / 2;
-                self.cut(slot, records, &[half]);
-            }
+            Verdict::Halved => self.halve(slot, records, false),
+            Verdict::Bisected { presumes } => self.bisect(slot, records, presumes, actions),
             Verdict::Split(at) => self.cut(slot, records, &[at, at + 1]),
             Verdict::Uncharged if self.slots[slot].mark.is_some() => {
                 self.unmark(slot, records, now);

@@ -7,6 +7,7 @@ use crate::{
     commit::ErrorKind,
     id::{Ordinal, Timestamp},
     lane::KeyHash,
+    mapping::MappingSettings,
     outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
     park::KeyMap,
     retry::RetryPolicy,
@@ -80,6 +81,12 @@ pub(super) enum Verdict {
     Ended(Judgement),
     /// Run both halves again at once, free of charge.
     Halved,
+    /// The same, after the mapping's bisect (Lambda ESM specification §9).
+    Bisected {
+        /// Whether it is one record's fault rather than their number's: then a culprit that is not in
+        /// one half is in the other.
+        presumes: bool,
+    },
     /// Run what is in front of this record, the record, and what is behind it again at once, each by
     /// itself and free of charge: it would be given up in front of an earlier record of its key.
     Split(usize),
@@ -94,12 +101,14 @@ pub(super) fn judge(
     outcome: Outcome,
     records: usize,
     subject: impl Fn(usize) -> Subject,
+    rules: &MappingSettings,
     policy: &RetryPolicy,
     now: Timestamp,
 ) -> Verdict {
     let bench = Bench {
         records,
         subject,
+        rules,
         policy,
         now,
     };
@@ -113,6 +122,9 @@ pub(super) fn judge(
             FailureKind::Fatal => fatal(&failure),
             // `skip` says that trying again cannot help, not whom it is about: the call is halved
             // until one record is left, so that no record is condemned for its neighbours.
+            FailureKind::Skip if records > 1 && rules.bisect_on_error => {
+                Verdict::Bisected { presumes: true }
+            }
             FailureKind::Skip if records > 1 => Verdict::Halved,
             FailureKind::Skip => bench.condemned(ErrorKind::Skip, &failure.code, &failure.message),
             FailureKind::Retry => bench.whole(Cause::named(&failure)),
@@ -186,6 +198,7 @@ impl Cause {
 struct Bench<'a, S> {
     records: usize,
     subject: S,
+    rules: &'a MappingSettings,
     policy: &'a RetryPolicy,
     now: Timestamp,
 }
@@ -263,8 +276,18 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         Verdict::Ended(judgement)
     }
 
-    /// The call failed as a whole and is cut no further: all its records are charged.
+    /// The call failed as a whole: it is bisected, or its records are charged.
     fn whole(&self, cause: Cause) -> Verdict {
+        if self.records > 1 && self.rules.bisect_on_error {
+            // Fewer records take less time and memory: that half of them passes says nothing of the others.
+            let presumes = !matches!(cause.kind, ErrorKind::Timeout | ErrorKind::OutOfMemory);
+            return Verdict::Bisected { presumes };
+        }
+        self.cut_no_further(cause)
+    }
+
+    /// The call failed as a whole and is cut no further: all its records are charged.
+    fn cut_no_further(&self, cause: Cause) -> Verdict {
         let mut judgement = Judgement {
             endings: Vec::with_capacity(self.records),
             ..Judgement::default()

@@ -43,14 +43,10 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) -> Option<(Vec<Serial>, bool)> {
         if index == self.lanes.len() {
-            debug_assert!(
-                self.slots[index].key.is_none(),
-                "a key without pieces was given back"
-            );
-            let mut call = Vec::new();
-            let key = self.park.take_due(now, &mut call)?;
-            self.slots[index].key = Some(key);
-            return Some((call, true));
+            return self.next_retry_batch(now).map(|call| (call, true));
+        }
+        if self.suspects.is_full() {
+            return None;
         }
         if self.lanes[index].marked > 0 {
             self.park_marked(index, now, actions);

@@ -2,6 +2,7 @@
 //! schedule, not the plumbing.
 
 mod aging;
+mod bisecting;
 mod caution;
 mod failing;
 mod harness;

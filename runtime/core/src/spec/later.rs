@@ -7,7 +7,6 @@ pub const FUNCTION_LATER: &[&str] = &["aliases", "allow_http", "log_level"];
 
 /// Keys of `[[mapping]]` that later versions take.
 pub const MAPPING_LATER: &[&str] = &[
-    "bisect_on_error",
     "filter",
     "key_groups",
     "on_failure_full",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{
     duration::Duration,
     position::StartingPosition,
-    setting::{Count, Setting, SettingValue, Text, Unfit, UnknownKeys, over},
+    setting::{Count, Setting, SettingValue, Switch, Text, Unfit, UnknownKeys, over},
     size::ByteSize,
 };
 use crate::{
@@ -54,6 +54,9 @@ pub struct MappingSpec {
     /// Age above which a record is given up without a call; no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_record_age: Option<Setting<Duration>>,
+    /// Whether a call that failed as a whole is cut in two until one record is left; on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bisect_on_error: Option<Setting<Switch>>,
     /// What becomes of records given up; `dlq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Setting<OnFailure>>,
@@ -80,6 +83,7 @@ impl MappingSpec {
         "backoff_initial",
         "backoff_max",
         "max_record_age",
+        "bisect_on_error",
         "on_failure",
         "on_fatal",
     ];
@@ -111,6 +115,7 @@ impl MappingSpec {
             backoff_initial: over(self.backoff_initial, top.backoff_initial),
             backoff_max: over(self.backoff_max, top.backoff_max),
             max_record_age: over(self.max_record_age, top.max_record_age),
+            bisect_on_error: over(self.bisect_on_error, top.bisect_on_error),
             on_failure: over(self.on_failure, top.on_failure),
             on_fatal: over(self.on_fatal, top.on_fatal),
             unknown: self.unknown,

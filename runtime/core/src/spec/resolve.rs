@@ -305,6 +305,13 @@ pub fn mapping(
             live.max_record_age_ms,
             [1, limits::RECORD_AGE_MS_MAX],
         ),
+        bisect_on_error: problems.switch(
+            &at("bisect_on_error"),
+            spec.bisect_on_error.as_ref(),
+            live.bisect_on_error,
+            default.bisect_on_error,
+        ),
+        ordering: live.ordering,
     };
     if settings.backoff_max_ms < settings.backoff_initial_ms {
         let (max, initial) = (settings.backoff_max_ms, settings.backoff_initial_ms);

@@ -107,6 +107,9 @@ pub struct SettingsStatus {
     /// Age above which a record is given up, ms; `null`: no bound.
     #[serde(default)]
     pub max_record_age_ms: Option<u64>,
+    /// Whether a call that failed as a whole is cut in two.
+    #[serde(default)]
+    pub bisect_on_error: bool,
     /// What becomes of records given up.
     pub on_failure: String,
     /// What a `fatal` does.
@@ -131,6 +134,7 @@ impl SettingsStatus {
             backoff_initial_ms: settings.backoff_initial_ms,
             backoff_max_ms: settings.backoff_max_ms,
             max_record_age_ms: settings.max_record_age_ms,
+            bisect_on_error: settings.bisect_on_error,
             on_failure: "dlq".to_owned(),
             on_fatal: "stop".to_owned(),
         }

@@ -12,6 +12,8 @@ const HAS_OPTIONS: u16 = 1 << 15;
 /// Age above which a record is given up, ms. Tags 1 to 15 are the failure policy's, those from 16 on say
 /// which records are delivered and how they are grouped. A tag is never used again for something else.
 const MAX_RECORD_AGE: u8 = 1;
+/// Whether a call that failed as a whole is cut in two.
+const BISECT_ON_ERROR: u8 = 2;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -34,6 +36,11 @@ impl Options {
     }
 }
 
+/// A value that is to be written: one that is not the default.
+fn other_than<'a, T: PartialEq>(value: &'a T, default: &T) -> Option<&'a T> {
+    (value != default).then_some(value)
+}
+
 impl Value for MappingSettings {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -45,9 +52,16 @@ impl Value for MappingSettings {
             backoff_initial_ms,
             backoff_max_ms,
             max_record_age_ms,
+            bisect_on_error,
+            ordering: _,
         } = self;
+        let default = Self::default();
         let mut options = Options::default();
         options.add(MAX_RECORD_AGE, max_record_age_ms.as_ref());
+        options.add(
+            BISECT_ON_ERROR,
+            other_than(bisect_on_error, &default.bisect_on_error),
+        );
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
         batch_size.put(out);
@@ -89,6 +103,7 @@ impl Value for MappingSettings {
             let mut option = Decoder::new(from.share(length)?);
             match tag {
                 MAX_RECORD_AGE => settings.max_record_age_ms = Some(Value::take(&mut option)?),
+                BISECT_ON_ERROR => settings.bisect_on_error = Value::take(&mut option)?,
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));

@@ -12,7 +12,7 @@ use fnctl_core::{
         duration::Duration,
         mapping::{MappingSpec, OnFailure, OnFatal, Ordering},
         request::{DeployRequest, DeployResult},
-        setting::{Count, Unfit},
+        setting::{Count, Switch, Unfit},
         size::ByteSize,
     },
 };
@@ -72,6 +72,10 @@ pub(crate) struct Args {
     /// Age above which a record is given up without a call [default: no bound]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
     max_record_age: Option<Setting<Duration>>,
+    /// Whether a call that failed as a whole is cut in two until one record is left [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
+          default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
+    bisect_on_error: Option<Setting<Switch>>,
     /// What becomes of records given up: dlq
     #[arg(long, value_name = "WHERE", value_parser = spelling::setting::<OnFailure>)]
     on_failure: Option<Setting<OnFailure>>,
@@ -205,6 +209,7 @@ impl Args {
             backoff_initial: self.backoff_initial.clone(),
             backoff_max: self.backoff_max.clone(),
             max_record_age: self.max_record_age.clone(),
+            bisect_on_error: self.bisect_on_error.clone(),
             on_failure: self.on_failure.clone(),
             on_fatal: self.on_fatal.clone(),
             unknown: Default::default(),

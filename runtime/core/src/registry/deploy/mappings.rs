@@ -308,6 +308,12 @@ fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
         bound(old.max_record_age_ms),
         bound(new.max_record_age_ms),
     );
+    let switch = |is_on: bool| if is_on { "on" } else { "off" };
+    changes.text(
+        &at("bisect_on_error"),
+        switch(old.bisect_on_error),
+        switch(new.bisect_on_error),
+    );
     let bound = |outputs: &BTreeMap<OutputName, OutputBinding>, name: &OutputName| match outputs
         .get(name)
     {

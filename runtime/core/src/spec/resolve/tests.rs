@@ -84,10 +84,17 @@ fn problems_say_what_and_which_bound() {
             "-1 is Lambda's spelling: write \"unlimited\"",
         ),
         (
-            "bisect_on_error",
-            json!(true),
-            "`bisect_on_error` is not there yet in this version",
+            "tumbling_window",
+            json!("1m"),
+            "`tumbling_window` is not there yet in this version",
         ),
+        (
+            "bisect_on_error",
+            json!("maybe"),
+            "`maybe` is neither on nor off",
+        ),
+        ("max_record_age", json!("0s"), "0s is below 1ms"),
+        ("max_record_age", json!("9000h"), "375d is above 365d"),
         (
             "batch_sise",
             json!(1),
@@ -166,6 +173,7 @@ fn a_layer_is_written_as_it_is_read() {
         "stream": "s", "outputs": {"default": "none", "rejected": "r"}, "starting_position": "latest",
         "batch_size": 5, "batch_window": "200ms", "batch_bytes": "1MiB", "max_attempts": "unlimited",
         "parallelization_factor": "default", "ordering": "key", "on_failure": "dlq", "on_fatal": "stop",
+        "max_record_age": "1h", "bisect_on_error": false,
     });
     assert_eq!(
         serde_json::to_value(mapping_spec(value.clone())).unwrap(),

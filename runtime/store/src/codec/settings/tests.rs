@@ -96,6 +96,7 @@ proptest! {
     fn settings_come_back(
         factor in 1_u16..=256,
         age in any::<Option<u64>>(),
+        bisects in any::<bool>(),
         attempts in prop_oneof![
             Just(MaxAttempts::Unlimited),
             any::<u32>().prop_map(MaxAttempts::Count),
@@ -105,6 +106,7 @@ proptest! {
             parallelization_factor: factor,
             max_attempts: attempts,
             max_record_age_ms: age,
+            bisect_on_error: bisects,
             ..MappingSettings::default()
         };
         let bytes = encoded(&settings);
