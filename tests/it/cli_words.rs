@@ -60,14 +60,8 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
             2,
             "FN1003",
         ),
-        (&["deploy", "x.wasm", "--ordering", "shard"], 2, "FN1003"),
         (
             &["deploy", "x.wasm", "--on-failure", "stream:x"],
-            2,
-            "FN1003",
-        ),
-        (
-            &["deploy", "x.wasm", "--on-fatal", "dead-letter"],
             2,
             "FN1003",
         ),
@@ -329,7 +323,7 @@ fn a_failed_write_to_stdout_is_an_error() {
 #[test]
 fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
     let folder = folder();
-    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\nordering = \"shard\"\non_fatal = \"dead-letter\"\nfilter = \"x\"\n[streams.s]\nhold_quota = \"1GiB\"\n";
+    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\non_failure = \"stream:x\"\ntumbling_window = \"1m\"\nkey_groups = 8\n[streams.s]\nhold_quota = \"1GiB\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!(

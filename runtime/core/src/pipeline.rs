@@ -12,6 +12,7 @@ mod blocks;
 mod caution;
 mod conclude;
 mod event;
+mod in_order;
 mod inspect;
 mod judge;
 mod plan;
@@ -45,7 +46,7 @@ use crate::{
     commit::{AttemptMark, UnitTotals},
     id::{AttemptId, FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
     limits,
-    mapping::{MappingSettings, OutputBinding},
+    mapping::{MappingSettings, Ordering, OutputBinding},
     outcome::Outcome,
     park::Park,
     retry::RetryPolicy,
@@ -137,10 +138,11 @@ impl ShardPipeline {
     #[must_use]
     pub fn new(config: PipelineConfig) -> Self {
         let limits = BatchLimits::of(&config.settings);
-        let factor = config
-            .settings
-            .parallelization_factor
-            .clamp(1, limits::PARALLELIZATION_FACTOR_MAX);
+        let factor = match config.settings.ordering {
+            Ordering::Key => config.settings.parallelization_factor,
+            Ordering::Shard => 1,
+        };
+        let factor = factor.clamp(1, limits::PARALLELIZATION_FACTOR_MAX);
         let lane = Lane {
             batcher: Batcher::new(limits),
             marked: 0,
@@ -417,6 +419,10 @@ impl ShardPipeline {
             {
                 *resend_at = (*resend_at).min(now.plus_ms(limits::RESEND_MS_MAX));
             }
+        }
+        let latest = now.plus_ms(self.policy.max_ms());
+        for mark in self.marks.values_mut() {
+            mark.next_retry = mark.next_retry.min(latest);
         }
         let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
         self.reading.not_before = self.reading.not_before.min(latest);

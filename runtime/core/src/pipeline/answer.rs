@@ -11,10 +11,11 @@ use super::{
     slot::{Phase, Purpose, Unaccepted},
 };
 use crate::{
-    commit::CommitAnswer,
+    commit::{CommitAnswer, Unavailable},
     id::{SlotId, Timestamp},
     lane::KeyHash,
     limits,
+    mapping::OnFailureFull,
     park::{KeyMap, ParkedCharge, ParkedRecord},
     retry::{exponential, full_jitter},
 };
@@ -39,11 +40,12 @@ impl ShardPipeline {
                 actions.push(Action::Commit(plan));
             }
             Phase::Requeued | Phase::Refused { .. } | Phase::Sent => {
-                let slot = slot.id;
+                let (slot, drops_letters) = (slot.id, commit.drops_letters);
                 actions.push(Action::Resend {
                     slot,
                     number,
                     totals,
+                    drops_letters,
                 });
             }
         }
@@ -80,6 +82,9 @@ impl ShardPipeline {
                 self.turn_goes_on(index, commit.purpose, actions);
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
+            CommitAnswer::Unavailable(Unavailable::DeadLettersFull) if self.may_drop(index) => {
+                self.drop_letters(index);
+            }
             CommitAnswer::Unavailable(reason) => {
                 let slot = &mut self.slots[index];
                 slot.refusal = Some(reason);
@@ -97,6 +102,24 @@ impl ShardPipeline {
                 };
             }
         }
+    }
+
+    /// Whether a commit that the dead letters have no room for goes without them (commit and storage rules
+    /// §7, `on_failure_full`).
+    fn may_drop(&self, index: usize) -> bool {
+        let commit = self.slots[index].unaccepted.as_ref();
+        self.config.settings.on_failure_full == OnFailureFull::DropAndCount
+            && commit.is_some_and(|commit| commit.adds.dead_lettered > 0)
+    }
+
+    /// What a commit gives up is dropped and counted; the rest of it is sent at once.
+    fn drop_letters(&mut self, index: usize) {
+        let commit = self.slots[index].unaccepted.as_mut();
+        let commit = commit.expect("the answer's commit");
+        commit.adds.dropped = std::mem::take(&mut commit.adds.dead_lettered);
+        commit.drops_letters = true;
+        commit.phase = Phase::Requeued;
+        self.send_queue.push_front(index);
     }
 
     /// Queues refused commits whose pause is over.
@@ -164,7 +187,9 @@ impl ShardPipeline {
             for charge in &judgement.charges {
                 self.backlog.charge(records[charge.index], charge.attempts);
             }
-            if index < self.lanes.len() {
+            if self.holds_the_shard() {
+                self.take_over_in_order(index, records, judgement, actions);
+            } else if index < self.lanes.len() {
                 self.take_over_in_lane(index, records, judgement, now, actions);
             } else {
                 self.take_over_in_retry(records, judgement, now, actions);

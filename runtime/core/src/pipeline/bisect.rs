@@ -20,7 +20,6 @@ use crate::{
     id::Timestamp,
     lane::KeyHash,
     limits,
-    mapping::Ordering,
     park::{KeyMap, ParkedRecord},
 };
 
@@ -74,8 +73,7 @@ impl ShardPipeline {
         presumes: bool,
         actions: &mut Vec<Action>,
     ) {
-        let holds_the_shard = self.config.settings.ordering == Ordering::Shard;
-        if holds_the_shard || slot == self.lanes.len() {
+        if self.holds_the_shard() || slot == self.lanes.len() {
             return self.halve(slot, records, presumes);
         }
         self.slots[slot].faults = 0;

@@ -51,6 +51,8 @@ pub(super) struct Unaccepted {
     pub(super) phase: Phase,
     pub(super) refusals: u32,
     pub(super) purpose: Purpose,
+    /// Its dead letters are left out: there is no room for them.
+    pub(super) drops_letters: bool,
 }
 
 /// A slot holds the keys of its batch from the batch's start until its last commit is accepted.

@@ -48,7 +48,7 @@ impl ShardPipeline {
         if self.suspects.is_full() {
             return None;
         }
-        if self.lanes[index].marked > 0 {
+        if self.lanes[index].marked > 0 && !self.holds_the_shard() {
             self.park_marked(index, now, actions);
         }
         let lane = &mut self.lanes[index];
@@ -105,6 +105,16 @@ impl ShardPipeline {
         let too_old = self.too_old(&records);
         if 0 < too_old && too_old < records.len() {
             self.cut(index, records, &[too_old]);
+            let pieces = &mut self.slots[index].pieces;
+            records = pieces.pop_front().expect("it was cut into pieces");
+        }
+        if too_old == 0
+            && let Some((at, until)) = self.first_waiting(&records, now)
+        {
+            if at == 0 {
+                return self.wait_in_order(index, records, until);
+            }
+            self.cut(index, records, &[at]);
             let pieces = &mut self.slots[index].pieces;
             records = pieces.pop_front().expect("it was cut into pieces");
         }

@@ -6,6 +6,8 @@ mod bisecting;
 mod caution;
 mod failing;
 mod harness;
+mod in_order;
+mod reacting;
 mod stopping;
 
 use self::harness::{FULL, Harness, TAKEN, settings};

@@ -2,9 +2,9 @@
 //! written only where they are not the default. So a mapping that uses none is encoded as ever, and one
 //! that does is refused by a version that does not know what it asks for.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering};
 
-use crate::codec::{DecodeError, Decoder, Value, put_length};
+use crate::codec::{DecodeError, Decoder, Value, plain, put_length};
 
 /// Set in the stored parallelization factor, which is 256 at most: options follow the fields.
 const HAS_OPTIONS: u16 = 1 << 15;
@@ -14,6 +14,14 @@ const HAS_OPTIONS: u16 = 1 << 15;
 const MAX_RECORD_AGE: u8 = 1;
 /// Whether a call that failed as a whole is cut in two.
 const BISECT_ON_ERROR: u8 = 2;
+/// What order holds within.
+const ORDERING: u8 = 3;
+/// Whether a record that failed fails itself alone.
+const PARTIAL_FAILURES: u8 = 4;
+/// What a `fatal` does.
+const ON_FATAL: u8 = 5;
+/// What becomes of a record given up when the dead letters are full.
+const ON_FAILURE_FULL: u8 = 6;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -53,7 +61,10 @@ impl Value for MappingSettings {
             backoff_max_ms,
             max_record_age_ms,
             bisect_on_error,
-            ordering: _,
+            ordering,
+            partial_failures,
+            on_fatal,
+            on_failure_full,
         } = self;
         let default = Self::default();
         let mut options = Options::default();
@@ -61,6 +72,16 @@ impl Value for MappingSettings {
         options.add(
             BISECT_ON_ERROR,
             other_than(bisect_on_error, &default.bisect_on_error),
+        );
+        options.add(ORDERING, other_than(ordering, &default.ordering));
+        options.add(
+            PARTIAL_FAILURES,
+            other_than(partial_failures, &default.partial_failures),
+        );
+        options.add(ON_FATAL, other_than(on_fatal, &default.on_fatal));
+        options.add(
+            ON_FAILURE_FULL,
+            other_than(on_failure_full, &default.on_failure_full),
         );
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
@@ -104,6 +125,10 @@ impl Value for MappingSettings {
             match tag {
                 MAX_RECORD_AGE => settings.max_record_age_ms = Some(Value::take(&mut option)?),
                 BISECT_ON_ERROR => settings.bisect_on_error = Value::take(&mut option)?,
+                ORDERING => settings.ordering = Value::take(&mut option)?,
+                PARTIAL_FAILURES => settings.partial_failures = Value::take(&mut option)?,
+                ON_FATAL => settings.on_fatal = Value::take(&mut option)?,
+                ON_FAILURE_FULL => settings.on_failure_full = Value::take(&mut option)?,
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));
@@ -114,6 +139,20 @@ impl Value for MappingSettings {
         Ok(settings)
     }
 }
+
+plain!(
+    OnFatal,
+    "a reaction to `fatal` is not known",
+    Stop = 0,
+    DeadLetter = 1
+);
+plain!(
+    OnFailureFull,
+    "a reaction to full dead letters is not known",
+    Hold = 0,
+    DropAndCount = 1
+);
+plain!(Ordering, "an ordering is not known", Key = 0, Shard = 1);
 
 impl Value for MaxAttempts {
     fn put(&self, out: &mut Vec<u8>) {

@@ -441,3 +441,34 @@ fn calls_that_failed_as_a_whole_are_bisected_where_that_is_on() {
         assert!(matches!(verdict(2, outcome), Verdict::Ended(_)));
     }
 }
+
+#[test]
+fn a_fatal_call_is_cut_to_its_record_where_it_does_not_stop_the_mapping() {
+    for bisect_on_error in [false, true] {
+        let settings = MappingSettings {
+            on_fatal: OnFatal::DeadLetter,
+            bisect_on_error,
+            ..rules(5)
+        };
+        let policy = RetryPolicy::new(&settings, 1);
+        let verdict = |records: usize| {
+            let subject = |index: usize| Subject {
+                position: Ordinal(index as u64 + 1),
+                key: KeyHash(0),
+                attempts: 0,
+                expires_at: Timestamp(u64::MAX),
+            };
+            let outcome = Outcome::Error(failure(Fatal));
+            judge(outcome, records, subject, &settings, &policy, NOW)
+        };
+        let cut = match bisect_on_error {
+            true => Verdict::Bisected { presumes: true },
+            false => Verdict::Halved,
+        };
+        assert_eq!(verdict(2), cut);
+        let Verdict::Ended(judgement) = verdict(1) else {
+            panic!("one record");
+        };
+        assert_eq!(judgement.letters[0].kind, ErrorKind::Fatal);
+    }
+}

@@ -283,6 +283,20 @@ impl Harness {
     /// Takes every commit and makes every call, in the order wanted, until nothing is left to do: calls
     /// with one of these records trap. The records of each call.
     pub(super) fn run_trapping_at(&mut self, bad: &[u64]) -> Vec<Vec<u64>> {
+        self.run_all(|records| match records.iter().any(|r| bad.contains(r)) {
+            true => Outcome::Trap {
+                record: None,
+                message: "trap".into(),
+            },
+            false => Outcome::Returned {
+                rows: Vec::new(),
+                failures: Vec::new(),
+            },
+        })
+    }
+
+    /// The same, with a guest of one's own.
+    pub(super) fn run_all(&mut self, mut guest: impl FnMut(&[u64]) -> Outcome) -> Vec<Vec<u64>> {
         let mut calls = Vec::new();
         loop {
             let lines = self.lines();
@@ -304,10 +318,7 @@ impl Harness {
                     let records = words[3..].iter().filter_map(|word| word.parse().ok());
                     let records: Vec<u64> = records.collect();
                     calls.push(records.clone());
-                    match records.iter().any(|record| bad.contains(record)) {
-                        true => self.trap(attempt),
-                        false => self.ok(attempt),
-                    }
+                    self.end(attempt, guest(&records));
                 }
             }
         }
@@ -401,9 +412,17 @@ impl Harness {
                 slot,
                 number,
                 totals,
+                drops_letters,
             } => {
                 let processed = totals.processed;
-                format!("resend {}#{number} processed {processed}", slot_name(slot))
+                let dropped = match drops_letters {
+                    true => format!(" dropped {}", totals.dropped),
+                    false => String::new(),
+                };
+                format!(
+                    "resend {}#{number} processed {processed}{dropped}",
+                    slot_name(slot)
+                )
             }
             Action::DropCommit { slot, number } => format!("drop {}#{number}", slot_name(slot)),
             Action::AskTurn => "ask turn".to_owned(),
