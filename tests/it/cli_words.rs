@@ -60,14 +60,8 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
             2,
             "FN1003",
         ),
-        (&["deploy", "x.wasm", "--ordering", "shard"], 2, "FN1003"),
         (
             &["deploy", "x.wasm", "--on-failure", "stream:x"],
-            2,
-            "FN1003",
-        ),
-        (
-            &["deploy", "x.wasm", "--on-fatal", "dead-letter"],
             2,
             "FN1003",
         ),
@@ -181,7 +175,7 @@ fn a_server_that_does_not_answer_exits_8_with_the_command_that_starts_one() {
 #[test]
 fn all_problems_of_a_manifest_come_together_with_their_lines() {
     let folder = folder();
-    let text = "[function]\nmemory = \"128\"\nfilter = 1\n[[mapping]]\nstream = \"s\"\nbatch_size = 20000\nbisect_on_error = true\n";
+    let text = "[function]\nmemory = \"128\"\nfilter = 1\n[[mapping]]\nstream = \"s\"\nbatch_size = 20000\ntumbling_window = \"1m\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!((exit, error["code"].as_str()), (7, Some("FN2101")));
@@ -203,7 +197,7 @@ fn all_problems_of_a_manifest_come_together_with_their_lines() {
     );
     let later = problems
         .iter()
-        .find(|(path, _)| *path == "mapping[0].bisect_on_error")
+        .find(|(path, _)| *path == "mapping[0].tumbling_window")
         .expect("named");
     assert!(later.1.contains("not there yet"), "{later:?}");
 }
@@ -329,7 +323,7 @@ fn a_failed_write_to_stdout_is_an_error() {
 #[test]
 fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
     let folder = folder();
-    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\nordering = \"shard\"\non_fatal = \"dead-letter\"\nfilter = \"x\"\n[streams.s]\nhold_quota = \"1GiB\"\n";
+    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\non_failure = \"stream:x\"\ntumbling_window = \"1m\"\nkey_groups = 8\n[streams.s]\nhold_quota = \"1GiB\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!(

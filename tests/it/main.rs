@@ -16,6 +16,7 @@ mod kinesis;
 mod letters;
 mod logs;
 mod neighbours;
+mod policies;
 mod pressure;
 mod puts;
 mod quotas;

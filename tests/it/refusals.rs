@@ -117,14 +117,14 @@ fn every_endpoint_refuses_bad_input_in_words() {
         (
             "POST",
             "/v1/deploy",
-            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"ordering\":\"shard\"}]}",
+            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"on_failure\":\"stream:x\"}]}",
             400,
             "FN1003",
         ),
         (
             "POST",
             "/v1/deploy",
-            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"on_fatal\":\"dead-letter\",\"filter\":\"x\"}]}",
+            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"on_failure\":\"file:x\",\"tumbling_window\":\"1m\"}]}",
             400,
             "FN1003",
         ),

@@ -46,6 +46,9 @@ pub struct UnitTotals {
     pub expired: u64,
     /// Rows published.
     pub emitted: u64,
+    /// Records given up whose dead letters found no room, where the mapping asks for that
+    /// (commit and storage rules §7, `on_failure_full`).
+    pub dropped: u64,
 }
 
 impl Add for UnitTotals {
@@ -59,6 +62,7 @@ impl Add for UnitTotals {
             dead_lettered: self.dead_lettered + more.dead_lettered,
             expired: self.expired + more.expired,
             emitted: self.emitted + more.emitted,
+            dropped: self.dropped + more.dropped,
         }
     }
 }
@@ -84,11 +88,13 @@ pub enum ErrorKind {
     Loop,
     /// Older than the mapping allows, before an attempt.
     RecordTooOld,
+    /// A `fatal`, where that does not stop the mapping.
+    Fatal,
 }
 
 impl ErrorKind {
     /// All kinds, for zero-initialised metrics and codecs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Skip,
         Self::Error,
         Self::Trap,
@@ -98,6 +104,7 @@ impl ErrorKind {
         Self::RecordTooLarge,
         Self::Loop,
         Self::RecordTooOld,
+        Self::Fatal,
     ];
 
     /// The kebab-case value in JSON and metrics.
@@ -113,6 +120,7 @@ impl ErrorKind {
             Self::RecordTooLarge => "record-too-large",
             Self::Loop => "loop",
             Self::RecordTooOld => "record-too-old",
+            Self::Fatal => "fatal",
         }
     }
 }

@@ -114,12 +114,13 @@ pub fn one_end(record: Ordinal, ends: u32, is_settled: bool) -> Result<(), Viola
 }
 
 /// Every record is accounted for: `records` since the start of the unit are filtered, processed,
-/// dead-lettered, expired or pending (command line and SDK §5).
+/// dead-lettered, dropped, expired or pending (command line and SDK §5).
 ///
 /// # Errors
 /// Both sides of the sum.
 pub fn totals_add_up(totals: &UnitTotals, records: u64, pending: u64) -> Result<(), Violation> {
-    let ended = totals.filtered + totals.processed + totals.dead_lettered + totals.expired;
+    let given_up = totals.dead_lettered + totals.dropped;
+    let ended = totals.filtered + totals.processed + given_up + totals.expired;
     ensure(records == ended + pending, || {
         format!("{records} records, but {totals:?} and {pending} pending")
     })

@@ -57,6 +57,79 @@ pub struct MappingSettings {
     pub backoff_max_ms: u64,
     /// Age, ms since arrival, above which a record is given up without a call; `None`: no bound.
     pub max_record_age_ms: Option<u64>,
+    /// A call that failed as a whole is cut in two until one record is left, free of charge.
+    pub bisect_on_error: bool,
+    /// What order holds within.
+    pub ordering: Ordering,
+    /// A record that failed fails itself alone, not its call.
+    pub partial_failures: bool,
+    /// What a `fatal` does.
+    pub on_fatal: OnFatal,
+    /// What becomes of a record given up when the dead letters are full.
+    pub on_failure_full: OnFailureFull,
+}
+
+/// What a `fatal` does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFatal {
+    /// It stops the mapping.
+    #[default]
+    Stop,
+    /// Its record is a dead letter, as after `skip`.
+    DeadLetter,
+}
+
+impl OnFatal {
+    /// Its word in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::DeadLetter => "dead-letter",
+        }
+    }
+}
+
+/// What becomes of a record given up when the dead letters are full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailureFull {
+    /// Its lane waits for room.
+    #[default]
+    Hold,
+    /// It is dropped, counted and logged.
+    DropAndCount,
+}
+
+impl OnFailureFull {
+    /// Its word in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::DropAndCount => "drop-and-count",
+        }
+    }
+}
+
+/// What order holds within.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ordering {
+    /// Within a partition key: one that waits for a retry holds no other.
+    #[default]
+    Key,
+    /// Within a shard, as Lambda's event source mappings have it: what fails holds all behind it.
+    Shard,
+}
+
+impl Ordering {
+    /// Its word in a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Shard => "shard",
+        }
+    }
 }
 
 impl Default for MappingSettings {
@@ -70,6 +143,11 @@ impl Default for MappingSettings {
             backoff_initial_ms: limits::BACKOFF_INITIAL_MS_DEFAULT,
             backoff_max_ms: limits::BACKOFF_MAX_MS_DEFAULT,
             max_record_age_ms: None,
+            bisect_on_error: true,
+            ordering: Ordering::Key,
+            partial_failures: true,
+            on_fatal: OnFatal::Stop,
+            on_failure_full: OnFailureFull::Hold,
         }
     }
 }

@@ -117,6 +117,20 @@ impl<T: Copy + Ord> Park<T> {
         self.enqueue(key, now);
     }
 
+    /// Takes a key in with all its records that are not done, for the retry slot: it waits for no time, and
+    /// is with the slot until that gives it back.
+    ///
+    /// # Panics
+    /// If the key is parked already.
+    pub fn hold(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>) {
+        records.sort_unstable_by_key(|record| record.item);
+        let parked = ParkedKey {
+            records: records.into(),
+        };
+        let before = self.keys.insert(key, parked);
+        assert!(before.is_none(), "a key parks once");
+    }
+
     /// Puts a record that was read behind the others of its parked key.
     ///
     /// # Panics

@@ -7,10 +7,12 @@ mod action;
 mod age;
 mod answer;
 mod backlog;
+mod bisect;
 mod blocks;
 mod caution;
 mod conclude;
 mod event;
+mod in_order;
 mod inspect;
 mod judge;
 mod plan;
@@ -34,6 +36,7 @@ pub use plan::{
 use self::{
     age::Age,
     backlog::{Backlog, Serial},
+    bisect::Suspects,
     caution::Caution,
     read::{Reading, Waiting},
     slot::{Phase, Purpose, Slot},
@@ -43,7 +46,7 @@ use crate::{
     commit::{AttemptMark, UnitTotals},
     id::{AttemptId, FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
     limits,
-    mapping::{MappingSettings, OutputBinding},
+    mapping::{MappingSettings, Ordering, OutputBinding},
     outcome::Outcome,
     park::Park,
     retry::RetryPolicy,
@@ -120,6 +123,8 @@ pub struct ShardPipeline {
     /// One a lane, then the retry slot.
     slots: Vec<Slot>,
     park: Park<Serial>,
+    /// Batches that failed as a whole and wait for the retry slot.
+    suspects: Suspects,
     /// Slots with a commit to send.
     send_queue: VecDeque<usize>,
     /// The slot whose commit is with the sequencer.
@@ -133,10 +138,11 @@ impl ShardPipeline {
     #[must_use]
     pub fn new(config: PipelineConfig) -> Self {
         let limits = BatchLimits::of(&config.settings);
-        let factor = config
-            .settings
-            .parallelization_factor
-            .clamp(1, limits::PARALLELIZATION_FACTOR_MAX);
+        let factor = match config.settings.ordering {
+            Ordering::Key => config.settings.parallelization_factor,
+            Ordering::Shard => 1,
+        };
+        let factor = factor.clamp(1, limits::PARALLELIZATION_FACTOR_MAX);
         let lane = Lane {
             batcher: Batcher::new(limits),
             marked: 0,
@@ -166,6 +172,7 @@ impl ShardPipeline {
             lanes: vec![lane; usize::from(factor)],
             slots: slots.map(Slot::new).collect(),
             park: Park::new(limits),
+            suspects: Suspects::default(),
             send_queue: VecDeque::new(),
             unanswered: None,
             next_attempt: AttemptId(1),
@@ -271,7 +278,9 @@ impl ShardPipeline {
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
         } else if let Some(lane) = self.lanes.get(index) {
-            lane.batcher.deadline()
+            lane.batcher.deadline().filter(|_| !self.suspects.is_full())
+        } else if self.suspects.is_waiting() {
+            Some(slot.not_before)
         } else {
             self.park.next_retry()
         };
@@ -410,6 +419,10 @@ impl ShardPipeline {
             {
                 *resend_at = (*resend_at).min(now.plus_ms(limits::RESEND_MS_MAX));
             }
+        }
+        let latest = now.plus_ms(self.policy.max_ms());
+        for mark in self.marks.values_mut() {
+            mark.next_retry = mark.next_retry.min(latest);
         }
         let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
         self.reading.not_before = self.reading.not_before.min(latest);

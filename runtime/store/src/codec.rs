@@ -163,6 +163,24 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
+/// Encodes an enum whose variants hold nothing, by number.
+macro_rules! plain {
+    ($type:ty, $what:literal, $($variant:ident = $number:literal),+ $(,)?) => {
+        impl $crate::codec::Value for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                out.push(match self { $( Self::$variant => $number ),+ });
+            }
+            fn take(from: &mut $crate::codec::Decoder) -> Result<Self, $crate::codec::DecodeError> {
+                match <u8 as $crate::codec::Value>::take(from)? {
+                    $( $number => Ok(Self::$variant), )+
+                    _ => Err(from.fail($what)),
+                }
+            }
+        }
+    };
+}
+pub(crate) use plain;
+
 /// Encodes a newtype as what it wraps.
 macro_rules! newtypes {
     ($($type:path),* $(,)?) => { $(

@@ -42,6 +42,12 @@ reached! {
     OutcomeHalved,
     /// Output too large, of one record.
     OutcomeTooLargeAlone,
+    /// Pieces of a batch that failed as a whole, of several keys, in the retry slot.
+    SuspectCalled,
+    /// Progress within a shard gave what is left a budget of its own.
+    BudgetAnew,
+    /// Order within the shard held a call back.
+    ShardHeld,
     /// A call that never started.
     OutcomeInterrupted,
     /// A host at fault.
@@ -66,6 +72,12 @@ reached! {
     LetterRecordTooLarge,
     /// A letter of too many hops.
     LetterLoop,
+    /// A letter of a `fatal`.
+    LetterFatal,
+    /// A record given up and not kept.
+    LetterDropped,
+    /// The dead letters were full.
+    RefusedLettersFull,
     /// A letter of a record that grew too old.
     LetterRecordTooOld,
     /// The answer of a call that was taken back came late.

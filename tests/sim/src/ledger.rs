@@ -23,8 +23,12 @@ use crate::{
 /// How a record ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    Rows { call: u64 },
+    Rows {
+        call: u64,
+    },
     Letter,
+    /// A letter that found no room.
+    Dropped,
 }
 
 /// The accounts of one unit.
@@ -124,6 +128,12 @@ impl<'a> Ledger<'a> {
         let mut charged = 0;
         for mark in &commit.attempts {
             let before = account.charged_before(mark.position, mark.version);
+            if mark.count == 0 && !mark.is_in_hand && !commit.settles.is_empty() {
+                // Progress within the shard: what is left begins anew.
+                coverage.note(Reached::BudgetAnew);
+                account.charged.remove(&mark.position);
+                continue;
+            }
             if mark.is_in_hand || mark.count == before {
                 // In hand is no charge yet, and what is taken back none any more.
                 if mark.count != before + u32::from(mark.is_in_hand) {
@@ -194,6 +204,9 @@ impl<'a> Ledger<'a> {
                 )));
             }
         }
+        let ends = &mut account.ends;
+        let dropped = drop_endless(commit, ends);
+        coverage.note_times(Reached::LetterDropped, dropped);
         let charged_letters = commit.dead_letters.iter().filter(|l| !is_condemned(l.kind));
         let totals = &mut account.totals;
         totals.processed += kept.len() as u64;
@@ -204,6 +217,12 @@ impl<'a> Ledger<'a> {
             .iter()
             .map(|output| output.records.len() as u64)
             .sum::<u64>();
+        totals.dropped += dropped;
+        // Of a record that was dropped the journal does not say whether that was an attempt.
+        let failed = totals.failed..=totals.failed + dropped;
+        if failed.contains(&commit.totals.failed) {
+            totals.failed = commit.totals.failed;
+        }
         if *totals != commit.totals {
             let said = commit.totals;
             return Err(broken(format!(
@@ -280,6 +299,20 @@ impl<'a> Ledger<'a> {
     }
 }
 
+/// What a commit settles with neither rows nor a letter was given up and dropped: how many those are.
+fn drop_endless(commit: &Commit, ends: &mut BTreeMap<Ordinal, End>) -> u64 {
+    let ranges = commit.settles.as_slice().iter();
+    let positions = ranges.flat_map(|range| range.after.0 + 1..=range.through.0);
+    let mut dropped = 0;
+    for position in positions.map(Ordinal) {
+        ends.entry(position).or_insert_with(|| {
+            dropped += 1;
+            End::Dropped
+        });
+    }
+    dropped
+}
+
 /// A letter's kind is what its record did.
 fn check_letter(kind: ErrorKind, nature: Nature, coverage: &mut Coverage) -> Result<(), Violation> {
     // A record may also fail for its neighbours: whole-call failures charge the batch.
@@ -296,6 +329,7 @@ fn check_letter(kind: ErrorKind, nature: Nature, coverage: &mut Coverage) -> Res
         ErrorKind::RecordTooLarge => (Reached::LetterRecordTooLarge, nature == Nature::Huge),
         ErrorKind::Loop => (Reached::LetterLoop, nature == Nature::Loop),
         ErrorKind::RecordTooOld => (Reached::LetterRecordTooOld, true),
+        ErrorKind::Fatal => (Reached::LetterFatal, nature == Nature::Fatal),
     };
     coverage.note(reached);
     if own {

@@ -1,6 +1,6 @@
 //! What kind of world a seed makes: a swarm of settings, so that no rare combination is never tried.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering};
 
 use crate::random::Random;
 
@@ -23,6 +23,8 @@ pub struct Trouble {
     pub clock_back: u64,
     /// A commit is refused because the disk is full, of a thousand commits.
     pub disk_full: u64,
+    /// A commit is refused because the dead letters are full, of a thousand commits with some.
+    pub letters_full: u64,
     /// A read fails, of a thousand reads.
     pub read: u64,
     /// A call meets a host at fault or is taken back, of a thousand calls.
@@ -70,6 +72,7 @@ impl Profile {
             pause: trouble(25),
             clock_back: trouble(20),
             disk_full: trouble(400),
+            letters_full: trouble(600),
             read: trouble(300),
             host: trouble(200),
         };
@@ -88,11 +91,16 @@ impl Profile {
 
 /// Policy of a mapping, any.
 pub fn draw_settings(random: &mut Random) -> MappingSettings {
+    let ordering = random.pick(&[Ordering::Key, Ordering::Key, Ordering::Shard]);
+    let factor = random.pick(&[1, 1, 2, 3, 4, 8]);
     MappingSettings {
         batch_size: random.pick(&[1, 2, 3, 5, 10, 100]),
         batch_bytes: random.pick(&[1, 20, 60, 6 << 20]),
         batch_window_ms: random.pick(&[0, 0, 0, 5, 100]),
-        parallelization_factor: random.pick(&[1, 1, 2, 3, 4, 8]),
+        parallelization_factor: match ordering {
+            Ordering::Key => factor,
+            Ordering::Shard => 1,
+        },
         max_attempts: random.pick(&[
             MaxAttempts::Count(1),
             MaxAttempts::Count(2),
@@ -104,5 +112,10 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         backoff_initial_ms: random.pick(&[0, 1, 100]),
         backoff_max_ms: random.pick(&[1, 50, 1_000]),
         max_record_age_ms: random.pick(&[None, None, None, Some(1), Some(300), Some(5_000)]),
+        bisect_on_error: random.chance(500),
+        ordering,
+        partial_failures: random.chance(700),
+        on_fatal: random.pick(&[OnFatal::Stop, OnFatal::DeadLetter]),
+        on_failure_full: random.pick(&[OnFailureFull::Hold, OnFailureFull::DropAndCount]),
     }
 }

@@ -1,5 +1,7 @@
 //! A worker as the host's is, without a runtime: does the pipeline's actions, one happening at a time.
 
+mod checks;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -12,7 +14,7 @@ use fnctl_core::{
     invariants,
     lane::key_hash,
     limits,
-    mapping::{MappingSettings, MaxAttempts, OutputBinding},
+    mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
     outcome::Outcome,
     pipeline::{
         Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineConfig,
@@ -177,27 +179,6 @@ impl Worker {
         (worker, started)
     }
 
-    /// In caution a retry, and a call of a lane's first batch, has one record, whose mark is synced.
-    fn check_mark(&mut self, call: &Invocation, journal: &Journal) {
-        let first_batch = self.settings.batch_size.min(limits::CAREFUL_RECORDS_MAX);
-        let made = self.careful_calls.entry(call.slot).or_default();
-        if call.slot != SlotId::Retry && *made >= first_batch {
-            return;
-        }
-        *made += 1;
-        assert_eq!(call.records.len(), 1, "one record a call: {call:?}");
-        let unit = journal.published.unit(self.unit);
-        let mark = unit.and_then(|unit| unit.attempts.get(&call.records[0].position));
-        // A former owner may be too late: then its commit was not accepted, and it has no mark.
-        let is_synced =
-            mark.is_some_and(|mark| mark.is_in_hand && mark.count == call.records[0].attempts + 1);
-        let is_former = unit.is_none_or(|unit| unit.epoch != self.epoch);
-        assert!(
-            is_synced || is_former,
-            "called before its mark was synced: {call:?}"
-        );
-    }
-
     /// An owner before it may have allowed more attempts; what was charged then stays.
     #[must_use]
     pub fn with_attempts_max(mut self, attempts_max: MaxAttempts) -> Self {
@@ -273,6 +254,9 @@ impl Worker {
                 self.ghosts.push(call);
             }
             Action::Commit(plan) => {
+                if self.settings.ordering == Ordering::Shard {
+                    self.check_order(&plan);
+                }
                 for letter in &plan.letters {
                     let put = self.shelf(journal).put(letter.record.position);
                     let is_for_age = letter.kind == ErrorKind::RecordTooOld;
@@ -294,10 +278,14 @@ impl Worker {
                 slot,
                 number,
                 totals,
+                drops_letters,
             } => {
                 let commit = self.kept.get_mut(&slot).expect("a kept commit");
                 assert_eq!(commit.number, number);
                 commit.totals = totals;
+                if drops_letters {
+                    commit.dead_letters.clear();
+                }
                 self.outbox.push_back(commit.clone());
                 self.resent += 1;
             }
@@ -311,20 +299,6 @@ impl Worker {
             }
             Action::Stop(reason) => self.stopped = Some(reason),
         }
-    }
-
-    /// Whether no attempt may be made of a record (Lambda ESM specification §8).
-    fn is_too_old(&self, put: Put) -> bool {
-        let age = self.latest.since_ms(put.arrival);
-        self.settings.max_record_age_ms.is_some_and(|max| age > max)
-    }
-
-    fn check_size(&self, call: &Invocation) {
-        assert!(!call.records.is_empty());
-        assert!(call.records.len() <= self.settings.batch_size as usize);
-        // Every put has ten bytes and its key.
-        let bytes = call.records.len() as u64 * 11;
-        assert!(call.records.len() == 1 || bytes <= self.settings.batch_bytes.max(1));
     }
 
     fn shelf<'a>(&'a self, journal: &'a Journal) -> Shelf<'a> {

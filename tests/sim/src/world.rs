@@ -5,7 +5,7 @@ mod trouble;
 
 use fnctl_core::{
     id::{LeaseEpoch, Lsn, SlotId, Timestamp},
-    mapping::{MappingSettings, MaxAttempts},
+    mapping::{MappingSettings, MaxAttempts, Ordering},
     pipeline::{Event, Invocation},
 };
 
@@ -175,6 +175,15 @@ impl World {
             let in_retry = |call: &&Invocation| call.slot == SlotId::Retry;
             let retries = worker.calls.iter().filter(in_retry).count();
             let lanes = worker.calls.len() - retries;
+            let is_held = worker.settings.ordering == Ordering::Shard
+                && worker.calls.is_empty()
+                && worker.pipeline.deadline().is_some();
+            if is_held {
+                self.coverage.note(Reached::ShardHeld);
+            }
+            if worker.calls.iter().any(|call| worker.is_of_suspect(call)) {
+                self.coverage.note(Reached::SuspectCalled);
+            }
             if retries > 0 && lanes > 0 {
                 self.coverage.note(Reached::LaneBesideRetry);
             }

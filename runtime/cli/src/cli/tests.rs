@@ -90,8 +90,6 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
     assert_eq!((exit, code.as_str()), (2, "FN1003"), "{message}");
     assert!(message.starts_with("`--filter`"), "{message}");
     for words in [
-        ["--ordering", "shard"],
-        ["--on-fatal", "dead-letter"],
         ["--on-failure", "stream:x"],
         ["--on-failure", "https://example.com/x"],
         ["--on-failure", "file:x"],

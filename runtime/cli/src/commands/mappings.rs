@@ -146,8 +146,12 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
     }
     table.lines(2).iter().try_for_each(|line| out.line(line))?;
     let totals = &status.totals;
+    let dropped = match totals.dropped {
+        0 => String::new(),
+        dropped => format!("  dropped {dropped}"),
+    };
     out.line(&format!(
-        "  totals  polled {}  filtered {}  processed {}  failed {}  dead-lettered {}  expired {}  emitted {}",
+        "  totals  polled {}  filtered {}  processed {}  failed {}  dead-lettered {}  expired {}  emitted {}{dropped}",
         totals.polled, totals.filtered, totals.processed, totals.failed, totals.dead_lettered, totals.expired, totals.emitted
     ))?;
     let dead: Vec<String> = status

@@ -89,6 +89,8 @@ pub enum Action {
         number: u64,
         /// Totals to put in: other slots' commits were accepted meanwhile.
         totals: UnitTotals,
+        /// Leave its dead letters out: there is no room for them, and the mapping says to go on.
+        drops_letters: bool,
     },
     /// Forget the kept, refused commit of this slot: its batch runs again.
     DropCommit {

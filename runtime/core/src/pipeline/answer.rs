@@ -11,10 +11,11 @@ use super::{
     slot::{Phase, Purpose, Unaccepted},
 };
 use crate::{
-    commit::CommitAnswer,
+    commit::{CommitAnswer, Unavailable},
     id::{SlotId, Timestamp},
     lane::KeyHash,
     limits,
+    mapping::OnFailureFull,
     park::{KeyMap, ParkedCharge, ParkedRecord},
     retry::{exponential, full_jitter},
 };
@@ -39,11 +40,12 @@ impl ShardPipeline {
                 actions.push(Action::Commit(plan));
             }
             Phase::Requeued | Phase::Refused { .. } | Phase::Sent => {
-                let slot = slot.id;
+                let (slot, drops_letters) = (slot.id, commit.drops_letters);
                 actions.push(Action::Resend {
                     slot,
                     number,
                     totals,
+                    drops_letters,
                 });
             }
         }
@@ -74,9 +76,15 @@ impl ShardPipeline {
                 let commit = slot.unaccepted.take().expect("the answer's commit");
                 self.totals = self.totals + commit.adds;
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
+                if commit.purpose == Purpose::Outcome {
+                    self.goes_on(index, &commit.judgement);
+                }
                 self.turn_goes_on(index, commit.purpose, actions);
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
+            CommitAnswer::Unavailable(Unavailable::DeadLettersFull) if self.may_drop(index) => {
+                self.drop_letters(index);
+            }
             CommitAnswer::Unavailable(reason) => {
                 let slot = &mut self.slots[index];
                 slot.refusal = Some(reason);
@@ -94,6 +102,24 @@ impl ShardPipeline {
                 };
             }
         }
+    }
+
+    /// Whether a commit that the dead letters have no room for goes without them (commit and storage rules
+    /// §7, `on_failure_full`).
+    fn may_drop(&self, index: usize) -> bool {
+        let commit = self.slots[index].unaccepted.as_ref();
+        self.config.settings.on_failure_full == OnFailureFull::DropAndCount
+            && commit.is_some_and(|commit| commit.adds.dead_lettered > 0)
+    }
+
+    /// What a commit gives up is dropped and counted; the rest of it is sent at once.
+    fn drop_letters(&mut self, index: usize) {
+        let commit = self.slots[index].unaccepted.as_mut();
+        let commit = commit.expect("the answer's commit");
+        commit.adds.dropped = std::mem::take(&mut commit.adds.dead_lettered);
+        commit.drops_letters = true;
+        commit.phase = Phase::Requeued;
+        self.send_queue.push_front(index);
     }
 
     /// Queues refused commits whose pause is over.
@@ -135,6 +161,15 @@ impl ShardPipeline {
         self.send_queue.retain(|&queued| queued != index);
     }
 
+    /// A call of a slot decided something: what that says of the piece behind it.
+    fn goes_on(&mut self, index: usize, judgement: &Judgement) {
+        if judgement.endings.is_empty() {
+            self.presume(index);
+        } else {
+            self.slots[index].presumes = false;
+        }
+    }
+
     /// What an accepted commit said is so now.
     fn take_over(
         &mut self,
@@ -152,7 +187,9 @@ impl ShardPipeline {
             for charge in &judgement.charges {
                 self.backlog.charge(records[charge.index], charge.attempts);
             }
-            if index < self.lanes.len() {
+            if self.holds_the_shard() {
+                self.take_over_in_order(index, records, judgement, actions);
+            } else if index < self.lanes.len() {
                 self.take_over_in_lane(index, records, judgement, now, actions);
             } else {
                 self.take_over_in_retry(records, judgement, now, actions);
@@ -252,10 +289,11 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) {
         let index = self.lanes.len();
-        let key = self.slots[index].key.expect("the retry slot holds a key");
         let mut charges = judgement.charges.iter().peekable();
         let mut rest = Vec::new();
+        let mut held = KeyMap::default();
         for (at, &serial) in records.iter().enumerate() {
+            let key = self.backlog.get(serial).key;
             match judgement.endings.get(at) {
                 None | Some(Ending::Done | Ending::Dead) => {
                     self.park.remove(key, serial);
@@ -266,6 +304,7 @@ impl ShardPipeline {
                     if let Some(charge) = charges.next_if(|charge| charge.index == at) {
                         self.park.charge(key, serial, parked(charge));
                     }
+                    held.insert(key, ());
                     self.backlog.place(serial, Place::Parked, actions);
                 }
             }
@@ -275,21 +314,15 @@ impl ShardPipeline {
             // In front of the other pieces: they hold later records of the same key.
             slot.pieces.push_front(rest);
         }
-        if !judgement.charges.is_empty() {
-            // What is left of the batch waits behind the charged record, or is called in front of it.
-            for serial in std::mem::take(&mut slot.pieces).into_iter().flatten() {
-                self.backlog.place(serial, Place::Parked, actions);
-            }
+        if !held.is_empty() {
+            // What is left of their keys waits behind the charged records, or is called in front of them.
+            self.wait_behind_charged(&held, actions);
         }
-        if self.slots[index].pieces.is_empty() {
-            self.slots[index].key = None;
-            let released = self.park.give_back(key, now);
-            self.release(key, &released, actions);
-        }
+        self.give_keys_back(now, actions);
     }
 
     /// Records of a key that is parked no more go back to their lane, in front: they have waited.
-    fn release(
+    pub(super) fn release(
         &mut self,
         key: KeyHash,
         released: &[ParkedRecord<Serial>],

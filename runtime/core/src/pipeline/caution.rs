@@ -150,7 +150,7 @@ impl ShardPipeline {
             let Some((batch, _)) = self.next_batch(index, is_pressed, now, actions) else {
                 return false;
             };
-            self.slots[index].pieces.push_back(batch);
+            self.slots[index].pieces.push_front(batch);
         }
         let pieces = &mut self.slots[index].pieces;
         let mut records = pieces.pop_front().expect("it was filled");
@@ -162,6 +162,12 @@ impl ShardPipeline {
         if records.len() > 1 {
             let rest = records.split_off(1);
             pieces.push_front(rest);
+        }
+        if !self.age.is_too_old(first.arrival)
+            && let Some((_, until)) = self.first_waiting(&records, now)
+        {
+            self.wait_in_order(index, records, until);
+            return false;
         }
         // Read again in front of the mark: nobody waits for a read with the turn.
         let (reference, is_resident) = self.backlog.begin(records[0], actions);
@@ -270,6 +276,7 @@ impl ShardPipeline {
             phase: Phase::Queued(Box::new(plan)),
             refusals: 0,
             purpose,
+            drops_letters: false,
         });
         self.send_queue.push_back(index);
     }

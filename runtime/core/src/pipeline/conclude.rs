@@ -4,6 +4,7 @@ use super::{
     Action, CommitPlan, PlannedLetter, PlannedRetry, PlannedRows, RowSource, ShardPipeline,
     StopReason,
     backlog::Serial,
+    in_order::THE_SHARD,
     judge::{Ending, Judgement, Letter, Subject, Verdict, judge},
     slot::{Phase, Purpose, Unaccepted},
 };
@@ -28,24 +29,24 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) {
         let (backlog, age) = (&self.backlog, self.age);
+        let is_one_key = self.holds_the_shard();
         let subject = |index: usize| {
             let entry = backlog.get(records[index]);
             Subject {
                 position: entry.position,
-                key: entry.key,
+                key: if is_one_key { THE_SHARD } else { entry.key },
                 attempts: entry.attempts,
                 expires_at: age.expires_at(entry.arrival),
             }
         };
-        match judge(outcome, records.len(), subject, &self.policy, now) {
+        let rules = &self.config.settings;
+        match judge(outcome, records.len(), subject, rules, &self.policy, now) {
             Verdict::Ended(judgement) => {
                 let adds = self.adds(records.len(), &judgement);
                 self.decide(slot, records, judgement, adds, now);
             }
-            Verdict::Halved => {
-                let half = records.len() / 2;
-                self.cut(slot, records, &[half]);
-            }
+            Verdict::Halved => self.halve(slot, records, false),
+            Verdict::Bisected { presumes } => self.bisect(slot, records, presumes, actions),
             Verdict::Split(at) => self.cut(slot, records, &[at, at + 1]),
             Verdict::Uncharged if self.slots[slot].mark.is_some() => {
                 self.unmark(slot, records, now);
@@ -160,6 +161,7 @@ impl ShardPipeline {
             phase: Phase::Queued(Box::new(plan)),
             refusals: 0,
             purpose: Purpose::Outcome,
+            drops_letters: false,
         });
         self.send_queue.push_back(slot);
     }
@@ -264,9 +266,11 @@ impl ShardPipeline {
             .filter(is_published)
             .map(|rows| rows.sources.iter().filter(|&&s| is_kept(s)).count() as u64)
             .sum();
+        // A budget that begins anew is no charge.
+        let charged = judgement.charges.iter().filter(|c| c.attempts > 0).count();
         UnitTotals {
             processed: processed as u64,
-            failed: (judgement.charges.len() + judgement.letters.len()) as u64,
+            failed: (charged + judgement.letters.len()) as u64,
             dead_lettered: judgement.letters.len() as u64,
             emitted,
             ..UnitTotals::default()

@@ -7,6 +7,7 @@ use crate::{
     commit::ErrorKind,
     id::{Ordinal, Timestamp},
     lane::KeyHash,
+    mapping::{MappingSettings, OnFatal, Ordering},
     outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
     park::KeyMap,
     retry::RetryPolicy,
@@ -80,6 +81,12 @@ pub(super) enum Verdict {
     Ended(Judgement),
     /// Run both halves again at once, free of charge.
     Halved,
+    /// The same, after the mapping's bisect (Lambda ESM specification §9).
+    Bisected {
+        /// Whether it is one record's fault rather than their number's: then a culprit that is not in
+        /// one half is in the other.
+        presumes: bool,
+    },
     /// Run what is in front of this record, the record, and what is behind it again at once, each by
     /// itself and free of charge: it would be given up in front of an earlier record of its key.
     Split(usize),
@@ -94,27 +101,35 @@ pub(super) fn judge(
     outcome: Outcome,
     records: usize,
     subject: impl Fn(usize) -> Subject,
+    rules: &MappingSettings,
     policy: &RetryPolicy,
     now: Timestamp,
 ) -> Verdict {
     let bench = Bench {
         records,
         subject,
+        rules,
         policy,
         now,
     };
-    match outcome {
+    match bench.whole_where_asked(outcome) {
         Outcome::Returned { rows, failures } if failures.is_empty() => Verdict::Ended(Judgement {
             rows,
             ..Judgement::default()
         }),
         Outcome::Returned { rows, failures } => bench.partial(rows, &failures),
         Outcome::Error(failure) => match failure.kind {
-            FailureKind::Fatal => fatal(&failure),
+            FailureKind::Fatal if rules.on_fatal == OnFatal::Stop => fatal(&failure),
             // `skip` says that trying again cannot help, not whom it is about: the call is halved
             // until one record is left, so that no record is condemned for its neighbours.
-            FailureKind::Skip if records > 1 => Verdict::Halved,
+            FailureKind::Skip | FailureKind::Fatal if records > 1 => match rules.bisect_on_error {
+                true => Verdict::Bisected { presumes: true },
+                false => Verdict::Halved,
+            },
             FailureKind::Skip => bench.condemned(ErrorKind::Skip, &failure.code, &failure.message),
+            FailureKind::Fatal => {
+                bench.condemned(ErrorKind::Fatal, &failure.code, &failure.message)
+            }
             FailureKind::Retry => bench.whole(Cause::named(&failure)),
         },
         Outcome::Trap { record, message } => {
@@ -164,7 +179,8 @@ impl Cause {
         Self {
             kind: match failure.kind {
                 FailureKind::Skip => ErrorKind::Skip,
-                FailureKind::Retry | FailureKind::Fatal => ErrorKind::Error,
+                FailureKind::Retry => ErrorKind::Error,
+                FailureKind::Fatal => ErrorKind::Fatal,
             },
             code: failure.code.clone(),
             error: failure.message.clone(),
@@ -186,17 +202,34 @@ impl Cause {
 struct Bench<'a, S> {
     records: usize,
     subject: S,
+    rules: &'a MappingSettings,
     policy: &'a RetryPolicy,
     now: Timestamp,
 }
 
 impl<S: Fn(usize) -> Subject> Bench<'_, S> {
+    /// Without partial failures a record that failed fails its call: the gravest failure is the call's.
+    fn whole_where_asked(&self, outcome: Outcome) -> Outcome {
+        let Outcome::Returned { rows, failures } = outcome else {
+            return outcome;
+        };
+        let gravest = failures.iter().min_by_key(|item| match item.failure.kind {
+            FailureKind::Fatal => 0,
+            FailureKind::Retry => 1,
+            FailureKind::Skip => 2,
+        });
+        match gravest {
+            Some(item) if !self.rules.partial_failures && self.records > 1 => {
+                Outcome::Error(item.failure.clone())
+            }
+            _ => Outcome::Returned { rows, failures },
+        }
+    }
+
     /// Some records failed, each for itself.
     fn partial(&self, rows: Vec<Rows>, failures: &[ItemFailure]) -> Verdict {
-        if let Some(item) = failures
-            .iter()
-            .find(|i| i.failure.kind == FailureKind::Fatal)
-        {
+        let is_fatal = |kind| kind == FailureKind::Fatal && self.rules.on_fatal == OnFatal::Stop;
+        if let Some(item) = failures.iter().find(|i| is_fatal(i.failure.kind)) {
             return fatal(&item.failure);
         }
         // Rows of no record stand for the whole call: it is all or nothing.
@@ -210,6 +243,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             ..Judgement::default()
         };
         let mut held = KeyMap::default();
+        let mut has_progressed = false;
         let mut failures = failures.iter().peekable();
         for index in 0..self.records {
             let failure = failures
@@ -218,10 +252,28 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             let subject = (self.subject)(index);
             let ending = match held.entry(subject.key) {
                 // An outcome behind a held record of its key is void.
-                Entry::Occupied(_) => Ending::Void,
+                Entry::Occupied(_) => {
+                    if has_progressed && subject.attempts > 0 {
+                        let again = self.anew(index, subject, &judgement.charges[0]);
+                        judgement.charges.push(again);
+                    }
+                    Ending::Void
+                }
                 Entry::Vacant(free) => match failure {
                     None if is_nothing => Ending::Again,
                     None => Ending::Done,
+                    Some(failure)
+                        if failure.kind == FailureKind::Retry
+                            && self.has_progressed(&judgement.endings) =>
+                    {
+                        has_progressed = true;
+                        let cause = Cause::named(failure);
+                        judgement
+                            .charges
+                            .push(self.uncharged(index, subject, cause));
+                        free.insert(());
+                        Ending::Void
+                    }
                     Some(failure) => {
                         let cause = Cause::named(failure);
                         let ending = self.charge(&mut judgement, index, subject, &cause, None);
@@ -244,6 +296,39 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         Verdict::Ended(judgement)
     }
 
+    /// Within a shard, whether a call that failed at its next record settled others: then it costs no
+    /// attempt, and the budget of what is left begins anew (Lambda ESM specification §10).
+    fn has_progressed(&self, before: &[Ending]) -> bool {
+        let is_settled = |ending: &Ending| matches!(ending, Ending::Done | Ending::Dead);
+        self.rules.ordering == Ordering::Shard && before.iter().any(is_settled)
+    }
+
+    /// A failed record that is not charged, and whose budget begins anew: it waits as after its first
+    /// attempt.
+    fn uncharged(&self, index: usize, subject: Subject, cause: Cause) -> Charge {
+        let next_retry = self
+            .policy
+            .next_retry(self.now, subject.position, 1, cause.own_delay_ms);
+        Charge {
+            index,
+            attempts: 0,
+            next_retry: next_retry.min(subject.expires_at),
+            is_blamed: true,
+            kind: cause.kind,
+            code: cause.code,
+            error: cause.error,
+        }
+    }
+
+    /// The budget of a record begins anew, behind the one that failed.
+    fn anew(&self, index: usize, subject: Subject, failed: &Charge) -> Charge {
+        Charge {
+            index,
+            next_retry: failed.next_retry.min(subject.expires_at),
+            ..failed.clone()
+        }
+    }
+
     /// One record is to blame; nothing else was decided.
     fn blamed(&self, culprit: usize, cause: Cause) -> Verdict {
         let mut judgement = Judgement {
@@ -263,8 +348,18 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         Verdict::Ended(judgement)
     }
 
-    /// The call failed as a whole and is cut no further: all its records are charged.
+    /// The call failed as a whole: it is bisected, or its records are charged.
     fn whole(&self, cause: Cause) -> Verdict {
+        if self.records > 1 && self.rules.bisect_on_error {
+            // Fewer records take less time and memory: that half of them passes says nothing of the others.
+            let presumes = !matches!(cause.kind, ErrorKind::Timeout | ErrorKind::OutOfMemory);
+            return Verdict::Bisected { presumes };
+        }
+        self.cut_no_further(cause)
+    }
+
+    /// The call failed as a whole and is cut no further: all its records are charged.
+    fn cut_no_further(&self, cause: Cause) -> Verdict {
         let mut judgement = Judgement {
             endings: Vec::with_capacity(self.records),
             ..Judgement::default()
@@ -324,7 +419,8 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         next_retry: Option<Timestamp>,
     ) -> Ending {
         let attempts = subject.attempts + 1;
-        if cause.kind == ErrorKind::Skip || self.policy.is_exhausted(attempts) {
+        let is_hopeless = matches!(cause.kind, ErrorKind::Skip | ErrorKind::Fatal);
+        if is_hopeless || self.policy.is_exhausted(attempts) {
             judgement.letters.push(Letter {
                 index,
                 kind: cause.kind,

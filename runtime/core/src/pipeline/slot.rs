@@ -51,6 +51,8 @@ pub(super) struct Unaccepted {
     pub(super) phase: Phase,
     pub(super) refusals: u32,
     pub(super) purpose: Purpose,
+    /// Its dead letters are left out: there is no room for them.
+    pub(super) drops_letters: bool,
 }
 
 /// A slot holds the keys of its batch from the batch's start until its last commit is accepted.
@@ -71,8 +73,11 @@ pub(super) struct Slot {
     pub(super) not_before: Timestamp,
     /// Calls in a row that cost nobody an attempt.
     pub(super) faults: u32,
-    /// The parked key in the slot; retry slot only.
-    pub(super) key: Option<KeyHash>,
+    /// The parked keys in the slot, ascending: one, or those of a suspect; retry slot only.
+    pub(super) keys: Vec<KeyHash>,
+    /// The first of the pieces is the upper half of what failed as a whole, and if what is in hand, the lower
+    /// half, succeeds, it is to blame.
+    pub(super) presumes: bool,
     /// Number of the commit that marked the first record of the pieces, or of the call, as in hand.
     pub(super) mark: Option<u64>,
     /// Why its last commit was refused; unset once one is accepted.
@@ -93,7 +98,8 @@ impl Slot {
             pieces: VecDeque::new(),
             not_before: Timestamp(0),
             faults: 0,
-            key: None,
+            keys: Vec::new(),
+            presumes: false,
             mark: None,
             refusal: None,
             refusals: 0,

@@ -43,16 +43,12 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) -> Option<(Vec<Serial>, bool)> {
         if index == self.lanes.len() {
-            debug_assert!(
-                self.slots[index].key.is_none(),
-                "a key without pieces was given back"
-            );
-            let mut call = Vec::new();
-            let key = self.park.take_due(now, &mut call)?;
-            self.slots[index].key = Some(key);
-            return Some((call, true));
+            return self.next_retry_batch(now).map(|call| (call, true));
         }
-        if self.lanes[index].marked > 0 {
+        if self.suspects.is_full() {
+            return None;
+        }
+        if self.lanes[index].marked > 0 && !self.holds_the_shard() {
             self.park_marked(index, now, actions);
         }
         let lane = &mut self.lanes[index];
@@ -109,6 +105,16 @@ impl ShardPipeline {
         let too_old = self.too_old(&records);
         if 0 < too_old && too_old < records.len() {
             self.cut(index, records, &[too_old]);
+            let pieces = &mut self.slots[index].pieces;
+            records = pieces.pop_front().expect("it was cut into pieces");
+        }
+        if too_old == 0
+            && let Some((at, until)) = self.first_waiting(&records, now)
+        {
+            if at == 0 {
+                return self.wait_in_order(index, records, until);
+            }
+            self.cut(index, records, &[at]);
             let pieces = &mut self.slots[index].pieces;
             records = pieces.pop_front().expect("it was cut into pieces");
         }

@@ -2,9 +2,12 @@
 //! schedule, not the plumbing.
 
 mod aging;
+mod bisecting;
 mod caution;
 mod failing;
 mod harness;
+mod in_order;
+mod reacting;
 mod stopping;
 
 use self::harness::{FULL, Harness, TAKEN, settings};

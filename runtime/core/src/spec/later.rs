@@ -6,15 +6,7 @@ use super::{nearest::nearest, setting::Unfit};
 pub const FUNCTION_LATER: &[&str] = &["aliases", "allow_http", "log_level"];
 
 /// Keys of `[[mapping]]` that later versions take.
-pub const MAPPING_LATER: &[&str] = &[
-    "bisect_on_error",
-    "filter",
-    "key_groups",
-    "on_failure_full",
-    "on_unparsable",
-    "partial_failures",
-    "tumbling_window",
-];
+pub const MAPPING_LATER: &[&str] = &["filter", "key_groups", "on_unparsable", "tumbling_window"];
 
 /// Keys of `[streams.NAME]` that later versions take.
 pub const STREAM_LATER: &[&str] = &["hold_quota"];

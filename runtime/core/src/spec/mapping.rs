@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{
     duration::Duration,
     position::StartingPosition,
-    setting::{Count, Setting, SettingValue, Text, Unfit, UnknownKeys, over},
+    setting::{Count, Setting, SettingValue, Switch, Text, Unfit, UnknownKeys, over},
     size::ByteSize,
 };
 use crate::{
     id::StreamName,
-    mapping::{MaxAttempts, OutputBinding},
+    mapping::{MaxAttempts, OnFailureFull, OnFatal, Ordering, OutputBinding},
 };
 
 /// A layer of a mapping's settings.
@@ -54,12 +54,21 @@ pub struct MappingSpec {
     /// Age above which a record is given up without a call; no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_record_age: Option<Setting<Duration>>,
+    /// Whether a call that failed as a whole is cut in two until one record is left; on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bisect_on_error: Option<Setting<Switch>>,
+    /// Whether a record that failed fails itself alone; on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial_failures: Option<Setting<Switch>>,
     /// What becomes of records given up; `dlq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Setting<OnFailure>>,
     /// What a `fatal` does; `stop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_fatal: Option<Setting<OnFatal>>,
+    /// What becomes of a record given up when the dead letters are full; `hold`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure_full: Option<Setting<OnFailureFull>>,
     /// Keys that are not known.
     #[serde(flatten, skip_serializing)]
     pub unknown: UnknownKeys,
@@ -80,8 +89,11 @@ impl MappingSpec {
         "backoff_initial",
         "backoff_max",
         "max_record_age",
+        "bisect_on_error",
+        "partial_failures",
         "on_failure",
         "on_fatal",
+        "on_failure_full",
     ];
 
     /// The stream's name as it is given.
@@ -111,36 +123,29 @@ impl MappingSpec {
             backoff_initial: over(self.backoff_initial, top.backoff_initial),
             backoff_max: over(self.backoff_max, top.backoff_max),
             max_record_age: over(self.max_record_age, top.max_record_age),
+            bisect_on_error: over(self.bisect_on_error, top.bisect_on_error),
+            partial_failures: over(self.partial_failures, top.partial_failures),
             on_failure: over(self.on_failure, top.on_failure),
             on_fatal: over(self.on_fatal, top.on_fatal),
+            on_failure_full: over(self.on_failure_full, top.on_failure_full),
             unknown: self.unknown,
         }
     }
-}
-
-/// What order holds within.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ordering {
-    /// Within a partition key.
-    #[default]
-    Key,
 }
 
 impl SettingValue for Ordering {
     fn from_text(text: &str) -> Result<Self, Unfit> {
         match text {
             "key" => Ok(Self::Key),
-            "shard" => Err(Unfit::NotYet(
-                "`shard` is not there yet in this version; `key` is".to_owned(),
-            )),
+            "shard" => Ok(Self::Shard),
             _ => Err(Unfit::Unreadable(format!(
-                "`{text}` is not an ordering: `key`"
+                "`{text}` is not an ordering: `key` or `shard`"
             ))),
         }
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str("key")
+        out.serialize_str(self.as_str())
     }
 }
 
@@ -175,29 +180,35 @@ impl SettingValue for OnFailure {
     }
 }
 
-/// What a `fatal` does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFatal {
-    /// It stops the mapping.
-    #[default]
-    Stop,
-}
-
 impl SettingValue for OnFatal {
     fn from_text(text: &str) -> Result<Self, Unfit> {
         match text {
             "stop" => Ok(Self::Stop),
-            "dead-letter" => Err(Unfit::NotYet(
-                "`dead-letter` is not there yet in this version; `stop` is".to_owned(),
-            )),
+            "dead-letter" => Ok(Self::DeadLetter),
             _ => Err(Unfit::Unreadable(format!(
-                "`{text}` is not a reaction: `stop`"
+                "`{text}` is not a reaction: `stop` or `dead-letter`"
             ))),
         }
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str("stop")
+        out.serialize_str(self.as_str())
+    }
+}
+
+impl SettingValue for OnFailureFull {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
+        match text {
+            "hold" => Ok(Self::Hold),
+            "drop-and-count" => Ok(Self::DropAndCount),
+            _ => Err(Unfit::Unreadable(format!(
+                "`{text}` is not a reaction: `hold` or `drop-and-count`"
+            ))),
+        }
+    }
+
+    fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(self.as_str())
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     function::Isolation,
     id::{OutputName, StreamName},
     limits,
-    mapping::{MappingSettings, MaxAttempts, OutputBinding},
+    mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
     shard::{Ack, StreamOptions},
 };
 
@@ -205,20 +205,8 @@ pub fn mapping(
     }
     let at = |key: &str| format!("{path}.{key}");
     problems.pick(
-        &at("ordering"),
-        spec.ordering.as_ref(),
-        Default::default(),
-        Default::default(),
-    );
-    problems.pick(
         &at("on_failure"),
         spec.on_failure.as_ref(),
-        Default::default(),
-        Default::default(),
-    );
-    problems.pick(
-        &at("on_fatal"),
-        spec.on_fatal.as_ref(),
         Default::default(),
         Default::default(),
     );
@@ -305,7 +293,46 @@ pub fn mapping(
             live.max_record_age_ms,
             [1, limits::RECORD_AGE_MS_MAX],
         ),
+        bisect_on_error: problems.switch(
+            &at("bisect_on_error"),
+            spec.bisect_on_error.as_ref(),
+            live.bisect_on_error,
+            default.bisect_on_error,
+        ),
+        ordering: problems.pick(
+            &at("ordering"),
+            spec.ordering.as_ref(),
+            live.ordering,
+            default.ordering,
+        ),
+        on_fatal: problems.pick(
+            &at("on_fatal"),
+            spec.on_fatal.as_ref(),
+            live.on_fatal,
+            default.on_fatal,
+        ),
+        on_failure_full: problems.pick(
+            &at("on_failure_full"),
+            spec.on_failure_full.as_ref(),
+            live.on_failure_full,
+            default.on_failure_full,
+        ),
+        partial_failures: problems.switch(
+            &at("partial_failures"),
+            spec.partial_failures.as_ref(),
+            live.partial_failures,
+            default.partial_failures,
+        ),
     };
+    if settings.ordering == Ordering::Shard && settings.parallelization_factor != 1 {
+        problems.push(
+            at("parallelization_factor"),
+            format!(
+                "{} lanes keep no order within a shard: ordering = \"shard\" has 1",
+                settings.parallelization_factor
+            ),
+        );
+    }
     if settings.backoff_max_ms < settings.backoff_initial_ms {
         let (max, initial) = (settings.backoff_max_ms, settings.backoff_initial_ms);
         problems.push(

@@ -216,6 +216,28 @@ impl SettingValue for Text {
     }
 }
 
+/// A switch: `true` and `false` in a manifest, `on` and `off` as a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch(pub bool);
+
+impl SettingValue for Switch {
+    fn from_text(text: &str) -> Result<Self, Unfit> {
+        match text {
+            "on" | "true" => Ok(Self(true)),
+            "off" | "false" => Ok(Self(false)),
+            _ => Err(Unfit::Unreadable(format!("`{text}` is neither on nor off"))),
+        }
+    }
+
+    fn from_bool(value: bool) -> Result<Self, Unfit> {
+        Ok(Self(value))
+    }
+
+    fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_bool(self.0)
+    }
+}
+
 /// A count, at least 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Count(pub u64);

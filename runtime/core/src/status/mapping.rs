@@ -71,6 +71,9 @@ pub struct Totals {
     pub expired: u64,
     /// Rows published.
     pub emitted: u64,
+    /// Given up, and not kept: the dead letters were full.
+    #[serde(default)]
+    pub dropped: u64,
 }
 
 impl Totals {
@@ -82,6 +85,7 @@ impl Totals {
         self.dead_lettered += unit.dead_lettered;
         self.expired += unit.expired;
         self.emitted += unit.emitted;
+        self.dropped += unit.dropped;
     }
 }
 
@@ -107,10 +111,19 @@ pub struct SettingsStatus {
     /// Age above which a record is given up, ms; `null`: no bound.
     #[serde(default)]
     pub max_record_age_ms: Option<u64>,
+    /// Whether a call that failed as a whole is cut in two.
+    #[serde(default)]
+    pub bisect_on_error: bool,
+    /// Whether a record that failed fails itself alone.
+    #[serde(default)]
+    pub partial_failures: bool,
     /// What becomes of records given up.
     pub on_failure: String,
     /// What a `fatal` does.
     pub on_fatal: String,
+    /// What becomes of a record given up when the dead letters are full.
+    #[serde(default)]
+    pub on_failure_full: String,
 }
 
 impl SettingsStatus {
@@ -123,7 +136,7 @@ impl SettingsStatus {
             batch_bytes: settings.batch_bytes,
             batch_window_ms: settings.batch_window_ms,
             parallelization_factor: settings.parallelization_factor,
-            ordering: "key".to_owned(),
+            ordering: settings.ordering.as_str().to_owned(),
             max_attempts: match settings.max_attempts {
                 MaxAttempts::Count(count) => Some(count),
                 MaxAttempts::Unlimited => None,
@@ -131,8 +144,11 @@ impl SettingsStatus {
             backoff_initial_ms: settings.backoff_initial_ms,
             backoff_max_ms: settings.backoff_max_ms,
             max_record_age_ms: settings.max_record_age_ms,
+            bisect_on_error: settings.bisect_on_error,
+            partial_failures: settings.partial_failures,
             on_failure: "dlq".to_owned(),
-            on_fatal: "stop".to_owned(),
+            on_fatal: settings.on_fatal.as_str().to_owned(),
+            on_failure_full: settings.on_failure_full.as_str().to_owned(),
         }
     }
 }

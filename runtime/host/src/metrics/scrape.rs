@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fnctl_core::{
     commit::{ErrorKind, UnitTotals},
-    id::{ShardNumber, StreamName},
+    id::{ShardNumber, StreamName, Timestamp},
 };
 use prometheus::{Histogram, TextEncoder};
 
@@ -46,6 +46,10 @@ pub(crate) struct ShardSample {
     pub(crate) pending: u64,
     /// Whether a worker runs it.
     pub(crate) is_owned: bool,
+    /// Keys that wait for a retry, as its worker knows them.
+    pub(crate) parked_keys: u64,
+    /// When the next of them is tried.
+    pub(crate) next_retry: Option<Timestamp>,
 }
 
 /// The store as it is at a scrape.
@@ -310,10 +314,25 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
         &|m| m.shards.iter().filter(|shard| shard.is_owned).count() as u64,
     );
     gauge(
+        "fnctl_mapping_parked_keys",
+        "Keys that wait for a retry",
+        &|m| m.shards.iter().map(|shard| shard.parked_keys).sum(),
+    );
+    gauge(
         "fnctl_dead_letters_open",
         "Dead letters that wait for someone",
         &|m| m.dead_letters_open,
     );
+    let name = "fnctl_mapping_next_retry_timestamp_seconds";
+    let help = "When the next parked key is tried; mappings without one have no sample";
+    out.family(name, "gauge", help);
+    for mapping in mappings {
+        let next = mapping.shards.iter().filter_map(|shard| shard.next_retry);
+        if let Some(next) = next.min() {
+            let seconds = format!("{}.{:03}", next.0 / 1_000, next.0 % 1_000);
+            out.sample(name, "mapping", &mapping.name, seconds);
+        }
+    }
     let name = "fnctl_mapping_state";
     out.family(name, "gauge", "1 for the state the mapping is in");
     for mapping in mappings {
@@ -348,6 +367,11 @@ fn totals(out: &mut Exposition, mappings: &[MappingSample]) {
         "fnctl_records_expired_total",
         "Records that retention took unsettled",
         &|t| t.expired,
+    );
+    counter(
+        "fnctl_records_dropped_total",
+        "Records given up and not kept, because the dead letters were full",
+        &|t| t.dropped,
     );
     counter("fnctl_records_emitted_total", "Rows published", &|t| {
         t.emitted

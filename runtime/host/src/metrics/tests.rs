@@ -1,6 +1,9 @@
 use std::time::Instant;
 
-use fnctl_core::{commit::UnitTotals, id::ShardNumber};
+use fnctl_core::{
+    commit::UnitTotals,
+    id::{ShardNumber, Timestamp},
+};
 
 use super::{
     scrape::{BuildInfo, MappingSample, ShardSample, StoreSample},
@@ -22,6 +25,8 @@ fn sample(name: &str, age_ms: u64) -> MappingSample {
             age_ms,
             pending: 3,
             is_owned: true,
+            parked_keys: 2,
+            next_retry: Some(Timestamp(1_500)),
         }],
         totals: UnitTotals {
             processed: 5,
@@ -59,6 +64,9 @@ fn counters_exist_at_zero_before_anything_happens() {
         "fnctl_shard_pending_records{mapping=\"enrich/signups\",shard=\"shardId-000000000007\"} 3",
         "fnctl_mapping_shards{mapping=\"enrich/signups\"} 1",
         "fnctl_mapping_shards_owned{mapping=\"enrich/signups\"} 1",
+        "fnctl_mapping_parked_keys{mapping=\"enrich/signups\"} 2",
+        "fnctl_mapping_next_retry_timestamp_seconds{mapping=\"enrich/signups\"} 1.500",
+        "fnctl_records_dropped_total{mapping=\"enrich/signups\"} 0",
         "fnctl_mapping_state{mapping=\"enrich/signups\",state=\"running\"} 1",
         "fnctl_records_processed_total{mapping=\"enrich/signups\"} 5",
         "fnctl_build_info{version=\"1.2.3\",commit=\"abc\",wasmtime=\"48\"} 1",

@@ -280,11 +280,15 @@ impl HostNode {
             let mut shards = Vec::with_capacity(units.len());
             for unit in &units {
                 totals = totals + unit.totals;
+                let standing = self.supervisor().statuses().standing(unit.unit);
+                let standing = standing.unwrap_or_default();
                 shards.push(ShardSample {
                     shard: unit.unit.shard,
                     age_ms: self.age_of(unit).await,
                     pending: unit.pending,
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
+                    parked_keys: standing.parked_keys,
+                    next_retry: standing.next_retry,
                 });
             }
             let state = self.state_of(&mapping, &[]);

@@ -38,6 +38,8 @@ pub(crate) enum Progress {
         answer: CommitAnswer,
         /// Kinds of the dead letters in it, once it is accepted.
         letters: Vec<ErrorKind>,
+        /// Dead letters left out of it, once it is accepted.
+        dropped: u64,
     },
     /// It was refused, and the node has no room to keep it.
     NoRoom {
@@ -79,6 +81,8 @@ struct Kept {
     commit: Commit,
     /// Bytes taken of the refused room.
     refused_bytes: u64,
+    /// Dead letters that it is sent without.
+    dropped: u64,
 }
 
 enum Step<T> {
@@ -126,17 +130,28 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
             Kept {
                 commit,
                 refused_bytes: 0,
+                dropped: 0,
             },
         );
     }
 
-    /// Sends a refused commit again.
-    pub(crate) fn resend(&mut self, slot: SlotId, number: u64, totals: UnitTotals) {
+    /// Sends a refused commit again, without its dead letters where there is no room for them.
+    pub(crate) fn resend(
+        &mut self,
+        slot: SlotId,
+        number: u64,
+        totals: UnitTotals,
+        drops_letters: bool,
+    ) {
         let Some(kept) = self.kept.get_mut(&(slot, number)) else {
             return;
         };
         self.refused.give(std::mem::take(&mut kept.refused_bytes));
         kept.commit.totals = totals;
+        if drops_letters {
+            kept.dropped += kept.commit.dead_letters.len() as u64;
+            kept.commit.dead_letters.clear();
+        }
         let commit = kept.commit.clone();
         self.hand_in(commit);
     }
@@ -156,12 +171,13 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
         let step = self.waiting.next().await?;
         Some(match step {
             Step::Answered(slot, number, Ok(answer), ticket) => {
-                let letters = self.answered(slot, number, &answer, ticket);
+                let (letters, dropped) = self.answered(slot, number, &answer, ticket);
                 Progress::Answered {
                     slot,
                     number,
                     answer,
                     letters,
+                    dropped,
                 }
             }
             Step::Durable(slot, number, Ok(())) => Progress::Durable { slot, number },
@@ -177,7 +193,7 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
         number: u64,
         answer: &CommitAnswer,
         mut ticket: C::Ticket,
-    ) -> Vec<ErrorKind> {
+    ) -> (Vec<ErrorKind>, u64) {
         match answer {
             CommitAnswer::Accepted(_) => {
                 let accepted = self.kept.remove(&(slot, number));
@@ -185,10 +201,10 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                     let durable = ticket.durable().await;
                     Step::Durable(slot, number, durable)
                 }));
-                let letters = accepted
-                    .map(|kept| kept.commit.dead_letters)
-                    .unwrap_or_default();
-                return letters.iter().map(|letter| letter.kind).collect();
+                return accepted.map_or_else(Default::default, |kept| {
+                    let letters = kept.commit.dead_letters.iter();
+                    (letters.map(|letter| letter.kind).collect(), kept.dropped)
+                });
             }
             CommitAnswer::Fenced => {
                 self.kept.remove(&(slot, number));
@@ -204,7 +220,7 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                 }
             }
         }
-        Vec::new()
+        (Vec::new(), 0)
     }
 
     fn hand_in(&mut self, commit: Commit) {

@@ -62,6 +62,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 number,
                 answer,
                 letters,
+                dropped,
             } => {
                 match answer {
                     CommitAnswer::Accepted(_) => {
@@ -74,6 +75,9 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 for kind in letters {
                     self.metrics.mapping.dead_lettered(kind);
                 }
+                if dropped > 0 {
+                    self.dropped(dropped);
+                }
                 Ok(Event::CommitAnswered {
                     slot,
                     number,
@@ -83,6 +87,17 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             Progress::NoRoom { slot } => Ok(Event::DropRefused { slot }),
             Progress::Durable { slot, number } => Ok(Event::CommitDurable { slot, number }),
             Progress::Stopped(stopped) => Err(Exit::StoreStopped(stopped.0)),
+        }
+    }
+
+    /// Records were given up and not kept. The log says so at the first one and whenever there are twice as
+    /// many: a full stream stays full for a while.
+    fn dropped(&self, letters: u64) {
+        let before = self.pipeline.stats().totals.dropped;
+        let after = before + letters;
+        if before == 0 || before.ilog2() < after.ilog2() {
+            let mapping = &self.assignment.context.mapping;
+            warn!(%mapping, dropped = after, "the dead letters are full, dropping what is given up");
         }
     }
 

@@ -43,7 +43,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     slot,
                     number,
                     totals,
-                } => self.commits.resend(slot, number, totals),
+                    drops_letters,
+                } => self.commits.resend(slot, number, totals, drops_letters),
                 Action::DropCommit { slot, number } => {
                     self.commits.forget(slot, number);
                     self.charged.forget(slot, number);

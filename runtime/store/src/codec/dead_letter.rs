@@ -19,6 +19,7 @@ impl Value for ErrorKind {
             Self::RecordTooLarge => 7,
             Self::Loop => 8,
             Self::RecordTooOld => 10,
+            Self::Fatal => 11,
         });
     }
 
@@ -33,6 +34,7 @@ impl Value for ErrorKind {
             7 => Self::RecordTooLarge,
             8 => Self::Loop,
             10 => Self::RecordTooOld,
+            11 => Self::Fatal,
             _ => return Err(from.fail("an error kind is not known")),
         })
     }

@@ -60,14 +60,6 @@ fields!(AttemptMark {
     next_retry,
     is_in_hand
 });
-fields!(UnitTotals {
-    filtered,
-    processed,
-    failed,
-    dead_lettered,
-    expired,
-    emitted
-});
 fields!(OutputRecords { stream, records });
 fields!(ProducerMark { producer, last });
 fields!(UnitChange {
@@ -92,6 +84,55 @@ fields!(Commit {
     outputs,
     function_version,
 });
+
+/// Set in the stored number of filtered records, which no unit ever reaches: the number of dropped ones
+/// follows. Totals without any are encoded as before there were such.
+const HAS_DROPPED: u64 = 1 << 63;
+
+impl Value for UnitTotals {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            filtered,
+            processed,
+            failed,
+            dead_lettered,
+            expired,
+            emitted,
+            dropped,
+        } = self;
+        let flag = if *dropped > 0 { HAS_DROPPED } else { 0 };
+        for total in [
+            &(filtered | flag),
+            processed,
+            failed,
+            dead_lettered,
+            expired,
+            emitted,
+        ] {
+            total.put(out);
+        }
+        if *dropped > 0 {
+            dropped.put(out);
+        }
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let filtered = u64::take(from)?;
+        let mut totals = Self {
+            filtered: filtered & !HAS_DROPPED,
+            processed: Value::take(from)?,
+            failed: Value::take(from)?,
+            dead_lettered: Value::take(from)?,
+            expired: Value::take(from)?,
+            emitted: Value::take(from)?,
+            dropped: 0,
+        };
+        if filtered & HAS_DROPPED != 0 {
+            totals.dropped = Value::take(from)?;
+        }
+        Ok(totals)
+    }
+}
 
 impl Value for SlotId {
     fn put(&self, out: &mut Vec<u8>) {

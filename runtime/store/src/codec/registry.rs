@@ -8,7 +8,7 @@ use fnctl_core::{
     shard::{Ack, HashKeyRange, Shard, Stream, StreamMode, StreamOptions},
 };
 
-use crate::codec::{DecodeError, Decoder, Value, fields, newtypes};
+use crate::codec::{DecodeError, Decoder, Value, fields, newtypes, plain};
 
 newtypes!(SecretValue);
 
@@ -198,23 +198,6 @@ impl Value for Function {
         }
         Ok(function)
     }
-}
-
-/// Encodes an enum whose variants hold nothing, by number.
-macro_rules! plain {
-    ($type:ty, $what:literal, $($variant:ident = $number:literal),+ $(,)?) => {
-        impl Value for $type {
-            fn put(&self, out: &mut Vec<u8>) {
-                out.push(match self { $( Self::$variant => $number ),+ });
-            }
-            fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-                match u8::take(from)? {
-                    $( $number => Ok(Self::$variant), )+
-                    _ => Err(from.fail($what)),
-                }
-            }
-        }
-    };
 }
 
 plain!(

@@ -2,9 +2,9 @@
 //! written only where they are not the default. So a mapping that uses none is encoded as ever, and one
 //! that does is refused by a version that does not know what it asks for.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering};
 
-use crate::codec::{DecodeError, Decoder, Value, put_length};
+use crate::codec::{DecodeError, Decoder, Value, plain, put_length};
 
 /// Set in the stored parallelization factor, which is 256 at most: options follow the fields.
 const HAS_OPTIONS: u16 = 1 << 15;
@@ -12,6 +12,16 @@ const HAS_OPTIONS: u16 = 1 << 15;
 /// Age above which a record is given up, ms. Tags 1 to 15 are the failure policy's, those from 16 on say
 /// which records are delivered and how they are grouped. A tag is never used again for something else.
 const MAX_RECORD_AGE: u8 = 1;
+/// Whether a call that failed as a whole is cut in two.
+const BISECT_ON_ERROR: u8 = 2;
+/// What order holds within.
+const ORDERING: u8 = 3;
+/// Whether a record that failed fails itself alone.
+const PARTIAL_FAILURES: u8 = 4;
+/// What a `fatal` does.
+const ON_FATAL: u8 = 5;
+/// What becomes of a record given up when the dead letters are full.
+const ON_FAILURE_FULL: u8 = 6;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -34,6 +44,11 @@ impl Options {
     }
 }
 
+/// A value that is to be written: one that is not the default.
+fn other_than<'a, T: PartialEq>(value: &'a T, default: &T) -> Option<&'a T> {
+    (value != default).then_some(value)
+}
+
 impl Value for MappingSettings {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -45,9 +60,29 @@ impl Value for MappingSettings {
             backoff_initial_ms,
             backoff_max_ms,
             max_record_age_ms,
+            bisect_on_error,
+            ordering,
+            partial_failures,
+            on_fatal,
+            on_failure_full,
         } = self;
+        let default = Self::default();
         let mut options = Options::default();
         options.add(MAX_RECORD_AGE, max_record_age_ms.as_ref());
+        options.add(
+            BISECT_ON_ERROR,
+            other_than(bisect_on_error, &default.bisect_on_error),
+        );
+        options.add(ORDERING, other_than(ordering, &default.ordering));
+        options.add(
+            PARTIAL_FAILURES,
+            other_than(partial_failures, &default.partial_failures),
+        );
+        options.add(ON_FATAL, other_than(on_fatal, &default.on_fatal));
+        options.add(
+            ON_FAILURE_FULL,
+            other_than(on_failure_full, &default.on_failure_full),
+        );
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
         batch_size.put(out);
@@ -89,6 +124,11 @@ impl Value for MappingSettings {
             let mut option = Decoder::new(from.share(length)?);
             match tag {
                 MAX_RECORD_AGE => settings.max_record_age_ms = Some(Value::take(&mut option)?),
+                BISECT_ON_ERROR => settings.bisect_on_error = Value::take(&mut option)?,
+                ORDERING => settings.ordering = Value::take(&mut option)?,
+                PARTIAL_FAILURES => settings.partial_failures = Value::take(&mut option)?,
+                ON_FATAL => settings.on_fatal = Value::take(&mut option)?,
+                ON_FAILURE_FULL => settings.on_failure_full = Value::take(&mut option)?,
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));
@@ -99,6 +139,20 @@ impl Value for MappingSettings {
         Ok(settings)
     }
 }
+
+plain!(
+    OnFatal,
+    "a reaction to `fatal` is not known",
+    Stop = 0,
+    DeadLetter = 1
+);
+plain!(
+    OnFailureFull,
+    "a reaction to full dead letters is not known",
+    Hold = 0,
+    DropAndCount = 1
+);
+plain!(Ordering, "an ordering is not known", Key = 0, Shard = 1);
 
 impl Value for MaxAttempts {
     fn put(&self, out: &mut Vec<u8>) {

@@ -116,6 +116,7 @@ impl Driven {
                         slot,
                         number,
                         totals,
+                        drops_letters: _,
                     } => {
                         let mut commit = owner.take_refused(slot);
                         assert_eq!(commit.number, number, "the same commit is sent again");

@@ -236,10 +236,14 @@ impl Worker {
                 slot,
                 number,
                 totals,
+                drops_letters,
             } => {
                 let commit = self.kept.get_mut(&slot).expect("a kept commit");
                 assert_eq!(commit.number, number);
                 commit.totals = totals;
+                if drops_letters {
+                    commit.dead_letters.clear();
+                }
                 let commit = commit.clone();
                 self.hand_in(commit, store);
                 self.resent += 1;
@@ -462,6 +466,10 @@ impl Worker {
 }
 
 /// What a read found, or what the worker makes of its failure.
+#[expect(
+    clippy::result_large_err,
+    reason = "an event is told at once, never kept"
+)]
 fn taken(
     found: Result<Vec<Arc<RecordBlock>>, ReadError>,
     failed: impl FnOnce() -> Event,

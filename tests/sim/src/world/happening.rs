@@ -305,7 +305,13 @@ impl World {
         let (slot, number) = (commit.slot, commit.number);
         let is_full = !self.is_calm && self.random.chance(self.profile.trouble.disk_full);
         // The sequencer asks for the owner first: a former one must not wait for room.
-        let answer = if is_full && commit.epoch == self.journal_epoch(&commit) {
+        let are_letters_full = !self.is_calm
+            && !commit.dead_letters.is_empty()
+            && self.random.chance(self.profile.trouble.letters_full);
+        let is_owned = commit.epoch == self.journal_epoch(&commit);
+        let answer = if are_letters_full && is_owned {
+            CommitAnswer::Unavailable(Unavailable::DeadLettersFull)
+        } else if is_full && is_owned {
             CommitAnswer::Unavailable(Unavailable::DiskFull)
         } else {
             self.journal.commit(commit, self.now)
@@ -324,6 +330,9 @@ impl World {
             CommitAnswer::Fenced => self.coverage.note(Reached::Fenced),
             CommitAnswer::Unavailable(Unavailable::DiskFull) => {
                 self.coverage.note(Reached::RefusedDiskFull);
+            }
+            CommitAnswer::Unavailable(Unavailable::DeadLettersFull) => {
+                self.coverage.note(Reached::RefusedLettersFull);
             }
             CommitAnswer::Unavailable(_) => self.coverage.note(Reached::RefusedNoOutput),
         }

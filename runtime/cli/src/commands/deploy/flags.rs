@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_core::{
     function::Isolation,
-    mapping::{MaxAttempts, OutputBinding},
+    mapping::{MaxAttempts, OnFailureFull, OnFatal, Ordering, OutputBinding},
     registry::Note,
     spec::{
         SecretSource, Setting, StartingPosition, StreamSpec,
         duration::Duration,
-        mapping::{MappingSpec, OnFailure, OnFatal, Ordering},
+        mapping::{MappingSpec, OnFailure},
         request::{DeployRequest, DeployResult},
-        setting::{Count, Unfit},
+        setting::{Count, Switch, Unfit},
         size::ByteSize,
     },
 };
@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// Lanes per shard [default: 1]
     #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     parallelization_factor: Option<Setting<Count>>,
-    /// What order holds within: key
+    /// What order holds within: key, or shard (with one lane) [default: key]
     #[arg(long, value_name = "WITHIN", value_parser = spelling::setting::<Ordering>)]
     ordering: Option<Setting<Ordering>>,
     /// Calls per record in all, or `unlimited` [default: 5]
@@ -72,12 +72,24 @@ pub(crate) struct Args {
     /// Age above which a record is given up without a call [default: no bound]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
     max_record_age: Option<Setting<Duration>>,
+    /// Whether a call that failed as a whole is cut in two until one record is left [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
+          default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
+    bisect_on_error: Option<Setting<Switch>>,
+    /// Whether a record that failed fails itself alone, or its whole call [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
+          default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
+    partial_failures: Option<Setting<Switch>>,
     /// What becomes of records given up: dlq
     #[arg(long, value_name = "WHERE", value_parser = spelling::setting::<OnFailure>)]
     on_failure: Option<Setting<OnFailure>>,
-    /// What a fatal error does: stop
+    /// What a fatal error does: stop, or dead-letter [default: stop]
     #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnFatal>)]
     on_fatal: Option<Setting<OnFatal>>,
+    /// What becomes of a record given up when the dead letters are full: hold, or drop-and-count
+    /// [default: hold]
+    #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnFailureFull>)]
+    on_failure_full: Option<Setting<OnFailureFull>>,
     /// Time limit of a call [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
     timeout: Option<Setting<Duration>>,
@@ -205,8 +217,11 @@ impl Args {
             backoff_initial: self.backoff_initial.clone(),
             backoff_max: self.backoff_max.clone(),
             max_record_age: self.max_record_age.clone(),
+            bisect_on_error: self.bisect_on_error.clone(),
+            partial_failures: self.partial_failures.clone(),
             on_failure: self.on_failure.clone(),
             on_fatal: self.on_fatal.clone(),
+            on_failure_full: self.on_failure_full.clone(),
             unknown: Default::default(),
         }
     }

@@ -6,14 +6,14 @@ use crate::{
 
 const NOW: Timestamp = Timestamp(1_000);
 
-/// Five attempts, no backoff: a retry is due at once.
-fn policy(max_attempts: u32) -> RetryPolicy {
-    let settings = MappingSettings {
+/// No backoff: a retry is due at once. Calls that fail as a whole are charged as such.
+fn rules(max_attempts: u32) -> MappingSettings {
+    MappingSettings {
         max_attempts: MaxAttempts::Count(max_attempts),
         backoff_initial_ms: 0,
+        bisect_on_error: false,
         ..MappingSettings::default()
-    };
-    RetryPolicy::new(&settings, 1)
+    }
 }
 
 fn failure(kind: FailureKind) -> Failure {
@@ -62,7 +62,8 @@ fn verdict(records: &str, max_attempts: u32, outcome: Outcome) -> Verdict {
         outcome,
         subjects.len(),
         |index| subjects[index],
-        &policy(max_attempts),
+        &rules(max_attempts),
+        &RetryPolicy::new(&rules(max_attempts), 1),
         NOW,
     )
 }
@@ -327,14 +328,25 @@ fn blame_is_the_records_own_only_when_it_was_named_or_alone() {
 
 #[test]
 fn the_records_of_a_key_wait_equally_long_after_a_whole_call_failure() {
-    let settings = MappingSettings::default();
+    let settings = rules(5);
+    let settings = MappingSettings {
+        backoff_initial_ms: 100,
+        ..settings
+    };
     let subjects = |index: usize| Subject {
         position: Ordinal(index as u64 + 1),
         key: KeyHash(index as u64 % 2),
         attempts: index as u32 % 3,
         expires_at: Timestamp(u64::MAX),
     };
-    let verdict = judge(TRAP, 6, subjects, &RetryPolicy::new(&settings, 3), NOW);
+    let verdict = judge(
+        TRAP,
+        6,
+        subjects,
+        &settings,
+        &RetryPolicy::new(&settings, 3),
+        NOW,
+    );
     let Verdict::Ended(judgement) = verdict else {
         panic!("{verdict:?}");
     };
@@ -386,5 +398,77 @@ fn a_letter_says_why_in_the_authors_words_or_ours() {
             (kind, code, error)
         );
         assert_eq!(letter.attempts, 5);
+    }
+}
+
+/// Lambda ESM specification §9: whole-call failures alone, and never of one record.
+#[test]
+fn calls_that_failed_as_a_whole_are_bisected_where_that_is_on() {
+    let settings = MappingSettings {
+        bisect_on_error: true,
+        ..rules(5)
+    };
+    let policy = RetryPolicy::new(&settings, 1);
+    let verdict = |records: usize, outcome: Outcome| {
+        let subject = |index: usize| Subject {
+            position: Ordinal(index as u64 + 1),
+            key: KeyHash(index as u64),
+            attempts: 0,
+            expires_at: Timestamp(u64::MAX),
+        };
+        judge(outcome, records, subject, &settings, &policy, NOW)
+    };
+    let trap = || Outcome::Trap {
+        record: None,
+        message: "trap".into(),
+    };
+    let memory = || Outcome::OutOfMemory { limit_bytes: 1 };
+    for (outcome, presumes) in [
+        (trap(), true),
+        (Outcome::Error(failure(Retry)), true),
+        (Outcome::Error(failure(Skip)), true),
+        (TRAP, false),
+        (memory(), false),
+    ] {
+        let words = format!("{outcome:?}");
+        let bisected = Verdict::Bisected { presumes };
+        assert_eq!(verdict(2, outcome.clone()), bisected, "{words}");
+        assert!(matches!(verdict(1, outcome), Verdict::Ended(_)), "{words}");
+    }
+    let too_large = Outcome::OutputTooLarge { limit_bytes: 1 };
+    assert_eq!(verdict(2, too_large), Verdict::Halved);
+    for outcome in [panicked(1), returned(&[(1, Retry)], &[])] {
+        assert!(matches!(verdict(2, outcome), Verdict::Ended(_)));
+    }
+}
+
+#[test]
+fn a_fatal_call_is_cut_to_its_record_where_it_does_not_stop_the_mapping() {
+    for bisect_on_error in [false, true] {
+        let settings = MappingSettings {
+            on_fatal: OnFatal::DeadLetter,
+            bisect_on_error,
+            ..rules(5)
+        };
+        let policy = RetryPolicy::new(&settings, 1);
+        let verdict = |records: usize| {
+            let subject = |index: usize| Subject {
+                position: Ordinal(index as u64 + 1),
+                key: KeyHash(0),
+                attempts: 0,
+                expires_at: Timestamp(u64::MAX),
+            };
+            let outcome = Outcome::Error(failure(Fatal));
+            judge(outcome, records, subject, &settings, &policy, NOW)
+        };
+        let cut = match bisect_on_error {
+            true => Verdict::Bisected { presumes: true },
+            false => Verdict::Halved,
+        };
+        assert_eq!(verdict(2), cut);
+        let Verdict::Ended(judgement) = verdict(1) else {
+            panic!("one record");
+        };
+        assert_eq!(judgement.letters[0].kind, ErrorKind::Fatal);
     }
 }

@@ -23,11 +23,13 @@ pub(super) const FULL: CommitAnswer = CommitAnswer::Unavailable(Unavailable::Dis
 /// An answer: taken.
 pub(super) const TAKEN: CommitAnswer = CommitAnswer::Accepted(Lsn(1));
 
-/// Backoff of exactly 100 ms at most; everything else as it comes.
+/// Backoff of exactly 100 ms at most, calls that fail as a whole charged as such; everything else as it
+/// comes.
 pub(super) fn settings() -> MappingSettings {
     MappingSettings {
         backoff_initial_ms: 100,
         backoff_max_ms: 100,
+        bisect_on_error: false,
         ..MappingSettings::default()
     }
 }
@@ -43,6 +45,10 @@ pub(super) struct Harness {
     asked: Option<Ordinal>,
     running: Vec<u64>,
     pub(super) block_bytes: u64,
+    /// Keys among [`Self::fetched_many`].
+    pub(super) keys_of_many: u64,
+    /// Put in front of keys by name.
+    key_space: u64,
 }
 
 fn slot_name(slot: SlotId) -> String {
@@ -95,6 +101,8 @@ impl Harness {
             asked: None,
             running: Vec::new(),
             block_bytes: 1_000,
+            keys_of_many: 7,
+            key_space: 0,
         };
         harness.tell(Event::Started(start));
         harness
@@ -154,7 +162,7 @@ impl Harness {
             let huge = u32::try_from(limits::RECORD_BYTES_MAX + 1).unwrap();
             RecordMeta {
                 position: Ordinal(self.next_position + u64::from(index)),
-                key: KeyHash(u64::from(name.as_bytes()[0] - b'A') % 32),
+                key: KeyHash(u64::from(name.as_bytes()[0] - b'A') % 32 + self.key_space),
                 arrival: self.now,
                 block: block.id,
                 index,
@@ -177,7 +185,7 @@ impl Harness {
         let room = limits::UNSETTLED_RECORDS_MAX - self.stats().window_records;
         let records = (0..records.min(room)).map(|index| RecordMeta {
             position: Ordinal(after.0 + 1 + index),
-            key: KeyHash(1_000 + index % 7),
+            key: KeyHash(1_000 + index % self.keys_of_many),
             arrival: self.now,
             block: block.id,
             index: u32::try_from(index).unwrap(),
@@ -256,6 +264,64 @@ impl Harness {
             message: "panicked".into(),
         };
         self.end(attempt, outcome);
+    }
+
+    /// From now on keys are others than those of the same names before.
+    pub(super) fn renamed_keys(&mut self) {
+        self.key_space += 32;
+    }
+
+    /// A trap that names no record.
+    pub(super) fn trap(&mut self, attempt: u64) {
+        let outcome = Outcome::Trap {
+            record: None,
+            message: "trap".into(),
+        };
+        self.end(attempt, outcome);
+    }
+
+    /// Takes every commit and makes every call, in the order wanted, until nothing is left to do: calls
+    /// with one of these records trap. The records of each call.
+    pub(super) fn run_trapping_at(&mut self, bad: &[u64]) -> Vec<Vec<u64>> {
+        self.run_all(|records| match records.iter().any(|r| bad.contains(r)) {
+            true => Outcome::Trap {
+                record: None,
+                message: "trap".into(),
+            },
+            false => Outcome::Returned {
+                rows: Vec::new(),
+                failures: Vec::new(),
+            },
+        })
+    }
+
+    /// The same, with a guest of one's own.
+    pub(super) fn run_all(&mut self, mut guest: impl FnMut(&[u64]) -> Outcome) -> Vec<Vec<u64>> {
+        let mut calls = Vec::new();
+        loop {
+            let lines = self.lines();
+            if lines.is_empty() {
+                let Some(deadline) = self.deadline() else {
+                    return calls;
+                };
+                self.at(deadline).tick();
+            }
+            for line in lines {
+                let words: Vec<&str> = line.split(' ').collect();
+                if words[0] == "commit" {
+                    let (slot, number) = words[1].split_once('#').unwrap();
+                    let number = number.parse().unwrap();
+                    self.answer(slot, number, TAKEN);
+                    self.durable(slot, number);
+                } else if words[0] == "call" {
+                    let attempt = words[1].parse().unwrap();
+                    let records = words[3..].iter().filter_map(|word| word.parse().ok());
+                    let records: Vec<u64> = records.collect();
+                    calls.push(records.clone());
+                    self.end(attempt, guest(&records));
+                }
+            }
+        }
     }
 
     pub(super) fn timeout(&mut self, attempt: u64) {
@@ -346,9 +412,17 @@ impl Harness {
                 slot,
                 number,
                 totals,
+                drops_letters,
             } => {
                 let processed = totals.processed;
-                format!("resend {}#{number} processed {processed}", slot_name(slot))
+                let dropped = match drops_letters {
+                    true => format!(" dropped {}", totals.dropped),
+                    false => String::new(),
+                };
+                format!(
+                    "resend {}#{number} processed {processed}{dropped}",
+                    slot_name(slot)
+                )
             }
             Action::DropCommit { slot, number } => format!("drop {}#{number}", slot_name(slot)),
             Action::AskTurn => "ask turn".to_owned(),

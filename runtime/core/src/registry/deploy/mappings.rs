@@ -308,6 +308,32 @@ fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
         bound(old.max_record_age_ms),
         bound(new.max_record_age_ms),
     );
+    let switch = |is_on: bool| if is_on { "on" } else { "off" };
+    changes.text(
+        &at("bisect_on_error"),
+        switch(old.bisect_on_error),
+        switch(new.bisect_on_error),
+    );
+    changes.text(
+        &at("ordering"),
+        old.ordering.as_str(),
+        new.ordering.as_str(),
+    );
+    changes.text(
+        &at("partial_failures"),
+        switch(old.partial_failures),
+        switch(new.partial_failures),
+    );
+    changes.text(
+        &at("on_fatal"),
+        old.on_fatal.as_str(),
+        new.on_fatal.as_str(),
+    );
+    changes.text(
+        &at("on_failure_full"),
+        old.on_failure_full.as_str(),
+        new.on_failure_full.as_str(),
+    );
     let bound = |outputs: &BTreeMap<OutputName, OutputBinding>, name: &OutputName| match outputs
         .get(name)
     {

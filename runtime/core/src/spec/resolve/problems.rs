@@ -6,7 +6,7 @@ use crate::{
         Setting,
         duration::Duration,
         later::unknown_key,
-        setting::{Count, Unfit},
+        setting::{Count, Switch, Unfit},
         size::ByteSize,
     },
 };
@@ -134,6 +134,17 @@ impl Problems {
             Some(Setting::Default) => None,
             Some(_) => Some(self.duration(path, given, [min, min, min, max])),
         }
+    }
+
+    pub(super) fn switch(
+        &mut self,
+        path: &str,
+        given: Option<&Setting<Switch>>,
+        live: bool,
+        default: bool,
+    ) -> bool {
+        let Switch(is_on) = self.pick(path, given, Switch(live), Switch(default));
+        is_on
     }
 
     pub(super) fn count(

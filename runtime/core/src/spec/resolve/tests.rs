@@ -20,7 +20,7 @@ fn all_problems_of_one_input_come_together() {
         "function": {"memory": "128", "timeout": "20m", "tiemout": "1s", "log_level": "debug"},
         "mapping": [
             {"stream": "a b", "batch_size": 20000, "batch_window": 5, "filter": "x", "max_attempts": 0},
-            {"ordering": "shard", "on_failure": "https://example.com", "on_fatal": "dead-letter"},
+            {"ordering": "none", "on_failure": "https://example.com", "on_fatal": "go-on"},
         ],
         "streams": {"s": {"shards": 0, "retention": "1s", "ack": "never"}},
         "maping": {},
@@ -84,10 +84,17 @@ fn problems_say_what_and_which_bound() {
             "-1 is Lambda's spelling: write \"unlimited\"",
         ),
         (
-            "bisect_on_error",
-            json!(true),
-            "`bisect_on_error` is not there yet in this version",
+            "tumbling_window",
+            json!("1m"),
+            "`tumbling_window` is not there yet in this version",
         ),
+        (
+            "bisect_on_error",
+            json!("maybe"),
+            "`maybe` is neither on nor off",
+        ),
+        ("max_record_age", json!("0s"), "0s is below 1ms"),
+        ("max_record_age", json!("9000h"), "375d is above 365d"),
         (
             "batch_sise",
             json!(1),
@@ -166,6 +173,8 @@ fn a_layer_is_written_as_it_is_read() {
         "stream": "s", "outputs": {"default": "none", "rejected": "r"}, "starting_position": "latest",
         "batch_size": 5, "batch_window": "200ms", "batch_bytes": "1MiB", "max_attempts": "unlimited",
         "parallelization_factor": "default", "ordering": "key", "on_failure": "dlq", "on_fatal": "stop",
+        "max_record_age": "1h", "bisect_on_error": false, "partial_failures": true,
+        "on_failure_full": "drop-and-count",
     });
     assert_eq!(
         serde_json::to_value(mapping_spec(value.clone())).unwrap(),
@@ -193,4 +202,37 @@ fn configuration_is_merged_unset_and_text_alone() {
         problems.0[0].message,
         "21 is a number, text is expected: write \"21\""
     );
+}
+
+#[test]
+fn order_within_a_shard_has_one_lane() {
+    for (spec, live, is_refused) in [
+        (json!({"ordering": "shard"}), 1, false),
+        (json!({"ordering": "shard"}), 4, true),
+        (
+            json!({"ordering": "shard", "parallelization_factor": 2}),
+            1,
+            true,
+        ),
+        (
+            json!({"ordering": "shard", "parallelization_factor": "default"}),
+            4,
+            false,
+        ),
+        (json!({"ordering": "key"}), 4, false),
+    ] {
+        let live = MappingSettings {
+            parallelization_factor: live,
+            ..MappingSettings::default()
+        };
+        let mut problems = Problems::default();
+        mapping(&live, &mapping_spec(spec.clone()), "m", &mut problems);
+        let paths: Vec<&str> = problems.0.iter().map(|p| p.path.as_str()).collect();
+        let expected: &[&str] = if is_refused {
+            &["m.parallelization_factor"]
+        } else {
+            &[]
+        };
+        assert_eq!(paths, expected, "{spec}");
+    }
 }

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering};
 use proptest::prelude::*;
 
 use super::{HAS_OPTIONS, MAX_RECORD_AGE};
@@ -96,6 +96,10 @@ proptest! {
     fn settings_come_back(
         factor in 1_u16..=256,
         age in any::<Option<u64>>(),
+        bisects in any::<bool>(),
+        holds_the_shard in any::<bool>(),
+        partial in any::<bool>(),
+        reacts in any::<[bool; 2]>(),
         attempts in prop_oneof![
             Just(MaxAttempts::Unlimited),
             any::<u32>().prop_map(MaxAttempts::Count),
@@ -105,6 +109,15 @@ proptest! {
             parallelization_factor: factor,
             max_attempts: attempts,
             max_record_age_ms: age,
+            bisect_on_error: bisects,
+            ordering: if holds_the_shard { Ordering::Shard } else { Ordering::Key },
+            partial_failures: partial,
+            on_fatal: if reacts[0] { OnFatal::DeadLetter } else { OnFatal::Stop },
+            on_failure_full: if reacts[1] {
+                OnFailureFull::DropAndCount
+            } else {
+                OnFailureFull::Hold
+            },
             ..MappingSettings::default()
         };
         let bytes = encoded(&settings);

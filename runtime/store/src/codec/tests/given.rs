@@ -133,14 +133,24 @@ fn mark() -> impl Strategy<Value = AttemptMark> {
 }
 
 fn totals() -> impl Strategy<Value = UnitTotals> {
-    any::<[u64; 6]>().prop_map(
-        |[filtered, processed, failed, dead_lettered, expired, emitted]| UnitTotals {
+    any::<[u64; 7]>().prop_map(
+        |[
             filtered,
             processed,
             failed,
             dead_lettered,
             expired,
             emitted,
+            dropped,
+        ]| UnitTotals {
+            filtered: filtered >> 1,
+            processed,
+            failed,
+            dead_lettered,
+            expired,
+            emitted,
+            // Mostly none, as it is.
+            dropped: dropped.saturating_sub(1 << 63),
         },
     )
 }

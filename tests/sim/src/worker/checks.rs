@@ -1,0 +1,74 @@
+//! What a worker must never be asked to do.
+
+use fnctl_core::{
+    id::{Ordinal, SlotId},
+    limits,
+    pipeline::{CommitPlan, Invocation},
+    settled::SettledRange,
+};
+
+use super::Worker;
+use crate::journal::{Journal, Put};
+
+impl Worker {
+    /// In caution a retry, and a call of a lane's first batch, has one record, whose mark is synced.
+    pub(super) fn check_mark(&mut self, call: &Invocation, journal: &Journal) {
+        let first_batch = self.settings.batch_size.min(limits::CAREFUL_RECORDS_MAX);
+        let made = self.careful_calls.entry(call.slot).or_default();
+        if call.slot != SlotId::Retry && *made >= first_batch {
+            return;
+        }
+        *made += 1;
+        assert_eq!(call.records.len(), 1, "one record a call: {call:?}");
+        let unit = journal.published.unit(self.unit);
+        let mark = unit.and_then(|unit| unit.attempts.get(&call.records[0].position));
+        // A former owner may be too late: then its commit was not accepted, and it has no mark.
+        let is_synced =
+            mark.is_some_and(|mark| mark.is_in_hand && mark.count == call.records[0].attempts + 1);
+        let is_former = unit.is_none_or(|unit| unit.epoch != self.epoch);
+        assert!(
+            is_synced || is_former,
+            "called before its mark was synced: {call:?}"
+        );
+    }
+
+    /// Order within the shard: one call at a time, and nothing settles in front of an unsettled record.
+    pub(super) fn check_order(&self, plan: &CommitPlan) {
+        assert!(self.calls.is_empty() && plan.slot == SlotId::Lane(0));
+        let settles = plan.settles.as_slice();
+        let last = settles.last().map_or(Ordinal(0), |range| range.through);
+        let is_settled = |position: Ordinal| {
+            let covers = |range: &SettledRange| range.after < position && position <= range.through;
+            settles.iter().any(covers)
+        };
+        let unsettled = self.pipeline.inspect().unsettled;
+        let passed = unsettled.into_iter().find(|&p| p < last && !is_settled(p));
+        assert_eq!(passed, None, "{plan:?}");
+    }
+
+    /// Whether no attempt may be made of a record (Lambda ESM specification §8).
+    pub(super) fn is_too_old(&self, put: Put) -> bool {
+        let age = self.latest.since_ms(put.arrival);
+        self.settings.max_record_age_ms.is_some_and(|max| age > max)
+    }
+
+    pub(super) fn check_size(&self, call: &Invocation) {
+        assert!(!call.records.is_empty());
+        assert!(call.records.len() <= self.settings.batch_size as usize);
+        // Every put has ten bytes and its key.
+        let bytes = call.records.len() as u64 * 11;
+        assert!(call.records.len() == 1 || bytes <= self.settings.batch_bytes.max(1));
+    }
+
+    /// Whether a call of the retry slot is of several keys.
+    pub(crate) fn is_of_suspect(&self, call: &Invocation) -> bool {
+        let holdings = self.pipeline.inspect().holdings;
+        let mut keys: Vec<_> = holdings
+            .iter()
+            .filter(|(slot, _)| *slot == SlotId::Retry)
+            .map(|(_, key)| *key)
+            .collect();
+        keys.dedup();
+        call.slot == SlotId::Retry && keys.len() > 1
+    }
+}
