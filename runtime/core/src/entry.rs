@@ -8,7 +8,7 @@ use crate::{
     id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     record::NewRecords,
     registry::RegistryChange,
-    settled::SettledRange,
+    settled::{SettledRange, SettledRanges},
 };
 
 /// Which rows of a [`NewRecords`] went to one shard.
@@ -111,6 +111,15 @@ pub enum Entry {
         horizon: Ordinal,
         /// Oldest ordinal that is still stored.
         floor: Ordinal,
+    },
+    /// Dead letters thrown away by hand.
+    Purge {
+        /// Their stream.
+        stream: StreamId,
+        /// Where they were stored: all of them were open.
+        letters: SettledRanges,
+        /// Their bytes.
+        bytes: u64,
     },
     /// Units changed from outside.
     Change {

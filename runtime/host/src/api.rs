@@ -225,6 +225,14 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             only(&method, &[GET])?;
             dead_letters::list(node, address, &asked).await
         }
+        ["mappings", address, "dead-letters", "export"] => {
+            only(&method, &[GET])?;
+            dead_letters::export(node, address, &asked)
+        }
+        ["mappings", address, "dead-letters", "purge"] => {
+            only(&method, &[POST])?;
+            dead_letters::purge(node, address, asked).await
+        }
         ["mappings", address, "dead-letters", id] => {
             only(&method, &[GET])?;
             dead_letters::show(node, address, id, &asked).await

@@ -74,6 +74,8 @@ pub const TAIL_READ_RECORDS_MAX: usize = 1_000;
 pub const TAIL_READ_BYTES_MAX: usize = 1 << 20;
 /// Dead letters of one list.
 pub const DEAD_LETTERS_LISTED_MAX: usize = 10_000;
+/// Dead letters that are looked up by their ids before something is done to them.
+pub const DEAD_LETTERS_PAGE_MAX: usize = 256;
 
 // Workers.
 

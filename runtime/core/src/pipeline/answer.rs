@@ -77,6 +77,10 @@ impl ShardPipeline {
                 self.turn_goes_on(index, commit.purpose, actions);
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
+            CommitAnswer::Refused { .. } => {
+                debug_assert!(false, "no letter is redriven");
+                self.stop(StopReason::Fenced, actions);
+            }
             CommitAnswer::Unavailable(reason) => {
                 let slot = &mut self.slots[index];
                 slot.refusal = Some(reason);

@@ -152,6 +152,7 @@ pub fn complete(
         dead_letters,
         outputs,
         function_version: plan.version,
+        redriven: None,
     }
 }
 

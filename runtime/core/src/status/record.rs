@@ -109,6 +109,19 @@ pub struct DeadLetterStatus {
     pub data: DataText,
 }
 
+/// `dlq purge`: what was thrown away, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeStatus {
+    /// How many dead letters.
+    pub purged: u64,
+    /// Bytes of their payloads.
+    pub data_bytes: u64,
+    /// The newest id that was meant: what has come since was not.
+    pub through: String,
+    /// Nothing was done.
+    pub dry_run: bool,
+}
+
 /// A record that was charged and waits for its next attempt, as it is told when it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryStatus {

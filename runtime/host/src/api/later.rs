@@ -41,21 +41,11 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "the list of parked keys",
             "GET /v1/mappings/{mapping} counts them, /retries?follow tells why",
         ),
-        ["mappings", _, "redrive" | "purge"]
-        | [
-            "mappings",
-            _,
-            "dead-letters",
-            "redrive" | "purge" | "export",
-        ]
-        | ["mappings", _, "dead-letters", _, "redrive" | "purge"] => (
-            "redriving and purging dead letters",
+        ["mappings", _, "redrive"]
+        | ["mappings", _, "dead-letters", "redrive"]
+        | ["mappings", _, "dead-letters", _, "redrive"] => (
+            "redriving dead letters",
             "read them with GET /v1/mappings/{mapping}/dead-letters and put their data again",
-        ),
-        ["mappings", _, "dead-letters", ..] if *method == Method::DELETE => (
-            "purging dead letters",
-            "nothing removes them yet, not even deleting their mapping: read them with GET \
-             /v1/mappings/{mapping}/dead-letters",
         ),
         ["streams", _, "split" | "merge" | "resize" | "release"] => (
             "changing a stream's shards",

@@ -190,7 +190,7 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                     .unwrap_or_default();
                 return letters.iter().map(|letter| letter.kind).collect();
             }
-            CommitAnswer::Fenced => {
+            CommitAnswer::Fenced | CommitAnswer::Refused { .. } => {
                 self.kept.remove(&(slot, number));
             }
             CommitAnswer::Unavailable(_) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fnctl_core::{
-    commit::{AttemptMark, Commit, OutputRecords, UnitTotals},
+    commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
     entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange},
     id::{
         AttemptId, FunctionId, FunctionName, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal,
@@ -80,18 +80,52 @@ fields!(Placement {
     arrival,
     shards
 });
-fields!(Commit {
-    unit,
-    epoch,
-    slot,
-    number,
-    settles,
-    attempts,
-    totals,
-    dead_letters,
-    outputs,
-    function_version,
-});
+fields!(Redriven { id, body, bytes });
+
+/// Without the letter that it redrives: a commit that has one is an entry of its own kind.
+impl Value for Commit {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            unit,
+            epoch,
+            slot,
+            number,
+            settles,
+            attempts,
+            totals,
+            dead_letters,
+            outputs,
+            function_version,
+            redriven: _,
+        } = self;
+        unit.put(out);
+        epoch.put(out);
+        slot.put(out);
+        number.put(out);
+        settles.put(out);
+        attempts.put(out);
+        totals.put(out);
+        dead_letters.put(out);
+        outputs.put(out);
+        function_version.put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self {
+            unit: Value::take(from)?,
+            epoch: Value::take(from)?,
+            slot: Value::take(from)?,
+            number: Value::take(from)?,
+            settles: Value::take(from)?,
+            attempts: Value::take(from)?,
+            totals: Value::take(from)?,
+            dead_letters: Value::take(from)?,
+            outputs: Value::take(from)?,
+            function_version: Value::take(from)?,
+            redriven: None,
+        })
+    }
+}
 
 impl Value for SlotId {
     fn put(&self, out: &mut Vec<u8>) {
@@ -195,6 +229,9 @@ const LEASE: u8 = 3;
 const META: u8 = 4;
 const TRIM: u8 = 5;
 const CHANGE: u8 = 6;
+/// A commit that redrives a letter.
+const REDRIVE: u8 = 16;
+const PURGE: u8 = 17;
 
 /// Appends an entry: its kind (which is also its format), then its value.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
@@ -214,8 +251,14 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             outputs,
             dead_letters,
         } => {
-            out.push(COMMIT);
+            out.push(match commit.redriven {
+                None => COMMIT,
+                Some(_) => REDRIVE,
+            });
             commit.put(out);
+            if let Some(redriven) = &commit.redriven {
+                redriven.put(out);
+            }
             outputs.put(out);
             dead_letters.put(out);
         }
@@ -244,6 +287,16 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             out.push(CHANGE);
             units.put(out);
         }
+        Entry::Purge {
+            stream,
+            letters,
+            bytes,
+        } => {
+            out.push(PURGE);
+            stream.put(out);
+            letters.put(out);
+            bytes.put(out);
+        }
     }
 }
 
@@ -262,8 +315,19 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
                 producer,
             }
         }
-        COMMIT => {
-            let commit = Arc::<Commit>::take(&mut from)?;
+        kind @ (COMMIT | REDRIVE) => {
+            let mut commit = Commit::take(&mut from)?;
+            if kind == REDRIVE {
+                let redriven = Redriven::take(&mut from)?;
+                if redriven.id == Ordinal(0) || redriven.body < redriven.id {
+                    return Err(from.fail("a redriven letter lies before itself"));
+                }
+                if commit.dead_letters.len() > 1 {
+                    return Err(from.fail("a redriven letter becomes several"));
+                }
+                commit.redriven = Some(redriven);
+            }
+            let commit = Arc::new(commit);
             let outputs = Vec::<Placement>::take(&mut from)?;
             if outputs.len() != commit.outputs.len() {
                 return Err(from.fail("a commit's outputs and their places differ in number"));
@@ -297,6 +361,11 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
         CHANGE => Entry::Change {
             units: Value::take(&mut from)?,
         },
+        PURGE => Entry::Purge {
+            stream: Value::take(&mut from)?,
+            letters: Value::take(&mut from)?,
+            bytes: Value::take(&mut from)?,
+        },
         _ => return Err(from.fail("an entry's kind is not known")),
     };
     from.end()?;
@@ -311,6 +380,7 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Append { records, .. } => ENTRY + records.byte_len() + records.len() * RECORD,
         Entry::Commit { commit, .. } => ENTRY + commit_bytes(commit),
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
+        Entry::Purge { letters, .. } => ENTRY + letters.as_slice().len() * RECORD,
         Entry::Meta { .. } | Entry::Trim { .. } | Entry::Change { .. } => ENTRY,
     }
 }

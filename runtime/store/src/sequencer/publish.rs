@@ -52,7 +52,10 @@ impl PublishedFrame {
                 Entry::Append { .. } | Entry::Commit { .. } => {
                     budget_bytes += codec::entry_bytes(entry) as u64;
                 }
-                Entry::Lease { .. } | Entry::Trim { .. } | Entry::Change { .. } => {}
+                Entry::Lease { .. }
+                | Entry::Trim { .. }
+                | Entry::Purge { .. }
+                | Entry::Change { .. } => {}
             }
         }
         Self {
