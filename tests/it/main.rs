@@ -6,6 +6,7 @@ mod cli_streams;
 mod cli_words;
 mod compiling;
 mod crash;
+mod dead_letters;
 mod deploys;
 mod flow;
 #[path = "../../runtime/invoker/tests/it/handmade.rs"]

@@ -74,7 +74,7 @@ enum Command {
     /// List, describe, pause, resume and delete mappings
     #[command(visible_alias = "mapping")]
     Mappings(mappings::Args),
-    /// Look at dead letters
+    /// List, show, export and purge dead letters
     Dlq(dlq::Args),
     /// Run a server
     Server(server::Args),
@@ -179,7 +179,8 @@ impl Cli {
     /// Whether the command only looks: it ends when nobody reads what it prints.
     pub(crate) fn is_reading(&self) -> bool {
         match &self.command {
-            Command::Tail(_) | Command::Logs(_) | Command::Dlq(_) | Command::Doctor(_) => true,
+            Command::Tail(_) | Command::Logs(_) | Command::Doctor(_) => true,
+            Command::Dlq(args) => args.is_reading(),
             Command::Version(_) | Command::Dump(_) => true,
             Command::Streams(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),

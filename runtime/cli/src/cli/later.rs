@@ -49,7 +49,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "traces",
         ],
     ),
-    ("dlq", &["export", "purge", "redrive"]),
+    ("dlq", &["redrive"]),
     ("functions", &["alias", "aliases"]),
     ("mappings", &["parked", "seek", "update"]),
     ("streams", &["merge", "release", "resize", "split"]),
