@@ -10,6 +10,7 @@ pub mod commit;
 pub mod committer;
 pub mod entry;
 pub mod error_code;
+pub mod filter;
 pub mod function;
 pub mod id;
 pub mod invariants;

@@ -55,6 +55,8 @@ pub struct MappingSettings {
     pub backoff_initial_ms: u64,
     /// Longest backoff, ms.
     pub backoff_max_ms: u64,
+    /// Age, ms since arrival, above which a record is given up without a call; `None`: no bound.
+    pub max_record_age_ms: Option<u64>,
 }
 
 impl Default for MappingSettings {
@@ -67,6 +69,7 @@ impl Default for MappingSettings {
             max_attempts: MaxAttempts::Count(limits::ATTEMPTS_DEFAULT),
             backoff_initial_ms: limits::BACKOFF_INITIAL_MS_DEFAULT,
             backoff_max_ms: limits::BACKOFF_MAX_MS_DEFAULT,
+            max_record_age_ms: None,
         }
     }
 }

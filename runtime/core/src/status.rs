@@ -14,5 +14,5 @@ pub use catalogue::{
 pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
 pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RetryLine, RetryStatus,
-    TailLine,
+    TailHole, TailHoleLine, TailLine,
 };

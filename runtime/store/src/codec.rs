@@ -8,6 +8,7 @@ mod columns;
 mod dead_letter;
 mod entry;
 mod registry;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -231,6 +231,7 @@ fn values_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["deploy", "x"], "--batch-window", duration),
         (&["deploy", "x"], "--backoff-initial", duration),
         (&["deploy", "x"], "--backoff-max", duration),
+        (&["deploy", "x"], "--max-record-age", duration),
         (&["deploy", "x"], "--timeout", duration),
         (&["deploy", "x"], "--wait", duration),
         (&["deploy", "x"], "--memory", size),

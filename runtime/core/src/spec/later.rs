@@ -10,7 +10,6 @@ pub const MAPPING_LATER: &[&str] = &[
     "bisect_on_error",
     "filter",
     "key_groups",
-    "max_record_age",
     "on_failure_full",
     "on_unparsable",
     "partial_failures",

@@ -51,6 +51,9 @@ pub struct MappingSpec {
     /// Longest backoff; 1m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff_max: Option<Setting<Duration>>,
+    /// Age above which a record is given up without a call; no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_record_age: Option<Setting<Duration>>,
     /// What becomes of records given up; `dlq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Setting<OnFailure>>,
@@ -76,6 +79,7 @@ impl MappingSpec {
         "max_attempts",
         "backoff_initial",
         "backoff_max",
+        "max_record_age",
         "on_failure",
         "on_fatal",
     ];
@@ -106,6 +110,7 @@ impl MappingSpec {
             max_attempts: over(self.max_attempts, top.max_attempts),
             backoff_initial: over(self.backoff_initial, top.backoff_initial),
             backoff_max: over(self.backoff_max, top.backoff_max),
+            max_record_age: over(self.max_record_age, top.max_record_age),
             on_failure: over(self.on_failure, top.on_failure),
             on_fatal: over(self.on_fatal, top.on_fatal),
             unknown: self.unknown,

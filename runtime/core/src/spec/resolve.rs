@@ -299,6 +299,12 @@ pub fn mapping(
                 limits::BACKOFF_MS_MAX,
             ],
         ),
+        max_record_age_ms: problems.duration_bound(
+            &at("max_record_age"),
+            spec.max_record_age.as_ref(),
+            live.max_record_age_ms,
+            [1, limits::RECORD_AGE_MS_MAX],
+        ),
     };
     if settings.backoff_max_ms < settings.backoff_initial_ms {
         let (max, initial) = (settings.backoff_max_ms, settings.backoff_initial_ms);

@@ -104,6 +104,9 @@ pub struct SettingsStatus {
     pub backoff_initial_ms: u64,
     /// Longest backoff, ms.
     pub backoff_max_ms: u64,
+    /// Age above which a record is given up, ms; `null`: no bound.
+    #[serde(default)]
+    pub max_record_age_ms: Option<u64>,
     /// What becomes of records given up.
     pub on_failure: String,
     /// What a `fatal` does.
@@ -127,6 +130,7 @@ impl SettingsStatus {
             },
             backoff_initial_ms: settings.backoff_initial_ms,
             backoff_max_ms: settings.backoff_max_ms,
+            max_record_age_ms: settings.max_record_age_ms,
             on_failure: "dlq".to_owned(),
             on_fatal: "stop".to_owned(),
         }

@@ -3,7 +3,7 @@
 use fnctl_core::{
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
     limits::STREAM_RECORD_BYTES_DEFAULT,
-    mapping::{Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding},
+    mapping::{Mapping, MappingState, OutputBinding},
     registry::RegistryChange,
     shard::{Ack, HashKeyRange, Shard, Stream, StreamMode, StreamOptions},
 };
@@ -48,15 +48,6 @@ fields!(Mapping {
     state_since,
     starting_after,
     created_at,
-});
-fields!(MappingSettings {
-    batch_size,
-    batch_bytes,
-    batch_window_ms,
-    parallelization_factor,
-    max_attempts,
-    backoff_initial_ms,
-    backoff_max_ms,
 });
 fields!(RegistryChange {
     streams,
@@ -250,26 +241,6 @@ impl Value for OutputBinding {
             0 => Ok(Self::None),
             1 => Ok(Self::Stream(Value::take(from)?)),
             _ => Err(from.fail("an output binding is not known")),
-        }
-    }
-}
-
-impl Value for MaxAttempts {
-    fn put(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Unlimited => out.push(0),
-            Self::Count(count) => {
-                out.push(1);
-                count.put(out);
-            }
-        }
-    }
-
-    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        match u8::take(from)? {
-            0 => Ok(Self::Unlimited),
-            1 => Ok(Self::Count(Value::take(from)?)),
-            _ => Err(from.fail("a number of attempts is not known")),
         }
     }
 }

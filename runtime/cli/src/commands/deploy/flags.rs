@@ -69,6 +69,9 @@ pub(crate) struct Args {
     /// Longest backoff [default: 1m]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
     backoff_max: Option<Setting<Duration>>,
+    /// Age above which a record is given up without a call [default: no bound]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    max_record_age: Option<Setting<Duration>>,
     /// What becomes of records given up: dlq
     #[arg(long, value_name = "WHERE", value_parser = spelling::setting::<OnFailure>)]
     on_failure: Option<Setting<OnFailure>>,
@@ -201,6 +204,7 @@ impl Args {
             max_attempts: self.max_attempts.clone(),
             backoff_initial: self.backoff_initial.clone(),
             backoff_max: self.backoff_max.clone(),
+            max_record_age: self.max_record_age.clone(),
             on_failure: self.on_failure.clone(),
             on_fatal: self.on_fatal.clone(),
             unknown: Default::default(),

@@ -302,6 +302,12 @@ fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
         &time(old.backoff_max_ms),
         &time(new.backoff_max_ms),
     );
+    let bound = |ms: Option<u64>| ms.map_or(ChangeValue::Null, |ms| ChangeValue::Text(time(ms)));
+    changes.add(
+        &at("max_record_age"),
+        bound(old.max_record_age_ms),
+        bound(new.max_record_age_ms),
+    );
     let bound = |outputs: &BTreeMap<OutputName, OutputBinding>, name: &OutputName| match outputs
         .get(name)
     {

@@ -120,6 +120,22 @@ impl Problems {
         }
     }
 
+    /// As [`Self::bound`], of a duration, ms.
+    pub(super) fn duration_bound(
+        &mut self,
+        path: &str,
+        given: Option<&Setting<Duration>>,
+        live: Option<u64>,
+        range: [u64; 2],
+    ) -> Option<u64> {
+        let [min, max] = range;
+        match given {
+            None => live,
+            Some(Setting::Default) => None,
+            Some(_) => Some(self.duration(path, given, [min, min, min, max])),
+        }
+    }
+
     pub(super) fn count(
         &mut self,
         path: &str,

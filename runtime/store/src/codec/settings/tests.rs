@@ -1,0 +1,123 @@
+use bytes::Bytes;
+use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use proptest::prelude::*;
+
+use super::{HAS_OPTIONS, MAX_RECORD_AGE};
+use crate::codec::{DecodeError, Decoder, Value};
+
+fn encoded(settings: &MappingSettings) -> Vec<u8> {
+    let mut out = Vec::new();
+    settings.put(&mut out);
+    out
+}
+
+fn decoded(bytes: &[u8]) -> Result<MappingSettings, DecodeError> {
+    let mut from = Decoder::new(Bytes::copy_from_slice(bytes));
+    let settings = Value::take(&mut from)?;
+    from.end()?;
+    Ok(settings)
+}
+
+/// The seven fields that every version has.
+fn fields() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    100_u32.put(&mut bytes);
+    (6_u64 << 20).put(&mut bytes);
+    0_u64.put(&mut bytes);
+    1_u16.put(&mut bytes);
+    MaxAttempts::Count(5).put(&mut bytes);
+    100_u64.put(&mut bytes);
+    60_000_u64.put(&mut bytes);
+    bytes
+}
+
+/// Where the parallelization factor stands.
+const FACTOR: usize = 20;
+
+fn with_options(options: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut bytes = fields();
+    bytes[FACTOR + 1] |= 0x80;
+    bytes.push(u8::try_from(options.len()).unwrap());
+    for (tag, value) in options {
+        bytes.push(*tag);
+        Bytes::copy_from_slice(value).put(&mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn a_mapping_that_uses_no_option_is_encoded_as_before_there_were_any() {
+    let settings = MappingSettings::default();
+    assert_eq!(encoded(&settings), fields());
+    assert_eq!(decoded(&fields()), Ok(settings));
+}
+
+#[test]
+fn an_option_stands_behind_the_fields_by_tag_and_length() {
+    let settings = MappingSettings {
+        max_record_age_ms: Some(3_600_000),
+        ..MappingSettings::default()
+    };
+    let bytes = with_options(&[(MAX_RECORD_AGE, &3_600_000_u64.to_le_bytes())]);
+    assert_eq!(encoded(&settings), bytes);
+    assert_eq!(decoded(&bytes), Ok(settings));
+}
+
+#[test]
+fn options_that_are_not_known_or_not_whole_are_refused() {
+    let age = 1_u64.to_le_bytes();
+    for (options, what) in [
+        (&[(255_u8, &age[..])][..], "does not know"),
+        (&[(0, &age)], "do not ascend"),
+        (
+            &[(MAX_RECORD_AGE, &age), (MAX_RECORD_AGE, &age)],
+            "do not ascend",
+        ),
+        (&[(MAX_RECORD_AGE, &age[..7])], "ends early"),
+        (&[(MAX_RECORD_AGE, &[0; 9])], "bytes follow"),
+    ] {
+        let refused = decoded(&with_options(options)).unwrap_err();
+        assert!(refused.what.contains(what), "{options:?}: {refused}");
+    }
+}
+
+/// What a version without options does with the bytes: the factor is no factor to it, and what follows
+/// is read as a count of outputs larger than anything behind it.
+#[test]
+fn a_version_without_options_refuses_a_mapping_with_one() {
+    let bytes = with_options(&[(MAX_RECORD_AGE, &1_u64.to_le_bytes())]);
+    let behind = &bytes[fields().len()..];
+    let count = u32::from_le_bytes(behind[..4].try_into().unwrap());
+    assert!(count as usize > 1 << 16, "{count}");
+}
+
+proptest! {
+    #[test]
+    fn settings_come_back(
+        factor in 1_u16..=256,
+        age in any::<Option<u64>>(),
+        attempts in prop_oneof![
+            Just(MaxAttempts::Unlimited),
+            any::<u32>().prop_map(MaxAttempts::Count),
+        ],
+    ) {
+        let settings = MappingSettings {
+            parallelization_factor: factor,
+            max_attempts: attempts,
+            max_record_age_ms: age,
+            ..MappingSettings::default()
+        };
+        let bytes = encoded(&settings);
+        prop_assert_eq!(decoded(&bytes), Ok(settings));
+        for end in 0..bytes.len() {
+            prop_assert!(decoded(&bytes[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
+        let mut bytes = [fields(), bytes].concat();
+        bytes[FACTOR + 1] |= (HAS_OPTIONS >> 8) as u8;
+        let _outcome = decoded(&bytes);
+    }
+}
