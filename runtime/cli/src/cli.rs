@@ -74,7 +74,7 @@ enum Command {
     /// List, describe, pause, resume and delete mappings
     #[command(visible_alias = "mapping")]
     Mappings(mappings::Args),
-    /// List, show, export and purge dead letters
+    /// List, show, redrive, export and purge dead letters
     Dlq(dlq::Args),
     /// Run a server
     Server(server::Args),

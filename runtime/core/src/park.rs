@@ -117,6 +117,20 @@ impl<T: Copy + Ord> Park<T> {
         self.enqueue(key, now);
     }
 
+    /// Holds a key that nothing of is charged, with its records: the retry slot has it until it is given
+    /// back.
+    ///
+    /// # Panics
+    /// If the key is parked.
+    pub fn seize(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>) {
+        records.sort_unstable_by_key(|record| record.item);
+        let parked = ParkedKey {
+            records: records.into(),
+        };
+        let before = self.keys.insert(key, parked);
+        assert!(before.is_none(), "a key parks once");
+    }
+
     /// Puts a record that was read behind the others of its parked key.
     ///
     /// # Panics
@@ -124,7 +138,7 @@ impl<T: Copy + Ord> Park<T> {
     pub fn wait_behind(&mut self, key: KeyHash, item: T, bytes: u32) {
         let parked = self.parked_mut(key);
         assert!(
-            parked.records.back().is_some_and(|last| last.item < item),
+            parked.records.back().is_none_or(|last| last.item < item),
             "records are read in order"
         );
         parked.records.push_back(ParkedRecord {

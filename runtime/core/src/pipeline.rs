@@ -15,6 +15,7 @@ mod inspect;
 mod judge;
 mod plan;
 mod read;
+mod redrive;
 mod slot;
 mod start;
 
@@ -30,12 +31,14 @@ pub use inspect::{Inspection, PipelineStats};
 pub use plan::{
     CommitPlan, Payloads, PlannedLetter, PlannedRetry, PlannedRows, RowSource, complete,
 };
+pub use redrive::{OtherVersion, Redrive, RedriveEnding};
 
 use self::{
     age::Age,
     backlog::{Backlog, Serial},
     caution::Caution,
     read::{Reading, Waiting},
+    redrive::Redrives,
     slot::{Phase, Purpose, Slot},
 };
 use crate::{
@@ -126,6 +129,7 @@ pub struct ShardPipeline {
     unanswered: Option<usize>,
     next_attempt: AttemptId,
     caution: Caution,
+    redrives: Redrives,
 }
 
 impl ShardPipeline {
@@ -170,6 +174,7 @@ impl ShardPipeline {
             unanswered: None,
             next_attempt: AttemptId(1),
             caution: Caution::default(),
+            redrives: Redrives::default(),
             config,
         }
     }
@@ -219,9 +224,13 @@ impl ShardPipeline {
                 let slot = &mut self.slots[index];
                 debug_assert!(number <= slot.accepted, "synced before it was accepted");
                 slot.durable = slot.durable.max(number);
+                if index == self.lanes.len() {
+                    self.redrives_durable(number, actions);
+                }
             }
             Event::DropRefused { slot } => self.drop_commit(self.slot_index(slot), false, actions),
             Event::Caution { is_on } => self.be_cautious(is_on, actions),
+            Event::Redrive(redrive) => self.redrive(redrive),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),
@@ -273,7 +282,10 @@ impl ShardPipeline {
         } else if let Some(lane) = self.lanes.get(index) {
             lane.batcher.deadline()
         } else {
-            self.park.next_retry()
+            // A redrive that may start has; one may wait for the slot's pause.
+            let redrive = (self.redrives.is_wanted() && slot.not_before > self.last_now)
+                .then_some(slot.not_before);
+            self.park.next_retry().into_iter().chain(redrive).min()
         };
         due.map(|due| due.max(slot.not_before))
     }

@@ -13,6 +13,6 @@ pub use catalogue::{
 };
 pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
 pub use record::{
-    DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RetryLine, RetryStatus,
-    TailHole, TailHoleLine, TailLine,
+    DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus, RetryLine,
+    RetryStatus, TailHole, TailHoleLine, TailLine,
 };

@@ -233,6 +233,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             only(&method, &[POST])?;
             dead_letters::purge(node, address, asked).await
         }
+        ["mappings", address, "dead-letters", "redrive"] => {
+            only(&method, &[POST])?;
+            dead_letters::redrive(node, address, asked).await
+        }
         ["mappings", address, "dead-letters", id] => {
             only(&method, &[GET])?;
             dead_letters::show(node, address, id, &asked).await

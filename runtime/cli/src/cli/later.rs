@@ -49,7 +49,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "traces",
         ],
     ),
-    ("dlq", &["redrive"]),
     ("functions", &["alias", "aliases"]),
     ("mappings", &["parked", "seek", "update"]),
     ("streams", &["merge", "release", "resize", "split"]),

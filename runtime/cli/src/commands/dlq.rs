@@ -1,8 +1,9 @@
-//! `fnctl dlq`: list, show, export and purge dead letters.
+//! `fnctl dlq`: list, show, redrive, export and purge dead letters.
 
 mod export;
 mod filters;
 mod purge;
+mod redrive;
 
 use clap::Subcommand;
 use fnctl_core::status::{DeadLetterStatus, Encoding};
@@ -41,6 +42,8 @@ enum Action {
         /// The dead letter's id
         id: String,
     },
+    /// Give dead letters to their function again
+    Redrive(redrive::Args),
     /// Write dead letters whole, one JSON object a line
     Export(export::Args),
     /// Throw dead letters away
@@ -52,7 +55,7 @@ impl Args {
     pub(crate) const fn is_reading(&self) -> bool {
         match self.action {
             Action::List { .. } | Action::Show { .. } | Action::Export(_) => true,
-            Action::Purge(_) => false,
+            Action::Redrive(_) | Action::Purge(_) => false,
         }
     }
 }
@@ -69,6 +72,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             query.extend(limit.map(|limit| ("limit", limit)));
             list(&mapping, &query, filters.is_all(), session).await
         }
+        Action::Redrive(args) => redrive::run(args, session).await,
         Action::Export(args) => export::run(args, session).await,
         Action::Purge(args) => purge::run(args, session).await,
         Action::Show { mapping, id } => show(&mapping, &id, session).await,

@@ -75,17 +75,18 @@ impl ShardPipeline {
                 self.totals = self.totals + commit.adds;
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
                 self.turn_goes_on(index, commit.purpose, actions);
+                if let Purpose::Redrive { is_dead } = commit.purpose {
+                    self.redrive_accepted(is_dead, actions);
+                }
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
-            CommitAnswer::Refused { .. } => {
-                debug_assert!(false, "no letter is redriven");
-                self.stop(StopReason::Fenced, actions);
-            }
+            CommitAnswer::Refused { .. } => self.redrive_refused(index, now, actions),
             CommitAnswer::Unavailable(reason) => {
                 let slot = &mut self.slots[index];
                 slot.refusal = Some(reason);
                 let commit = slot.unaccepted.as_mut().expect("the answer's commit");
-                if slot.mark.is_some() || commit.purpose != Purpose::Outcome {
+                let is_mark = matches!(commit.purpose, Purpose::Mark | Purpose::Unmark);
+                if slot.mark.is_some() || is_mark {
                     return self.refused_cautiously(index, now, actions);
                 }
                 commit.refusals += 1;
@@ -121,7 +122,7 @@ impl ShardPipeline {
         let dropped = slot.unaccepted.take_if(|commit| match commit.phase {
             Phase::Refused { .. } | Phase::Requeued => true,
             Phase::Queued(_) => match commit.purpose {
-                Purpose::Outcome => any,
+                Purpose::Outcome | Purpose::Redrive { .. } => any,
                 Purpose::Mark => true,
                 Purpose::Unmark => false,
             },
@@ -131,7 +132,9 @@ impl ShardPipeline {
             return;
         };
         slot.refusal = None;
-        slot.pieces.push_front(records);
+        if !records.is_empty() {
+            slot.pieces.push_front(records);
+        }
         if !matches!(phase, Phase::Queued(_)) {
             let slot = slot.id;
             actions.push(Action::DropCommit { slot, number });
@@ -293,7 +296,7 @@ impl ShardPipeline {
     }
 
     /// Records of a key that is parked no more go back to their lane, in front: they have waited.
-    fn release(
+    pub(super) fn release(
         &mut self,
         key: KeyHash,
         released: &[ParkedRecord<Serial>],

@@ -27,6 +27,9 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        if records.is_empty() {
+            return self.conclude_redrive(outcome, now);
+        }
         let (backlog, age) = (&self.backlog, self.age);
         let subject = |index: usize| {
             let entry = backlog.get(records[index]);
@@ -238,6 +241,7 @@ impl ShardPipeline {
             rows: PlannedRows { rows, sources },
             version: self.config.version,
             decided_at: now,
+            redriven: None,
         }
     }
 

@@ -9,6 +9,7 @@ impl ShardPipeline {
         if self.caution.is_ending() {
             return;
         }
+        self.start_redrive(now, actions);
         let is_pressed = self.is_pressed();
         let mut is_careful = false;
         for index in 0..self.slots.len() {
@@ -43,6 +44,9 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) -> Option<(Vec<Serial>, bool)> {
         if index == self.lanes.len() {
+            if self.redrives.has_slot() {
+                return None;
+            }
             debug_assert!(
                 self.slots[index].key.is_none(),
                 "a key without pieces was given back"
@@ -50,6 +54,7 @@ impl ShardPipeline {
             let mut call = Vec::new();
             let key = self.park.take_due(now, &mut call)?;
             self.slots[index].key = Some(key);
+            self.redrives.gave_way();
             return Some((call, true));
         }
         if self.lanes[index].marked > 0 {
@@ -157,6 +162,7 @@ impl ShardPipeline {
             slot: slot.id,
             records: references,
             is_fresh,
+            redrive: None,
         }));
     }
 
@@ -165,7 +171,10 @@ impl ShardPipeline {
         for slot in &mut self.slots {
             if let Some(Call { attempt, records }) = slot.call.take() {
                 actions.push(Action::Interrupt { attempt });
-                slot.pieces.push_front(records);
+                // The record of a redrive is none of the unit's.
+                if !records.is_empty() {
+                    slot.pieces.push_front(records);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ mod aging;
 mod caution;
 mod failing;
 mod harness;
+mod redrive;
 mod stopping;
 
 use self::harness::{FULL, Harness, TAKEN, settings};

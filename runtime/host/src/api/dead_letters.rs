@@ -1,6 +1,7 @@
 //! Dead letters of a mapping, read from its internal stream.
 
 mod purge;
+mod redrive;
 mod selection;
 
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use fnctl_core::{
     view::{LETTERS_SHARD, LetterStatus},
 };
 
-pub(super) use self::purge::purge;
 use self::selection::Filter;
+pub(super) use self::{purge::purge, redrive::redrive};
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
     http::{Chunks, path::Query, streamed},

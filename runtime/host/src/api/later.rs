@@ -41,12 +41,6 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "the list of parked keys",
             "GET /v1/mappings/{mapping} counts them, /retries?follow tells why",
         ),
-        ["mappings", _, "redrive"]
-        | ["mappings", _, "dead-letters", "redrive"]
-        | ["mappings", _, "dead-letters", _, "redrive"] => (
-            "redriving dead letters",
-            "read them with GET /v1/mappings/{mapping}/dead-letters and put their data again",
-        ),
         ["streams", _, "split" | "merge" | "resize" | "release"] => (
             "changing a stream's shards",
             "create another stream with as many as are wanted: POST /v1/streams",
@@ -86,8 +80,6 @@ mod tests {
             &["functions", "f", "aliases", "a"],
             &["mappings", "f", "seek"],
             &["mappings", "f", "parked"],
-            &["mappings", "f", "dead-letters", "redrive"],
-            &["mappings", "f", "dead-letters", "3", "redrive"],
             &["streams", "s", "split"],
         ] {
             for method in [Method::GET, Method::POST] {

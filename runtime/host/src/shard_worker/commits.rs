@@ -185,8 +185,11 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                     let durable = ticket.durable().await;
                     Step::Durable(slot, number, durable)
                 }));
+                // A letter that failed again was counted when it became one.
                 let letters = accepted
-                    .map(|kept| kept.commit.dead_letters)
+                    .map(|kept| kept.commit)
+                    .filter(|commit| commit.redriven.is_none())
+                    .map(|commit| commit.dead_letters)
                     .unwrap_or_default();
                 return letters.iter().map(|letter| letter.kind).collect();
             }

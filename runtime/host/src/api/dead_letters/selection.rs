@@ -97,6 +97,8 @@ pub(super) struct Selected<'a> {
     filter: Filter,
     after: Ordinal,
     through: Ordinal,
+    /// Letters that were stored anew since are meant as well.
+    follows: bool,
     is_over: bool,
 }
 
@@ -152,8 +154,15 @@ impl<'a> Selected<'a> {
             },
             after: Ordinal(0),
             through,
+            follows: true,
             is_over: false,
         })
+    }
+
+    /// Leaves out what was stored anew since: what a redrive has just failed with is not redriven again.
+    pub(super) const fn as_they_lie(mut self) -> Self {
+        self.follows = false;
+        self
     }
 
     /// The newest id that is meant, whatever has come since.
@@ -177,8 +186,11 @@ impl<'a> Selected<'a> {
             let (read, next) = self.node.dead_letters(self.stream, self.after).await?;
             self.is_over = read.is_empty();
             self.after = next;
-            let (filter, through) = (&self.filter, self.through);
-            let is_meant = |found: &StoredLetter| found.id <= through && filter.takes(found);
+            let (filter, through, follows) = (&self.filter, self.through, self.follows);
+            let is_meant = |found: &StoredLetter| {
+                let is_moved = found.body > through;
+                found.id <= through && (follows || !is_moved) && filter.takes(found)
+            };
             let found: Vec<StoredLetter> = read.into_iter().filter(is_meant).collect();
             if !found.is_empty() {
                 return Ok(found);
