@@ -22,6 +22,7 @@ mod puts;
 mod quotas;
 mod refusals;
 mod scrub;
+mod seeks;
 mod support;
 mod tools;
 mod waiting;

@@ -71,7 +71,7 @@ enum Command {
     /// List, describe and delete functions
     #[command(visible_alias = "function")]
     Functions(functions::Args),
-    /// List, describe, pause, resume and delete mappings
+    /// List, describe, pause, resume, seek and delete mappings
     #[command(visible_alias = "mapping")]
     Mappings(mappings::Args),
     /// List, show, redrive, export and purge dead letters

@@ -68,6 +68,17 @@ pub struct UnitChange {
     pub expired: Option<(SettledRange, u64)>,
 }
 
+/// A unit that starts anew elsewhere in its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitSeek {
+    /// The unit.
+    pub unit: UnitId,
+    /// Its epoch from now on: whoever owned it is fenced.
+    pub epoch: LeaseEpoch,
+    /// Everything up to here is settled, nothing above; attempts and totals start anew.
+    pub after: Ordinal,
+}
+
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -120,6 +131,13 @@ pub enum Entry {
         letters: SettledRanges,
         /// Their bytes.
         bytes: u64,
+    },
+    /// Units sent elsewhere in their shards by hand.
+    Seek {
+        /// Where to.
+        seeks: Vec<UnitSeek>,
+        /// Units whose owners are fenced by it.
+        units: Vec<UnitChange>,
     },
     /// Units changed from outside.
     Change {

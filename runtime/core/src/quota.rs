@@ -84,6 +84,7 @@ impl NodeView {
             | Entry::Meta { .. }
             | Entry::Trim { .. }
             | Entry::Purge { .. }
+            | Entry::Seek { .. }
             | Entry::Change { .. } => None,
         }
     }

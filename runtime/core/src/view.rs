@@ -11,6 +11,7 @@ mod change;
 mod commit;
 mod letters;
 mod producer;
+mod seek;
 mod stream;
 mod unit;
 mod value;
@@ -22,6 +23,7 @@ pub use self::{
     commit::CommitFault,
     letters::{LETTERS_SHARD, LetterStatus, LettersParts, LettersView},
     producer::ProducerState,
+    seek::Sought,
     stream::ShardTail,
     unit::UnitView,
     value::{InconsistentView, Value, ValueKey},

@@ -214,6 +214,7 @@ impl Blocks {
             | Entry::Meta { .. }
             | Entry::Trim { .. }
             | Entry::Purge { .. }
+            | Entry::Seek { .. }
             | Entry::Change { .. } => {}
         }
         self.ahead = self.ahead.saturating_sub(1);

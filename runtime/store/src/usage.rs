@@ -57,6 +57,7 @@ impl Usage {
             | Entry::Meta { .. }
             | Entry::Trim { .. }
             | Entry::Purge { .. }
+            | Entry::Seek { .. }
             | Entry::Change { .. } => {}
         }
     }

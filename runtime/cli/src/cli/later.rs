@@ -50,7 +50,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("functions", &["alias", "aliases"]),
-    ("mappings", &["parked", "seek", "update"]),
+    ("mappings", &["parked", "update"]),
     ("streams", &["merge", "release", "resize", "split"]),
 ];
 

@@ -86,6 +86,10 @@ impl NodeView {
                 self.purge_letters(*stream, letters, *bytes);
                 dirty(ValueKey::Letters(*stream));
             }
+            Entry::Seek { seeks, units } => {
+                self.seek(seeks, dirty);
+                self.change_units(units, dirty);
+            }
             Entry::Change { units } => self.change_units(units, dirty),
         }
     }

@@ -7,6 +7,7 @@ mod quotas;
 mod redo;
 mod retention;
 mod schedules;
+mod seeks;
 
 use std::{collections::BTreeMap, sync::Arc};
 

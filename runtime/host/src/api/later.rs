@@ -33,10 +33,6 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "changing a mapping alone",
             "POST /v1/deploy changes it with its function: fnctl deploy",
         ),
-        ["mappings", _, "seek"] => (
-            "moving a mapping in its stream",
-            "delete the mapping and deploy it again with another starting_position",
-        ),
         ["mappings", _, "parked", ..] => (
             "the list of parked keys",
             "GET /v1/mappings/{mapping} counts them, /retries?follow tells why",
@@ -78,7 +74,6 @@ mod tests {
             &["status"][..],
             &["traces", "x"],
             &["functions", "f", "aliases", "a"],
-            &["mappings", "f", "seek"],
             &["mappings", "f", "parked"],
             &["streams", "s", "split"],
         ] {

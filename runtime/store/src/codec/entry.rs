@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fnctl_core::{
     commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
-    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange},
+    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange, UnitSeek},
     id::{
         AttemptId, FunctionId, FunctionName, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal,
         OutputName, ShardNumber, SlotId, StreamId, StreamName, Timestamp, UnitId,
@@ -80,6 +80,7 @@ fields!(Placement {
     arrival,
     shards
 });
+fields!(UnitSeek { unit, epoch, after });
 fields!(Redriven { id, body, bytes });
 
 /// Without the letter that it redrives: a commit that has one is an entry of its own kind.
@@ -232,6 +233,7 @@ const CHANGE: u8 = 6;
 /// A commit that redrives a letter.
 const REDRIVE: u8 = 16;
 const PURGE: u8 = 17;
+const SEEK: u8 = 18;
 
 /// Appends an entry: its kind (which is also its format), then its value.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
@@ -285,6 +287,11 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
         }
         Entry::Change { units } => {
             out.push(CHANGE);
+            units.put(out);
+        }
+        Entry::Seek { seeks, units } => {
+            out.push(SEEK);
+            seeks.put(out);
             units.put(out);
         }
         Entry::Purge {
@@ -361,6 +368,10 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
         CHANGE => Entry::Change {
             units: Value::take(&mut from)?,
         },
+        SEEK => Entry::Seek {
+            seeks: Value::take(&mut from)?,
+            units: Value::take(&mut from)?,
+        },
         PURGE => Entry::Purge {
             stream: Value::take(&mut from)?,
             letters: Value::take(&mut from)?,
@@ -381,6 +392,7 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Commit { commit, .. } => ENTRY + commit_bytes(commit),
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
         Entry::Purge { letters, .. } => ENTRY + letters.as_slice().len() * RECORD,
+        Entry::Seek { seeks, .. } => ENTRY + seeks.len() * RECORD,
         Entry::Meta { .. } | Entry::Trim { .. } | Entry::Change { .. } => ENTRY,
     }
 }

@@ -219,6 +219,15 @@ pub(super) fn entry(
                 .with("horizon", Field::Id(horizon.0))
                 .with("floor", Field::Id(floor.0)),
         ],
+        Entry::Seek { seeks, units } => {
+            let sought = seeks.iter().map(|seek| {
+                unit(line("seek"), seek.unit)
+                    .with("epoch", Field::Id(seek.epoch.0))
+                    .with("after", Field::Id(seek.after.0))
+            });
+            let fenced = units.iter().map(|change| changed(line("change"), change));
+            sought.chain(fenced).collect()
+        }
         Entry::Purge {
             stream,
             letters,

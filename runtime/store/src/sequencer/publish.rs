@@ -55,6 +55,7 @@ impl PublishedFrame {
                 Entry::Lease { .. }
                 | Entry::Trim { .. }
                 | Entry::Purge { .. }
+                | Entry::Seek { .. }
                 | Entry::Change { .. } => {}
             }
         }
@@ -99,7 +100,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
     let is_control = |entry: &Entry| {
         matches!(
             entry,
-            Entry::Lease { .. } | Entry::Meta { .. } | Entry::Change { .. }
+            Entry::Lease { .. } | Entry::Meta { .. } | Entry::Seek { .. } | Entry::Change { .. }
         )
     };
     if entries.iter().any(is_control) {

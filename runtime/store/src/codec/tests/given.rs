@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
     commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
-    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange},
+    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange, UnitSeek},
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
     id::{
         FunctionId, FunctionName, FunctionVersion, LeaseEpoch, MappingId, Ordinal, OutputName,
@@ -330,7 +330,17 @@ pub(super) fn control_entries() -> Vec<Entry> {
             horizon: Ordinal(4),
             floor: Ordinal(3),
         },
-        Entry::Change { units: changes },
+        Entry::Change {
+            units: changes.clone(),
+        },
+        Entry::Seek {
+            seeks: vec![UnitSeek {
+                unit,
+                epoch: LeaseEpoch(7),
+                after: Ordinal(3),
+            }],
+            units: changes.clone(),
+        },
         Entry::Purge {
             stream: StreamId(1),
             letters: [(0, 2), (4, 5)]
