@@ -230,7 +230,7 @@ impl ShardPipeline {
             }
             Event::DropRefused { slot } => self.drop_commit(self.slot_index(slot), false, actions),
             Event::Caution { is_on } => self.be_cautious(is_on, actions),
-            Event::Redrive(redrive) => self.redrive(redrive),
+            Event::Redrive(redrive) => self.redrive(*redrive),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),

@@ -150,7 +150,7 @@ pub enum Event {
         is_on: bool,
     },
     /// A dead letter is to be given to the function again, answered by `Action::Redriven`.
-    Redrive(Redrive),
+    Redrive(Box<Redrive>),
     /// The turn that `Action::AskTurn` asked for is granted.
     TurnGranted,
     /// Time passed: sent at or after `ShardPipeline::deadline`.

@@ -196,7 +196,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             answer,
         };
         self.redriving.taken.insert(ticket, taken);
-        Event::Redrive(event)
+        Event::Redrive(Box::new(event))
     }
 }
 

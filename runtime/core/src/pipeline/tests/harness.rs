@@ -226,7 +226,7 @@ impl Harness {
             hops: 0,
             with: None,
         };
-        self.tell(Event::Redrive(redrive));
+        self.tell(Event::Redrive(Box::new(redrive)));
     }
 
     fn block(&mut self) -> BlockMeta {

@@ -74,7 +74,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         through: None,
     };
     let selected = Selected::of(node, address, stream, selection.clone()).await?;
-    let mut selected = selected.as_they_lie();
+    let mut selected = selected.without_moved();
     selection.through = Some(selected.through().to_string());
     let mut count = 0;
     loop {
@@ -206,7 +206,7 @@ impl Task {
         rate: Option<NonZeroU32>,
     ) -> Result<(), ApiError> {
         let selected = Selected::of(&self.node, address, self.stream, selection).await?;
-        let mut selected = selected.as_they_lie();
+        let mut selected = selected.without_moved();
         let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
         let mut next_at = Instant::now();
         let mut under_way = JoinSet::new();

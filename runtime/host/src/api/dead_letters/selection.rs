@@ -160,7 +160,7 @@ impl<'a> Selected<'a> {
     }
 
     /// Leaves out what was stored anew since: what a redrive has just failed with is not redriven again.
-    pub(super) const fn as_they_lie(mut self) -> Self {
+    pub(super) const fn without_moved(mut self) -> Self {
         self.follows = false;
         self
     }
