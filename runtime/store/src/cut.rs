@@ -217,17 +217,18 @@ impl ApplierLoop {
         let (next, place, dirty, values, view) = {
             let mut published = self.shared.write_published();
             let dirty = std::mem::take(&mut published.dirty);
+            let changed = dirty
+                .iter()
+                .map(|key| (key.clone(), published.view.value(key)));
             let values: Vec<(ValueKey, Option<Value>)> = if self.cutter.needs_all {
-                published
-                    .view
-                    .values()
-                    .map(|(key, value)| (key, Some(value)))
+                let all = published.view.values();
+                // What went since the last cut is in none of them, and still in the image.
+                let gone = changed.filter(|(_, value)| value.is_none());
+                all.map(|(key, value)| (key, Some(value)))
+                    .chain(gone)
                     .collect()
             } else {
-                dirty
-                    .iter()
-                    .map(|key| (key.clone(), published.view.value(key)))
-                    .collect()
+                changed.collect()
             };
             // A clone shares what is large; it is encoded without holding anyone up.
             let view = is_snapshot.then(|| published.view.clone());
@@ -324,11 +325,10 @@ impl ApplierLoop {
                 value.as_ref().map(codec::encode_value),
             ));
         }
-        let segments = if self.cutter.needs_all {
-            self.all_segments()
-        } else {
-            self.cutter.segments.clone()
-        };
+        let mut segments = self.cutter.segments.clone();
+        if self.cutter.needs_all {
+            segments.extend(self.all_segments());
+        }
         for ((key, base), meta) in segments {
             let value = meta.map(|meta| segment::encode_meta(&meta));
             batch.push((segment::encode_key(key, base), value));

@@ -157,7 +157,7 @@ fn schedules_that_found_bugs_stay_mended() {
     use Trouble::{
         BadRecords, Chain, ClockJump, Crash, Damage, Full, Image, Retention, Takeover, Writeback,
     };
-    let found: [(&str, u64, u64, &[Trouble]); 7] = [
+    let found: [(&str, u64, u64, &[Trouble]); 9] = [
         ("sealing what expired met a full disk", 24, u64::MAX, &[]),
         (
             "a spare journal file could not be synced",
@@ -197,6 +197,23 @@ fn schedules_that_found_bugs_stay_mended() {
             43,
             &[
                 Full, ClockJump, Image, Writeback, Chain, Takeover, Retention,
+            ],
+        ),
+        (
+            "an image written anew kept what had gone since the last cut",
+            91_876,
+            245,
+            &[
+                Crash, Full, ClockJump, Damage, Writeback, Chain, Takeover, Retention,
+            ],
+        ),
+        (
+            "a read-only start on a full disk showed a frame whose sync had failed",
+            45_777,
+            3,
+            &[
+                Crash, Full, ClockJump, Image, Damage, Writeback, BadRecords, Chain, Takeover,
+                Retention,
             ],
         ),
     ];

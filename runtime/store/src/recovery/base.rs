@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -50,6 +51,8 @@ pub(super) struct Recovered {
     pub(super) holes: Vec<Hole>,
     /// What was not read of the journal.
     pub(super) unread: Option<Unread>,
+    /// The last frame, if nothing proves that it was synced.
+    pub(super) doubtful: Option<Doubtful>,
     /// The journal's last file and where it ends: what was allocated behind is never written any more.
     pub(super) ended: Option<(Arc<dyn DiskFile>, u64)>,
     pub(super) image: Option<ChunkedImage>,
@@ -61,6 +64,49 @@ pub(super) struct Recovered {
     pub(super) damage: Damage,
     /// The last life ended in order, or there was none.
     pub(super) is_clean: bool,
+}
+
+/// The last frame of a life that did not end in order: its write returned, its sync may not have. A frame is
+/// written only once the one before it is synced, so there is never a second one.
+pub(super) struct Doubtful {
+    /// LSN of its first entry.
+    pub(super) first: Lsn,
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    bytes: u64,
+}
+
+impl Doubtful {
+    /// The last frame, unless a base holds it, which is made of what was synced.
+    fn of(replay: &Replay, base: Lsn, last_file: &JournalFile) -> Option<Self> {
+        let (header, _) = replay.last.as_ref()?;
+        if replay.is_clean || replay.next <= base {
+            return None;
+        }
+        let torn = replay.torn.as_ref();
+        let torn = torn.filter(|(path, _)| *path == last_file.path);
+        let end = replay.end.or(torn.map(|(_, offset)| *offset))?;
+        let offset = end.checked_sub(header.frame_bytes())?;
+        // What a file begins with was synced before it had its name.
+        (offset >= last_file.header.frame_bytes()).then(|| Self {
+            first: header.first,
+            file: Arc::clone(&last_file.file),
+            offset,
+            bytes: header.frame_bytes(),
+        })
+    }
+
+    /// Writes the frame over itself and syncs it, which takes no room. A sync alone would prove nothing
+    /// after one that failed (commit and storage rules §5).
+    pub(super) fn make_sure(&self) -> io::Result<()> {
+        let length = usize::try_from(self.bytes).expect("a frame fits memory");
+        let mut frame = vec![0; length];
+        if self.file.read_at(&mut frame, self.offset)? < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.file.write_at(&frame, self.offset)?;
+        self.file.sync()
+    }
 }
 
 /// The directory of the image.
@@ -133,7 +179,12 @@ struct Replayed {
     replay: Replay,
 }
 
-pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, OpenError> {
+/// Recovers what lies there, of the journal only what is in front of `until`.
+pub(super) fn recover(
+    disk: &Arc<dyn Disk>,
+    data: &Path,
+    until: Lsn,
+) -> Result<Recovered, OpenError> {
     let directory = journal::directory(data);
     let JournalListing { files, mut damaged } = listing::files(&**disk, &directory)?;
     let snapshots = list_snapshots(&**disk, &directory)?;
@@ -178,7 +229,7 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
             image.take_if(|(_, base)| newest.is_none_or(|n| n <= base.next))
         {
             let is_bloated = loaded.is_bloated(base.bytes);
-            found = replay_over(&files, base)?.map(|replayed| Found {
+            found = replay_over(&files, base, until)?.map(|replayed| Found {
                 replayed,
                 image: Some(loaded).filter(|_| !is_bloated),
             });
@@ -191,7 +242,7 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
         let path = directory.join(snapshot::file_name(next));
         match read_snapshot(&**disk, &path, journal_id) {
             Ok(base) => {
-                let replayed = replay_over(&files, base)?;
+                let replayed = replay_over(&files, base, until)?;
                 found = replayed.map(|replayed| Found {
                     replayed,
                     image: None,
@@ -205,7 +256,7 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
         }
     }
     if found.is_none() {
-        let replayed = replay_over(&files, Base::empty())?;
+        let replayed = replay_over(&files, Base::empty(), until)?;
         found = replayed.map(|replayed| Found {
             replayed,
             image: None,
@@ -282,6 +333,7 @@ fn finish(
         tracing::warn!(file = %file.display(), offset, "the last frame was torn by a crash, it is cut off");
     }
     let next = replay.broken_at(base.next).unwrap_or(replay.next);
+    let doubtful = Doubtful::of(&replay, base.next, last_file);
     // What is missing below the base is not needed any more; a snapshot makes sure of it.
     let (below, above): (Vec<Hole>, Vec<Hole>) = replay
         .holes
@@ -310,6 +362,7 @@ fn finish(
         }),
         holes: above,
         unread: replay.unread,
+        doubtful,
         ended: replay.end.map(|end| (Arc::clone(&last_file.file), end)),
         needs_image: image.is_none(),
         image,
@@ -342,6 +395,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
         newest: None,
         holes: Vec::new(),
         unread: None,
+        doubtful: None,
         ended: None,
         image: None,
         needs_image: true,
@@ -355,7 +409,11 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
 
 /// Replays the journal over a base; `None` when the two do not meet: the journal begins behind the base,
 /// or has gone on from an older one since. One that ends in front of it has lost its end: a hole.
-fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>, OpenError> {
+fn replay_over(
+    files: &[JournalFile],
+    mut base: Base,
+    until: Lsn,
+) -> Result<Option<Replayed>, OpenError> {
     let from = base.next;
     // A later start went back behind it and wrote shard logs anew: its lengths mean other bytes.
     if files
@@ -367,6 +425,9 @@ fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>
     let (mut dirty, mut frames) = (BTreeSet::new(), Vec::new());
     let view = &mut base.view;
     let mut visit = |header: &FrameHeader, payload: &Bytes| {
+        if header.first >= until {
+            return Ok(());
+        }
         let mut entries = Vec::new();
         let mut bytes = Decoder::new(payload.clone());
         for number in 0..u64::from(header.entries) {
@@ -388,6 +449,7 @@ fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>
     let Some(mut replay) = scan::replay(files, from, base.place, &mut visit)? else {
         return Ok(None);
     };
+    replay.next = replay.next.min(until);
     if replay.next < from {
         // Images and snapshots hold what was journaled and synced: the journal has lost its end, and with
         // it whatever came behind the base.

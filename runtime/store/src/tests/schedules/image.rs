@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fnctl_core::{id::StreamName, registry::Command};
+
 use super::{Machine, payload, payloads};
 use crate::{
     disk::Disk as _,
@@ -97,6 +99,35 @@ fn schedule_12(kind: Kind) {
         );
         machine.disk.kill();
     }
+}
+
+/// The simulation's seed 91876: damage below the cut has the image written anew, over the one there is.
+#[test]
+fn what_goes_before_an_image_is_written_anew_does_not_come_back() {
+    Kind::ALL.into_iter().for_each(a_stream_goes);
+}
+
+fn a_stream_goes(kind: Kind) {
+    let machine = Machine::with(kind, 5);
+    let (mut node, stream) = machine.with_records(10);
+    node.create_stream("t", 1);
+    node.put("t", records(&["gone soon"]));
+    machine.cut(&mut node);
+    let store = node.store.clone();
+    let delete = store.command(Command::DeleteStream {
+        name: StreamName::parse("t").unwrap(),
+        force: false,
+    });
+    node.run(delete).unwrap().unwrap();
+    drop(store);
+    machine.snapshot_without_put(&mut node);
+    drop(node);
+    let node = machine.start();
+    assert!(node.store.read_only().is_none(), "{kind:?}");
+    let streams = node.store.view(|view| view.registry().streams().count());
+    assert_eq!(streams, 1, "{kind:?}");
+    assert!(node.store.damaged(stream).is_empty(), "{kind:?}");
+    assert_eq!(node.read_all(stream, 0), payloads(10), "{kind:?}");
 }
 
 #[test]
