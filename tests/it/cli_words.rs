@@ -54,7 +54,7 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
     for (arguments, exit, code) in [
         (&["deplyo"][..], 2, "FN1001"),
         (&["traces"], 2, "FN1003"),
-        (&["mappings", "seek", "m"], 2, "FN1003"),
+        (&["mappings", "seek", "m"], 2, "FN1001"),
         (
             &["streams", "create", "s", "--hold-quota", "1GiB"],
             2,

@@ -6,6 +6,7 @@ mod cli_streams;
 mod cli_words;
 mod compiling;
 mod crash;
+mod dead_letters;
 mod deploys;
 mod flow;
 #[path = "../../runtime/invoker/tests/it/handmade.rs"]
@@ -22,6 +23,7 @@ mod puts;
 mod quotas;
 mod refusals;
 mod scrub;
+mod seeks;
 mod support;
 mod tools;
 mod waiting;

@@ -24,7 +24,7 @@ fn scrubbing() -> Server {
     Server::start(options).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn files(below: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(below: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(below).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .flat_map(|entry| {
@@ -42,7 +42,7 @@ fn files(below: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-fn flip(file: &Path, offset: u64) {
+pub(crate) fn flip(file: &Path, offset: u64) {
     let file = fs::File::options()
         .read(true)
         .write(true)

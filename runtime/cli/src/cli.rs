@@ -71,10 +71,10 @@ enum Command {
     /// List, describe and delete functions
     #[command(visible_alias = "function")]
     Functions(functions::Args),
-    /// List, describe, pause, resume and delete mappings
+    /// List, describe, pause, resume, seek and delete mappings
     #[command(visible_alias = "mapping")]
     Mappings(mappings::Args),
-    /// Look at dead letters
+    /// List, show, redrive, export and purge dead letters
     Dlq(dlq::Args),
     /// Run a server
     Server(server::Args),
@@ -179,7 +179,8 @@ impl Cli {
     /// Whether the command only looks: it ends when nobody reads what it prints.
     pub(crate) fn is_reading(&self) -> bool {
         match &self.command {
-            Command::Tail(_) | Command::Logs(_) | Command::Dlq(_) | Command::Doctor(_) => true,
+            Command::Tail(_) | Command::Logs(_) | Command::Doctor(_) => true,
+            Command::Dlq(args) => args.is_reading(),
             Command::Version(_) | Command::Dump(_) => true,
             Command::Streams(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),

@@ -8,12 +8,19 @@ use serde::Serialize;
 
 use crate::{cli::Session, error::CliError, output::Output};
 
-/// The switches of a command that destroys.
+/// The switch of a command that asks first.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Destroying {
+pub(crate) struct Asking {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+}
+
+/// The switches of a command that deletes.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Destroying {
+    #[command(flatten)]
+    asking: Asking,
     /// Override a refusal; never implies --yes
     #[arg(long)]
     pub(crate) force: bool,
@@ -49,6 +56,16 @@ impl Destroying {
         session.out.line(&format!("deleted    {}", doomed.what))
     }
 
+    /// As [`Asking::confirm`].
+    ///
+    /// # Errors
+    /// Nobody said yes; nothing is done.
+    pub(crate) fn confirm(self, out: &Output, loss: &str) -> Result<(), CliError> {
+        self.asking.confirm(out, loss)
+    }
+}
+
+impl Asking {
     /// Goes on only where it may.
     ///
     /// # Errors

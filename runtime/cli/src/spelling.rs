@@ -63,6 +63,25 @@ pub(crate) fn position(text: &str) -> Result<StartingPosition, Unfit> {
     StartingPosition::parse(text)
 }
 
+/// A position, or a sequence number: digits beyond what any time or duration has.
+pub(crate) fn place(text: &str) -> Result<String, Unfit> {
+    let is_number = text.len() > 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number {
+        StartingPosition::parse(text)?;
+    }
+    Ok(text.to_owned())
+}
+
+/// A time, or a duration ago.
+pub(crate) fn moment(text: &str) -> Result<StartingPosition, Unfit> {
+    match StartingPosition::parse(text)? {
+        StartingPosition::TrimHorizon | StartingPosition::Latest => Err(Unfit::Unreadable(
+            format!("`{text}` is no time: write 15m, or 2026-03-01T12:00:00Z"),
+        )),
+        moment => Ok(moment),
+    }
+}
+
 /// `NAME=VALUE`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), Unfit> {
     match text.split_once('=') {

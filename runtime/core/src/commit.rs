@@ -165,6 +165,18 @@ impl DeadLetter {
     }
 }
 
+/// A dead letter that was given to the function again (commit and storage rules §7). Its record belongs to
+/// no range of the unit: it settled when it was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redriven {
+    /// The letter's id: where it was first stored.
+    pub id: Ordinal,
+    /// Where it is stored now: of two redrives of one letter the later one names a body that is closed.
+    pub body: Ordinal,
+    /// Its bytes there ([`DeadLetter::byte_len`]).
+    pub bytes: u64,
+}
+
 /// Rows for one output stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputRecords {
@@ -197,6 +209,9 @@ pub struct Commit {
     pub outputs: Vec<OutputRecords>,
     /// Which version did it.
     pub function_version: FunctionVersion,
+    /// The letter that was redriven. It is resolved; or, with the one dead letter that such a commit may
+    /// have, it failed again and is stored anew under its id.
+    pub redriven: Option<Redriven>,
 }
 
 /// Why a commit cannot be taken now; the same commit is sent again.
@@ -219,6 +234,12 @@ pub enum CommitAnswer {
     Accepted(Lsn),
     /// Another owner, or none: stop.
     Fenced,
+    /// It redrives a letter that is not open any more: never written, the number not consumed, the
+    /// attempt dropped.
+    Refused {
+        /// The letter.
+        closed: Ordinal,
+    },
     /// Not now; the number is not consumed.
     Unavailable(Unavailable),
 }

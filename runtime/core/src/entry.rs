@@ -8,7 +8,7 @@ use crate::{
     id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     record::NewRecords,
     registry::RegistryChange,
-    settled::SettledRange,
+    settled::{SettledRange, SettledRanges},
 };
 
 /// Which rows of a [`NewRecords`] went to one shard.
@@ -68,6 +68,17 @@ pub struct UnitChange {
     pub expired: Option<(SettledRange, u64)>,
 }
 
+/// A unit that starts anew elsewhere in its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitSeek {
+    /// The unit.
+    pub unit: UnitId,
+    /// Its epoch from now on: whoever owned it is fenced.
+    pub epoch: LeaseEpoch,
+    /// Everything up to here is settled, nothing above; attempts and totals start anew.
+    pub after: Ordinal,
+}
+
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -111,6 +122,22 @@ pub enum Entry {
         horizon: Ordinal,
         /// Oldest ordinal that is still stored.
         floor: Ordinal,
+    },
+    /// Dead letters thrown away by hand.
+    Purge {
+        /// Their stream.
+        stream: StreamId,
+        /// Where they were stored: all of them were open.
+        letters: SettledRanges,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Units sent elsewhere in their shards by hand.
+    Seek {
+        /// Where to.
+        seeks: Vec<UnitSeek>,
+        /// Units whose owners are fenced by it.
+        units: Vec<UnitChange>,
     },
     /// Units changed from outside.
     Change {

@@ -197,6 +197,8 @@ codes! {
     PositionInvalid = "FN3008", Validation, 400;
     /// The stream is at its quota of bytes.
     StreamFull = "FN3009", Failure, 429;
+    /// The mapping does not run.
+    MappingNotRunning = "FN3020", Conflict, 409;
 
     /// A record above the stream's limit.
     RecordTooLarge = "FN4001", Validation, 413;
@@ -216,6 +218,8 @@ codes! {
     ProducerGap = "FN4008", Conflict, 409;
     /// A partition key that is not 1 to 256 characters.
     KeyInvalid = "FN4009", Validation, 400;
+    /// A dead letter without a payload: it was too large to be kept.
+    NothingToRedrive = "FN4020", Conflict, 409;
 
     /// No room for new records.
     DiskFull = "FN5001", Failure, 429;

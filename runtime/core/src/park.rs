@@ -138,7 +138,7 @@ impl<T: Copy + Ord> Park<T> {
     pub fn wait_behind(&mut self, key: KeyHash, item: T, bytes: u32) {
         let parked = self.parked_mut(key);
         assert!(
-            parked.records.back().is_some_and(|last| last.item < item),
+            parked.records.back().is_none_or(|last| last.item < item),
             "records are read in order"
         );
         parked.records.push_back(ParkedRecord {

@@ -17,6 +17,7 @@ mod inspect;
 mod judge;
 mod plan;
 mod read;
+mod redrive;
 mod slot;
 mod start;
 
@@ -32,6 +33,7 @@ pub use inspect::{Inspection, PipelineStats};
 pub use plan::{
     CommitPlan, Payloads, PlannedLetter, PlannedRetry, PlannedRows, RowSource, complete,
 };
+pub use redrive::{OtherVersion, Redrive, RedriveEnding};
 
 use self::{
     age::Age,
@@ -39,6 +41,7 @@ use self::{
     bisect::Suspects,
     caution::Caution,
     read::{Reading, Waiting},
+    redrive::Redrives,
     slot::{Phase, Purpose, Slot},
 };
 use crate::{
@@ -131,6 +134,7 @@ pub struct ShardPipeline {
     unanswered: Option<usize>,
     next_attempt: AttemptId,
     caution: Caution,
+    redrives: Redrives,
 }
 
 impl ShardPipeline {
@@ -177,6 +181,7 @@ impl ShardPipeline {
             unanswered: None,
             next_attempt: AttemptId(1),
             caution: Caution::default(),
+            redrives: Redrives::default(),
             config,
         }
     }
@@ -226,9 +231,13 @@ impl ShardPipeline {
                 let slot = &mut self.slots[index];
                 debug_assert!(number <= slot.accepted, "synced before it was accepted");
                 slot.durable = slot.durable.max(number);
+                if index == self.lanes.len() {
+                    self.redrives_durable(number, actions);
+                }
             }
             Event::DropRefused { slot } => self.drop_commit(self.slot_index(slot), false, actions),
             Event::Caution { is_on } => self.be_cautious(is_on, actions),
+            Event::Redrive(redrive) => self.redrive(*redrive),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),
@@ -278,11 +287,15 @@ impl ShardPipeline {
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
         } else if let Some(lane) = self.lanes.get(index) {
-            lane.batcher.deadline().filter(|_| !self.suspects.is_full())
+            let may_start = !self.suspects.is_full() && !self.waits_for_redrive();
+            lane.batcher.deadline().filter(|_| may_start)
         } else if self.suspects.is_waiting() {
             Some(slot.not_before)
         } else {
-            self.park.next_retry()
+            // A redrive that may start has; one may wait for the slot's pause.
+            let redrive = (self.redrives.is_wanted() && slot.not_before > self.last_now)
+                .then_some(slot.not_before);
+            self.park.next_retry().into_iter().chain(redrive).min()
         };
         due.map(|due| due.max(slot.not_before))
     }

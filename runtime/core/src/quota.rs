@@ -83,6 +83,8 @@ impl NodeView {
             Entry::Lease { .. }
             | Entry::Meta { .. }
             | Entry::Trim { .. }
+            | Entry::Purge { .. }
+            | Entry::Seek { .. }
             | Entry::Change { .. } => None,
         }
     }

@@ -11,8 +11,11 @@ pub use call::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRo
 pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
-pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
+pub use mapping::{
+    MappingLine, MappingStatus, SeekShard, SeekStatus, SettingsStatus, ShardStatus, Totals,
+    state_name,
+};
 pub use record::{
-    DataText, DeadLetterStatus, Encoding, LogLine, PutLine, RetryLine, RetryStatus, TailHole,
-    TailHoleLine, TailLine,
+    DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus, RetryLine,
+    RetryStatus, TailHole, TailHoleLine, TailLine,
 };

@@ -9,17 +9,21 @@ mod append;
 mod apply;
 mod change;
 mod commit;
+mod letters;
 mod producer;
+mod seek;
 mod stream;
 mod unit;
 mod value;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::{
     append::{AppendRefusal, ProducerSequence, StreamRef},
     commit::CommitFault,
+    letters::{LETTERS_SHARD, LetterStatus, LettersParts, LettersView},
     producer::ProducerState,
+    seek::Sought,
     stream::ShardTail,
     unit::UnitView,
     value::{InconsistentView, Value, ValueKey},
@@ -41,6 +45,8 @@ use crate::entry::Entry;
 pub struct NodeView {
     registry: Registry,
     streams: BTreeMap<StreamId, StreamView>,
+    /// Of dead-letter streams of which a letter was closed.
+    letters: BTreeMap<StreamId, Arc<LettersView>>,
     units: BTreeMap<UnitId, UnitEntry>,
     /// A guard's bound, not journaled.
     dead_letter_bytes_max: u64,
@@ -51,6 +57,7 @@ impl Default for NodeView {
         Self {
             registry: Registry::default(),
             streams: BTreeMap::new(),
+            letters: BTreeMap::new(),
             units: BTreeMap::new(),
             dead_letter_bytes_max: limits::DEAD_LETTER_STREAM_BYTES_MAX,
         }
@@ -139,16 +146,6 @@ impl NodeView {
         self.units().flat_map(|(id, unit)| {
             let marks = unit.attempts.values().filter(|mark| mark.is_in_hand);
             marks.map(move |mark| (id, *mark))
-        })
-    }
-
-    /// Open dead letters of a mapping: all that its internal stream still stores.
-    #[must_use]
-    pub fn open_letters(&self, mapping: MappingId) -> u64 {
-        self.registry.mapping(mapping).map_or(0, |mapping| {
-            self.tails(mapping.dead_letters)
-                .map(|(_, tail)| tail.next.0 - tail.floor.0)
-                .sum()
         })
     }
 }

@@ -14,10 +14,11 @@ mod logs;
 mod mappings;
 pub(crate) mod put;
 mod retries;
+mod seek;
 mod streams;
 mod tail;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use fnctl_core::error_code::ErrorCode;
@@ -30,7 +31,11 @@ use hyper::{
 use self::error::ApiError;
 pub use self::put::key_at;
 use crate::{
-    http::{Body, body, listener::Serve, path},
+    http::{
+        Body, body,
+        listener::{PeerAddress, Serve},
+        path,
+    },
     node::HostNode,
 };
 
@@ -63,6 +68,8 @@ struct Asked {
     method: Method,
     query: Option<String>,
     headers: hyper::HeaderMap,
+    /// Who asks.
+    peer: Option<SocketAddr>,
     body: Incoming,
 }
 
@@ -118,6 +125,7 @@ async fn route(node: &Arc<HostNode>, request: Request<Incoming>) -> Answer {
         method: parts.method,
         query: parts.uri.query().map(str::to_owned),
         headers: parts.headers,
+        peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0),
         body,
     };
     asked.plain()?;
@@ -217,6 +225,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             only(&method, &[POST])?;
             mappings::set_state(node, address, action == "pause", asked).await
         }
+        ["mappings", address, "seek"] => {
+            only(&method, &[POST])?;
+            seek::seek(node, address, asked).await
+        }
         ["mappings", address, "retries"] => {
             only(&method, &[GET])?;
             retries::follow(node, address, &asked)
@@ -224,6 +236,18 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         ["mappings", address, "dead-letters"] => {
             only(&method, &[GET])?;
             dead_letters::list(node, address, &asked).await
+        }
+        ["mappings", address, "dead-letters", "export"] => {
+            only(&method, &[GET])?;
+            dead_letters::export(node, address, &asked)
+        }
+        ["mappings", address, "dead-letters", "purge"] => {
+            only(&method, &[POST])?;
+            dead_letters::purge(node, address, asked).await
+        }
+        ["mappings", address, "dead-letters", "redrive"] => {
+            only(&method, &[POST])?;
+            dead_letters::redrive(node, address, asked).await
         }
         ["mappings", address, "dead-letters", id] => {
             only(&method, &[GET])?;

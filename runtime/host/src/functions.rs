@@ -138,8 +138,29 @@ impl LiveFunction {
     }
 }
 
+impl LiveFunction {
+    /// Calls another version: dead letters may be redriven with one.
+    async fn invoke_other(&self, call: Call) -> Result<Completed, InvokerFault> {
+        let number = call.context.version;
+        let failed = |why: String| {
+            let name = &self.function.name;
+            InvokerFault(format!("failed to load version {number} of {name}: {why}"))
+        };
+        let version = self.function.versions.get(&number);
+        let version = version.ok_or_else(|| failed("it is not kept any more".to_owned()))?;
+        let loaded = self.functions.get(&self.function, version).await;
+        loaded
+            .map_err(|error| failed(error.to_string()))?
+            .invoke(call)
+            .await
+    }
+}
+
 impl Invoker for LiveFunction {
     async fn invoke(&self, call: Call) -> Result<Completed, InvokerFault> {
+        if call.context.version != self.version.number {
+            return self.invoke_other(call).await;
+        }
         let load = || self.functions.get(&self.function, &self.version);
         let callable = self.callable.get_or_try_init(load).await;
         match callable {

@@ -74,6 +74,14 @@ pub const TAIL_READ_RECORDS_MAX: usize = 1_000;
 pub const TAIL_READ_BYTES_MAX: usize = 1 << 20;
 /// Dead letters of one list.
 pub const DEAD_LETTERS_LISTED_MAX: usize = 10_000;
+/// Redriven letters that a worker has in memory: one runs, the others wait for their keys.
+pub const REDRIVES_TAKEN_MAX: usize = 4;
+/// Letters of one redrive that are with workers at once.
+pub const REDRIVES_AT_ONCE: usize = 8;
+/// A redrive looks so often whether a worker has come, or its mapping gone.
+pub const REDRIVE_RETRY: Duration = Duration::from_millis(100);
+/// Dead letters that are looked up by their ids before something is done to them.
+pub const DEAD_LETTERS_PAGE_MAX: usize = 256;
 
 // Workers.
 

@@ -28,8 +28,8 @@ use fnctl_store::{ArtifactPin, CommandError, Store};
 use fnctl_streams::Kinesis;
 use tokio::{sync::watch, time::Instant};
 
-pub(crate) use self::work::WorkerNode;
 use self::{dead_letters::LetterCounts, positions::Ages};
+pub(crate) use self::{dead_letters::StoredLetter, work::WorkerNode};
 use crate::{
     api::{error::ApiError, put::buffers::PutBuffers},
     clock::SystemClock,

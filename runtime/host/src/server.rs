@@ -180,6 +180,7 @@ impl Server {
                 refused: Arc::default(),
                 turns: Turns::default(),
                 caution: store.is_careful(),
+                redrivers: Arc::clone(statuses.redrivers()),
             },
             statuses: Arc::clone(&statuses),
         };

@@ -10,6 +10,7 @@ mod commits;
 mod happened;
 mod hash_keys;
 mod perform;
+mod redriving;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use fnctl_core::{
     clock::Clock,
     commit::Unavailable,
     committer::Committer,
-    id::{MappingId, StreamId, Timestamp},
+    id::{MappingId, StreamId, Timestamp, UnitId},
     invoker::{CallContext, Invoker},
     mapping::{MaxAttempts, OutputBinding},
     outcome::Outcome,
@@ -34,8 +35,15 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::{blocks::Blocks, calls::Calls, commits::Commits, retries::Charged, turn::Turn};
-pub(crate) use self::{commits::RefusedRoom, turn::Turns};
+use self::{
+    blocks::Blocks, calls::Calls, commits::Commits, redriving::Redriving, retries::Charged,
+    turn::Turn,
+};
+pub(crate) use self::{
+    commits::RefusedRoom,
+    redriving::{CalledVersion, RedriveRequest, Redrivers},
+    turn::Turns,
+};
 use crate::{
     metrics::{FunctionMetrics, MappingMetrics, Metrics},
     poller::{self, ReadRequest},
@@ -120,6 +128,8 @@ pub(crate) struct NodeShare {
     pub(crate) turns: Turns,
     /// Whether first batches and retries are called record by record.
     pub(crate) caution: watch::Receiver<bool>,
+    /// How letters reach workers.
+    pub(crate) redrivers: Arc<Redrivers>,
 }
 
 /// What a worker tells while it works.
@@ -155,6 +165,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     charged: Charged,
     turn: Turn,
     caution: watch::Receiver<bool>,
+    redriving: Redriving,
     standing: Standing,
     requests: Vec<ReadRequest>,
     actions: Vec<Action>,
@@ -171,12 +182,18 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         metrics: WorkerMetrics,
         share: NodeShare,
     ) -> Self {
+        let unit = UnitId {
+            mapping: assignment.mapping,
+            stream: assignment.stream,
+            shard: assignment.context.shard,
+        };
         Self {
             blocks: Blocks::new(assignment.shard_created_at),
             commits: Commits::new(committer, share.refused),
             charged: Charged::new(share.retries),
             turn: Turn::of(share.turns),
             caution: share.caution,
+            redriving: Redriving::of(share.redrivers, unit),
             standing: Standing::default(),
             pipeline,
             assignment,
@@ -272,6 +289,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     let is_on = *self.caution.borrow();
                     Event::Caution { is_on }
                 }
+                request = self.redriving.next(), if self.redriving.has_room() => self.redrive(request),
                 () = &mut timer, if timer_at.is_some() => {
                     timer_at = None;
                     Event::Tick

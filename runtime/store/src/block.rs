@@ -213,6 +213,8 @@ impl Blocks {
             Entry::Lease { .. }
             | Entry::Meta { .. }
             | Entry::Trim { .. }
+            | Entry::Purge { .. }
+            | Entry::Seek { .. }
             | Entry::Change { .. } => {}
         }
         self.ahead = self.ahead.saturating_sub(1);

@@ -26,6 +26,9 @@ pub const DIRECT_WRITE_BYTES: usize = 1 << 20;
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// A segment of a stream with a bound rolls at an eighth of it, and not below this.
 pub const BOUNDED_SEGMENT_BYTES_MIN: u64 = 1 << 20;
+/// A file of dead letters of which none is open any more goes from this size on; a smaller one stays
+/// and shows what became of them until it is full.
+pub const CLOSED_LETTERS_BYTES_MAX: u64 = 4 << 20;
 /// A segment of smaller size rolls at this age, ms.
 pub const SEGMENT_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 /// One entry of a segment's sparse index covers at least this many bytes.

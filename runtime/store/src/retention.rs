@@ -14,8 +14,8 @@ use self::size::RollSizes;
 use crate::{
     applier::ApplierLoop,
     block::ShardKey,
-    limits::{RETENTION_INTERVAL_MS, UNLINKS_PER_TURN},
-    segment,
+    limits::{CLOSED_LETTERS_BYTES_MAX, RETENTION_INTERVAL_MS, UNLINKS_PER_TURN},
+    segment::{self, SegmentMeta},
     sequencer::{self, Request},
     shared::Shared,
     space::Room,
@@ -61,7 +61,9 @@ impl ApplierLoop {
         };
         for shard in shards {
             left -= self.unlink_below(shard.key, shard.floor, left)?;
-            if is_due && !shard.is_internal {
+            if is_due && shard.is_internal {
+                self.expire_letters(shard.key)?;
+            } else if is_due {
                 self.expire(&shard)?;
             }
         }
@@ -127,6 +129,42 @@ impl ApplierLoop {
         }
         ask_for_trim(&self.shared, shard.key, horizon);
         self.make_room(shard.key);
+        Ok(())
+    }
+
+    /// Lets files of dead letters go that hold no open one. The newest one goes when enough of it can:
+    /// until then its closed letters are still told of.
+    fn expire_letters(&mut self, key: ShardKey) -> io::Result<()> {
+        let (open_from, floor) = {
+            let published = self.shared.read_published();
+            let (Some(letters), Some(tail)) = (
+                published.view.letters(key.0),
+                published.view.tail(key.0, key.1),
+            ) else {
+                return Ok(());
+            };
+            (letters.lowest_open(), tail.floor)
+        };
+        if open_from <= floor {
+            return Ok(());
+        }
+        let newest = self.shared.segments.newest(key);
+        let enough = CLOSED_LETTERS_BYTES_MAX.min(self.shared.sizes.segment);
+        let is_over = |newest: &SegmentMeta| {
+            newest.next > newest.base && newest.next <= open_from && newest.length >= enough
+        };
+        if newest.as_ref().is_some_and(is_over) {
+            self.seal_newest(key)?;
+        }
+        let segments = self.shared.segments.of(key);
+        let gone = segments
+            .iter()
+            .filter(|segment| segment.is_sealed && segment.next <= open_from)
+            .map(|segment| segment.next)
+            .max();
+        if let Some(horizon) = gone {
+            ask_for_trim(&self.shared, key, horizon);
+        }
         Ok(())
     }
 

@@ -56,6 +56,8 @@ impl Usage {
             Entry::Lease { .. }
             | Entry::Meta { .. }
             | Entry::Trim { .. }
+            | Entry::Purge { .. }
+            | Entry::Seek { .. }
             | Entry::Change { .. } => {}
         }
     }

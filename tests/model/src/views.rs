@@ -114,7 +114,9 @@ impl Views {
                     .expect("whatever is fenced has a fault"),
             ),
             Err(CommitAnswer::Unavailable(_)) => Answer::Unavailable,
-            Err(CommitAnswer::Accepted(_)) => unreachable!("a refusal accepts nothing"),
+            Err(CommitAnswer::Accepted(_) | CommitAnswer::Refused { .. }) => {
+                unreachable!("a refusal accepts nothing, and no letter is redriven")
+            }
         };
         self.answers.insert(key, answer);
         answer

@@ -233,6 +233,7 @@ impl Worker {
             Action::Reread { slot, records } => self.rereads.push_back((slot, records)),
             Action::AskTurn => self.wants_turn = true,
             Action::EndTurn => self.wants_turn = false,
+            Action::Redriven { .. } => panic!("no letter was redriven"),
             Action::Invoke(call) => {
                 if self.is_careful {
                     self.check_mark(&call, journal);

@@ -49,9 +49,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "traces",
         ],
     ),
-    ("dlq", &["export", "purge", "redrive"]),
     ("functions", &["alias", "aliases"]),
-    ("mappings", &["parked", "seek", "update"]),
+    ("mappings", &["parked", "update"]),
     ("streams", &["merge", "release", "resize", "split"]),
 ];
 

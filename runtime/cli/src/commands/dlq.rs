@@ -1,8 +1,14 @@
-//! `fnctl dlq`: list and show dead letters.
+//! `fnctl dlq`: list, show, redrive, export and purge dead letters.
+
+mod export;
+mod filters;
+mod purge;
+mod redrive;
 
 use clap::Subcommand;
 use fnctl_core::status::{DeadLetterStatus, Encoding};
 
+use self::filters::Filters;
 use crate::{
     cli::Session,
     error::CliError,
@@ -23,12 +29,8 @@ enum Action {
     List {
         /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
         mapping: String,
-        /// All that are kept, not only open ones
-        #[arg(long)]
-        all: bool,
-        /// Only those of a code
-        #[arg(long, value_name = "CODE")]
-        code: Option<String>,
+        #[command(flatten)]
+        filters: Filters,
         /// At most so many
         #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
         limit: Option<u64>,
@@ -40,39 +42,51 @@ enum Action {
         /// The dead letter's id
         id: String,
     },
+    /// Give dead letters to their function again
+    Redrive(redrive::Args),
+    /// Write dead letters whole, one JSON object a line
+    Export(export::Args),
+    /// Throw dead letters away
+    Purge(purge::Args),
+}
+
+impl Args {
+    /// Whether nothing is changed.
+    pub(crate) const fn is_reading(&self) -> bool {
+        match self.action {
+            Action::List { .. } | Action::Show { .. } | Action::Export(_) => true,
+            Action::Redrive(_) | Action::Purge(_) => false,
+        }
+    }
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     match args.action {
         Action::List {
             mapping,
-            all,
-            code,
+            filters,
             limit,
         } => {
             let limit = limit.map(|limit| limit.to_string());
-            let mut query = Vec::new();
-            if all {
-                query.push(("all", "true"));
-            }
-            if let Some(code) = &code {
-                query.push(("code", code.as_str()));
-            }
-            if let Some(limit) = &limit {
-                query.push(("limit", limit.as_str()));
-            }
-            list(&mapping, &query, session).await
+            let mut query = filters.query();
+            query.extend(limit.map(|limit| ("limit", limit)));
+            list(&mapping, &query, filters.is_all(), session).await
         }
+        Action::Redrive(args) => redrive::run(args, session).await,
+        Action::Export(args) => export::run(args, session).await,
+        Action::Purge(args) => purge::run(args, session).await,
         Action::Show { mapping, id } => show(&mapping, &id, session).await,
     }
 }
 
 async fn list(
     mapping: &str,
-    query: &[(&str, &str)],
+    query: &[(&'static str, String)],
+    is_all: bool,
     session: &mut Session,
 ) -> Result<(), CliError> {
     let path = ["v1", "mappings", mapping, "dead-letters"];
+    let query = &filters::by_ref(query);
     if session.out.is_json() {
         let mut lines = session.client.lines(&path, query).await?;
         while let Some(line) = lines.next().await? {
@@ -82,16 +96,21 @@ async fn list(
         return Ok(());
     }
     let all: Vec<DeadLetterStatus> = session.client.list(&path, query).await?;
-    let mut table = Table::new(&["id>", "failed", "key", "attempts>", "code", "error"]);
+    let status: &[&str] = if is_all { &["status"] } else { &[] };
+    let columns = ["id>", "failed", "key", "attempts>", "code", "error"];
+    let columns: Vec<&str> = [&columns[..1], status, &columns[1..]].concat();
+    let mut table = Table::new(&columns);
     for letter in &all {
-        table.row([
-            letter.id.clone(),
+        let status = is_all.then(|| letter.status.clone());
+        let rest = [
             words::local(&letter.failed_at),
             words::first_line(&letter.partition_key, 24),
             letter.attempts.to_string(),
             letter.code.clone(),
             words::first_line(&letter.error, 80),
-        ]);
+        ];
+        let id = std::iter::once(letter.id.clone());
+        table.row(id.chain(status).chain(rest));
     }
     if table.is_empty() {
         session.out.note("no dead letters");

@@ -1,4 +1,6 @@
-//! `fnctl mappings`: list, describe, pause, resume, delete.
+//! `fnctl mappings`: list, describe, pause, resume, seek, delete.
+
+mod seek;
 
 use clap::Subcommand;
 use fnctl_core::status::{MappingLine, MappingStatus};
@@ -36,6 +38,8 @@ enum Action {
         /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
         mapping: String,
     },
+    /// Go on elsewhere in the stream
+    Seek(seek::Args),
     /// Delete a mapping and its progress
     #[command(visible_alias = "rm")]
     Delete {
@@ -59,6 +63,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Describe { mapping } => describe(&mapping, session).await,
         Action::Pause { mapping } => set(&mapping, "pause", session).await,
         Action::Resume { mapping } => set(&mapping, "resume", session).await,
+        Action::Seek(args) => seek::run(args, session).await,
         Action::Delete {
             mapping,
             destroying,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BlockId, CommitPlan};
+use super::{BlockId, CommitPlan, RedriveEnding};
 use crate::{
     commit::UnitTotals,
     id::{AttemptId, Ordinal, SlotId},
@@ -32,6 +32,8 @@ pub struct Invocation {
     pub records: Vec<RecordRef>,
     /// Start from a new store: every retry and every piece of a batch that is run again.
     pub is_fresh: bool,
+    /// The redrive that it is for, by its ticket: then its one record is that of a dead letter.
+    pub redrive: Option<u64>,
 }
 
 /// Why a pipeline stopped. It answers nothing any more.
@@ -104,6 +106,13 @@ pub enum Action {
     AskTurn,
     /// Give the turn back, or ask for it no more.
     EndTurn,
+    /// A redrive ended, and what it did is synced. Not said of those that a pipeline stops with.
+    Redriven {
+        /// Which.
+        ticket: u64,
+        /// How.
+        ending: RedriveEnding,
+    },
     /// Free a block: no record of it is needed any more, or it is read again when it is.
     ReleaseBlock(BlockId),
     /// The last action of all.

@@ -80,16 +80,21 @@ impl ShardPipeline {
                     self.goes_on(index, &commit.judgement);
                 }
                 self.turn_goes_on(index, commit.purpose, actions);
+                if let Purpose::Redrive { is_dead } = commit.purpose {
+                    self.redrive_accepted(is_dead, actions);
+                }
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),
             CommitAnswer::Unavailable(Unavailable::DeadLettersFull) if self.may_drop(index) => {
                 self.drop_letters(index);
             }
+            CommitAnswer::Refused { .. } => self.redrive_refused(index, now, actions),
             CommitAnswer::Unavailable(reason) => {
                 let slot = &mut self.slots[index];
                 slot.refusal = Some(reason);
                 let commit = slot.unaccepted.as_mut().expect("the answer's commit");
-                if slot.mark.is_some() || commit.purpose != Purpose::Outcome {
+                let is_mark = matches!(commit.purpose, Purpose::Mark | Purpose::Unmark);
+                if slot.mark.is_some() || is_mark {
                     return self.refused_cautiously(index, now, actions);
                 }
                 commit.refusals += 1;
@@ -143,7 +148,7 @@ impl ShardPipeline {
         let dropped = slot.unaccepted.take_if(|commit| match commit.phase {
             Phase::Refused { .. } | Phase::Requeued => true,
             Phase::Queued(_) => match commit.purpose {
-                Purpose::Outcome => any,
+                Purpose::Outcome | Purpose::Redrive { .. } => any,
                 Purpose::Mark => true,
                 Purpose::Unmark => false,
             },
@@ -153,7 +158,9 @@ impl ShardPipeline {
             return;
         };
         slot.refusal = None;
-        slot.pieces.push_front(records);
+        if !records.is_empty() {
+            slot.pieces.push_front(records);
+        }
         if !matches!(phase, Phase::Queued(_)) {
             let slot = slot.id;
             actions.push(Action::DropCommit { slot, number });

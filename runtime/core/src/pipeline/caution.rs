@@ -261,6 +261,7 @@ impl ShardPipeline {
             rows: PlannedRows::default(),
             version: self.config.version,
             decided_at: now,
+            redriven: None,
         };
         debug_assert!(
             self.slots[index].unaccepted.is_none(),

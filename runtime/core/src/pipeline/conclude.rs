@@ -28,6 +28,9 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        if records.is_empty() {
+            return self.conclude_redrive(outcome, now);
+        }
         let (backlog, age) = (&self.backlog, self.age);
         let is_one_key = self.holds_the_shard();
         let subject = |index: usize| {
@@ -240,6 +243,7 @@ impl ShardPipeline {
             rows: PlannedRows { rows, sources },
             version: self.config.version,
             decided_at: now,
+            redriven: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a pipeline is told.
 
+use super::Redrive;
 use crate::{
     commit::{AttemptMark, CommitAnswer, UnitTotals},
     id::{AttemptId, LeaseEpoch, Ordinal, SlotId, Timestamp},
@@ -148,6 +149,8 @@ pub enum Event {
         /// Whether it is so.
         is_on: bool,
     },
+    /// A dead letter is to be given to the function again, answered by `Action::Redriven`.
+    Redrive(Box<Redrive>),
     /// The turn that `Action::AskTurn` asked for is granted.
     TurnGranted,
     /// Time passed: sent at or after `ShardPipeline::deadline`.

@@ -72,7 +72,7 @@ impl ShardPipeline {
             waiting_records: self.waiting.records,
             waiting_bytes: self.waiting.bytes,
             parked_bytes: self.backlog.blocks.parked_bytes(),
-            parked_keys: self.park.len() as u64,
+            parked_keys: self.parked().0,
             next_retry: self.park.next_retry(),
             running_calls: u32::try_from(running).unwrap_or(u32::MAX),
             totals: self.totals,
@@ -83,7 +83,9 @@ impl ShardPipeline {
     /// Keys that wait for a retry, the one in the retry slot included, and when the next one is tried.
     #[must_use]
     pub fn parked(&self) -> (u64, Option<Timestamp>) {
-        (self.park.len() as u64, self.park.next_retry())
+        // The key of a redrive waits for no retry.
+        let parked = self.park.len() - usize::from(self.redrives.has_slot());
+        (parked as u64, self.park.next_retry())
     }
 
     /// Why a commit is refused at present.
@@ -103,6 +105,7 @@ impl ShardPipeline {
                 entry.condemned().is_none().then_some((slot.id, entry.key))
             })
         });
+        let redriven = self.redrives.key().map(|key| (SlotId::Retry, key));
         let held: HashSet<Serial> = self.slots.iter().flat_map(Slot::held).collect();
         let astray = self.backlog.serials().filter(|serial| {
             self.backlog.get(*serial).place == Place::Busy && !held.contains(serial)
@@ -113,7 +116,7 @@ impl ShardPipeline {
                 .collect(),
             low_watermark: self.backlog.low_watermark(),
             unsettled: open().map(|entry| entry.position).collect(),
-            holdings: holdings.collect(),
+            holdings: holdings.chain(redriven).collect(),
             attempts: open()
                 .filter(|entry| entry.attempts > 0)
                 .map(|entry| (entry.position, entry.attempts))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::RecordRef;
+use super::{RecordRef, Redrive};
 use crate::{
     commit::{AttemptMark, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
@@ -95,6 +95,8 @@ pub struct CommitPlan {
     pub version: FunctionVersion,
     /// When this was decided.
     pub decided_at: Timestamp,
+    /// The letter that was redriven, whose record alone it is about.
+    pub redriven: Option<Arc<Redrive>>,
 }
 
 /// Resolves records to what a dead letter keeps of them; the worker's blocks implement it.
@@ -127,6 +129,15 @@ pub fn complete(
         .iter()
         .map(|letter| dead_letter(letter, &plan, payloads))
         .collect();
+    let redriven = plan.redriven.as_deref();
+    let with = redriven.and_then(|redriven| redriven.with.as_ref());
+    let outputs = with.map_or(outputs, |with| &*with.outputs);
+    // A row's origin is the record that it came from, whichever unit has its key now.
+    let source = UnitId {
+        shard: redriven.map_or(plan.unit.shard, |redriven| redriven.shard),
+        ..plan.unit
+    };
+    let letter = redriven.map(|redriven| redriven.letter.clone());
     let PlannedRows { rows, sources } = plan.rows;
     let outputs = rows
         .into_iter()
@@ -134,7 +145,7 @@ pub fn complete(
             let OutputBinding::Stream(stream) = outputs.get(usize::from(rows.output))? else {
                 return None;
             };
-            let records = publish(rows, &sources, plan.unit, &mut hash_key)?;
+            let records = publish(rows, &sources, source, &mut hash_key)?;
             Some(OutputRecords {
                 stream: stream.clone(),
                 records,
@@ -152,16 +163,21 @@ pub fn complete(
         dead_letters,
         outputs,
         function_version: plan.version,
+        redriven: letter,
     }
 }
 
 fn dead_letter(letter: &PlannedLetter, plan: &CommitPlan, payloads: &impl Payloads) -> DeadLetter {
     let record = &letter.record;
+    let redriven = plan.redriven.as_deref();
     DeadLetter {
-        shard: plan.unit.shard,
+        shard: redriven.map_or(plan.unit.shard, |redriven| redriven.shard),
         position: record.position,
         arrival: letter.arrival,
-        sequence_number: payloads.sequence_number(record),
+        sequence_number: match redriven {
+            Some(redriven) => Arc::clone(&redriven.sequence_number),
+            None => payloads.sequence_number(record),
+        },
         key: payloads.key(record),
         hash_key: payloads.hash_key(record),
         data: match letter.kind {

@@ -39,6 +39,8 @@ pub(super) enum Purpose {
     Mark,
     /// It takes such a mark back.
     Unmark,
+    /// It says what became of a redriven letter; whether it failed again.
+    Redrive { is_dead: bool },
 }
 
 /// A commit that is not accepted. Nothing it says has happened yet.

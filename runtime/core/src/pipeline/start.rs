@@ -9,6 +9,7 @@ impl ShardPipeline {
         if self.caution.is_ending() {
             return;
         }
+        self.start_redrive(now, actions);
         let is_pressed = self.is_pressed();
         let mut is_careful = false;
         for index in 0..self.slots.len() {
@@ -43,9 +44,14 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) -> Option<(Vec<Serial>, bool)> {
         if index == self.lanes.len() {
-            return self.next_retry_batch(now).map(|call| (call, true));
+            if self.redrives.has_slot() {
+                return None;
+            }
+            let call = self.next_retry_batch(now)?;
+            self.redrives.gave_way();
+            return Some((call, true));
         }
-        if self.suspects.is_full() {
+        if self.suspects.is_full() || self.waits_for_redrive() {
             return None;
         }
         if self.lanes[index].marked > 0 && !self.holds_the_shard() {
@@ -163,6 +169,7 @@ impl ShardPipeline {
             slot: slot.id,
             records: references,
             is_fresh,
+            redrive: None,
         }));
     }
 
@@ -171,7 +178,10 @@ impl ShardPipeline {
         for slot in &mut self.slots {
             if let Some(Call { attempt, records }) = slot.call.take() {
                 actions.push(Action::Interrupt { attempt });
-                slot.pieces.push_front(records);
+                // The record of a redrive is none of the unit's.
+                if !records.is_empty() {
+                    slot.pieces.push_front(records);
+                }
             }
         }
     }

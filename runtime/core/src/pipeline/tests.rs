@@ -8,6 +8,7 @@ mod failing;
 mod harness;
 mod in_order;
 mod reacting;
+mod redrive;
 mod stopping;
 
 use self::harness::{FULL, Harness, TAKEN, settings};

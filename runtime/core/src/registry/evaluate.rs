@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Applied, Command, Evaluated, Refusal, Registry, Tails, deploy, draft::Draft};
 use crate::{
     function::Function,
-    id::{FunctionName, FunctionVersion, MappingId, ShardNumber, StreamName, Timestamp},
+    id::{FunctionName, FunctionVersion, MappingId, StreamName, Timestamp},
     mapping::{Mapping, MappingState, OutputBinding},
     spec::{
         StreamSpec,
@@ -313,12 +313,10 @@ impl Registry {
     }
 }
 
-/// Deletes a mapping. Open letters outlive it; a stream that holds none goes with it.
+/// Deletes a mapping. Open letters outlive it; a stream without an open one goes with it.
 fn remove(draft: &mut Draft<'_>, mapping: &Mapping, tails: &impl Tails) {
     draft.change.deleted_mappings.push(mapping.id);
-    if tails.open_dead_letters(mapping.id) == 0
-        && tails.last(mapping.dead_letters, ShardNumber(0)).0 == 0
-    {
+    if tails.open_dead_letters(mapping.id) == 0 {
         draft.change.deleted_streams.push(mapping.dead_letters);
     }
 }

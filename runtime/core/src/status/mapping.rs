@@ -225,3 +225,33 @@ impl MappingStatus {
         }
     }
 }
+
+/// `mappings seek`: where it went, or would go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeekStatus {
+    /// The mapping's id.
+    pub id: String,
+    /// `<function>/<stream>`.
+    pub name: String,
+    /// Its shards that were meant.
+    pub shards: Vec<SeekShard>,
+    /// Nothing was done.
+    pub dry_run: bool,
+}
+
+/// One shard of a mapping that was sent elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeekShard {
+    /// The shard.
+    pub shard_id: String,
+    /// The checkpoint before, a sequence number; `null`: the start.
+    pub from: Option<String>,
+    /// The checkpoint now: the record behind it is the next. `null`: the start.
+    pub to: Option<String>,
+    /// It was to go further back than records are kept, and goes as far as they are.
+    pub is_clamped: bool,
+    /// Records that were pending before.
+    pub pending_before: u64,
+    /// Records that are pending now.
+    pub pending_records: u64,
+}

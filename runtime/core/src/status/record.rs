@@ -133,6 +133,37 @@ pub struct DeadLetterStatus {
     pub data: DataText,
 }
 
+/// `dlq purge`: what was thrown away, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeStatus {
+    /// How many dead letters.
+    pub purged: u64,
+    /// Bytes of their payloads.
+    pub data_bytes: u64,
+    /// The newest id that was meant: what has come since was not.
+    pub through: String,
+    /// Nothing was done.
+    pub dry_run: bool,
+}
+
+/// `dlq redrive`: what became of the letters that were given to the function again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedriveStatus {
+    /// How many dead letters are meant.
+    pub redriven: u64,
+    /// Those that succeeded: resolved, their outputs published. `null`: nobody waited.
+    pub processed: Option<u64>,
+    /// Those that failed again: still open, with their new cause. `null`: nobody waited.
+    pub dead_lettered: Option<u64>,
+    /// Those that nothing was done with: not open any more, or kept without their payload. `null`: nobody
+    /// waited.
+    pub skipped: Option<u64>,
+    /// Those that still wait for their turn. `null`: nobody waited.
+    pub pending: Option<u64>,
+    /// Nothing was done.
+    pub dry_run: bool,
+}
+
 /// A record that was charged and waits for its next attempt, as it is told when it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryStatus {

@@ -47,6 +47,7 @@ impl NodeView {
                 if let Some(placement) = dead_letters {
                     self.extend_dead_letters(placement, &commit.dead_letters, dirty);
                 }
+                self.follow_letter(commit, dead_letters.as_ref(), dirty);
                 self.progress(commit, dirty);
             }
             Entry::Lease { grants } => {
@@ -70,8 +71,24 @@ impl NodeView {
                 if let Some(tail) = self.tail_mut(*stream, *shard) {
                     tail.horizon = tail.horizon.max(*horizon);
                     tail.floor = tail.floor.max(*floor);
+                    let floor = tail.floor;
                     dirty(ValueKey::Tail(*stream, *shard));
+                    if self.trim_letters(*stream, floor) {
+                        dirty(ValueKey::Letters(*stream));
+                    }
                 }
+            }
+            Entry::Purge {
+                stream,
+                letters,
+                bytes,
+            } => {
+                self.purge_letters(*stream, letters, *bytes);
+                dirty(ValueKey::Letters(*stream));
+            }
+            Entry::Seek { seeks, units } => {
+                self.seek(seeks, dirty);
+                self.change_units(units, dirty);
             }
             Entry::Change { units } => self.change_units(units, dirty),
         }
@@ -131,6 +148,29 @@ impl NodeView {
                 dirty(ValueKey::Tail(placement.stream, run.shard));
             }
         }
+    }
+
+    /// A redriven letter is resolved, or lies where the commit stored it anew.
+    fn follow_letter(
+        &mut self,
+        commit: &Commit,
+        placed: Option<&Placement>,
+        dirty: &mut impl FnMut(ValueKey),
+    ) {
+        let Some(redriven) = &commit.redriven else {
+            return;
+        };
+        let stream = match placed {
+            Some(placement) => placement.stream,
+            None => match self.registry.mapping(commit.unit.mapping) {
+                Some(mapping) => mapping.dead_letters,
+                // Deleted since: what became of the letter is in the newer value already.
+                None => return,
+            },
+        };
+        let moved_to = placed.and_then(|placement| Some(placement.shards.first()?.first));
+        self.settle_letter(stream, redriven, moved_to);
+        dirty(ValueKey::Letters(stream));
     }
 
     fn remember(
@@ -271,6 +311,9 @@ impl NodeView {
         else {
             return;
         };
+        if self.letters.remove(&id).is_some() {
+            dirty(ValueKey::Letters(id));
+        }
         for shard in tails.into_keys() {
             dirty(ValueKey::Tail(id, shard));
         }

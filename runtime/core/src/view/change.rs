@@ -47,7 +47,8 @@ impl NodeView {
     ///
     /// The logical horizon follows retention exactly. The physical floor also waits for the low
     /// watermark of every mapping that exists, whatever its state. Neither ever decreases. A
-    /// dead-letter stream has no time retention.
+    /// dead-letter stream has no time retention: nothing of it is hidden, and its floor moves no further
+    /// than its lowest open letter.
     #[must_use]
     pub fn evaluate_trim(
         &self,
@@ -55,12 +56,16 @@ impl NodeView {
         shard: ShardNumber,
         horizon: Ordinal,
     ) -> Option<Entry> {
-        if self.registry.stream(stream)?.is_internal {
-            return None;
-        }
         let tail = self.tail(stream, shard)?;
-        let horizon = horizon.clamp(tail.horizon, tail.next);
-        let floor = self.held_from(stream, shard, horizon).max(tail.floor);
+        let (horizon, floor) = if self.registry.stream(stream)?.is_internal {
+            let floor = self.letters_floor(stream, horizon.min(tail.next));
+            let floor = floor.max(tail.floor);
+            (floor.max(tail.horizon), floor)
+        } else {
+            let horizon = horizon.clamp(tail.horizon, tail.next);
+            let floor = self.held_from(stream, shard, horizon).max(tail.floor);
+            (horizon, floor)
+        };
         ((horizon, floor) != (tail.horizon, tail.floor)).then_some(Entry::Trim {
             stream,
             shard,

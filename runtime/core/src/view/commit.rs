@@ -48,8 +48,8 @@ impl NodeView {
     /// Resolves a commit into an entry, or answers why not. Room on the disk is the store's to ask.
     ///
     /// # Errors
-    /// `Fenced` or `Unavailable`; the view is as before. Of a fenced commit, [`Self::commit_fault`]
-    /// says why.
+    /// `Fenced`, `Refused` or `Unavailable`; the view is as before. Of a fenced commit,
+    /// [`Self::commit_fault`] says why.
     pub fn evaluate_commit(
         &self,
         commit: &Arc<Commit>,
@@ -57,6 +57,9 @@ impl NodeView {
     ) -> Result<Entry, CommitAnswer> {
         if self.ownership_fault(commit).is_some() {
             return Err(CommitAnswer::Fenced);
+        }
+        if let Some(closed) = self.closed_letter(commit) {
+            return Err(CommitAnswer::Refused { closed });
         }
         let outputs = self
             .place_outputs(commit, now)
@@ -148,7 +151,9 @@ impl NodeView {
             .filter(|(_, view)| view.is_open())
             .ok_or(Unavailable::DeadLettersFull)?;
         let bytes: u64 = commit.dead_letters.iter().map(DeadLetter::byte_len).sum();
-        if view.bytes() + bytes > self.dead_letter_bytes_max {
+        // A redriven letter takes the place of itself: were it held here, it would hold the retry slot.
+        let is_full = self.open_letter_bytes(id) + bytes > self.dead_letter_bytes_max;
+        if is_full && commit.redriven.is_none() {
             return Err(Unavailable::DeadLettersFull);
         }
         let hash_keys: Vec<u128> = commit

@@ -131,11 +131,6 @@ impl StreamView {
         !self.routes.shards.is_empty()
     }
 
-    /// Bytes ever appended to all shards.
-    pub(super) fn bytes(&self) -> u64 {
-        self.tails.values().map(|tail| tail.bytes).sum()
-    }
-
     /// Picks the shard and the ordinals of each row. `earlier` are placements of the same entry
     /// with their numbers of rows: those on this stream come first.
     ///

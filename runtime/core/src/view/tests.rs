@@ -2,10 +2,12 @@
 
 mod appends;
 mod commits;
+mod letters;
 mod quotas;
 mod redo;
 mod retention;
 mod schedules;
+mod seeks;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +15,10 @@ use bytes::Bytes;
 
 use super::{AppendRefusal, CommitFault, NodeView, ProducerSequence, StreamRef, Value, ValueKey};
 use crate::{
-    commit::{AttemptMark, Commit, CommitAnswer, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
+    commit::{
+        AttemptMark, Commit, CommitAnswer, DeadLetter, ErrorKind, OutputRecords, Redriven,
+        UnitTotals,
+    },
     entry::{Entry, Placement},
     function::SecretValue,
     id::{
@@ -148,6 +153,7 @@ impl Bench {
             dead_letters: vec![],
             outputs: vec![],
             function_version: FunctionVersion(1),
+            redriven: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{NodeView, ProducerState, ShardTail, UnitView, unit::UnitEntry};
+use super::{LettersView, NodeView, ProducerState, ShardTail, UnitView, unit::UnitEntry};
 use crate::{
     function::Function,
     id::{FunctionId, MappingId, ShardNumber, StreamId, UnitId},
@@ -28,6 +28,8 @@ pub enum ValueKey {
     Producer(StreamId, Arc<str>),
     /// A unit's progress.
     Unit(UnitId),
+    /// What became of the letters of a dead-letter stream.
+    Letters(StreamId),
 }
 
 /// One value; sharing it costs nothing, so a cut never stops the sequencer for long.
@@ -47,6 +49,8 @@ pub enum Value {
     Producer(ProducerState),
     /// A unit.
     Unit(Arc<UnitView>),
+    /// A dead-letter stream's settled set.
+    Letters(Arc<LettersView>),
 }
 
 /// The values are not those of one moment: a stored view is damaged.
@@ -77,6 +81,7 @@ impl NodeView {
                 Value::Producer(*self.producer(*stream, producer)?)
             }
             ValueKey::Unit(id) => Value::Unit(self.units.get(id)?.share()),
+            ValueKey::Letters(stream) => Value::Letters(Arc::clone(self.letters.get(stream)?)),
         })
     }
 
@@ -118,12 +123,17 @@ impl NodeView {
             .units
             .iter()
             .map(|(&id, unit)| (ValueKey::Unit(id), Value::Unit(unit.share())));
+        let letters = self
+            .letters
+            .iter()
+            .map(|(&id, letters)| (ValueKey::Letters(id), Value::Letters(Arc::clone(letters))));
         std::iter::once((ValueKey::Ids, self.ids()))
             .chain(streams)
             .chain(functions)
             .chain(mappings)
             .chain(ends)
             .chain(units)
+            .chain(letters)
     }
 
     fn ids(&self) -> Value {
@@ -140,6 +150,7 @@ impl NodeView {
     ) -> Result<Self, InconsistentView> {
         let mut change = RegistryChange::default();
         let (mut tails, mut producers, mut units) = (Vec::new(), Vec::new(), Vec::new());
+        let mut letters = Vec::new();
         for (key, value) in values {
             match (key, value) {
                 (ValueKey::Ids, Value::Ids(stream, function, mapping)) => {
@@ -163,6 +174,7 @@ impl NodeView {
                     producers.push((stream, name, state));
                 }
                 (ValueKey::Unit(id), Value::Unit(unit)) => units.push((id, unit)),
+                (ValueKey::Letters(stream), Value::Letters(value)) => letters.push((stream, value)),
                 (key, _) => return Err(InconsistentView::WrongKind(key)),
             }
         }
@@ -207,6 +219,12 @@ impl NodeView {
             }
             missing.remove(&key);
             view.units.insert(id, UnitEntry::new(unit));
+        }
+        for (stream, value) in letters {
+            if view.registry.stream(stream).is_none() {
+                return Err(InconsistentView::Orphan(ValueKey::Letters(stream)));
+            }
+            view.letters.insert(stream, value);
         }
         match missing.pop_first() {
             Some(key) => Err(InconsistentView::Missing(key)),

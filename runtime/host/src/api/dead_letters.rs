@@ -1,28 +1,38 @@
 //! Dead letters of a mapping, read from its internal stream.
 
+mod purge;
+mod redrive;
+mod selection;
+
 use std::sync::Arc;
 
 use fnctl_core::{
-    commit::DeadLetter,
     error_code::ErrorCode,
-    id::{Ordinal, ShardNumber, StreamId},
+    id::{Ordinal, StreamId},
     rfc3339,
     status::{DataText, DeadLetterStatus},
+    view::{LETTERS_SHARD, LetterStatus},
 };
 
+use self::selection::Filter;
+pub(super) use self::{purge::purge, redrive::redrive};
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
-    http::{Chunks, streamed},
+    http::{Chunks, path::Query, streamed},
     limits,
-    node::HostNode,
+    node::{HostNode, StoredLetter},
     text,
 };
 
-/// `GET /v1/mappings/{m}/dead-letters`. All that are kept are open: nothing resolves one yet. With
+/// Which letters are asked for, in an address.
+const FILTERS: [&str; 5] = ["all", "code", "kind", "key", "since"];
+
+/// `GET /v1/mappings/{m}/dead-letters`: the open ones, with `all` every one that is still stored. With
 /// `follow`, those that come from now on are pushed, until the reader goes or the mapping does.
 pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
-    let query = asked.query(&["all", "code", "limit", "follow"])?;
-    query.switch("all")?;
+    let known: Vec<&str> = FILTERS.into_iter().chain(["limit", "follow"]).collect();
+    let query = asked.query(&known)?;
+    let filter = filter(node, &query)?;
     if query.switch("follow")? {
         if query.text("limit").is_some() {
             return Err(ApiError::new(
@@ -30,13 +40,12 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
                 "`limit` and `follow` exclude each other",
             ));
         }
-        return follow(node, address, query.text("code"));
+        return follow(node, address, filter);
     }
     let limit = query
         .count("limit")?
         .unwrap_or(limits::DEAD_LETTERS_LISTED_MAX);
     let limit = limit.min(limits::DEAD_LETTERS_LISTED_MAX);
-    let code = query.text("code");
     let stream = node.letters(address)?;
     let mut letters = Vec::new();
     let mut after = Ordinal(0);
@@ -46,32 +55,68 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
             break;
         }
         after = next;
-        let wanted = read
-            .into_iter()
-            .filter(|(_, letter)| code.is_none_or(|code| *letter.code == *code));
-        letters.extend(wanted.map(|(id, letter)| shown(id, &letter)));
+        let wanted = read.iter().filter(|found| filter.takes(found));
+        letters.extend(wanted.map(shown));
     }
     letters.truncate(limit);
     many(letters)
 }
 
-fn follow(node: &Arc<HostNode>, address: &str, code: Option<&str>) -> Answer {
+/// `GET /v1/mappings/{m}/dead-letters/export`: every letter that the filters take, whole, a line each, as
+/// they are at this moment; not bounded, because nothing is gathered.
+pub(super) fn export(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
+    let query = asked.query(&FILTERS)?;
+    let filter = filter(node, &query)?;
     let stream = node.letters(address)?;
-    let after = node.last(stream, ShardNumber(0));
-    let code = code.map(str::to_owned);
+    let until = node.last(stream, LETTERS_SHARD);
     let (chunks, body) = streamed();
-    tokio::spawn(push(Arc::clone(node), stream, after, code, chunks));
+    let push = push(
+        Arc::clone(node),
+        stream,
+        Ordinal(0),
+        filter,
+        Some(until),
+        chunks,
+    );
+    tokio::spawn(push);
     Ok(with_type(body, NDJSON))
 }
 
+fn filter(node: &HostNode, query: &Query) -> Result<Filter, ApiError> {
+    let status = match query.switch("all")? {
+        true => None,
+        false => Some(LetterStatus::Open),
+    };
+    Ok(Filter {
+        status,
+        code: query.text("code").map(str::to_owned),
+        kind: query.text("kind").map(selection::kind).transpose()?,
+        key: query.text("key").map(str::to_owned),
+        since: query
+            .text("since")
+            .map(|text| selection::moment(text, node.now()))
+            .transpose()?,
+    })
+}
+
+fn follow(node: &Arc<HostNode>, address: &str, filter: Filter) -> Answer {
+    let stream = node.letters(address)?;
+    let after = node.last(stream, LETTERS_SHARD);
+    let (chunks, body) = streamed();
+    tokio::spawn(push(Arc::clone(node), stream, after, filter, None, chunks));
+    Ok(with_type(body, NDJSON))
+}
+
+/// Pushes letters behind `after`, up to `until` or for ever.
 async fn push(
     node: Arc<HostNode>,
     stream: StreamId,
     mut after: Ordinal,
-    code: Option<String>,
+    filter: Filter,
+    until: Option<Ordinal>,
     chunks: Chunks,
 ) {
-    let Ok(mut tail) = node.store().watch(stream, ShardNumber(0)) else {
+    let Ok(mut tail) = node.store().watch(stream, LETTERS_SHARD) else {
         return;
     };
     let mut drain = node.drain();
@@ -87,6 +132,20 @@ async fn push(
                 return;
             }
         };
+        let is_past = |body: Ordinal| until.is_some_and(|until| body > until);
+        let mut text = String::new();
+        let wanted = letters.iter().filter(|found| !is_past(found.body));
+        for found in wanted.filter(|found| filter.takes(found)) {
+            let line = serde_json::to_string(&shown(found));
+            text.push_str(&line.expect("a dead letter is always JSON"));
+            text.push('\n');
+        }
+        if !text.is_empty() && chunks.send(text.into()).await.is_err() {
+            return;
+        }
+        if until.is_some() && (letters.is_empty() || is_past(after.next())) {
+            return;
+        }
         if letters.is_empty() {
             tokio::select! {
                 _ = drain.wait_for(|draining| *draining) => return,
@@ -95,17 +154,6 @@ async fn push(
                     return;
                 },
             }
-            continue;
-        }
-        let mut text = String::new();
-        let wanted = |letter: &DeadLetter| code.as_deref().is_none_or(|code| *letter.code == *code);
-        for (id, letter) in letters.iter().filter(|(_, letter)| wanted(letter)) {
-            let line = serde_json::to_string(&shown(*id, letter));
-            text.push_str(&line.expect("a dead letter is always JSON"));
-            text.push('\n');
-        }
-        if !text.is_empty() && chunks.send(text.into()).await.is_err() {
-            return;
         }
     }
 }
@@ -114,14 +162,19 @@ async fn push(
 pub(super) async fn show(node: &Arc<HostNode>, address: &str, id: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let stream = node.letters(address)?;
+    one(&shown(&find(node, address, stream, id).await?))
+}
+
+/// One letter by its id.
+async fn find(
+    node: &HostNode,
+    address: &str,
+    stream: StreamId,
+    id: &str,
+) -> Result<StoredLetter, ApiError> {
     let missing = || no_such_letter(address, id);
-    let ordinal: u64 = id.parse().map_err(|_| missing())?;
-    let before = Ordinal(ordinal.checked_sub(1).ok_or_else(missing)?);
-    let (letters, _) = node.dead_letters(stream, before).await?;
-    match letters.into_iter().next() {
-        Some((found, letter)) if found == Ordinal(ordinal) => one(&shown(found, &letter)),
-        _ => Err(missing()),
-    }
+    let id = id.parse().map(Ordinal).map_err(|_| missing())?;
+    node.dead_letter(stream, id).await?.ok_or_else(missing)
 }
 
 fn no_such_letter(address: &str, id: &str) -> ApiError {
@@ -132,9 +185,10 @@ fn no_such_letter(address: &str, id: &str) -> ApiError {
     .fix(format!("fnctl dlq list {address}"))
 }
 
-fn shown(id: Ordinal, letter: &DeadLetter) -> DeadLetterStatus {
+fn shown(found: &StoredLetter) -> DeadLetterStatus {
+    let letter = &found.letter;
     DeadLetterStatus {
-        id: id.to_string(),
+        id: found.id.to_string(),
         partition_key: String::from_utf8_lossy(&letter.key).into_owned(),
         sequence_number: letter.sequence_number.to_string(),
         shard_id: letter.shard.shard_id(),
@@ -145,7 +199,7 @@ fn shown(id: Ordinal, letter: &DeadLetter) -> DeadLetterStatus {
         function_version: letter.version.0,
         arrival: rfc3339::format(letter.arrival),
         failed_at: rfc3339::format(letter.failed_at),
-        status: "open".to_owned(),
+        status: found.status.as_str().to_owned(),
         data: DataText::of(&letter.data, text::base64),
     }
 }

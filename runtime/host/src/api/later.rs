@@ -33,29 +33,9 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "changing a mapping alone",
             "POST /v1/deploy changes it with its function: fnctl deploy",
         ),
-        ["mappings", _, "seek"] => (
-            "moving a mapping in its stream",
-            "delete the mapping and deploy it again with another starting_position",
-        ),
         ["mappings", _, "parked", ..] => (
             "the list of parked keys",
             "GET /v1/mappings/{mapping} counts them, /retries?follow tells why",
-        ),
-        ["mappings", _, "redrive" | "purge"]
-        | [
-            "mappings",
-            _,
-            "dead-letters",
-            "redrive" | "purge" | "export",
-        ]
-        | ["mappings", _, "dead-letters", _, "redrive" | "purge"] => (
-            "redriving and purging dead letters",
-            "read them with GET /v1/mappings/{mapping}/dead-letters and put their data again",
-        ),
-        ["mappings", _, "dead-letters", ..] if *method == Method::DELETE => (
-            "purging dead letters",
-            "nothing removes them yet, not even deleting their mapping: read them with GET \
-             /v1/mappings/{mapping}/dead-letters",
         ),
         ["streams", _, "split" | "merge" | "resize" | "release"] => (
             "changing a stream's shards",
@@ -94,10 +74,7 @@ mod tests {
             &["status"][..],
             &["traces", "x"],
             &["functions", "f", "aliases", "a"],
-            &["mappings", "f", "seek"],
             &["mappings", "f", "parked"],
-            &["mappings", "f", "dead-letters", "redrive"],
-            &["mappings", "f", "dead-letters", "3", "redrive"],
             &["streams", "s", "split"],
         ] {
             for method in [Method::GET, Method::POST] {

@@ -52,6 +52,10 @@ pub(crate) struct Listener {
     address: SocketAddr,
 }
 
+/// Whose request it is, as an extension of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
 /// What answers requests.
 pub(crate) trait Serve: Clone + Send + Sync + 'static {
     /// Answers one request; never fails, because an error is an answer too.
@@ -132,10 +136,14 @@ async fn connection<S: Serve>(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "failed to set TCP_NODELAY");
     }
+    let peer = stream.peer_addr().ok().map(PeerAddress);
     let first = Arc::new(Notify::new());
     let on_request = Arc::clone(&first);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         on_request.notify_one();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         let service = service.clone();
         async move {
             if is_guarded && !origin::is_local(request.uri(), request.headers()) {

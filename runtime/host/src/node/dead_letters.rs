@@ -1,4 +1,4 @@
-//! Dead letters as their streams hold them.
+//! Dead letters as their streams hold them, and what became of each.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,32 +8,115 @@ use std::{
 use fnctl_core::{
     commit::DeadLetter,
     error_code::ErrorCode,
-    id::{MappingId, Ordinal, ShardNumber, StreamId},
+    id::{MappingId, Ordinal, StreamId},
     mapping::Mapping,
+    view::{LETTERS_SHARD, LetterStatus, LettersView},
 };
 use fnctl_store::{ReadError, codec::decode_dead_letter};
 use tokio::sync::Mutex;
 
 use crate::{api::error::ApiError, limits, node::HostNode, source};
 
+/// A dead letter that is still stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredLetter {
+    /// Its id: where it was first stored.
+    pub(crate) id: Ordinal,
+    /// Where it is stored now.
+    pub(crate) body: Ordinal,
+    /// What became of it.
+    pub(crate) status: LetterStatus,
+    /// The letter.
+    pub(crate) letter: DeadLetter,
+}
+
 /// Open letters by code, counted as they come: what was counted once is not read again.
 #[derive(Debug, Default)]
-pub(super) struct LetterCounts(Mutex<HashMap<MappingId, CountedThrough>>);
+pub(super) struct LetterCounts(Mutex<HashMap<MappingId, Counted>>);
 
-/// The last letter counted, and the counts up to it.
-type CountedThrough = (Ordinal, BTreeMap<Arc<str>, u64>);
+/// The open letters of a mapping as they were last counted.
+#[derive(Debug, Default)]
+struct Counted {
+    /// The last body that was looked at.
+    through: Ordinal,
+    /// What was closed then.
+    closed: Option<Arc<LettersView>>,
+    /// Bodies that were open, ascending, each with its code's place in `codes`.
+    open: Vec<(Ordinal, u32)>,
+    codes: Vec<Arc<str>>,
+}
+
+impl Counted {
+    fn add(&mut self, found: &StoredLetter) {
+        if found.status != LetterStatus::Open {
+            return;
+        }
+        let known = self
+            .codes
+            .iter()
+            .position(|code| *code == found.letter.code);
+        let code = known.unwrap_or_else(|| {
+            self.codes.push(Arc::clone(&found.letter.code));
+            self.codes.len() - 1
+        });
+        let code = u32::try_from(code).expect("a letter takes more room than its code's number");
+        self.open.push((found.body, code));
+    }
+
+    fn follow(&mut self, closed: Option<Arc<LettersView>>) {
+        let is_same = match (&self.closed, &closed) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !is_same {
+            if let Some(closed) = &closed {
+                self.open.retain(|(body, _)| closed.is_open(*body));
+            }
+            self.closed = closed;
+        }
+    }
+
+    fn by_code(&self) -> BTreeMap<String, u64> {
+        let mut counts = vec![0_u64; self.codes.len()];
+        for (_, code) in &self.open {
+            counts[*code as usize] += 1;
+        }
+        let codes = self.codes.iter().zip(counts);
+        codes
+            .filter(|(_, count)| *count > 0)
+            .map(|(code, count)| (code.to_string(), count))
+            .collect()
+    }
+}
 
 impl HostNode {
-    /// Some letters of a mapping's `stream` of them after an id, and where to go on; none at the end.
+    /// Some letters of a mapping's `stream` of them behind a place, and where to go on; none at the end.
+    /// What became of each is as of now.
     pub(crate) async fn dead_letters(
         &self,
         stream: StreamId,
         after: Ordinal,
-    ) -> Result<(Vec<(Ordinal, DeadLetter)>, Ordinal), ApiError> {
+    ) -> Result<(Vec<StoredLetter>, Ordinal), ApiError> {
+        let mut after = after;
+        // A page of which nothing is told any more is passed over.
+        loop {
+            let (found, next) = self.letters_behind(stream, after).await?;
+            if !found.is_empty() || next == after {
+                return Ok((found, next));
+            }
+            after = next;
+        }
+    }
+
+    async fn letters_behind(
+        &self,
+        stream: StreamId,
+        after: Ordinal,
+    ) -> Result<(Vec<StoredLetter>, Ordinal), ApiError> {
         let (records, bytes) = (limits::TAIL_READ_RECORDS_MAX, limits::TAIL_READ_BYTES_MAX);
         let mut after = after;
         let blocks = loop {
-            match source::read(self.store(), stream, ShardNumber(0), after, records, bytes).await {
+            match source::read(self.store(), stream, LETTERS_SHARD, after, records, bytes).await {
                 Ok(blocks) => break blocks,
                 Err(ReadError::NoSuchShard) => return Ok((Vec::new(), after)),
                 Err(ReadError::Trimmed { horizon }) if horizon > after.next() => {
@@ -42,46 +125,72 @@ impl HostNode {
                 Err(error) => return Err(ApiError::new(ErrorCode::Damaged, error.to_string())),
             }
         };
+        let kept = self.view(|view| view.letters(stream).cloned());
         let mut letters = Vec::new();
         for block in &blocks {
             for index in 0..block.len() {
-                let id = block.ordinal(index);
-                if id <= after {
+                let body = block.ordinal(index);
+                if body <= after {
                     continue;
                 }
+                let status = match &kept {
+                    None => Some(LetterStatus::Open),
+                    Some(kept) => kept.status(body),
+                };
+                let Some(status) = status else {
+                    continue;
+                };
                 let letter = decode_dead_letter(block.records.data.share(index));
                 let letter = letter.map_err(|error| {
-                    let words = format!("dead letter {id} cannot be read: {error}");
+                    let words = format!("dead letter {body} cannot be read: {error}");
                     ApiError::new(ErrorCode::Damaged, words)
                 })?;
-                letters.push((id, letter));
+                letters.push(StoredLetter {
+                    id: kept.as_ref().map_or(body, |kept| kept.id_of(body)),
+                    body,
+                    status,
+                    letter,
+                });
             }
             after = after.max(block.last());
         }
         Ok((letters, after))
     }
 
+    /// One letter by its id, if it is still stored.
+    pub(crate) async fn dead_letter(
+        &self,
+        stream: StreamId,
+        id: Ordinal,
+    ) -> Result<Option<StoredLetter>, ApiError> {
+        let body = self.view(|view| match view.letters(stream) {
+            None => Some(id),
+            Some(kept) => kept.body_of(id),
+        });
+        let Some(before) = body.and_then(|body| body.0.checked_sub(1)) else {
+            return Ok(None);
+        };
+        let (found, _) = self.dead_letters(stream, Ordinal(before)).await?;
+        Ok(found.into_iter().next().filter(|found| found.id == id))
+    }
+
     /// Open letters of a mapping by code.
     pub(super) async fn letters_by_code(&self, mapping: &Mapping) -> BTreeMap<String, u64> {
         let mut counts = self.letters.0.lock().await;
-        let (through, by_code) = counts.entry(mapping.id).or_default();
-        loop {
-            let read = self.dead_letters(mapping.dead_letters, *through).await;
-            match read {
-                Ok((letters, _)) if letters.is_empty() => break,
-                Ok((letters, next)) => {
-                    for (_, letter) in letters {
-                        *by_code.entry(letter.code).or_default() += 1;
-                    }
-                    *through = next;
-                }
-                // What cannot be read is said where it is asked for.
-                Err(_) => break,
+        let counted = counts.entry(mapping.id).or_default();
+        // What cannot be read is said where it is asked for.
+        while let Ok((found, next)) = self
+            .letters_behind(mapping.dead_letters, counted.through)
+            .await
+        {
+            if next == counted.through {
+                break;
             }
+            found.iter().for_each(|letter| counted.add(letter));
+            counted.through = next;
         }
-        by_code
-            .iter()
-            .map(|(code, count)| (code.to_string(), *count))
-            .collect()
+        let closed = self.view(|view| view.letters(mapping.dead_letters).cloned());
+        counted.follow(closed);
+        counted.by_code()
     }
 }

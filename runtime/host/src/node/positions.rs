@@ -86,7 +86,7 @@ impl HostNode {
 
     /// A record's position as the source spells it; `None` in front of the first. The arrival is part
     /// of the spelling: it is read from the record, and is the shard's creation where that is gone.
-    pub(super) async fn sequence_number(
+    pub(crate) async fn sequence_number(
         &self,
         stream: StreamId,
         shard: ShardNumber,

@@ -18,6 +18,8 @@ struct Facts {
     attempts: Vec<u32>,
     stream: StreamId,
     shard_created_at: Timestamp,
+    /// That of a dead letter's record: its shard may be another one.
+    sequence_number: Option<Arc<str>>,
 }
 
 impl CallFacts for Facts {
@@ -32,6 +34,9 @@ impl CallFacts for Facts {
     }
 
     fn sequence_number(&self, index: u32) -> String {
+        if let Some(number) = &self.sequence_number {
+            return number.to_string();
+        }
         Run::nth(&self.runs, index as usize).map_or_else(String::new, |held| {
             let shard = held.block.shard;
             sequence::encode(self.shard_created_at, shard, held.ordinal(), held.arrival())
@@ -65,6 +70,7 @@ pub(crate) fn prepare(
     context: &Arc<CallContext>,
     stream: StreamId,
     shard_created_at: Timestamp,
+    sequence_number: Option<&Arc<str>>,
 ) -> Prepared {
     let runs = blocks.runs(&invocation.records);
     let is_first = invocation.records.iter().all(|record| record.attempts == 0);
@@ -82,6 +88,7 @@ pub(crate) fn prepare(
         attempts,
         stream,
         shard_created_at,
+        sequence_number: sequence_number.cloned(),
     };
     Prepared {
         call: Call {

@@ -202,11 +202,13 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                     Step::Durable(slot, number, durable)
                 }));
                 return accepted.map_or_else(Default::default, |kept| {
-                    let letters = kept.commit.dead_letters.iter();
+                    // A letter that failed again was counted when it became one.
+                    let is_new = kept.commit.redriven.is_none();
+                    let letters = kept.commit.dead_letters.iter().filter(|_| is_new);
                     (letters.map(|letter| letter.kind).collect(), kept.dropped)
                 });
             }
-            CommitAnswer::Fenced => {
+            CommitAnswer::Fenced | CommitAnswer::Refused { .. } => {
                 self.kept.remove(&(slot, number));
             }
             CommitAnswer::Unavailable(_) => {

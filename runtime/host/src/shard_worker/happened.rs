@@ -71,6 +71,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     }
                     CommitAnswer::Fenced => node.commit_fenced(),
                     CommitAnswer::Unavailable(_) => node.commit_unavailable(),
+                    // No fault of anybody's: what was redriven is somebody else's by now.
+                    CommitAnswer::Refused { .. } => {}
                 }
                 for kind in letters {
                     self.metrics.mapping.dead_lettered(kind);

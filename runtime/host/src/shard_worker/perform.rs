@@ -49,6 +49,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     self.commits.forget(slot, number);
                     self.charged.forget(slot, number);
                 }
+                Action::Redriven { ticket, ending } => self.redriving.ended(ticket, ending),
                 Action::AskTurn => self.turn.ask(),
                 Action::EndTurn => self.turn.end(),
                 Action::ReleaseBlock(block) => self.blocks.release(block),
@@ -83,12 +84,17 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             context,
             ..
         } = &self.assignment;
+        let letter = invocation
+            .redrive
+            .and_then(|ticket| self.redriving.facts(ticket));
+        let other = letter.as_ref().and_then(|letter| letter.context.as_ref());
         let prepared = call::prepare(
             invocation,
             &self.blocks,
-            context,
+            other.unwrap_or(context),
             *stream,
             *shard_created_at,
+            letter.as_ref().map(|letter| &letter.sequence_number),
         );
         self.calls.start(&self.invoker, invocation, prepared);
     }

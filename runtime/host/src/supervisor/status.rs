@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     retries::Retries,
-    shard_worker::{Standing, Told},
+    shard_worker::{Redrivers, Standing, Told},
 };
 
 /// What a call of a worker said about its version.
@@ -57,6 +57,7 @@ impl UnitStatus {
 pub(crate) struct Statuses {
     units: Mutex<HashMap<UnitId, UnitStatus>>,
     retries: Arc<Retries>,
+    redrivers: Arc<Redrivers>,
     changed: watch::Sender<u64>,
 }
 
@@ -65,12 +66,18 @@ impl Default for Statuses {
         Self {
             units: Mutex::default(),
             retries: Arc::default(),
+            redrivers: Arc::default(),
             changed: watch::Sender::new(0),
         }
     }
 }
 
 impl Statuses {
+    /// How dead letters reach workers.
+    pub(crate) const fn redrivers(&self) -> &Arc<Redrivers> {
+        &self.redrivers
+    }
+
     /// One unit's; `None`: nobody runs it.
     pub(crate) fn of(&self, unit: UnitId) -> Option<UnitStatus> {
         self.lock().get(&unit).cloned()

@@ -11,12 +11,13 @@ use fnctl_core::{
     invoker::CallContext,
     limits::STREAM_RECORD_BYTES_DEFAULT,
     mapping::{Mapping, MappingSettings, OutputBinding},
+    pipeline::OtherVersion,
     reconcile::{self, Stamp},
     shard::Stream,
     view::NodeView,
 };
 
-use crate::shard_worker::Assignment;
+use crate::shard_worker::{Assignment, CalledVersion};
 
 /// One unit as a worker of it needs to know it.
 #[derive(Clone, Debug)]
@@ -51,6 +52,22 @@ impl Work {
                 .filter_map(|binding| registry.stream_by_name(binding.stream()?).cloned())
                 .collect(),
         })
+    }
+
+    /// What a letter of a unit that is redriven with this version is called with; `None`: the unit or the
+    /// version is gone.
+    pub(crate) fn other(
+        view: &NodeView,
+        unit: UnitId,
+        version: FunctionVersion,
+    ) -> Option<CalledVersion> {
+        let mut work = Self::of(view, unit)?;
+        work.version = Arc::clone(work.function.versions.get(&version)?);
+        let Assignment {
+            context, outputs, ..
+        } = work.assignment(unit);
+        let other = OtherVersion { version, outputs };
+        Some(CalledVersion { other, context })
     }
 
     /// The largest row that an output takes, bytes.

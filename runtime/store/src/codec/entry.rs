@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fnctl_core::{
-    commit::{AttemptMark, Commit, OutputRecords, UnitTotals},
-    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange},
+    commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
+    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange, UnitSeek},
     id::{
         AttemptId, FunctionId, FunctionName, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal,
         OutputName, ShardNumber, SlotId, StreamId, StreamName, Timestamp, UnitId,
@@ -72,18 +72,53 @@ fields!(Placement {
     arrival,
     shards
 });
-fields!(Commit {
-    unit,
-    epoch,
-    slot,
-    number,
-    settles,
-    attempts,
-    totals,
-    dead_letters,
-    outputs,
-    function_version,
-});
+fields!(UnitSeek { unit, epoch, after });
+fields!(Redriven { id, body, bytes });
+
+/// Without the letter that it redrives: a commit that has one is an entry of its own kind.
+impl Value for Commit {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            unit,
+            epoch,
+            slot,
+            number,
+            settles,
+            attempts,
+            totals,
+            dead_letters,
+            outputs,
+            function_version,
+            redriven: _,
+        } = self;
+        unit.put(out);
+        epoch.put(out);
+        slot.put(out);
+        number.put(out);
+        settles.put(out);
+        attempts.put(out);
+        totals.put(out);
+        dead_letters.put(out);
+        outputs.put(out);
+        function_version.put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self {
+            unit: Value::take(from)?,
+            epoch: Value::take(from)?,
+            slot: Value::take(from)?,
+            number: Value::take(from)?,
+            settles: Value::take(from)?,
+            attempts: Value::take(from)?,
+            totals: Value::take(from)?,
+            dead_letters: Value::take(from)?,
+            outputs: Value::take(from)?,
+            function_version: Value::take(from)?,
+            redriven: None,
+        })
+    }
+}
 
 /// Set in the stored number of filtered records, which no unit ever reaches: the number of dropped ones
 /// follows. Totals without any are encoded as before there were such.
@@ -236,6 +271,10 @@ const LEASE: u8 = 3;
 const META: u8 = 4;
 const TRIM: u8 = 5;
 const CHANGE: u8 = 6;
+/// A commit that redrives a letter.
+const REDRIVE: u8 = 16;
+const PURGE: u8 = 17;
+const SEEK: u8 = 18;
 
 /// Appends an entry: its kind (which is also its format), then its value.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
@@ -255,8 +294,14 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             outputs,
             dead_letters,
         } => {
-            out.push(COMMIT);
+            out.push(match commit.redriven {
+                None => COMMIT,
+                Some(_) => REDRIVE,
+            });
             commit.put(out);
+            if let Some(redriven) = &commit.redriven {
+                redriven.put(out);
+            }
             outputs.put(out);
             dead_letters.put(out);
         }
@@ -285,6 +330,21 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             out.push(CHANGE);
             units.put(out);
         }
+        Entry::Seek { seeks, units } => {
+            out.push(SEEK);
+            seeks.put(out);
+            units.put(out);
+        }
+        Entry::Purge {
+            stream,
+            letters,
+            bytes,
+        } => {
+            out.push(PURGE);
+            stream.put(out);
+            letters.put(out);
+            bytes.put(out);
+        }
     }
 }
 
@@ -303,8 +363,19 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
                 producer,
             }
         }
-        COMMIT => {
-            let commit = Arc::<Commit>::take(&mut from)?;
+        kind @ (COMMIT | REDRIVE) => {
+            let mut commit = Commit::take(&mut from)?;
+            if kind == REDRIVE {
+                let redriven = Redriven::take(&mut from)?;
+                if redriven.id == Ordinal(0) || redriven.body < redriven.id {
+                    return Err(from.fail("a redriven letter lies before itself"));
+                }
+                if commit.dead_letters.len() > 1 {
+                    return Err(from.fail("a redriven letter becomes several"));
+                }
+                commit.redriven = Some(redriven);
+            }
+            let commit = Arc::new(commit);
             let outputs = Vec::<Placement>::take(&mut from)?;
             if outputs.len() != commit.outputs.len() {
                 return Err(from.fail("a commit's outputs and their places differ in number"));
@@ -338,6 +409,15 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
         CHANGE => Entry::Change {
             units: Value::take(&mut from)?,
         },
+        SEEK => Entry::Seek {
+            seeks: Value::take(&mut from)?,
+            units: Value::take(&mut from)?,
+        },
+        PURGE => Entry::Purge {
+            stream: Value::take(&mut from)?,
+            letters: Value::take(&mut from)?,
+            bytes: Value::take(&mut from)?,
+        },
         _ => return Err(from.fail("an entry's kind is not known")),
     };
     from.end()?;
@@ -352,6 +432,8 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Append { records, .. } => ENTRY + records.byte_len() + records.len() * RECORD,
         Entry::Commit { commit, .. } => ENTRY + commit_bytes(commit),
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
+        Entry::Purge { letters, .. } => ENTRY + letters.as_slice().len() * RECORD,
+        Entry::Seek { seeks, .. } => ENTRY + seeks.len() * RECORD,
         Entry::Meta { .. } | Entry::Trim { .. } | Entry::Change { .. } => ENTRY,
     }
 }

@@ -14,7 +14,9 @@ use fnctl_core::{
     record::{RecordBlock, Records},
     settled::{Settled, SettledRange, SettledRanges},
     shard::{Stream, StreamMode, StreamOptions},
-    view::{ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey},
+    view::{
+        LettersParts, LettersView, ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey,
+    },
 };
 use proptest::prelude::*;
 
@@ -108,6 +110,17 @@ fn every_value_of_a_view_comes_back_under_its_key() {
             })),
         ),
     ];
+    let letters = LettersParts {
+        closed: Settled::from_parts(Ordinal(4), &done),
+        resolved: Settled::from_parts(Ordinal(0), &done),
+        moved: Settled::from_parts(Ordinal(2), &SettledRanges::new()),
+        ids: vec![(Ordinal(5), Ordinal(2)), (Ordinal(7), Ordinal(1))],
+        closed_bytes: 9,
+    };
+    values.push((
+        ValueKey::Letters(StreamId(3)),
+        ViewValue::Letters(Arc::new(LettersView::from_parts(letters))),
+    ));
     for (id, state) in (1..).zip(states) {
         let value = ViewValue::Mapping(Arc::new(mapping(id, state)));
         values.push((ValueKey::Mapping(MappingId(id)), value));

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use fnctl_core::{
     id::{FunctionId, MappingId, Ordinal, ShardNumber, StreamId, UnitId},
     settled::{Settled, SettledRanges},
-    view::{ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey},
+    view::{
+        LettersParts, LettersView, ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey,
+    },
 };
 
 use crate::codec::{DecodeError, Decoder, Value, fields};
@@ -20,6 +22,7 @@ const MAPPING: u8 = 4;
 const TAIL: u8 = 5;
 const PRODUCER: u8 = 6;
 const UNIT: u8 = 7;
+const LETTERS: u8 = 16;
 
 fields!(ShardTail {
     next,
@@ -35,6 +38,30 @@ fields!(UnitView {
     attempts,
     totals
 });
+
+fields!(LettersParts {
+    closed,
+    resolved,
+    moved,
+    ids,
+    closed_bytes
+});
+
+impl Value for LettersView {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.parts().put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let parts = LettersParts::take(from)?;
+        let is_sound = parts.ids.iter().all(|(body, id)| id < body)
+            && parts.ids.is_sorted_by(|a, b| a.0 < b.0);
+        if !is_sound {
+            return Err(from.fail("a letter lies before itself"));
+        }
+        Ok(Self::from_parts(parts))
+    }
+}
 
 impl Value for Settled {
     fn put(&self, out: &mut Vec<u8>) {
@@ -82,6 +109,10 @@ pub(crate) fn encode_key(key: &ValueKey) -> Vec<u8> {
             out.extend_from_slice(&stream.0.to_be_bytes());
             out.extend_from_slice(producer.as_bytes());
         }
+        ValueKey::Letters(stream) => {
+            out.push(LETTERS);
+            out.extend_from_slice(&stream.0.to_be_bytes());
+        }
         ValueKey::Unit(unit) => {
             out.push(UNIT);
             out.extend_from_slice(&unit.mapping.0.to_be_bytes());
@@ -122,6 +153,7 @@ pub(crate) fn decode_key(bytes: Bytes) -> Result<ValueKey, DecodeError> {
             let name = std::str::from_utf8(&name).map_err(|_| from.fail("a text is not UTF-8"))?;
             ValueKey::Producer(stream, name.into())
         }
+        LETTERS => ValueKey::Letters(StreamId(take_u64(&mut from)?)),
         UNIT => ValueKey::Unit(UnitId {
             mapping: MappingId(take_u64(&mut from)?),
             stream: StreamId(take_u64(&mut from)?),
@@ -163,6 +195,10 @@ pub(crate) fn encode_value(value: &ViewValue) -> Vec<u8> {
             out.push(PRODUCER);
             producer.put(&mut out);
         }
+        ViewValue::Letters(letters) => {
+            out.push(LETTERS);
+            letters.put(&mut out);
+        }
         ViewValue::Unit(unit) => {
             out.push(UNIT);
             unit.put(&mut out);
@@ -188,6 +224,7 @@ pub(crate) fn decode_value(bytes: Bytes) -> Result<ViewValue, DecodeError> {
         TAIL => ViewValue::Tail(Value::take(&mut from)?),
         PRODUCER => ViewValue::Producer(Value::take(&mut from)?),
         UNIT => ViewValue::Unit(Value::take(&mut from)?),
+        LETTERS => ViewValue::Letters(Value::take(&mut from)?),
         _ => return Err(from.fail("a value's kind is not known")),
     };
     from.end()?;

@@ -219,6 +219,25 @@ pub(super) fn entry(
                 .with("horizon", Field::Id(horizon.0))
                 .with("floor", Field::Id(floor.0)),
         ],
+        Entry::Seek { seeks, units } => {
+            let sought = seeks.iter().map(|seek| {
+                unit(line("seek"), seek.unit)
+                    .with("epoch", Field::Id(seek.epoch.0))
+                    .with("after", Field::Id(seek.after.0))
+            });
+            let fenced = units.iter().map(|change| changed(line("change"), change));
+            sought.chain(fenced).collect()
+        }
+        Entry::Purge {
+            stream,
+            letters,
+            bytes,
+        } => vec![
+            line("purge")
+                .with("stream", Field::Id(stream.0))
+                .with("dead_letters", ranges(letters))
+                .with("bytes", *bytes),
+        ],
         Entry::Change { units } => {
             let lines = units.iter();
             lines
@@ -257,7 +276,7 @@ fn commit(line: Line, commit: &Commit) -> Line {
         .iter()
         .map(|output| output.records.len())
         .sum();
-    unit(line, commit.unit)
+    let line = unit(line, commit.unit)
         .with("epoch", Field::Id(commit.epoch.0))
         .with("slot", format!("{:?}", commit.slot))
         .with("number", commit.number)
@@ -266,7 +285,13 @@ fn commit(line: Line, commit: &Commit) -> Line {
         .with("marks", commit.attempts.len() as u64)
         .with("outputs", rows as u64)
         .with("dead_letters", commit.dead_letters.len() as u64)
-        .with("processed", commit.totals.processed)
+        .with("processed", commit.totals.processed);
+    match &commit.redriven {
+        None => line,
+        Some(redriven) => line
+            .with("redriven", Field::Id(redriven.id.0))
+            .with("redriven_from", Field::Id(redriven.body.0)),
+    }
 }
 
 /// `1-40 43-43`: first and last of each run.
@@ -322,7 +347,7 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
     let line = match key {
         ValueKey::Tail(stream, number) => shard(line, (*stream, *number)),
         ValueKey::Unit(id) => unit(line, *id),
-        ValueKey::Stream(id) => line.with("stream", Field::Id(id.0)),
+        ValueKey::Stream(id) | ValueKey::Letters(id) => line.with("stream", Field::Id(id.0)),
         ValueKey::Producer(stream, producer) => line
             .with("stream", Field::Id(stream.0))
             .with("producer", &**producer),
@@ -376,6 +401,14 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
         Value::Producer(producer) => line
             .with("of", "producer")
             .with("producer_sequence", producer.last),
+        Value::Letters(letters) => {
+            let parts = letters.parts();
+            line.with("of", "dead letters")
+                .with("closed_through", Field::Id(parts.closed.low_watermark().0))
+                .with("closed", ranges(&parts.closed.done()))
+                .with("stored_anew", parts.ids.len() as u64)
+                .with("closed_bytes", parts.closed_bytes)
+        }
         Value::Unit(unit) => line
             .with("of", "unit")
             .with("epoch", Field::Id(unit.epoch.0))

@@ -52,7 +52,11 @@ impl PublishedFrame {
                 Entry::Append { .. } | Entry::Commit { .. } => {
                     budget_bytes += codec::entry_bytes(entry) as u64;
                 }
-                Entry::Lease { .. } | Entry::Trim { .. } | Entry::Change { .. } => {}
+                Entry::Lease { .. }
+                | Entry::Trim { .. }
+                | Entry::Purge { .. }
+                | Entry::Seek { .. }
+                | Entry::Change { .. } => {}
             }
         }
         Self {
@@ -96,7 +100,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
     let is_control = |entry: &Entry| {
         matches!(
             entry,
-            Entry::Lease { .. } | Entry::Meta { .. } | Entry::Change { .. }
+            Entry::Lease { .. } | Entry::Meta { .. } | Entry::Seek { .. } | Entry::Change { .. }
         )
     };
     if entries.iter().any(is_control) {

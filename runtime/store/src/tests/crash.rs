@@ -349,6 +349,7 @@ fn commit_of(
         dead_letters: letters,
         outputs,
         function_version: FunctionVersion(1),
+        redriven: None,
     }
 }
 

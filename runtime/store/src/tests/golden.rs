@@ -110,6 +110,7 @@ fn fill(directory: &Path) {
             },
         }],
         function_version: FunctionVersion(1),
+        redriven: None,
     };
     let ticket = store.commit(commit);
     node.write().unwrap();

@@ -3,6 +3,7 @@
 mod engines;
 mod image;
 mod journal;
+mod letters;
 mod outside;
 mod quota;
 mod room;
@@ -191,5 +192,6 @@ fn commit(
             })
             .collect(),
         function_version: FunctionVersion(1),
+        redriven: None,
     }
 }

@@ -147,6 +147,7 @@ fn in_hand(unit: UnitId, epoch: LeaseEpoch) -> Commit {
         dead_letters: Vec::new(),
         outputs: Vec::new(),
         function_version: FunctionVersion(1),
+        redriven: None,
     }
 }
 

@@ -387,6 +387,7 @@ impl World {
                 match answer {
                     CommitAnswer::Accepted(_) => {}
                     CommitAnswer::Fenced => self.coverage.note(Branch::CommitFenced),
+                    CommitAnswer::Refused { .. } => {}
                     CommitAnswer::Unavailable(Unavailable::DiskFull) => {
                         self.coverage.note(Branch::CommitRefusedFull);
                     }

@@ -256,6 +256,7 @@ impl Worker {
                 assert!(self.blocks.remove(&id).is_some(), "{id:?} is held");
             }
             Action::AskTurn | Action::EndTurn => panic!("nobody was told to be careful"),
+            Action::Redriven { .. } => panic!("no letter was redriven"),
             Action::Stop(reason) => self.stopped = Some(reason),
         }
     }

@@ -328,6 +328,7 @@ impl World {
                 }
             }
             CommitAnswer::Fenced => self.coverage.note(Reached::Fenced),
+            CommitAnswer::Refused { .. } => {}
             CommitAnswer::Unavailable(Unavailable::DiskFull) => {
                 self.coverage.note(Reached::RefusedDiskFull);
             }

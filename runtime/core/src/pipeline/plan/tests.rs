@@ -72,6 +72,7 @@ fn plan(rows: Vec<Rows>, kept: [bool; 4]) -> CommitPlan {
                 .collect(),
         },
         version: FunctionVersion(5),
+        redriven: None,
         decided_at: Timestamp(99),
     }
 }

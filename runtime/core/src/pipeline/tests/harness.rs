@@ -1,7 +1,7 @@
 //! Drives a pipeline and writes down what it wants done.
 
 use crate::{
-    commit::{CommitAnswer, Unavailable, UnitTotals},
+    commit::{CommitAnswer, Redriven, Unavailable, UnitTotals},
     id::{
         AttemptId, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal, ShardNumber, SlotId,
         StreamId, Timestamp, UnitId,
@@ -13,7 +13,7 @@ use crate::{
     outcome::{Failure, FailureKind, ItemFailure, Outcome},
     pipeline::{
         Action, BlockId, BlockMeta, CommitPlan, Event, Fetched, PipelineConfig, PipelineStats,
-        RecordMeta, Relocated, ShardPipeline, Started, StopReason,
+        RecordMeta, Redrive, Relocated, ShardPipeline, Started, StopReason,
     },
     settled::Settled,
 };
@@ -215,6 +215,28 @@ impl Harness {
         });
     }
 
+    /// Asks for a redrive of the letter of that id, whose record had this key.
+    pub(super) fn redrive(&mut self, id: u64, key: &str) {
+        let redrive = Redrive {
+            ticket: 100 + id,
+            letter: Redriven {
+                id: Ordinal(id),
+                body: Ordinal(id),
+                bytes: 10,
+            },
+            block: self.block(),
+            key: KeyHash(u64::from(key.as_bytes()[0] - b'A') % 32),
+            shard: ShardNumber(0),
+            position: Ordinal(1_000 + id),
+            sequence_number: "1".into(),
+            arrival: self.now,
+            attempts: 5,
+            hops: 0,
+            with: None,
+        };
+        self.tell(Event::Redrive(Box::new(redrive)));
+    }
+
     fn block(&mut self) -> BlockMeta {
         let id = BlockId(self.next_block);
         self.next_block += 1;
@@ -401,7 +423,14 @@ impl Harness {
                 let records: Vec<_> = records.collect();
                 let fresh = if call.is_fresh { " fresh" } else { "" };
                 let (attempt, slot) = (call.attempt, slot_name(call.slot));
-                format!("call {attempt} {slot}: {}{fresh}", records.join(" "))
+                let letter = call
+                    .redrive
+                    .map(|ticket| format!(" letter {}", ticket - 100));
+                let letter = letter.unwrap_or_default();
+                format!(
+                    "call {attempt} {slot}: {}{fresh}{letter}",
+                    records.join(" ")
+                )
             }
             Action::Interrupt { attempt } => {
                 self.running.retain(|&running| running != attempt.0);
@@ -427,6 +456,7 @@ impl Harness {
             Action::DropCommit { slot, number } => format!("drop {}#{number}", slot_name(slot)),
             Action::AskTurn => "ask turn".to_owned(),
             Action::EndTurn => "end turn".to_owned(),
+            Action::Redriven { ticket, ending } => format!("letter {} {ending:?}", ticket - 100),
             Action::ReleaseBlock(id) => format!("release {}", id.0),
             Action::Stop(StopReason::Fatal { code, message }) => {
                 format!("stop Fatal {code}: {message}")
@@ -458,5 +488,12 @@ fn commit_line(plan: &CommitPlan) -> String {
         format!("{position}:{kind}:{}", letter.attempts)
     });
     part("letters", letters.collect());
+    let redriven = plan.redriven.iter();
+    part(
+        "redrives",
+        redriven
+            .map(|redrive| redrive.letter.id.to_string())
+            .collect(),
+    );
     line
 }

@@ -235,6 +235,7 @@ impl Harness {
             retries: Arc::clone(&self.0.retries),
             turns: self.0.turns.clone(),
             caution: self.0.caution.subscribe(),
+            redrivers: Arc::default(),
         };
         let node = Arc::new(Metrics::default());
         let function = FunctionName::parse("f").expect("a name");

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
-    commit::{AttemptMark, Commit, OutputRecords, UnitTotals},
-    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange},
+    commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
+    entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange, UnitSeek},
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
     id::{
         FunctionId, FunctionName, FunctionVersion, LeaseEpoch, MappingId, Ordinal, OutputName,
@@ -163,35 +163,43 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
         totals(),
         new_records(),
         0..3_usize,
+        any::<bool>(),
     )
-        .prop_flat_map(|(unit, settles, attempts, totals, records, letters)| {
-            let count = records.len();
-            (placement(count), placement(letters)).prop_map(move |(outputs, places)| {
-                Entry::Commit {
-                    commit: Arc::new(Commit {
-                        unit,
-                        epoch: LeaseEpoch(3),
-                        slot: if letters == 0 {
-                            SlotId::Retry
-                        } else {
-                            SlotId::Lane(9)
-                        },
-                        number: 4,
-                        settles: settles.clone(),
-                        attempts: attempts.clone(),
-                        totals,
-                        dead_letters: vec![dead_letter(ShardNumber(1), Ordinal(5)); letters],
-                        outputs: vec![OutputRecords {
-                            stream: StreamName::parse("out").unwrap(),
-                            records: records.clone(),
-                        }],
-                        function_version: FunctionVersion(2),
-                    }),
-                    outputs: vec![outputs],
-                    dead_letters: (letters > 0).then_some(places),
-                }
-            })
-        })
+        .prop_flat_map(
+            |(unit, settles, attempts, totals, records, letters, is_redriven)| {
+                let count = records.len();
+                (placement(count), placement(letters)).prop_map(move |(outputs, places)| {
+                    Entry::Commit {
+                        commit: Arc::new(Commit {
+                            unit,
+                            epoch: LeaseEpoch(3),
+                            slot: if letters == 0 {
+                                SlotId::Retry
+                            } else {
+                                SlotId::Lane(9)
+                            },
+                            number: 4,
+                            settles: settles.clone(),
+                            attempts: attempts.clone(),
+                            totals,
+                            dead_letters: vec![dead_letter(ShardNumber(1), Ordinal(5)); letters],
+                            outputs: vec![OutputRecords {
+                                stream: StreamName::parse("out").unwrap(),
+                                records: records.clone(),
+                            }],
+                            function_version: FunctionVersion(2),
+                            redriven: (letters < 2 && is_redriven).then_some(Redriven {
+                                id: Ordinal(3),
+                                body: Ordinal(7),
+                                bytes: 90,
+                            }),
+                        }),
+                        outputs: vec![outputs],
+                        dead_letters: (letters > 0).then_some(places),
+                    }
+                })
+            },
+        )
 }
 
 pub(super) fn append_entry() -> impl Strategy<Value = Entry> {
@@ -332,6 +340,27 @@ pub(super) fn control_entries() -> Vec<Entry> {
             horizon: Ordinal(4),
             floor: Ordinal(3),
         },
-        Entry::Change { units: changes },
+        Entry::Change {
+            units: changes.clone(),
+        },
+        Entry::Seek {
+            seeks: vec![UnitSeek {
+                unit,
+                epoch: LeaseEpoch(7),
+                after: Ordinal(3),
+            }],
+            units: changes.clone(),
+        },
+        Entry::Purge {
+            stream: StreamId(1),
+            letters: [(0, 2), (4, 5)]
+                .map(|(after, through)| SettledRange {
+                    after: Ordinal(after),
+                    through: Ordinal(through),
+                })
+                .into_iter()
+                .collect(),
+            bytes: 300,
+        },
     ]
 }

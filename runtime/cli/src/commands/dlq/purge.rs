@@ -1,0 +1,75 @@
+//! `fnctl dlq purge`: throw dead letters away. What is lost is said before.
+
+use fnctl_core::status::PurgeStatus;
+use serde_json::json;
+
+use crate::{cli::Session, confirm::Asking, error::CliError, output::words};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id, FUNCTION/STREAM, or FUNCTION while it has one; of a deleted one its id
+    mapping: String,
+    #[command(flatten)]
+    selection: Selection,
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Which open letters are meant: said in one way.
+#[derive(Clone, Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Selection {
+    /// These, by their ids
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// The open ones of a code
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+    /// All open ones
+    #[arg(long)]
+    all: bool,
+}
+
+impl Selection {
+    /// As the body of a request.
+    pub(super) fn body(&self) -> serde_json::Value {
+        json!({"ids": self.ids, "code": self.code, "all": self.all})
+    }
+}
+
+pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    let path = ["v1", "mappings", &args.mapping, "dead-letters", "purge"];
+    let mut body = args.selection.body();
+    body["dry_run"] = true.into();
+    let doomed: PurgeStatus = session.client.post(&path, &body).await?;
+    let letters = words::count(doomed.purged, "dead letter");
+    let size = words::size(doomed.data_bytes);
+    if args.dry_run || doomed.purged == 0 {
+        if session.out.is_json() {
+            return session.out.json(&doomed);
+        }
+        return session.out.line(&format!(
+            "would go   {letters} of {}, {size} of payload",
+            args.mapping
+        ));
+    }
+    let loss = format!(
+        "{letters} of `{}` go, with {size} of payload that nothing else holds",
+        args.mapping
+    );
+    args.asking.confirm(&session.out, &loss)?;
+    body["dry_run"] = false.into();
+    // Nobody was asked about those that have come since.
+    body["through"] = doomed.through.into();
+    let purged: PurgeStatus = session.client.post(&path, &body).await?;
+    if session.out.is_json() {
+        return session.out.json(&purged);
+    }
+    let letters = words::count(purged.purged, "dead letter");
+    session
+        .out
+        .line(&format!("purged     {letters} of {}", args.mapping))
+}

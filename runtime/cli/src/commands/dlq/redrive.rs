@@ -1,0 +1,82 @@
+//! `fnctl dlq redrive`: give dead letters to their function again.
+
+use fnctl_core::{error_code::ErrorCode, spec::duration::Duration, status::RedriveStatus};
+
+use super::purge::Selection;
+use crate::{cli::Session, error::CliError, output::words, spelling};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+    mapping: String,
+    #[command(flatten)]
+    selection: Selection,
+    /// With this version of the function, not with the live one
+    #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
+    version: Option<u64>,
+    /// At most so many a second
+    #[arg(long, value_name = "R", value_parser = spelling::positive, allow_negative_numbers = true)]
+    rate: Option<u64>,
+    /// Only say how many it would be
+    #[arg(long)]
+    dry_run: bool,
+    /// Wait until all have ended, at the longest so long
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60s",
+        value_parser = Duration::parse
+    )]
+    wait: Option<Duration>,
+}
+
+pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    let path = ["v1", "mappings", &args.mapping, "dead-letters", "redrive"];
+    let mut body = args.selection.body();
+    body["dry_run"] = args.dry_run.into();
+    body["version"] = args.version.into();
+    body["rate"] = args.rate.into();
+    body["wait_ms"] = args.wait.map(|wait| wait.ms).into();
+    let done: RedriveStatus = session.client.post(&path, &body).await?;
+    if session.out.is_json() {
+        session.out.json(&done)?;
+    } else {
+        session.out.line(&line(&done, &args.mapping))?;
+    }
+    match (done.pending, args.wait) {
+        (Some(pending @ 1..), Some(wait)) => Err(CliError::new(
+            ErrorCode::WaitedTooLong,
+            format!(
+                "{} did not end within {wait}",
+                words::count(pending, "dead letter")
+            ),
+        )
+        .because("a letter waits while its key is in hand or waits for a retry")
+        .fix(format!(
+            "fnctl dlq list {}: they are redriven all the same while the server runs",
+            args.mapping
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn line(done: &RedriveStatus, mapping: &str) -> String {
+    let letters = words::count(done.redriven, "dead letter");
+    if done.dry_run {
+        return format!("would go   {letters} of {mapping}");
+    }
+    let (Some(processed), Some(failed), Some(skipped)) =
+        (done.processed, done.dead_lettered, done.skipped)
+    else {
+        return format!("redriven   {letters} of {mapping}        fnctl dlq list {mapping} --all");
+    };
+    let skipped = match skipped {
+        0 => String::new(),
+        skipped => format!("  skipped {skipped}"),
+    };
+    format!(
+        "redriven   {letters} of {mapping}  processed {processed}  dead-lettered {failed}{skipped}"
+    )
+}

@@ -1,0 +1,122 @@
+//! Sends units elsewhere in their shards, by hand (commit and storage rules §2).
+//!
+//! A seek replaces what a unit has settled and its attempts, and starts its totals anew, in one entry that
+//! also fences the unit's owner: what that had under way is committed before, or never. It is no
+//! progress, so a low watermark may go back here and nowhere else.
+
+use std::sync::Arc;
+
+use super::{NodeView, UnitView, ValueKey, unit::UnitEntry};
+use crate::{
+    entry::{Entry, UnitChange, UnitSeek},
+    id::{Ordinal, ShardNumber, UnitId},
+    shard::Stream,
+};
+
+/// What a seek came to in one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sought {
+    /// The unit.
+    pub unit: UnitId,
+    /// Everything up to here was settled before, without a gap.
+    pub from: Ordinal,
+    /// Everything up to here is settled now, and nothing above.
+    pub to: Ordinal,
+    /// It was to go further back than records are kept.
+    pub is_clamped: bool,
+    /// Records that are unsettled now.
+    pub pending: u64,
+}
+
+impl NodeView {
+    /// Sends each of these units to the place after a record, so that the one behind it is the next. A
+    /// place in front of what the shard still shows is moved there, one behind its end to the end. Units
+    /// that do not exist are left out; `None` when none exists.
+    ///
+    /// The owners of units on shards that descend from one of these are fenced as well: whether their
+    /// parents are done is asked anew (commit and storage rules §9).
+    #[must_use]
+    pub fn evaluate_seek(&self, wishes: &[(UnitId, Ordinal)]) -> Option<(Entry, Vec<Sought>)> {
+        let mut seeks: Vec<UnitSeek> = Vec::new();
+        let mut sought = Vec::new();
+        for &(unit, wish) in wishes {
+            let (Some(view), Some(tail)) = (self.unit(unit), self.tail(unit.stream, unit.shard))
+            else {
+                continue;
+            };
+            if seeks.iter().any(|seek| seek.unit == unit) {
+                continue;
+            }
+            let before_horizon = Ordinal(tail.horizon.0 - 1);
+            let to = wish.clamp(before_horizon, tail.last());
+            seeks.push(UnitSeek {
+                unit,
+                epoch: view.epoch.next(),
+                after: to,
+            });
+            sought.push(Sought {
+                unit,
+                from: view.settled.low_watermark(),
+                to,
+                is_clamped: wish < before_horizon,
+                pending: tail.last().0 - to.0,
+            });
+        }
+        if seeks.is_empty() {
+            return None;
+        }
+        let units = self.fence_descendants(&seeks);
+        Some((Entry::Seek { seeks, units }, sought))
+    }
+
+    fn fence_descendants(&self, seeks: &[UnitSeek]) -> Vec<UnitChange> {
+        let mut changes: Vec<UnitChange> = Vec::new();
+        for seek in seeks {
+            let Some(stream) = self.registry.stream(seek.unit.stream) else {
+                continue;
+            };
+            for shard in descendants(stream, seek.unit.shard) {
+                let unit = UnitId { shard, ..seek.unit };
+                let is_known = seeks.iter().any(|seek| seek.unit == unit)
+                    || changes.iter().any(|change| change.unit == unit);
+                if let Some(view) = self.unit(unit).filter(|_| !is_known) {
+                    changes.push(UnitChange {
+                        unit,
+                        epoch: view.epoch.next(),
+                        expired: None,
+                    });
+                }
+            }
+        }
+        changes
+    }
+
+    /// Takes a seek over: whole values, so that redo may repeat it.
+    pub(super) fn seek(&mut self, seeks: &[UnitSeek], dirty: &mut impl FnMut(ValueKey)) {
+        for seek in seeks {
+            if let Some(entry) = self.units.get_mut(&seek.unit) {
+                *entry = UnitEntry::new(Arc::new(UnitView {
+                    epoch: seek.epoch,
+                    ..UnitView::starting_after(seek.after)
+                }));
+                dirty(ValueKey::Unit(seek.unit));
+            }
+        }
+    }
+}
+
+/// The shards that come from this one, directly or not.
+fn descendants(stream: &Stream, of: ShardNumber) -> Vec<ShardNumber> {
+    let mut found = vec![of];
+    let mut at = 0;
+    while let Some(&parent) = found.get(at) {
+        for shard in &stream.shards {
+            if shard.parents.contains(&parent) && !found.contains(&shard.number) {
+                found.push(shard.number);
+            }
+        }
+        at += 1;
+    }
+    found.remove(0);
+    found
+}

@@ -1,0 +1,98 @@
+//! Throws dead letters away.
+
+use std::sync::Arc;
+
+use fnctl_core::{id::Ordinal, status::PurgeStatus, view::NodeView};
+use fnctl_store::DecideError;
+use serde::Deserialize;
+
+use super::selection::{Selected, Selection};
+use crate::{
+    api::{Answer, Asked, error::ApiError, json, one},
+    limits,
+    node::HostNode,
+};
+
+/// What is thrown away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(default)]
+    ids: Vec<String>,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    through: Option<String>,
+    /// Only say what it would be.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// `POST /v1/mappings/{m}/dead-letters/purge`: those of `ids`, of a `code`, or all that are open. The
+/// letters of a deleted mapping answer to its id.
+pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let Body {
+        ids,
+        code,
+        all,
+        through,
+        dry_run,
+    } = json::read(&body)?;
+    let selection = Selection {
+        ids,
+        code,
+        all,
+        through,
+    };
+    let stream = node.letters(address)?;
+    let mut selected = Selected::of(node, address, stream, selection).await?;
+    let mut status = PurgeStatus {
+        purged: 0,
+        data_bytes: 0,
+        through: selected.through().to_string(),
+        dry_run,
+    };
+    loop {
+        let found = selected.next().await?;
+        if found.is_empty() {
+            break;
+        }
+        status.data_bytes += found
+            .iter()
+            .map(|f| f.letter.data.len() as u64)
+            .sum::<u64>();
+        if dry_run {
+            status.purged += found.len() as u64;
+            continue;
+        }
+        let bodies: Vec<(Ordinal, u64)> = found
+            .iter()
+            .map(|found| (found.body, found.letter.byte_len()))
+            .collect();
+        let decide = move |view: &NodeView, _| {
+            let purged = view.evaluate_purge(stream, &bodies);
+            let (entry, count) = purged.map_or((None, 0), |(entry, count)| (Some(entry), count));
+            Ok::<_, ApiError>((entry, count))
+        };
+        status.purged += node
+            .store()
+            .decide(decide)
+            .await
+            .map_err(|error| match error {
+                DecideError::Refused(error) => error,
+                DecideError::Stopped(stopped) => ApiError::stopping(stopped),
+            })?;
+    }
+    if status.purged > 0 && !dry_run {
+        tracing::info!(
+            mapping = selected.address(),
+            letters = status.purged,
+            "dead letters were purged"
+        );
+    }
+    one(&status)
+}

@@ -1,0 +1,206 @@
+//! Which dead letters are meant.
+
+use fnctl_core::{
+    commit::ErrorKind,
+    error_code::ErrorCode,
+    id::{Ordinal, StreamId, Timestamp},
+    spec::StartingPosition,
+    view::{LETTERS_SHARD, LetterStatus},
+};
+use serde::Deserialize;
+
+use crate::{
+    api::error::ApiError,
+    limits,
+    node::{HostNode, StoredLetter},
+};
+
+/// What a letter must be to be told of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    pub(super) status: Option<LetterStatus>,
+    pub(super) code: Option<String>,
+    pub(super) kind: Option<ErrorKind>,
+    /// The partition key, whole.
+    pub(super) key: Option<String>,
+    /// Given up at this moment or later.
+    pub(super) since: Option<Timestamp>,
+}
+
+impl Filter {
+    pub(super) fn takes(&self, found: &StoredLetter) -> bool {
+        let letter = &found.letter;
+        self.status.is_none_or(|status| status == found.status)
+            && self
+                .code
+                .as_deref()
+                .is_none_or(|code| code == &*letter.code)
+            && self.kind.is_none_or(|kind| kind == letter.kind)
+            && self
+                .key
+                .as_deref()
+                .is_none_or(|key| key.as_bytes() == &letter.key[..])
+            && self.since.is_none_or(|since| since <= letter.failed_at)
+    }
+}
+
+/// An `error_kind` by its name.
+pub(super) fn kind(name: &str) -> Result<ErrorKind, ApiError> {
+    let found = ErrorKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == name);
+    found.ok_or_else(|| {
+        let all: Vec<&str> = ErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        ApiError::new(ErrorCode::Usage, format!("`{name}` is no kind of error"))
+            .at("kind")
+            .fix(format!("one of {}", all.join(", ")))
+    })
+}
+
+/// A time, or a duration ago.
+pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+    let unfit = |words: &str| ApiError::new(ErrorCode::Usage, words).at("since");
+    let position = StartingPosition::parse(text).map_err(|why| unfit(why.words()))?;
+    let none = || {
+        unfit(&format!(
+            "`{text}` is no time: write 15m, or 2026-03-01T12:00:00Z"
+        ))
+    };
+    position.moment(now).ok_or_else(none)
+}
+
+/// The letters that something is done to, as a body says it: exactly one of the three.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selection {
+    /// These.
+    #[serde(default)]
+    pub(super) ids: Vec<String>,
+    /// The open ones of a code.
+    #[serde(default)]
+    pub(super) code: Option<String>,
+    /// All open ones.
+    #[serde(default)]
+    pub(super) all: bool,
+    /// None with a larger id: of `code` and `all`, what has come since is not meant.
+    #[serde(default)]
+    pub(super) through: Option<String>,
+}
+
+/// The open letters that are meant, read page by page.
+pub(super) struct Selected<'a> {
+    node: &'a HostNode,
+    address: &'a str,
+    stream: StreamId,
+    /// Ids that are still to be looked up, last first; unset where all are walked.
+    ids: Option<Vec<Ordinal>>,
+    filter: Filter,
+    after: Ordinal,
+    through: Ordinal,
+    /// Letters that were stored anew since are meant as well.
+    follows: bool,
+    is_over: bool,
+}
+
+impl<'a> Selected<'a> {
+    /// Reads a selection.
+    ///
+    /// # Errors
+    /// It selects nothing, or in several ways; an id that no open letter has.
+    pub(super) async fn of(
+        node: &'a HostNode,
+        address: &'a str,
+        stream: StreamId,
+        selection: Selection,
+    ) -> Result<Self, ApiError> {
+        let ways = [
+            !selection.ids.is_empty(),
+            selection.code.is_some(),
+            selection.all,
+        ];
+        if ways.into_iter().filter(|is_given| *is_given).count() != 1 {
+            let words = "which dead letters are meant is not said in one way";
+            return Err(ApiError::new(ErrorCode::Usage, words)
+                .fix("their ids, or a code, or all: ID…, --code CODE or --all"));
+        }
+        let through = match &selection.through {
+            None => node.last(stream, LETTERS_SHARD),
+            Some(text) => text.parse().map(Ordinal).map_err(|_| {
+                ApiError::new(ErrorCode::Usage, format!("`{text}` is no id")).at("through")
+            })?,
+        };
+        let mut ids = Vec::new();
+        for id in selection.ids.iter().rev() {
+            let found = super::find(node, address, stream, id).await?;
+            if found.status != LetterStatus::Open {
+                let status = found.status.as_str();
+                let words = format!("dead letter {id} of `{address}` is {status} already");
+                return Err(ApiError::new(ErrorCode::NoSuchDeadLetter, words)
+                    .fix(format!("fnctl dlq list {address}")));
+            }
+            if !ids.contains(&found.id) {
+                ids.push(found.id);
+            }
+        }
+        Ok(Self {
+            node,
+            address,
+            stream,
+            ids: (!ids.is_empty()).then_some(ids),
+            filter: Filter {
+                status: Some(LetterStatus::Open),
+                code: selection.code,
+                ..Filter::default()
+            },
+            after: Ordinal(0),
+            through,
+            follows: true,
+            is_over: false,
+        })
+    }
+
+    /// Leaves out what was stored anew since: what a redrive has just failed with is not redriven again.
+    pub(super) const fn without_moved(mut self) -> Self {
+        self.follows = false;
+        self
+    }
+
+    /// The newest id that is meant, whatever has come since.
+    pub(super) const fn through(&self) -> Ordinal {
+        self.through
+    }
+
+    /// Some more of them, none at the end.
+    pub(super) async fn next(&mut self) -> Result<Vec<StoredLetter>, ApiError> {
+        if let Some(ids) = &mut self.ids {
+            let mut found = Vec::new();
+            while found.len() < limits::DEAD_LETTERS_PAGE_MAX
+                && let Some(id) = ids.pop()
+            {
+                let letter = self.node.dead_letter(self.stream, id).await?;
+                found.extend(letter.filter(|letter| letter.status == LetterStatus::Open));
+            }
+            return Ok(found);
+        }
+        while !self.is_over {
+            let (read, next) = self.node.dead_letters(self.stream, self.after).await?;
+            self.is_over = read.is_empty();
+            self.after = next;
+            let (filter, through, follows) = (&self.filter, self.through, self.follows);
+            let is_meant = |found: &StoredLetter| {
+                let is_moved = found.body > through;
+                found.id <= through && (follows || !is_moved) && filter.takes(found)
+            };
+            let found: Vec<StoredLetter> = read.into_iter().filter(is_meant).collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// What the mapping was called.
+    pub(super) const fn address(&self) -> &str {
+        self.address
+    }
+}
