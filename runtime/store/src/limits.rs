@@ -22,6 +22,9 @@ pub const WRITE_BYTES: usize = 64 << 10;
 pub const DIRECT_BLOCK_BYTES: usize = 4 << 10;
 /// … and at most this many bytes at once.
 pub const DIRECT_WRITE_BYTES: usize = 1 << 20;
+/// A shorter write to a file that is not synced at once goes through the page cache: asking the disk costs
+/// more than the copy. A node of a thousand shards has that many of them at every cut.
+pub const DIRECT_WRITE_BYTES_MIN: usize = 64 << 10;
 /// A segment rolls at this size.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// A segment of a stream with a bound rolls at an eighth of it, and not below this.
