@@ -69,9 +69,9 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
     let entries = &frame.entries;
     let next = Lsn(first.0 + entries.len() as u64);
     let journaled = PublishedFrame::of(entries, next, frame.buffer.len() as u64);
-    let (blocks, gone) = (journaled.blocks.clone(), journaled.gone.clone());
+    let gone = journaled.gone.clone();
     // Records first: whoever learns of them from the view finds them.
-    shared.tail.publish(&journaled.blocks);
+    let announcement = shared.tail.publish(&journaled.blocks);
     let wakes_applier = {
         let mut published = shared.write_published();
         let Published {
@@ -91,7 +91,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
         let is_short = !shared.space.has_budget();
         shared.lock_applier_queue().push(journaled, is_short)
     };
-    shared.tail.announce(&blocks);
+    announcement.make();
     shared.tail.forget(&gone);
     let is_control = |entry: &Entry| {
         matches!(
