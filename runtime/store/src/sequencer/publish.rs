@@ -43,8 +43,7 @@ pub(crate) struct PublishedFrame {
 impl PublishedFrame {
     /// The applier's part of some entries.
     pub(crate) fn of(entries: &[Entry], next: Lsn, journal_bytes: u64) -> Self {
-        let (mut blocks, mut gone, mut budget_bytes) =
-            (Blocks::with_entries(entries.len()), Vec::new(), 0);
+        let (mut blocks, mut gone, mut budget_bytes) = (Blocks::expecting(entries), Vec::new(), 0);
         for entry in entries {
             blocks.take(entry);
             match entry {
