@@ -6,6 +6,7 @@ use fnctl_core::clock::Clock;
 use fnctl_invoker::{Compiler, Engine, EngineError, EngineOptions};
 use fnctl_store::{OpenError, ScrubOptions, Store, disk::real::RealDisk};
 use fnctl_streams::Kinesis;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -108,6 +109,19 @@ pub struct Running {
     stopped: watch::Receiver<Option<String>>,
 }
 
+/// Lets the process have as many files open as it may: a node of a thousand shards has one each, and what
+/// shells start with is often 1 024.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 impl Server {
     /// Opens the data directory, binds both listeners and serves. Everything acknowledged before is
     /// visible when this returns.
@@ -119,6 +133,7 @@ impl Server {
         let api = Listener::bind(options.listen, options.insecure).await?;
         let kinesis = Listener::bind(options.kinesis_listen, options.insecure).await?;
         let (api_addr, kinesis_addr) = (api.address(), kinesis.address());
+        raise_open_files();
         let directory = options.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let store = fnctl_store::Options::new(directory);

@@ -23,8 +23,8 @@ use crate::{
     block::{ShardKey, block_bytes},
     cut::Cutter,
     limits::{
-        APPLIER_WAKE_BYTES, GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS, SEGMENT_FRAMES_GATHERED,
-        SPACE_SAMPLE_BYTES, SPACE_SAMPLE_MS,
+        APPLIER_WAKE_BYTES, CUT_SYNC_FILES_MAX, GATHERED_BYTES_MAX, RETENTION_INTERVAL_MS,
+        SEGMENT_FRAMES_GATHERED, SPACE_SAMPLE_BYTES, SPACE_SAMPLE_MS,
     },
     retention::Retention,
     segment::{self, writer::SegmentWriter},
@@ -181,7 +181,7 @@ impl ApplierLoop {
         if self.gathered_bytes > GATHERED_BYTES_MAX {
             self.write_all()?;
         }
-        let is_cut_due = self.cutter.is_due(&self.shared) && !self.is_full;
+        let is_cut_due = self.cutter.is_due(&self.shared, self.is_sparse()) && !self.is_full;
         // Before a cut, which takes the snapshot that what is found asks for.
         if is_cut_due || !worked {
             self.look_below();
@@ -211,13 +211,21 @@ impl ApplierLoop {
 
     /// How long there is nothing to do unless something is published, ms.
     fn wait_ms(&self) -> u64 {
-        let cut = self.cutter.due_in_ms(&self.shared).unwrap_or(u64::MAX);
+        let cut = self.cutter.due_in_ms(&self.shared, self.is_sparse());
+        let cut = cut.unwrap_or(u64::MAX);
         let look = if self.is_full {
             SPACE_SAMPLE_MS
         } else {
             u64::MAX
         };
         RETENTION_INTERVAL_MS.min(cut).min(look).max(1)
+    }
+
+    /// Whether a cut would write many shards, and less than a frame to each.
+    fn is_sparse(&self) -> bool {
+        let shards = self.gathered.len();
+        shards > CUT_SYNC_FILES_MAX
+            && self.gathered_bytes < shards * self.shared.sizes.segment_frame
     }
 
     /// Takes everything published; answers whether there was anything.

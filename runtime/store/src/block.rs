@@ -105,23 +105,22 @@ impl BlockBuilder {
         self.keys.bytes.len() + self.data.bytes.len()
     }
 
-    /// Makes room for `rows` of the records, taken to be of about the same size, and for those of the
-    /// `entries` that come with them.
-    fn reserve(&mut self, records: &NewRecords, rows: usize, entries: usize) {
-        let all = records.byte_len() * rows / records.len().max(1);
-        // As many like these as are to come, until the block is full.
-        let times = entries.min(JOINED_BYTES / all.max(1) + 1).max(1);
-        let rows = rows * times;
-        let share = |column: &ByteColumn| {
-            let bytes = column.bytes.len() * rows / records.len().max(1);
-            bytes + bytes / 8
+    /// Makes room for what is to come, as much of it as a block takes.
+    fn reserve(&mut self, due: &Due) {
+        let (most, all) = (JOINED_BYTES, due.keys + due.data);
+        let part = |whole: usize| {
+            if all > most {
+                whole * most / all + whole / due.rows.max(1)
+            } else {
+                whole
+            }
         };
-        self.keys.bytes.reserve(share(&records.keys));
-        self.keys.ends.reserve(rows);
-        self.data.bytes.reserve(share(&records.data));
-        self.data.ends.reserve(rows);
-        self.arrival_ms.reserve(rows);
-        self.hash_keys.reserve(rows);
+        self.keys.bytes.reserve_exact(part(due.keys));
+        self.keys.ends.reserve_exact(part(due.rows));
+        self.data.bytes.reserve_exact(part(due.data));
+        self.data.ends.reserve_exact(part(due.rows));
+        self.arrival_ms.reserve_exact(part(due.rows));
+        self.hash_keys.reserve_exact(part(due.rows));
     }
 
     fn extend(&mut self, records: &NewRecords, range: Range<usize>, arrival: Timestamp) {
@@ -179,16 +178,75 @@ impl BlockBuilder {
 pub(crate) struct Blocks {
     done: Vec<Arc<RecordBlock>>,
     open: Vec<BlockBuilder>,
-    /// How many entries are still to be taken, if that is known.
-    ahead: usize,
+    /// What is still to be taken, of the first few shards.
+    due: Vec<(ShardKey, Due)>,
 }
 
-impl Blocks {
-    /// For that many entries: blocks are made as large as they will be.
-    pub(crate) fn with_entries(entries: usize) -> Self {
+/// Rows and bytes that are to come to a shard.
+#[derive(Clone, Copy, Debug, Default)]
+struct Due {
+    rows: usize,
+    keys: usize,
+    data: usize,
+}
+
+impl Due {
+    /// Those of a run, its records taken to be as large as the others of their put.
+    fn of(run: &ShardRun, records: &NewRecords) -> Self {
+        let all = records.len();
+        let rows = run.rows.as_ref().map_or(all, Vec::len);
+        let share = |column: &ByteColumn| column.bytes.len() * rows / all.max(1);
         Self {
-            ahead: entries,
-            ..Self::default()
+            rows,
+            keys: share(&records.keys),
+            data: share(&records.data),
+        }
+    }
+}
+
+/// Shards whose blocks are made as large as they will be; with more in one frame each has little.
+const DUE_SHARDS_MAX: usize = 64;
+
+impl Blocks {
+    /// For these entries, which are to be taken in turn: blocks are made as large as they will be.
+    pub(crate) fn expecting(entries: &[Entry]) -> Self {
+        let mut blocks = Self::default();
+        for entry in entries {
+            match entry {
+                Entry::Append {
+                    placement, records, ..
+                } => blocks.expect(placement, records),
+                Entry::Commit {
+                    commit, outputs, ..
+                } => {
+                    for (placement, output) in outputs.iter().zip(&commit.outputs) {
+                        blocks.expect(placement, &output.records);
+                    }
+                }
+                Entry::Lease { .. }
+                | Entry::Meta { .. }
+                | Entry::Trim { .. }
+                | Entry::Change { .. } => {}
+            }
+        }
+        blocks
+    }
+
+    fn expect(&mut self, placement: &Placement, records: &NewRecords) {
+        for run in &placement.shards {
+            if run.rows.is_none() && records.byte_len() >= JOINED_BYTES {
+                continue;
+            }
+            let key = (placement.stream, run.shard);
+            let more = Due::of(run, records);
+            let known = self.due.iter().position(|(shard, _)| *shard == key);
+            if let Some((_, due)) = known.and_then(|at| self.due.get_mut(at)) {
+                due.rows += more.rows;
+                due.keys += more.keys;
+                due.data += more.data;
+            } else if self.due.len() < DUE_SHARDS_MAX {
+                self.due.push((key, more));
+            }
         }
     }
 
@@ -217,7 +275,6 @@ impl Blocks {
             | Entry::Seek { .. }
             | Entry::Change { .. } => {}
         }
-        self.ahead = self.ahead.saturating_sub(1);
     }
 
     fn place(&mut self, placement: &Placement, records: &NewRecords) {
@@ -241,10 +298,14 @@ impl Blocks {
                 self.open.len() - 1
             });
             let builder = &mut self.open[open];
-            if builder.byte_len() == 0
-                && let Some(rows) = &run.rows
-            {
-                builder.reserve(records, rows.len(), self.ahead);
+            if let Some((_, due)) = self.due.iter_mut().find(|(shard, _)| *shard == key) {
+                if builder.byte_len() == 0 {
+                    builder.reserve(due);
+                }
+                let taken = Due::of(run, records);
+                due.rows = due.rows.saturating_sub(taken.rows);
+                due.keys = due.keys.saturating_sub(taken.keys);
+                due.data = due.data.saturating_sub(taken.data);
             }
             gather(builder, run, records, placement.arrival);
             if self.open[open].byte_len() >= JOINED_BYTES {

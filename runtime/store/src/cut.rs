@@ -25,7 +25,8 @@ use crate::{
         scan::Place,
     },
     limits::{
-        CUT_INTERVAL_MS, CUT_SYNC_FILES_MAX, SCAN_READ_BYTES, SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT,
+        CUT_INTERVAL_MS, CUT_SPARSE_INTERVAL_MS, CUT_SYNC_FILES_MAX, SCAN_READ_BYTES,
+        SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT,
     },
     scrub::{MetBy, ScrubKind, damaged_file},
     segment::{self, SegmentMeta},
@@ -165,12 +166,13 @@ impl Cutter {
     }
 
     /// Whether a cut is due: dirty for a while, or much is.
-    pub(crate) fn is_due(&self, shared: &Shared) -> bool {
-        self.due_in_ms(shared) == Some(0)
+    pub(crate) fn is_due(&self, shared: &Shared, is_sparse: bool) -> bool {
+        self.due_in_ms(shared, is_sparse) == Some(0)
     }
 
-    /// When a cut is due, ms; `None` while nothing is dirty.
-    pub(crate) fn due_in_ms(&self, shared: &Shared) -> Option<u64> {
+    /// When a cut is due, ms; `None` while nothing is dirty. `is_sparse`: it would write many shards, and
+    /// little to each.
+    pub(crate) fn due_in_ms(&self, shared: &Shared, is_sparse: bool) -> Option<u64> {
         if !self.is_dirty(shared) {
             return None;
         }
@@ -180,7 +182,12 @@ impl Cutter {
             return Some(0);
         }
         let waited = shared.clocks.boot_ms().saturating_sub(self.cut_at);
-        Some(CUT_INTERVAL_MS.saturating_sub(waited))
+        let interval = if is_sparse {
+            CUT_SPARSE_INTERVAL_MS
+        } else {
+            CUT_INTERVAL_MS
+        };
+        Some(interval.saturating_sub(waited))
     }
 
     fn is_snapshot_due(&self, shared: &Shared) -> bool {

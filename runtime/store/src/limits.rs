@@ -22,6 +22,9 @@ pub const WRITE_BYTES: usize = 64 << 10;
 pub const DIRECT_BLOCK_BYTES: usize = 4 << 10;
 /// … and at most this many bytes at once.
 pub const DIRECT_WRITE_BYTES: usize = 1 << 20;
+/// A shorter write to a file that is not synced at once goes through the page cache: asking the disk costs
+/// more than the copy. A node of a thousand shards has that many of them at every cut.
+pub const DIRECT_WRITE_BYTES_MIN: usize = 64 << 10;
 /// A segment rolls at this size.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// A segment of a stream with a bound rolls at an eighth of it, and not below this.
@@ -35,6 +38,9 @@ pub const SEGMENT_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 pub const SEGMENT_INDEX_BYTES: u64 = 64 << 10;
 /// A dirty store is cut this often, ms.
 pub const CUT_INTERVAL_MS: u64 = 2_000;
+/// … but this often while more than [`CUT_SYNC_FILES_MAX`] shards would be written with less than a frame
+/// each: what a start has to redo is little, and what it would cost to write them is not.
+pub const CUT_SPARSE_INTERVAL_MS: u64 = 16_000;
 /// … or at this many bytes applied and not yet cut.
 pub const CUT_DIRTY_BYTES: u64 = 32 << 20;
 /// … or at this many bytes of journal since the last cut.
@@ -97,8 +103,10 @@ const _: () = assert!(APPENDS_BYTES_MAX < UNAPPLIED_BYTES_MAX);
 pub const CLOCK_LEAP_MS: u64 = 60 * 60 * 1000;
 /// A leap is taken over after this long, ms.
 pub const CLOCK_LEAP_HELD_MS: u64 = 10 * 60 * 1000;
-/// Records gathered for segments beyond this are written whatever their shards have.
-pub const GATHERED_BYTES_MAX: usize = 32 << 20;
+/// Records gathered for segments beyond this are written whatever their shards have. They are the newest
+/// ones, which the tail keeps in memory anyway.
+pub const GATHERED_BYTES_MAX: usize = 48 << 20;
+const _: () = assert!((GATHERED_BYTES_MAX as u64) < TAIL_BYTES_MAX);
 /// A larger block is cut into frames of about this size.
 pub const SEGMENT_FRAME_BYTES_MAX: usize = 256 << 10;
 /// From this many unclean stops on, none of them ten minutes after the last, the node is careful.

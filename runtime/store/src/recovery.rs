@@ -309,8 +309,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
     for frame in recovered.frames {
         parts.space.accept(frame.budget_bytes);
         segments.usage.redo(&frame.blocks);
-        tail.publish(&frame.blocks);
-        tail.announce(&frame.blocks);
+        tail.publish(&frame.blocks).make();
         tail.forget(&frame.gone);
         // Nobody sleeps yet.
         queue.push(frame, false);

@@ -49,6 +49,23 @@ impl ShardBlocks {
     }
 }
 
+/// Shards that have new records, and the last of them, for those who wait for it.
+#[derive(Debug)]
+pub(crate) struct Announcement(Vec<(Arc<ShardBlocks>, Ordinal)>);
+
+impl Announcement {
+    /// Wakes them.
+    pub(crate) fn make(self) {
+        for (shard, newest) in self.0 {
+            shard.last.send_if_modified(|last| {
+                let is_new = *last < newest;
+                *last = newest.max(*last);
+                is_new
+            });
+        }
+    }
+}
+
 impl Tail {
     pub(crate) fn new(bytes_max: u64) -> Self {
         Self {
@@ -79,17 +96,23 @@ impl Tail {
         shards.get(&key).cloned()
     }
 
-    /// Takes synced blocks, those of one shard in order.
-    pub(crate) fn publish(&self, blocks: &[Arc<RecordBlock>]) {
+    /// Takes synced blocks, those of one shard in order; answers whom to tell of them.
+    pub(crate) fn publish(&self, blocks: &[Arc<RecordBlock>]) -> Announcement {
+        let key = |block: &RecordBlock| (block.stream, block.shard);
+        // Before they are counted: what is counted of a shard that is not there is let go.
+        let of = |block: &Arc<RecordBlock>| {
+            let shard = self.shard(key(block), Ordinal(block.first.0 - 1));
+            (shard, block.last())
+        };
+        let announcement = Announcement(blocks.iter().map(of).collect());
+        let mut budget = self.budget.lock().expect("nothing panics under this lock");
         for block in blocks {
-            let key = (block.stream, block.shard);
             let bytes = block_bytes(block) as u64;
-            let shard = self.shard(key, Ordinal(block.first.0 - 1));
-            {
-                let mut budget = self.budget.lock().expect("nothing panics under this lock");
-                budget.bytes += bytes;
-                budget.order.push_back((key, block.last(), bytes));
-            }
+            budget.bytes += bytes;
+            budget.order.push_back((key(block), block.last(), bytes));
+        }
+        drop(budget);
+        for (block, (shard, _)) in blocks.iter().zip(&announcement.0) {
             let mut state = shard.lock();
             debug_assert!(
                 state
@@ -100,19 +123,7 @@ impl Tail {
             );
             state.blocks.push_back(Arc::clone(block));
         }
-    }
-
-    /// Wakes who waits for these blocks.
-    pub(crate) fn announce(&self, blocks: &[Arc<RecordBlock>]) {
-        for block in blocks {
-            if let Some(shard) = self.find((block.stream, block.shard)) {
-                shard.last.send_if_modified(|last| {
-                    let is_new = *last < block.last();
-                    *last = block.last().max(*last);
-                    is_new
-                });
-            }
-        }
+        announcement
     }
 
     /// Drops the shards of deleted streams: watchers see the end.

@@ -42,6 +42,39 @@ fn what_was_put_is_read_back_after_a_restart() {
     assert_eq!(node.read_all(stream, 0), before);
 }
 
+/// Cuts after so many milliseconds since a put to `shards` shards, each looked at in turn.
+fn cuts_after(shards: u32, waits: &[u64]) -> Vec<u64> {
+    let clock = ManualClock::new();
+    let disk = SimDisk::new(7);
+    let mut node = Node::open("/data".as_ref(), disk.clone(), &clock);
+    let stream = node.create_stream("signups", shards);
+    clock.advance(3_000);
+    node.settle().unwrap();
+    let payloads: Vec<[u8; 1]> = (0..=255).map(|first| [first]).collect();
+    node.put("signups", records(&payloads));
+    let before = node.store.stats().cuts;
+    let counts = waits.iter().map(|&ms| {
+        clock.advance(ms);
+        node.settle().unwrap();
+        node.store.stats().cuts - before
+    });
+    let counts = counts.collect();
+    disk.lose_unsynced();
+    drop(node);
+    let node = Node::open("/data".as_ref(), disk, &clock);
+    let read: usize = (0..shards)
+        .map(|shard| node.read_all(stream, shard).len())
+        .sum();
+    assert_eq!(read, payloads.len());
+    counts
+}
+
+#[test]
+fn a_cut_that_would_write_many_shards_for_little_waits_longer() {
+    assert_eq!(cuts_after(4, &[1_900, 200]), [0, 1]);
+    assert_eq!(cuts_after(80, &[1_900, 200, 13_000, 1_000]), [0, 0, 0, 1]);
+}
+
 #[test]
 fn a_second_store_on_the_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();

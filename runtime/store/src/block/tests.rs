@@ -27,7 +27,7 @@ proptest! {
             prop::collection::vec((any::<bool>(), 0..40_000_usize), 1..6), 1..8
         )
     ) {
-        let mut blocks = Blocks::default();
+        let mut entries = Vec::new();
         let mut expected = [Vec::new(), Vec::new()];
         for append in &appends {
             let data: Vec<Vec<u8>> = append.iter().map(|(_, size)| vec![7; *size]).collect();
@@ -51,7 +51,7 @@ proptest! {
                     rows: (rows.len() < append.len()).then_some(rows),
                 });
             }
-            blocks.take(&Entry::Append {
+            entries.push(Entry::Append {
                 placement: Placement {
                     stream: StreamId(1),
                     arrival: Timestamp(5),
@@ -60,6 +60,10 @@ proptest! {
                 records: Arc::new(records(&data)),
                 producer: None,
             });
+        }
+        let mut blocks = Blocks::expecting(&entries);
+        for entry in &entries {
+            blocks.take(entry);
         }
         let blocks = blocks.finish();
         for shard in 0..2 {

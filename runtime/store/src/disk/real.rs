@@ -158,17 +158,11 @@ impl Disk for RealDisk {
     }
 
     fn create_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        match direct::open(path, true)? {
-            Some(file) => Ok(Arc::new(file)),
-            None => self.create(path),
-        }
+        Ok(Arc::new(direct::open(path, true)?))
     }
 
     fn open_log(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        match direct::open(path, false)? {
-            Some(file) => Ok(Arc::new(file)),
-            None => self.open(path),
-        }
+        Ok(Arc::new(direct::open(path, false)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

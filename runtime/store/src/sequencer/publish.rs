@@ -43,8 +43,7 @@ pub(crate) struct PublishedFrame {
 impl PublishedFrame {
     /// The applier's part of some entries.
     pub(crate) fn of(entries: &[Entry], next: Lsn, journal_bytes: u64) -> Self {
-        let (mut blocks, mut gone, mut budget_bytes) =
-            (Blocks::with_entries(entries.len()), Vec::new(), 0);
+        let (mut blocks, mut gone, mut budget_bytes) = (Blocks::expecting(entries), Vec::new(), 0);
         for entry in entries {
             blocks.take(entry);
             match entry {
@@ -73,9 +72,9 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
     let entries = &frame.entries;
     let next = Lsn(first.0 + entries.len() as u64);
     let journaled = PublishedFrame::of(entries, next, frame.buffer.len() as u64);
-    let (blocks, gone) = (journaled.blocks.clone(), journaled.gone.clone());
+    let gone = journaled.gone.clone();
     // Records first: whoever learns of them from the view finds them.
-    shared.tail.publish(&journaled.blocks);
+    let announcement = shared.tail.publish(&journaled.blocks);
     let wakes_applier = {
         let mut published = shared.write_published();
         let Published {
@@ -95,7 +94,7 @@ pub(super) fn publish(shared: &Shared, first: Lsn, place: Place, frame: &Gatheri
         let is_short = !shared.space.has_budget();
         shared.lock_applier_queue().push(journaled, is_short)
     };
-    shared.tail.announce(&blocks);
+    announcement.make();
     shared.tail.forget(&gone);
     let is_control = |entry: &Entry| {
         matches!(

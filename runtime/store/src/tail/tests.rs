@@ -36,7 +36,7 @@ fn firsts(tail: &Tail, after: u64) -> Option<Vec<u64>> {
 fn what_is_not_applied_stays_whatever_the_budget() {
     let one = block_bytes(&block(1, 2)) as u64;
     let tail = Tail::new(one);
-    tail.publish(&[block(1, 2), block(3, 2), block(5, 2)]);
+    drop(tail.publish(&[block(1, 2), block(3, 2), block(5, 2)]));
     tail.release();
     assert_eq!(firsts(&tail, 0), Some(vec![1, 3, 5]));
     tail.applied(KEY, Ordinal(3));
@@ -56,7 +56,7 @@ fn what_is_not_applied_stays_whatever_the_budget() {
 #[test]
 fn a_read_starts_at_the_block_that_holds_the_next_record() {
     let tail = Tail::new(u64::MAX);
-    tail.publish(&[block(1, 3), block(4, 3)]);
+    drop(tail.publish(&[block(1, 3), block(4, 3)]));
     assert_eq!(firsts(&tail, 2), Some(vec![1, 4]));
     assert_eq!(firsts(&tail, 3), Some(vec![4]));
     assert_eq!(firsts(&tail, 6), None);
@@ -68,8 +68,7 @@ fn a_watcher_is_told_of_new_records_and_of_the_end() {
     let mut watcher = tail.watch(KEY, Ordinal(0));
     assert!(!watcher.has_changed().unwrap());
     let blocks = [block(1, 3)];
-    tail.publish(&blocks);
-    tail.announce(&blocks);
+    tail.publish(&blocks).make();
     assert!(watcher.has_changed().unwrap());
     assert_eq!(*watcher.borrow_and_update(), Ordinal(3));
     tail.forget(&[KEY.0]);

@@ -14,12 +14,16 @@ use fnctl_bench::{
 use fnctl_tests::Failure;
 
 const ROUNDS: usize = 5;
+const STEADY_ROUNDS: usize = 3;
 const ENGINES: [&str; 4] = ["log", "redb", "fjall", "sled"];
 
 /// What is put: producers, puts of each, records a put, bytes a record, shards.
 type Work = [usize; 5];
 
 const GROUP: Work = [64, 1_500, 1, 1_000, 4];
+/// As long that every engine does what it puts off: of the short run's 96 MB most are still in the journal
+/// and the tables in memory of an engine that sorts and merges later, while the log has written both copies.
+const STEADY: Work = [64, 6_000, 1, 1_000, 4];
 const BATCHES: Work = [4, 600, 100, 1_000, 4];
 const FEW_SHARDS: Work = [64, 2_000, 1, 1_000, 4];
 const MANY_SHARDS: Work = [64, 2_000, 1, 1_000, 1_000];
@@ -92,18 +96,23 @@ fn figure(name: &str, value: f64, unit: &'static str, reference: &str, target: T
 }
 
 fn main() -> Result<(), Failure> {
-    beside_others()?;
+    beside_others("", GROUP, ROUNDS)?;
+    beside_others("steady/", STEADY, STEADY_ROUNDS)?;
     written()?;
     shards()
 }
 
-fn beside_others() -> Result<(), Failure> {
+/// Figures of one work, their names behind `kind`.
+fn beside_others(kind: &str, work: Work, rounds: usize) -> Result<(), Failure> {
     let mut runs: Vec<Vec<Took>> = vec![Vec::new(); ENGINES.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (engine, runs) in ENGINES.iter().zip(&mut runs) {
-            runs.push(run(engine, GROUP)?);
+            runs.push(run(engine, work)?);
         }
     }
+    let figure = |name: &str, value, unit, reference: &str, target| {
+        figure(&format!("{kind}{name}"), value, unit, reference, target);
+    };
     for (engine, runs) in ENGINES.iter().zip(&runs) {
         let words = format!(
             "{:.1} us CPU, p50 {:.2} ms, p99 {:.2} ms, {:.2} bytes written a byte",

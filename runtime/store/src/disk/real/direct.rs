@@ -3,17 +3,20 @@
 //! What the log writes is seldom read back from the disk: readers that keep up are served from memory.
 //! Through the page cache every byte would be copied into a page made for it, and the page written out
 //! and thrown away later: measured, that is nine tenths of what a put costs. Written directly, the disk
-//! takes the bytes from here. Reads go through the page cache as ever, but for the large ones of a start,
-//! which would only fill it; the kernel keeps both coherent.
+//! takes the bytes from here. A direct write has a price of its own, though, however short it is: the disk
+//! is asked, and the thread sleeps until it answers. So the short ones of a file that is synced much later,
+//! as a shard's that has little at a cut, go through the page cache, which writes those of many files
+//! together. Reads go through it as ever, but for the large ones of a start, which would only fill it; the
+//! kernel keeps both coherent.
 
 use std::{
     cell::RefCell,
     fs::File,
     io::{self, ErrorKind},
-    os::unix::fs::{FileExt, OpenOptionsExt},
-    path::Path,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard,
+        Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -27,7 +30,7 @@ use rustix::{
 use super::{allocate, options, read_at, write_at};
 use crate::{
     disk::DiskFile,
-    limits::{DIRECT_BLOCK_BYTES, DIRECT_WRITE_BYTES},
+    limits::{DIRECT_BLOCK_BYTES, DIRECT_WRITE_BYTES, DIRECT_WRITE_BYTES_MIN},
 };
 
 const BLOCK: usize = DIRECT_BLOCK_BYTES;
@@ -37,8 +40,11 @@ const BLOCK: usize = DIRECT_BLOCK_BYTES;
 pub(super) struct DirectFile {
     /// For everything that goes through the page cache.
     file: File,
-    /// The same file, opened for direct reads and writes.
-    direct: File,
+    /// Where it was opened.
+    path: PathBuf,
+    /// The same file, opened for direct reads and writes when there is one to make: a thousand shards with
+    /// little to write need no second descriptor each.
+    direct: OnceLock<File>,
     /// The file system has refused a direct write or read.
     is_refused: AtomicBool,
     tail: Mutex<Tail>,
@@ -50,7 +56,8 @@ struct Tail {
     end: u64,
     /// Bytes of the block that `end` lies in, up to there.
     partial: Vec<u8>,
-    /// The file has the length that was allocated, however far it is written.
+    /// The file has the length that was allocated, however far it is written. Such a file is synced after
+    /// every write.
     is_allocated: bool,
     /// The last write made the file longer than what was written.
     is_padded: bool,
@@ -61,18 +68,13 @@ thread_local! {
     static ALIGNED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Opens a file for direct writes, empty when `is_new`; `None` where the file system has none.
-pub(super) fn open(path: &Path, is_new: bool) -> io::Result<Option<DirectFile>> {
-    let file = options().create(is_new).truncate(is_new).open(path)?;
-    let flag = i32::try_from(OFlags::DIRECT.bits()).expect("the system's flags are an int");
-    let direct = match options().custom_flags(flag).open(path) {
-        Ok(direct) => direct,
-        Err(error) if is_refusal(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(Some(DirectFile {
-        file,
-        direct,
+/// Opens a file for direct writes, empty when `is_new`. Where the file system has none, they go through the
+/// page cache.
+pub(super) fn open(path: &Path, is_new: bool) -> io::Result<DirectFile> {
+    Ok(DirectFile {
+        file: options().create(is_new).truncate(is_new).open(path)?,
+        path: path.to_owned(),
+        direct: OnceLock::new(),
         is_refused: AtomicBool::new(false),
         tail: Mutex::new(Tail {
             end: 0,
@@ -80,12 +82,30 @@ pub(super) fn open(path: &Path, is_new: bool) -> io::Result<Option<DirectFile>> 
             is_allocated: false,
             is_padded: false,
         }),
-    }))
+    })
 }
 
 impl DirectFile {
     fn lock(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().expect("nothing panics under this lock")
+    }
+
+    /// The file opened for direct reads and writes; refused when its name has gone or leads to another file.
+    fn direct(&self) -> io::Result<&File> {
+        if let Some(direct) = self.direct.get() {
+            return Ok(direct);
+        }
+        let refused = || io::Error::from(Errno::INVAL);
+        let flag = i32::try_from(OFlags::DIRECT.bits()).expect("the system's flags are an int");
+        let opened = match options().custom_flags(flag).open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(refused()),
+            opened => opened?,
+        };
+        let (there, here) = (opened.metadata()?, self.file.metadata()?);
+        if (there.dev(), there.ino()) != (here.dev(), here.ino()) {
+            return Err(refused());
+        }
+        Ok(self.direct.get_or_init(|| opened))
     }
 
     /// The bytes of the block that `offset` lies in, up to there.
@@ -108,12 +128,18 @@ impl DiskFile for DirectFile {
     /// file longer.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut tail = self.lock();
+        if bytes.len() < DIRECT_WRITE_BYTES_MIN && !tail.is_allocated {
+            write_at(&self.file, bytes, offset)?;
+            // The next direct write reads the block that this one ends in: it is in the page cache.
+            (tail.end, tail.partial) = (offset + bytes.len() as u64, Vec::new());
+            return Ok(());
+        }
         let partial = self.partial(&mut tail, offset)?;
         if self.is_refused.load(Ordering::Relaxed) {
             return write_at(&self.file, bytes, offset);
         }
         let written = ALIGNED.with_borrow_mut(|buffer| {
-            write_blocks(&self.direct, aligned(buffer), partial, bytes, offset)
+            write_blocks(self.direct()?, aligned(buffer), partial, bytes, offset)
         });
         match written {
             Ok(partial) => {
@@ -137,7 +163,10 @@ impl DiskFile for DirectFile {
 
     fn read_piece(&self, length: usize, offset: u64) -> io::Result<Bytes> {
         if !self.is_refused.load(Ordering::Relaxed) {
-            match read_blocks(&self.direct, length, offset) {
+            match self
+                .direct()
+                .and_then(|direct| read_blocks(direct, length, offset))
+            {
                 Err(error) if is_refusal(&error) => self.is_refused.store(true, Ordering::Relaxed),
                 other => return other,
             }

@@ -84,6 +84,26 @@ proptest! {
     }
 }
 
+/// A descriptor for direct writes is made when it is first needed: by then the name may be another file's.
+#[test]
+fn a_file_whose_name_was_taken_by_another_is_written_and_the_other_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, moved) = (folder.path().join("log"), folder.path().join("moved"));
+    let file = made(&path);
+    file.write_at(b"short", 0).unwrap();
+    fs::rename(&path, &moved).unwrap();
+    fs::write(&path, b"another").unwrap();
+    let long = vec![7; 200_000];
+    file.write_at(&long, 5).unwrap();
+    file.sync().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"another");
+    assert_eq!(fs::read(&moved).unwrap(), [b"short", &long[..]].concat());
+    assert_eq!(
+        file.read_piece(200_005, 0).unwrap(),
+        fs::read(&moved).unwrap()
+    );
+}
+
 #[test]
 fn an_allocated_file_keeps_its_length_and_reads_as_zeros_behind_what_was_written() {
     let folder = tempfile::tempdir().unwrap();
