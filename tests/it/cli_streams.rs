@@ -291,29 +291,38 @@ fn a_put_whose_server_dies_names_the_first_line_and_the_command_that_continues()
 #[test]
 fn a_second_server_on_the_same_data_is_refused_in_words() {
     let server = server();
-    let second = server
-        .command(&[
-            "server",
-            "--listen",
-            "127.0.0.1:0",
-            "--kinesis-listen",
-            "127.0.0.1:0",
-            "-o",
-            "json",
-            "--data-dir",
-        ])
+    let holder = format!("in use by process {} (`", server.pid());
+    // Nobody can take the lock away: the directory itself is held.
+    for has_lock_file in [true, false] {
+        if !has_lock_file {
+            std::fs::remove_file(server.data_dir.join("LOCK")).expect("it is there");
+        }
+        let second = server
+            .command(&[
+                "server",
+                "--listen",
+                "127.0.0.1:0",
+                "--kinesis-listen",
+                "127.0.0.1:0",
+                "-o",
+                "json",
+                "--data-dir",
+            ])
+            .arg(&server.data_dir)
+            .output()
+            .expect("it runs");
+        let stderr = String::from_utf8_lossy(&second.stderr);
+        assert_eq!(second.status.code(), Some(4), "{stderr}");
+        assert!(
+            stderr.contains("FN5004") && stderr.contains(&holder),
+            "{stderr}"
+        );
+    }
+    let asked = server
+        .command(&["doctor", "--data-dir"])
         .arg(&server.data_dir)
         .output()
         .expect("it runs");
-    assert_eq!(
-        second.status.code(),
-        Some(4),
-        "{}",
-        String::from_utf8_lossy(&second.stderr)
-    );
-    let stderr = String::from_utf8_lossy(&second.stderr);
-    assert!(
-        stderr.contains("FN5004") && stderr.contains("in use by another server"),
-        "{stderr}"
-    );
+    let stderr = String::from_utf8_lossy(&asked.stderr);
+    assert_eq!(asked.status.code(), Some(4), "{stderr}");
 }

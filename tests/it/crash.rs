@@ -16,12 +16,12 @@ use crate::support::{deploy_hostile, drained, server_on};
 /// Connections, each with a key of its own.
 const PRODUCERS: usize = 6;
 
-/// How often the server is killed: `FNCTL_CRASHES`, else 100.
+/// How often the server is killed: `FNCTL_CRASHES`, else 200.
 fn crashes() -> u64 {
     std::env::var("FNCTL_CRASHES")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(100)
+        .unwrap_or(200)
 }
 
 /// A small generator, so that a run can be told by its seed.

@@ -254,6 +254,25 @@ fn doctor_tells_whole_from_repairable_from_damaged_and_changes_nothing() {
     bytes[300] ^= 1;
     fs::write(&segment, &bytes).expect("it can be written");
 
+    for (file, kind) in [
+        ("secret", "secret-unusable"),
+        ("journal/newest", "witness-unusable"),
+    ] {
+        let (file, aside) = (data.join(file), folder.path().join("aside"));
+        fs::rename(&file, &aside).expect("it is there");
+        let (exit, report) = doctor(&data);
+        assert_eq!(
+            (
+                exit,
+                report["status"].as_str(),
+                &report["findings"][0]["kind"]
+            ),
+            (Some(1), Some("repairable"), &kind.into()),
+            "{report}"
+        );
+        fs::rename(&aside, &file).expect("it goes back");
+    }
+
     fs::remove_dir_all(data.join("image")).expect("the image goes");
     let (exit, report) = doctor(&data);
     assert_eq!(

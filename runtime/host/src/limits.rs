@@ -136,6 +136,12 @@ pub const LOG_DROPPED_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// Lines handed to a follower at once.
 pub const LOG_READ_LINES_MAX: usize = 500;
 
+// Fail-stop.
+
+/// The process ends by itself so soon after a failed write or sync, or is ended: within a second, with a
+/// little left for the system.
+pub const ENDS_WITHIN: Duration = Duration::from_millis(900);
+
 // Statuses.
 
 /// Charged records of one unit that are read for a status, to tell their keys; more are not looked at.

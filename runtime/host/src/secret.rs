@@ -7,8 +7,7 @@ use std::{
     path::Path,
 };
 
-const FILE: &str = "secret";
-const BYTES: usize = 32;
+use fnctl_store::limits::{SECRET_BYTES as BYTES, SECRET_FILE as FILE};
 
 /// Reads the secret of a data directory, or makes it, readable by its owner alone.
 ///

@@ -1,6 +1,12 @@
 //! The server: opens the data directory, starts what runs for ever, serves, and stops in order.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use fnctl_core::clock::Clock;
 use fnctl_invoker::{Compiler, Engine, EngineError, EngineOptions};
@@ -38,6 +44,8 @@ pub struct ServerOptions {
     pub listen: SocketAddr,
     /// Where the Kinesis API listens; port 0 takes a free one.
     pub kinesis_listen: SocketAddr,
+    /// Whether the data directory may lie on a network file system.
+    pub allows_network_file_system: bool,
     /// Whether listeners beyond loopback are allowed, although nothing keeps strangers out yet.
     pub insecure: bool,
     /// Threads that run functions; `None`: as many as the machine has.
@@ -48,6 +56,9 @@ pub struct ServerOptions {
     pub compiler: Compiler,
     /// The commit that the binary was built from, told to whoever asks for the version.
     pub commit: Option<&'static str>,
+    /// Called when the process has not ended by itself [`limits::ENDS_WITHIN`] after a failed write or
+    /// sync; it does not return.
+    pub last_resort: Option<fn() -> !>,
 }
 
 impl ServerOptions {
@@ -59,8 +70,10 @@ impl ServerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 4700)),
             kinesis_listen: SocketAddr::from(([127, 0, 0, 1], 4701)),
             insecure: false,
+            allows_network_file_system: false,
             guest_threads: None,
             commit: None,
+            last_resort: None,
             scrub: ScrubOptions::default(),
             compiler: Compiler::default(),
         }
@@ -86,8 +99,25 @@ pub enum StartError {
 
 /// The server stopped by itself: a write or sync failed, nothing more is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server stopped: {0}")]
-pub struct ServerStopped(pub String);
+#[error("the server stopped: {words}")]
+pub struct ServerStopped {
+    /// What failed.
+    pub words: String,
+    /// When it did, as far as that is known.
+    pub since: Option<Instant>,
+}
+
+impl ServerStopped {
+    fn new(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            since: None,
+        }
+    }
+}
+
+/// What failed, and when.
+type Failed = (String, Instant);
 
 /// Starts servers.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +136,7 @@ pub struct Running {
     drain: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
     loops: Vec<oneshot::Receiver<Result<(), String>>>,
-    stopped: watch::Receiver<Option<String>>,
+    stopped: watch::Receiver<Option<Failed>>,
 }
 
 /// Lets the process have as many files open as it may: a node of a thousand shards has one each, and what
@@ -135,8 +165,12 @@ impl Server {
         let (api_addr, kinesis_addr) = (api.address(), kinesis.address());
         raise_open_files();
         let directory = options.data_dir.clone();
+        let allows_network_file_system = options.allows_network_file_system;
         let opened = tokio::task::spawn_blocking(move || {
-            let store = fnctl_store::Options::new(directory);
+            let store = fnctl_store::Options {
+                allows_network_file_system,
+                ..fnctl_store::Options::new(directory)
+            };
             fnctl_store::open(store, RealDisk, SystemClock)
         });
         let (store, loops) = opened.await.map_err(std::io::Error::other)??;
@@ -162,12 +196,18 @@ impl Server {
         let (tell_stop, stopped) = watch::channel(None);
         let tell_stop = Arc::new(tell_stop);
         let mut loops = vec![
-            spawn_loop("fnctl-sequencer", &tell_stop, move || {
-                loops.sequencer.run().map_err(|s| s.0)
-            })?,
-            spawn_loop("fnctl-applier", &tell_stop, move || {
-                loops.applier.run().map_err(|s| s.0)
-            })?,
+            spawn_loop(
+                "fnctl-sequencer",
+                &tell_stop,
+                options.last_resort,
+                move || loops.sequencer.run().map_err(|s| s.0),
+            )?,
+            spawn_loop(
+                "fnctl-applier",
+                &tell_stop,
+                options.last_resort,
+                move || loops.applier.run().map_err(|s| s.0),
+            )?,
         ];
         let artifact: ArtifactPath = {
             let store = store.clone();
@@ -240,10 +280,12 @@ impl Server {
     }
 }
 
-/// Runs a loop of the store on a thread of its own; its failure, or its panic, stops the server.
+/// Runs a loop of the store on a thread of its own; its failure, or its panic, stops the server, and the
+/// process by the last resort if nothing else does.
 fn spawn_loop(
     name: &str,
-    tell_stop: &Arc<watch::Sender<Option<String>>>,
+    tell_stop: &Arc<watch::Sender<Option<Failed>>>,
+    last_resort: Option<fn() -> !>,
     run: impl FnOnce() -> Result<(), String> + Send + 'static,
 ) -> std::io::Result<oneshot::Receiver<Result<(), String>>> {
     let (done, ended) = oneshot::channel();
@@ -254,16 +296,31 @@ fn spawn_loop(
         .spawn(move || {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
                 .unwrap_or_else(|_| Err(format!("{loop_name} panicked")));
-            if let Err(words) = &result {
-                error!(words, "a loop of the store ended, stopping");
-                tell_stop.send_if_modified(|told| {
-                    let is_news = told.is_none();
-                    told.get_or_insert_with(|| words.clone());
-                    is_news
-                });
-            }
+            let failed = result
+                .as_ref()
+                .err()
+                .map(|words| (words.clone(), Instant::now()));
             // Nobody may wait for it any more.
             drop(done.send(result));
+            let Some(failed) = failed else {
+                return;
+            };
+            error!(words = failed.0, "a loop of the store ended, stopping");
+            let since = failed.1;
+            tell_stop.send_if_modified(|told| {
+                let is_news = told.is_none();
+                told.get_or_insert(failed);
+                is_news
+            });
+            if let Some(end) = last_resort {
+                // Nobody wakes it: it ends with the process, or ends it.
+                while since.elapsed() < limits::ENDS_WITHIN {
+                    thread::park_timeout(limits::ENDS_WITHIN.saturating_sub(since.elapsed()));
+                }
+                let ms = since.elapsed().as_millis();
+                error!(ms, "the process did not end by itself, it is ended");
+                end();
+            }
         })?;
     Ok(ended)
 }
@@ -276,11 +333,13 @@ impl Running {
         // A store that serves reads alone refuses every lease; it was opened to be read, so that ends
         // nothing.
         let is_read_only = self.store.read_only().is_some();
-        let words = tokio::select! {
-            words = wait_for_words(&mut self.stopped) => words,
-            words = wait_for_words(&mut by_workers), if !is_read_only => words,
+        let (words, since) = tokio::select! {
+            (words, since) = wait_for(&mut self.stopped) => (words, Some(since)),
+            words = wait_for(&mut by_workers), if !is_read_only => (words, None),
         };
-        ServerStopped(words)
+        // The loop tells a little later than it happened, and workers do not know when it did.
+        let since = self.store.failed_at().or(since);
+        ServerStopped { words, since }
     }
 
     /// Stops in order, within ten seconds: accepts nothing more, lets running calls commit, writes what
@@ -327,23 +386,23 @@ impl Running {
         for ended in loops {
             match timeout_at(deadline, ended).await {
                 Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(words))) => result = Err(ServerStopped(words)),
-                Ok(Err(_)) => result = Err(ServerStopped("a loop of the store is gone".to_owned())),
-                Err(_) => result = Err(ServerStopped("the store did not end in time".to_owned())),
+                Ok(Ok(Err(words))) => result = Err(ServerStopped::new(words)),
+                Ok(Err(_)) => result = Err(ServerStopped::new("a loop of the store is gone")),
+                Err(_) => result = Err(ServerStopped::new("the store did not end in time")),
             }
         }
         result
     }
 }
 
-async fn wait_for_words(stopped: &mut watch::Receiver<Option<String>>) -> String {
-    let words = stopped
+async fn wait_for<T: Clone>(stopped: &mut watch::Receiver<Option<T>>) -> T {
+    let told = stopped
         .wait_for(Option::is_some)
         .await
         .ok()
-        .and_then(|words| words.clone());
-    match words {
-        Some(words) => words,
+        .and_then(|told| told.clone());
+    match told {
+        Some(told) => told,
         // Its sender went without a word: it ended in order.
         None => std::future::pending().await,
     }

@@ -161,6 +161,7 @@ impl Cutter {
     fn is_dirty(&self, shared: &Shared) -> bool {
         self.needs_all
             || self.wants_snapshot
+            || self.needs_snapshot
             || !self.segments.is_empty()
             || shared.read_published().next > self.cut
     }
@@ -346,9 +347,15 @@ impl ApplierLoop {
             place.put(&mut cut);
         }
         batch.push((CUT_KEY.to_vec(), Some(cut)));
+        let shared = std::sync::Arc::clone(&self.shared);
+        let mut held = shared.scrub.hold_image();
         match self.open_image().and_then(|image| image.apply(batch)) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                *held = Some(next);
+                Ok(true)
+            }
             Err(error) if error.is_full() => {
+                *held = None;
                 // What the engine made of it is not known: it starts afresh.
                 self.cutter.image = None;
                 self.cutter.needs_all = true;
@@ -446,6 +453,10 @@ impl ApplierLoop {
     /// and a snapshot makes sure that nobody needs it (commit and storage rules §5).
     pub(crate) fn look_below(&mut self) {
         if self.shared.scrub.takes_wish() {
+            if self.shared.scrub.takes_image() {
+                // Every value is in memory: the next cut begins an empty one.
+                self.cutter.image = None;
+            }
             self.cutter.make_anew();
         }
         let Some(below) = &mut self.cutter.below else {

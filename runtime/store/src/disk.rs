@@ -6,6 +6,7 @@
 
 pub(crate) mod overlay;
 pub mod real;
+pub(crate) mod remote;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
 
@@ -74,6 +75,25 @@ pub struct DirEntry {
     pub name: String,
     /// Whether it is a directory.
     pub is_dir: bool,
+}
+
+/// A process that holds a data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// Its name, where that can be had.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)?;
+        match &self.name {
+            Some(name) => write!(f, " (`{name}`)"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Held as long as the data directory is ours.
@@ -168,11 +188,27 @@ pub trait Disk: Send + Sync + 'static {
     /// Any failure.
     fn file_system(&self, path: &Path) -> io::Result<Box<dyn FileSystem>>;
 
-    /// Takes the lock file, creating it; `None` when another process holds it.
+    /// Takes the lock file, creating it, and the directory that it lies in, which nobody can take away
+    /// under whoever holds it; `None` when another process holds either.
     ///
     /// # Errors
     /// Any other failure.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>>;
+
+    /// Who holds the lock that [`Self::lock`] was refused, where that can be seen.
+    fn holder(&self, path: &Path) -> Option<Holder> {
+        let _ = path;
+        None
+    }
+
+    /// What `statfs` says of the type of the file system that `path` lies on; 0: a disk of no such type.
+    ///
+    /// # Errors
+    /// Any failure.
+    fn file_system_magic(&self, path: &Path) -> io::Result<u64> {
+        let _ = path;
+        Ok(0)
+    }
 
     /// Opens the image in directory `path`, an empty one when there is none.
     ///
@@ -191,10 +227,10 @@ pub trait Disk: Send + Sync + 'static {
         self.open(path)
     }
 
-    /// Takes a lock file that exists, writing nothing; `None` when another process holds it.
+    /// As [`Self::lock`], writing nothing: where there is no lock file the directory alone is taken.
     ///
     /// # Errors
-    /// `NotFound`, or any other failure.
+    /// `NotFound` where the directory cannot be taken either, or any other failure.
     fn lock_to_read(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
         self.lock(path)
     }
@@ -248,6 +284,12 @@ impl<D: Disk> Disk for Arc<D> {
     }
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
         (**self).lock(path)
+    }
+    fn holder(&self, path: &Path) -> Option<Holder> {
+        (**self).holder(path)
+    }
+    fn file_system_magic(&self, path: &Path) -> io::Result<u64> {
+        (**self).file_system_magic(path)
     }
     fn open_image(&self, path: &Path) -> Result<Box<dyn Image>, ImageError> {
         (**self).open_image(path)

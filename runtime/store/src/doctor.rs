@@ -21,8 +21,12 @@ pub use self::report::{Finding, FindingKind, Found, Health, Report, Severity};
 use crate::{
     Loops, OpenError, Options, Store,
     disk::{DirLock, Disk, overlay::Overlay},
+    limits::{SECRET_BYTES, SECRET_FILE},
     recovery,
 };
+
+/// What goes with a server's secret.
+const SECRET_LOST: &str = "shard iterators and list tokens given out before are refused";
 
 /// Why a data directory was not examined.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +101,10 @@ pub fn examine<D: Disk, C: Clock>(
         }
     };
     patient.journal(opened.as_ref())?;
-    patient.snapshots()?;
+    let sound = patient.snapshots()?;
+    patient.stand_ins(opened.as_ref(), &sound)?;
+    patient.witness()?;
+    patient.secret()?;
     patient.names(&start)?;
     if let Some((store, loops)) = &opened {
         patient.image(store, loops, &start)?;
@@ -124,6 +131,7 @@ fn take(disk: &dyn Disk, data: &Path) -> Result<Option<Box<dyn DirLock>>, Doctor
     match disk.lock_to_read(&path) {
         Ok(Some(lock)) => Ok(Some(lock)),
         Ok(None) => Err(DoctorError::Locked(data.to_owned())),
+        // Neither file nor directory can be taken here.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at(&path)(error)),
     }
@@ -182,6 +190,27 @@ impl Patient<'_> {
                 let path = self.data.join(name);
                 self.add(Finding::new(FindingKind::Unknown, &path, words));
             }
+        }
+        Ok(())
+    }
+
+    /// The server's secret: nothing in it can be checked but its length.
+    fn secret(&mut self) -> Result<(), DoctorError> {
+        let path = self.data.join(SECRET_FILE);
+        let file = self.reading.open_to_read(&path);
+        match file.and_then(|file| file.length()) {
+            Ok(length) if length == SECRET_BYTES as u64 => {}
+            Ok(length) => {
+                let words = format!(
+                    "it has {length} bytes of {SECRET_BYTES}; a start makes another: {SECRET_LOST}"
+                );
+                self.add(Finding::new(FindingKind::Secret, &path, words));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let words = format!("the secret is missing; a start makes another: {SECRET_LOST}");
+                self.add(Finding::new(FindingKind::Secret, &path, words));
+            }
+            Err(error) => return Err(at(&path)(error)),
         }
         Ok(())
     }

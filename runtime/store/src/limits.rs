@@ -129,7 +129,13 @@ pub const SCRUB_PERIOD_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const SCRUB_FIRST_AFTER: Duration = Duration::from_secs(60);
 /// One read of the scrub: small, so that a sync seldom waits behind one.
 pub const SCRUB_READ_BYTES: usize = 256 << 10;
+/// Copies of the image that must all fail before it counts as damaged.
+pub const SCRUB_IMAGE_TRIES: u32 = 3;
 /// Damaged places that are kept one by one; more are counted.
 pub const SCRUB_FINDINGS_MAX: usize = 1_000;
+/// The server's secret in a data directory: its name, and its length. What it is for is the server's.
+pub const SECRET_FILE: &str = "secret";
+/// See [`SECRET_FILE`].
+pub const SECRET_BYTES: usize = 32;
 /// Findings of an examination that are told one by one; more are counted.
 pub const DOCTOR_FINDINGS_MAX: usize = 1_000;

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, RwLock, atomic::AtomicBool},
+    sync::{Arc, Condvar, Mutex, OnceLock, RwLock, atomic::AtomicBool},
 };
 
 use fnctl_core::{
@@ -22,7 +22,7 @@ use fnctl_core::{
 use tokio::sync::watch;
 
 use self::base::Recovered;
-pub(crate) use self::base::{image_directory, take_entry};
+pub(crate) use self::base::{has_stand_in, image_directory, image_holds, take_entry};
 pub use self::layout::FORMAT_VERSION;
 pub(crate) use self::layout::NAMES;
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     block::ShardKey,
     clocks::Clocks,
     cut::{Cutter, CutterStart},
-    disk::{DirLock, Disk, parent},
+    disk::{DirLock, Disk, Holder, parent, remote::remote_name},
     journal::{
         self,
         scan::{Hole, ScanError},
@@ -67,6 +67,8 @@ pub struct Options {
     /// Keys and payloads of one mapping's dead letters; at it, the lane that would add one waits
     /// (commit and storage rules §7).
     pub dead_letter_bytes_max: u64,
+    /// Whether the directory may lie on a network file system, on its user's own responsibility.
+    pub allows_network_file_system: bool,
 }
 
 impl Options {
@@ -80,6 +82,7 @@ impl Options {
             tail_bytes_max: TAIL_BYTES_MAX,
             sizes: Sizes::default(),
             dead_letter_bytes_max: DEAD_LETTER_STREAM_BYTES_MAX,
+            allows_network_file_system: false,
         }
     }
 }
@@ -88,10 +91,20 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("{} is in use by another process", path.display())]
+    #[error("{} is in use by {}", path.display(), holder.as_ref().map_or("another process".to_owned(), Holder::to_string))]
     Locked {
         /// The lock file.
         path: PathBuf,
+        /// Who has it, where that can be seen.
+        holder: Option<Holder>,
+    },
+    /// It lies on a file system that keeps no promise of ours.
+    #[error("{} lies on a network file system ({name})", path.display())]
+    NetworkFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// What the file system is called.
+        name: &'static str,
     },
     /// A newer version wrote it.
     #[error("{} was written by a newer version ({found}), this one knows format {FORMAT_VERSION}", path.display())]
@@ -171,6 +184,9 @@ fn open_shared(
 ) -> Result<(Store, Loops), OpenError> {
     let data = options.directory.clone();
     disk.create_dir(&data).map_err(OpenError::io(&data))?;
+    if !options.allows_network_file_system {
+        refuse_network(&*disk, &data)?;
+    }
     layout::refuse_strange(&*disk, &data)?;
     let lock = take_lock(&*disk, &data)?;
     layout::prepare(&*disk, &data)?;
@@ -346,6 +362,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         read_only: parts.read_only,
         unclean: parts.unclean,
         _lock: parts.lock,
+        failed_at: OnceLock::new(),
         is_failed: AtomicBool::new(false),
         is_journal_finished: AtomicBool::new(false),
     });
@@ -363,11 +380,25 @@ fn assemble(parts: Parts) -> (Store, Loops) {
     (Store { shared }, loops)
 }
 
+fn refuse_network(disk: &dyn Disk, data: &Path) -> Result<(), OpenError> {
+    let magic = disk.file_system_magic(data).map_err(OpenError::io(data))?;
+    match remote_name(magic) {
+        None => Ok(()),
+        Some(name) => Err(OpenError::NetworkFileSystem {
+            path: data.to_owned(),
+            name,
+        }),
+    }
+}
+
 fn take_lock(disk: &dyn Disk, data: &Path) -> Result<Box<dyn DirLock>, OpenError> {
     let path = data.join("LOCK");
     match disk.lock(&path) {
         Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(OpenError::Locked { path }),
+        Ok(None) => Err(OpenError::Locked {
+            holder: disk.holder(&path),
+            path,
+        }),
         Err(source) => Err(OpenError::Io { path, source }),
     }
 }

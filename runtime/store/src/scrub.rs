@@ -3,9 +3,11 @@
 //! readers of the damaged records are refused as ever, the rest is served on, and where image and
 //! snapshot stand in for the journal new ones are asked for (commit and storage rules §5 and §6).
 //!
-//! The image is not read: its engine checks what it reads, and it is made anew from snapshot and journal.
+//! Of the image a copy is opened, with its engine's checks and ours: it is made anew from what is in memory
+//! when it fails them.
 
 mod found;
+mod image;
 mod look;
 mod pass;
 
@@ -17,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use fnctl_core::id::{StreamId, Timestamp};
+use fnctl_core::id::{Lsn, StreamId, Timestamp};
 
 use self::found::Findings;
 pub use self::found::{ScrubFinding, ScrubKind};
@@ -56,6 +58,10 @@ pub(crate) struct Scrub {
     /// Wall clock at the end of the last complete pass, ms; 0 before the first.
     ended: AtomicU64,
     findings: Mutex<Findings>,
+    /// Held while the image is changed or copied; what it holds everything below of, once that was written
+    /// in this life.
+    image: Mutex<Option<Lsn>>,
+    is_image_damaged: AtomicBool,
     /// Journal, snapshots or image are damaged: the applier makes image and snapshot anew.
     wants_snapshot: AtomicBool,
 }
@@ -102,6 +108,16 @@ impl Scrub {
             .wait_timeout_while(self.lock(), wait, |is_stopped| !*is_stopped);
         let (is_stopped, _) = stopped.expect("nothing panics under this lock");
         !*is_stopped
+    }
+
+    /// Keeps the image as it is while this is held.
+    pub(crate) fn hold_image(&self) -> std::sync::MutexGuard<'_, Option<Lsn>> {
+        self.image.lock().expect("nothing panics under this lock")
+    }
+
+    /// Whether the image is to be thrown away in front of that; asked once.
+    pub(crate) fn takes_image(&self) -> bool {
+        self.is_image_damaged.swap(false, Ordering::Relaxed)
     }
 
     /// Whether image and snapshot are to be made anew; asked once.

@@ -293,6 +293,7 @@ impl Shared {
 
     /// Stops everything: nothing more is taken, written or acknowledged.
     pub(crate) fn fail(&self, stopped: &Stopped) {
+        self.failed_at.get_or_init(std::time::Instant::now);
         let (waiting, frame) = {
             let mut sequencer = self.lock_sequencer();
             if !matches!(sequencer.state, State::Stopped(_)) {

@@ -3,9 +3,10 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use fnctl_core::committer::Stopped;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) unclean: UncleanStops,
     /// The lock of the data directory goes with the last handle.
     pub(crate) _lock: Box<dyn DirLock>,
+    /// When something failed first.
+    pub(crate) failed_at: OnceLock<Instant>,
     /// Something failed, or the journal was ended: the loops look.
     pub(crate) is_failed: AtomicBool,
     /// The journal was ended in order.

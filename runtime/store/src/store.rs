@@ -304,6 +304,13 @@ impl Store {
         self.shared.artifacts.path(digest)
     }
 
+    /// When a write or a sync failed, if one did: nothing was acknowledged since, and the process must have
+    /// ended a second later.
+    #[must_use]
+    pub fn failed_at(&self) -> Option<std::time::Instant> {
+        self.shared.failed_at.get().copied()
+    }
+
     /// Why the store serves reads alone, if it does: a part of the journal cannot be read, or a start
     /// found no room at all.
     #[must_use]

@@ -76,6 +76,29 @@ fn a_cut_that_would_write_many_shards_for_little_waits_longer() {
 }
 
 #[test]
+fn a_network_file_system_is_refused_unless_it_is_accepted() {
+    let clock = ManualClock::new();
+    let disk = SimDisk::new(1);
+    let options = |allows_network_file_system| crate::Options {
+        allows_network_file_system,
+        ..crate::testing::small_files()
+    };
+    disk.set_magic(0x6969);
+    let refused = crate::open(options(false), disk.clone(), clock.clone());
+    let Err(error) = refused else {
+        panic!("NFS is taken");
+    };
+    assert_eq!(
+        error.to_string(),
+        "/data lies on a network file system (NFS)"
+    );
+    assert_eq!(disk.files(), Vec::<std::path::PathBuf>::new());
+    assert!(crate::open(options(true), disk.clone(), clock.clone()).is_ok());
+    disk.set_magic(0xEF53);
+    assert!(crate::open(options(false), disk, clock).is_ok());
+}
+
+#[test]
 fn a_second_store_on_the_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let clock = ManualClock::new();
@@ -86,6 +109,17 @@ fn a_second_store_on_the_same_directory_is_refused() {
         clock.clone(),
     );
     assert!(matches!(again, Err(crate::OpenError::Locked { .. })));
+    // The file may go: the directory is held.
+    std::fs::remove_file(directory.path().join("LOCK")).unwrap();
+    let again = crate::open(
+        crate::Options::new(directory.path()),
+        RealDisk,
+        clock.clone(),
+    );
+    let Err(crate::OpenError::Locked { holder, .. }) = again else {
+        panic!("two stores on one directory");
+    };
+    assert_eq!(holder.map(|holder| holder.pid), Some(std::process::id()));
     drop(node);
     assert!(crate::open(crate::Options::new(directory.path()), RealDisk, clock).is_ok());
 }

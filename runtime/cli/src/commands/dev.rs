@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Forget the data of earlier runs
     #[arg(long)]
     fresh: bool,
+    /// Keep data on NFS, CIFS, 9p, FUSE or the like, whose syncs and locks nobody vouches for
+    #[arg(long)]
+    allow_network_file_system: bool,
     /// Where the API listens [default: 127.0.0.1:4700]
     #[arg(long, value_name = "ADDRESS", value_parser = spelling::address)]
     listen: Option<SocketAddr>,

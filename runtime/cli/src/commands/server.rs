@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// Listen beyond loopback, although nothing keeps strangers out
     #[arg(long)]
     insecure: bool,
+    /// Keep data on NFS, CIFS, 9p, FUSE or the like, whose syncs and locks nobody vouches for
+    #[arg(long)]
+    allow_network_file_system: bool,
 }
 
 /// Where a server serves.
@@ -56,12 +59,14 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
         insecure: args.insecure,
+        allows_network_file_system: args.allow_network_file_system,
         scrub: ScrubOptions {
             bytes_per_second: args.scrub_rate,
             period: args.scrub_period,
         },
         compiler: embedded::compiler(),
         commit: COMMIT,
+        last_resort: Some(end),
         ..ServerOptions::new(&args.data_dir)
     };
     let mut running = tokio::select! {
@@ -88,6 +93,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         stopped = running.stopped() => Some(stopped),
     };
     if let Some(stopped) = stopped {
+        drop(running);
+        // The last that happens here: what is left is to tell why.
+        let ms = stopped.since.map(|since| since.elapsed().as_millis());
+        tracing::error!(ms, "ending after the failure");
         return Err(
             CliError::new(ErrorCode::DataDirectoryUnusable, stopped.to_string())
                 .because("nothing more can be made durable; what was acknowledged is")
@@ -98,6 +107,11 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         ended = running.shutdown() => ended.map_err(|error| CliError::new(ErrorCode::DataDirectoryUnusable, error.to_string())),
         _ = signals.next() => Err(CliError::new(ErrorCode::Interrupted, "interrupted while draining")),
     }
+}
+
+/// Ends the process at once, whatever its threads wait for.
+fn end() -> ! {
+    std::process::exit(ErrorCode::DataDirectoryUnusable.kind().exit_code().into())
 }
 
 fn say(ready: &Ready, data_dir: &Path, session: &mut Session) -> Result<(), CliError> {

@@ -1,6 +1,7 @@
 //! The disk of the machine.
 
 mod direct;
+mod lock;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -11,13 +12,13 @@ use std::{
 };
 
 use rustix::{
-    fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs, syncfs},
+    fs::{FallocateFlags, fallocate, fdatasync, statfs, statvfs, syncfs},
     io::Errno,
     rand::{GetRandomFlags, getrandom},
 };
 
 use crate::{
-    disk::{DirEntry, DirLock, Disk, DiskFile, FileSystem},
+    disk::{DirEntry, DirLock, Disk, DiskFile, FileSystem, Holder, parent},
     image::{Image, ImageError, ImageValue, sled::SledImage},
     limits::WRITE_BYTES,
 };
@@ -28,10 +29,6 @@ pub struct RealDisk;
 
 #[derive(Debug)]
 struct RealFile(File);
-
-struct RealLock(#[allow(dead_code, reason = "held for its lock alone")] File);
-
-impl DirLock for RealLock {}
 
 struct RealFileSystem(File);
 
@@ -103,14 +100,6 @@ fn options() -> OpenOptions {
     options
 }
 
-fn locked(file: File) -> io::Result<Option<Box<dyn DirLock>>> {
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Box::new(RealLock(file)))),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// A directory beside the data, gone when dropped.
 struct Scratch(PathBuf);
 
@@ -129,6 +118,21 @@ impl Drop for Scratch {
     }
 }
 
+/// Copies by reading: a kernel that shares blocks instead would have nothing of them read.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let from = File::open(from)?;
+    let to = options().create_new(true).open(to)?;
+    let (mut buffer, mut offset) = (vec![0; WRITE_BYTES], 0);
+    loop {
+        let filled = read_at(&from, &mut buffer, offset)?;
+        if filled == 0 {
+            return Ok(());
+        }
+        to.write_all_at(&buffer[..filled], offset)?;
+        offset += filled as u64;
+    }
+}
+
 fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -137,7 +141,7 @@ fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
             fs::create_dir(&target)?;
             copy_directory(&entry.path(), &target)?;
         } else {
-            fs::copy(entry.path(), &target)?;
+            copy_file(&entry.path(), &target)?;
         }
     }
     Ok(())
@@ -204,8 +208,18 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
-        let file = options().create(true).truncate(false).open(path)?;
-        locked(file)
+        let file = options().create(true).truncate(false).open(path);
+        lock::lock(parent(path), file)
+    }
+
+    fn holder(&self, path: &Path) -> Option<Holder> {
+        lock::holder(parent(path), path)
+    }
+
+    fn file_system_magic(&self, path: &Path) -> io::Result<u64> {
+        let told = statfs(path)?.f_type;
+        // Of 32 bits, whatever the type is on this machine.
+        Ok(u64::from(told.cast_unsigned() as u32))
     }
 
     fn open_image(&self, path: &Path) -> Result<Box<dyn Image>, ImageError> {
@@ -217,7 +231,7 @@ impl Disk for RealDisk {
     }
 
     fn lock_to_read(&self, path: &Path) -> io::Result<Option<Box<dyn DirLock>>> {
-        locked(File::open(path)?)
+        lock::lock(parent(path), File::open(path))
     }
 
     fn read_image(&self, path: &Path) -> Result<Vec<ImageValue>, ImageError> {

@@ -180,6 +180,11 @@ impl SimDisk {
             .unwrap_or_default()
     }
 
+    /// Makes it a file system of another type.
+    pub fn set_magic(&self, magic: u64) {
+        self.lock_state().magic = magic;
+    }
+
     /// Puts a copy of an image in place.
     ///
     /// # Panics
@@ -290,6 +295,10 @@ impl Disk for SimDisk {
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
         self.lock_state().free_bytes()
+    }
+
+    fn file_system_magic(&self, _path: &Path) -> io::Result<u64> {
+        Ok(self.lock_state().magic)
     }
 
     fn file_system(&self, _path: &Path) -> io::Result<Box<dyn FileSystem>> {

@@ -16,8 +16,10 @@ use crate::{
         frame::FrameHeader,
         listing,
         scan::{self, ScanError},
+        witness,
     },
-    recovery, snapshot,
+    recovery::{self, has_stand_in},
+    snapshot,
 };
 
 const RESTORE: &str =
@@ -132,16 +134,17 @@ impl Patient<'_> {
         Ok(())
     }
 
-    /// Every snapshot, read whole.
-    pub(super) fn snapshots(&mut self) -> Result<(), DoctorError> {
+    /// Every snapshot, read whole; answers what the sound ones hold all below of.
+    pub(super) fn snapshots(&mut self) -> Result<Vec<Lsn>, DoctorError> {
         let directory = journal::directory(&self.data);
+        let mut sound = Vec::new();
         let Ok(entries) = self.reading.list(&directory) else {
-            return Ok(());
+            return Ok(sound);
         };
         for entry in entries {
-            if snapshot::parse_file_name(&entry.name).is_none() {
+            let Some(next) = snapshot::parse_file_name(&entry.name) else {
                 continue;
-            }
+            };
             let path = directory.join(&entry.name);
             let file = self.reading.open_to_read(&path).map_err(at(&path))?;
             let length = file.length().map_err(at(&path))?;
@@ -151,11 +154,64 @@ impl Patient<'_> {
                 continue;
             };
             let read = snapshot::read(&self.reading, &path, journal).map_err(at(&path))?;
-            if read.is_err() {
+            if read.is_ok() {
+                sound.push(next);
+            } else {
                 let words = "the snapshot is damaged; others, or the image, stand in for it, and it is replaced in time";
                 self.add(Finding::new(FindingKind::Snapshot, &path, words));
             }
         }
+        Ok(sound)
+    }
+
+    /// Whether something would stand in for the image, were it lost.
+    pub(super) fn stand_ins(
+        &mut self,
+        opened: Option<&Opened>,
+        sound: &[Lsn],
+    ) -> Result<(), DoctorError> {
+        let directory = journal::directory(&self.data);
+        let Ok(listing) = listing::files(&self.reading, &directory) else {
+            return Ok(());
+        };
+        let Some(first) = listing.files.first() else {
+            return Ok(());
+        };
+        if opened.is_none() || has_stand_in(first.header.first, sound) {
+            return Ok(());
+        }
+        let words = format!(
+            "the journal begins at entry {}, and no snapshot that can be read holds what was before: the image alone does; a start takes a snapshot",
+            first.header.first
+        );
+        let path = first.path.clone();
+        self.add(
+            Finding::new(FindingKind::NoStandIn, &path, words).entries(Lsn(1), first.header.first),
+        );
+        Ok(())
+    }
+
+    /// What names the newest journal file.
+    pub(super) fn witness(&mut self) -> Result<(), DoctorError> {
+        let directory = journal::directory(&self.data);
+        let path = witness::path(&directory);
+        let words = match self.reading.open_to_read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if self.journal_id.is_none() {
+                    return Ok(());
+                }
+                "it is missing"
+            }
+            Err(error) => return Err(at(&path)(error)),
+            Ok(_) => match witness::read(&self.reading, &directory).map_err(at(&path))? {
+                Some(_) => return Ok(()),
+                None => "it is damaged",
+            },
+        };
+        let words = format!(
+            "{words}: whether a newer journal file was there is not known from it; a start writes it anew"
+        );
+        self.add(Finding::new(FindingKind::Witness, &path, words));
         Ok(())
     }
 

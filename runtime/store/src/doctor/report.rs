@@ -83,6 +83,13 @@ kinds! {
     Image = "image-unusable", Repairable;
     /// A temporary file, or what is left of something deleted.
     Leftover = "leftover", Repairable;
+    /// Image and journal alone hold what there is: a part of the journal is gone that a lost image would
+    /// need.
+    NoStandIn = "journal-short", Repairable;
+    /// Nothing proves which journal file was the newest.
+    Witness = "witness-unusable", Repairable;
+    /// The server's secret is missing or has not its length.
+    Secret = "secret-unusable", Repairable;
     /// A file that a start makes.
     MissingFile = "missing-file", Repairable;
     /// Entries of the journal that are needed cannot be read.

@@ -39,6 +39,9 @@ fn payload(number: u64) -> Vec<u8> {
 /// A store of forty records, about half of them in segments; ended in order or just let go.
 fn filled(clock: &Arc<ManualClock>, seed: u64, is_ended: bool) -> (SimDisk, StreamId) {
     let disk = SimDisk::new(seed);
+    disk.create_dir("/data".as_ref()).unwrap();
+    // The server makes it.
+    crate::disk::replace(&disk, "/data/secret".as_ref(), &[7; 32]).unwrap();
     let mut node = Node::open_with(options(), disk.clone(), clock);
     let stream = node.create_stream("s", 1);
     for number in 0..COUNT {
@@ -266,6 +269,78 @@ fn a_newer_directory_is_refused_by_its_format_and_by_a_feature_of_its_journal() 
         open(options(), disk, clock),
         Err(crate::OpenError::NewerVersion { .. })
     ));
+}
+
+#[test]
+fn the_secret_and_the_witness_are_checked_and_a_start_mends_them() {
+    type Harm = fn(&SimDisk);
+    let cases: [(FindingKind, &str, Harm); 4] = [
+        (FindingKind::Secret, "is missing", |disk| {
+            disk.remove("/data/secret".as_ref()).unwrap();
+        }),
+        (FindingKind::Secret, "7 bytes of 32", |disk| {
+            disk.tamper("/data/secret".as_ref(), |bytes| bytes.truncate(7));
+        }),
+        (FindingKind::Witness, "is missing", |disk| {
+            disk.remove("/data/journal/newest".as_ref()).unwrap();
+        }),
+        (FindingKind::Witness, "is damaged", |disk| {
+            disk.tamper("/data/journal/newest".as_ref(), |bytes| bytes[30] ^= 1);
+        }),
+    ];
+    for (kind, words, harm) in cases {
+        let clock = ManualClock::new();
+        let (disk, stream) = filled(&clock, 8, true);
+        harm(&disk);
+        let report = look(&disk, &clock);
+        let [finding] = &report.findings[..] else {
+            panic!("{report:?}");
+        };
+        assert_eq!((finding.kind, report.health()), (kind, Health::Repairable));
+        assert!(finding.message.contains(words), "{finding:?}");
+        assert!(all_is_there(&disk, &clock, stream));
+        if kind == FindingKind::Witness {
+            assert!(disk.read("/data/journal/newest".as_ref()).is_some());
+        }
+    }
+}
+
+/// Nobody needs the oldest journal file while the image is there; without it nothing would be left.
+#[test]
+fn an_old_journal_file_that_goes_leaves_the_image_alone_until_a_start_takes_a_snapshot() {
+    let clock = ManualClock::new();
+    let (disk, stream) = filled(&clock, 9, true);
+    let named = |disk: &SimDisk, part: &str| {
+        let files = disk.files().into_iter();
+        files
+            .filter(|file| file.to_string_lossy().contains(part))
+            .min()
+    };
+    while let Some(snapshot) = named(&disk, "snapshot-") {
+        disk.remove(&snapshot).unwrap();
+    }
+    assert_eq!(look(&disk, &clock).health(), Health::Whole);
+    disk.remove(&named(&disk, ".journal").unwrap()).unwrap();
+    disk.sync_dir("/data/journal".as_ref()).unwrap();
+    let report = look(&disk, &clock);
+    let kinds: Vec<FindingKind> = report.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(
+        (report.health(), &kinds[..]),
+        (Health::Repairable, &[FindingKind::NoStandIn][..]),
+        "{report:?}"
+    );
+    let mut node = Node::open_with(options(), disk.clone(), &clock);
+    clock.advance(3_000);
+    node.settle().unwrap();
+    node.store.shutdown();
+    while node.loops.sequencer.step().unwrap() != Step::Finished {}
+    while node.loops.applier.step().unwrap() != Step::Finished {}
+    drop(node);
+    let report = look(&disk, &clock);
+    assert_eq!(report.health(), Health::Whole, "{report:?}");
+    // What the start made stands in for the image.
+    disk.remove_dir("/data/image".as_ref()).unwrap();
+    assert!(all_is_there(&disk, &clock, stream));
 }
 
 #[test]

@@ -19,7 +19,7 @@ const FILE: &str = "newest";
 const PREFIX: &str = "fnctl journal reaches file ";
 
 /// Where it lies, in the directory of the journal.
-fn path(directory: &Path) -> PathBuf {
+pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join(FILE)
 }
 

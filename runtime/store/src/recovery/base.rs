@@ -366,7 +366,7 @@ fn finish(
         ended: replay.end.map(|end| (Arc::clone(&last_file.file), end)),
         needs_image: image.is_none(),
         image,
-        needs_snapshot: !below.is_empty(),
+        needs_snapshot: !below.is_empty() || !has_stand_in(files[0].header.first, &snapshots),
         snapshots,
         view_bytes: base.bytes,
         damage,
@@ -374,6 +374,12 @@ fn finish(
         segments: base.segments,
         view: base.view,
     }
+}
+
+/// Whether a lost image could be made again: the journal begins at its first entry, or goes on from a
+/// snapshot. Nothing of ours removes a part of it before (commit and storage rules §6).
+pub(crate) fn has_stand_in(first: Lsn, snapshots: &[Lsn]) -> bool {
+    first <= Lsn(1) || snapshots.iter().any(|&next| next >= first)
 }
 
 fn new_journal(disk: &dyn Disk) -> Recovered {
@@ -487,6 +493,14 @@ fn load_image(disk: &dyn Disk, data: &Path) -> Result<(ChunkedImage, Base), Stri
     let mut image = ChunkedImage::new(image);
     let base = Base::of(image.load().map_err(words)?)?;
     Ok((image, base))
+}
+
+/// LSN that these values of an image hold everything below of.
+///
+/// # Errors
+/// They are no state; the words say why.
+pub(crate) fn image_holds(values: Vec<ImageValue>) -> Result<Lsn, String> {
+    Base::of(values).map(|base| base.next)
 }
 
 /// Entries of the journal that cannot be read.

@@ -63,6 +63,9 @@ impl Shared {
             tracing::error!(kind = kind.as_str(), is_new, "{}: {words}", by.words());
         }
         if is_new && kind.is_made_anew() && !self.is_read_only() {
+            if kind == ScrubKind::Image && by == MetBy::Scrub {
+                self.scrub.is_image_damaged.store(true, Ordering::Relaxed);
+            }
             self.scrub.wants_snapshot.store(true, Ordering::Relaxed);
             self.applier_work.notify_one();
         }

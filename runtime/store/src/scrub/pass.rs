@@ -38,6 +38,7 @@ impl ScrubLoop {
         let scrubbed = self
             .shards(&mut pace)
             .and_then(|()| self.journal(&mut pace))
+            .and_then(|()| self.image(&mut pace))
             .and_then(|()| self.artifacts(&mut pace));
         if scrubbed.is_err() {
             return false;

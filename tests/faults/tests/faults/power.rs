@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// Chains of three cuts in an ordinary run; `FNCTL_POWER_CHAINS` asks for others.
-const CHAINS: u64 = 60;
-/// Chains side by side; most of their time they wait.
-const AT_ONCE: u64 = 16;
+const CHAINS: u64 = 300;
+/// Chains side by side; of some ten seconds each takes half a second of a processor, and waits for the rest.
+const AT_ONCE: u64 = 32;
 /// Producers, each with a key of its own.
 const KEYS: usize = 3;
 /// Long enough for a cut of the store, which is due every two seconds.

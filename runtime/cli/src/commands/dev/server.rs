@@ -45,6 +45,7 @@ pub(super) async fn serve(args: &Args, session: &mut Session) -> Result<Running,
     let options = ServerOptions {
         listen,
         kinesis_listen: args.kinesis_listen.unwrap_or(usual.kinesis_listen),
+        allows_network_file_system: args.allow_network_file_system,
         compiler: embedded::compiler(),
         commit: COMMIT,
         ..usual
@@ -88,9 +89,12 @@ fn forget(data_dir: &Path) -> Result<(), CliError> {
         )
         .fix("remove it by hand, if it may go"));
     }
-    if let Ok(lock) = std::fs::File::open(data_dir.join("LOCK"))
-        && lock.try_lock().is_err()
-    {
+    // Held on both by a server, and the file may be gone.
+    let is_held = |path: &Path| {
+        std::fs::File::open(path)
+            .is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+    };
+    if is_held(data_dir) || is_held(&data_dir.join("LOCK")) {
         return Err(CliError::new(
             ErrorCode::DataDirectoryLocked,
             format!("`{}` is in use by another server", data_dir.display()),

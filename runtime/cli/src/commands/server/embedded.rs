@@ -110,8 +110,14 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
         StartError::Listen(ListenError::Bind { address, source }) => {
             ErrorObject::new(ErrorCode::Usage, format!("failed to listen on `{address}`")).because(source.to_string())
         }
-        StartError::Open(fnctl_host::OpenError::Locked { .. }) => {
-            ErrorObject::new(ErrorCode::DataDirectoryLocked, format!("the data directory `{}` is in use by another server", data_dir.display()))
+        StartError::Open(fnctl_host::OpenError::NetworkFileSystem { name, .. }) => {
+            ErrorObject::new(ErrorCode::DataDirectoryUnusable, format!("the data directory `{}` lies on a network file system ({name})", data_dir.display()))
+                .because("what such a file system has synced, locked or renamed is not what a disk has: acknowledged records could be lost")
+                .fix("name a directory on a local disk: --data-dir D; or accept it: --allow-network-file-system")
+        }
+        StartError::Open(fnctl_host::OpenError::Locked { holder, .. }) => {
+            let by = holder.map_or("another server".to_owned(), |holder| holder.to_string());
+            ErrorObject::new(ErrorCode::DataDirectoryLocked, format!("the data directory `{}` is in use by {by}", data_dir.display()))
                 .because("one process at a time may write there")
                 .fix("stop that server, or give this one --data-dir of its own")
         }

@@ -54,6 +54,8 @@ pub(super) struct State {
     /// Where writeback happens.
     last_written: usize,
     capacity: u64,
+    /// Type of the file system, as `statfs` tells it.
+    pub(super) magic: u64,
     counts: Counts,
 }
 
@@ -77,6 +79,7 @@ impl State {
             is_down: false,
             last_written: 0,
             capacity: u64::MAX,
+            magic: 0,
             counts: Counts::default(),
         }
     }

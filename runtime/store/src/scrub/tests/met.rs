@@ -164,6 +164,63 @@ fn what_a_start_meets_is_known_before_anybody_asks() {
     }
 }
 
+#[test]
+fn a_damaged_image_is_found_at_rest_and_made_anew() {
+    type Harm = fn(&SimDisk, Vec<crate::image::ImageValue>);
+    let path = "/data/image";
+    let harms: [Harm; 3] = [
+        // A value that is not what was written, a lost one, and one of an earlier cut.
+        |disk, mut values| {
+            let at = values[0].1.len() - 1;
+            values[0].1[at] ^= 1;
+            disk.put_image(Path::new("/data/image"), values);
+        },
+        |disk, _| disk.put_image(Path::new("/data/image"), Vec::new()),
+        |disk, mut values| {
+            let cut = values
+                .iter_mut()
+                .find(|(key, _)| key == b"c\0\0\0\0\0\x01")
+                .unwrap();
+            let before = disk.copy_image(Path::new("/before"));
+            let old = before.into_iter().find(|(key, _)| *key == cut.0).unwrap();
+            *cut = old;
+            disk.put_image(Path::new("/data/image"), values);
+        },
+    ];
+    for (number, harm) in harms.into_iter().enumerate() {
+        let (disk, clock, mut node, stream) = running(7);
+        assert_eq!(pass(&node), []);
+        let values = disk.copy_image(Path::new(path));
+        disk.create_dir(Path::new("/before")).unwrap();
+        disk.put_image(Path::new("/before"), values);
+        node.put("s", records(&["more"]));
+        clock.advance(3_000);
+        node.settle().unwrap();
+        harm(&disk, disk.copy_image(Path::new(path)));
+        let findings = pass(&node);
+        let [finding] = &findings[..] else {
+            panic!("harm {number}: {findings:?}");
+        };
+        assert_eq!(
+            (finding.kind, &*finding.file),
+            (ScrubKind::Image, Path::new(path))
+        );
+        assert_eq!(pass(&node), findings);
+        assert_eq!(known(&node).1, [0, 0, 0, 0, 1]);
+        // Made anew from memory by the next cut; the next pass knows of nothing.
+        for _ in 0..2 {
+            clock.advance(3_000);
+            node.settle().unwrap();
+        }
+        assert_eq!(pass(&node), [], "harm {number}");
+        let kept = node.read_all(stream, 0);
+        drop(node);
+        let node = Node::open_with(small_files(), disk, &clock);
+        assert_eq!(node.read_all(stream, 0), kept);
+        assert_eq!(known(&node), (Vec::new(), [0; 5]));
+    }
+}
+
 /// Records that no file is recorded for are found by a start alone: no pass forgets them, and retention
 /// takes them with the rest.
 #[test]
