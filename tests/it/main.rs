@@ -20,6 +20,7 @@ mod pressure;
 mod puts;
 mod quotas;
 mod refusals;
+mod relays;
 mod scrub;
 mod support;
 mod tools;

@@ -11,7 +11,11 @@ pub use call::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRo
 pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
-pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
+pub use mapping::{
+    MappingLine, MappingStatus, RelayHeld, RelayStatus, SettingsStatus, ShardStatus, Totals,
+    state_name,
+};
 pub use record::{
-    DataText, DeadLetterStatus, Encoding, LogLine, PutLine, RetryLine, RetryStatus, TailLine,
+    DataText, DeadLetterStatus, Encoding, LogLine, PutLine, RelayedLetter, RetryLine, RetryStatus,
+    TailLine,
 };

@@ -92,9 +92,6 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
     for words in [
         ["--ordering", "shard"],
         ["--on-fatal", "dead-letter"],
-        ["--on-failure", "stream:x"],
-        ["--on-failure", "https://example.com/x"],
-        ["--on-failure", "file:x"],
     ] {
         let (exit, code, message) = refusal(&["deploy", "x.wasm", words[0], words[1]]);
         assert_eq!((exit, code.as_str()), (2, "FN1003"), "{words:?} {message}");

@@ -11,6 +11,7 @@ use super::{
     duration::Duration,
     later,
     manifest::DevSpec,
+    mapping::OnFailure,
     setting::{Count, Text},
 };
 use crate::{
@@ -210,11 +211,11 @@ pub fn mapping(
         Default::default(),
         Default::default(),
     );
-    problems.pick(
+    let on_failure = problems.pick(
         &at("on_failure"),
         spec.on_failure.as_ref(),
-        Default::default(),
-        Default::default(),
+        OnFailure::of(live),
+        OnFailure::Dlq,
     );
     problems.pick(
         &at("on_fatal"),
@@ -299,6 +300,7 @@ pub fn mapping(
                 limits::BACKOFF_MS_MAX,
             ],
         ),
+        on_failure: on_failure.over(live.on_failure.as_ref()),
         max_record_age_ms: problems.duration_bound(
             &at("max_record_age"),
             spec.max_record_age.as_ref(),

@@ -6,16 +6,13 @@ use fnctl_core::{
     commit::DeadLetter,
     error_code::ErrorCode,
     id::{Ordinal, ShardNumber, StreamId},
-    rfc3339,
-    status::{DataText, DeadLetterStatus},
 };
 
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
     http::{Chunks, streamed},
     limits,
-    node::HostNode,
-    text,
+    node::{HostNode, dead_letters::shown},
 };
 
 /// `GET /v1/mappings/{m}/dead-letters`. All that are kept are open: nothing resolves one yet. With
@@ -130,22 +127,4 @@ fn no_such_letter(address: &str, id: &str) -> ApiError {
         format!("no dead letter `{id}` of `{address}`"),
     )
     .fix(format!("fnctl dlq list {address}"))
-}
-
-fn shown(id: Ordinal, letter: &DeadLetter) -> DeadLetterStatus {
-    DeadLetterStatus {
-        id: id.to_string(),
-        partition_key: String::from_utf8_lossy(&letter.key).into_owned(),
-        sequence_number: letter.sequence_number.to_string(),
-        shard_id: letter.shard.shard_id(),
-        error_kind: letter.kind.as_str().to_owned(),
-        code: letter.code.to_string(),
-        error: letter.error.to_string(),
-        attempts: letter.attempts,
-        function_version: letter.version.0,
-        arrival: rfc3339::format(letter.arrival),
-        failed_at: rfc3339::format(letter.failed_at),
-        status: "open".to_owned(),
-        data: DataText::of(&letter.data, text::base64),
-    }
 }

@@ -10,11 +10,13 @@ use fnctl_core::{
     error_code::ErrorCode,
     id::{MappingId, Ordinal, ShardNumber, StreamId},
     mapping::Mapping,
+    rfc3339,
+    status::{DataText, DeadLetterStatus},
 };
 use fnctl_store::{ReadError, codec::decode_dead_letter};
 use tokio::sync::Mutex;
 
-use crate::{api::error::ApiError, limits, node::HostNode, source};
+use crate::{api::error::ApiError, limits, node::HostNode, source, text};
 
 /// Open letters by code, counted as they come: what was counted once is not read again.
 #[derive(Debug, Default)]
@@ -83,5 +85,24 @@ impl HostNode {
             .iter()
             .map(|(code, count)| (code.to_string(), *count))
             .collect()
+    }
+}
+
+/// A letter as people and destinations are shown it.
+pub(crate) fn shown(id: Ordinal, letter: &DeadLetter) -> DeadLetterStatus {
+    DeadLetterStatus {
+        id: id.to_string(),
+        partition_key: String::from_utf8_lossy(&letter.key).into_owned(),
+        sequence_number: letter.sequence_number.to_string(),
+        shard_id: letter.shard.shard_id(),
+        error_kind: letter.kind.as_str().to_owned(),
+        code: letter.code.to_string(),
+        error: letter.error.to_string(),
+        attempts: letter.attempts,
+        function_version: letter.version.0,
+        arrival: rfc3339::format(letter.arrival),
+        failed_at: rfc3339::format(letter.failed_at),
+        status: "open".to_owned(),
+        data: DataText::of(&letter.data, text::base64),
     }
 }

@@ -2,7 +2,12 @@
 //! written only where they are not the default. So a mapping that uses none is encoded as ever, and one
 //! that does is refused by a version that does not know what it asks for.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use std::sync::Arc;
+
+use fnctl_core::{
+    destination::{Destination, Relay},
+    mapping::{MappingSettings, MaxAttempts},
+};
 
 use crate::codec::{DecodeError, Decoder, Value, put_length};
 
@@ -12,6 +17,8 @@ const HAS_OPTIONS: u16 = 1 << 15;
 /// Age above which a record is given up, ms. Tags 1 to 15 are the failure policy's, those from 16 on say
 /// which records are delivered and how they are grouped. A tag is never used again for something else.
 const MAX_RECORD_AGE: u8 = 1;
+/// Where dead letters are copied to, as it is written, and the last one that is not.
+const ON_FAILURE: u8 = 2;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -44,10 +51,12 @@ impl Value for MappingSettings {
             max_attempts,
             backoff_initial_ms,
             backoff_max_ms,
+            on_failure,
             max_record_age_ms,
         } = self;
         let mut options = Options::default();
         options.add(MAX_RECORD_AGE, max_record_age_ms.as_ref());
+        options.add(ON_FAILURE, on_failure.as_ref());
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
         batch_size.put(out);
@@ -89,6 +98,7 @@ impl Value for MappingSettings {
             let mut option = Decoder::new(from.share(length)?);
             match tag {
                 MAX_RECORD_AGE => settings.max_record_age_ms = Some(Value::take(&mut option)?),
+                ON_FAILURE => settings.on_failure = Some(Value::take(&mut option)?),
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));
@@ -97,6 +107,23 @@ impl Value for MappingSettings {
             option.end()?;
         }
         Ok(settings)
+    }
+}
+
+impl Value for Relay {
+    fn put(&self, out: &mut Vec<u8>) {
+        let to: Arc<str> = self.to.to_string().into();
+        to.put(out);
+        self.after.put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let to = Arc::<str>::take(from)?;
+        let to = Destination::parse(&to).map_err(|_| from.fail("a destination breaks its rule"))?;
+        Ok(Self {
+            to,
+            after: Value::take(from)?,
+        })
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) struct Args {
     /// Age above which a record is given up without a call [default: no bound]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
     max_record_age: Option<Setting<Duration>>,
-    /// What becomes of records given up: dlq
+    /// Where dead letters are copied to: stream:NAME, a URL, file:PATH; dlq: nowhere [default: dlq]
     #[arg(long, value_name = "WHERE", value_parser = spelling::setting::<OnFailure>)]
     on_failure: Option<Setting<OnFailure>>,
     /// What a fatal error does: stop
