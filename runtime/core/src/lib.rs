@@ -11,6 +11,7 @@ pub mod committer;
 pub mod destination;
 pub mod entry;
 pub mod error_code;
+pub mod filter;
 pub mod function;
 pub mod id;
 pub mod invariants;

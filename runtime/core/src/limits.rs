@@ -114,6 +114,14 @@ pub const RESEND_MS_MAX: u64 = 2_000;
 pub const IDLE_CAPACITY_MAX: usize = 1_024;
 /// Problems of an input's types that are told together: each means reading it once more.
 pub const MISFITS_MAX: usize = 100;
+/// Patterns of one mapping's filter; Lambda has 5, and 10 on request.
+pub const FILTER_PATTERNS_MAX: usize = 20;
+/// Longest pattern of a filter, bytes; Lambda's is 4096 characters.
+pub const FILTER_PATTERN_BYTES_MAX: usize = 16 << 10;
+/// Fields of all rules of one filter, after `$or` is multiplied out: what judging one record may take.
+pub const FILTER_FIELDS_MAX: usize = 8_192;
+/// How deep JSON may be nested that a filter reads; deeper is not JSON to it.
+pub const JSON_DEPTH_MAX: u32 = 128;
 
 const _: () = assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);

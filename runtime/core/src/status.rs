@@ -17,5 +17,5 @@ pub use mapping::{
 };
 pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PutLine, RelayedLetter, RetryLine, RetryStatus,
-    TailLine,
+    TailHole, TailHoleLine, TailLine,
 };

@@ -66,6 +66,8 @@ reached! {
     LetterRecordTooLarge,
     /// A letter of too many hops.
     LetterLoop,
+    /// A letter of a record that grew too old.
+    LetterRecordTooOld,
     /// The answer of a call that was taken back came late.
     LateAnswer,
     /// The disk was full.

@@ -89,10 +89,7 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
     let (exit, code, message) = refusal(&["deploy", "x.wasm", "--filters", "x"]);
     assert_eq!((exit, code.as_str()), (2, "FN1003"), "{message}");
     assert!(message.starts_with("`--filter`"), "{message}");
-    for words in [
-        ["--ordering", "shard"],
-        ["--on-fatal", "dead-letter"],
-    ] {
+    for words in [["--ordering", "shard"], ["--on-fatal", "dead-letter"]] {
         let (exit, code, message) = refusal(&["deploy", "x.wasm", words[0], words[1]]);
         assert_eq!((exit, code.as_str()), (2, "FN1003"), "{words:?} {message}");
         assert!(

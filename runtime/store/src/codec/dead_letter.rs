@@ -18,6 +18,7 @@ impl Value for ErrorKind {
             Self::OutputTooLarge => 6,
             Self::RecordTooLarge => 7,
             Self::Loop => 8,
+            Self::RecordTooOld => 10,
         });
     }
 
@@ -31,6 +32,7 @@ impl Value for ErrorKind {
             6 => Self::OutputTooLarge,
             7 => Self::RecordTooLarge,
             8 => Self::Loop,
+            10 => Self::RecordTooOld,
             _ => return Err(from.fail("an error kind is not known")),
         })
     }
