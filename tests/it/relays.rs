@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     sync::mpsc,
     thread,
@@ -218,7 +218,7 @@ fn what_is_no_destination_is_refused_before_anything_is_made() {
             ])
             .expect_err(to);
         assert_eq!(refused.exit, Some(exit), "{to}: {refused}");
-        let told = refused.to_string();
+        let told = refused.error.expect("an error object").to_string();
         assert!(
             told.contains(words) && !told.contains("secret-word"),
             "{to}: {told}"
