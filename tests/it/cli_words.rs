@@ -60,11 +60,8 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
             2,
             "FN1003",
         ),
-        (
-            &["deploy", "x.wasm", "--on-failure", "stream:x"],
-            2,
-            "FN1003",
-        ),
+        (&["deploy", "x.wasm", "--on-failure", "x"], 2, "FN1001"),
+        (&["deploy", "x.wasm", "--on-failure", "file:x"], 7, "FN2102"),
         (&["deploy", "x.wasm", "--max-attempts", "0"], 7, "FN2102"),
         (&["deploy", "x.wasm", "--batch-size", "20000"], 7, "FN2102"),
         (

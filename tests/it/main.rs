@@ -22,6 +22,7 @@ mod pressure;
 mod puts;
 mod quotas;
 mod refusals;
+mod relays;
 mod scrub;
 mod seeks;
 mod support;

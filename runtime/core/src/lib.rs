@@ -8,6 +8,7 @@ pub mod batch;
 pub mod clock;
 pub mod commit;
 pub mod committer;
+pub mod destination;
 pub mod entry;
 pub mod error_code;
 pub mod filter;

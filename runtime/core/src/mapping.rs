@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    destination::Relay,
     id::{
         FunctionId, MappingId, Ordinal, OutputName, ShardNumber, StreamId, StreamName, Timestamp,
     },
@@ -55,6 +56,8 @@ pub struct MappingSettings {
     pub backoff_initial_ms: u64,
     /// Longest backoff, ms.
     pub backoff_max_ms: u64,
+    /// Where dead letters are copied to; `None`: they are kept, and that is all.
+    pub on_failure: Option<Relay>,
     /// Age, ms since arrival, above which a record is given up without a call; `None`: no bound.
     pub max_record_age_ms: Option<u64>,
     /// A call that failed as a whole is cut in two until one record is left, free of charge.
@@ -142,6 +145,7 @@ impl Default for MappingSettings {
             max_attempts: MaxAttempts::Count(limits::ATTEMPTS_DEFAULT),
             backoff_initial_ms: limits::BACKOFF_INITIAL_MS_DEFAULT,
             backoff_max_ms: limits::BACKOFF_MAX_MS_DEFAULT,
+            on_failure: None,
             max_record_age_ms: None,
             bisect_on_error: true,
             ordering: Ordering::Key,
@@ -195,4 +199,23 @@ pub struct Mapping {
     pub starting_after: BTreeMap<ShardNumber, Ordinal>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl Mapping {
+    /// The streams it writes to: its outputs', and the one its dead letters are copied to. One may come
+    /// more than once.
+    pub fn written_streams(&self) -> impl Iterator<Item = &StreamName> {
+        written_streams(&self.outputs, &self.settings)
+    }
+}
+
+/// The streams that a mapping with these outputs and settings writes to.
+pub fn written_streams<'a>(
+    outputs: &'a BTreeMap<OutputName, OutputBinding>,
+    settings: &'a MappingSettings,
+) -> impl Iterator<Item = &'a StreamName> {
+    let copies = settings.on_failure.as_ref();
+    let copies = copies.and_then(|relay| relay.to.stream());
+    let bound = outputs.values().filter_map(OutputBinding::stream);
+    bound.chain(copies)
 }

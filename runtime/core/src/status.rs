@@ -12,10 +12,10 @@ pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
 pub use mapping::{
-    MappingLine, MappingStatus, SeekShard, SeekStatus, SettingsStatus, ShardStatus, Totals,
-    state_name,
+    MappingLine, MappingStatus, RelayHeld, RelayStatus, SeekShard, SeekStatus, SettingsStatus,
+    ShardStatus, Totals, state_name,
 };
 pub use record::{
-    DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus, RetryLine,
-    RetryStatus, TailHole, TailHoleLine, TailLine,
+    DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
+    RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,
 };

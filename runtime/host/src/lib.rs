@@ -13,6 +13,7 @@ mod logs;
 mod metrics;
 mod node;
 mod poller;
+mod relay;
 mod retries;
 mod secret;
 mod server;

@@ -164,3 +164,16 @@ pub const BACKUP_BODY_BYTES_MAX: usize = 64 << 20;
 pub const BACKUPS_MAX: usize = 2;
 /// A receiver that takes nothing for this long loses its backup: what it copies is kept from retention.
 pub const BACKUP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+// Relays of dead letters.
+
+/// Letters that a relay brings before it notes how far it is: so many come twice when the process dies.
+pub const RELAYED_AT_ONCE_MAX: usize = 100;
+/// First wait after a destination refused, ms; it doubles, with jitter.
+pub const RELAY_BACKOFF_INITIAL_MS: u64 = 500;
+/// Longest wait after a destination refused, ms.
+pub const RELAY_BACKOFF_MAX_MS: u64 = 60_000;
+/// A URL must answer within this.
+pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is read of a URL's answer, so that its connection can be used again.
+pub const RELAY_ANSWER_BYTES_MAX: usize = 64 << 10;

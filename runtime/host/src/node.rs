@@ -1,8 +1,9 @@
 //! The node: everything that the API and the supervisor share, and the look-ups they have in common.
 
 pub(crate) mod awaited;
-mod dead_letters;
+pub(crate) mod dead_letters;
 mod positions;
+mod relays;
 mod status;
 mod work;
 
@@ -38,6 +39,7 @@ use crate::{
     limits,
     logs::{FunctionLogs, sink::HostLog},
     metrics::{Metrics, scrape::BuildInfo},
+    relay::Relays,
     source::blocking,
     supervisor::Supervisor,
 };
@@ -74,6 +76,7 @@ pub(crate) struct HostNode {
     ages: Ages,
     letters: LetterCounts,
     put_buffers: Arc<PutBuffers>,
+    relays: Relays,
     kinesis: Option<Kinesis<StoreLog>>,
 }
 
@@ -100,6 +103,7 @@ impl HostNode {
             ages: Ages::default(),
             letters: LetterCounts::default(),
             put_buffers: Arc::default(),
+            relays: Relays::default(),
             kinesis: None,
         }
     }
@@ -114,6 +118,11 @@ impl HostNode {
     /// What lines of puts hold in memory.
     pub(crate) const fn put_buffers(&self) -> &Arc<PutBuffers> {
         &self.put_buffers
+    }
+
+    /// What relays of dead letters do.
+    pub(crate) const fn relays(&self) -> &Relays {
+        &self.relays
     }
 
     /// Bytes of bodies that the Kinesis API is reading or working on.

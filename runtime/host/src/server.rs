@@ -30,7 +30,7 @@ use crate::{
     logs::sink::HostLog,
     metrics::Metrics,
     node::{HostNode, Place, WorkerNode},
-    secret,
+    relay, secret,
     shard_worker::{NodeShare, Turns},
     supervisor::{self, Statuses, Supervisor},
 };
@@ -261,8 +261,10 @@ impl Server {
             draining.clone(),
         )
         .beside(streams.clone());
+        let node = Arc::new(node);
+        tokio::spawn(relay::run(Arc::clone(&node)));
         let listeners = vec![
-            tokio::spawn(api.serve(Api::new(Arc::new(node)), draining.clone())),
+            tokio::spawn(api.serve(Api::new(node), draining.clone())),
             tokio::spawn(kinesis.serve(KinesisService(streams), draining)),
         ];
         info!(%api_addr, %kinesis_addr, "serving");

@@ -226,6 +226,8 @@ impl Blocks {
                 Entry::Lease { .. }
                 | Entry::Meta { .. }
                 | Entry::Trim { .. }
+                | Entry::Purge { .. }
+                | Entry::Seek { .. }
                 | Entry::Change { .. } => {}
             }
         }

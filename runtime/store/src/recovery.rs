@@ -190,7 +190,7 @@ fn open_shared(
     layout::refuse_strange(&*disk, &data)?;
     let lock = take_lock(&*disk, &data)?;
     layout::prepare(&*disk, &data)?;
-    let mut recovered = base::recover(&disk, &data, Lsn(u64::MAX))?;
+    let mut recovered = base::recover(&disk, &data)?;
     let space = Space::new(options.ballast_bytes, options.unapplied_bytes_max);
     space.set_view_bytes(recovered.view_bytes);
     let mut read_only = recovered.holes.first().map(describe);
@@ -216,7 +216,13 @@ fn open_shared(
             Err(error) if error.kind() == ErrorKind::StorageFull => {
                 read_only =
                     Some("the disk is full, not even a journal file can be made".to_owned());
-                recovered = without_doubt(&disk, &data, recovered)?;
+                // The new file would have held the last frame once more: what is visible is synced. One that
+                // cannot be made sure of may have been seen, or never have been synced: neither shown nor
+                // left out is right, so the start is refused.
+                if let Some(doubtful) = &recovered.doubtful {
+                    let directory = journal::directory(&data);
+                    doubtful.make_sure().map_err(OpenError::io(&directory))?;
+                }
             }
             Err(error) => return Err(OpenError::io(&journal::directory(&data))(error)),
         }
@@ -274,26 +280,6 @@ fn open_shared(
         unclean,
         recovered,
     }))
-}
-
-/// What may be shown without a new journal file, which would have held the last frame once more: nothing
-/// is visible that is not known to be synced. Where the frame cannot be made sure of, it is left out until
-/// there is room; it is not lost.
-fn without_doubt(
-    disk: &Arc<dyn Disk>,
-    data: &Path,
-    recovered: Recovered,
-) -> Result<Recovered, OpenError> {
-    let Some(doubtful) = &recovered.doubtful else {
-        return Ok(recovered);
-    };
-    match doubtful.make_sure() {
-        Ok(()) => Ok(recovered),
-        Err(error) => {
-            tracing::warn!(%error, "the last frame of the journal is not shown: nothing proves that it was synced");
-            base::recover(disk, data, doubtful.first)
-        }
-    }
 }
 
 struct Parts {

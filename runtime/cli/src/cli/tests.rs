@@ -89,18 +89,6 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
     let (exit, code, message) = refusal(&["deploy", "x.wasm", "--filters", "x"]);
     assert_eq!((exit, code.as_str()), (2, "FN1003"), "{message}");
     assert!(message.starts_with("`--filter`"), "{message}");
-    for words in [
-        ["--on-failure", "stream:x"],
-        ["--on-failure", "https://example.com/x"],
-        ["--on-failure", "file:x"],
-    ] {
-        let (exit, code, message) = refusal(&["deploy", "x.wasm", words[0], words[1]]);
-        assert_eq!((exit, code.as_str()), (2, "FN1003"), "{words:?} {message}");
-        assert!(
-            message.contains(words[1]) && message.contains("not there yet"),
-            "{message}"
-        );
-    }
 }
 
 #[test]

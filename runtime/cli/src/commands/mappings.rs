@@ -3,7 +3,7 @@
 mod seek;
 
 use clap::Subcommand;
-use fnctl_core::status::{MappingLine, MappingStatus};
+use fnctl_core::status::{MappingLine, MappingStatus, RelayStatus};
 
 use crate::{
     cli::Session,
@@ -171,7 +171,35 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
             status.name
         ))?;
     }
+    if let Some(relay) = &status.relay {
+        out.line(&relay_line(relay))?;
+    }
     out.line(&format!("  outputs {}", outputs(&status.outputs)))
+}
+
+/// Where dead letters are copied to, and what holds that.
+fn relay_line(relay: &RelayStatus) -> String {
+    let pending = match relay.pending_letters {
+        0 => "all there".to_owned(),
+        pending => format!(
+            "{} to bring, the oldest since {}",
+            words::count(pending, "letter"),
+            words::age(relay.age_ms)
+        ),
+    };
+    let held = relay.held.as_ref().map(|held| {
+        format!(
+            "; held since {}: {}, next try {}",
+            words::local(&held.since),
+            words::first_line(&held.error, 200),
+            words::local_time(&held.next_try_at)
+        )
+    });
+    format!(
+        "  relay   {}  {pending}{}",
+        relay.to,
+        held.unwrap_or_default()
+    )
 }
 
 /// `default → enriched   rejected → rejects`.

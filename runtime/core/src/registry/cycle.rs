@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     id::StreamName,
-    mapping::{Mapping, MappingState, OutputBinding},
+    mapping::{Mapping, MappingState},
 };
 
 /// The shortest way from `mapping`'s outputs back to its own stream, that stream first and last.
@@ -70,9 +70,5 @@ pub(super) fn leads<'a>(
 }
 
 fn targets(mapping: &Mapping) -> Vec<&StreamName> {
-    mapping
-        .outputs
-        .values()
-        .filter_map(OutputBinding::stream)
-        .collect()
+    mapping.written_streams().collect()
 }

@@ -15,6 +15,7 @@ use super::{
     draft::Draft,
 };
 use crate::{
+    error_code::Problem,
     function::Function,
     id::{FunctionId, FunctionVersion, MappingId, OutputName, StreamName, Timestamp},
     mapping::{Mapping, MappingState, OutputBinding},
@@ -150,10 +151,9 @@ fn create_streams(
     let mut unseen = Problems::default();
     let other = resolve::stream(&work.deploy.new_streams, "", &mut unseen);
     let mut wanted: BTreeSet<StreamName> = settings.keys().cloned().collect();
-    let output = |binding: &OutputBinding| binding.stream().cloned();
     for layer in layers {
         wanted.insert(layer.stream.clone());
-        wanted.extend(layer.outputs.values().filter_map(output));
+        wanted.extend(layer.written_streams().cloned());
     }
     // Mappings that stay as they are write to streams that may have been deleted.
     let is_same = |mapping: &&Arc<Mapping>| {
@@ -164,7 +164,7 @@ fn create_streams(
                 .all(|layer| layer.stream != mapping.stream_name)
     };
     for mapping in work.draft.mappings().values().filter(is_same) {
-        wanted.extend(mapping.outputs.values().filter_map(output));
+        wanted.extend(mapping.written_streams().cloned());
     }
     for name in wanted {
         if work.draft.stream_by_name(&name).is_none() {
@@ -248,9 +248,6 @@ fn check_cycles(
     layers: &[mappings::Layer],
     after: &[Arc<Mapping>],
 ) -> Result<(), Refusal> {
-    if work.deploy.allow_loop {
-        return Ok(());
-    }
     let all = work.draft.mappings();
     for layer in layers.iter().filter(|layer| layer.is_rerouted) {
         let Some(mapping) = after.iter().find(|mapping| {
@@ -258,6 +255,10 @@ fn check_cycles(
         }) else {
             continue;
         };
+        check_copies(mapping, all.values().map(AsRef::as_ref))?;
+        if work.deploy.allow_loop {
+            continue;
+        }
         if let Some(path) = cycle::through(mapping, all.values().map(AsRef::as_ref)) {
             return Err(Refusal::Cycle {
                 mapping: format!("{}/{}", work.deploy.function, mapping.stream_name),
@@ -266,4 +267,25 @@ fn check_cycles(
         }
     }
     Ok(())
+}
+
+/// A letter copied to where its own mapping reads would fail there, and grow, for ever: its hops end
+/// with it, so nothing would stop that. No flag allows it.
+fn check_copies<'a>(
+    mapping: &Mapping,
+    all: impl Iterator<Item = &'a Mapping>,
+) -> Result<(), Refusal> {
+    let copies = mapping.settings.on_failure.as_ref();
+    match copies.and_then(|relay| relay.to.stream()) {
+        Some(to) if cycle::leads(to, &mapping.stream_name, all) => Err(Refusal::Invalid {
+            problems: vec![Problem::new(
+                "on_failure",
+                format!(
+                    "dead letters in `{to}` would come back to `{}`, which this mapping reads",
+                    mapping.stream_name
+                ),
+            )],
+        }),
+        _ => Ok(()),
+    }
 }

@@ -6,7 +6,7 @@ use super::{Applied, Command, Evaluated, Refusal, Registry, Tails, deploy, draft
 use crate::{
     function::Function,
     id::{FunctionName, FunctionVersion, MappingId, StreamName, Timestamp},
-    mapping::{Mapping, MappingState, OutputBinding},
+    mapping::{Mapping, MappingState},
     spec::{
         StreamSpec,
         resolve::{self, Problems, StreamSettings},
@@ -322,8 +322,5 @@ fn remove(draft: &mut Draft<'_>, mapping: &Mapping, tails: &impl Tails) {
 }
 
 fn writes(mapping: &Mapping, stream: &StreamName) -> bool {
-    mapping
-        .outputs
-        .values()
-        .any(|binding| matches!(binding, OutputBinding::Stream(name) if name == stream))
+    mapping.written_streams().any(|name| name == stream)
 }

@@ -1,3 +1,4 @@
+mod copies;
 mod deletion;
 mod history;
 mod mappings;

@@ -1,6 +1,6 @@
 //! `[[mapping]]`: which stream is read, how it is batched, and what becomes of failures and outputs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -11,8 +11,9 @@ use super::{
     size::ByteSize,
 };
 use crate::{
-    id::StreamName,
-    mapping::{MaxAttempts, OnFailureFull, OnFatal, Ordering, OutputBinding},
+    destination::{Destination, DestinationError, Relay},
+    id::{Ordinal, StreamName},
+    mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering, OutputBinding},
 };
 
 /// A layer of a mapping's settings.
@@ -60,7 +61,7 @@ pub struct MappingSpec {
     /// Whether a record that failed fails itself alone; on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_failures: Option<Setting<Switch>>,
-    /// What becomes of records given up; `dlq`.
+    /// Where records given up go besides the dead letters; `dlq`: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Setting<OnFailure>>,
     /// What a `fatal` does; `stop`.
@@ -149,12 +150,48 @@ impl SettingValue for Ordering {
     }
 }
 
-/// What becomes of records given up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What becomes of records given up, besides being kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// They are kept as dead letters.
+    /// Nothing more: they are dead letters.
     #[default]
     Dlq,
+    /// They are copied there as well.
+    Copied(Destination),
+}
+
+impl OnFailure {
+    /// What is in force.
+    #[must_use]
+    pub fn of(settings: &MappingSettings) -> Self {
+        let relay = settings.on_failure.as_ref();
+        relay.map_or(Self::Dlq, |relay| Self::Copied(relay.to.clone()))
+    }
+
+    /// The relay that it comes to. One whose destination stays is left as it is; another one's start is
+    /// known to whoever knows the letters, and is the beginning here.
+    #[must_use]
+    pub fn over(self, live: Option<&Relay>) -> Option<Relay> {
+        match self {
+            Self::Dlq => None,
+            Self::Copied(to) => Some(match live.filter(|relay| relay.to == to) {
+                Some(relay) => relay.clone(),
+                None => Relay {
+                    to,
+                    after: Ordinal(0),
+                },
+            }),
+        }
+    }
+}
+
+impl fmt::Display for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dlq => f.write_str("dlq"),
+            Self::Copied(to) => to.fmt(f),
+        }
+    }
 }
 
 impl SettingValue for OnFailure {
@@ -162,21 +199,18 @@ impl SettingValue for OnFailure {
         if text == "dlq" {
             return Ok(Self::Dlq);
         }
-        if ["stream:", "https://", "http://", "file:"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-        {
-            return Err(Unfit::NotYet(format!(
-                "the destination `{text}` is not there yet in this version; `dlq` is"
-            )));
-        }
-        Err(Unfit::Unreadable(format!(
-            "`{text}` is not a destination: `dlq`"
-        )))
+        Destination::parse(text)
+            .map(Self::Copied)
+            .map_err(|error| match error {
+                DestinationError::Unknown => Unfit::Unreadable(format!("`{text}` {error}")),
+                // Whatever it holds is not said again.
+                DestinationError::Credentials => Unfit::NotAllowed(format!("the URL {error}")),
+                _ => Unfit::NotAllowed(format!("`{text}` {error}")),
+            })
     }
 
     fn write<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str("dlq")
+        out.collect_str(self)
     }
 }
 

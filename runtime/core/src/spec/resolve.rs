@@ -11,6 +11,7 @@ use super::{
     duration::Duration,
     later,
     manifest::DevSpec,
+    mapping::OnFailure,
     setting::{Count, Text},
 };
 use crate::{
@@ -204,11 +205,11 @@ pub fn mapping(
         problems.refuse(format!("{path}.stream"), why);
     }
     let at = |key: &str| format!("{path}.{key}");
-    problems.pick(
+    let on_failure = problems.pick(
         &at("on_failure"),
         spec.on_failure.as_ref(),
-        Default::default(),
-        Default::default(),
+        OnFailure::of(live),
+        OnFailure::Dlq,
     );
     let max_attempts = problems.pick(
         &at("max_attempts"),
@@ -287,6 +288,7 @@ pub fn mapping(
                 limits::BACKOFF_MS_MAX,
             ],
         ),
+        on_failure: on_failure.over(live.on_failure.as_ref()),
         max_record_age_ms: problems.duration_bound(
             &at("max_record_age"),
             spec.max_record_age.as_ref(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     commit::UnitTotals,
     mapping::{Mapping, MappingState, MaxAttempts, OutputBinding},
+    spec::mapping::OnFailure,
 };
 
 /// The word of a stored state; `blocked` is seen by the host and put in its place.
@@ -146,11 +147,39 @@ impl SettingsStatus {
             max_record_age_ms: settings.max_record_age_ms,
             bisect_on_error: settings.bisect_on_error,
             partial_failures: settings.partial_failures,
-            on_failure: "dlq".to_owned(),
+            on_failure: OnFailure::of(settings).to_string(),
             on_fatal: settings.on_fatal.as_str().to_owned(),
             on_failure_full: settings.on_failure_full.as_str().to_owned(),
         }
     }
+}
+
+/// The relay of a mapping's dead letters. What it counts starts anew with the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayStatus {
+    /// Where letters go, as it is written.
+    pub to: String,
+    /// Letters that are not there yet.
+    pub pending_letters: u64,
+    /// How long the oldest of them waits, ms.
+    pub age_ms: u64,
+    /// Letters brought.
+    pub delivered: u64,
+    /// Deliveries that were refused.
+    pub failures: u64,
+    /// What holds it; `null`: nothing.
+    pub held: Option<RelayHeld>,
+}
+
+/// A destination that refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayHeld {
+    /// Why.
+    pub error: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// When it is tried again, RFC 3339.
+    pub next_try_at: String,
 }
 
 /// `mappings describe`.
@@ -190,6 +219,9 @@ pub struct MappingStatus {
     pub settings: SettingsStatus,
     /// Open dead letters by code.
     pub dead_letters_by_code: BTreeMap<String, u64>,
+    /// Who copies them; `null`: nobody.
+    #[serde(default)]
+    pub relay: Option<RelayStatus>,
     /// When it was made, RFC 3339.
     #[serde(default)]
     pub created_at: String,

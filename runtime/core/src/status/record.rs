@@ -164,6 +164,18 @@ pub struct RedriveStatus {
     pub dry_run: bool,
 }
 
+/// A dead letter as a relay brings it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayedLetter {
+    /// Id of the mapping: with the letter's own id it names the letter for ever.
+    pub mapping_id: String,
+    /// `<function>/<stream>`.
+    pub mapping: String,
+    /// The letter.
+    #[serde(flatten)]
+    pub letter: DeadLetterStatus,
+}
+
 /// A record that was charged and waits for its next attempt, as it is told when it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryStatus {

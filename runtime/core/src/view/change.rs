@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::NodeView;
 use crate::{
-    entry::{Entry, UnitChange},
+    entry::{Entry, Placement, ProducerMark, UnitChange},
     id::{LeaseEpoch, MappingId, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     registry::{Applied, Command, Refusal, Tails},
     settled::SettledRange,
 };
+
+/// The producer of a dead-letter stream whose mark is the relay's position.
+const RELAY: &str = "relay";
 
 impl NodeView {
     /// Judges a command. It comes to an entry, or to none where everything is so already; the
@@ -113,6 +116,48 @@ impl NodeView {
                 )),
             }],
         })
+    }
+
+    /// Notes that the letters of a mapping were copied up to `through`; `None`: that is known, or there is
+    /// no such mapping.
+    ///
+    /// The position is the mark of a producer of the dead-letter stream that appends nothing: so redo,
+    /// image and snapshots keep it as they keep every producer's, and it never goes back.
+    #[must_use]
+    pub fn evaluate_copied(
+        &self,
+        mapping: MappingId,
+        through: Ordinal,
+        now: Timestamp,
+    ) -> Option<Entry> {
+        if self.copied_through(mapping)? >= through {
+            return None;
+        }
+        let stream = self.registry.mapping(mapping)?.dead_letters;
+        // A mark of an earlier moment is taken for one that redo brings.
+        let seen = self.producer(stream, RELAY).map(|mark| mark.seen);
+        Some(Entry::Append {
+            placement: Placement {
+                stream,
+                arrival: seen.map_or(now, |seen| seen.max(now)),
+                shards: Vec::new(),
+            },
+            records: Arc::default(),
+            producer: Some(ProducerMark {
+                producer: RELAY.into(),
+                last: through.0,
+            }),
+        })
+    }
+
+    /// The last letter of a mapping that its relay has brought, or was never to bring; `None`: there is no
+    /// such mapping, or it has no relay.
+    #[must_use]
+    pub fn copied_through(&self, mapping: MappingId) -> Option<Ordinal> {
+        let mapping = self.registry.mapping(mapping)?;
+        let after = mapping.settings.on_failure.as_ref()?.after;
+        let mark = self.producer(mapping.dead_letters, RELAY);
+        Some(mark.map_or(after, |mark| after.max(Ordinal(mark.last))))
     }
 
     /// What fences the owners of these units, those that exist (commit and storage rules §2).

@@ -9,8 +9,6 @@ use std::sync::Arc;
 use fnctl_core::{
     error_code::ErrorCode,
     id::{Ordinal, StreamId},
-    rfc3339,
-    status::{DataText, DeadLetterStatus},
     view::{LETTERS_SHARD, LetterStatus},
 };
 
@@ -20,8 +18,7 @@ use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
     http::{Chunks, path::Query, streamed},
     limits,
-    node::{HostNode, StoredLetter},
-    text,
+    node::{HostNode, StoredLetter, dead_letters::shown},
 };
 
 /// Which letters are asked for, in an address.
@@ -183,23 +180,4 @@ fn no_such_letter(address: &str, id: &str) -> ApiError {
         format!("no dead letter `{id}` of `{address}`"),
     )
     .fix(format!("fnctl dlq list {address}"))
-}
-
-fn shown(found: &StoredLetter) -> DeadLetterStatus {
-    let letter = &found.letter;
-    DeadLetterStatus {
-        id: found.id.to_string(),
-        partition_key: String::from_utf8_lossy(&letter.key).into_owned(),
-        sequence_number: letter.sequence_number.to_string(),
-        shard_id: letter.shard.shard_id(),
-        error_kind: letter.kind.as_str().to_owned(),
-        code: letter.code.to_string(),
-        error: letter.error.to_string(),
-        attempts: letter.attempts,
-        function_version: letter.version.0,
-        arrival: rfc3339::format(letter.arrival),
-        failed_at: rfc3339::format(letter.failed_at),
-        status: found.status.as_str().to_owned(),
-        data: DataText::of(&letter.data, text::base64),
-    }
 }

@@ -78,6 +78,11 @@ impl ApiError {
         )
     }
 
+    /// What happened, in words.
+    pub(crate) fn message(&self) -> &str {
+        &self.object.message
+    }
+
     /// Whether it has this code.
     pub(crate) fn is(&self, code: ErrorCode) -> bool {
         self.object.code == code.as_str()

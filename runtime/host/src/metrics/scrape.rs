@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fnctl_core::{
     commit::{ErrorKind, UnitTotals},
     id::{ShardNumber, StreamName, Timestamp},
+    status::RelayStatus,
 };
 use prometheus::{Histogram, TextEncoder};
 
@@ -33,6 +34,8 @@ pub(crate) struct MappingSample {
     pub(crate) totals: UnitTotals,
     /// Open dead letters.
     pub(crate) dead_letters_open: u64,
+    /// Who copies them, if anybody does.
+    pub(crate) relay: Option<RelayStatus>,
 }
 
 /// One unit as it is at a scrape.
@@ -123,6 +126,7 @@ impl Metrics {
         shards(&mut out, mappings);
         states(&mut out, mappings);
         totals(&mut out, mappings);
+        relays(&mut out, mappings);
         journal(&mut out, store);
         streams(&mut out, &store.streams);
         out.finish()
@@ -376,6 +380,47 @@ fn totals(out: &mut Exposition, mappings: &[MappingSample]) {
     counter("fnctl_records_emitted_total", "Rows published", &|t| {
         t.emitted
     });
+}
+
+fn relays(out: &mut Exposition, mappings: &[MappingSample]) {
+    let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&RelayStatus) -> f64| {
+        out.family(name, kind, help);
+        for mapping in mappings {
+            if let Some(relay) = &mapping.relay {
+                out.sample(name, "mapping", &mapping.name, value(relay));
+            }
+        }
+    };
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the exposition's numbers are f64"
+    )]
+    {
+        family(
+            "fnctl_relay_age_seconds",
+            "gauge",
+            "How long the oldest dead letter waits that is not at its destination yet",
+            &|relay| relay.age_ms as f64 / 1e3,
+        );
+        family(
+            "fnctl_relay_pending_letters",
+            "gauge",
+            "Dead letters that are not at their destination yet",
+            &|relay| relay.pending_letters as f64,
+        );
+        family(
+            "fnctl_relay_delivered_total",
+            "counter",
+            "Dead letters brought to their destination since the server started",
+            &|relay| relay.delivered as f64,
+        );
+        family(
+            "fnctl_relay_failures_total",
+            "counter",
+            "Deliveries that the destination of dead letters refused since the server started",
+            &|relay| relay.failures as f64,
+        );
+    }
 }
 
 fn streams(out: &mut Exposition, streams: &[StreamSample]) {

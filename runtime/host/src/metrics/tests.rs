@@ -33,6 +33,7 @@ fn sample(name: &str, age_ms: u64) -> MappingSample {
             ..UnitTotals::default()
         },
         dead_letters_open: 0,
+        relay: None,
     }
 }
 

@@ -10,12 +10,14 @@ use fnctl_core::{
     error_code::ErrorCode,
     id::{MappingId, Ordinal, StreamId},
     mapping::Mapping,
+    rfc3339,
+    status::{DataText, DeadLetterStatus},
     view::{LETTERS_SHARD, LetterStatus, LettersView},
 };
 use fnctl_store::{ReadError, codec::decode_dead_letter};
 use tokio::sync::Mutex;
 
-use crate::{api::error::ApiError, limits, node::HostNode, source};
+use crate::{api::error::ApiError, limits, node::HostNode, source, text};
 
 /// A dead letter that is still stored.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ impl HostNode {
         }
     }
 
-    async fn letters_behind(
+    pub(crate) async fn letters_behind(
         &self,
         stream: StreamId,
         after: Ordinal,
@@ -192,5 +194,25 @@ impl HostNode {
         let closed = self.view(|view| view.letters(mapping.dead_letters).cloned());
         counted.follow(closed);
         counted.by_code()
+    }
+}
+
+/// A letter as people and destinations are shown it.
+pub(crate) fn shown(found: &StoredLetter) -> DeadLetterStatus {
+    let letter = &found.letter;
+    DeadLetterStatus {
+        id: found.id.to_string(),
+        partition_key: String::from_utf8_lossy(&letter.key).into_owned(),
+        sequence_number: letter.sequence_number.to_string(),
+        shard_id: letter.shard.shard_id(),
+        error_kind: letter.kind.as_str().to_owned(),
+        code: letter.code.to_string(),
+        error: letter.error.to_string(),
+        attempts: letter.attempts,
+        function_version: letter.version.0,
+        arrival: rfc3339::format(letter.arrival),
+        failed_at: rfc3339::format(letter.failed_at),
+        status: found.status.as_str().to_owned(),
+        data: DataText::of(&letter.data, text::base64),
     }
 }

@@ -248,6 +248,7 @@ impl HostNode {
             } else {
                 BTreeMap::new()
             },
+            relay: self.relay_status(mapping).await,
             created_at: rfc3339::format(mapping.created_at),
         })
     }
@@ -298,6 +299,7 @@ impl HostNode {
                 shards,
                 totals,
                 dead_letters_open,
+                relay: self.relay_status(&mapping).await,
             });
         }
         let mut store = self.metrics.store_sample(

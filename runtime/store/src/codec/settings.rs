@@ -2,7 +2,12 @@
 //! written only where they are not the default. So a mapping that uses none is encoded as ever, and one
 //! that does is refused by a version that does not know what it asks for.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering};
+use std::sync::Arc;
+
+use fnctl_core::{
+    destination::{Destination, Relay},
+    mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering},
+};
 
 use crate::codec::{DecodeError, Decoder, Value, plain, put_length};
 
@@ -22,6 +27,8 @@ const PARTIAL_FAILURES: u8 = 4;
 const ON_FATAL: u8 = 5;
 /// What becomes of a record given up when the dead letters are full.
 const ON_FAILURE_FULL: u8 = 6;
+/// Where dead letters are copied to, as it is written, and the last one that is not.
+const ON_FAILURE: u8 = 7;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -59,6 +66,7 @@ impl Value for MappingSettings {
             max_attempts,
             backoff_initial_ms,
             backoff_max_ms,
+            on_failure,
             max_record_age_ms,
             bisect_on_error,
             ordering,
@@ -83,6 +91,7 @@ impl Value for MappingSettings {
             ON_FAILURE_FULL,
             other_than(on_failure_full, &default.on_failure_full),
         );
+        options.add(ON_FAILURE, on_failure.as_ref());
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
         batch_size.put(out);
@@ -129,6 +138,7 @@ impl Value for MappingSettings {
                 PARTIAL_FAILURES => settings.partial_failures = Value::take(&mut option)?,
                 ON_FATAL => settings.on_fatal = Value::take(&mut option)?,
                 ON_FAILURE_FULL => settings.on_failure_full = Value::take(&mut option)?,
+                ON_FAILURE => settings.on_failure = Some(Value::take(&mut option)?),
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));
@@ -153,6 +163,22 @@ plain!(
     DropAndCount = 1
 );
 plain!(Ordering, "an ordering is not known", Key = 0, Shard = 1);
+impl Value for Relay {
+    fn put(&self, out: &mut Vec<u8>) {
+        let to: Arc<str> = self.to.to_string().into();
+        to.put(out);
+        self.after.put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let to = Arc::<str>::take(from)?;
+        let to = Destination::parse(&to).map_err(|_| from.fail("a destination breaks its rule"))?;
+        Ok(Self {
+            to,
+            after: Value::take(from)?,
+        })
+    }
+}
 
 impl Value for MaxAttempts {
     fn put(&self, out: &mut Vec<u8>) {

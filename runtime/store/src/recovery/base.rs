@@ -69,8 +69,6 @@ pub(super) struct Recovered {
 /// The last frame of a life that did not end in order: its write returned, its sync may not have. A frame is
 /// written only once the one before it is synced, so there is never a second one.
 pub(super) struct Doubtful {
-    /// LSN of its first entry.
-    pub(super) first: Lsn,
     file: Arc<dyn DiskFile>,
     offset: u64,
     bytes: u64,
@@ -89,7 +87,6 @@ impl Doubtful {
         let offset = end.checked_sub(header.frame_bytes())?;
         // What a file begins with was synced before it had its name.
         (offset >= last_file.header.frame_bytes()).then(|| Self {
-            first: header.first,
             file: Arc::clone(&last_file.file),
             offset,
             bytes: header.frame_bytes(),
@@ -179,12 +176,7 @@ struct Replayed {
     replay: Replay,
 }
 
-/// Recovers what lies there, of the journal only what is in front of `until`.
-pub(super) fn recover(
-    disk: &Arc<dyn Disk>,
-    data: &Path,
-    until: Lsn,
-) -> Result<Recovered, OpenError> {
+pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, OpenError> {
     let directory = journal::directory(data);
     let JournalListing { files, mut damaged } = listing::files(&**disk, &directory)?;
     let snapshots = list_snapshots(&**disk, &directory)?;
@@ -229,7 +221,7 @@ pub(super) fn recover(
             image.take_if(|(_, base)| newest.is_none_or(|n| n <= base.next))
         {
             let is_bloated = loaded.is_bloated(base.bytes);
-            found = replay_over(&files, base, until)?.map(|replayed| Found {
+            found = replay_over(&files, base)?.map(|replayed| Found {
                 replayed,
                 image: Some(loaded).filter(|_| !is_bloated),
             });
@@ -242,7 +234,7 @@ pub(super) fn recover(
         let path = directory.join(snapshot::file_name(next));
         match read_snapshot(&**disk, &path, journal_id) {
             Ok(base) => {
-                let replayed = replay_over(&files, base, until)?;
+                let replayed = replay_over(&files, base)?;
                 found = replayed.map(|replayed| Found {
                     replayed,
                     image: None,
@@ -256,7 +248,7 @@ pub(super) fn recover(
         }
     }
     if found.is_none() {
-        let replayed = replay_over(&files, Base::empty(), until)?;
+        let replayed = replay_over(&files, Base::empty())?;
         found = replayed.map(|replayed| Found {
             replayed,
             image: None,
@@ -415,11 +407,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
 
 /// Replays the journal over a base; `None` when the two do not meet: the journal begins behind the base,
 /// or has gone on from an older one since. One that ends in front of it has lost its end: a hole.
-fn replay_over(
-    files: &[JournalFile],
-    mut base: Base,
-    until: Lsn,
-) -> Result<Option<Replayed>, OpenError> {
+fn replay_over(files: &[JournalFile], mut base: Base) -> Result<Option<Replayed>, OpenError> {
     let from = base.next;
     // A later start went back behind it and wrote shard logs anew: its lengths mean other bytes.
     if files
@@ -431,9 +419,6 @@ fn replay_over(
     let (mut dirty, mut frames) = (BTreeSet::new(), Vec::new());
     let view = &mut base.view;
     let mut visit = |header: &FrameHeader, payload: &Bytes| {
-        if header.first >= until {
-            return Ok(());
-        }
         let mut entries = Vec::new();
         let mut bytes = Decoder::new(payload.clone());
         for number in 0..u64::from(header.entries) {
@@ -455,7 +440,6 @@ fn replay_over(
     let Some(mut replay) = scan::replay(files, from, base.place, &mut visit)? else {
         return Ok(None);
     };
-    replay.next = replay.next.min(until);
     if replay.next < from {
         // Images and snapshots hold what was journaled and synced: the journal has lost its end, and with
         // it whatever came behind the base.

@@ -80,7 +80,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
           default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
     partial_failures: Option<Setting<Switch>>,
-    /// What becomes of records given up: dlq
+    /// Where dead letters are copied to: stream:NAME, a URL, file:PATH; dlq: nowhere [default: dlq]
     #[arg(long, value_name = "WHERE", value_parser = spelling::setting::<OnFailure>)]
     on_failure: Option<Setting<OnFailure>>,
     /// What a fatal error does: stop, or dead-letter [default: stop]

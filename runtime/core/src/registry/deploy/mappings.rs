@@ -6,12 +6,15 @@ use super::{Changes, DEFAULT_OUTPUT, Refusal, Tails, Work};
 use crate::{
     function::Function,
     id::{FunctionId, Ordinal, OutputName, ShardNumber, StreamName},
-    mapping::{Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding},
+    mapping::{
+        Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding, written_streams,
+    },
     registry::{address::dead_letter_stream, change::ChangeValue},
     shard::Stream,
     spec::{
         MappingSpec, StartingPosition,
         duration::Duration,
+        mapping::OnFailure,
         resolve::{self, StreamSettings},
         size::ByteSize,
     },
@@ -42,6 +45,11 @@ impl Layer {
     /// Whether it names where to start for a mapping that has started.
     pub(super) const fn is_position_unused(&self) -> bool {
         self.is_position_named && self.existing.is_some()
+    }
+
+    /// The streams that the mapping will write to.
+    pub(super) fn written_streams(&self) -> impl Iterator<Item = &StreamName> {
+        written_streams(&self.outputs, &self.settings)
     }
 }
 
@@ -139,7 +147,9 @@ pub(super) fn settle(
                 .filter_map(|name| OutputName::parse(name).ok())
                 .filter(|name| *name != fallback && outputs.contains_key(name))
                 .collect(),
-            is_rerouted: existing.is_none_or(|mapping| mapping.outputs != outputs),
+            is_rerouted: existing.is_none_or(|mapping| {
+                mapping.outputs != outputs || mapping.settings.on_failure != settings.on_failure
+            }),
             outputs,
             settings,
             existing: existing.cloned(),
@@ -185,6 +195,11 @@ pub(super) fn commit(
     note(&mut work.changes, prefix, existing, layer);
     let mut changed = Mapping::clone(existing);
     changed.settings = layer.settings.clone();
+    if let Some(relay) = &mut changed.settings.on_failure
+        && existing.settings.on_failure.as_ref().map(|from| &from.to) != Some(&relay.to)
+    {
+        relay.after = tails.last(existing.dead_letters, ShardNumber(0));
+    }
     changed.outputs = layer.outputs.clone();
     if changed != **existing {
         work.draft.fence(existing);
@@ -302,6 +317,8 @@ fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
         &time(old.backoff_max_ms),
         &time(new.backoff_max_ms),
     );
+    let copied = |settings| OnFailure::of(settings).to_string();
+    changes.text(&at("on_failure"), &copied(old), &copied(new));
     let bound = |ms: Option<u64>| ms.map_or(ChangeValue::Null, |ms| ChangeValue::Text(time(ms)));
     changes.add(
         &at("max_record_age"),

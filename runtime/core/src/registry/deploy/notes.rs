@@ -8,7 +8,6 @@ use super::{Note, Work, mappings, mappings::Layer};
 use crate::{
     function::Function,
     id::StreamName,
-    mapping::OutputBinding,
     shard::{Ack, Stream},
     spec::{
         Setting, StartingPosition, StreamSpec,
@@ -65,13 +64,7 @@ fn streams(work: &Work<'_>, layers: &[Layer], notes: &mut Vec<Note>) {
     if deploy.new_streams != StreamSpec::default() {
         for layer in layers {
             wanted.insert(layer.stream.clone());
-            wanted.extend(
-                layer
-                    .outputs
-                    .values()
-                    .filter_map(OutputBinding::stream)
-                    .cloned(),
-            );
+            wanted.extend(layer.written_streams().cloned());
         }
     }
     for name in wanted {

@@ -20,7 +20,7 @@ fn all_problems_of_one_input_come_together() {
         "function": {"memory": "128", "timeout": "20m", "tiemout": "1s", "log_level": "debug"},
         "mapping": [
             {"stream": "a b", "batch_size": 20000, "batch_window": 5, "filter": "x", "max_attempts": 0},
-            {"ordering": "none", "on_failure": "https://example.com", "on_fatal": "go-on"},
+            {"ordering": "none", "on_failure": "https://u:p@example.com", "on_fatal": "go-on"},
         ],
         "streams": {"s": {"shards": 0, "retention": "1s", "ack": "never"}},
         "maping": {},

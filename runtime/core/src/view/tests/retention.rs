@@ -119,3 +119,36 @@ fn an_expiry_counts_what_it_takes_and_fences_the_owner() {
     assert_eq!(bench.view.unit(unit).unwrap().totals.expired, 7);
     assert_eq!(bench.view.pending(unit), Some(0));
 }
+
+#[test]
+fn where_a_relay_stands_is_kept_and_never_goes_back() {
+    let mut bench = Bench::default();
+    let plain = bench.deploy("plain", json!({"stream": "in"}));
+    assert_eq!(bench.view.copied_through(plain), None);
+    assert_eq!(
+        bench.view.evaluate_copied(plain, Ordinal(1), Timestamp(1)),
+        None
+    );
+    let copied = bench.deploy(
+        "copied",
+        json!({"stream": "in", "on_failure": "stream:out"}),
+    );
+    assert_eq!(bench.view.copied_through(copied), Some(Ordinal(0)));
+    // The wall clock goes back in between.
+    for (through, now) in [(3, 9_000), (5, 1_000)] {
+        let entry = bench
+            .view
+            .evaluate_copied(copied, Ordinal(through), Timestamp(now))
+            .unwrap();
+        bench.take(entry);
+        assert_eq!(bench.view.copied_through(copied), Some(Ordinal(through)));
+    }
+    assert_eq!(
+        bench
+            .view
+            .evaluate_copied(copied, Ordinal(5), Timestamp(9_999)),
+        None
+    );
+    let again = NodeView::from_values(bench.view.values()).unwrap();
+    assert_eq!(again.copied_through(copied), Some(Ordinal(5)));
+}

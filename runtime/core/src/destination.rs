@@ -1,0 +1,183 @@
+//! Where dead letters are copied to, besides being kept: a relay reads the mapping's dead-letter stream
+//! and brings each letter there at least once, with its id (Lambda's on-failure destinations).
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    id::{NameError, Ordinal, StreamName},
+    limits,
+};
+
+/// A destination. What is no name of a stream is checked as far as that goes without trying it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A stream of this node: a record a letter, under the record's key.
+    Stream(StreamName),
+    /// A URL that takes a POST a letter: `http://…` or `https://…`, without credentials.
+    Http(Arc<str>),
+    /// A file of this machine, a line a letter: an absolute path that ends in `.ndjson`, `.jsonl` or
+    /// `.json`.
+    File(Arc<str>),
+}
+
+/// A mapping's relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// Where letters go.
+    pub to: Destination,
+    /// The last letter that was there when the destination was named: those after it are brought.
+    pub after: Ordinal,
+}
+
+/// Why a text is no destination, in words that follow it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DestinationError {
+    /// It has none of the forms.
+    #[error("is not a destination: `dlq`, `stream:NAME`, `https://HOST/…` or `file:PATH`")]
+    Unknown,
+    /// The stream's name is none.
+    #[error("names no stream: {0}")]
+    Stream(#[from] NameError),
+    /// The URL has no host.
+    #[error("has no host")]
+    NoHost,
+    /// The URL holds a user or a password, which everybody who reads the settings would see.
+    #[error("holds credentials, which everybody who reads the settings would see")]
+    Credentials,
+    /// The URL holds what no URL may: blanks, control characters, letters beyond ASCII, a fragment.
+    #[error(
+        "is not a URL: blanks, control characters, `#` and letters beyond ASCII must be escaped"
+    )]
+    BadUrl,
+    /// The path is relative or leaves its folder.
+    #[error("is not an absolute path without `..`: the server's folder is not the caller's")]
+    BadPath,
+    /// The file has another ending. Lines of letters hold what producers put: they must never become a
+    /// file that something runs or trusts.
+    #[error("does not end in `.ndjson`, `.jsonl` or `.json`: nothing else is written")]
+    BadEnding,
+    /// It is too long.
+    #[error("is longer than {} bytes", limits::DESTINATION_BYTES_MAX)]
+    TooLong,
+}
+
+impl Destination {
+    /// Reads `stream:NAME`, `http://…`, `https://…` or `file:PATH`.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn parse(text: &str) -> Result<Self, DestinationError> {
+        if text.len() > limits::DESTINATION_BYTES_MAX {
+            return Err(DestinationError::TooLong);
+        }
+        if let Some(name) = text.strip_prefix("stream:") {
+            return Ok(Self::Stream(StreamName::parse(name)?));
+        }
+        if let Some(path) = text.strip_prefix("file:") {
+            return file(path);
+        }
+        match text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+        {
+            Some(rest) => url(text, rest),
+            None => Err(DestinationError::Unknown),
+        }
+    }
+
+    /// The stream, if it is one.
+    #[must_use]
+    pub const fn stream(&self) -> Option<&StreamName> {
+        match self {
+            Self::Stream(name) => Some(name),
+            Self::Http(_) | Self::File(_) => None,
+        }
+    }
+}
+
+fn url(text: &str, rest: &str) -> Result<Destination, DestinationError> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains('#') {
+        return Err(DestinationError::BadUrl);
+    }
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(DestinationError::Credentials);
+    }
+    if authority.is_empty() || authority.starts_with(':') {
+        return Err(DestinationError::NoHost);
+    }
+    Ok(Destination::Http(text.into()))
+}
+
+fn file(path: &str) -> Result<Destination, DestinationError> {
+    let is_plain = !path.split('/').any(|part| part == "..") && !path.contains('\0');
+    if !path.starts_with('/') || !is_plain {
+        return Err(DestinationError::BadPath);
+    }
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_named = |ending: &str| name.len() > ending.len() && name.ends_with(ending);
+    if ![".ndjson", ".jsonl", ".json"].into_iter().any(is_named) {
+        return Err(DestinationError::BadEnding);
+    }
+    Ok(Destination::File(path.into()))
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(name) => write!(f, "stream:{name}"),
+            Self::Http(url) => f.write_str(url),
+            Self::File(path) => write!(f, "file:{path}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_a_stream_a_url_or_a_file_of_lines() {
+        for text in [
+            "stream:failures",
+            "http://127.0.0.1:8080",
+            "https://example.org/hooks/1?team=a",
+            "file:/var/lib/letters.ndjson",
+            "file:/tmp/x.jsonl",
+            "file:/tmp/x.json",
+        ] {
+            let read = Destination::parse(text).unwrap();
+            assert_eq!(read.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_refused_with_its_reason() {
+        use DestinationError::{BadEnding, BadPath, BadUrl, Credentials, NoHost, TooLong, Unknown};
+        let long = format!("https://h/{}", "a".repeat(limits::DESTINATION_BYTES_MAX));
+        for (text, why) in [
+            ("", Unknown),
+            ("ftp://h", Unknown),
+            ("HTTPS://h", Unknown),
+            ("failures", Unknown),
+            ("https://", NoHost),
+            ("https:///path", NoHost),
+            ("http://:80/", NoHost),
+            ("https://user:word@h/", Credentials),
+            ("https://h/a b", BadUrl),
+            ("https://h/#top", BadUrl),
+            ("https://h/ü", BadUrl),
+            ("file:letters.ndjson", BadPath),
+            ("file:/a/../b.ndjson", BadPath),
+            ("file:/root/.ssh/authorized_keys", BadEnding),
+            ("file:/tmp/.json", BadEnding),
+            (&long, TooLong),
+        ] {
+            assert_eq!(Destination::parse(text), Err(why), "{text}");
+        }
+        assert!(matches!(
+            Destination::parse("stream:no spaces"),
+            Err(DestinationError::Stream(_))
+        ));
+    }
+}

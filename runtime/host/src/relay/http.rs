@@ -1,0 +1,190 @@
+//! A URL: a POST a letter, one after the other.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::OnceLock,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, Uri, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::TokioExecutor,
+};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::{Delivered, Refused, RelayedLetter};
+use crate::limits;
+
+type Sender = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+
+/// Brings letters to URLs; connections are kept between letters, and the certificates of this machine are
+/// read once.
+#[derive(Debug, Default)]
+pub(super) struct HttpRelay(OnceLock<Result<Sender, String>>);
+
+impl HttpRelay {
+    /// Posts letters to a URL: any answer but 2xx, and none in time, is a refusal.
+    pub(super) async fn deliver(&self, url: &str, letters: &[RelayedLetter]) -> Delivered {
+        for (index, letter) in letters.iter().enumerate() {
+            if let Err(why) = self.post(url, letter).await {
+                return (index, Some(Refused(format!("{url}: {why}"))));
+            }
+        }
+        (letters.len(), None)
+    }
+
+    async fn post(&self, url: &str, letter: &RelayedLetter) -> Result<(), String> {
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| format!("it is no URL: {error}"))?;
+        if let Some(address) = literal(&uri) {
+            allowed(address).map_err(|error| error.to_string())?;
+        }
+        let request = Request::post(uri)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(
+                header::USER_AGENT,
+                concat!("fnctl/", env!("CARGO_PKG_VERSION")),
+            )
+            .header("idempotency-key", &letter.id)
+            .header("fnctl-dead-letter", &letter.id)
+            .body(Full::new(letter.json.clone()))
+            .map_err(|error| error.to_string())?;
+        let sender = self.0.get_or_init(sender).as_ref()?;
+        let asked = async {
+            let answer = sender
+                .request(request)
+                .await
+                .map_err(|error| causes(&error))?;
+            let status = answer.status();
+            // Read to its end, so that the connection serves the next letter.
+            let body = Limited::new(answer.into_body(), limits::RELAY_ANSWER_BYTES_MAX);
+            drop(body.collect().await);
+            if status.is_success() {
+                Ok(())
+            } else {
+                Err(format!("it answers {status}"))
+            }
+        };
+        timeout(limits::RELAY_TIMEOUT, asked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(format!(
+                    "no answer within {} s",
+                    limits::RELAY_TIMEOUT.as_secs()
+                ))
+            })
+    }
+}
+
+fn sender() -> Result<Sender, String> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver);
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(limits::RELAY_TIMEOUT));
+    let connector = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+        .map_err(|error| format!("this machine's certificates cannot be read: {error}"))?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
+}
+
+/// An error with what is behind it: hyper's own words say little.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words += ": ";
+        words += &cause.to_string();
+        next = cause.source();
+    }
+    words
+}
+
+fn literal(uri: &Uri) -> Option<IpAddr> {
+    let host = uri.host()?;
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .ok()
+}
+
+/// Refuses addresses that stand for this machine's hypervisor or for nobody: credentials are handed out
+/// there to whoever asks.
+fn allowed(address: IpAddr) -> io::Result<()> {
+    let is_bad = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_multicast(),
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => return allowed(v4.into()),
+            None => v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast(),
+        },
+    };
+    if is_bad {
+        return Err(io::Error::other(format!(
+            "{address} is link-local, multicast or nobody's: nothing is sent there"
+        )));
+    }
+    Ok(())
+}
+
+/// Resolves names, and keeps to addresses that are [`allowed`]: what was checked is what is connected to.
+#[derive(Clone, Copy, Debug)]
+struct Resolver;
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            for address in &found {
+                allowed(address.ip())?;
+            }
+            Ok(found.into_iter())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_hand_out_credentials_are_refused_however_they_are_written() {
+        for bad in [
+            "169.254.169.254",
+            "0.0.0.0",
+            "224.0.0.1",
+            "fe80::1",
+            "::",
+            "::ffff:169.254.169.254",
+        ] {
+            assert!(allowed(bad.parse().unwrap()).is_err(), "{bad}");
+        }
+        for good in ["127.0.0.1", "10.0.0.7", "192.0.2.1", "::1", "2001:db8::1"] {
+            assert!(allowed(good.parse().unwrap()).is_ok(), "{good}");
+        }
+        let bracketed = Uri::from_static("http://[fe80::1]:80/x");
+        assert_eq!(literal(&bracketed), Some("fe80::1".parse().unwrap()));
+        assert_eq!(literal(&Uri::from_static("http://example.org/")), None);
+    }
+}

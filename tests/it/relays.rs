@@ -1,0 +1,228 @@
+//! Where dead letters are copied to: a stream, a URL, a file.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    sync::mpsc,
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::support::{
+    all, deploy_hostile, describe, drained, metric, one, put, server, server_on, tail,
+};
+
+fn skips(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|n| format!("skip {n}")).collect()
+}
+
+/// What a receiver got: the letter's name as the header has it, and the body.
+type Got = (String, Value);
+
+/// A receiver of letters: the first `refusals` posts are answered 503. It ends with the test.
+fn receiver(refusals: usize) -> (String, mpsc::Receiver<Got>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!(
+        "http://{}/letters",
+        listener.local_addr().expect("its address")
+    );
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut left = refusals;
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.expect("a connection"));
+            while let Some((name, body)) = read_post(&mut connection) {
+                let status = if left > 0 { "503 No" } else { "200 OK" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                if left == 0 && tell.send((name, body)).is_err() {
+                    return;
+                }
+                left = left.saturating_sub(1);
+                if connection.get_mut().write_all(answer.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    (url, told)
+}
+
+fn read_post(connection: &mut impl BufRead) -> Option<Got> {
+    let (mut name, mut length, mut line) = (String::new(), 0, String::new());
+    connection.read_line(&mut line).ok()?;
+    line.starts_with("POST /letters HTTP/1.1").then_some(())?;
+    loop {
+        line.clear();
+        connection.read_line(&mut line).ok()?;
+        match line.trim_end().split_once(": ") {
+            Some(("fnctl-dead-letter", value)) => name = value.to_owned(),
+            Some(("content-length", value)) => length = value.parse().expect("a length"),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).ok()?;
+    Some((
+        name,
+        serde_json::from_slice(&body).expect("a letter is JSON"),
+    ))
+}
+
+#[test]
+fn a_url_gets_every_letter_in_order_and_its_refusals_hold_nothing_else() {
+    let server = server();
+    let (url, told) = receiver(3);
+    deploy_hostile(&server, &["--on-failure", &url]);
+    put(&server, "in", &skips(0..20), &["--key", "k"]);
+    put(&server, "in", &["ok behind".to_owned()], &["--key", "k"]);
+    // The destination refuses meanwhile: the mapping goes on.
+    assert_eq!(tail(&server, "out", 1)[0]["data"], "ok behind");
+    let status = drained(&server, "hostile");
+    assert_eq!(status["settings"]["on_failure"], url.as_str());
+    let got: Vec<Got> = (0..20).map(|_| told.recv().expect("a letter")).collect();
+    let data: Vec<&str> = got
+        .iter()
+        .filter_map(|(_, body)| body["data"].as_str())
+        .collect();
+    assert_eq!(data, skips(0..20));
+    let (name, first) = &got[0];
+    assert_eq!(
+        *name,
+        format!("{}/{}", status["id"].as_str().expect("an id"), 1)
+    );
+    for (field, value) in [
+        ("mapping", "hostile/in"),
+        ("error_kind", "skip"),
+        ("code", "refused"),
+        ("id", "1"),
+    ] {
+        assert_eq!(first[field], value, "{first}");
+    }
+    let relay = loop {
+        let relay = describe(&server, "hostile")["relay"].clone();
+        if relay["pending_letters"] == 0 {
+            break relay;
+        }
+    };
+    assert_eq!(
+        (&relay["delivered"], &relay["failures"]),
+        (&20.into(), &3.into()),
+        "{relay}"
+    );
+    assert_eq!(
+        metric(&server, "fnctl_relay_age_seconds{mapping=\"hostile/in\"}"),
+        0.0
+    );
+    assert_eq!(
+        metric(
+            &server,
+            "fnctl_relay_failures_total{mapping=\"hostile/in\"}"
+        ),
+        3.0
+    );
+    // Letters are kept here in any case.
+    assert_eq!(all(&server, &["dlq", "list", "hostile"]).len(), 20);
+}
+
+#[test]
+fn what_a_destination_refuses_is_told_and_is_brought_after_a_crash_to_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let server = server_on(&data);
+    // Nothing listens there any more.
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("its address");
+    let closed = format!("http://{closed}/");
+    deploy_hostile(&server, &["--on-failure", &closed]);
+    put(&server, "in", &skips(0..3), &[]);
+    drained(&server, "hostile");
+    let relay = loop {
+        let relay = describe(&server, "hostile")["relay"].clone();
+        if !relay["held"].is_null() {
+            break relay;
+        }
+    };
+    assert_eq!(relay["pending_letters"], 3, "{relay}");
+    let why = relay["held"]["error"].as_str().expect("why");
+    assert!(why.contains(&closed) && why.contains("refused"), "{why}");
+    server.kill().expect("it was there");
+
+    let server = server_on(&data);
+    let file = folder.path().join("letters.ndjson");
+    let to = format!("file:{}", file.display());
+    // From now on: what failed before was meant for another one.
+    one(
+        &server,
+        &["deploy", "--name", "hostile", "--on-failure", &to],
+    );
+    put(&server, "in", &skips(3..250), &[]);
+    drained(&server, "hostile");
+    server.kill().expect("it was there");
+    let server = server_on(&data);
+    while describe(&server, "hostile")["relay"]["pending_letters"] != 0 {}
+    let text = std::fs::read_to_string(&file).expect("the file");
+    let found: BTreeSet<String> = text
+        .lines()
+        .map(|line| {
+            let letter: Value = serde_json::from_str(line).expect("a letter a line");
+            letter["data"].as_str().expect("text").to_owned()
+        })
+        .collect();
+    assert_eq!(found, skips(3..250).into_iter().collect());
+}
+
+#[test]
+fn a_stream_of_letters_can_be_read_like_any_other() {
+    let server = server();
+    let deployed = deploy_hostile(&server, &["--on-failure", "stream:failures"]);
+    let created = deployed["created"].as_array().expect("a list");
+    assert!(created.contains(&"stream/failures".into()), "{deployed}");
+    put(&server, "in", &skips(0..2), &["--key", "k"]);
+    let records = tail(&server, "failures", 2);
+    let letter: Value =
+        serde_json::from_str(records[1]["data"].as_str().expect("text")).expect("JSON");
+    assert_eq!(
+        (&records[1]["partition_key"], &letter["data"]),
+        (&"k".into(), &"skip 1".into())
+    );
+    let refused = server.json(&["streams", "delete", "failures", "--yes"]);
+    assert_eq!(refused.expect_err("it is in use").exit, Some(4));
+}
+
+#[test]
+fn what_is_no_destination_is_refused_before_anything_is_made() {
+    let server = server();
+    let guest = crate::support::guest("hostile");
+    for (to, exit, words) in [
+        ("nowhere", 2, "is not a destination"),
+        ("file:letters.ndjson", 7, "absolute"),
+        ("file:/root/.profile", 7, ".ndjson"),
+        ("https://u:secret-word@h/", 7, "credentials"),
+        ("stream:in", 7, "come back"),
+    ] {
+        let refused = server
+            .json(&[
+                "deploy",
+                &guest,
+                "--stream",
+                "in",
+                "--to",
+                "side=none",
+                "--on-failure",
+                to,
+            ])
+            .expect_err(to);
+        assert_eq!(refused.exit, Some(exit), "{to}: {refused}");
+        let told = refused.error.expect("an error object").to_string();
+        assert!(
+            told.contains(words) && !told.contains("secret-word"),
+            "{to}: {told}"
+        );
+    }
+    assert_eq!(all(&server, &["streams", "list"]).len(), 0);
+}
