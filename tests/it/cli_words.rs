@@ -100,7 +100,9 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         ),
         (&["put", "s", "--rate", "0"], 7, "FN1020"),
         (&["put", "s", "--from-line", "0"], 7, "FN1020"),
-        (&["deploy", "x.wasm", "--filter", "{}"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--key-groups", "8"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--filter", "{}"], 7, "FN2102"),
+        (&["deploy", "x.wasm", "--filter", "@no"], 3, "FN1005"),
         (&["deploy", "x.wasm", "--batch-window", "5"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--memory", "128"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--secret", "a=plain"], 2, "FN1001"),
@@ -115,7 +117,10 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["version", "--server", "https://x"], 2, "FN1003"),
         (&["version", "--server", "nonsense"], 2, "FN1001"),
         (&["version", "--server", "http://x:99999"], 2, "FN1001"),
-        (&["deploy", "x.wasm", "--filters", "{}"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--filters", "{}"], 2, "FN1001"),
+        (&["deploy", "x.wasm", "--key-group", "8"], 2, "FN1003"),
+        (&["filter"], 2, "FN1001"),
+        (&["mappings", "update", "m"], 2, "FN1001"),
         (&["new", "7up"], 7, "FN2102"),
         (&["new", "std"], 7, "FN2102"),
         (&["help", "nothing"], 2, "FN1001"),
@@ -329,7 +334,7 @@ fn a_failed_write_to_stdout_is_an_error() {
 #[test]
 fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
     let folder = folder();
-    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\nordering = \"shard\"\non_fatal = \"dead-letter\"\nfilter = \"x\"\n[streams.s]\nhold_quota = \"1GiB\"\n";
+    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\nordering = \"shard\"\non_fatal = \"dead-letter\"\nkey_groups = 8\n[streams.s]\nhold_quota = \"1GiB\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!(

@@ -7,6 +7,7 @@ mod cli_words;
 mod compiling;
 mod crash;
 mod deploys;
+mod filters;
 mod flow;
 #[path = "../../runtime/invoker/tests/it/handmade.rs"]
 #[allow(dead_code, reason = "shared with the invoker's tests")]
@@ -23,4 +24,5 @@ mod refusals;
 mod scrub;
 mod support;
 mod tools;
+mod updates;
 mod waiting;

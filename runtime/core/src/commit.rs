@@ -82,11 +82,13 @@ pub enum ErrorKind {
     RecordTooLarge,
     /// More hops than `HOPS_MAX`.
     Loop,
+    /// The filter cannot judge it: its payload is not JSON.
+    Unparsable,
 }
 
 impl ErrorKind {
     /// All kinds, for zero-initialised metrics and codecs.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Skip,
         Self::Error,
         Self::Trap,
@@ -95,6 +97,7 @@ impl ErrorKind {
         Self::OutputTooLarge,
         Self::RecordTooLarge,
         Self::Loop,
+        Self::Unparsable,
     ];
 
     /// The kebab-case value in JSON and metrics.
@@ -109,6 +112,7 @@ impl ErrorKind {
             Self::OutputTooLarge => "output-too-large",
             Self::RecordTooLarge => "record-too-large",
             Self::Loop => "loop",
+            Self::Unparsable => "unparsable",
         }
     }
 }

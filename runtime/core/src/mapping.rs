@@ -1,8 +1,9 @@
 //! Event source mappings, resolved.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    filter::Filter,
     id::{
         FunctionId, MappingId, Ordinal, OutputName, ShardNumber, StreamId, StreamName, Timestamp,
     },
@@ -38,6 +39,31 @@ pub enum MaxAttempts {
     Unlimited,
 }
 
+/// What becomes of a record that the filter cannot judge because its payload is not JSON: one rule for
+/// every source (specification of filters, section 21 row 12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnUnparsable {
+    /// It is taken for no match, and counted apart (section 20 row 8).
+    #[default]
+    Drop,
+    /// The function is given it.
+    Pass,
+    /// It is kept as a dead letter.
+    DeadLetter,
+}
+
+impl OnUnparsable {
+    /// The spelling in manifests, JSON and flags.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Pass => "pass",
+            Self::DeadLetter => "dead-letter",
+        }
+    }
+}
+
 /// Batching and failure policy of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingSettings {
@@ -57,6 +83,10 @@ pub struct MappingSettings {
     pub backoff_max_ms: u64,
     /// Age, ms since arrival, above which a record is given up without a call; `None`: no bound.
     pub max_record_age_ms: Option<u64>,
+    /// Which records the function is given; `None`: all.
+    pub filter: Option<Arc<Filter>>,
+    /// What becomes of records that the filter cannot judge.
+    pub on_unparsable: OnUnparsable,
 }
 
 impl Default for MappingSettings {
@@ -70,6 +100,8 @@ impl Default for MappingSettings {
             backoff_initial_ms: limits::BACKOFF_INITIAL_MS_DEFAULT,
             backoff_max_ms: limits::BACKOFF_MAX_MS_DEFAULT,
             max_record_age_ms: None,
+            filter: None,
+            on_unparsable: OnUnparsable::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod blocks;
 mod caution;
 mod conclude;
 mod event;
+mod filtered;
 mod inspect;
 mod judge;
 mod plan;
@@ -33,6 +34,7 @@ pub use plan::{
 use self::{
     backlog::{Backlog, Serial},
     caution::Caution,
+    filtered::Filtered,
     read::{Reading, Waiting},
     slot::{Phase, Purpose, Slot},
 };
@@ -123,6 +125,7 @@ pub struct ShardPipeline {
     unanswered: Option<usize>,
     next_attempt: AttemptId,
     caution: Caution,
+    filtered: Filtered,
 }
 
 impl ShardPipeline {
@@ -166,6 +169,7 @@ impl ShardPipeline {
             unanswered: None,
             next_attempt: AttemptId(1),
             caution: Caution::default(),
+            filtered: Filtered::default(),
             config,
         }
     }
@@ -247,7 +251,8 @@ impl ShardPipeline {
             Mode::Running => {
                 let reading = self.wants_read().then_some(self.reading.not_before);
                 let slots = (0..self.slots.len()).filter_map(|index| self.slot_deadline(index));
-                slots.chain(reading).min()
+                let filtered = self.filtered_deadline();
+                slots.chain(reading).chain(filtered).min()
             }
         }
     }
@@ -280,6 +285,7 @@ impl ShardPipeline {
             Mode::Running => {
                 self.requeue_refused(now);
                 self.start_calls(now, actions);
+                self.settle_filtered(now);
             }
             Mode::Quiet {
                 until, is_drain, ..
@@ -408,6 +414,7 @@ impl ShardPipeline {
         }
         let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
         self.reading.not_before = self.reading.not_before.min(latest);
+        self.filtered.clock_went_back(now);
         if let Mode::Quiet {
             until, moment_ms, ..
         } = &mut self.mode

@@ -66,6 +66,12 @@ reached! {
     LetterRecordTooLarge,
     /// A letter of too many hops.
     LetterLoop,
+    /// A letter of a record that the filter could not judge.
+    LetterUnparsable,
+    /// Records that the filter let fall rode on a commit of others.
+    FilteredRode,
+    /// Records that the filter let fall had a commit of their own.
+    FilteredAlone,
     /// The answer of a call that was taken back came late.
     LateAnswer,
     /// The disk was full.

@@ -25,6 +25,7 @@ use crate::{
 enum End {
     Rows { call: u64 },
     Letter,
+    Fallen,
 }
 
 /// The accounts of one unit.
@@ -74,7 +75,10 @@ impl Account {
 
 /// Whether a letter is of a record that no call was given.
 const fn is_condemned(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Loop | ErrorKind::RecordTooLarge)
+    matches!(
+        kind,
+        ErrorKind::Loop | ErrorKind::RecordTooLarge | ErrorKind::Unparsable
+    )
 }
 
 fn broken(words: String) -> Violation {
@@ -191,8 +195,26 @@ impl<'a> Ledger<'a> {
                 )));
             }
         }
+        let mut fallen = 0;
+        for range in commit.settles.as_slice() {
+            for position in range.after.0 + 1..=range.through.0 {
+                let put = self.journal.puts[usize::try_from(position - 1).expect("an index")];
+                if put.nature == Nature::Fallen {
+                    fallen += 1;
+                    account.ends.insert(Ordinal(position), End::Fallen);
+                }
+            }
+        }
+        if fallen > 0 {
+            let is_alone = commit.outputs.is_empty() && commit.dead_letters.is_empty();
+            coverage.note(match is_alone {
+                true => Reached::FilteredAlone,
+                false => Reached::FilteredRode,
+            });
+        }
         let charged_letters = commit.dead_letters.iter().filter(|l| !is_condemned(l.kind));
         let totals = &mut account.totals;
+        totals.filtered += fallen;
         totals.processed += kept.len() as u64;
         totals.dead_lettered += commit.dead_letters.len() as u64;
         totals.failed += charged_letters.count() as u64 + charged;
@@ -215,7 +237,11 @@ impl<'a> Ledger<'a> {
                 if !account.ends.contains_key(&position) {
                     return Err(broken(format!("record {position} settled without an end")));
                 }
-                if matches!(put.nature, Nature::Loop | Nature::Huge) {
+                let is_called = !matches!(
+                    put.nature,
+                    Nature::Loop | Nature::Huge | Nature::Fallen | Nature::Unparsable
+                );
+                if !is_called {
                     continue;
                 }
                 let last = account.settled_of_key.insert(put.key, position);
@@ -292,6 +318,7 @@ fn check_letter(kind: ErrorKind, nature: Nature, coverage: &mut Coverage) -> Res
         ErrorKind::OutputTooLarge => (Reached::LetterOutputTooLarge, nature == Nature::TooLarge),
         ErrorKind::RecordTooLarge => (Reached::LetterRecordTooLarge, nature == Nature::Huge),
         ErrorKind::Loop => (Reached::LetterLoop, nature == Nature::Loop),
+        ErrorKind::Unparsable => (Reached::LetterUnparsable, nature == Nature::Unparsable),
     };
     coverage.note(reached);
     if own {

@@ -1,6 +1,6 @@
 //! What kind of world a seed makes: a swarm of settings, so that no rare combination is never tried.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnUnparsable};
 
 use crate::random::Random;
 
@@ -103,5 +103,7 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         ]),
         backoff_initial_ms: random.pick(&[0, 1, 100]),
         backoff_max_ms: random.pick(&[1, 50, 1_000]),
+        on_unparsable: OnUnparsable::DeadLetter,
+        ..MappingSettings::default()
     }
 }

@@ -37,7 +37,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "cordon",
             "drain",
             "explain",
-            "filter",
             "man",
             "nodes",
             "replay",
@@ -51,7 +50,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("dlq", &["export", "purge", "redrive"]),
     ("functions", &["alias", "aliases"]),
-    ("mappings", &["parked", "seek", "update"]),
+    ("mappings", &["parked", "seek"]),
     ("streams", &["merge", "release", "resize", "split"]),
 ];
 

@@ -86,9 +86,9 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
         }
     }
     // A slip of one is meant to be one.
-    let (exit, code, message) = refusal(&["deploy", "x.wasm", "--filters", "x"]);
+    let (exit, code, message) = refusal(&["deploy", "x.wasm", "--key-group", "x"]);
     assert_eq!((exit, code.as_str()), (2, "FN1003"), "{message}");
-    assert!(message.starts_with("`--filter`"), "{message}");
+    assert!(message.starts_with("`--key-groups`"), "{message}");
     for words in [
         ["--ordering", "shard"],
         ["--on-fatal", "dead-letter"],

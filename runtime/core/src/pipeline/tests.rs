@@ -3,6 +3,7 @@
 
 mod caution;
 mod failing;
+mod filtered;
 mod harness;
 mod stopping;
 

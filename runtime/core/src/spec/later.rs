@@ -8,10 +8,8 @@ pub const FUNCTION_LATER: &[&str] = &["aliases", "allow_http", "log_level"];
 /// Keys of `[[mapping]]` that later versions take.
 pub const MAPPING_LATER: &[&str] = &[
     "bisect_on_error",
-    "filter",
     "key_groups",
     "on_failure_full",
-    "on_unparsable",
     "partial_failures",
     "tumbling_window",
 ];
@@ -44,7 +42,7 @@ mod tests {
     #[test]
     fn a_key_that_means_one_of_a_later_version_is_refused_as_such() {
         let known = ["batch_size", "stream"];
-        for key in ["filter", "filters", "tumbling_windows", "tumbling-window"] {
+        for key in ["key_groups", "tumbling_windows", "tumbling-window"] {
             let unfit = unknown_key(key, &known, MAPPING_LATER);
             assert!(matches!(unfit, Unfit::NotYet(_)), "{key}: {unfit}");
         }

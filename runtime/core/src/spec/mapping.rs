@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     duration::Duration,
+    filter::FilterSpec,
     position::StartingPosition,
     setting::{Count, Setting, SettingValue, Text, Unfit, UnknownKeys, over},
     size::ByteSize,
 };
 use crate::{
     id::StreamName,
-    mapping::{MaxAttempts, OutputBinding},
+    mapping::{MaxAttempts, OnUnparsable, OutputBinding},
 };
 
 /// A layer of a mapping's settings.
@@ -54,6 +55,12 @@ pub struct MappingSpec {
     /// Age above which a record is given up without a call; no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_record_age: Option<Setting<Duration>>,
+    /// Which records the function is given: a pattern, or several of which one is enough; all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Setting<FilterSpec>>,
+    /// What becomes of records that the filter cannot judge, because they are not JSON; `drop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unparsable: Option<Setting<OnUnparsable>>,
     /// What becomes of records given up; `dlq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Setting<OnFailure>>,
@@ -80,6 +87,8 @@ impl MappingSpec {
         "backoff_initial",
         "backoff_max",
         "max_record_age",
+        "filter",
+        "on_unparsable",
         "on_failure",
         "on_fatal",
     ];
@@ -111,6 +120,8 @@ impl MappingSpec {
             backoff_initial: over(self.backoff_initial, top.backoff_initial),
             backoff_max: over(self.backoff_max, top.backoff_max),
             max_record_age: over(self.max_record_age, top.max_record_age),
+            filter: over(self.filter, top.filter),
+            on_unparsable: over(self.on_unparsable, top.on_unparsable),
             on_failure: over(self.on_failure, top.on_failure),
             on_fatal: over(self.on_fatal, top.on_fatal),
             unknown: self.unknown,

@@ -4,17 +4,19 @@
 mod problems;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     FunctionSpec, MappingSpec, Setting, StartingPosition, StreamSpec,
     duration::Duration,
+    filter::FilterSpec,
     later,
     manifest::DevSpec,
     setting::{Count, Text},
 };
 use crate::{
     error_code::Problem,
+    filter::Filter,
     function::Isolation,
     id::{OutputName, StreamName},
     limits,
@@ -305,6 +307,13 @@ pub fn mapping(
             live.max_record_age_ms,
             [1, limits::RECORD_AGE_MS_MAX],
         ),
+        filter: filter(live, spec, &at("filter"), problems),
+        on_unparsable: problems.pick(
+            &at("on_unparsable"),
+            spec.on_unparsable.as_ref(),
+            live.on_unparsable,
+            default.on_unparsable,
+        ),
     };
     if settings.backoff_max_ms < settings.backoff_initial_ms {
         let (max, initial) = (settings.backoff_max_ms, settings.backoff_initial_ms);
@@ -318,6 +327,34 @@ pub fn mapping(
         );
     }
     settings
+}
+
+/// The filter of a layer, compiled; an empty list takes it off as `default` does.
+fn filter(
+    live: &MappingSettings,
+    spec: &MappingSpec,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<Arc<Filter>> {
+    match &spec.filter {
+        None => live.filter.clone(),
+        Some(Setting::Default) => None,
+        Some(Setting::Unfit(why)) => {
+            problems.refuse(path, why);
+            None
+        }
+        Some(Setting::Value(FilterSpec(patterns))) if patterns.is_empty() => None,
+        Some(Setting::Value(FilterSpec(patterns))) => match Filter::parse(patterns) {
+            Ok(filter) => Some(Arc::new(filter)),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    let Problem { path, message, .. } = mistake.problem(path);
+                    problems.push(path, message);
+                }
+                None
+            }
+        },
+    }
 }
 
 /// The outputs that a layer binds, on top of what is live; an output reset to its default is gone.

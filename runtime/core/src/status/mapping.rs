@@ -107,6 +107,12 @@ pub struct SettingsStatus {
     /// Age above which a record is given up, ms; `null`: no bound.
     #[serde(default)]
     pub max_record_age_ms: Option<u64>,
+    /// Patterns of which one must match, each JSON text; empty: every record.
+    #[serde(default)]
+    pub filter: Vec<String>,
+    /// What becomes of records that the filter cannot judge.
+    #[serde(default)]
+    pub on_unparsable: String,
     /// What becomes of records given up.
     pub on_failure: String,
     /// What a `fatal` does.
@@ -131,6 +137,12 @@ impl SettingsStatus {
             backoff_initial_ms: settings.backoff_initial_ms,
             backoff_max_ms: settings.backoff_max_ms,
             max_record_age_ms: settings.max_record_age_ms,
+            filter: settings
+                .filter
+                .iter()
+                .flat_map(|filter| filter.patterns().map(str::to_owned))
+                .collect(),
+            on_unparsable: settings.on_unparsable.as_str().to_owned(),
             on_failure: "dlq".to_owned(),
             on_fatal: "stop".to_owned(),
         }

@@ -25,14 +25,6 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "aliases",
             "POST /v1/deploy puts a version live, POST /v1/functions/{function}/rollback the one before",
         ),
-        ["mappings"] if *method == Method::POST => (
-            "making a mapping alone",
-            "POST /v1/deploy makes it with its function",
-        ),
-        ["mappings", _] if [Method::PATCH, Method::PUT].contains(method) => (
-            "changing a mapping alone",
-            "POST /v1/deploy changes it with its function: fnctl deploy",
-        ),
         ["mappings", _, "seek"] => (
             "moving a mapping in its stream",
             "delete the mapping and deploy it again with another starting_position",

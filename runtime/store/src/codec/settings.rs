@@ -2,7 +2,13 @@
 //! written only where they are not the default. So a mapping that uses none is encoded as ever, and one
 //! that does is refused by a version that does not know what it asks for.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fnctl_core::{
+    filter::Filter,
+    mapping::{MappingSettings, MaxAttempts, OnUnparsable},
+};
 
 use crate::codec::{DecodeError, Decoder, Value, put_length};
 
@@ -12,6 +18,10 @@ const HAS_OPTIONS: u16 = 1 << 15;
 /// Age above which a record is given up, ms. Tags 1 to 15 are the failure policy's, those from 16 on say
 /// which records are delivered and how they are grouped. A tag is never used again for something else.
 const MAX_RECORD_AGE: u8 = 1;
+/// The patterns of the filter, each as it was written.
+const FILTER: u8 = 16;
+/// What becomes of records that the filter cannot judge.
+const ON_UNPARSABLE: u8 = 17;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -45,9 +55,14 @@ impl Value for MappingSettings {
             backoff_initial_ms,
             backoff_max_ms,
             max_record_age_ms,
+            filter,
+            on_unparsable,
         } = self;
         let mut options = Options::default();
         options.add(MAX_RECORD_AGE, max_record_age_ms.as_ref());
+        options.add(FILTER, filter.as_deref());
+        let on_unparsable = Some(on_unparsable).filter(|what| **what != OnUnparsable::default());
+        options.add(ON_UNPARSABLE, on_unparsable);
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
         batch_size.put(out);
@@ -89,6 +104,8 @@ impl Value for MappingSettings {
             let mut option = Decoder::new(from.share(length)?);
             match tag {
                 MAX_RECORD_AGE => settings.max_record_age_ms = Some(Value::take(&mut option)?),
+                FILTER => settings.filter = Some(Arc::new(Value::take(&mut option)?)),
+                ON_UNPARSABLE => settings.on_unparsable = Value::take(&mut option)?,
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));
@@ -97,6 +114,40 @@ impl Value for MappingSettings {
             option.end()?;
         }
         Ok(settings)
+    }
+}
+
+/// As text: compiled again when it is read.
+impl Value for Filter {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.patterns().len(), out);
+        for pattern in self.patterns() {
+            Bytes::copy_from_slice(pattern.as_bytes()).put(out);
+        }
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let patterns: Vec<Arc<str>> = Value::take(from)?;
+        Self::parse(&patterns).map_err(|_| from.fail("a filter has a pattern that is none"))
+    }
+}
+
+impl Value for OnUnparsable {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::Drop => 0,
+            Self::Pass => 1,
+            Self::DeadLetter => 2,
+        });
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        match u8::take(from)? {
+            0 => Ok(Self::Drop),
+            1 => Ok(Self::Pass),
+            2 => Ok(Self::DeadLetter),
+            _ => Err(from.fail("what becomes of records that are not JSON is not known")),
+        }
     }
 }
 

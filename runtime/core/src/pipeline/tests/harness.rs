@@ -2,6 +2,7 @@
 
 use crate::{
     commit::{CommitAnswer, Unavailable, UnitTotals},
+    filter::FilterVerdict,
     id::{
         AttemptId, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal, ShardNumber, SlotId,
         StreamId, Timestamp, UnitId,
@@ -43,6 +44,8 @@ pub(super) struct Harness {
     asked: Option<Ordinal>,
     running: Vec<u64>,
     pub(super) block_bytes: u64,
+    /// What the filter says of records of [`Self::fetched_many`].
+    pub(super) many: FilterVerdict,
 }
 
 fn slot_name(slot: SlotId) -> String {
@@ -95,6 +98,7 @@ impl Harness {
             asked: None,
             running: Vec::new(),
             block_bytes: 1_000,
+            many: FilterVerdict::Match,
         };
         harness.tell(Event::Started(start));
         harness
@@ -132,7 +136,8 @@ impl Harness {
         self.tell(Event::TailAdvanced { tail });
     }
 
-    /// Publishes records and lets them be read at once; keys by name, `HUGE` and `LOOP` by nature.
+    /// Publishes records and lets them be read at once; keys by name, `HUGE`, `LOOP`, `NO` (no match) and
+    /// `BAD` (not JSON) by nature.
     pub(super) fn put(&mut self, keys: &str) {
         let records = keys.split_whitespace().count() as u64;
         self.tail(self.next_position - 1 + records);
@@ -160,6 +165,11 @@ impl Harness {
                 index,
                 bytes: if name == "HUGE" { huge } else { 10 },
                 hops: if name == "LOOP" { 17 } else { 16 },
+                verdict: match name {
+                    "NO" => FilterVerdict::NoMatch,
+                    "BAD" => FilterVerdict::Unparsable,
+                    _ => FilterVerdict::Match,
+                },
             }
         });
         let records: Vec<_> = records.collect();
@@ -183,6 +193,7 @@ impl Harness {
             index: u32::try_from(index).unwrap(),
             bytes: 10,
             hops: 0,
+            verdict: self.many,
         });
         let records = records.collect();
         self.asked = None;
