@@ -19,6 +19,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The value of a header; its name in small letters.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut its = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        its.next().map(|(_, value)| value.trim())
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> String {

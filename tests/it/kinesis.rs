@@ -76,6 +76,11 @@ fn boto3_sees_the_codes_and_words_of_kinesis() {
 }
 
 #[test]
+fn boto3_is_told_that_a_body_is_too_large() {
+    holds(&server(), "too_large", &[]);
+}
+
+#[test]
 fn the_aws_command_line_works_unmodified() {
     holds(&server(), "command_line", &[]);
 }

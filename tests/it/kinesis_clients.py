@@ -291,6 +291,21 @@ def errors():
     assert read_all(kinesis, "s", 0) == []
 
 
+def too_large():
+    """A body that is refused unread is refused in words that the client shows, not by a broken pipe."""
+    kinesis = made(client(), 1)
+    for mib in (12, 30):
+        try:
+            kinesis.put_record(StreamName="s", PartitionKey="k", Data=b"x" * (mib << 20))
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "RequestEntityTooLargeException", error
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 413, error
+            assert "14680064 bytes" in error.response["Error"]["Message"], error
+        else:
+            raise AssertionError(f"{mib} MiB are taken")
+    assert read_all(kinesis, "s", 0) == []
+
+
 def put_for_restart(path):
     """Puts until killed; writes down what was acknowledged, before the next put."""
     kinesis = made(client(), 2)

@@ -91,6 +91,11 @@ fn a_stream_at_its_quota_refuses_every_way_in_and_remembers_it() {
     std::fs::write(&file, "y".repeat(MIB - 100)).expect("a file beside the server");
     let (exit, error) = refused(&server, &["put", "q", "--file", &file.to_string_lossy()]);
     assert_eq!((exit, error["code"].as_str()), (Some(1), Some("FN3009")));
+    let fix = error["fix"].as_str().unwrap_or_default();
+    assert!(
+        fix.contains("--quota") && fix.contains("then go on: fnctl put q --file"),
+        "{fix}"
+    );
     // Small ones fit until the last byte is gone.
     let mut last = (200, String::new());
     for _ in 0..1_000 {

@@ -2,13 +2,17 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    process::Stdio,
+    thread,
 };
 
 use fnctl_tests::{Server, ServerOptions, get};
+use serde_json::Value;
 
-use crate::support::{metric, one, put, tail};
+use crate::support::{metric, one, put, server_on, tail};
 
 fn scrubbing() -> Server {
     let options = ServerOptions {
@@ -122,6 +126,140 @@ fn a_bit_that_flips_at_rest_is_found_named_and_counted_while_the_rest_is_served(
     flip(&segment, 300_000);
     while metric(&server, "fnctl_storage_damaged_places") > 0.0 {}
     assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
+}
+
+/// A stream's segment files by shard, once its records are in them.
+fn settled(server: &Server, stream: &str, bytes: u64) -> Vec<PathBuf> {
+    let applied = || metric(server, "fnctl_journal_unapplied_bytes") == 0.0;
+    loop {
+        let found = files(&server.data_dir.join("streams").join(stream), ".segment");
+        let length = |file: &PathBuf| fs::metadata(file).map_or(0, |meta| meta.len());
+        if applied() && found.iter().map(length).sum::<u64>() > bytes {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn damage_met_at_a_start_or_by_a_reader_is_told_before_any_pass() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_on(folder.path());
+    one(&server, &["streams", "create", "rots", "--shards", "2"]);
+    one(&server, &["streams", "create", "goes"]);
+    let lines: Vec<String> = (0..2_000).map(|n| format!("{n:0>400}")).collect();
+    let placed = put(&server, "rots", &lines, &[]);
+    put(&server, "goes", &lines, &[]);
+    // Ids are given in order.
+    let rots = settled(&server, "1", 800_000);
+    let goes = settled(&server, "2", 800_000);
+    assert_eq!((rots.len(), goes.len()), (2, 1), "{rots:?} {goes:?}");
+    assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
+    flip(&rots[0], 300_000);
+    fs::remove_file(&goes[0]).expect("it is there");
+
+    let server = server_on(folder.path());
+    let series = "fnctl_storage_errors_total{file=\"segment\"}";
+    let damaged = |stream: &str| one(&server, &["streams", "describe", stream])["damaged"].clone();
+    // The start missed one file, and nobody has read the other one yet.
+    let gone = damaged("goes");
+    assert_eq!(
+        (&gone[0]["first_record"], &gone[0]["last_record"]),
+        (&1.into(), &2_000.into()),
+        "{gone}"
+    );
+    assert_eq!(damaged("rots"), serde_json::json!([]));
+    assert_eq!(metric(&server, series), 1.0);
+
+    // Both shards are read: one to its hole, the other whole; the error is the last word.
+    let path = "/v1/streams/rots/records?from=trim-horizon&follow=false";
+    let answer = get(&server.api, path).unwrap_or_else(|e| panic!("{e}"));
+    let text = answer.text();
+    let said: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    let of = |shard: &str| {
+        let is_its = |line: &&Value| line["shard_id"] == shard;
+        let there = placed.iter().filter(is_its).count();
+        (said.iter().filter(is_its).count(), there)
+    };
+    let (shown, there) = of("shardId-000000000000");
+    assert!(shown > 0 && shown < there, "{shown} of {there}");
+    let (whole, all) = of("shardId-000000000001");
+    assert_eq!(whole, all);
+    let holes: Vec<&Value> = said
+        .iter()
+        .filter(|line| line["hole"].is_object())
+        .collect();
+    let [hole] = holes[..] else {
+        panic!("{holes:?}");
+    };
+    let hole = &hole["hole"];
+    assert_eq!(hole["shard_id"], "shardId-000000000000");
+    assert_eq!(hole["first_record"], shown + 1);
+    let number = |name: &str| hole[name].as_str().map(str::to_owned);
+    let after = said
+        .iter()
+        .rfind(|line| line["shard_id"] == "shardId-000000000000")
+        .and_then(|line| line["sequence_number"].as_str().map(str::to_owned));
+    assert_eq!(number("after_sequence_number"), after);
+    assert!(number("before_sequence_number") > after, "{hole}");
+    let last = said.last().expect("there are lines");
+    assert_eq!(last["error"]["code"], "FN5003", "{last}");
+
+    // Known now, as the scrub would know it, and counted once however often it is met.
+    let found = damaged("rots");
+    assert_eq!(
+        (&found[0]["first_record"], &found[0]["last_record"]),
+        (&hole["first_record"], &hole["last_record"]),
+        "{found}"
+    );
+    assert_eq!(metric(&server, series), 2.0);
+    assert_eq!(metric(&server, "fnctl_storage_damaged_places"), 2.0);
+
+    // A person who follows is told once, and goes on to see the other shard.
+    let mut tail = server
+        .command(&["tail", "rots", "--from", "trim-horizon"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stderr = BufReader::new(tail.stderr.take().expect("it is piped"));
+    let stdout = BufReader::new(tail.stdout.take().expect("it is piped"));
+    let shows = thread::spawn(move || {
+        let mut lines = stdout.lines().map_while(Result::ok);
+        lines.any(|line| line.ends_with("behind the hole"))
+    });
+    let told = stderr.lines().map_while(Result::ok).next();
+    let told = told.unwrap_or_default();
+    assert!(
+        told.starts_with("warning: shardId-000000000000 has a hole, records"),
+        "{told}"
+    );
+    let (mut key, to) = (0, "shardId-000000000001");
+    while put(
+        &server,
+        "rots",
+        &["behind the hole".to_owned()],
+        &["--key", &key.to_string()],
+    )[0]["shard_id"]
+        != to
+    {
+        key += 1;
+    }
+    assert!(shows.join().expect("it reads"), "the other shard goes on");
+    tail.kill().expect("it runs");
+    tail.wait().expect("it ends");
+
+    // Of that one shard alone the error ends it.
+    let path = "/v1/streams/goes/records?from=trim-horizon";
+    let answer = get(&server.api, path).unwrap_or_else(|e| panic!("{e}"));
+    let text = answer.text();
+    assert!(
+        text.starts_with("{\"error\"") && text.contains("FN5003"),
+        "{text}"
+    );
+    assert_eq!(metric(&server, series), 2.0);
 }
 
 #[test]

@@ -84,11 +84,13 @@ pub enum ErrorKind {
     Loop,
     /// The filter cannot judge it: its payload is not JSON.
     Unparsable,
+    /// Older than the mapping allows, before an attempt.
+    RecordTooOld,
 }
 
 impl ErrorKind {
     /// All kinds, for zero-initialised metrics and codecs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Skip,
         Self::Error,
         Self::Trap,
@@ -98,6 +100,7 @@ impl ErrorKind {
         Self::RecordTooLarge,
         Self::Loop,
         Self::Unparsable,
+        Self::RecordTooOld,
     ];
 
     /// The kebab-case value in JSON and metrics.
@@ -113,6 +116,7 @@ impl ErrorKind {
             Self::RecordTooLarge => "record-too-large",
             Self::Loop => "loop",
             Self::Unparsable => "unparsable",
+            Self::RecordTooOld => "record-too-old",
         }
     }
 }

@@ -220,7 +220,7 @@ codes! {
     KeyInvalid = "FN4009", Validation, 400;
 
     /// No room for new records.
-    DiskFull = "FN5001", Failure, 503;
+    DiskFull = "FN5001", Failure, 429;
     /// The server is stopping or has stopped.
     Stopping = "FN5002", Unreachable, 503;
     /// Stored bytes are damaged.

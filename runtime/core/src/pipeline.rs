@@ -4,6 +4,7 @@
 //! by property tests, by the simulator and by a recorded log of events alike.
 
 mod action;
+mod age;
 mod answer;
 mod backlog;
 mod blocks;
@@ -32,6 +33,7 @@ pub use plan::{
 };
 
 use self::{
+    age::Age,
     backlog::{Backlog, Serial},
     caution::Caution,
     filtered::Filtered,
@@ -102,6 +104,7 @@ pub struct ShardPipeline {
     read_ahead_records: u64,
     read_ahead_bytes: u64,
     policy: RetryPolicy,
+    age: Age,
     mode: Mode,
     last_now: Timestamp,
     epoch: LeaseEpoch,
@@ -152,6 +155,7 @@ impl ShardPipeline {
             ),
             read_ahead_bytes: limits.bytes_max * limits::READ_AHEAD_BYTE_BATCHES,
             policy: RetryPolicy::new(&config.settings, config.seed),
+            age: Age::new(&config.settings),
             mode: Mode::New,
             last_now: Timestamp(0),
             epoch: LeaseEpoch(0),
@@ -187,6 +191,7 @@ impl ShardPipeline {
             self.clock_went_back(now);
         }
         self.last_now = now;
+        self.age.passes(now);
         match event {
             Event::Started(started) => self.started(started, now),
             Event::Fetched(fetched) => self.fetched(&fetched, now, actions),

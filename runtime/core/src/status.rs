@@ -13,5 +13,6 @@ pub use catalogue::{
 };
 pub use mapping::{MappingLine, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name};
 pub use record::{
-    DataText, DeadLetterStatus, Encoding, LogLine, PutLine, RetryLine, RetryStatus, TailLine,
+    DataText, DeadLetterStatus, Encoding, LogLine, PutLine, RetryLine, RetryStatus, TailHole,
+    TailHoleLine, TailLine,
 };

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fnctl_core::{clock::Clock, id::Timestamp};
+use fnctl_store::ArrivalClock;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The wall clock, and the boot-time clock (monotonic, suspend counted).
@@ -21,6 +22,32 @@ impl Clock for SystemClock {
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
         seconds * 1_000 + nanos / 1_000_000
+    }
+}
+
+/// A worker's clock: the wall clock, and where the age of records is bounded the one that they arrived
+/// by, so that a leap of the wall clock makes none of them old.
+#[derive(Clone)]
+pub(crate) enum WorkerClock {
+    /// The wall clock.
+    Wall(SystemClock),
+    /// The store's.
+    Arrivals(ArrivalClock),
+}
+
+impl Clock for WorkerClock {
+    fn now(&self) -> Timestamp {
+        match self {
+            Self::Wall(clock) => clock.now(),
+            Self::Arrivals(clock) => clock.now(),
+        }
+    }
+
+    fn boot_ms(&self) -> u64 {
+        match self {
+            Self::Wall(clock) => clock.boot_ms(),
+            Self::Arrivals(clock) => clock.boot_ms(),
+        }
     }
 }
 

@@ -16,10 +16,10 @@ use fnctl_streams::{
     log::{AppendError, Appended, CommandError, Log, ReadError, Tail},
 };
 use http_body_util::BodyExt;
-use hyper::{Request, Response, body::Incoming};
+use hyper::{Request, Response, body::Incoming, header};
 
 use crate::{
-    http::{Body, listener::Serve, paced::Paced},
+    http::{Body, body::let_out, listener::Serve, paced::Paced},
     source,
 };
 
@@ -187,7 +187,14 @@ pub(crate) struct KinesisService(pub(crate) Kinesis<StoreLog>);
 
 impl Serve for KinesisService {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let request = request.map(Paced::new);
-        self.0.answer(request).await.map(|body| body.boxed_unsync())
+        let (parts, body) = request.into_parts();
+        let mut body = Paced::new(body);
+        let request = Request::from_parts(parts, &mut body);
+        let response = self.0.answer(request).await;
+        if response.headers().contains_key(header::CONNECTION) {
+            // It was refused unread: who is still sending reads the answer only when that is done.
+            let_out(&mut body.into_inner()).await;
+        }
+        response.map(|body| body.boxed_unsync())
     }
 }

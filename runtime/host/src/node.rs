@@ -14,6 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use fnctl_core::{
+    admission::InFlight,
     clock::Clock,
     error_code::ErrorCode,
     function::Function,
@@ -118,6 +119,17 @@ impl HostNode {
     /// Bytes of bodies that the Kinesis API is reading or working on.
     pub(crate) fn kinesis_body_bytes(&self) -> usize {
         self.kinesis.as_ref().map_or(0, Kinesis::body_bytes)
+    }
+
+    /// Puts of which a part is still to come, over either API, or lies in no append yet.
+    pub(crate) fn puts_receiving(&self) -> InFlight {
+        let lines = self.put_buffers.receiving();
+        let kinesis = self.kinesis.as_ref().map(Kinesis::receiving);
+        let kinesis = kinesis.unwrap_or_default();
+        InFlight {
+            bytes: lines.bytes + kinesis.bytes,
+            requests: lines.requests + kinesis.requests,
+        }
     }
 
     pub(crate) const fn store(&self) -> &Store {

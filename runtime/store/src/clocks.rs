@@ -8,6 +8,7 @@ use fnctl_core::{clock::Clock, id::Timestamp};
 use crate::{
     journal::writer::FrameClocks,
     limits::{CLOCK_LEAP_HELD_MS, CLOCK_LEAP_MS, RETENTION_STOP_MS_MAX},
+    shared::Shared,
 };
 
 /// Reads the clock for the sequencer.
@@ -91,6 +92,27 @@ impl Clocks {
             retention_ms: self.retention_ms(),
             wall: self.clock.now(),
         }
+    }
+}
+
+/// The clock that arrivals are written by, for whoever measures how old a record is: it never goes back
+/// and distrusts a leap (commit and storage rules §7).
+#[derive(Clone)]
+pub struct ArrivalClock(Arc<Shared>);
+
+impl ArrivalClock {
+    pub(crate) const fn of(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+}
+
+impl Clock for ArrivalClock {
+    fn now(&self) -> Timestamp {
+        self.0.clocks.now()
+    }
+
+    fn boot_ms(&self) -> u64 {
+        self.0.clocks.boot_ms()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::Ordering,
 };
 
@@ -27,6 +27,7 @@ use crate::{
     limits::{
         CUT_INTERVAL_MS, CUT_SYNC_FILES_MAX, SCAN_READ_BYTES, SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT,
     },
+    scrub::{MetBy, ScrubKind, damaged_file},
     segment::{self, SegmentMeta},
     shared::Shared,
     sizes::Sizes,
@@ -420,6 +421,17 @@ impl ApplierLoop {
                 .disk
                 .remove(&directory.join(snapshot::file_name(oldest)))?;
         }
+        self.remove_stray_snapshots(&directory, next)
+    }
+
+    /// Removes older snapshots that no start could use: the one just written stands for them.
+    fn remove_stray_snapshots(&self, directory: &Path, next: Lsn) -> io::Result<()> {
+        for entry in self.shared.disk.list(directory)? {
+            let found = snapshot::parse_file_name(&entry.name);
+            if found.is_some_and(|c| c < next && !self.cutter.snapshots.contains(&c)) {
+                self.shared.disk.remove(&directory.join(&entry.name))?;
+            }
+        }
         Ok(())
     }
 
@@ -436,7 +448,9 @@ impl ApplierLoop {
             Looked::Some => return,
             Looked::Sound => {}
             Looked::Damaged(file, offset) => {
-                tracing::error!(file = %file.display(), offset, "a frame that is no longer needed is damaged");
+                let words = "a frame that is no longer needed is damaged";
+                let finding = damaged_file(ScrubKind::Journal, &file, offset, words);
+                self.shared.found(finding, MetBy::Start);
                 self.cutter.make_anew();
             }
         }

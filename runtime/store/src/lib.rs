@@ -43,6 +43,7 @@ pub use self::{
     admission::PutRoom,
     applier::ApplierLoop,
     artifact::{ArtifactError, ArtifactPin},
+    clocks::ArrivalClock,
     command::CommandError,
     recovery::{FORMAT_VERSION, Loops, OpenError, Options, open},
     scrub::{ScrubFinding, ScrubKind, ScrubLoop, ScrubOptions, ScrubStats},

@@ -329,6 +329,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         is_failed: AtomicBool::new(false),
         is_journal_finished: AtomicBool::new(false),
     });
+    shared.met_at_start(recovered.damage);
     let taken = recovered.cut;
     let loops = Loops {
         sequencer: SequencerLoop {

@@ -116,6 +116,7 @@ impl ApplierLoop {
             Err(error) => {
                 // A damaged segment stays; what is behind it is not judged by it.
                 tracing::warn!(%error, "retention skips a shard");
+                self.shared.met(shard.key, &error);
                 return Ok(());
             }
         };

@@ -6,6 +6,7 @@
 //! The image is not read: its engine checks what it reads, and it is made anew from snapshot and journal.
 
 mod found;
+mod look;
 mod pass;
 
 use std::{
@@ -20,6 +21,7 @@ use fnctl_core::id::{StreamId, Timestamp};
 
 use self::found::Findings;
 pub use self::found::{ScrubFinding, ScrubKind};
+pub(crate) use self::look::{Damage, MetBy, damaged_file, missing_records};
 use crate::{
     limits::{SCRUB_BYTES_PER_SECOND, SCRUB_FIRST_AFTER, SCRUB_PERIOD, SCRUB_READ_BYTES},
     shared::Shared,
@@ -54,7 +56,7 @@ pub(crate) struct Scrub {
     /// Wall clock at the end of the last complete pass, ms; 0 before the first.
     ended: AtomicU64,
     findings: Mutex<Findings>,
-    /// Journal or snapshots are damaged: the applier makes image and snapshot anew.
+    /// Journal, snapshots or image are damaged: the applier makes image and snapshot anew.
     wants_snapshot: AtomicBool,
 }
 
@@ -67,7 +69,7 @@ pub struct ScrubStats {
     pub passes: u64,
     /// When the last one ended.
     pub ended: Option<Timestamp>,
-    /// Damaged places found since the start, by [`ScrubKind::ALL`]; one that is found again is not
+    /// Damaged places found since the start, by whoever met them, by [`ScrubKind::ALL`]; one that is found again is not
     /// counted again.
     pub errors: [u64; ScrubKind::ALL.len()],
     /// Damaged places that are there now.
@@ -190,7 +192,7 @@ impl Store {
         self.shared.scrub.stats()
     }
 
-    /// Damaged places of a stream's logs that the scrub knows of.
+    /// Damaged places of a stream's logs that are known: a pass, the start or a reader met them.
     #[must_use]
     pub fn damaged(&self, stream: StreamId) -> Vec<ScrubFinding> {
         self.shared.scrub.findings().of(stream)

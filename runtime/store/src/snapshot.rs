@@ -112,7 +112,7 @@ fn write_file(
     Ok(offset)
 }
 
-/// Reads a snapshot; `None` when it is damaged.
+/// Reads a snapshot; where it is damaged when it is.
 ///
 /// # Errors
 /// The disk failed.
@@ -120,7 +120,7 @@ pub(crate) fn read(
     disk: &dyn Disk,
     path: &Path,
     journal: u64,
-) -> io::Result<Option<(CutValue, Vec<ImageValue>)>> {
+) -> io::Result<Result<(CutValue, Vec<ImageValue>), u64>> {
     let mut values = Vec::new();
     let mut keep = |key: Bytes, value: Bytes| values.push((key.to_vec(), value.to_vec()));
     let walked = walk(
@@ -131,8 +131,9 @@ pub(crate) fn read(
         &mut keep,
     )?;
     Ok(match walked {
-        Walked::Whole(cut) => Some((cut, values)),
-        Walked::Damaged(_) | Walked::Stopped => None,
+        Walked::Whole(cut) => Ok((cut, values)),
+        Walked::Damaged(offset) => Err(offset),
+        Walked::Stopped => unreachable!("it is always told to go on"),
     })
 }
 

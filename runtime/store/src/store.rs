@@ -23,6 +23,7 @@ pub use crate::segment::ReadError;
 use crate::{
     artifact::{ArtifactError, ArtifactPin},
     block::slice,
+    clocks::ArrivalClock,
     sequencer::{self, Request},
     shared::Shared,
     space::Room,
@@ -131,10 +132,9 @@ impl Store {
         if let Some(found) = self.read_tail(stream, shard, after, records_max, bytes_max)? {
             return Ok(found);
         }
-        let found = self
-            .shared
-            .segments
-            .read((stream, shard), after, bytes_max)?;
+        let key = (stream, shard);
+        let found = self.shared.segments.read(key, after, bytes_max);
+        let found = found.inspect_err(|error| self.shared.met(key, error))?;
         if let Some(first) = found.first() {
             let after = Ordinal(after.0.max(first.first.0 - 1));
             return Ok(cut_to(found, after, records_max, bytes_max));
@@ -142,7 +142,11 @@ impl Store {
         // The applier was between the two: then it is in memory now, or the shard has a hole.
         match self.read_tail(stream, shard, after, records_max, bytes_max)? {
             Some(found) => Ok(found),
-            None => Err(self.missing(stream, shard, after)),
+            None => {
+                let error = self.missing(stream, shard, after);
+                self.shared.met(key, &error);
+                Err(error)
+            }
         }
     }
 
@@ -222,7 +226,9 @@ impl Store {
             return Ok(tail.next);
         }
         let key = (stream, shard);
-        let mut wanted = match self.shared.segments.find_time(key, time)? {
+        let found = self.shared.segments.find_time(key, time);
+        let found = found.inspect_err(|error| self.shared.met(key, error))?;
+        let mut wanted = match found {
             Some(found) => return Ok(found.max(tail.floor)),
             None => {
                 let newest = self.shared.segments.newest(key);
@@ -284,7 +290,12 @@ impl Store {
     /// # Errors
     /// See [`ArtifactError`].
     pub fn artifact(&self, digest: &str) -> Result<Vec<u8>, ArtifactError> {
-        self.shared.artifacts.get(digest)
+        let found = self.shared.artifacts.get(digest);
+        found.inspect_err(|error| {
+            if matches!(error, ArtifactError::Damaged { .. }) {
+                self.shared.met_artifact(digest);
+            }
+        })
     }
 
     /// Where an artefact lies, if it does.
@@ -298,6 +309,12 @@ impl Store {
     #[must_use]
     pub fn read_only(&self) -> Option<&str> {
         self.shared.read_only.as_deref()
+    }
+
+    /// The clock that arrivals are written by.
+    #[must_use]
+    pub fn arrival_clock(&self) -> ArrivalClock {
+        ArrivalClock::of(Arc::clone(&self.shared))
     }
 
     /// Whether first batches and retries are to be called record by record, each with its attempt marked

@@ -3,10 +3,14 @@
 use std::{
     ops::Deref,
     pin::pin,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
+use fnctl_core::admission::InFlight;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -25,6 +29,8 @@ pub(crate) struct Bodies {
     small_room: Semaphore,
     /// Buffers of bodies that are done with: a large allocation costs more than filling it does.
     spare: Mutex<Vec<Vec<u8>>>,
+    /// What came of bodies that are still coming, bytes, and how many those are.
+    receiving: [AtomicU64; 2],
 }
 
 /// Why a body was not read whole.
@@ -55,6 +61,7 @@ impl Bodies {
             room: Semaphore::new(BODIES_BYTES_MAX / PERMIT_BYTES),
             small_room: Semaphore::new(SMALL_BODIES_BYTES_MAX / PERMIT_BYTES),
             spare: Mutex::default(),
+            receiving: Default::default(),
         }
     }
 
@@ -64,6 +71,15 @@ impl Bodies {
             max.saturating_sub(room.available_permits() * PERMIT_BYTES)
         };
         taken(&self.room, BODIES_BYTES_MAX) + taken(&self.small_room, SMALL_BODIES_BYTES_MAX)
+    }
+
+    /// Bodies of which a part is still to come.
+    pub(crate) fn receiving(&self) -> InFlight {
+        let [bytes, requests] = &self.receiving;
+        InFlight {
+            bytes: bytes.load(Ordering::Relaxed),
+            requests: requests.load(Ordering::Relaxed),
+        }
     }
 
     /// Reads a body to its end; waits for room before it reads.
@@ -94,6 +110,7 @@ impl Bodies {
             .await
             .map_err(|_| BodyError::Broken)?;
         let mut pieces = Pieces::One(Bytes::new());
+        let mut receiving = Receiving::new(&self.receiving);
         let mut body = pin!(body);
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
@@ -102,6 +119,7 @@ impl Bodies {
             if pieces.len() + data.len() > BODY_BYTES_MAX {
                 return Err(BodyError::TooLarge);
             }
+            receiving.add(data.len());
             pieces = match pieces {
                 Pieces::One(first) if first.is_empty() => Pieces::One(data),
                 Pieces::One(first) => {
@@ -136,6 +154,31 @@ impl Bodies {
         if spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
             spare.push(buffer);
         }
+    }
+}
+
+/// One body that is coming; counted until it is there, or given up.
+struct Receiving<'a> {
+    all: &'a [AtomicU64; 2],
+    bytes: u64,
+}
+
+impl<'a> Receiving<'a> {
+    fn new(all: &'a [AtomicU64; 2]) -> Self {
+        all[1].fetch_add(1, Ordering::Relaxed);
+        Self { all, bytes: 0 }
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.all[0].fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        self.all[0].fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all[1].fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fnctl_core::clock::Clock;
+use fnctl_core::{admission::InFlight, clock::Clock};
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
@@ -17,7 +17,7 @@ use hyper::{
 use crate::{
     api::{self, Call, Operation},
     body::{Bodies, BodyError},
-    limits::{CORS_MAX_AGE_S, STREAM_SHARDS_MAX},
+    limits::{BODY_BYTES_MAX, CORS_MAX_AGE_S, STREAM_SHARDS_MAX},
     log::Log,
     protocol::{auth, envelope::Envelope, error::ApiError, member::Checked, reply::Reply},
     request_id::RequestIds,
@@ -27,6 +27,10 @@ use crate::{
 /// Headers that a browser's script may read.
 const EXPOSED: &str =
     "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date";
+
+/// The code of a body that is too large, and what its words are written in.
+const TOO_LARGE: &str = "RequestEntityTooLargeException";
+const JSON: &str = "application/x-amz-json-1.1";
 
 /// Settings of the API.
 #[derive(Clone)]
@@ -98,6 +102,12 @@ impl<L: Log> Kinesis<L> {
         }))
     }
 
+    /// Request bodies of which a part is still to come.
+    #[must_use]
+    pub fn receiving(&self) -> InFlight {
+        self.0.bodies.receiving()
+    }
+
     /// Bytes of request bodies that are being read or worked on.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
@@ -114,7 +124,7 @@ impl<L: Log> Kinesis<L> {
         let (parts, body) = request.into_parts();
         let body = match inner.bodies.collect(body).await {
             Ok(body) => body,
-            Err(BodyError::TooLarge) => return closing(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(BodyError::TooLarge) => return too_large(),
             Err(BodyError::Broken) => return closing(StatusCode::BAD_REQUEST),
         };
         let is_cross_origin = parts.headers.contains_key(header::ORIGIN);
@@ -223,6 +233,18 @@ fn allow_any_origin(headers: &mut HeaderMap) {
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         HeaderValue::from_static("*"),
     );
+}
+
+/// The answer to a body that is not read whole, in the words that clients show.
+fn too_large() -> Response<Full<Bytes>> {
+    let mut response = closing(StatusCode::PAYLOAD_TOO_LARGE);
+    *response.body_mut() = Full::from(format!(
+        r#"{{"__type":"{TOO_LARGE}","message":"the body of a request has at most {BODY_BYTES_MAX} bytes"}}"#
+    ));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert("x-amzn-errortype", HeaderValue::from_static(TOO_LARGE));
+    response
 }
 
 /// An answer after which the connection ends, because the rest of the body is not read.

@@ -72,6 +72,8 @@ reached! {
     FilteredRode,
     /// Records that the filter let fall had a commit of their own.
     FilteredAlone,
+    /// A letter of a record that grew too old.
+    LetterRecordTooOld,
     /// The answer of a call that was taken back came late.
     LateAnswer,
     /// The disk was full.

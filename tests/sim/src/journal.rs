@@ -31,6 +31,8 @@ pub struct Put {
     pub key: u64,
     /// What the function does with it.
     pub nature: Nature,
+    /// When it arrived: set where it is put.
+    pub arrival: Timestamp,
 }
 
 /// The name of the output stream, whichever stream has it.
@@ -141,7 +143,9 @@ impl Journal {
             .evaluate_append(StreamRef::Id(SOURCE), &records, None, now)
             .expect("the source is open");
         self.append(entry);
-        self.puts.extend_from_slice(puts);
+        let arrival = self.puts.last().map_or(now, |last| last.arrival.max(now));
+        let puts = puts.iter().map(|put| Put { arrival, ..*put });
+        self.puts.extend(puts);
     }
 
     /// Appoints an owner; usable once `lsn` is synced.

@@ -73,11 +73,14 @@ impl Account {
     }
 }
 
-/// Whether a letter is of a record that no call was given.
+/// Whether a letter is of a record that no call was given: it charges nothing.
 const fn is_condemned(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::Loop | ErrorKind::RecordTooLarge | ErrorKind::Unparsable
+        ErrorKind::Loop
+            | ErrorKind::RecordTooLarge
+            | ErrorKind::RecordTooOld
+            | ErrorKind::Unparsable
     )
 }
 
@@ -318,6 +321,7 @@ fn check_letter(kind: ErrorKind, nature: Nature, coverage: &mut Coverage) -> Res
         ErrorKind::OutputTooLarge => (Reached::LetterOutputTooLarge, nature == Nature::TooLarge),
         ErrorKind::RecordTooLarge => (Reached::LetterRecordTooLarge, nature == Nature::Huge),
         ErrorKind::Loop => (Reached::LetterLoop, nature == Nature::Loop),
+        ErrorKind::RecordTooOld => (Reached::LetterRecordTooOld, true),
         ErrorKind::Unparsable => (Reached::LetterUnparsable, nature == Nature::Unparsable),
     };
     coverage.note(reached);

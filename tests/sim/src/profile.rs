@@ -103,6 +103,7 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         ]),
         backoff_initial_ms: random.pick(&[0, 1, 100]),
         backoff_max_ms: random.pick(&[1, 50, 1_000]),
+        max_record_age_ms: random.pick(&[None, None, None, Some(1), Some(300), Some(5_000)]),
         on_unparsable: OnUnparsable::DeadLetter,
         ..MappingSettings::default()
     }

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use fnctl_core::{
-    commit::{Commit, CommitAnswer},
+    commit::{Commit, CommitAnswer, ErrorKind},
     filter::FilterVerdict,
     id::{LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
     invariants,
@@ -79,6 +79,8 @@ pub struct Worker {
     blocks: BTreeMap<BlockId, Vec<Ordinal>>,
     next_block: BlockId,
     seen_tail: Ordinal,
+    /// The latest time it was told.
+    latest: Timestamp,
 }
 
 struct Shelf<'a> {
@@ -171,6 +173,7 @@ impl Worker {
             blocks: BTreeMap::new(),
             next_block: BlockId(1),
             seen_tail: journal.published_tail(),
+            latest: Timestamp(0),
         };
         (worker, started)
     }
@@ -209,6 +212,11 @@ impl Worker {
     /// If an invariant is broken.
     pub fn tell(&mut self, event: Event, now: Timestamp, journal: &Journal, trace: &mut Trace) {
         trace.line(format_args!("{now} e{} <- {event:?}", self.epoch));
+        self.latest = self.latest.max(now);
+        if let Event::Fetched(fetched) = &event {
+            let arrivals = fetched.records.iter().map(|record| record.arrival);
+            self.latest = arrivals.fold(self.latest, Timestamp::max);
+        }
         let mut actions = Vec::new();
         self.pipeline.handle(event, now, &mut actions);
         for action in actions {
@@ -255,6 +263,9 @@ impl Worker {
                 }
                 assert!(call.records.is_sorted_by_key(|record| record.position));
                 self.check_size(&call);
+                for record in &call.records {
+                    assert!(!self.is_too_old(shelf.put(record.position)), "{call:?}");
+                }
                 self.calls.push(call);
             }
             Action::Interrupt { attempt } => {
@@ -263,6 +274,18 @@ impl Worker {
                 self.ghosts.push(call);
             }
             Action::Commit(plan) => {
+                for letter in &plan.letters {
+                    let put = self.shelf(journal).put(letter.record.position);
+                    let is_for_age = letter.kind == ErrorKind::RecordTooOld;
+                    assert!(!is_for_age || self.is_too_old(put), "{plan:?}");
+                    let unit = journal.published.unit(self.unit);
+                    let marks = unit.map(|unit| &unit.attempts);
+                    let mark = marks.and_then(|marks| marks.get(&letter.record.position));
+                    if is_for_age && mark.is_some_and(|mark| mark.is_in_hand) {
+                        // Grown too old behind its mark: it was of the first batch, and is not called.
+                        *self.careful_calls.entry(plan.slot).or_default() += 1;
+                    }
+                }
                 let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
                 let commit = complete(*plan, &outputs, &self.shelf(journal), |_| 0);
                 self.kept.insert(commit.slot, commit.clone());
@@ -289,6 +312,12 @@ impl Worker {
             }
             Action::Stop(reason) => self.stopped = Some(reason),
         }
+    }
+
+    /// Whether no attempt may be made of a record (Lambda ESM specification §8).
+    fn is_too_old(&self, put: Put) -> bool {
+        let age = self.latest.since_ms(put.arrival);
+        self.settings.max_record_age_ms.is_some_and(|max| age > max)
     }
 
     fn check_size(&self, call: &Invocation) {
@@ -406,7 +435,7 @@ impl Worker {
         RecordMeta {
             position,
             key: key_hash(Some(&key_bytes(put.key)), position),
-            arrival: Timestamp(1),
+            arrival: put.arrival,
             block: BlockId(0),
             index: 0,
             bytes: if is_huge { huge } else { 11 },

@@ -271,6 +271,14 @@ fn ended(error: CliError, again: &Again<'_>, pending: &Pending) -> CliError {
         ));
         return CliError::Told(object);
     }
+    // What is in front of the line is put: with room again, the put goes on there.
+    let no_room = [ErrorCode::StreamFull, ErrorCode::DiskFull];
+    if no_room.iter().any(|code| object.code == code.as_str()) {
+        let first = object.fix.take().unwrap_or("make room".to_owned());
+        let go_on = again.command(pending.first_line());
+        object.fix = Some(format!("{first}\nthen go on: {go_on}"));
+        return CliError::Told(object);
+    }
     let kind = object.kind;
     let is_open = matches!(kind, ErrorKind::Unreachable | ErrorKind::Interrupted);
     // Nobody answered at all: nothing arrived.

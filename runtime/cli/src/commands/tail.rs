@@ -6,14 +6,14 @@ use base64::Engine;
 use fnctl_core::{
     error_code::ErrorCode,
     spec::position::StartingPosition,
-    status::{Encoding, TailLine},
+    status::{Encoding, TailHole, TailHoleLine, TailLine},
 };
 use tokio::time::Instant;
 
 use crate::{
     cli::Session,
     error::CliError,
-    output::{Format, Output, words},
+    output::{self, Format, Output, words},
     spelling,
 };
 
@@ -64,10 +64,48 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             )
             .because(format!("after {}", words::count(seen, "record"))));
         };
+        if line.starts_with(HOLE) {
+            session.out.flush()?;
+            tell_hole(&line, &session.out);
+            continue;
+        }
         print(&line, &mut session.out)?;
         seen += 1;
     }
     Ok(())
+}
+
+/// How a line begins that is no record: one shard cannot be read any further, the others go on.
+const HOLE: &[u8] = b"{\"hole\":";
+
+/// Tells on stderr what is missing of a shard, whoever reads: it is not among the records.
+fn tell_hole(line: &[u8], out: &Output) {
+    let text = String::from_utf8_lossy(line);
+    match serde_json::from_slice::<TailHoleLine>(line) {
+        Ok(TailHoleLine { hole }) if !out.is_json() => output::note(&hole_words(&hole)),
+        _ => output::note(&text),
+    }
+}
+
+fn hole_words(hole: &TailHole) -> String {
+    let records = match (hole.first_record, hole.last_record) {
+        (Some(first), Some(last)) => format!("records {first} to {last} cannot be read"),
+        (Some(first), None) => format!("records from {first} on cannot be read"),
+        _ => "it cannot be read".to_owned(),
+    };
+    let mut words = format!(
+        "warning: {} has a hole, {records}; the other shards go on\n  why   {}",
+        hole.shard_id, hole.message
+    );
+    for (label, number) in [
+        ("after", &hole.after_sequence_number),
+        ("next", &hole.before_sequence_number),
+    ] {
+        if let Some(number) = number {
+            words.push_str(&format!("\n  {label:<5} sequence number {number}"));
+        }
+    }
+    words
 }
 
 fn timed_out(args: &Args, seen: u64) -> Result<(), CliError> {

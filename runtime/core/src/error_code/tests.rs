@@ -33,6 +33,17 @@ fn kinds_have_the_exit_codes_that_scripts_rely_on() {
 }
 
 #[test]
+fn whatever_is_refused_for_want_of_room_is_throttling() {
+    for code in [
+        ErrorCode::Throttled,
+        ErrorCode::StreamFull,
+        ErrorCode::DiskFull,
+    ] {
+        assert_eq!(code.http_status(), 429, "{code:?}");
+    }
+}
+
+#[test]
 fn the_object_has_the_fields_of_the_specification_in_its_order() {
     let error = ErrorObject::new(ErrorCode::NotAComponent, "`enrich.wasm` is a core module")
         .at("enrich.wasm")

@@ -174,6 +174,10 @@ impl ShardPipeline {
             });
             return false;
         }
+        if self.age.is_too_old(first.arrival) {
+            self.expire(index, records, now);
+            return false;
+        }
         if first.has_died {
             self.judge_died(index, records, now);
             return false;
@@ -295,7 +299,10 @@ impl ShardPipeline {
                 attempts,
             });
         } else {
-            let next_retry = self.policy.next_retry(now, entry.position, attempts, None);
+            let next_retry = self
+                .policy
+                .next_retry(now, entry.position, attempts, None)
+                .min(self.age.expires_at(entry.arrival));
             judgement.charges.push(Charge {
                 index: 0,
                 attempts,

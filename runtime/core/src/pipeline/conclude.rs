@@ -27,13 +27,14 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let backlog = &self.backlog;
+        let (backlog, age) = (&self.backlog, self.age);
         let subject = |index: usize| {
             let entry = backlog.get(records[index]);
             Subject {
                 position: entry.position,
                 key: entry.key,
                 attempts: entry.attempts,
+                expires_at: age.expires_at(entry.arrival),
             }
         };
         match judge(outcome, records.len(), subject, &self.policy, now) {

@@ -77,7 +77,9 @@ impl ShardPipeline {
 
     /// Commits what was let fall, where it is time and no other commit is about to take it along.
     pub(super) fn settle_filtered(&mut self, now: Timestamp) {
-        let is_due = self.filtered.not_before <= now || self.is_pressed();
+        // The bound of the done-set counts them: reading waits for nothing else then.
+        let is_full = self.backlog.len() >= limits::UNSETTLED_RECORDS_MAX;
+        let is_due = self.filtered.not_before <= now || is_full;
         if self.filtered.waiting.is_empty() || !is_due || !self.send_queue.is_empty() {
             return;
         }

@@ -19,6 +19,8 @@ pub(super) struct Subject {
     pub(super) key: KeyHash,
     /// Charged attempts before this call.
     pub(super) attempts: u32,
+    /// It waits for no attempt longer than until then, when it is given up for its age.
+    pub(super) expires_at: Timestamp,
 }
 
 /// What becomes of a record.
@@ -338,6 +340,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             next_retry: next_retry.unwrap_or_else(|| {
                 self.policy
                     .next_retry(self.now, subject.position, attempts, cause.own_delay_ms)
+                    .min(subject.expires_at)
             }),
             is_blamed: true,
             kind: cause.kind,

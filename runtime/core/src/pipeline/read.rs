@@ -103,6 +103,7 @@ impl ShardPipeline {
     }
 
     fn admit(&mut self, record: &RecordMeta, now: Timestamp, actions: &mut Vec<Action>) {
+        self.age.passes(record.arrival);
         let before = self.backlog.read_position();
         let mut settled_before = before;
         if before < self.done_through {

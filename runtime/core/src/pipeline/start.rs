@@ -106,8 +106,14 @@ impl ShardPipeline {
             self.condemn(index, records, now);
             return;
         }
+        let too_old = self.too_old(&records);
+        if 0 < too_old && too_old < records.len() {
+            self.cut(index, records, &[too_old]);
+            let pieces = &mut self.slots[index].pieces;
+            records = pieces.pop_front().expect("it was cut into pieces");
+        }
         let died = |serial: &Serial| self.backlog.get(*serial).has_died;
-        let died_at = records.iter().position(died);
+        let died_at = records.iter().position(died).filter(|_| too_old == 0);
         if let Some(at) = died_at
             && records.len() > 1
         {
@@ -133,6 +139,10 @@ impl ShardPipeline {
                 records: missing,
             });
             return;
+        }
+        if too_old > 0 {
+            // A letter holds the payload, so that was read first.
+            return self.expire(index, records, now);
         }
         if died_at.is_some() {
             // A letter of it holds its payload, so that was read first.

@@ -1,6 +1,7 @@
 //! Schedules told event by event. The harness turns actions into short lines; a test shows the
 //! schedule, not the plumbing.
 
+mod aging;
 mod caution;
 mod failing;
 mod filtered;

@@ -77,6 +77,30 @@ pub struct TailLine {
     pub data: DataText,
 }
 
+/// `tail` of several shards: one of them has a hole and is not shown any further; the others go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailHole {
+    /// The shard.
+    pub shard_id: String,
+    /// Number in its shard of the first record that cannot be read; `null`: not known.
+    pub first_record: Option<u64>,
+    /// Number of the last one.
+    pub last_record: Option<u64>,
+    /// Sequence number of the record in front of them, where that can be read.
+    pub after_sequence_number: Option<String>,
+    /// Sequence number of the record behind them, where that can be read.
+    pub before_sequence_number: Option<String>,
+    /// What is wrong, and where.
+    pub message: String,
+}
+
+/// A [`TailHole`] among the lines of a tail: `{"hole":{…}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailHoleLine {
+    /// The hole.
+    pub hole: TailHole,
+}
+
 /// `dlq list`, `dlq show`: one dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterStatus {

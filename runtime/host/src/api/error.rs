@@ -98,6 +98,11 @@ impl ApiError {
         self.object.code == code.as_str()
     }
 
+    /// Its words alone.
+    pub(crate) fn into_message(self) -> String {
+        self.object.message
+    }
+
     /// As the last line of a streamed answer.
     pub(crate) fn into_line(mut self) -> String {
         if self.object.fix.is_none() {

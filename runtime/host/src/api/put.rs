@@ -126,7 +126,7 @@ impl Put {
             Some(begins) => drop(begins.send(error)),
             None => drop(self.chunks.send(error.into_line().into()).await),
         }
-        self.share.set(0);
+        self.share.set(0, 0);
         let_out(&mut body).await;
     }
 
@@ -144,7 +144,7 @@ impl Put {
                 if has_ended {
                     return Ok(());
                 }
-                self.share.set(self.lines.bytes());
+                self.share.set(0, self.lines.bytes());
                 if !self.share.may_grow() {
                     self.node.store().gave_up();
                     return Err(End::Error(busy()));
@@ -170,7 +170,7 @@ impl Put {
             // A body that breaks off does not take back what is under way.
             let mut end = None;
             let done = loop {
-                self.share.set(under_way + self.lines.bytes());
+                self.share.set(under_way, self.lines.bytes());
                 let reads =
                     !has_ended && end.is_none() && self.lines.has_room() && self.share.may_grow();
                 tokio::select! {

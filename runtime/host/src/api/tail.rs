@@ -1,4 +1,7 @@
-//! Records of a stream as they come: pushed, from every shard, each shard in its order.
+//! Records of a stream as they come: pushed, from every shard, each shard in its order. A shard with a
+//! hole is shown up to it; the others go on.
+
+mod hole;
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -13,6 +16,7 @@ use fnctl_store::ReadError;
 use fnctl_streams::sequence;
 use tokio::{sync::mpsc, time::Instant};
 
+use self::hole::Hole;
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, with_type},
     http::{Chunks, streamed},
@@ -34,9 +38,15 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
     let wait = query.number("timeout_ms")?.map(Duration::from_millis);
     let is_following = query.text("follow").is_none() || query.switch("follow")?;
     let has_latency = query.switch("latency")?;
-    let mut readers = Vec::new();
+    let (mut readers, mut holes) = (Vec::new(), Vec::new());
     for shard in &stream.shards {
-        let after = node.resolve(stream.id, shard.number, from).await?;
+        let after = match node.resolve(stream.id, shard.number, from).await {
+            Err(error) if error.is(ErrorCode::Damaged) && stream.shards.len() > 1 => {
+                holes.push(Hole::unplaced(shard.number, error));
+                continue;
+            }
+            after => after?,
+        };
         let until = (!is_following).then(|| node.last(stream.id, shard.number));
         readers.push(Reader {
             node: Arc::clone(node),
@@ -49,8 +59,17 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
         });
     }
     let (chunks, body) = streamed();
+    let node = Arc::clone(node);
     let deadline = wait.map(|wait| Instant::now() + wait);
-    tokio::spawn(serve(Arc::clone(node), readers, count, deadline, chunks));
+    let is_alone = stream.shards.len() == 1;
+    tokio::spawn(async move {
+        let told = Told {
+            holes,
+            is_alone,
+            chunks,
+        };
+        serve(node, readers, count, deadline, told).await;
+    });
     Ok(with_type(body, NDJSON))
 }
 
@@ -66,17 +85,51 @@ struct Reader {
     has_latency: bool,
 }
 
-type Found = Result<Vec<String>, ApiError>;
+type Found = Result<Vec<String>, Hole>;
+
+/// Where lines go, and what of the stream is not among them.
+struct Told {
+    /// Not told yet, then told.
+    holes: Vec<Hole>,
+    /// Whether the stream has one shard: its hole ends the tail.
+    is_alone: bool,
+    chunks: Chunks,
+}
+
+impl Told {
+    /// Tells of a hole once. Answers whether to go on.
+    async fn hole(&mut self, hole: Hole) -> bool {
+        let goes_on = !self.is_alone && self.chunks.send(hole.line().into()).await.is_ok();
+        self.holes.push(hole);
+        goes_on
+    }
+
+    /// Every shard came to its end: what is missing is the answer's last word, so that nobody takes it for
+    /// whole.
+    async fn end(self) {
+        let mut holes = self.holes.into_iter();
+        if let Some(hole) = holes.next() {
+            let more = holes.len();
+            let line = hole.into_error(more).into_line();
+            drop(self.chunks.send(line.into()).await);
+        }
+    }
+}
 
 async fn serve(
     node: Arc<HostNode>,
     readers: Vec<Reader>,
     count: u64,
     deadline: Option<Instant>,
-    chunks: Chunks,
+    mut told: Told,
 ) {
     let (found, mut lines) = mpsc::channel::<Found>(1);
     let mut tasks = tokio::task::JoinSet::new();
+    for hole in std::mem::take(&mut told.holes) {
+        if !told.hole(hole).await {
+            return;
+        }
+    }
     for reader in readers {
         let found = found.clone();
         tasks.spawn(reader.run(found));
@@ -90,14 +143,16 @@ async fn serve(
             _ = drain.wait_for(|draining| *draining) => return,
             () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return,
             // Who listens no more is noticed even while nothing comes.
-            () = chunks.closed() => return,
+            () = told.chunks.closed() => return,
             found = lines.recv() => found,
         };
         let chunk = match found {
-            None => return,
-            Some(Err(error)) => {
-                drop(chunks.send(error.into_line().into()).await);
-                return;
+            None => return told.end().await,
+            Some(Err(hole)) => {
+                if told.hole(hole).await {
+                    continue;
+                }
+                return told.end().await;
             }
             Some(Ok(mut lines)) => {
                 lines.truncate(left);
@@ -105,7 +160,7 @@ async fn serve(
                 lines.concat()
             }
         };
-        if chunks.send(chunk.into()).await.is_err() {
+        if told.chunks.send(chunk.into()).await.is_err() {
             return;
         }
     }
@@ -131,8 +186,7 @@ impl Reader {
                 }
                 Err(ReadError::NoSuchShard) => return,
                 Err(error) => {
-                    let error = ApiError::new(ErrorCode::Damaged, error.to_string());
-                    drop(found.send(Err(error)).await);
+                    drop(found.send(Err(self.hole(&error).await)).await);
                     return;
                 }
             };

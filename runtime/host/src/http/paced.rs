@@ -30,6 +30,11 @@ impl Paced {
             since: None,
         }
     }
+
+    /// The body behind what was read of it.
+    pub(crate) fn into_inner(self) -> Incoming {
+        self.body
+    }
 }
 
 impl Body for Paced {

@@ -2,6 +2,7 @@
 
 use std::{sync::PoisonError, time::Duration};
 
+use fnctl_core::admission::InFlight;
 use fnctl_invoker::EngineStats;
 use fnctl_store::StoreStats;
 
@@ -46,7 +47,12 @@ impl Metrics {
         clippy::cast_precision_loss,
         reason = "the exposition's numbers are f64"
     )]
-    pub(crate) fn store_sample(&self, store: &StoreStats, engine: &EngineStats) -> StoreSample {
+    pub(crate) fn store_sample(
+        &self,
+        store: &StoreStats,
+        receiving: InFlight,
+        engine: &EngineStats,
+    ) -> StoreSample {
         let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
         syncs.count(store.frames, &store.sync_samples);
         let values = [
@@ -83,14 +89,14 @@ impl Metrics {
             (
                 "fnctl_puts_in_flight_bytes",
                 "gauge",
-                "Bytes of puts that wait for their sync",
-                store.puts_in_flight.bytes as f64,
+                "Bytes of puts that are being received or wait for their sync",
+                (store.puts_in_flight.bytes + receiving.bytes) as f64,
             ),
             (
                 "fnctl_puts_in_flight_requests",
                 "gauge",
-                "Puts that wait for their sync",
-                store.puts_in_flight.requests as f64,
+                "Puts that are being received or wait for their sync",
+                (store.puts_in_flight.requests + receiving.requests) as f64,
             ),
             (
                 "fnctl_image_cuts_total",

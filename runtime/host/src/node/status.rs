@@ -296,9 +296,11 @@ impl HostNode {
                 dead_letters_open,
             });
         }
-        let mut store = self
-            .metrics
-            .store_sample(&self.store().stats(), &self.functions().engine().stats());
+        let mut store = self.metrics.store_sample(
+            &self.store().stats(),
+            self.puts_receiving(),
+            &self.functions().engine().stats(),
+        );
         let scrub = self.store().scrub_stats();
         #[expect(
             clippy::cast_precision_loss,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use crate::{
-    clock::SystemClock,
+    clock::{SystemClock, WorkerClock},
     functions::{Functions, LiveFunction},
     logs::sink::HostLog,
     metrics::Metrics,
@@ -101,12 +101,16 @@ impl Node for WorkerNode {
             Arc::clone(work.function()),
             Arc::clone(work.version()),
         );
+        let clock = match work.mapping().settings.max_record_age_ms {
+            None => WorkerClock::Wall(SystemClock),
+            Some(_) => WorkerClock::Arrivals(self.store.arrival_clock()),
+        };
         let worker = ShardWorker::new(
             ShardPipeline::new(config),
             assignment,
             Arc::new(invoker),
             self.store.clone(),
-            SystemClock,
+            clock,
             metrics,
             self.share.clone(),
         );

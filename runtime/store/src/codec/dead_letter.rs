@@ -19,6 +19,7 @@ impl Value for ErrorKind {
             Self::RecordTooLarge => 7,
             Self::Loop => 8,
             Self::Unparsable => 16,
+            Self::RecordTooOld => 10,
         });
     }
 
@@ -33,6 +34,7 @@ impl Value for ErrorKind {
             7 => Self::RecordTooLarge,
             8 => Self::Loop,
             16 => Self::Unparsable,
+            10 => Self::RecordTooOld,
             _ => return Err(from.fail("an error kind is not known")),
         })
     }

@@ -151,7 +151,7 @@ impl Patient<'_> {
                 continue;
             };
             let read = snapshot::read(&self.reading, &path, journal).map_err(at(&path))?;
-            if read.is_none() {
+            if read.is_err() {
                 let words = "the snapshot is damaged; others, or the image, stand in for it, and it is replaced in time";
                 self.add(Finding::new(FindingKind::Snapshot, &path, words));
             }

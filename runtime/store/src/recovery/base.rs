@@ -28,6 +28,7 @@ use crate::{
         writer::{FrameClocks, JournalEnd},
     },
     recovery::OpenError,
+    scrub::{Damage, ScrubFinding, ScrubKind, damaged_file},
     segment::{self, SEGMENT_SPACE, SegmentMeta},
     sequencer::PublishedFrame,
     snapshot,
@@ -56,6 +57,8 @@ pub(super) struct Recovered {
     pub(super) needs_snapshot: bool,
     pub(super) snapshots: Vec<Lsn>,
     pub(super) view_bytes: u64,
+    /// What was met that is not as it was written.
+    pub(super) damage: Damage,
     /// The last life ended in order, or there was none.
     pub(super) is_clean: bool,
 }
@@ -146,7 +149,17 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
     };
     let (journal_id, newest_number) = (newest_file.header.journal, newest_file.number);
 
-    let mut image = has_image.then(|| load_image(&**disk, data)).flatten();
+    let mut damage = Damage::default();
+    let mut image = match has_image.then(|| load_image(&**disk, data)) {
+        Some(Err(reason)) => {
+            let words = format!("the image cannot be used, it is built anew: {reason}");
+            let file = image_directory(data);
+            let finding = damaged_file(ScrubKind::Image, &file, 0, words);
+            damage.findings.push(finding);
+            None
+        }
+        loaded => loaded.and_then(Result::ok),
+    };
     // A life stores an image only once its first file is durable, and only older files are removed: the
     // journal's end is gone.
     if let Some((_, base)) = &image
@@ -184,8 +197,10 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
                     image: None,
                 });
             }
-            Err(reason) => {
-                tracing::error!(path = %path.display(), reason, "a snapshot is damaged");
+            Err((offset, reason)) => {
+                let words = format!("the snapshot is damaged: {reason}");
+                let finding = damaged_file(ScrubKind::Snapshot, &path, offset, words);
+                damage.findings.push(finding);
             }
         }
     }
@@ -207,8 +222,10 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, data: &Path) -> Result<Recovered, Op
         .into_iter()
         .filter(|next| *next <= replayed.base.next)
         .collect();
-    let mut recovered = finish(replayed, image, &files, good);
+    let mut recovered = finish(replayed, image, &files, good, damage);
     note_damaged(&mut recovered, damaged);
+    let holes = recovered.holes.iter().map(missing_entries);
+    recovered.damage.findings.extend(holes);
     Ok(recovered)
 }
 
@@ -222,6 +239,9 @@ struct Found {
 /// the journal's end, so how much is missing is not known.
 fn note_damaged(recovered: &mut Recovered, damaged: Vec<(u64, PathBuf)>) {
     for (number, file) in damaged {
+        let words = "the journal file is missing, or its header is damaged";
+        let finding = damaged_file(ScrubKind::Journal, &file, 0, words);
+        recovered.damage.findings.push(finding);
         if number >= recovered.end.number {
             // First: it says more than that the file in front of it ends early.
             let hole = Hole {
@@ -249,6 +269,7 @@ fn finish(
     image: Option<ChunkedImage>,
     files: &[JournalFile],
     snapshots: Vec<Lsn>,
+    mut damage: Damage,
 ) -> Recovered {
     let Replayed {
         base,
@@ -266,10 +287,7 @@ fn finish(
         .holes
         .into_iter()
         .partition(|hole| hole.next <= base.next);
-    for hole in &below {
-        let (file, offset) = (hole.file.display(), hole.offset);
-        tracing::error!(%file, offset, "a frame that is no longer needed is damaged");
-    }
+    damage.findings.extend(below.iter().map(missing_entries));
     Recovered {
         dirty,
         frames,
@@ -298,6 +316,7 @@ fn finish(
         needs_snapshot: !below.is_empty(),
         snapshots,
         view_bytes: base.bytes,
+        damage,
         is_clean: replay.is_clean,
         segments: base.segments,
         view: base.view,
@@ -329,6 +348,7 @@ fn new_journal(disk: &dyn Disk) -> Recovered {
         needs_snapshot: false,
         snapshots: Vec::new(),
         view_bytes: 0,
+        damage: Damage::default(),
         is_clean: true,
     }
 }
@@ -398,20 +418,27 @@ fn has_image(disk: &dyn Disk, data: &Path) -> Result<bool, OpenError> {
         .any(|entry| entry.name == "image" && entry.is_dir))
 }
 
-/// The image, unless it cannot be used.
-fn load_image(disk: &dyn Disk, data: &Path) -> Option<(ChunkedImage, Base)> {
-    let load = || -> Result<(ChunkedImage, Base), String> {
-        let words = |error: ImageError| error.to_string();
-        let image = disk.open_image(&image_directory(data)).map_err(words)?;
-        let mut image = ChunkedImage::new(image);
-        let base = Base::of(image.load().map_err(words)?)?;
-        Ok((image, base))
-    };
-    load()
-        .inspect_err(|reason| {
-            tracing::warn!(reason, "the image cannot be used, it is built anew");
-        })
-        .ok()
+/// The image, or why it cannot be used.
+fn load_image(disk: &dyn Disk, data: &Path) -> Result<(ChunkedImage, Base), String> {
+    let words = |error: ImageError| error.to_string();
+    let image = disk.open_image(&image_directory(data)).map_err(words)?;
+    let mut image = ChunkedImage::new(image);
+    let base = Base::of(image.load().map_err(words)?)?;
+    Ok((image, base))
+}
+
+/// Entries of the journal that cannot be read.
+fn missing_entries(hole: &Hole) -> ScrubFinding {
+    let last = Lsn(hole.next.0.saturating_sub(1));
+    ScrubFinding {
+        entries: Some((hole.first, (hole.next != Lsn(u64::MAX)).then_some(last))),
+        ..damaged_file(
+            ScrubKind::Journal,
+            &hole.file,
+            hole.offset,
+            "entries cannot be read",
+        )
+    }
 }
 
 fn list_snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<Lsn>, OpenError> {
@@ -422,14 +449,15 @@ fn list_snapshots(disk: &dyn Disk, directory: &Path) -> Result<Vec<Lsn>, OpenErr
     Ok(found)
 }
 
-fn read_snapshot(disk: &dyn Disk, path: &Path, journal: u64) -> Result<Base, String> {
+/// A snapshot, or where it is damaged and how.
+fn read_snapshot(disk: &dyn Disk, path: &Path, journal: u64) -> Result<Base, (u64, String)> {
     match snapshot::read(disk, path, journal) {
         // A snapshot's header holds what an image keeps as a value.
-        Ok(Some((cut, mut values))) => {
+        Ok(Ok((cut, mut values))) => {
             values.push((CUT_KEY.to_vec(), cut.encode()));
-            Base::of(values)
+            Base::of(values).map_err(|reason| (0, reason))
         }
-        Ok(None) => Err("a frame is damaged or missing".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(Err(offset)) => Err((offset, "a frame is damaged or missing".to_owned())),
+        Err(error) => Err((0, error.to_string())),
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     block::{ShardKey, slice},
     disk::Disk,
     recovery::{ChangedSegments, OpenError, base::Recovered},
+    scrub::missing_records,
     segment::{self, SegmentMeta},
 };
 
@@ -46,11 +47,12 @@ pub(super) fn settle(
         .collect();
     for &key in &keys {
         let metas = recovered.segments.entry(key).or_default();
-        settle_shard(disk, data, key, metas, view, &mut changed)?;
+        let short = &mut recovered.damage.segments;
+        settle_shard(disk, data, key, metas, view, (&mut changed, short))?;
     }
     recovered.segments.retain(|_, metas| !metas.is_empty());
     skip_applied(recovered);
-    name_holes(&keys, recovered);
+    name_holes(data, &keys, recovered);
     Ok(changed)
 }
 
@@ -80,7 +82,7 @@ fn settle_shard(
     key: ShardKey,
     metas: &mut Vec<SegmentMeta>,
     view: &NodeView,
-    changed: &mut ChangedSegments,
+    (changed, short): (&mut ChangedSegments, &mut Vec<(ShardKey, SegmentMeta)>),
 ) -> Result<(), OpenError> {
     let floor = view
         .tail(key.0, key.1)
@@ -121,13 +123,13 @@ fn settle_shard(
             0
         };
         if length < meta.length {
-            let (path, recorded) = (path.display(), meta.length);
-            tracing::error!(%path, length, recorded, "a segment is shorter than recorded");
             if index == last && !meta.is_sealed {
                 // Nothing can be appended to it; what follows begins another.
                 meta.is_sealed = true;
                 changed.insert((key, meta.base), Some(*meta));
             }
+            // What of it is lost is looked up when everything is in place.
+            short.push((key, *meta));
         }
     }
     Ok(())
@@ -177,17 +179,19 @@ fn skip(block: Arc<RecordBlock>, next: Option<Ordinal>) -> Option<Arc<RecordBloc
 }
 
 /// Ordinals run without a gap from the floor to the tail; where they do not something is missing.
-fn name_holes(keys: &[ShardKey], recovered: &Recovered) {
+fn name_holes(data: &Path, keys: &[ShardKey], recovered: &mut Recovered) {
     // Where each shard's records are known to reach.
     let mut reach: BTreeMap<ShardKey, Ordinal> = BTreeMap::new();
+    let findings = &mut recovered.damage.findings;
     let mut follow = |key: ShardKey, first: Ordinal, next: Ordinal| {
         let Some(tail) = recovered.view.tail(key.0, key.1) else {
             return;
         };
         let expected = reach.entry(key).or_insert(tail.floor);
         if first > *expected {
-            let (stream, shard) = key;
-            tracing::error!(%stream, %shard, from = %expected, to = %first, "records are missing");
+            // They are to be in a file of this name.
+            let file = segment::path(data, key, *expected);
+            findings.push(missing_records(&file, key, 0, *expected, first));
         }
         *expected = next.max(*expected);
     };

@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use fnctl_core::id::{Lsn, Ordinal, ShardNumber, StreamId};
 
-use crate::limits::SCRUB_FINDINGS_MAX;
+use crate::{block::ShardKey, limits::SCRUB_FINDINGS_MAX};
 
 /// What kind of file is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,11 +21,19 @@ pub enum ScrubKind {
     Snapshot,
     /// A component.
     Artifact,
+    /// The image: a cache of snapshot and journal.
+    Image,
 }
 
 impl ScrubKind {
     /// All of them, as they are counted.
-    pub const ALL: [Self; 4] = [Self::Segment, Self::Journal, Self::Snapshot, Self::Artifact];
+    pub const ALL: [Self; 5] = [
+        Self::Segment,
+        Self::Journal,
+        Self::Snapshot,
+        Self::Artifact,
+        Self::Image,
+    ];
 
     /// The word that metrics use.
     #[must_use]
@@ -35,7 +43,13 @@ impl ScrubKind {
             Self::Journal => "journal",
             Self::Snapshot => "snapshot",
             Self::Artifact => "artifact",
+            Self::Image => "image",
         }
+    }
+
+    /// Whether a new image and snapshot make up for it.
+    pub(crate) const fn is_made_anew(self) -> bool {
+        matches!(self, Self::Journal | Self::Snapshot | Self::Image)
     }
 }
 
@@ -76,14 +90,18 @@ impl fmt::Display for ScrubFinding {
     }
 }
 
-type Place = (PathBuf, u64);
+pub(super) type Place = (PathBuf, u64);
 
 /// Every damaged place that is known.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     known: BTreeMap<Place, ScrubFinding>,
-    /// Found in the pass under way.
+    /// Found since the pass under way began, by whoever.
     seen: BTreeSet<Place>,
+    /// What a start alone can tell, such as a gap between two segments: no pass finds it again.
+    standing: Vec<Place>,
+    /// Places of which readers had the file looked at.
+    looked: BTreeSet<Place>,
     counted: [u64; ScrubKind::ALL.len()],
 }
 
@@ -92,21 +110,72 @@ impl Findings {
     /// time, and not kept.
     pub(super) fn add(&mut self, finding: ScrubFinding) -> bool {
         let place = (finding.file.clone(), finding.offset);
-        let is_new = !self.known.contains_key(&place);
-        if is_new {
-            self.counted[finding.kind as usize] += 1;
+        if let Some(known) = self.same_as(&place, &finding) {
+            self.seen.insert(known.clone());
+            if known == place {
+                self.known.insert(place, finding);
+            }
+            return false;
         }
-        if !is_new || self.known.len() < SCRUB_FINDINGS_MAX {
+        self.counted[finding.kind as usize] += 1;
+        if self.known.len() < SCRUB_FINDINGS_MAX {
             self.seen.insert(place.clone());
             self.known.insert(place, finding);
         }
-        is_new
+        true
+    }
+
+    /// Where a finding is known already. Entries that are missing between two journal files are told of
+    /// either file.
+    fn same_as(&self, place: &Place, finding: &ScrubFinding) -> Option<Place> {
+        if self.known.contains_key(place) {
+            return Some(place.clone());
+        }
+        let (first, _) = finding.entries?;
+        let is_same = |known: &&Place| {
+            let entries = self.known[*known].entries;
+            entries.is_some_and(|(known, _)| known == first)
+        };
+        self.known.keys().find(is_same).cloned()
+    }
+
+    /// Takes over what no pass will find again.
+    pub(super) fn stand(&mut self, places: Vec<Place>) {
+        self.standing = places;
+    }
+
+    /// Whether a reader that failed here is to have the file looked at: once.
+    pub(super) fn is_to_look_at(&mut self, file: &Path, offset: u64) -> bool {
+        let place = (file.to_owned(), offset);
+        !self.known.contains_key(&place)
+            && self.looked.len() < SCRUB_FINDINGS_MAX
+            && self.looked.insert(place)
+    }
+
+    /// Whether all of these records are known to be lost.
+    pub(super) fn holds(&self, key: ShardKey, first: Ordinal, next: Ordinal) -> bool {
+        self.known.values().any(|finding| {
+            let records = finding.records.filter(|_| finding.shard == Some(key));
+            records.is_some_and(|(from, to)| from <= first && next <= to.next())
+        })
+    }
+
+    /// A pass begins: what was found before it is to be found again.
+    pub(super) fn begin_pass(&mut self) {
+        self.seen.clear();
     }
 
     /// A pass is over: what it did not find is not there any more.
-    pub(super) fn end_pass(&mut self) {
+    /// Of what only a start can tell the places stay while `is_there` says so.
+    pub(super) fn end_pass(&mut self, is_there: impl Fn(&ScrubFinding) -> bool) {
         let seen = std::mem::take(&mut self.seen);
-        self.known.retain(|place, _| seen.contains(place));
+        let known = &self.known;
+        self.standing
+            .retain(|place| known.get(place).is_some_and(&is_there));
+        let standing = &self.standing;
+        self.known
+            .retain(|place, _| seen.contains(place) || standing.contains(place));
+        self.looked.clear();
     }
 
     pub(super) fn len(&self) -> usize {

@@ -6,9 +6,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use fnctl_core::id::{Lsn, Ordinal};
+use fnctl_core::id::Lsn;
 
-use super::{Pace, ScrubFinding, ScrubKind, ScrubLoop};
+use super::{
+    Pace, ScrubFinding, ScrubKind, ScrubLoop,
+    look::{MetBy, Stopped, damaged_artifact, damaged_file},
+};
 use crate::{
     artifact,
     block::ShardKey,
@@ -21,17 +24,9 @@ use crate::{
         scan::{self, ScanError},
     },
     limits::SCRUB_READ_BYTES,
-    segment::{
-        self, SegmentMeta,
-        check::{BadRun, check},
-        walk::Walk,
-    },
+    segment::SegmentMeta,
     snapshot::{self, Walked},
 };
-
-/// Told to stop.
-#[derive(Debug)]
-struct Stopped;
 
 type Outcome = Result<(), Stopped>;
 
@@ -39,6 +34,7 @@ impl ScrubLoop {
     /// Reads everything at rest once; answers whether it came to the end.
     pub(super) fn pass(&self) -> bool {
         let mut pace = self.pace();
+        self.shared.scrub.findings().begin_pass();
         let scrubbed = self
             .shards(&mut pace)
             .and_then(|()| self.journal(&mut pace))
@@ -47,7 +43,9 @@ impl ScrubLoop {
             return false;
         }
         let scrub = &self.shared.scrub;
-        scrub.findings().end_pass();
+        scrub
+            .findings()
+            .end_pass(|standing| self.shared.is_still_missing(standing));
         scrub.passes.fetch_add(1, Ordering::Relaxed);
         let now = self.shared.clocks.now();
         scrub.ended.store(now.0, Ordering::Relaxed);
@@ -55,31 +53,12 @@ impl ScrubLoop {
     }
 
     fn find(&self, finding: ScrubFinding) {
-        let (words, kind) = (finding.to_string(), finding.kind);
-        let is_new = self.shared.scrub.findings().add(finding);
-        tracing::error!(
-            kind = kind.as_str(),
-            is_new,
-            "the scrub found damage: {words}"
-        );
-        if is_new && matches!(kind, ScrubKind::Journal | ScrubKind::Snapshot) {
-            // What is damaged falls below a new cut, or is replaced.
-            let scrub = &self.shared.scrub;
-            scrub.wants_snapshot.store(true, Ordering::Relaxed);
-            self.shared.applier_work.notify_one();
-        }
+        self.shared.found(finding, MetBy::Scrub);
     }
 
     fn unreadable(&self, kind: ScrubKind, file: &Path, error: &io::Error) {
-        self.find(ScrubFinding {
-            kind,
-            file: file.to_owned(),
-            offset: 0,
-            shard: None,
-            records: None,
-            entries: None,
-            words: format!("it cannot be read: {error}"),
-        });
+        let words = format!("it cannot be read: {error}");
+        self.find(damaged_file(kind, file, 0, words));
     }
 
     fn shards(&self, pace: &mut Pace<'_>) -> Outcome {
@@ -94,94 +73,12 @@ impl ScrubLoop {
         Ok(())
     }
 
-    /// What is recorded of a segment as of now; `None` once it was trimmed or its stream deleted.
-    fn recorded(&self, key: ShardKey, meta: &SegmentMeta) -> Option<SegmentMeta> {
-        let segments = self.shared.segments.of(key);
-        segments.into_iter().find(|now| now.base == meta.base)
-    }
-
     fn segment(&self, key: ShardKey, meta: &SegmentMeta, pace: &mut Pace<'_>) -> Outcome {
-        let mut bad = self.look_at_segment(key, meta, pace)?;
-        if bad.is_empty() {
-            return Ok(());
-        }
-        // It may have been trimmed, or written to, while it was read.
-        let Some(now) = self.recorded(key, meta) else {
-            return Ok(());
-        };
-        if !meta.is_sealed {
-            bad = self.look_at_segment(key, &now, pace)?;
-        }
-        if self.recorded(key, meta).is_none() {
-            return Ok(());
-        }
-        let tail = {
-            let published = self.shared.read_published();
-            published.view.tail(key.0, key.1).copied()
-        };
-        // Those below the floor were given up before.
-        let floor = tail.map_or(Ordinal(1), |tail| tail.floor);
-        let file = segment::path(&self.shared.directory, key, meta.base);
-        for (run, words) in bad {
-            let first = run.first.max(floor);
-            self.find(ScrubFinding {
-                kind: ScrubKind::Segment,
-                file: file.clone(),
-                offset: run.offset,
-                shard: Some(key),
-                records: (first < run.next).then(|| (first, Ordinal(run.next.0 - 1))),
-                entries: None,
-                words,
-            });
+        let progress = &mut |bytes| pace.pass(bytes);
+        for finding in self.shared.segment_damage(key, meta, progress)? {
+            self.find(finding);
         }
         Ok(())
-    }
-
-    fn look_at_segment(
-        &self,
-        key: ShardKey,
-        meta: &SegmentMeta,
-        pace: &mut Pace<'_>,
-    ) -> Result<Vec<(BadRun, String)>, Stopped> {
-        let whole = |offset| BadRun {
-            offset,
-            first: meta.base,
-            next: meta.next,
-            is_end: true,
-        };
-        let path = segment::path(&self.shared.directory, key, meta.base);
-        let opened = self.shared.disk.open_log(&path);
-        let (file, length) = match opened.and_then(|file| Ok((file.length()?, file))) {
-            Ok((length, file)) => (file, length),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(vec![(whole(0), "the segment is not there".to_owned())]);
-            }
-            Err(error) => return Ok(vec![(whole(0), format!("it cannot be read: {error}"))]),
-        };
-        let mut found = Vec::new();
-        let walk = Walk::of_pieces(file, key, meta.salt, meta.length, SCRUB_READ_BYTES);
-        let checked = check(
-            walk,
-            meta,
-            length,
-            &mut |bytes| pace.pass(bytes),
-            &mut |run| found.push(run),
-        );
-        let words = |run: BadRun| {
-            let words = if run.is_end {
-                format!("the segment has {length} bytes of {}", meta.length)
-            } else if run.first < run.next {
-                "records cannot be read".to_owned()
-            } else {
-                "bytes are damaged that hold no record".to_owned()
-            };
-            (run, words)
-        };
-        match checked {
-            Ok(Some(_)) => Ok(found.into_iter().map(words).collect()),
-            Ok(None) => Err(Stopped),
-            Err(error) => Ok(vec![(whole(0), format!("it cannot be read: {error}"))]),
-        }
     }
 
     fn journal(&self, pace: &mut Pace<'_>) -> Outcome {
@@ -279,17 +176,11 @@ impl ScrubLoop {
             match walked {
                 Ok(Walked::Whole(_)) => {}
                 Ok(Walked::Stopped) => return Err(Stopped),
-                Ok(Walked::Damaged(offset)) => self.find(ScrubFinding {
-                    kind: ScrubKind::Snapshot,
-                    file: path,
-                    offset,
-                    shard: None,
-                    records: None,
-                    entries: None,
-                    words:
-                        "the snapshot is damaged; the image stands in for it, and another is made"
-                            .to_owned(),
-                }),
+                Ok(Walked::Damaged(offset)) => {
+                    let words =
+                        "the snapshot is damaged; the image stands in for it, and another is made";
+                    self.find(damaged_file(ScrubKind::Snapshot, &path, offset, words));
+                }
                 // Replaced by a newer one.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => self.unreadable(ScrubKind::Snapshot, &path, &error),
@@ -316,15 +207,7 @@ impl ScrubLoop {
             match digest {
                 Ok(None) => return Err(Stopped),
                 Ok(Some(digest)) if *digest == *named => {}
-                Ok(Some(_)) => self.find(ScrubFinding {
-                    kind: ScrubKind::Artifact,
-                    file: path,
-                    offset: 0,
-                    shard: None,
-                    records: None,
-                    entries: None,
-                    words: "the component is not what was uploaded; deploy it again".to_owned(),
-                }),
+                Ok(Some(_)) => self.find(damaged_artifact(&path)),
                 // No version needs it any more.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => self.unreadable(ScrubKind::Artifact, &path, &error),

@@ -112,14 +112,15 @@ impl OpenSegment {
             .ok_or_else(|| self.damaged(shard, meta, offset))
     }
 
-    /// Walks the part of the segment that is not indexed yet; sealed segments tell by their footer.
-    /// Then runs `f` on the index.
+    /// Walks the part of the segment that is not indexed yet, as far as it can be read; sealed segments tell
+    /// by their footer. Then runs `f` on the index: whoever reads on from there meets what is damaged, and
+    /// what lies in front of it is readable.
     pub(crate) fn with_index<R>(
         &self,
         shard: ShardKey,
         meta: &SegmentMeta,
         f: impl FnOnce(&[IndexEntry]) -> R,
-    ) -> Result<R, ReadError> {
+    ) -> R {
         let mut index = self.index.lock().expect("nothing panics under this lock");
         if index.covered == 0
             && let Some(entries) = self.footer(meta)
@@ -129,7 +130,9 @@ impl OpenSegment {
         }
         while index.covered < meta.length {
             let offset = index.covered;
-            let header = self.header(shard, meta, offset)?;
+            let Ok(header) = self.header(shard, meta, offset) else {
+                break;
+            };
             if header.kind == FrameKind::Records {
                 index.note(&header, offset);
             }
@@ -139,7 +142,7 @@ impl OpenSegment {
                 FrameKind::Header | FrameKind::Records => offset + header.frame_bytes(),
             };
         }
-        Ok(f(&index.entries))
+        f(&index.entries)
     }
 
     /// The index of a sealed segment; `None` if it has none that is whole, then it is walked.

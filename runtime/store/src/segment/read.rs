@@ -122,8 +122,14 @@ impl Segments {
                 0,
             ));
         }
-        let offset = segment.with_index(key, &meta, |entries| start(entries, wanted))?;
-        read_frames(&segment, key, &meta, offset, wanted, bytes_max)
+        let offset = segment.with_index(key, &meta, |entries| start(entries, wanted));
+        let mut found = Vec::new();
+        match read_frames(&segment, key, &meta, offset, wanted, bytes_max, &mut found) {
+            // What lies in front of a hole is readable: whoever goes on from there meets it.
+            Err(_) if found.first().is_some_and(|block| block.first <= wanted) => Ok(found),
+            Err(error) => Err(error),
+            Ok(()) => Ok(found),
+        }
     }
 
     /// The first record of the shard's segments that arrived at or after `time`; `None`: none did.
@@ -143,7 +149,7 @@ impl Segments {
             entries
                 .get(at.saturating_sub(1))
                 .map_or(meta.base, |entry| entry.first)
-        })?;
+        });
         while wanted < meta.next {
             for block in self.read(key, Ordinal(wanted.0 - 1), READ_BYTES_MAX)? {
                 let at = block.records.arrival_ms.partition_point(|&ms| ms < time.0);
@@ -180,7 +186,7 @@ impl Segments {
             entries
                 .get(at.saturating_sub(1))
                 .map_or(0, |entry| entry.offset)
-        })?;
+        });
         while offset < meta.length {
             let header = segment.header(key, meta, offset)?;
             if header.kind == FrameKind::Records && header.stamp > stamp {
@@ -200,6 +206,7 @@ fn start(entries: &[IndexEntry], wanted: Ordinal) -> u64 {
         .map_or(0, |entry| entry.offset)
 }
 
+/// Gathers blocks from `offset` on into `found`; at an error it holds what lies in front of it.
 fn read_frames(
     segment: &OpenSegment,
     key: ShardKey,
@@ -207,8 +214,8 @@ fn read_frames(
     mut offset: u64,
     wanted: Ordinal,
     bytes_max: usize,
-) -> Result<Vec<Arc<RecordBlock>>, ReadError> {
-    let mut found: Vec<Arc<RecordBlock>> = Vec::new();
+    found: &mut Vec<Arc<RecordBlock>>,
+) -> Result<(), ReadError> {
     let (mut bytes, mut size) = (0, bytes_max.clamp(READ_BYTES_MAX / 8, READ_BYTES_MAX));
     while found.is_empty() && offset < meta.length {
         let chunk = read_chunk(segment, meta, offset, size)?;
@@ -258,9 +265,8 @@ fn read_frames(
         }
     }
     match found.first() {
-        Some(block) if block.first > wanted => Err(segment.damaged(key, meta, offset)),
-        None => Err(segment.damaged(key, meta, offset)),
-        Some(_) => Ok(found),
+        Some(block) if block.first <= wanted => Ok(()),
+        _ => Err(segment.damaged(key, meta, offset)),
     }
 }
 

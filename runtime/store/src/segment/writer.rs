@@ -177,11 +177,9 @@ impl SegmentWriter {
     /// Any failure; the segment ends where it ended before.
     pub(crate) fn seal(&mut self, stamp: u64) -> io::Result<()> {
         let mut index = Vec::new();
-        self.open
-            .with_index(self.key, &self.meta, |entries| {
-                OpenSegment::encode_index(entries, &mut index);
-            })
-            .map_err(io::Error::other)?;
+        self.open.with_index(self.key, &self.meta, |entries| {
+            OpenSegment::encode_index(entries, &mut index);
+        });
         let start = self.begin();
         self.buffer.extend_from_slice(&index);
         self.end(start, self.header(FrameKind::Footer, stamp));

@@ -169,13 +169,20 @@ fn fill_and_recover(mount: &Path) {
     .expect("room");
     // An open file would keep its room when it is removed.
     drop(some);
-    let mut refusal = String::new();
+    let mut refusal = None;
     until("puts are refused", &server, || {
         let answer = take(&server, &format!("ok k-{}", taken.len()), &mut taken);
-        refusal = answer.text();
-        !is_taken(&answer)
+        let is_refused = !is_taken(&answer);
+        refusal = is_refused.then_some(answer);
+        is_refused
     });
-    assert!(refusal.contains("FN5001"), "{refusal}");
+    let refusal = refusal.expect("puts are refused");
+    let words = refusal.text();
+    assert!(words.contains("FN5001"), "{words}");
+    assert_eq!(
+        (refusal.status, refusal.header("retry-after")),
+        (429, Some("1"))
+    );
     let throttled = put_by_kinesis(&server);
     assert!(
         throttled.contains("ProvisionedThroughputExceededException"),

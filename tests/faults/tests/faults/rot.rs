@@ -48,6 +48,10 @@ fn parse(lines: &str) -> (Shown, Option<String>) {
         if record["error"].is_object() {
             return (shown, Some(line.to_owned()));
         }
+        if record["hole"].is_object() {
+            // The other shards go on; the error comes last.
+            continue;
+        }
         let shard = text(&record, "shard_id");
         shown.entry(shard).or_default().push(line.to_owned());
     }

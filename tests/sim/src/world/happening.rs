@@ -162,6 +162,7 @@ impl World {
                 } else {
                     Nature::Good
                 },
+                arrival: Timestamp(0),
             })
             .collect();
         self.trace.line(format_args!("{} put {puts:?}", self.now));

@@ -53,7 +53,7 @@ fn flatten<'a>(
     match value {
         Value::Object(object) => {
             for (key, value) in object {
-                let path = [path, &[key.clone()]].concat();
+                let path = [path, std::slice::from_ref(key)].concat();
                 flatten(value, &path, elements, arrays, leaves);
             }
         }

@@ -55,6 +55,7 @@ fn verdict(records: &str, max_attempts: u32, outcome: Outcome) -> Verdict {
             position: Ordinal(position),
             key: KeyHash(u64::from(text.as_bytes()[0])),
             attempts: text.get(1..).unwrap().parse().unwrap(),
+            expires_at: Timestamp(u64::MAX),
         })
         .collect();
     judge(
@@ -331,6 +332,7 @@ fn the_records_of_a_key_wait_equally_long_after_a_whole_call_failure() {
         position: Ordinal(index as u64 + 1),
         key: KeyHash(index as u64 % 2),
         attempts: index as u32 % 3,
+        expires_at: Timestamp(u64::MAX),
     };
     let verdict = judge(TRAP, 6, subjects, &RetryPolicy::new(&settings, 3), NOW);
     let Verdict::Ended(judgement) = verdict else {

@@ -122,6 +122,22 @@ fn a_drain_does_not_wait_for_filtered_records() {
     shard.expect(&["stop Drained"]);
 }
 
+#[test]
+fn lanes_that_have_enough_to_do_do_not_hasten_the_commit_of_filtered_records() {
+    let mut shard = Harness::new(MappingSettings {
+        batch_size: 1,
+        ..settings()
+    });
+    shard.put("NO");
+    shard.answer("retry", 1, TAKEN);
+    shard.at(10).put("NO");
+    shard.tail(5_000);
+    shard.forget();
+    shard.fetched_many(Ordinal(2), 4_000);
+    shard.expect(&["call 1 lane0: 3"]);
+    assert_eq!(shard.deadline(), Some(1_000));
+}
+
 /// The bound of the done-set counts them: then they do not wait for their second.
 #[test]
 fn a_flood_of_filtered_records_is_committed_as_soon_as_it_holds_up_reading() {

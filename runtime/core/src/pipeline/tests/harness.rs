@@ -235,6 +235,13 @@ impl Harness {
         });
     }
 
+    pub(super) fn host_fault(&mut self, attempt: u64) {
+        self.running.retain(|&running| running != attempt);
+        self.tell(Event::HostFault {
+            attempt: AttemptId(attempt),
+        });
+    }
+
     pub(super) fn ok(&mut self, attempt: u64) {
         self.fail(attempt, &[]);
     }
