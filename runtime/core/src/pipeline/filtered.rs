@@ -6,7 +6,7 @@ use super::{
     CommitPlan, ShardPipeline,
     backlog::{Backlog, Place, Serial},
     judge::Judgement,
-    slot::Slot,
+    slot::{Phase, Purpose, Slot},
 };
 use crate::{
     commit::UnitTotals, filter::FilterVerdict, id::Timestamp, limits, mapping::OnUnparsable,
@@ -80,7 +80,7 @@ impl ShardPipeline {
         // The bound of the done-set counts them: reading waits for nothing else then.
         let is_full = self.backlog.len() >= limits::UNSETTLED_RECORDS_MAX;
         let is_due = self.filtered.not_before <= now || is_full;
-        if self.filtered.waiting.is_empty() || !is_due || !self.send_queue.is_empty() {
+        if self.filtered.waiting.is_empty() || !is_due || self.rides_soon() {
             return;
         }
         if let Some(slot) = self.idle_slot() {
@@ -91,8 +91,20 @@ impl ShardPipeline {
 
     /// When that is to be looked at again; `None`: not before something happens.
     pub(super) fn filtered_deadline(&self) -> Option<Timestamp> {
-        let is_wanted = !self.filtered.waiting.is_empty() && self.idle_slot().is_some();
+        let is_wanted = !self.filtered.waiting.is_empty() && !self.rides_soon();
+        let is_wanted = is_wanted && self.idle_slot().is_some();
         is_wanted.then_some(self.filtered.not_before)
+    }
+
+    /// Whether a commit that takes them along waits for its turn to be sent. Marks and commits that are
+    /// sent again take nothing along.
+    fn rides_soon(&self) -> bool {
+        self.send_queue.iter().any(|&index| {
+            let commit = self.slots[index].unaccepted.as_ref();
+            commit.is_some_and(|commit| {
+                commit.purpose == Purpose::Outcome && matches!(commit.phase, Phase::Queued(_))
+            })
+        })
     }
 
     /// A slot that has nothing to do; the retry slot if it may be.

@@ -138,6 +138,24 @@ fn lanes_that_have_enough_to_do_do_not_hasten_the_commit_of_filtered_records() {
     assert_eq!(shard.deadline(), Some(1_000));
 }
 
+/// Found by the simulation: the deadline lay in the past while a commit waited behind another one.
+#[test]
+fn filtered_records_that_will_ride_want_no_tick() {
+    let mut shard = Harness::new(MappingSettings {
+        parallelization_factor: 2,
+        ..settings()
+    });
+    shard.put("a b");
+    shard.ok(1);
+    shard.ok(2);
+    shard.at(10).put("NO");
+    assert_eq!(shard.deadline(), None);
+    shard.answer("lane0", 1, TAKEN);
+    shard.answer("lane1", 1, TAKEN);
+    assert_eq!(shard.stats().totals.filtered, 1);
+    assert_eq!(shard.stats().low_watermark, Ordinal(3));
+}
+
 /// The bound of the done-set counts them: then they do not wait for their second.
 #[test]
 fn a_flood_of_filtered_records_is_committed_as_soon_as_it_holds_up_reading() {
