@@ -8,6 +8,7 @@ mod compiling;
 mod crash;
 mod dead_letters;
 mod deploys;
+mod filters;
 mod flow;
 #[path = "../../runtime/invoker/tests/it/handmade.rs"]
 #[allow(dead_code, reason = "shared with the invoker's tests")]
@@ -27,4 +28,5 @@ mod scrub;
 mod seeks;
 mod support;
 mod tools;
+mod updates;
 mod waiting;

@@ -18,7 +18,8 @@ fn every_endpoint_refuses_bad_input_in_words() {
         ("GET", "/v1/nothing", b"", 404, "FN1015"),
         ("GET", "/v1/status", b"", 501, "FN1003"),
         ("GET", "/v1/traces", b"", 501, "FN1003"),
-        ("PATCH", "/v1/mappings/echo", b"{}", 501, "FN1003"),
+        ("PATCH", "/v1/mappings/echo", b"{", 400, "FN1014"),
+        ("PATCH", "/v1/mappings/none", b"{}", 404, "FN3004"),
         ("POST", "/v1/mappings/echo/seek", b"{}", 400, "FN1014"),
         ("GET", "/v1/mappings/echo/parked", b"", 501, "FN1003"),
         (

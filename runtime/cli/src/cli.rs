@@ -13,8 +13,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     client::Client,
     commands::{
-        backup, build, deploy, dev, dlq, doctor, dump, functions, invoke, logs, mappings, new, put,
-        restore, rollback, server, streams, tail, version,
+        backup, build, deploy, dev, dlq, doctor, dump, filter, functions, invoke, logs, mappings,
+        new, put, restore, rollback, server, streams, tail, version,
     },
     error::CliError,
     limits,
@@ -71,11 +71,13 @@ enum Command {
     /// List, describe and delete functions
     #[command(visible_alias = "function")]
     Functions(functions::Args),
-    /// List, describe, pause, resume, seek and delete mappings
+    /// List, describe, update, pause, resume, seek and delete mappings
     #[command(visible_alias = "mapping")]
     Mappings(mappings::Args),
     /// List, show, redrive, export and purge dead letters
     Dlq(dlq::Args),
+    /// Try a mapping's filter on records, without a server
+    Filter(filter::Args),
     /// Run a server
     Server(server::Args),
     /// Check the environment and the server, or a data directory
@@ -165,6 +167,7 @@ impl Cli {
             Command::Functions(args) => functions::run(args, session).await,
             Command::Mappings(args) => mappings::run(args, session).await,
             Command::Dlq(args) => dlq::run(args, session).await,
+            Command::Filter(args) => filter::run(args, session).await,
             Command::Server(args) => server::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
             Command::Backup(args) => backup::run(args, session).await,
@@ -181,7 +184,7 @@ impl Cli {
         match &self.command {
             Command::Tail(_) | Command::Logs(_) | Command::Doctor(_) => true,
             Command::Dlq(args) => args.is_reading(),
-            Command::Version(_) | Command::Dump(_) => true,
+            Command::Version(_) | Command::Dump(_) | Command::Filter(_) => true,
             Command::Streams(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),
             Command::Mappings(args) => args.is_reading(),

@@ -86,6 +86,8 @@ pub enum ErrorKind {
     RecordTooLarge,
     /// More hops than `HOPS_MAX`.
     Loop,
+    /// The filter cannot judge it: its payload is not JSON.
+    Unparsable,
     /// Older than the mapping allows, before an attempt.
     RecordTooOld,
     /// A `fatal`, where that does not stop the mapping.
@@ -94,7 +96,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds, for zero-initialised metrics and codecs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Skip,
         Self::Error,
         Self::Trap,
@@ -103,6 +105,7 @@ impl ErrorKind {
         Self::OutputTooLarge,
         Self::RecordTooLarge,
         Self::Loop,
+        Self::Unparsable,
         Self::RecordTooOld,
         Self::Fatal,
     ];
@@ -119,6 +122,7 @@ impl ErrorKind {
             Self::OutputTooLarge => "output-too-large",
             Self::RecordTooLarge => "record-too-large",
             Self::Loop => "loop",
+            Self::Unparsable => "unparsable",
             Self::RecordTooOld => "record-too-old",
             Self::Fatal => "fatal",
         }

@@ -197,8 +197,10 @@ codes! {
     PositionInvalid = "FN3008", Validation, 400;
     /// The stream is at its quota of bytes.
     StreamFull = "FN3009", Failure, 429;
+    /// The function has a mapping of that stream already.
+    MappingExists = "FN3012", Conflict, 409;
     /// The mapping does not run.
-    MappingNotRunning = "FN3020", Conflict, 409;
+    MappingNotRunning = "FN3013", Conflict, 409;
 
     /// A record above the stream's limit.
     RecordTooLarge = "FN4001", Validation, 413;

@@ -116,6 +116,9 @@ pub const RESEND_MS_MAX: u64 = 2_000;
 pub const IDLE_CAPACITY_MAX: usize = 1_024;
 /// Problems of an input's types that are told together: each means reading it once more.
 pub const MISFITS_MAX: usize = 100;
+/// Least time between two commits that settle nothing but records a filter let fall, ms (commit and storage
+/// rules §2).
+pub const FILTERED_COMMIT_MS: u64 = 1_000;
 /// Patterns of one mapping's filter; Lambda has 5, and 10 on request.
 pub const FILTER_PATTERNS_MAX: usize = 20;
 /// Longest pattern of a filter, bytes; Lambda's is 4096 characters.

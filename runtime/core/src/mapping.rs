@@ -1,9 +1,10 @@
 //! Event source mappings, resolved.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     destination::Relay,
+    filter::Filter,
     id::{
         FunctionId, MappingId, Ordinal, OutputName, ShardNumber, StreamId, StreamName, Timestamp,
     },
@@ -39,6 +40,31 @@ pub enum MaxAttempts {
     Unlimited,
 }
 
+/// What becomes of a record that the filter cannot judge because its payload is not JSON: one rule for
+/// every source (specification of filters, section 21 row 12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnUnparsable {
+    /// It is taken for no match, and counted apart (section 20 row 8).
+    #[default]
+    Drop,
+    /// The function is given it.
+    Pass,
+    /// It is kept as a dead letter.
+    DeadLetter,
+}
+
+impl OnUnparsable {
+    /// The spelling in manifests, JSON and flags.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Pass => "pass",
+            Self::DeadLetter => "dead-letter",
+        }
+    }
+}
+
 /// Batching and failure policy of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingSettings {
@@ -70,6 +96,10 @@ pub struct MappingSettings {
     pub on_fatal: OnFatal,
     /// What becomes of a record given up when the dead letters are full.
     pub on_failure_full: OnFailureFull,
+    /// Which records the function is given; `None`: all.
+    pub filter: Option<Arc<Filter>>,
+    /// What becomes of records that the filter cannot judge.
+    pub on_unparsable: OnUnparsable,
 }
 
 /// What a `fatal` does.
@@ -152,6 +182,8 @@ impl Default for MappingSettings {
             partial_failures: true,
             on_fatal: OnFatal::Stop,
             on_failure_full: OnFailureFull::Hold,
+            filter: None,
+            on_unparsable: OnUnparsable::default(),
         }
     }
 }

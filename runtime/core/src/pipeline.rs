@@ -12,6 +12,7 @@ mod blocks;
 mod caution;
 mod conclude;
 mod event;
+mod filtered;
 mod in_order;
 mod inspect;
 mod judge;
@@ -40,6 +41,7 @@ use self::{
     backlog::{Backlog, Serial},
     bisect::Suspects,
     caution::Caution,
+    filtered::Filtered,
     read::{Reading, Waiting},
     redrive::Redrives,
     slot::{Phase, Purpose, Slot},
@@ -135,6 +137,7 @@ pub struct ShardPipeline {
     next_attempt: AttemptId,
     caution: Caution,
     redrives: Redrives,
+    filtered: Filtered,
 }
 
 impl ShardPipeline {
@@ -182,6 +185,7 @@ impl ShardPipeline {
             next_attempt: AttemptId(1),
             caution: Caution::default(),
             redrives: Redrives::default(),
+            filtered: Filtered::default(),
             config,
         }
     }
@@ -268,7 +272,8 @@ impl ShardPipeline {
             Mode::Running => {
                 let reading = self.wants_read().then_some(self.reading.not_before);
                 let slots = (0..self.slots.len()).filter_map(|index| self.slot_deadline(index));
-                slots.chain(reading).min()
+                let filtered = self.filtered_deadline();
+                slots.chain(reading).chain(filtered).min()
             }
         }
     }
@@ -307,6 +312,7 @@ impl ShardPipeline {
             Mode::Running => {
                 self.requeue_refused(now);
                 self.start_calls(now, actions);
+                self.settle_filtered(now);
             }
             Mode::Quiet {
                 until, is_drain, ..
@@ -439,6 +445,7 @@ impl ShardPipeline {
         }
         let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
         self.reading.not_before = self.reading.not_before.min(latest);
+        self.filtered.clock_went_back(now);
         if let Mode::Quiet {
             until, moment_ms, ..
         } = &mut self.mode

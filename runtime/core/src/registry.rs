@@ -26,7 +26,7 @@ use crate::{
 pub use address::AddressError;
 pub use change::{Change, ChangeValue, Note};
 pub use command::{
-    Applied, Command, ComponentFacts, Deploy, Deployed, Evaluated, FoundPosition, Tails,
+    Applied, Command, ComponentFacts, Deploy, Deployed, Evaluated, FoundPosition, MappingIs, Tails,
 };
 pub use refusal::Refusal;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    filter::FilterVerdict,
     id::{Ordinal, Timestamp},
     lane::key_hash,
     pipeline::{BlockId, BlockMeta, RecordMeta},
@@ -58,7 +59,7 @@ pub trait ShardSource: Send + 'static {
 }
 
 /// Describes the records of `block` above `after` to a pipeline, at most `records_max` of them,
-/// appending to `records`; hashes each key once.
+/// appending to `records`; hashes each key once. No filter has judged them.
 pub fn describe(
     block: &RecordBlock,
     id: BlockId,
@@ -85,6 +86,7 @@ pub fn describe(
             index: u32::try_from(index).expect("a column has u32 indices"),
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             hops: block.hops(index),
+            verdict: FilterVerdict::Match,
         });
     }
     BlockMeta {

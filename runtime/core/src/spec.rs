@@ -3,6 +3,7 @@
 //! problems with their paths.
 
 pub mod duration;
+pub mod filter;
 pub mod function;
 pub mod later;
 pub mod manifest;

@@ -213,12 +213,13 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             GET => tail::tail(node, name, &asked).await,
             _ => put::put(node, name, asked).await,
         },
-        ["mappings"] => {
-            only(&method, &[GET])?;
-            mappings::list(node, &asked).await
-        }
-        ["mappings", address] => match *only(&method, &[GET, DELETE])? {
+        ["mappings"] => match *only(&method, &[GET, POST])? {
+            GET => mappings::list(node, &asked).await,
+            _ => mappings::create(node, asked).await,
+        },
+        ["mappings", address] => match *only(&method, &[GET, PATCH, DELETE])? {
             GET => mappings::describe(node, address, &asked).await,
+            PATCH => mappings::update(node, address, asked).await,
             _ => mappings::delete(node, address, &asked).await,
         },
         ["mappings", address, action @ ("pause" | "resume")] => {

@@ -85,6 +85,8 @@ pub(crate) struct MappingMetrics {
     pub(crate) polled: IntCounter,
     /// Bytes of them.
     pub(crate) bytes_in: IntCounter,
+    /// Records that the filter could not judge, whatever became of them.
+    pub(crate) unparsable: IntCounter,
     /// Calls made because an earlier one failed.
     pub(crate) retries: IntCounter,
     dead_lettered: [IntCounter; ErrorKind::ALL.len()],
@@ -125,6 +127,7 @@ impl MappingMetrics {
         Self {
             polled: counter(),
             bytes_in: counter(),
+            unparsable: counter(),
             retries: counter(),
             dead_lettered: std::array::from_fn(|_| counter()),
             invocations: std::array::from_fn(|_| counter()),

@@ -7,6 +7,7 @@ mod blocks;
 mod call;
 mod calls;
 mod commits;
+mod filter;
 mod happened;
 mod hash_keys;
 mod perform;
@@ -22,6 +23,7 @@ use fnctl_core::{
     clock::Clock,
     commit::Unavailable,
     committer::Committer,
+    filter::Filter,
     id::{MappingId, StreamId, Timestamp, UnitId},
     invoker::{CallContext, Invoker},
     mapping::{MaxAttempts, OutputBinding},
@@ -36,8 +38,8 @@ use tokio::{
 use tracing::warn;
 
 use self::{
-    blocks::Blocks, calls::Calls, commits::Commits, redriving::Redriving, retries::Charged,
-    turn::Turn,
+    blocks::Blocks, calls::Calls, commits::Commits, filter::Judge, redriving::Redriving,
+    retries::Charged, turn::Turn,
 };
 pub(crate) use self::{
     commits::RefusedRoom,
@@ -96,6 +98,8 @@ pub(crate) struct Assignment {
     pub(crate) mapping: MappingId,
     /// How often each is tried.
     pub(crate) max_attempts: MaxAttempts,
+    /// Which of them the function is given; `None`: all.
+    pub(crate) filter: Option<Arc<Filter>>,
     /// The stream read.
     pub(crate) stream: StreamId,
     /// When the shard was made: part of its sequence numbers.
@@ -160,6 +164,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     clock: K,
     metrics: WorkerMetrics,
     blocks: Blocks,
+    judge: Option<Judge>,
     calls: Calls,
     commits: Commits<C>,
     charged: Charged,
@@ -189,6 +194,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         };
         Self {
             blocks: Blocks::new(assignment.shard_created_at),
+            judge: assignment.filter.clone().map(|filter| {
+                let shard_id = assignment.context.shard.shard_id();
+                Judge::new(filter, shard_id, assignment.shard_created_at)
+            }),
             commits: Commits::new(committer, share.refused),
             charged: Charged::new(share.retries),
             turn: Turn::of(share.turns),

@@ -78,6 +78,12 @@ reached! {
     LetterDropped,
     /// The dead letters were full.
     RefusedLettersFull,
+    /// A letter of a record that the filter could not judge.
+    LetterUnparsable,
+    /// Records that the filter let fall rode on a commit of others.
+    FilteredRode,
+    /// Records that the filter let fall had a commit of their own.
+    FilteredAlone,
     /// A letter of a record that grew too old.
     LetterRecordTooOld,
     /// The answer of a call that was taken back came late.

@@ -41,13 +41,17 @@ pub enum Nature {
     Loop,
     /// Larger than a function may be given.
     Huge,
+    /// The filter lets it fall.
+    Fallen,
+    /// The filter cannot judge it.
+    Unparsable,
 }
 
 impl Nature {
     /// Any nature that is not good.
     pub fn draw_bad(random: &mut Random) -> Self {
         let attempts = u32::try_from(random.pick(&[1, 1, 2, 3, 9])).expect("few");
-        match random.below(40) {
+        match random.below(44) {
             0..=5 => Self::Skip,
             6..=13 => Self::Retry(attempts),
             14..=16 => Self::Flaky,
@@ -61,7 +65,9 @@ impl Nature {
             34..=35 => Self::FailCall(attempts),
             36 => Self::Fatal,
             37..=38 => Self::Loop,
-            _ => Self::Huge,
+            39 => Self::Huge,
+            40..=42 => Self::Fallen,
+            _ => Self::Unparsable,
         }
     }
 }

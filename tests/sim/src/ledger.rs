@@ -29,6 +29,7 @@ enum End {
     Letter,
     /// A letter that found no room.
     Dropped,
+    Fallen,
 }
 
 /// The accounts of one unit.
@@ -80,7 +81,10 @@ impl Account {
 const fn is_condemned(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::Loop | ErrorKind::RecordTooLarge | ErrorKind::RecordTooOld
+        ErrorKind::Loop
+            | ErrorKind::RecordTooLarge
+            | ErrorKind::RecordTooOld
+            | ErrorKind::Unparsable
     )
 }
 
@@ -207,8 +211,26 @@ impl<'a> Ledger<'a> {
         let ends = &mut account.ends;
         let dropped = drop_endless(commit, ends);
         coverage.note_times(Reached::LetterDropped, dropped);
+        let mut fallen = 0;
+        for range in commit.settles.as_slice() {
+            for position in range.after.0 + 1..=range.through.0 {
+                let put = self.journal.puts[usize::try_from(position - 1).expect("an index")];
+                if put.nature == Nature::Fallen {
+                    fallen += 1;
+                    account.ends.insert(Ordinal(position), End::Fallen);
+                }
+            }
+        }
+        if fallen > 0 {
+            let is_alone = commit.outputs.is_empty() && commit.dead_letters.is_empty();
+            coverage.note(match is_alone {
+                true => Reached::FilteredAlone,
+                false => Reached::FilteredRode,
+            });
+        }
         let charged_letters = commit.dead_letters.iter().filter(|l| !is_condemned(l.kind));
         let totals = &mut account.totals;
+        totals.filtered += fallen;
         totals.processed += kept.len() as u64;
         totals.dead_lettered += commit.dead_letters.len() as u64;
         totals.failed += charged_letters.count() as u64 + charged;
@@ -237,7 +259,11 @@ impl<'a> Ledger<'a> {
                 if !account.ends.contains_key(&position) {
                     return Err(broken(format!("record {position} settled without an end")));
                 }
-                if matches!(put.nature, Nature::Loop | Nature::Huge) {
+                let is_called = !matches!(
+                    put.nature,
+                    Nature::Loop | Nature::Huge | Nature::Fallen | Nature::Unparsable
+                );
+                if !is_called {
                     continue;
                 }
                 let last = account.settled_of_key.insert(put.key, position);
@@ -330,6 +356,7 @@ fn check_letter(kind: ErrorKind, nature: Nature, coverage: &mut Coverage) -> Res
         ErrorKind::Loop => (Reached::LetterLoop, nature == Nature::Loop),
         ErrorKind::RecordTooOld => (Reached::LetterRecordTooOld, true),
         ErrorKind::Fatal => (Reached::LetterFatal, nature == Nature::Fatal),
+        ErrorKind::Unparsable => (Reached::LetterUnparsable, nature == Nature::Unparsable),
     };
     coverage.note(reached);
     if own {

@@ -1,6 +1,8 @@
 //! What kind of world a seed makes: a swarm of settings, so that no rare combination is never tried.
 
-use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering};
+use fnctl_core::mapping::{
+    MappingSettings, MaxAttempts, OnFailureFull, OnFatal, OnUnparsable, Ordering,
+};
 
 use crate::random::Random;
 
@@ -118,5 +120,7 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         partial_failures: random.chance(700),
         on_fatal: random.pick(&[OnFatal::Stop, OnFatal::DeadLetter]),
         on_failure_full: random.pick(&[OnFailureFull::Hold, OnFailureFull::DropAndCount]),
+        filter: None,
+        on_unparsable: OnUnparsable::DeadLetter,
     }
 }

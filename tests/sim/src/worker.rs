@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use fnctl_core::{
     commit::{Commit, CommitAnswer, ErrorKind},
+    filter::FilterVerdict,
     id::{LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
     invariants,
     lane::key_hash,
@@ -416,6 +417,11 @@ impl Worker {
             hops: match put.nature {
                 Nature::Loop => limits::HOPS_MAX + 1,
                 _ => hops_of(position),
+            },
+            verdict: match put.nature {
+                Nature::Fallen => FilterVerdict::NoMatch,
+                Nature::Unparsable => FilterVerdict::Unparsable,
+                _ => FilterVerdict::Match,
             },
         }
     }

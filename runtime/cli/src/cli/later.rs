@@ -37,7 +37,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "cordon",
             "drain",
             "explain",
-            "filter",
             "man",
             "nodes",
             "replay",
@@ -50,7 +49,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("functions", &["alias", "aliases"]),
-    ("mappings", &["parked", "update"]),
+    ("mappings", &["parked"]),
     ("streams", &["merge", "release", "resize", "split"]),
 ];
 

@@ -24,7 +24,10 @@ pub(super) fn explain(error: &Error, words: &[String]) -> CliError {
         ErrorKind::InvalidSubcommand => {
             return place.unknown(text(error, ContextKind::InvalidSubcommand));
         }
-        ErrorKind::UnknownArgument => place.not_one_of_its(error),
+        ErrorKind::UnknownArgument => match place.of_the_function(error) {
+            Some(said) => return said,
+            None => place.not_one_of_its(error),
+        },
         ErrorKind::ValueValidation => unfit(error).unwrap_or_else(|| rendered(error)),
         ErrorKind::InvalidValue => not_possible(error).unwrap_or_else(|| rendered(error)),
         ErrorKind::MissingRequiredArgument => {
@@ -112,6 +115,19 @@ impl Place {
         }
     }
 
+    /// A flag of `fnctl deploy` given for one mapping: it belongs to the function or its version.
+    fn of_the_function(&self, error: &Error) -> Option<CliError> {
+        let given = text(error, ContextKind::InvalidArg)?;
+        let given = given.split(['=', ' ']).next().unwrap_or_default();
+        if self.path != ["mappings", "update"] || !is_of_deploy(given) {
+            return None;
+        }
+        let said = CliError::usage(format!("`{}` has no flag `{given}`", self.name()));
+        let why = "it belongs to the function or to its version, not to one mapping";
+        let fix = format!("fnctl deploy --name FUNCTION {given} VALUE");
+        Some(said.because(why).fix(fix))
+    }
+
     /// A flag or a word that the command does not take.
     fn not_one_of_its(&self, error: &Error) -> CliError {
         let given = text(error, ContextKind::InvalidArg).unwrap_or_default();
@@ -133,6 +149,16 @@ impl Place {
             None => said,
         }
     }
+}
+
+/// Whether `fnctl deploy` has such a flag.
+fn is_of_deploy(flag: &str) -> bool {
+    let command = Cli::command();
+    let deploy = command.find_subcommand("deploy");
+    deploy.is_some_and(|deploy| {
+        let mut flags = deploy.get_arguments().filter_map(clap::Arg::get_long);
+        flags.any(|known| flag.strip_prefix("--") == Some(known))
+    })
 }
 
 /// A value that one of our readers refuses: which refusal it is decides the exit code.

@@ -1,4 +1,5 @@
 use clap::{CommandFactory, Parser};
+use fnctl_core::spec::MappingSpec;
 
 use super::*;
 
@@ -45,6 +46,8 @@ fn nouns_and_verbs_have_their_other_spellings() {
         "deploy x.wasm --wait=30s",
         "deploy x.wasm --wait",
         "tail s --from 15m --count 3 --timeout 10s",
+        "filter test --pattern {} --file f --on-unparsable pass",
+        "mapping update m --filter default --batch-size 3",
     ] {
         let words = std::iter::once("fnctl").chain(words.split(' '));
         if let Err(error) = Cli::try_parse_from(words.clone()) {
@@ -86,9 +89,9 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
         }
     }
     // A slip of one is meant to be one.
-    let (exit, code, message) = refusal(&["deploy", "x.wasm", "--filters", "x"]);
+    let (exit, code, message) = refusal(&["deploy", "x.wasm", "--key-group", "x"]);
     assert_eq!((exit, code.as_str()), (2, "FN1003"), "{message}");
-    assert!(message.starts_with("`--filter`"), "{message}");
+    assert!(message.starts_with("`--key-groups`"), "{message}");
 }
 
 #[test]
@@ -280,4 +283,26 @@ fn json_is_asked_for_in_any_of_its_spellings() {
         assert!(asks(words), "{words:?}");
     }
     assert!(!asks(&["-o", "text", "json"]));
+}
+
+#[test]
+fn a_mapping_is_updated_by_the_flags_it_is_deployed_with() {
+    let command = Cli::command();
+    let flags = |path: &[&str]| {
+        let found = path.iter().fold(&command, |command, word| {
+            command.find_subcommand(word).expect("a command")
+        });
+        let flags = found.get_arguments().filter_map(clap::Arg::get_long);
+        flags.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (update, deploy) = (flags(&["mappings", "update"]), flags(&["deploy"]));
+    for flag in &update {
+        assert!(deploy.contains(flag), "--{flag}");
+    }
+    // What is fixed when a mapping is made, and outputs, whose flag is `--to`.
+    let others = ["stream", "outputs", "starting_position"];
+    for key in MappingSpec::KEYS.iter().filter(|key| !others.contains(key)) {
+        assert!(update.contains(&key.replace('_', "-")), "{key}");
+    }
+    assert!(update.contains(&"to".to_owned()));
 }

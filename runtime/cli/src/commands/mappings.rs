@@ -1,6 +1,7 @@
-//! `fnctl mappings`: list, describe, pause, resume, seek, delete.
+//! `fnctl mappings`: list, describe, update, pause, resume, seek, delete.
 
 mod seek;
+mod update;
 
 use clap::Subcommand;
 use fnctl_core::status::{MappingLine, MappingStatus, RelayStatus};
@@ -28,6 +29,8 @@ enum Action {
         /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
         mapping: String,
     },
+    /// Change what is named, and nothing else; nothing is lost or done twice
+    Update(Box<update::Args>),
     /// Start no more calls; nothing is lost
     Pause {
         /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
@@ -61,6 +64,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     match args.action {
         Action::List => list(session).await,
         Action::Describe { mapping } => describe(&mapping, session).await,
+        Action::Update(args) => update::run(*args, session).await,
         Action::Pause { mapping } => set(&mapping, "pause", session).await,
         Action::Resume { mapping } => set(&mapping, "resume", session).await,
         Action::Seek(args) => seek::run(args, session).await,
@@ -173,6 +177,9 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
     }
     if let Some(relay) = &status.relay {
         out.line(&relay_line(relay))?;
+    }
+    for pattern in &status.settings.filter {
+        out.line(&format!("  filter  {}", words::first_line(pattern, 400)))?;
     }
     out.line(&format!("  outputs {}", outputs(&status.outputs)))
 }

@@ -1,6 +1,6 @@
 //! Ranges of addresses: `10.0.0.0/8`, `2001:db8::/32`.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// The addresses that share a prefix.
 #[derive(Clone, Copy, Debug)]

@@ -137,8 +137,10 @@ fn text_matcher(key: &str, node: &Node, path: &str, mistakes: &mut Mistakes) -> 
 /// `prefix` and `suffix`: a text, or one without regard to case.
 fn affix(key: &str, node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<TextMatcher> {
     let text = match &node.value {
-        Value::Text(text) if key == "prefix" => return Some(TextMatcher::Prefix(text[..].into())),
-        Value::Text(text) => return Some(TextMatcher::Suffix(text[..].into())),
+        Value::Text(text) if key == "prefix" => {
+            return Some(TextMatcher::Prefix(text.as_str().into()));
+        }
+        Value::Text(text) => return Some(TextMatcher::Suffix(text.as_str().into())),
         Value::Object(members) => match members.as_slice() {
             [one] if one.key == "equals-ignore-case" => {
                 let path = format!("{path}.equals-ignore-case");

@@ -32,6 +32,10 @@ impl ShardPipeline {
         let slot = &mut self.slots[index];
         let number = slot.accepted + 1;
         let commit = slot.unaccepted.as_mut().expect("a queued slot has one");
+        if let (Phase::Queued(plan), Purpose::Outcome) = (&mut commit.phase, commit.purpose) {
+            commit.filtered = self.filtered.ride(plan, &self.backlog, self.last_now);
+            commit.adds.filtered = commit.filtered.len() as u64;
+        }
         let totals = self.totals + commit.adds;
         match std::mem::replace(&mut commit.phase, Phase::Sent) {
             Phase::Queued(mut plan) => {
@@ -75,6 +79,7 @@ impl ShardPipeline {
                 slot.refusal = None;
                 let commit = slot.unaccepted.take().expect("the answer's commit");
                 self.totals = self.totals + commit.adds;
+                self.take_over_filtered(&commit.filtered, actions);
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
                 if commit.purpose == Purpose::Outcome {
                     self.goes_on(index, &commit.judgement);
@@ -154,9 +159,16 @@ impl ShardPipeline {
             },
             Phase::Sent => false,
         });
-        let Some(Unaccepted { records, phase, .. }) = dropped else {
+        let Some(Unaccepted {
+            records,
+            filtered,
+            phase,
+            ..
+        }) = dropped
+        else {
             return;
         };
+        self.filtered.give_back(filtered);
         slot.refusal = None;
         if !records.is_empty() {
             slot.pieces.push_front(records);
@@ -186,7 +198,9 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        if judgement.endings.is_empty() && index < self.lanes.len() {
+        if records.is_empty() {
+            // Nothing but records that the filter let fall.
+        } else if judgement.endings.is_empty() && index < self.lanes.len() {
             for &serial in records {
                 self.backlog.place(serial, Place::Done, actions);
             }

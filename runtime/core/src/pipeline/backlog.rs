@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::{Action, BlockId, RecordMeta, RecordRef, blocks::Blocks, blocks::Pin};
 use crate::{
     commit::ErrorKind,
+    filter::FilterVerdict,
     id::{Ordinal, Timestamp},
     lane::KeyHash,
     limits,
@@ -24,6 +25,8 @@ pub(super) enum Place {
     Busy,
     /// Behind a charged record of its key, or charged itself.
     Parked,
+    /// Let fall by the filter: settles with a commit that is not accepted yet.
+    Fallen,
     /// Settled, and accepted.
     Done,
 }
@@ -33,7 +36,7 @@ impl Place {
         match self {
             Self::Waiting | Self::Busy => Pin::Live,
             Self::Parked => Pin::Parked,
-            Self::Done => Pin::None,
+            Self::Fallen | Self::Done => Pin::None,
         }
     }
 }
@@ -54,6 +57,8 @@ pub(super) struct Entry {
     pub(super) hops: u8,
     /// A process died with it in hand, which is not charged yet.
     pub(super) has_died: bool,
+    /// The filter cannot judge it, which makes it a dead letter.
+    is_unparsable: bool,
     pub(super) place: Place,
 }
 
@@ -78,25 +83,28 @@ impl Entry {
 
     /// Why no function may be given this record.
     pub(super) fn condemned(&self) -> Option<ErrorKind> {
-        condemned(self.bytes, self.hops)
+        condemned(self.bytes, self.hops, self.is_unparsable)
     }
 }
 
 /// Why no function may be given such a record, judged when it is read
 /// (commit and storage rules §4).
-fn condemned(bytes: u32, hops: u8) -> Option<ErrorKind> {
+fn condemned(bytes: u32, hops: u8, is_unparsable: bool) -> Option<ErrorKind> {
     if u64::from(bytes) > limits::RECORD_BYTES_MAX {
         Some(ErrorKind::RecordTooLarge)
     } else if hops > limits::HOPS_MAX {
         Some(ErrorKind::Loop)
+    } else if is_unparsable {
+        Some(ErrorKind::Unparsable)
     } else {
         None
     }
 }
 
 /// Whether no function may be given such a record.
-pub(super) fn is_condemned(bytes: u32, hops: u8) -> bool {
-    condemned(bytes, hops).is_some()
+pub(super) fn is_condemned(record: &RecordMeta) -> bool {
+    let is_unparsable = record.verdict == FilterVerdict::Unparsable;
+    condemned(record.bytes, record.hops, is_unparsable).is_some()
 }
 
 /// All records that were read and are not below the low watermark.
@@ -193,6 +201,7 @@ impl Backlog {
             attempts,
             hops: record.hops,
             has_died: false,
+            is_unparsable: record.verdict == FilterVerdict::Unparsable,
             place,
         });
         self.read_position = record.position;

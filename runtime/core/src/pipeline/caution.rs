@@ -273,6 +273,7 @@ impl ShardPipeline {
                 ..Judgement::default()
             },
             records,
+            filtered: Vec::new(),
             adds: UnitTotals::default(),
             phase: Phase::Queued(Box::new(plan)),
             refusals: 0,
@@ -360,6 +361,7 @@ impl ShardPipeline {
     ) {
         let slot = &mut self.slots[index];
         let commit = slot.unaccepted.take().expect("it was refused");
+        self.filtered.give_back(commit.filtered);
         actions.push(Action::DropCommit {
             slot: slot.id,
             number: slot.accepted + 1,

@@ -79,6 +79,9 @@ impl ShardPipeline {
                         entry.bytes,
                         limits::RECORD_BYTES_MAX
                     ),
+                    ErrorKind::Unparsable => {
+                        "the filter cannot judge it: its payload is not JSON".to_owned()
+                    }
                     _ => format!(
                         "came through {} functions, above the limit of {}",
                         entry.hops,
@@ -160,6 +163,7 @@ impl ShardPipeline {
         holder.unaccepted = Some(Unaccepted {
             records,
             judgement,
+            filtered: Vec::new(),
             adds,
             phase: Phase::Queued(Box::new(plan)),
             refusals: 0,

@@ -3,6 +3,7 @@
 use super::Redrive;
 use crate::{
     commit::{AttemptMark, CommitAnswer, UnitTotals},
+    filter::FilterVerdict,
     id::{AttemptId, LeaseEpoch, Ordinal, SlotId, Timestamp},
     lane::KeyHash,
     outcome::Outcome,
@@ -40,6 +41,8 @@ pub struct RecordMeta {
     pub bytes: u32,
     /// How many functions it has come through.
     pub hops: u8,
+    /// What the mapping's filter says of it; a match where there is none.
+    pub verdict: FilterVerdict,
 }
 
 /// The state that an owner starts from, as the published view has it **once it shows the owner's

@@ -5,6 +5,7 @@ use super::{
     backlog::{Place, is_condemned},
 };
 use crate::{
+    filter::FilterVerdict,
     id::{Ordinal, SlotId, Timestamp},
     limits,
     retry::{exponential, full_jitter},
@@ -113,6 +114,16 @@ impl ShardPipeline {
                 return;
             }
         }
+        let record = &RecordMeta {
+            verdict: self.judged(record),
+            ..*record
+        };
+        if record.verdict == FilterVerdict::NoMatch {
+            let serial = self
+                .backlog
+                .push(record, settled_before, 0, Place::Fallen, actions);
+            return self.filtered.push(serial);
+        }
         let (attempts, has_died) = match self.marks.get(&record.position) {
             // The attempt that the process died in is not charged yet.
             Some(mark) if mark.is_in_hand => (mark.count - 1, true),
@@ -121,7 +132,7 @@ impl ShardPipeline {
         };
         let mut place = Place::Waiting;
         // A record that no function is given becomes a letter: it has no place in its key's order.
-        if self.park.contains(record.key) && !is_condemned(record.bytes, record.hops) {
+        if self.park.contains(record.key) && !is_condemned(record) {
             place = Place::Parked;
         }
         let serial = self

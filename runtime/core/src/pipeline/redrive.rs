@@ -242,6 +242,7 @@ impl ShardPipeline {
             refusals: 0,
             purpose: Purpose::Redrive { is_dead },
             drops_letters: false,
+            filtered: Vec::new(),
         });
         self.send_queue.push_back(index);
     }

@@ -48,6 +48,8 @@ pub(super) enum Purpose {
 pub(super) struct Unaccepted {
     pub(super) records: Vec<Serial>,
     pub(super) judgement: Judgement,
+    /// Records that the filter let fall and that it takes along.
+    pub(super) filtered: Vec<Serial>,
     /// What it adds to the totals.
     pub(super) adds: UnitTotals,
     pub(super) phase: Phase,

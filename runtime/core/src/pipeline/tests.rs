@@ -5,6 +5,7 @@ mod aging;
 mod bisecting;
 mod caution;
 mod failing;
+mod filtered;
 mod harness;
 mod in_order;
 mod reacting;

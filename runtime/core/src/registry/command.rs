@@ -64,6 +64,18 @@ pub struct Deploy {
     pub allow_loop: bool,
     /// Positions of shards at the times that the layers name.
     pub found: Vec<FoundPosition>,
+    /// What the layers may do to the mapping that they name; `None`: make it or update it.
+    pub mapping_is: Option<MappingIs>,
+}
+
+/// What is known of the mapping of a deploy's one layer: a name may have come to mean another one, or
+/// none, since it was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MappingIs {
+    /// It is this one.
+    There(MappingId),
+    /// There is none.
+    New,
 }
 
 /// A command.

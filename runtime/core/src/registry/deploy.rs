@@ -63,6 +63,7 @@ pub(super) fn evaluate(
     };
     let planned = version::plan(&mut work, existing);
     let targets = mappings::targets(&mut work, existing);
+    mappings::check_known(&work, existing, &targets)?;
     let layers = mappings::settle(&mut work, existing, &targets);
     let streams = stream_settings(&mut work);
     if !work.problems.0.is_empty() {

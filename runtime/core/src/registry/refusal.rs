@@ -54,6 +54,14 @@ pub enum Refusal {
     /// No mapping of that id.
     #[error("no mapping `{0}`")]
     NoSuchMapping(MappingId),
+    /// The function has a mapping of that stream.
+    #[error("mapping `{mapping}` exists already, as {id}")]
+    MappingExists {
+        /// `<function>/<stream>`.
+        mapping: String,
+        /// Its id.
+        id: MappingId,
+    },
     /// It failed for good.
     #[error("mapping `{0}` has failed for good: its stream was deleted")]
     MappingFailed(String),
@@ -143,6 +151,10 @@ impl Refusal {
                 .at(function.as_str())
                 .fix(format!("fnctl rollback {function} --to N        (versions: fnctl functions describe {function})")),
             Self::NoSuchMapping(_) => error(ErrorCode::NoSuchMapping).fix("fnctl mappings list"),
+            Self::MappingExists { mapping, .. } => error(ErrorCode::MappingExists)
+                .at(mapping)
+                .because("a function reads a stream by one mapping")
+                .fix(format!("fnctl mappings update {mapping}")),
             Self::MappingFailed(name) => error(ErrorCode::MappingFailed)
                 .at(name)
                 .fix(format!("fnctl mappings delete {name}")),

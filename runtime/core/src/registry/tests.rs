@@ -110,6 +110,7 @@ fn deploy(digest: &str, mapping: serde_json::Value) -> Deploy {
         unset: vec![],
         allow_loop: false,
         found: vec![],
+        mapping_is: None,
     }
 }
 

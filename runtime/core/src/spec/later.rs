@@ -6,7 +6,7 @@ use super::{nearest::nearest, setting::Unfit};
 pub const FUNCTION_LATER: &[&str] = &["aliases", "allow_http", "log_level"];
 
 /// Keys of `[[mapping]]` that later versions take.
-pub const MAPPING_LATER: &[&str] = &["filter", "key_groups", "on_unparsable", "tumbling_window"];
+pub const MAPPING_LATER: &[&str] = &["key_groups", "tumbling_window"];
 
 /// Keys of `[streams.NAME]` that later versions take.
 pub const STREAM_LATER: &[&str] = &["hold_quota"];
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn a_key_that_means_one_of_a_later_version_is_refused_as_such() {
         let known = ["batch_size", "stream"];
-        for key in ["filter", "filters", "tumbling_windows", "tumbling-window"] {
+        for key in ["key_groups", "tumbling_windows", "tumbling-window"] {
             let unfit = unknown_key(key, &known, MAPPING_LATER);
             assert!(matches!(unfit, Unfit::NotYet(_)), "{key}: {unfit}");
         }

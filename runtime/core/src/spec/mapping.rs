@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     duration::Duration,
+    filter::FilterSpec,
     position::StartingPosition,
     setting::{Count, Setting, SettingValue, Switch, Text, Unfit, UnknownKeys, over},
     size::ByteSize,
@@ -13,7 +14,9 @@ use super::{
 use crate::{
     destination::{Destination, DestinationError, Relay},
     id::{Ordinal, StreamName},
-    mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering, OutputBinding},
+    mapping::{
+        MappingSettings, MaxAttempts, OnFailureFull, OnFatal, OnUnparsable, Ordering, OutputBinding,
+    },
 };
 
 /// A layer of a mapping's settings.
@@ -55,6 +58,12 @@ pub struct MappingSpec {
     /// Age above which a record is given up without a call; no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_record_age: Option<Setting<Duration>>,
+    /// Which records the function is given: a pattern, or several of which one is enough; all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Setting<FilterSpec>>,
+    /// What becomes of records that the filter cannot judge, because they are not JSON; `drop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unparsable: Option<Setting<OnUnparsable>>,
     /// Whether a call that failed as a whole is cut in two until one record is left; on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bisect_on_error: Option<Setting<Switch>>,
@@ -92,6 +101,8 @@ impl MappingSpec {
         "max_record_age",
         "bisect_on_error",
         "partial_failures",
+        "filter",
+        "on_unparsable",
         "on_failure",
         "on_fatal",
         "on_failure_full",
@@ -126,6 +137,8 @@ impl MappingSpec {
             max_record_age: over(self.max_record_age, top.max_record_age),
             bisect_on_error: over(self.bisect_on_error, top.bisect_on_error),
             partial_failures: over(self.partial_failures, top.partial_failures),
+            filter: over(self.filter, top.filter),
+            on_unparsable: over(self.on_unparsable, top.on_unparsable),
             on_failure: over(self.on_failure, top.on_failure),
             on_fatal: over(self.on_fatal, top.on_fatal),
             on_failure_full: over(self.on_failure_full, top.on_failure_full),

@@ -178,6 +178,37 @@ impl DeployResult {
     }
 }
 
+/// `POST /v1/mappings`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateMappingRequest {
+    /// The function, which exists.
+    pub function: String,
+    /// Its settings; the stream is required.
+    #[serde(flatten)]
+    pub settings: MappingSpec,
+}
+
+/// The answer to `PATCH /v1/mappings/{m}` and `POST /v1/mappings`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedMapping {
+    /// Its id.
+    pub id: String,
+    /// `<function>/<stream>`.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// What changed, as a deploy says it.
+    pub changes: Vec<Change>,
+    /// Streams that were made for its outputs: `stream/rejects`.
+    pub created: Vec<String>,
+    /// Where its outputs go, by output; `none`: counted, not kept.
+    pub outputs: BTreeMap<String, String>,
+    /// Ms from the request until all shards ran with it.
+    pub live_ms: u64,
+}
+
 /// `POST /v1/functions/{name}/rollback`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

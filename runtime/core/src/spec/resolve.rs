@@ -4,11 +4,12 @@
 mod problems;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     FunctionSpec, MappingSpec, Setting, StartingPosition, StreamSpec,
     duration::Duration,
+    filter::FilterSpec,
     later,
     manifest::DevSpec,
     mapping::OnFailure,
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     error_code::Problem,
+    filter::Filter,
     function::Isolation,
     id::{OutputName, StreamName},
     limits,
@@ -325,6 +327,13 @@ pub fn mapping(
             live.partial_failures,
             default.partial_failures,
         ),
+        filter: filter(live, spec, &at("filter"), problems),
+        on_unparsable: problems.pick(
+            &at("on_unparsable"),
+            spec.on_unparsable.as_ref(),
+            live.on_unparsable,
+            default.on_unparsable,
+        ),
     };
     if settings.ordering == Ordering::Shard && settings.parallelization_factor != 1 {
         problems.push(
@@ -347,6 +356,34 @@ pub fn mapping(
         );
     }
     settings
+}
+
+/// The filter of a layer, compiled; an empty list takes it off as `default` does.
+fn filter(
+    live: &MappingSettings,
+    spec: &MappingSpec,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<Arc<Filter>> {
+    match &spec.filter {
+        None => live.filter.clone(),
+        Some(Setting::Default) => None,
+        Some(Setting::Unfit(why)) => {
+            problems.refuse(path, why);
+            None
+        }
+        Some(Setting::Value(FilterSpec(patterns))) if patterns.is_empty() => None,
+        Some(Setting::Value(FilterSpec(patterns))) => match Filter::parse(patterns) {
+            Ok(filter) => Some(Arc::new(filter)),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    let Problem { path, message, .. } = mistake.problem(path);
+                    problems.push(path, message);
+                }
+                None
+            }
+        },
+    }
 }
 
 /// The outputs that a layer binds, on top of what is live; an output reset to its default is gone.

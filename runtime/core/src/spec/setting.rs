@@ -8,6 +8,8 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+use super::tree::Tree;
+
 /// What is given for one key. A key that is not named is `None` around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Setting<T> {
@@ -76,6 +78,17 @@ pub trait SettingValue: Sized {
     fn from_bool(value: bool) -> Result<Self, Unfit> {
         Err(Unfit::Unreadable(format!(
             "`{value}` is not a value for this"
+        )))
+    }
+
+    /// Reads a list or a table.
+    ///
+    /// # Errors
+    /// Why not.
+    fn from_tree(tree: Tree) -> Result<Self, Unfit> {
+        Err(Unfit::Unreadable(format!(
+            "{} is not a value for this",
+            tree.kind()
         )))
     }
 
@@ -178,13 +191,19 @@ impl<'de, T: SettingValue> Visitor<'de> for SettingVisitor<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(unreadable("a list is not a value for this"))
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(T::from_tree(Tree::List(list)).map_or_else(Setting::Unfit, Setting::Value))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(unreadable("a table is not a value for this"))
+        let mut table = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            table.push(entry);
+        }
+        Ok(T::from_tree(Tree::Table(table)).map_or_else(Setting::Unfit, Setting::Value))
     }
 }
 

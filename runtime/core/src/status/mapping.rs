@@ -112,6 +112,12 @@ pub struct SettingsStatus {
     /// Age above which a record is given up, ms; `null`: no bound.
     #[serde(default)]
     pub max_record_age_ms: Option<u64>,
+    /// Patterns of which one must match, each JSON text; empty: every record.
+    #[serde(default)]
+    pub filter: Vec<String>,
+    /// What becomes of records that the filter cannot judge.
+    #[serde(default)]
+    pub on_unparsable: String,
     /// Whether a call that failed as a whole is cut in two.
     #[serde(default)]
     pub bisect_on_error: bool,
@@ -145,6 +151,12 @@ impl SettingsStatus {
             backoff_initial_ms: settings.backoff_initial_ms,
             backoff_max_ms: settings.backoff_max_ms,
             max_record_age_ms: settings.max_record_age_ms,
+            filter: settings
+                .filter
+                .iter()
+                .flat_map(|filter| filter.patterns().map(str::to_owned))
+                .collect(),
+            on_unparsable: settings.on_unparsable.as_str().to_owned(),
             bisect_on_error: settings.bisect_on_error,
             partial_failures: settings.partial_failures,
             on_failure: OnFailure::of(settings).to_string(),

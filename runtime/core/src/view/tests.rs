@@ -183,6 +183,7 @@ fn deploy(function: &str, digest: &str, layer: serde_json::Value) -> Deploy {
         unset: vec![],
         allow_loop: true,
         found: vec![],
+        mapping_is: None,
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
     one(&result)
 }
 
-fn deployed(applied: Applied) -> Result<Deployed, ApiError> {
+pub(super) fn deployed(applied: Applied) -> Result<Deployed, ApiError> {
     match applied {
         Applied::Deployed(deployed) => Ok(*deployed),
         other => Err(ApiError::internal(format!(
@@ -135,6 +135,7 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
         unset: request.unset,
         allow_loop: request.allow_loop,
         found,
+        mapping_is: None,
     })
 }
 
@@ -174,7 +175,10 @@ fn component(node: &HostNode, digest: &str) -> Result<ComponentFacts, ApiError> 
 }
 
 /// Where shards stand at the times that the layers name: the catalogue reads no records.
-async fn found(node: &HostNode, mappings: &[MappingSpec]) -> Result<Vec<FoundPosition>, ApiError> {
+pub(super) async fn found(
+    node: &HostNode,
+    mappings: &[MappingSpec],
+) -> Result<Vec<FoundPosition>, ApiError> {
     let mut found = Vec::new();
     for layer in mappings {
         let Some(Setting::Value(position)) = &layer.starting_position else {

@@ -83,6 +83,21 @@ impl ApiError {
         &self.object.message
     }
 
+    /// With its problems named from below `prefix`, where they stand there.
+    #[must_use]
+    pub(crate) fn under(mut self, prefix: &str) -> Self {
+        let object = &mut *self.object;
+        for problem in &mut object.problems {
+            if let Some(key) = problem.path.strip_prefix(prefix) {
+                problem.path = key.to_owned();
+            }
+        }
+        // One problem alone is told in the message as well.
+        object.message = object.message.replace(prefix, "");
+        object.place = object.place.take().map(|place| place.replace(prefix, ""));
+        self
+    }
+
     /// Whether it has this code.
     pub(crate) fn is(&self, code: ErrorCode) -> bool {
         self.object.code == code.as_str()

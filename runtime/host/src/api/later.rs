@@ -25,14 +25,6 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "aliases",
             "POST /v1/deploy puts a version live, POST /v1/functions/{function}/rollback the one before",
         ),
-        ["mappings"] if *method == Method::POST => (
-            "making a mapping alone",
-            "POST /v1/deploy makes it with its function",
-        ),
-        ["mappings", _] if [Method::PATCH, Method::PUT].contains(method) => (
-            "changing a mapping alone",
-            "POST /v1/deploy changes it with its function: fnctl deploy",
-        ),
         ["mappings", _, "parked", ..] => (
             "the list of parked keys",
             "GET /v1/mappings/{mapping} counts them, /retries?follow tells why",

@@ -1,5 +1,7 @@
 //! Mappings.
 
+mod change;
+
 use std::sync::Arc;
 
 use fnctl_core::{
@@ -7,6 +9,7 @@ use fnctl_core::{
     registry::{Applied, Command},
 };
 
+pub(super) use self::change::{create, update};
 use crate::{
     api::{Answer, Asked, error::ApiError, json, many, one},
     limits,

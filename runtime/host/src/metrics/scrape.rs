@@ -165,6 +165,11 @@ fn counted_by_mapping(out: &mut Exposition, children: &Children) {
         &|m| m.polled.get(),
     );
     one(
+        "fnctl_filter_errors_total",
+        "Records that the filter could not judge because they are not JSON, whatever became of them",
+        &|m| m.unparsable.get(),
+    );
+    one(
         "fnctl_batch_retries_total",
         "Calls made because an earlier one failed",
         &|m| m.retries.get(),

@@ -162,8 +162,13 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 continue;
             }
             let id = self.blocks.push(Arc::clone(&block));
+            let first = fetched.records.len();
             let meta = describe(&block, id, after, left, &mut fetched.records);
             bytes += meta.bytes;
+            if let Some(judge) = &mut self.judge {
+                let unparsable = judge.judge(&block, &mut fetched.records[first..]);
+                self.metrics.mapping.unparsable.inc_by(unparsable);
+            }
             fetched.blocks.push(meta);
         }
         self.metrics

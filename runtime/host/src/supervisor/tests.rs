@@ -95,6 +95,7 @@ impl FakeNode {
             unset: Vec::new(),
             allow_loop: false,
             found: Vec::new(),
+            mapping_is: None,
         })));
     }
 

@@ -116,6 +116,7 @@ impl Work {
         Assignment {
             mapping: unit.mapping,
             max_attempts: self.mapping.settings.max_attempts,
+            filter: self.mapping.settings.filter.clone(),
             stream: unit.stream,
             shard_created_at: self.shard_created_at,
             context: Arc::new(CallContext {

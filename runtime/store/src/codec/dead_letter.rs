@@ -18,6 +18,7 @@ impl Value for ErrorKind {
             Self::OutputTooLarge => 6,
             Self::RecordTooLarge => 7,
             Self::Loop => 8,
+            Self::Unparsable => 16,
             Self::RecordTooOld => 10,
             Self::Fatal => 11,
         });
@@ -33,6 +34,7 @@ impl Value for ErrorKind {
             6 => Self::OutputTooLarge,
             7 => Self::RecordTooLarge,
             8 => Self::Loop,
+            16 => Self::Unparsable,
             10 => Self::RecordTooOld,
             11 => Self::Fatal,
             _ => return Err(from.fail("an error kind is not known")),

@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fnctl_core::{
     destination::{Destination, Relay},
-    mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering},
+    filter::Filter,
+    mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, OnUnparsable, Ordering},
 };
 
 use crate::codec::{DecodeError, Decoder, Value, plain, put_length};
@@ -29,6 +31,10 @@ const ON_FATAL: u8 = 5;
 const ON_FAILURE_FULL: u8 = 6;
 /// Where dead letters are copied to, as it is written, and the last one that is not.
 const ON_FAILURE: u8 = 7;
+/// The patterns of the filter, each as it was written.
+const FILTER: u8 = 16;
+/// What becomes of records that the filter cannot judge.
+const ON_UNPARSABLE: u8 = 17;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -73,6 +79,8 @@ impl Value for MappingSettings {
             partial_failures,
             on_fatal,
             on_failure_full,
+            filter,
+            on_unparsable,
         } = self;
         let default = Self::default();
         let mut options = Options::default();
@@ -92,6 +100,11 @@ impl Value for MappingSettings {
             other_than(on_failure_full, &default.on_failure_full),
         );
         options.add(ON_FAILURE, on_failure.as_ref());
+        options.add(FILTER, filter.as_deref());
+        options.add(
+            ON_UNPARSABLE,
+            other_than(on_unparsable, &default.on_unparsable),
+        );
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
         batch_size.put(out);
@@ -139,6 +152,8 @@ impl Value for MappingSettings {
                 ON_FATAL => settings.on_fatal = Value::take(&mut option)?,
                 ON_FAILURE_FULL => settings.on_failure_full = Value::take(&mut option)?,
                 ON_FAILURE => settings.on_failure = Some(Value::take(&mut option)?),
+                FILTER => settings.filter = Some(Arc::new(Value::take(&mut option)?)),
+                ON_UNPARSABLE => settings.on_unparsable = Value::take(&mut option)?,
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));
@@ -179,6 +194,29 @@ impl Value for Relay {
         })
     }
 }
+
+/// As text: compiled again when it is read.
+impl Value for Filter {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.patterns().len(), out);
+        for pattern in self.patterns() {
+            Bytes::copy_from_slice(pattern.as_bytes()).put(out);
+        }
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let patterns: Vec<Arc<str>> = Value::take(from)?;
+        Self::parse(&patterns).map_err(|_| from.fail("a filter has a pattern that is none"))
+    }
+}
+
+plain!(
+    OnUnparsable,
+    "what becomes of records that are not JSON is not known",
+    Drop = 0,
+    Pass = 1,
+    DeadLetter = 2
+);
 
 impl Value for MaxAttempts {
     fn put(&self, out: &mut Vec<u8>) {

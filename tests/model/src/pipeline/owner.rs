@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fnctl_core::{
     commit::Commit,
+    filter::FilterVerdict,
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp},
     lane::key_hash,
     mapping::{MappingSettings, MaxAttempts},
@@ -164,6 +165,7 @@ impl Driven {
                 index,
                 bytes: 2,
                 hops: 0,
+                verdict: FilterVerdict::Match,
             })
             .collect();
         let bytes = 2 * records.len() as u64;

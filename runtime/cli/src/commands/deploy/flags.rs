@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_core::{
     function::Isolation,
-    mapping::{MaxAttempts, OnFailureFull, OnFatal, Ordering, OutputBinding},
     registry::Note,
     spec::{
         SecretSource, Setting, StartingPosition, StreamSpec,
         duration::Duration,
-        mapping::{MappingSpec, OnFailure},
+        mapping::MappingSpec,
         request::{DeployRequest, DeployResult},
-        setting::{Count, Switch, Unfit},
+        setting::{Count, Unfit},
         size::ByteSize,
     },
 };
 
 use super::layer;
 use crate::{
+    commands::mapping_flags::MappingFlags,
     error::CliError,
     limits,
     manifest::{self, Named},
@@ -36,60 +36,14 @@ pub(crate) struct Args {
     /// The stream read
     #[arg(long)]
     stream: Option<String>,
-    /// Where an output goes; `none` counts its rows only. Without NAME, the default output
-    #[arg(long, value_name = "[NAME=]STREAM", value_parser = output)]
-    to: Vec<(String, Setting<OutputBinding>)>,
     /// Shards of streams that are made [default: 1]
     #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     shards: Option<Setting<Count>>,
     /// Where a new mapping starts: trim-horizon, latest, a time, or a duration ago
     #[arg(long, value_name = "POSITION", value_parser = spelling::setting::<StartingPosition>)]
     starting_position: Option<Setting<StartingPosition>>,
-    /// Most records of a batch [default: 100]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
-    batch_size: Option<Setting<Count>>,
-    /// How long a batch may wait to fill [default: 0s]
-    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
-    batch_window: Option<Setting<Duration>>,
-    /// Most bytes of a batch [default: 6MiB]
-    #[arg(long, value_name = "SIZE", value_parser = spelling::setting::<ByteSize>)]
-    batch_bytes: Option<Setting<ByteSize>>,
-    /// Lanes per shard [default: 1]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
-    parallelization_factor: Option<Setting<Count>>,
-    /// What order holds within: key, or shard (with one lane) [default: key]
-    #[arg(long, value_name = "WITHIN", value_parser = spelling::setting::<Ordering>)]
-    ordering: Option<Setting<Ordering>>,
-    /// Calls per record in all, or `unlimited` [default: 5]
-    #[arg(long, value_name = "N", value_parser = spelling::setting::<MaxAttempts>, allow_negative_numbers = true)]
-    max_attempts: Option<Setting<MaxAttempts>>,
-    /// First backoff, doubling [default: 100ms]
-    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
-    backoff_initial: Option<Setting<Duration>>,
-    /// Longest backoff [default: 1m]
-    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
-    backoff_max: Option<Setting<Duration>>,
-    /// Age above which a record is given up without a call [default: no bound]
-    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
-    max_record_age: Option<Setting<Duration>>,
-    /// Whether a call that failed as a whole is cut in two until one record is left [default: on]
-    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
-          default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
-    bisect_on_error: Option<Setting<Switch>>,
-    /// Whether a record that failed fails itself alone, or its whole call [default: on]
-    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
-          default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
-    partial_failures: Option<Setting<Switch>>,
-    /// Where dead letters are copied to: stream:NAME, a URL, file:PATH; dlq: nowhere [default: dlq]
-    #[arg(long, value_name = "WHERE", value_parser = spelling::setting::<OnFailure>)]
-    on_failure: Option<Setting<OnFailure>>,
-    /// What a fatal error does: stop, or dead-letter [default: stop]
-    #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnFatal>)]
-    on_fatal: Option<Setting<OnFatal>>,
-    /// What becomes of a record given up when the dead letters are full: hold, or drop-and-count
-    /// [default: hold]
-    #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnFailureFull>)]
-    on_failure_full: Option<Setting<OnFailureFull>>,
+    #[command(flatten)]
+    policy: MappingFlags,
     /// Time limit of a call [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
     timeout: Option<Setting<Duration>>,
@@ -153,7 +107,7 @@ impl Args {
         for (name, value) in manifest::read_secrets(sources, Path::new(""), "the flags")? {
             request.secrets.insert(name, STANDARD.encode(value));
         }
-        let top = self.mapping();
+        let top = self.mapping()?;
         if top != MappingSpec::default() {
             let under = layer(&mut request.mappings, self.stream.as_deref())?;
             *under = std::mem::take(under).overlay(top);
@@ -203,27 +157,12 @@ impl Args {
         done.notes.extend(more);
     }
 
-    fn mapping(&self) -> MappingSpec {
-        MappingSpec {
+    fn mapping(&self) -> Result<MappingSpec, CliError> {
+        Ok(MappingSpec {
             stream: self.stream.as_deref().map(spelling::text),
-            outputs: self.to.iter().cloned().collect(),
             starting_position: self.starting_position.clone(),
-            batch_size: self.batch_size.clone(),
-            batch_window: self.batch_window.clone(),
-            batch_bytes: self.batch_bytes.clone(),
-            parallelization_factor: self.parallelization_factor.clone(),
-            ordering: self.ordering.clone(),
-            max_attempts: self.max_attempts.clone(),
-            backoff_initial: self.backoff_initial.clone(),
-            backoff_max: self.backoff_max.clone(),
-            max_record_age: self.max_record_age.clone(),
-            bisect_on_error: self.bisect_on_error.clone(),
-            partial_failures: self.partial_failures.clone(),
-            on_failure: self.on_failure.clone(),
-            on_fatal: self.on_fatal.clone(),
-            on_failure_full: self.on_failure_full.clone(),
-            unknown: Default::default(),
-        }
+            ..self.policy.spec()?
+        })
     }
 }
 
@@ -235,12 +174,6 @@ pub(crate) fn of_path(path: &str) -> String {
         Some((table, name)) => format!("--{table} {name}"),
         None => format!("--{}", key.replace('_', "-")),
     }
-}
-
-/// `STREAM` binds the output `default`, `NAME=STREAM` another.
-fn output(text: &str) -> Result<(String, Setting<OutputBinding>), Unfit> {
-    let (name, stream) = text.split_once('=').unwrap_or(("default", text));
-    Ok((name.to_owned(), spelling::setting(stream)?))
 }
 
 /// `NAME=@FILE`. Anything else may be the secret itself: it is never said.

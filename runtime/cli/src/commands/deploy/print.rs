@@ -62,7 +62,7 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
     let noted = others
         .iter()
         .filter(|change| change.path != "component")
-        .map(|change| shown(change));
+        .map(|change| change_in_words(change));
     say(
         "function",
         format!("{:<width$}  {version}   {}", done.function, join(noted)),
@@ -91,7 +91,7 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
                 !change.path.starts_with("mapping[")
                     || change.path.starts_with(&format!("mapping[{stream}]."))
             })
-            .map(|change| shown(change));
+            .map(|change| change_in_words(change));
         let state = if mapping.created {
             format!("{}, new", mapping.state)
         } else {
@@ -142,7 +142,7 @@ fn bound(outputs: &BTreeMap<String, String>, done: &DeployResult) -> String {
 }
 
 /// What changed, without the mapping that its line names.
-fn shown(change: &Change) -> String {
+pub(crate) fn change_in_words(change: &Change) -> String {
     let path = change.path.as_str();
     // A stream's name may have dots.
     let of_mapping = path

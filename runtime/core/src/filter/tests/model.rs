@@ -53,7 +53,7 @@ fn flatten<'a>(
     match value {
         Value::Object(object) => {
             for (key, value) in object {
-                let path = [path, &[key.clone()]].concat();
+                let path = [path, std::slice::from_ref(key)].concat();
                 flatten(value, &path, elements, arrays, leaves);
             }
         }
@@ -109,7 +109,7 @@ fn matches(asked: &Value, value: &Value) -> bool {
         "prefix" => text.is_some_and(|text| text.starts_with(of.unwrap())),
         "suffix" => text.is_some_and(|text| text.ends_with(of.unwrap())),
         "equals-ignore-case" => text.is_some_and(|text| text.eq_ignore_ascii_case(of.unwrap())),
-        "wildcard" => text.is_some_and(|text| is_like(of.unwrap(), text)),
+        "wildcard" => text.is_some_and(|text| is_like(of.unwrap().as_bytes(), text.as_bytes())),
         "numeric" => value.as_f64().is_some_and(|number| {
             let pairs = operand.as_array().unwrap().chunks(2);
             pairs.into_iter().all(|pair| {
@@ -139,11 +139,13 @@ fn equals(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn is_like(pattern: &str, text: &str) -> bool {
-    match pattern.chars().next() {
+fn is_like(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern.split_first() {
         None => text.is_empty(),
-        Some('*') => (0..=text.len()).any(|at| is_like(&pattern[1..], &text[at..])),
-        Some(char) => text.starts_with(char) && is_like(&pattern[1..], &text[1..]),
+        Some((b'*', rest)) => (0..=text.len()).any(|at| is_like(rest, &text[at..])),
+        Some((one, rest)) => text
+            .split_first()
+            .is_some_and(|(first, behind)| first == one && is_like(rest, behind)),
     }
 }
 

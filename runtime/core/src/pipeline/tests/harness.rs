@@ -2,6 +2,7 @@
 
 use crate::{
     commit::{CommitAnswer, Redriven, Unavailable, UnitTotals},
+    filter::FilterVerdict,
     id::{
         AttemptId, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal, ShardNumber, SlotId,
         StreamId, Timestamp, UnitId,
@@ -49,6 +50,8 @@ pub(super) struct Harness {
     pub(super) keys_of_many: u64,
     /// Put in front of keys by name.
     key_space: u64,
+    /// What the filter says of records of [`Self::fetched_many`].
+    pub(super) many: FilterVerdict,
 }
 
 fn slot_name(slot: SlotId) -> String {
@@ -103,6 +106,7 @@ impl Harness {
             block_bytes: 1_000,
             keys_of_many: 7,
             key_space: 0,
+            many: FilterVerdict::Match,
         };
         harness.tell(Event::Started(start));
         harness
@@ -140,7 +144,8 @@ impl Harness {
         self.tell(Event::TailAdvanced { tail });
     }
 
-    /// Publishes records and lets them be read at once; keys by name, `HUGE` and `LOOP` by nature.
+    /// Publishes records and lets them be read at once; keys by name, `HUGE`, `LOOP`, `NO` (no match) and
+    /// `BAD` (not JSON) by nature.
     pub(super) fn put(&mut self, keys: &str) {
         let records = keys.split_whitespace().count() as u64;
         self.tail(self.next_position - 1 + records);
@@ -168,6 +173,11 @@ impl Harness {
                 index,
                 bytes: if name == "HUGE" { huge } else { 10 },
                 hops: if name == "LOOP" { 17 } else { 16 },
+                verdict: match name {
+                    "NO" => FilterVerdict::NoMatch,
+                    "BAD" => FilterVerdict::Unparsable,
+                    _ => FilterVerdict::Match,
+                },
             }
         });
         let records: Vec<_> = records.collect();
@@ -191,6 +201,7 @@ impl Harness {
             index: u32::try_from(index).unwrap(),
             bytes: 10,
             hops: 0,
+            verdict: self.many,
         });
         let records = records.collect();
         self.asked = None;

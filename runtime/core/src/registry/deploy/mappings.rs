@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Changes, DEFAULT_OUTPUT, Refusal, Tails, Work};
 use crate::{
+    filter::Filter,
     function::Function,
     id::{FunctionId, Ordinal, OutputName, ShardNumber, StreamName},
     mapping::{
         Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding, written_streams,
     },
-    registry::{address::dead_letter_stream, change::ChangeValue},
+    registry::{MappingIs, address::dead_letter_stream, change::ChangeValue},
     shard::Stream,
     spec::{
         MappingSpec, StartingPosition,
@@ -86,6 +87,41 @@ pub(super) fn targets(work: &mut Work<'_>, existing: Option<&Arc<Function>>) -> 
     targets
 }
 
+/// Looks that the one mapping named is what the command takes it for.
+pub(super) fn check_known(
+    work: &Work<'_>,
+    function: Option<&Arc<Function>>,
+    targets: &[Target],
+) -> Result<(), Refusal> {
+    let (Some(known), [target]) = (work.deploy.mapping_is, targets) else {
+        return Ok(());
+    };
+    match (known, mapping_of(work, function, &target.stream)) {
+        (MappingIs::New, Some(mapping)) => Err(Refusal::MappingExists {
+            mapping: work.registry.address(mapping),
+            id: mapping.id,
+        }),
+        (MappingIs::There(id), found) if found.is_none_or(|mapping| mapping.id != id) => {
+            let failed = work.registry.mapping(id);
+            Err(failed.map_or(Refusal::NoSuchMapping(id), |mapping| {
+                Refusal::MappingFailed(work.registry.address(mapping))
+            }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The function's mapping of a stream.
+fn mapping_of<'a>(
+    work: &Work<'a>,
+    function: Option<&Arc<Function>>,
+    stream: &StreamName,
+) -> Option<&'a Arc<Mapping>> {
+    work.registry
+        .mappings_of_function(function?.id)
+        .find(|mapping| mapping.stream_name == *stream && mapping.state != MappingState::Failed)
+}
+
 /// The streams that the function reads.
 pub(super) fn live(work: &Work<'_>, existing: Option<&Arc<Function>>) -> Vec<StreamName> {
     existing.map_or_else(Vec::new, |function| {
@@ -106,13 +142,7 @@ pub(super) fn settle(
     let fallback = OutputName::parse(DEFAULT_OUTPUT).expect("`default` is an output's name");
     let mut layers = Vec::new();
     for target in targets {
-        let existing = function.and_then(|function| {
-            work.registry
-                .mappings_of_function(function.id)
-                .find(|mapping| {
-                    mapping.stream_name == target.stream && mapping.state != MappingState::Failed
-                })
-        });
+        let existing = mapping_of(work, function, &target.stream);
         let (settings, outputs) = match existing.filter(|_| !work.deploy.is_manifest) {
             Some(mapping) => (mapping.settings.clone(), mapping.outputs.clone()),
             None => (MappingSettings::default(), BTreeMap::new()),
@@ -273,6 +303,14 @@ fn start(
     }
 }
 
+/// The patterns, one behind the other.
+fn filter(filter: Option<&Filter>) -> ChangeValue {
+    filter.map_or(ChangeValue::Null, |filter| {
+        let patterns: Vec<&str> = filter.patterns().collect();
+        ChangeValue::Text(patterns.join(" or "))
+    })
+}
+
 fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
     let (old, new) = (&from.settings, &to.settings);
     let at = |key: &str| format!("{prefix}.{key}");
@@ -350,6 +388,16 @@ fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
         &at("on_failure_full"),
         old.on_failure_full.as_str(),
         new.on_failure_full.as_str(),
+    );
+    changes.add(
+        &at("filter"),
+        filter(old.filter.as_deref()),
+        filter(new.filter.as_deref()),
+    );
+    changes.text(
+        &at("on_unparsable"),
+        old.on_unparsable.as_str(),
+        new.on_unparsable.as_str(),
     );
     let bound = |outputs: &BTreeMap<OutputName, OutputBinding>, name: &OutputName| match outputs
         .get(name)

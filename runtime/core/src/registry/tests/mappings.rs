@@ -227,3 +227,82 @@ fn without_a_stream_all_mappings_of_the_function_move() {
         assert_eq!(mapping.settings.batch_size, 3);
     }
 }
+
+#[test]
+fn a_layer_meant_for_one_mapping_finds_that_one_or_is_refused() {
+    let mut bench = Bench::default();
+    bench.deploy(deploy("a", json!({"stream": "s"}))).unwrap();
+    let id = bench.mapping("enrich/s").id;
+    let layer = |mapping_is, layer| Deploy {
+        component: None,
+        mapping_is: Some(mapping_is),
+        ..deploy("a", layer)
+    };
+    let done = bench
+        .deploy(layer(
+            MappingIs::There(id),
+            json!({"stream": "s", "batch_size": 7}),
+        ))
+        .unwrap();
+    assert_eq!(done.changes[0].path, "mapping.batch_size");
+    assert_eq!(done.function.live, FunctionVersion(1), "no version is made");
+    let exists = bench
+        .deploy(layer(MappingIs::New, json!({"stream": "s"})))
+        .unwrap_err();
+    assert_eq!(
+        exists.to_string(),
+        format!("mapping `enrich/s` exists already, as {id}")
+    );
+    assert_eq!(exists.to_error().code, "FN3012");
+    // Deleted since it was looked up: nothing is made anew.
+    let gone = MappingId(99);
+    let refusal = bench.deploy(layer(MappingIs::There(gone), json!({"stream": "s"})));
+    assert_eq!(refusal.unwrap_err(), Refusal::NoSuchMapping(gone));
+    let made = bench
+        .deploy(layer(MappingIs::New, json!({"stream": "other"})))
+        .unwrap();
+    assert_eq!(made.created_mappings.len(), 1);
+}
+
+#[test]
+fn a_filter_is_a_setting_like_any_other() {
+    let mut bench = Bench::default();
+    let (one, other) = (r#"{"data": {"a": [1]}}"#, r#"{"partitionKey": ["k"]}"#);
+    bench
+        .deploy(deploy(
+            "a",
+            json!({"stream": "s", "filter": [one, {"partitionKey": ["k"]}]}),
+        ))
+        .unwrap();
+    let filter = bench.mapping("enrich/s").settings.filter.clone().unwrap();
+    assert_eq!(filter.patterns().collect::<Vec<_>>(), [one, other]);
+    let done = bench
+        .deploy(deploy("a", json!({"filter": one, "on_unparsable": "pass"})))
+        .unwrap();
+    let words = |value: &ChangeValue| value.to_string();
+    let change = |index: usize| {
+        let Change { path, from, to } = &done.changes[index];
+        (path.clone(), words(from), words(to))
+    };
+    let both = format!("{one} or {other}");
+    assert_eq!(
+        change(0),
+        ("mapping.filter".to_owned(), both, one.to_owned())
+    );
+    let expected = ("mapping.on_unparsable", "drop", "pass");
+    let (path, from, to) = change(1);
+    assert_eq!((path.as_str(), from.as_str(), to.as_str()), expected);
+    let units = bench.registry.mappings().count();
+    assert_eq!(units, 1);
+    for none in [json!([]), json!("default")] {
+        bench.deploy(deploy("a", json!({"filter": one}))).unwrap();
+        bench.deploy(deploy("a", json!({"filter": none}))).unwrap();
+        assert_eq!(bench.mapping("enrich/s").settings.filter, None);
+    }
+    let refusal = bench.deploy(deploy("a", json!({"filter": ["{", {"data": 1}]})));
+    let Refusal::Invalid { problems } = refusal.unwrap_err() else {
+        panic!("settings are refused as such");
+    };
+    let paths: Vec<&str> = problems.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(paths, ["mapping[0].filter[0]", "mapping[0].filter[1]"]);
+}

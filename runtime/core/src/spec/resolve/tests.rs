@@ -35,7 +35,7 @@ fn all_problems_of_one_input_come_together() {
         "mapping[0].stream",
         "mapping[0].batch_size",
         "mapping[0].batch_window",
-        "mapping[0].filter",
+        "mapping[0].filter[0]",
         "mapping[0].max_attempts",
         "mapping[1].stream",
         "mapping[1].ordering",

@@ -209,6 +209,7 @@ impl Harness {
         let stream = StreamName::parse("out").expect("a name");
         let outputs: Arc<[OutputBinding]> = vec![OutputBinding::Stream(stream.clone())].into();
         let assignment = Assignment {
+            filter: None,
             mapping: unit.mapping,
             max_attempts: MappingSettings::default().max_attempts,
             stream: unit.stream,

@@ -1,8 +1,13 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
-use fnctl_core::mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, Ordering};
+use fnctl_core::{
+    filter::Filter,
+    mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, OnUnparsable, Ordering},
+};
 use proptest::prelude::*;
 
-use super::{HAS_OPTIONS, MAX_RECORD_AGE};
+use super::{FILTER, HAS_OPTIONS, MAX_RECORD_AGE, ON_UNPARSABLE};
 use crate::codec::{DecodeError, Decoder, Value};
 
 fn encoded(settings: &MappingSettings) -> Vec<u8> {
@@ -16,6 +21,13 @@ fn decoded(bytes: &[u8]) -> Result<MappingSettings, DecodeError> {
     let settings = Value::take(&mut from)?;
     from.end()?;
     Ok(settings)
+}
+
+fn filter(keys: &[String]) -> Arc<Filter> {
+    let patterns = keys
+        .iter()
+        .map(|key| format!("{{\"partitionKey\": [\"{key}\"]}}"));
+    Arc::new(Filter::parse(patterns).unwrap())
 }
 
 /// The seven fields that every version has.
@@ -64,6 +76,19 @@ fn an_option_stands_behind_the_fields_by_tag_and_length() {
 }
 
 #[test]
+fn a_filter_is_kept_as_it_was_written() {
+    let settings = MappingSettings {
+        filter: Some(filter(&["a".to_owned()])),
+        on_unparsable: OnUnparsable::DeadLetter,
+        ..MappingSettings::default()
+    };
+    let pattern = b"\x01\0\0\0\x17\0\0\0{\"partitionKey\": [\"a\"]}";
+    let bytes = with_options(&[(FILTER, pattern), (ON_UNPARSABLE, &[2])]);
+    assert_eq!(encoded(&settings), bytes);
+    assert_eq!(decoded(&bytes), Ok(settings));
+}
+
+#[test]
 fn options_that_are_not_known_or_not_whole_are_refused() {
     let age = 1_u64.to_le_bytes();
     for (options, what) in [
@@ -75,6 +100,11 @@ fn options_that_are_not_known_or_not_whole_are_refused() {
         ),
         (&[(MAX_RECORD_AGE, &age[..7])], "ends early"),
         (&[(MAX_RECORD_AGE, &[0; 9])], "bytes follow"),
+        (
+            &[(FILTER, b"\x01\0\0\0\x02\0\0\0{}")],
+            "a pattern that is none",
+        ),
+        (&[(ON_UNPARSABLE, &[9])], "is not known"),
     ] {
         let refused = decoded(&with_options(options)).unwrap_err();
         assert!(refused.what.contains(what), "{options:?}: {refused}");
@@ -100,6 +130,12 @@ proptest! {
         holds_the_shard in any::<bool>(),
         partial in any::<bool>(),
         reacts in any::<[bool; 2]>(),
+        patterns in prop::collection::vec("[a-z]{1,9}", 0..4),
+        on_unparsable in prop_oneof![
+            Just(OnUnparsable::Drop),
+            Just(OnUnparsable::Pass),
+            Just(OnUnparsable::DeadLetter),
+        ],
         attempts in prop_oneof![
             Just(MaxAttempts::Unlimited),
             any::<u32>().prop_map(MaxAttempts::Count),
@@ -118,6 +154,8 @@ proptest! {
             } else {
                 OnFailureFull::Hold
             },
+            filter: (!patterns.is_empty()).then(|| filter(&patterns)),
+            on_unparsable,
             ..MappingSettings::default()
         };
         let bytes = encoded(&settings);

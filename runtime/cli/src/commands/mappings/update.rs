@@ -1,0 +1,96 @@
+//! `fnctl mappings update`: a mapping's settings without its function.
+
+use fnctl_core::{
+    error_code::{ErrorCode, ErrorObject, Problem},
+    spec::{FunctionSpec, MappingSpec, StreamSpec, request::ChangedMapping, resolve},
+};
+
+use crate::{
+    cli::Session,
+    commands::{
+        deploy::{of_path, print::change_in_words},
+        mapping_flags::MappingFlags,
+    },
+    error::CliError,
+    output::Output,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+    mapping: String,
+    #[command(flatten)]
+    flags: MappingFlags,
+}
+
+pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    let layer = args.flags.spec()?;
+    if layer == MappingSpec::default() {
+        return Err(CliError::usage("nothing is named that is to change")
+            .fix("fnctl mappings update --help lists what can be; `default` resets one"));
+    }
+    check(&layer)?;
+    let path = ["v1", "mappings", &args.mapping];
+    let done: Result<ChangedMapping, CliError> = session.client.patch(&path, &layer).await;
+    let done = done.map_err(as_flags)?;
+    if session.out.is_json() {
+        return session.out.json(&done);
+    }
+    print(&done, &mut session.out)
+}
+
+/// Finds what is wrong with the flags before anything is sent.
+fn check(layer: &MappingSpec) -> Result<(), CliError> {
+    let problems = resolve::layers(
+        &FunctionSpec::default(),
+        std::slice::from_ref(layer),
+        &Default::default(),
+        &StreamSpec::default(),
+    );
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let problems = problems.into_iter().map(|problem| Problem {
+        path: of_path(&problem.path),
+        ..problem
+    });
+    let code = ErrorCode::SettingsInvalid;
+    let error = ErrorObject::of_problems(code, "the flags", problems.collect());
+    Err(error.fix("fnctl mappings update --help").into())
+}
+
+/// The server names keys; here they are flags.
+fn as_flags(error: CliError) -> CliError {
+    let CliError::Told(error) = error else {
+        return error;
+    };
+    let mut error = *error;
+    if error.code != ErrorCode::SettingsInvalid.as_str() {
+        return error.into();
+    }
+    let problems = std::mem::take(&mut error.problems).into_iter();
+    let problems = problems.map(|problem| Problem {
+        path: of_path(&problem.path),
+        ..problem
+    });
+    let code = ErrorCode::SettingsInvalid;
+    let told = ErrorObject::of_problems(code, "the flags", problems.collect());
+    told.fix("fnctl mappings update --help").into()
+}
+
+fn print(done: &ChangedMapping, out: &mut Output) -> Result<(), CliError> {
+    let changes: Vec<String> = done.changes.iter().map(change_in_words).collect();
+    let changes = if done.changed {
+        changes.join(", ")
+    } else {
+        "unchanged".to_owned()
+    };
+    out.line(&format!(
+        "mapping    {}  {}   {changes}",
+        done.name, done.state
+    ))?;
+    for made in &done.created {
+        out.line(&format!("created    {made}"))?;
+    }
+    out.line(&format!("live       in {} ms", done.live_ms))
+}
