@@ -20,6 +20,7 @@ mod pressure;
 mod puts;
 mod quotas;
 mod refusals;
+mod resharding;
 mod scrub;
 mod support;
 mod tools;

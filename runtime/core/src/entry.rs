@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::{
-    commit::Commit,
-    id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
+    commit::{Commit, UnitTotals},
+    id::{LeaseEpoch, MappingId, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     record::NewRecords,
     registry::RegistryChange,
     settled::SettledRange,
@@ -111,6 +111,16 @@ pub enum Entry {
         horizon: Ordinal,
         /// Oldest ordinal that is still stored.
         floor: Ordinal,
+    },
+    /// Closed shards whose records are all gone, and their units with them.
+    Forget {
+        /// The stream.
+        stream: StreamId,
+        /// The shards, by number.
+        shards: Vec<ShardNumber>,
+        /// Totals of each mapping's units whose shards are gone, these included: absolute, so that redo
+        /// may repeat it.
+        totals: Vec<(MappingId, UnitTotals)>,
     },
     /// Units changed from outside.
     Change {

@@ -197,6 +197,12 @@ codes! {
     PositionInvalid = "FN3008", Validation, 400;
     /// The stream is at its quota of bytes.
     StreamFull = "FN3009", Failure, 429;
+    /// The stream has no such shard.
+    NoSuchShard = "FN3020", NotFound, 404;
+    /// The shard was split or merged before.
+    ShardClosed = "FN3021", Conflict, 409;
+    /// Shards cannot be split, merged or resized so.
+    ReshardInvalid = "FN3022", Validation, 400;
 
     /// A record above the stream's limit.
     RecordTooLarge = "FN4001", Validation, 413;

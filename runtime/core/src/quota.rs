@@ -83,6 +83,7 @@ impl NodeView {
             Entry::Lease { .. }
             | Entry::Meta { .. }
             | Entry::Trim { .. }
+            | Entry::Forget { .. }
             | Entry::Change { .. } => None,
         }
     }

@@ -9,6 +9,7 @@ mod append;
 mod apply;
 mod change;
 mod commit;
+mod lineage;
 mod producer;
 mod stream;
 mod unit;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 pub use self::{
     append::{AppendRefusal, ProducerSequence, StreamRef},
     commit::CommitFault,
+    lineage::UnitTurn,
     producer::ProducerState,
     stream::ShardTail,
     unit::UnitView,
@@ -26,7 +28,7 @@ pub use self::{
 };
 use self::{stream::StreamView, unit::UnitEntry};
 use crate::{
-    commit::AttemptMark,
+    commit::{AttemptMark, UnitTotals},
     id::{MappingId, Ordinal, ShardNumber, SlotId, StreamId, UnitId},
     limits,
     registry::Registry,
@@ -42,6 +44,9 @@ pub struct NodeView {
     registry: Registry,
     streams: BTreeMap<StreamId, StreamView>,
     units: BTreeMap<UnitId, UnitEntry>,
+    /// Totals of units whose shards are gone, by mapping: what a mapping did is told for as long as it
+    /// is there.
+    gone: BTreeMap<MappingId, UnitTotals>,
     /// A guard's bound, not journaled.
     dead_letter_bytes_max: u64,
 }
@@ -52,6 +57,7 @@ impl Default for NodeView {
             registry: Registry::default(),
             streams: BTreeMap::new(),
             units: BTreeMap::new(),
+            gone: BTreeMap::new(),
             dead_letter_bytes_max: limits::DEAD_LETTER_STREAM_BYTES_MAX,
         }
     }
@@ -112,6 +118,12 @@ impl NodeView {
         self.units
             .range(unit::first_of(mapping)..=unit::last_of(mapping))
             .map(|(&id, unit)| (id, unit.view()))
+    }
+
+    /// Totals of a mapping's units whose shards are gone.
+    #[must_use]
+    pub fn gone_totals(&self, mapping: MappingId) -> UnitTotals {
+        self.gone.get(&mapping).copied().unwrap_or_default()
     }
 
     /// The number of the last commit that a slot of the unit's present owner had accepted; 0 before

@@ -13,6 +13,7 @@ mod later;
 mod logs;
 mod mappings;
 pub(crate) mod put;
+mod reshard;
 mod retries;
 mod streams;
 mod tail;
@@ -201,6 +202,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             PATCH => streams::update(node, name, asked).await,
             _ => streams::delete(node, name, &asked).await,
         },
+        ["streams", name, action @ ("split" | "merge" | "resize")] => {
+            only(&method, &[POST])?;
+            reshard::reshard(node, name, action, asked).await
+        }
         ["streams", name, "records"] => match *only(&method, &[GET, POST])? {
             GET => tail::tail(node, name, &asked).await,
             _ => put::put(node, name, asked).await,

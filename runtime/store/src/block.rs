@@ -213,6 +213,7 @@ impl Blocks {
             Entry::Lease { .. }
             | Entry::Meta { .. }
             | Entry::Trim { .. }
+            | Entry::Forget { .. }
             | Entry::Change { .. } => {}
         }
         self.ahead = self.ahead.saturating_sub(1);

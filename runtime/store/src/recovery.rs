@@ -290,7 +290,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         segments.usage.redo(&frame.blocks);
         tail.publish(&frame.blocks);
         tail.announce(&frame.blocks);
-        tail.forget(&frame.gone);
+        tail.forget(&frame.gone, &frame.gone_shards);
         // Nobody sleeps yet.
         queue.push(frame, false);
     }

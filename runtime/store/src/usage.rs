@@ -56,6 +56,7 @@ impl Usage {
             Entry::Lease { .. }
             | Entry::Meta { .. }
             | Entry::Trim { .. }
+            | Entry::Forget { .. }
             | Entry::Change { .. } => {}
         }
     }

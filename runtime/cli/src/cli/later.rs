@@ -52,7 +52,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("dlq", &["export", "purge", "redrive"]),
     ("functions", &["alias", "aliases"]),
     ("mappings", &["parked", "seek", "update"]),
-    ("streams", &["merge", "release", "resize", "split"]),
+    ("streams", &["release"]),
 ];
 
 /// The flag of a later version that is given, or that is meant by one that differs little; `known` are

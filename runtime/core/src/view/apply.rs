@@ -73,6 +73,11 @@ impl NodeView {
                     dirty(ValueKey::Tail(*stream, *shard));
                 }
             }
+            Entry::Forget {
+                stream,
+                shards,
+                totals,
+            } => self.forget_shards(*stream, shards, totals, dirty),
             Entry::Change { units } => self.change_units(units, dirty),
         }
     }
@@ -196,6 +201,9 @@ impl NodeView {
         for &mapping in &change.deleted_mappings {
             dirty(ValueKey::Mapping(mapping));
             self.forget_units(mapping, dirty);
+            if self.gone.remove(&mapping).is_some() {
+                dirty(ValueKey::Gone(mapping));
+            }
         }
         for &function in &change.deleted_functions {
             dirty(ValueKey::Function(function));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{NodeView, ProducerState, ShardTail, UnitView, unit::UnitEntry};
 use crate::{
+    commit::UnitTotals,
     function::Function,
     id::{FunctionId, MappingId, ShardNumber, StreamId, UnitId},
     mapping::Mapping,
@@ -28,6 +29,8 @@ pub enum ValueKey {
     Producer(StreamId, Arc<str>),
     /// A unit's progress.
     Unit(UnitId),
+    /// Totals of a mapping's units whose shards are gone.
+    Gone(MappingId),
 }
 
 /// One value; sharing it costs nothing, so a cut never stops the sequencer for long.
@@ -47,6 +50,8 @@ pub enum Value {
     Producer(ProducerState),
     /// A unit.
     Unit(Arc<UnitView>),
+    /// Totals.
+    Gone(UnitTotals),
 }
 
 /// The values are not those of one moment: a stored view is damaged.
@@ -77,6 +82,7 @@ impl NodeView {
                 Value::Producer(*self.producer(*stream, producer)?)
             }
             ValueKey::Unit(id) => Value::Unit(self.units.get(id)?.share()),
+            ValueKey::Gone(mapping) => Value::Gone(*self.gone.get(mapping)?),
         })
     }
 
@@ -118,12 +124,15 @@ impl NodeView {
             .units
             .iter()
             .map(|(&id, unit)| (ValueKey::Unit(id), Value::Unit(unit.share())));
+        let gone = self.gone.iter();
+        let gone = gone.map(|(&mapping, totals)| (ValueKey::Gone(mapping), Value::Gone(*totals)));
         std::iter::once((ValueKey::Ids, self.ids()))
             .chain(streams)
             .chain(functions)
             .chain(mappings)
             .chain(ends)
             .chain(units)
+            .chain(gone)
     }
 
     fn ids(&self) -> Value {
@@ -139,7 +148,8 @@ impl NodeView {
         values: impl IntoIterator<Item = (ValueKey, Value)>,
     ) -> Result<Self, InconsistentView> {
         let mut change = RegistryChange::default();
-        let (mut tails, mut producers, mut units) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tails, mut producers) = (Vec::new(), Vec::new());
+        let (mut units, mut gone) = (Vec::new(), Vec::new());
         for (key, value) in values {
             match (key, value) {
                 (ValueKey::Ids, Value::Ids(stream, function, mapping)) => {
@@ -163,6 +173,7 @@ impl NodeView {
                     producers.push((stream, name, state));
                 }
                 (ValueKey::Unit(id), Value::Unit(unit)) => units.push((id, unit)),
+                (ValueKey::Gone(mapping), Value::Gone(totals)) => gone.push((mapping, totals)),
                 (key, _) => return Err(InconsistentView::WrongKind(key)),
             }
         }
@@ -207,6 +218,12 @@ impl NodeView {
             }
             missing.remove(&key);
             view.units.insert(id, UnitEntry::new(unit));
+        }
+        for (mapping, totals) in gone {
+            if view.registry.mapping(mapping).is_none() {
+                return Err(InconsistentView::Orphan(ValueKey::Gone(mapping)));
+            }
+            view.gone.insert(mapping, totals);
         }
         match missing.pop_first() {
             Some(key) => Err(InconsistentView::Missing(key)),

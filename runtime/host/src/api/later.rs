@@ -57,9 +57,9 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "nothing removes them yet, not even deleting their mapping: read them with GET \
              /v1/mappings/{mapping}/dead-letters",
         ),
-        ["streams", _, "split" | "merge" | "resize" | "release"] => (
-            "changing a stream's shards",
-            "create another stream with as many as are wanted: POST /v1/streams",
+        ["streams", _, "release"] => (
+            "letting go of what a mapping holds of a stream",
+            "delete the mapping, or give the stream a quota: PATCH /v1/streams/{stream}",
         ),
         _ => return None,
     };
@@ -78,6 +78,7 @@ mod tests {
             (Method::DELETE, &["mappings", "f"]),
             (Method::GET, &["mappings", "f", "dead-letters", "1"]),
             (Method::GET, &["streams", "status"]),
+            (Method::POST, &["streams", "s", "split"]),
             (Method::GET, &["functions", "aliases"]),
             (Method::GET, &["nothing"]),
         ] {
@@ -98,7 +99,7 @@ mod tests {
             &["mappings", "f", "parked"],
             &["mappings", "f", "dead-letters", "redrive"],
             &["mappings", "f", "dead-letters", "3", "redrive"],
-            &["streams", "s", "split"],
+            &["streams", "s", "release"],
         ] {
             for method in [Method::GET, Method::POST] {
                 assert!(

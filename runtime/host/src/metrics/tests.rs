@@ -21,6 +21,7 @@ fn sample(name: &str, age_ms: u64) -> MappingSample {
             shard: ShardNumber(7),
             age_ms,
             pending: 3,
+            is_due: true,
             is_owned: true,
         }],
         totals: UnitTotals {

@@ -195,6 +195,7 @@ const LEASE: u8 = 3;
 const META: u8 = 4;
 const TRIM: u8 = 5;
 const CHANGE: u8 = 6;
+const FORGET: u8 = 7;
 
 /// Appends an entry: its kind (which is also its format), then its value.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
@@ -239,6 +240,16 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             shard.put(out);
             horizon.put(out);
             floor.put(out);
+        }
+        Entry::Forget {
+            stream,
+            shards,
+            totals,
+        } => {
+            out.push(FORGET);
+            stream.put(out);
+            shards.put(out);
+            totals.put(out);
         }
         Entry::Change { units } => {
             out.push(CHANGE);
@@ -294,6 +305,11 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
             horizon: Value::take(&mut from)?,
             floor: Value::take(&mut from)?,
         },
+        FORGET => Entry::Forget {
+            stream: Value::take(&mut from)?,
+            shards: Value::take(&mut from)?,
+            totals: Value::take(&mut from)?,
+        },
         CHANGE => Entry::Change {
             units: Value::take(&mut from)?,
         },
@@ -311,7 +327,9 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Append { records, .. } => ENTRY + records.byte_len() + records.len() * RECORD,
         Entry::Commit { commit, .. } => ENTRY + commit_bytes(commit),
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
-        Entry::Meta { .. } | Entry::Trim { .. } | Entry::Change { .. } => ENTRY,
+        Entry::Meta { .. } | Entry::Trim { .. } | Entry::Forget { .. } | Entry::Change { .. } => {
+            ENTRY
+        }
     }
 }
 
