@@ -81,7 +81,10 @@ fn put(node: &mut Node, from: u32, count: u32) {
 fn numbers(node: &Node, stream: StreamId, shard: u32) -> Vec<String> {
     let all = node.read_all(stream, shard);
     let text = |data: Vec<u8>| String::from_utf8(data).unwrap();
-    let short = |text: String| format!("{}{}", &text[..1], text[1..].trim_start_matches('0'));
+    let short = |text: String| {
+        let (key, number) = text.split_at(1);
+        format!("{key}{}", number.trim_start_matches('0'))
+    };
     all.into_iter().map(|data| short(text(data))).collect()
 }
 
