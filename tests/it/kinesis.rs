@@ -22,7 +22,13 @@ pub(crate) fn python() -> PathBuf {
 }
 
 fn clients(server: &Server, case: &str, arguments: &[&OsStr]) -> Command {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("it/kinesis_clients.py");
+    script(server, "kinesis_clients.py", case, arguments)
+}
+
+fn script(server: &Server, file: &str, case: &str, arguments: &[&OsStr]) -> Command {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("it")
+        .join(file);
     let mut command = Command::new(python());
     command
         .arg(script)
@@ -35,7 +41,17 @@ fn clients(server: &Server, case: &str, arguments: &[&OsStr]) -> Command {
 
 /// Runs a case of `kinesis_clients.py` to its end.
 fn holds(server: &Server, case: &str, arguments: &[&OsStr]) {
-    let output = clients(server, case, arguments)
+    ends_well(server, clients(server, case, arguments), case);
+}
+
+/// Runs a case of `kinesis_shards.py` to its end.
+pub(crate) fn shards_hold(server: &Server, case: &str, arguments: &[&OsStr]) {
+    let command = script(server, "kinesis_shards.py", case, arguments);
+    ends_well(server, command, case);
+}
+
+fn ends_well(server: &Server, mut command: Command, case: &str) {
+    let output = command
         .output()
         .unwrap_or_else(|e| panic!("{}: {e} (run tests/tools test)", python().display()));
     assert!(
@@ -78,6 +94,11 @@ fn boto3_sees_the_codes_and_words_of_kinesis() {
 #[test]
 fn boto3_is_told_that_a_body_is_too_large() {
     holds(&server(), "too_large", &[]);
+}
+
+#[test]
+fn boto3_splits_and_merges_shards_and_reads_parents_before_children() {
+    shards_hold(&server(), "resharding", &[]);
 }
 
 #[test]

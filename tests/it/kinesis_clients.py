@@ -279,9 +279,9 @@ def errors():
         ),
         (
             "UnknownOperationException",
-            kinesis.split_shard,
-            dict(StreamName="s", ShardToSplit=SHARD % 0, NewStartingHashKey="1"),
-            "SplitShard is not there yet in fnctl.",
+            kinesis.list_stream_consumers,
+            dict(StreamARN="arn:aws:kinesis:eu-west-1:000000000000:stream/s"),
+            "ListStreamConsumers is not there yet in fnctl.",
         ),
     ]
     for code, call, arguments, expected in cases:

@@ -24,6 +24,7 @@ mod puts;
 mod quotas;
 mod refusals;
 mod relays;
+mod resharding;
 mod scrub;
 mod seeks;
 mod support;

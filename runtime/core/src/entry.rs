@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::{
-    commit::Commit,
-    id::{LeaseEpoch, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
+    commit::{Commit, UnitTotals},
+    id::{LeaseEpoch, MappingId, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     record::NewRecords,
     registry::RegistryChange,
     settled::{SettledRange, SettledRanges},
@@ -138,6 +138,16 @@ pub enum Entry {
         seeks: Vec<UnitSeek>,
         /// Units whose owners are fenced by it.
         units: Vec<UnitChange>,
+    },
+    /// Closed shards whose records are all gone, and their units with them.
+    Forget {
+        /// The stream.
+        stream: StreamId,
+        /// The shards, by number.
+        shards: Vec<ShardNumber>,
+        /// Totals of each mapping's units whose shards are gone, these included: absolute, so that redo
+        /// may repeat it.
+        totals: Vec<(MappingId, UnitTotals)>,
     },
     /// Units changed from outside.
     Change {

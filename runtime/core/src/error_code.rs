@@ -201,6 +201,12 @@ codes! {
     MappingExists = "FN3012", Conflict, 409;
     /// The mapping does not run.
     MappingNotRunning = "FN3013", Conflict, 409;
+    /// The stream has no such shard.
+    NoSuchShard = "FN3020", NotFound, 404;
+    /// The shard was split or merged before.
+    ShardClosed = "FN3021", Conflict, 409;
+    /// Shards cannot be split, merged or resized so.
+    ReshardInvalid = "FN3022", Validation, 400;
 
     /// A record above the stream's limit.
     RecordTooLarge = "FN4001", Validation, 413;

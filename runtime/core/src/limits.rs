@@ -82,6 +82,8 @@ pub const DESTINATION_BYTES_MAX: usize = 2_048;
 pub const STREAM_SHARDS_DEFAULT: u32 = 1;
 /// Most shards of a stream.
 pub const STREAM_SHARDS_MAX: u32 = 10_000;
+/// Most shards of a stream, closed ones included until retention passes them.
+pub const STREAM_SHARDS_LISTED_MAX: u32 = 40_000;
 /// Retention unless said otherwise, ms.
 pub const RETENTION_MS_DEFAULT: u64 = 24 * 3_600_000;
 /// Shortest retention, ms; the Kinesis API's own shortest is a day.
@@ -131,4 +133,5 @@ pub const JSON_DEPTH_MAX: u32 = 128;
 const _: () = assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX > COMMIT_BYTES_MAX);
+const _: () = assert!(STREAM_SHARDS_LISTED_MAX >= 4 * STREAM_SHARDS_MAX);
 const _: () = assert!(STREAM_QUOTA_BYTES_MIN > COMMIT_BYTES_MAX);

@@ -85,6 +85,7 @@ impl NodeView {
             | Entry::Trim { .. }
             | Entry::Purge { .. }
             | Entry::Seek { .. }
+            | Entry::Forget { .. }
             | Entry::Change { .. } => None,
         }
     }

@@ -10,6 +10,7 @@ mod deploy;
 mod draft;
 mod evaluate;
 mod refusal;
+mod reshard;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,9 @@
 //! Shards of our own streams: hash-key ranges and their lineage.
 
+mod reshard;
+
+pub use reshard::{Reshard, ReshardError};
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -126,7 +130,9 @@ pub struct Stream {
     pub id: StreamId,
     /// Its name.
     pub name: StreamName,
-    /// Its shards by number, closed ones included until they are trimmed away.
+    /// Its shards by number, closed ones included until retention has passed all of their records. A
+    /// number is never used twice: that of a new shard is one above the highest, and the shard with
+    /// the highest is always open.
     pub shards: Vec<Shard>,
     /// How long records are kept, ms.
     pub retention_ms: u64,
@@ -141,6 +147,36 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// The shard of this number.
+    #[must_use]
+    pub fn shard(&self, number: ShardNumber) -> Option<&Shard> {
+        let at = self
+            .shards
+            .binary_search_by_key(&number, |shard| shard.number);
+        at.ok().map(|at| &self.shards[at])
+    }
+
+    /// The shards that take records, by number.
+    pub fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| !shard.is_closed)
+    }
+
+    /// The shards that came from this one, by number.
+    pub fn children(&self, parent: ShardNumber) -> impl Iterator<Item = &Shard> {
+        // A child's number is above its parents'.
+        let from = self.shards.partition_point(|shard| shard.number <= parent);
+        let younger = self.shards[from..].iter();
+        younger.filter(move |shard| shard.parents.contains(&parent))
+    }
+
+    /// When a shard was closed: its children were made by the same entry. `None`: it is open, or there
+    /// is no such shard.
+    #[must_use]
+    pub fn closed_at(&self, number: ShardNumber) -> Option<Timestamp> {
+        self.shard(number).filter(|shard| shard.is_closed)?;
+        self.children(number).next().map(|child| child.created_at)
+    }
+
     /// The open shard that `hash_key` belongs to.
     #[must_use]
     pub fn route(&self, hash_key: u128) -> Option<ShardNumber> {

@@ -10,6 +10,7 @@ mod apply;
 mod change;
 mod commit;
 mod letters;
+mod lineage;
 mod producer;
 mod seek;
 mod stream;
@@ -22,6 +23,7 @@ pub use self::{
     append::{AppendRefusal, ProducerSequence, StreamRef},
     commit::CommitFault,
     letters::{LETTERS_SHARD, LetterStatus, LettersParts, LettersView},
+    lineage::UnitTurn,
     producer::ProducerState,
     seek::Sought,
     stream::ShardTail,
@@ -30,7 +32,7 @@ pub use self::{
 };
 use self::{stream::StreamView, unit::UnitEntry};
 use crate::{
-    commit::AttemptMark,
+    commit::{AttemptMark, UnitTotals},
     id::{MappingId, Ordinal, ShardNumber, SlotId, StreamId, UnitId},
     limits,
     registry::Registry,
@@ -48,6 +50,9 @@ pub struct NodeView {
     /// Of dead-letter streams of which a letter was closed.
     letters: BTreeMap<StreamId, Arc<LettersView>>,
     units: BTreeMap<UnitId, UnitEntry>,
+    /// Totals of units whose shards are gone, by mapping: what a mapping did is told for as long as it
+    /// is there.
+    gone: BTreeMap<MappingId, UnitTotals>,
     /// A guard's bound, not journaled.
     dead_letter_bytes_max: u64,
 }
@@ -59,6 +64,7 @@ impl Default for NodeView {
             streams: BTreeMap::new(),
             letters: BTreeMap::new(),
             units: BTreeMap::new(),
+            gone: BTreeMap::new(),
             dead_letter_bytes_max: limits::DEAD_LETTER_STREAM_BYTES_MAX,
         }
     }
@@ -119,6 +125,12 @@ impl NodeView {
         self.units
             .range(unit::first_of(mapping)..=unit::last_of(mapping))
             .map(|(&id, unit)| (id, unit.view()))
+    }
+
+    /// Totals of a mapping's units whose shards are gone.
+    #[must_use]
+    pub fn gone_totals(&self, mapping: MappingId) -> UnitTotals {
+        self.gone.get(&mapping).copied().unwrap_or_default()
     }
 
     /// The number of the last commit that a slot of the unit's present owner had accepted; 0 before

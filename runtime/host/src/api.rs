@@ -13,6 +13,7 @@ mod later;
 mod logs;
 mod mappings;
 pub(crate) mod put;
+mod reshard;
 mod retries;
 mod seek;
 mod streams;
@@ -153,7 +154,7 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
     const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
     let method = asked.method.clone();
-    if let Some(refusal) = later::refused(&method, segments) {
+    if let Some(refusal) = later::refused(segments) {
         return Err(refusal);
     }
     if [GET, DELETE, Method::HEAD].contains(&method) {
@@ -209,6 +210,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             PATCH => streams::update(node, name, asked).await,
             _ => streams::delete(node, name, &asked).await,
         },
+        ["streams", name, action @ ("split" | "merge" | "resize")] => {
+            only(&method, &[POST])?;
+            reshard::reshard(node, name, action, asked).await
+        }
         ["streams", name, "records"] => match *only(&method, &[GET, POST])? {
             GET => tail::tail(node, name, &asked).await,
             _ => put::put(node, name, asked).await,

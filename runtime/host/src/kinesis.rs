@@ -6,7 +6,7 @@ use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
     record::{NewRecords, RecordBlock},
     registry::{Command, Refusal},
-    shard::{Stream, StreamOptions},
+    shard::{Reshard, Stream, StreamOptions},
     spec::resolve::StreamSettings,
     view::AppendRefusal,
 };
@@ -42,6 +42,7 @@ impl StoreLog {
             Err(fnctl_store::CommandError::Refused(refusal)) => Err(match refusal {
                 Refusal::StreamExists(_) => CommandError::Exists,
                 Refusal::NoSuchStream(_) => CommandError::NoSuchStream,
+                Refusal::Reshard { error, .. } => CommandError::Reshard(error),
                 other => CommandError::Refused(other.to_string()),
             }),
         }
@@ -76,12 +77,7 @@ impl Log for StoreLog {
     fn tail(&self, stream: StreamId, shard: ShardNumber) -> Option<Tail> {
         self.0.view(|view| {
             let tail = view.tail(stream, shard)?;
-            let created = view.registry().stream(stream)?;
-            let created = created
-                .shards
-                .iter()
-                .find(|known| known.number == shard)?
-                .created_at;
+            let created = view.registry().stream(stream)?.shard(shard)?.created_at;
             let is_empty = tail.next == Ordinal(1);
             Some(Tail {
                 horizon: tail.horizon,
@@ -178,6 +174,11 @@ impl Log for StoreLog {
         let name = name.clone();
         self.command(Command::SetRetention { name, retention_ms })
             .await
+    }
+
+    async fn reshard(&self, name: &StreamName, how: Reshard) -> Result<(), CommandError> {
+        let name = name.clone();
+        self.command(Command::Reshard { name, how }).await
     }
 }
 

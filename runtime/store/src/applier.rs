@@ -9,6 +9,7 @@ mod write;
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -38,7 +39,7 @@ pub(crate) struct ApplierQueue {
     frames: VecDeque<PublishedFrame>,
     /// Bytes of journal of all of them.
     bytes: u64,
-    /// One of them deletes a stream.
+    /// One of them deletes a stream or forgets a shard.
     deletes: bool,
     /// The applier sleeps, and nobody has woken it.
     sleeps: bool,
@@ -48,7 +49,7 @@ impl ApplierQueue {
     /// Puts a frame behind the others; answers whether the applier has to be woken for it.
     pub(crate) fn push(&mut self, frame: PublishedFrame, is_short: bool) -> bool {
         self.bytes += frame.journal_bytes;
-        self.deletes |= !frame.gone.is_empty();
+        self.deletes |= !frame.gone.is_empty() || !frame.gone_shards.is_empty();
         self.frames.push_back(frame);
         let wakes = self.sleeps && (is_short || self.is_much());
         self.sleeps &= !wakes;
@@ -280,27 +281,47 @@ impl ApplierLoop {
         for stream in frame.gone {
             self.remove_stream(stream)?;
         }
+        for key in frame.gone_shards {
+            self.let_go(|other| *other == key);
+            for meta in self.shared.segments.forget_shard(key) {
+                self.cutter.segment_gone(key, meta.base);
+            }
+            self.remove_directory(&segment::shard_directory(&self.shared.directory, key))?;
+        }
         Ok(())
     }
 
-    /// Removes a stream's files: its tombstone is journaled.
-    fn remove_stream(&mut self, stream: StreamId) -> io::Result<()> {
-        let is_gone = |key: &ShardKey| key.0 == stream;
-        let gone: Vec<ShardKey> = self.gathered.keys().copied().filter(is_gone).collect();
+    /// Forgets what is on its way into segments of shards that are gone.
+    fn let_go(&mut self, is_gone: impl Fn(&ShardKey) -> bool) {
+        let gone: Vec<ShardKey> = self
+            .gathered
+            .keys()
+            .copied()
+            .filter(|key| is_gone(key))
+            .collect();
         for key in gone {
             let gathered = self.gathered.remove(&key).unwrap_or_default();
             self.gathered_bytes -= gathered.bytes;
             self.shared.space.apply(gathered.bytes as u64);
         }
         self.unsynced.retain(|key, _| !is_gone(key));
+    }
+
+    /// Removes a stream's files: its tombstone is journaled.
+    fn remove_stream(&mut self, stream: StreamId) -> io::Result<()> {
+        self.let_go(|key| key.0 == stream);
         for (key, meta) in self.shared.segments.forget(stream) {
             self.cutter.segment_gone(key, meta.base);
         }
-        let directory = segment::stream_directory(&self.shared.directory, stream);
-        if self.shared.backups.keep(&directory) {
+        self.remove_directory(&segment::stream_directory(&self.shared.directory, stream))
+    }
+
+    /// Unless a backup copies what is in it: then later.
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        if self.shared.backups.keep(directory) {
             return Ok(());
         }
-        match self.shared.disk.remove_dir(&directory) {
+        match self.shared.disk.remove_dir(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

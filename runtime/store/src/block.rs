@@ -228,6 +228,7 @@ impl Blocks {
                 | Entry::Trim { .. }
                 | Entry::Purge { .. }
                 | Entry::Seek { .. }
+                | Entry::Forget { .. }
                 | Entry::Change { .. } => {}
             }
         }
@@ -275,6 +276,7 @@ impl Blocks {
             | Entry::Trim { .. }
             | Entry::Purge { .. }
             | Entry::Seek { .. }
+            | Entry::Forget { .. }
             | Entry::Change { .. } => {}
         }
     }

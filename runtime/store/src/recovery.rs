@@ -312,7 +312,7 @@ fn assemble(parts: Parts) -> (Store, Loops) {
         parts.space.accept(frame.budget_bytes);
         segments.usage.redo(&frame.blocks);
         tail.publish(&frame.blocks).make();
-        tail.forget(&frame.gone);
+        tail.forget(&frame.gone, &frame.gone_shards);
         // Nobody sleeps yet.
         queue.push(frame, false);
     }

@@ -1,6 +1,7 @@
 //! Retention: moves horizons and floors by the retention clock, and unlinks what lies below
 //! (commit and storage rules §7).
 
+mod forget;
 mod size;
 
 use std::{io, sync::Arc};
@@ -69,6 +70,7 @@ impl ApplierLoop {
         }
         if is_due {
             self.bound_streams()?;
+            self.forget_shards();
         }
         self.retention.has_more = left == 0;
         Ok(self.retention.has_more)

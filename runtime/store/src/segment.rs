@@ -224,6 +224,19 @@ impl Segments {
         gone
     }
 
+    /// Forgets a shard; answers its segments.
+    pub(crate) fn forget_shard(&self, key: ShardKey) -> Vec<SegmentMeta> {
+        let mut shards = self.shards.write().expect("nothing panics under this lock");
+        let gone = shards.remove(&key);
+        drop(shards);
+        let gone = gone.map_or_else(Vec::new, |shard| lock(&shard).clone());
+        for segment in &gone {
+            self.usage.resized(key.0, segment.length, 0);
+            self.open.forget((key, segment.base));
+        }
+        gone
+    }
+
     /// Forgets all shards of a stream.
     pub(crate) fn forget(&self, stream: StreamId) -> Vec<(ShardKey, SegmentMeta)> {
         let mut shards = self.shards.write().expect("nothing panics under this lock");

@@ -126,13 +126,20 @@ impl Tail {
         announcement
     }
 
-    /// Drops the shards of deleted streams: watchers see the end.
-    pub(crate) fn forget(&self, gone: &[StreamId]) {
-        if gone.is_empty() {
+    /// Wakes who waits for a shard's records, though there are none.
+    pub(crate) fn wake(&self, key: ShardKey) {
+        if let Some(shard) = self.find(key) {
+            shard.last.send_modify(|_| {});
+        }
+    }
+
+    /// Drops the shards of deleted streams, and shards that are gone: watchers see the end.
+    pub(crate) fn forget(&self, gone: &[StreamId], gone_shards: &[ShardKey]) {
+        if gone.is_empty() && gone_shards.is_empty() {
             return;
         }
         let mut shards = self.shards.write().expect("nothing panics under this lock");
-        shards.retain(|(stream, _), _| !gone.contains(stream));
+        shards.retain(|key, _| !gone.contains(&key.0) && !gone_shards.contains(key));
     }
 
     /// Watches a shard's last visible ordinal; `last` is what the view says now.

@@ -2,6 +2,7 @@
 
 mod crash;
 mod golden;
+mod resharding;
 mod rot;
 mod schedules;
 

@@ -58,6 +58,7 @@ impl Usage {
             | Entry::Trim { .. }
             | Entry::Purge { .. }
             | Entry::Seek { .. }
+            | Entry::Forget { .. }
             | Entry::Change { .. } => {}
         }
     }

@@ -11,12 +11,16 @@ mod get_shard_iterator;
 mod increase_stream_retention_period;
 mod list_shards;
 mod list_streams;
+mod merge_shards;
 mod put;
 mod put_record;
 mod put_records;
+mod reshard;
 mod retention;
 mod shard;
+mod split_shard;
 mod stream_description;
+mod update_shard_count;
 
 pub(crate) use call::Call;
 pub(crate) use put_records::answer_fast as put_records_fast;
@@ -44,8 +48,11 @@ pub(crate) enum Operation {
     IncreaseStreamRetentionPeriod,
     ListShards,
     ListStreams,
+    MergeShards,
     PutRecord,
     PutRecords,
+    SplitShard,
+    UpdateShardCount,
 }
 
 /// What an operation's name means here.
@@ -57,7 +64,7 @@ pub(crate) enum Named {
     Unknown,
 }
 
-const SERVED: [(&str, Operation); 12] = [
+const SERVED: [(&str, Operation); 15] = [
     ("CreateStream", Operation::CreateStream),
     (
         "DecreaseStreamRetentionPeriod",
@@ -74,11 +81,14 @@ const SERVED: [(&str, Operation); 12] = [
     ),
     ("ListShards", Operation::ListShards),
     ("ListStreams", Operation::ListStreams),
+    ("MergeShards", Operation::MergeShards),
     ("PutRecord", Operation::PutRecord),
     ("PutRecords", Operation::PutRecords),
+    ("SplitShard", Operation::SplitShard),
+    ("UpdateShardCount", Operation::UpdateShardCount),
 ];
 
-const NOT_YET: [&str; 46] = [
+const NOT_YET: [&str; 43] = [
     "AcknowledgeQueueDeadLetterRecords",
     "AcknowledgeQueueRecords",
     "AddTagsToStream",
@@ -101,14 +111,12 @@ const NOT_YET: [&str; 46] = [
     "ListStreamConsumers",
     "ListTagsForResource",
     "ListTagsForStream",
-    "MergeShards",
     "PutResourcePolicy",
     "ReceiveQueueDeadLetterRecords",
     "ReceiveQueueRecords",
     "RegisterStreamConsumer",
     "RemoveTagsFromStream",
     "RestoreQueueDeadLetterRecords",
-    "SplitShard",
     "StartStreamEncryption",
     "StopStreamEncryption",
     "SubscribeToShard",
@@ -120,7 +128,6 @@ const NOT_YET: [&str; 46] = [
     "UpdateQueue",
     "UpdateQueueDeadLetterVisibility",
     "UpdateQueueVisibility",
-    "UpdateShardCount",
     "UpdateStreamMode",
     "UpdateStreamRecordDistributionStrategy",
     "UpdateStreamWarmThroughput",
@@ -155,8 +162,11 @@ impl Operation {
             Self::GetShardIterator => get_shard_iterator::MEMBERS,
             Self::ListShards => list_shards::MEMBERS,
             Self::ListStreams => list_streams::MEMBERS,
+            Self::MergeShards => merge_shards::MEMBERS,
             Self::PutRecord => put_record::MEMBERS,
             Self::PutRecords => put_records::MEMBERS,
+            Self::SplitShard => split_shard::MEMBERS,
+            Self::UpdateShardCount => update_shard_count::MEMBERS,
         }
     }
 }
@@ -189,7 +199,10 @@ pub(crate) async fn answer<L: Log>(
         }
         Operation::ListShards => list_shards::answer(call, request),
         Operation::ListStreams => list_streams::answer(call, request),
+        Operation::MergeShards => merge_shards::answer(call, request).await,
         Operation::PutRecord => put_record::answer(call, request).await,
         Operation::PutRecords => put_records::answer(call, request).await,
+        Operation::SplitShard => split_shard::answer(call, request).await,
+        Operation::UpdateShardCount => update_shard_count::answer(call, request).await,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
     record::{NewRecords, RecordBlock},
-    shard::{Stream, StreamOptions},
+    shard::{Reshard, ReshardError, Stream, StreamOptions},
 };
 
 #[cfg(test)]
@@ -51,6 +51,9 @@ pub enum CommandError {
     /// No stream has the name.
     #[error("no such stream")]
     NoSuchStream,
+    /// Its shards cannot be changed so.
+    #[error(transparent)]
+    Reshard(ReshardError),
     /// The catalogue says no, in words.
     #[error("{0}")]
     Refused(String),
@@ -160,5 +163,15 @@ pub trait Log: Clone + Send + Sync + 'static {
         &self,
         name: &StreamName,
         retention_ms: u64,
+    ) -> impl Future<Output = Result<(), CommandError>> + Send;
+
+    /// Splits, merges or resizes a stream's shards; answers when that is durable.
+    ///
+    /// # Errors
+    /// As [`CommandError`] says.
+    fn reshard(
+        &self,
+        name: &StreamName,
+        how: Reshard,
     ) -> impl Future<Output = Result<(), CommandError>> + Send;
 }

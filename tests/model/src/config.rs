@@ -2,8 +2,8 @@
 
 use fnctl_core::id::Ordinal;
 
-/// Two units, of one mapping and the two shards of its stream.
-pub(crate) const UNITS_MAX: usize = 2;
+/// Units of one mapping: the shards of its stream, two parents and the child of their merge at most.
+pub(crate) const UNITS_MAX: usize = 3;
 /// Most records of a configuration.
 pub(crate) const RECORDS_MAX: usize = 5;
 /// Most keys of a configuration.
@@ -12,6 +12,18 @@ pub(crate) const KEYS_MAX: usize = 3;
 pub(crate) const SLOTS: usize = 3;
 /// The retry slot's index.
 pub(crate) const RETRY: usize = 2;
+
+/// How the shards of the stream are related. Whatever was split or merged was so before the schedule
+/// begins, with nothing of it settled: what may be done of a child depends on that alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Not at all.
+    Apart,
+    /// Shard 1 is the lower half of shard 0; the upper half has no records.
+    Split,
+    /// Shard 2 is shards 0 and 1 merged.
+    Merge,
+}
 
 /// A configuration. [`Config::protocol`] has every rule in force; a weakened variant switches one
 /// off, here in the model: production code has no such switch.
@@ -25,6 +37,8 @@ pub struct Config {
     pub key: [usize; RECORDS_MAX],
     /// Shard of each record, and so its unit.
     pub shard: [usize; RECORDS_MAX],
+    /// How the shards are related.
+    pub family: Family,
     /// Lane of each key.
     pub lane: [usize; KEYS_MAX],
     /// Most records of a batch.
@@ -103,6 +117,8 @@ pub struct Config {
     pub fresh_ids: bool,
     /// A commit is judged by, and moves, the state of its own unit.
     pub tells_units_apart: bool,
+    /// A unit has no owner before its parents' units are settled to their end.
+    pub waits_for_parents: bool,
 }
 
 impl Config {
@@ -114,6 +130,7 @@ impl Config {
             records: 3,
             key: [0, 1, 0, 1, 0],
             shard: [0; RECORDS_MAX],
+            family: Family::Apart,
             lane: [0, 1, 0],
             batch: 2,
             attempts_max: 2,
@@ -150,6 +167,7 @@ impl Config {
             resends_totals: true,
             fresh_ids: true,
             tells_units_apart: true,
+            waits_for_parents: true,
         }
     }
 
@@ -162,6 +180,21 @@ impl Config {
     pub(crate) fn units(&self) -> usize {
         let shards = self.shard[..self.records].iter().max();
         1 + shards.copied().unwrap_or(0)
+    }
+
+    /// Shards that were there before the split or merge.
+    pub(crate) fn shards_at_first(&self) -> usize {
+        match self.family {
+            Family::Apart => self.units(),
+            Family::Split => 1,
+            Family::Merge => 2,
+        }
+    }
+
+    /// The records of the shards that were there at first, as a mask.
+    pub(crate) fn records_at_first(&self) -> u8 {
+        let shards = 0..self.shards_at_first();
+        shards.fold(0, |mask, shard| mask | self.records_of(shard))
     }
 
     /// The records of a unit, as a mask.

@@ -18,7 +18,7 @@ use fnctl_core::{
 };
 
 use crate::{
-    config::{Config, RETRY, bits},
+    config::{Config, Family, RETRY, bits},
     facts::{Facts, local_epoch},
     state::SentParts,
 };
@@ -114,9 +114,11 @@ pub(crate) fn rows(config: &Config, mask: u8) -> NewRecords {
     for record in bits(mask) {
         keys.push(&[b'a' + config.key[record] as u8]);
         data.push(&[b'0' + record as u8]);
-        hash_keys.push(match config.shard[record] {
-            0 => config.key[record] as u128,
-            _ => u128::MAX - config.key[record] as u128,
+        // The child of a split is the lower half.
+        let is_low = config.family == Family::Split || config.shard[record] == 0;
+        hash_keys.push(match is_low {
+            true => config.key[record] as u128,
+            false => u128::MAX - config.key[record] as u128,
         });
     }
     NewRecords {
@@ -177,7 +179,7 @@ pub(crate) fn catalogue(config: &Config) -> Entry {
     Entry::Meta {
         change: Arc::new(RegistryChange {
             streams: vec![
-                stream(SOURCE, "in", false, config.units()),
+                stream(SOURCE, "in", false, config.shards_at_first()),
                 stream(LETTERS, "letters", true, 1),
                 stream(OUTPUT, "out", false, 1),
             ],
@@ -204,7 +206,7 @@ fn mapping(config: &Config, generation: u8, letters: StreamId) -> Arc<Mapping> {
         state: MappingState::Running,
         state_since: NOW,
         starting_after: (0..)
-            .take(config.units())
+            .take(config.shards_at_first())
             .map(|shard| (ShardNumber(shard), Ordinal(0)))
             .collect(),
         created_at: NOW,

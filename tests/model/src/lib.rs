@@ -8,7 +8,10 @@
 //! answer is remembered. With the production pipeline as its worker (`explore_pipeline`) there are
 //! fewer records, and two units where that is asked.
 //!
-//! Not here yet, because the product has none of it: windows, splits and merges, redrive, seek.
+//! Splits and merges are made before a schedule begins: what matters of them is when a child's unit gets
+//! its owner, and that the view decides ([`Family`]).
+//!
+//! Not here yet, because the product has none of it: windows, redrive, seek.
 //!
 //! A configuration either holds (no violation in any reachable state, and from every one of them a
 //! path to all records settled) or yields the shortest schedule that breaks it. `tests/protocol.rs`
@@ -30,7 +33,7 @@ mod worker;
 
 pub use self::{
     check::Violation,
-    config::Config,
+    config::{Config, Family},
     explore::{Report, Verdict},
     pipeline::explore_pipeline,
     step::explore,

@@ -160,9 +160,13 @@ impl Driven {
             return;
         }
         if granted == 0 && has_room && (!is_held || state.takeovers > 0) {
+            let view = self.views.lease(ahead, unit);
+            if view == ahead {
+                // Its turn has not come.
+                return;
+            }
             let mut next = state.clone();
             next.takeovers -= u8::from(is_held);
-            let view = self.views.lease(ahead, unit);
             let epoch = self.views.facts(view).units[unit].epoch;
             next.granted[unit] = epoch;
             next.journal.take(view, None, true);

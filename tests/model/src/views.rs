@@ -7,13 +7,14 @@ use fnctl_core::{
     entry::Entry,
     id::{Ordinal, ShardNumber, SlotId},
     registry::Command,
+    shard::Reshard,
     spec::resolve::StreamSettings,
     view::{CommitFault, NodeView, StreamRef, UnitView},
 };
 
 use crate::{
     check::{Violation, check, check_view, parts_of},
-    config::{Config, bits},
+    config::{Config, Family, bits},
     content::{
         NOW, OUTPUT, SOURCE, catalogue, mapping_again, name, real_commit, rows, single, unit_of,
     },
@@ -33,6 +34,31 @@ pub(crate) enum Answer {
     Broken(Violation),
     Fenced(CommitFault),
     Unavailable,
+}
+
+/// Puts the records of a mask, each to the shard that is open for it.
+fn put(view: &mut NodeView, config: &Config, mask: u8) {
+    if mask == 0 {
+        return;
+    }
+    let records = Arc::new(rows(config, mask));
+    let append = view.evaluate_append(StreamRef::Id(SOURCE), &records, None, NOW);
+    view.apply(&append.expect("the source exists"));
+}
+
+fn reshard(view: &mut NodeView, family: Family) {
+    let (shard, adjacent) = (ShardNumber(0), ShardNumber(1));
+    let how = match family {
+        Family::Apart => return,
+        Family::Split => Reshard::Split { shard, at: None },
+        Family::Merge => Reshard::Merge { shard, adjacent },
+    };
+    let name = name("in");
+    let command = Command::Reshard { name, how };
+    let (entry, _) = view
+        .evaluate_command(&command, NOW)
+        .expect("the shards are open");
+    view.apply(&entry.expect("the stream changes"));
 }
 
 /// A view, and what tells one commit from another: epoch, slot, what it says, the expired records
@@ -63,11 +89,9 @@ impl Views {
         };
         let mut view = NodeView::new();
         view.apply(&catalogue(config));
-        let records = Arc::new(rows(config, config.all()));
-        let append = view
-            .evaluate_append(StreamRef::Id(SOURCE), &records, None, NOW)
-            .expect("the source exists");
-        view.apply(&append);
+        put(&mut view, config, config.records_at_first());
+        reshard(&mut view, config.family);
+        put(&mut view, config, config.all() & !config.records_at_first());
         let first = views.intern(view, Facts::default());
         (views, first)
     }
@@ -167,11 +191,21 @@ impl Views {
         commit
     }
 
+    /// Appoints an owner; the view it was at where the unit's turn has not come.
     pub(crate) fn lease(&mut self, at: ViewId, unit: usize) -> ViewId {
         let facts = *self.facts(at);
         let unit = unit_of(&self.config, facts.generation, unit);
-        let entry = self.views[at.0 as usize].evaluate_lease(&[unit]);
-        self.follow(at, &entry, facts)
+        let view = &self.views[at.0 as usize];
+        let entry = match view.unit(unit) {
+            Some(now) if !self.config.waits_for_parents => Entry::Lease {
+                grants: vec![(unit, now.epoch.next())],
+            },
+            _ => view.evaluate_lease(&[unit]),
+        };
+        match &entry {
+            Entry::Lease { grants } if grants.is_empty() => at,
+            _ => self.follow(at, &entry, facts),
+        }
     }
 
     /// Retention takes what is unsettled up to a record, several at once where there are; `None`

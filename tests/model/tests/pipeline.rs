@@ -1,7 +1,7 @@
 //! The protocol with the production pipeline as its worker: smaller, nothing modelled but the
 //! journal. Totals must be exact behind every commit.
 
-use fnctl_model::{Config, Verdict, Violation, explore_pipeline};
+use fnctl_model::{Config, Family, Verdict, Violation, explore_pipeline};
 
 fn holds(config: &Config) {
     let report = explore_pipeline(config);
@@ -137,6 +137,79 @@ fn two_units_and_their_output_stream_goes() {
     });
 }
 
+/// Commit and storage rules §9: a key's record of the parent, and one of its child, with whatever
+/// crashes, owners and failures come between.
+const SPLIT: Config = Config {
+    records: 2,
+    key: [0; 5],
+    shard: [0, 1, 1, 1, 1],
+    lane: [0; 3],
+    family: Family::Split,
+    ..Config::protocol("pipeline, a key over a split")
+};
+
+/// A key in each of two shards that were merged, and both of them in the child.
+const MERGE: Config = Config {
+    records: 3,
+    key: [0, 1, 0, 1, 0],
+    shard: [0, 1, 2, 2, 2],
+    lane: [0; 3],
+    family: Family::Merge,
+    ..Config::protocol("pipeline, keys over a merge")
+};
+
+#[test]
+fn the_order_of_a_key_holds_over_a_split() {
+    holds(&SPLIT);
+}
+
+#[test]
+fn a_child_waits_for_all_records_of_its_parent() {
+    holds(&Config {
+        name: "pipeline, two keys over a split",
+        records: 3,
+        key: [0, 1, 1, 0, 0],
+        shard: [0, 0, 1, 1, 1],
+        takeovers: 0,
+        ..SPLIT
+    });
+}
+
+#[test]
+fn retention_takes_what_a_child_waits_for() {
+    holds(&Config {
+        name: "pipeline, a split, expiry",
+        expiries: 1,
+        takeovers: 0,
+        ..SPLIT
+    });
+}
+
+#[test]
+fn the_order_of_a_key_holds_over_a_merge() {
+    holds(&Config {
+        takeovers: 0,
+        ..MERGE
+    });
+}
+
+#[test]
+fn children_that_do_not_wait_for_their_parents_break_the_order_of_a_key() {
+    let weak = Config {
+        name: "pipeline, a split, nobody waits",
+        waits_for_parents: false,
+        ..SPLIT
+    };
+    breaks(&weak, Violation::KeyOutOfOrder);
+    let weak = Config {
+        name: "pipeline, a merge, nobody waits",
+        waits_for_parents: false,
+        takeovers: 0,
+        ..MERGE
+    };
+    breaks(&weak, Violation::KeyOutOfOrder);
+}
+
 #[test]
 fn a_sequencer_that_takes_two_units_for_one_mixes_their_progress() {
     let weak = Config {
@@ -217,4 +290,5 @@ fn larger_configurations_when_asked() {
         takeovers: 0,
         ..Config::protocol("pipeline, 3 records, 2 crashes, 3 attempts")
     });
+    holds(&MERGE);
 }

@@ -15,6 +15,7 @@ mod life;
 mod listener;
 mod profile;
 mod reached;
+mod resharding;
 mod shelf;
 mod steps;
 mod worker;
@@ -132,6 +133,8 @@ pub fn run(schedule: &Schedule, keeps_text: bool) -> Report {
 struct World {
     schedule: Schedule,
     random: Random,
+    /// What is drawn about splits and merges.
+    reshards: Random,
     profile: Profile,
     disk: SimDisk,
     clock: Arc<SimClock>,
@@ -162,7 +165,9 @@ struct World {
 impl World {
     fn new(schedule: &Schedule, listener: Listener, keeps_text: bool) -> Self {
         let mut random = Random::new(schedule.seed);
-        let profile = Profile::draw(&mut random, &schedule.without);
+        let mut profile = Profile::draw(&mut random, &schedule.without);
+        let mut reshards = Random::new(!schedule.seed);
+        profile.reshard = profile::draw_reshard(&mut reshards, &schedule.without);
         let disk = SimDisk::new(random.next());
         let weakness = schedule.weakness;
         let is = |of: Weakness| weakness == Some(of);
@@ -179,6 +184,7 @@ impl World {
         Self {
             schedule: schedule.clone(),
             random,
+            reshards,
             attempts_max: profile.settings.max_attempts,
             profile,
             disk,

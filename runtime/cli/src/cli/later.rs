@@ -50,7 +50,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("functions", &["alias", "aliases"]),
     ("mappings", &["parked"]),
-    ("streams", &["merge", "release", "resize", "split"]),
+    ("streams", &["release"]),
 ];
 
 /// The flag of a later version that is given, or that is meant by one that differs little; `known` are

@@ -4,7 +4,7 @@ mod seek;
 mod update;
 
 use clap::Subcommand;
-use fnctl_core::status::{MappingLine, MappingStatus, RelayStatus};
+use fnctl_core::status::{MappingLine, MappingStatus, RelayStatus, ShardStatus};
 
 use crate::{
     cli::Session,
@@ -149,7 +149,8 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
                 .checkpoint
                 .as_deref()
                 .map_or_else(|| "-".to_owned(), words::short_number),
-            now.map(|time| format!("next attempt {}", words::local_time(time)))
+            waiting(shard)
+                .or_else(|| now.map(|time| format!("next attempt {}", words::local_time(time))))
                 .unwrap_or_default(),
         ]);
     }
@@ -207,6 +208,17 @@ fn relay_line(relay: &RelayStatus) -> String {
         relay.to,
         held.unwrap_or_default()
     )
+}
+
+/// What a shard waits for that is not its turn yet, or whose turn is over.
+fn waiting(shard: &ShardStatus) -> Option<String> {
+    if shard.ended {
+        return Some("ended".to_owned());
+    }
+    let (why, parent) = (shard.why.as_ref()?, shard.waits_for.as_ref()?);
+    let key = shard.waits_for_key.as_ref();
+    let key = key.map_or_else(String::new, |key| format!(", where key `{key}` is parked"));
+    Some(format!("{why}: {parent}{key}"))
 }
 
 /// `default → enriched   rejected → rejects`.

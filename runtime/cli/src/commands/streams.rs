@@ -1,9 +1,11 @@
-//! `fnctl streams`: create, update, list, describe, delete.
+//! `fnctl streams`: create, update, list, describe, delete, and what changes its shards.
+
+mod reshard;
+mod show;
 
 use clap::Subcommand;
 use fnctl_core::{
     error_code::{ErrorCode, ErrorObject, Problem},
-    limits::STREAM_RECORD_BYTES_DEFAULT,
     shard::Ack,
     spec::{
         Setting, StreamSpec,
@@ -44,6 +46,12 @@ enum Action {
         /// The stream
         stream: String,
     },
+    /// Split a shard in two: its records stay, new ones go to the halves
+    Split(reshard::Split),
+    /// Merge two neighbouring shards into one
+    Merge(reshard::Merge),
+    /// Split and merge until so many shards are open
+    Resize(reshard::Resize),
     /// Delete a stream and its records
     #[command(visible_alias = "rm")]
     Delete {
@@ -108,6 +116,9 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Update(update) => self::update(update, session).await,
         Action::List => list(session).await,
         Action::Describe { stream } => describe(&stream, session).await,
+        Action::Split(split) => split.run(session).await,
+        Action::Merge(merge) => merge.run(session).await,
+        Action::Resize(resize) => resize.run(session).await,
         Action::Delete { stream, destroying } => delete(&stream, destroying, session).await,
     }
 }
@@ -131,7 +142,9 @@ async fn create(create: Create, session: &mut Session) -> Result<(), CliError> {
     if session.out.is_json() {
         return session.out.json(&line);
     }
-    session.out.line(&format!("stream     {}", summary(&line)))
+    session
+        .out
+        .line(&format!("stream     {}", show::summary(&line)))
 }
 
 /// Refuses flags that no stream could have.
@@ -168,7 +181,9 @@ async fn update(update: Update, session: &mut Session) -> Result<(), CliError> {
     if session.out.is_json() {
         return session.out.json(&line);
     }
-    session.out.line(&format!("stream     {}", summary(&line)))
+    session
+        .out
+        .line(&format!("stream     {}", show::summary(&line)))
 }
 
 async fn list(session: &mut Session) -> Result<(), CliError> {
@@ -192,7 +207,7 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
             Duration::from_ms(line.retention_ms).to_string(),
             words::size(line.stored_bytes),
             line.quota_bytes.map_or_else(|| "-".to_owned(), words::size),
-            ack(line.ack).to_owned(),
+            show::ack(line.ack).to_owned(),
             words::local(&line.created_at),
         ]);
     }
@@ -213,53 +228,7 @@ async fn describe(stream: &str, session: &mut Session) -> Result<(), CliError> {
     if session.out.is_json() {
         return session.out.json(&status);
     }
-    session.out.line(&format!(
-        "{}, since {}",
-        summary(&status.line),
-        words::local(&status.line.created_at)
-    ))?;
-    let mut table = Table::new(&["shard", "records>", "oldest", "newest", "last arrival"]);
-    for shard in &status.shard_list {
-        let number = |number: &Option<String>| {
-            number
-                .as_deref()
-                .map_or_else(|| "-".to_owned(), words::short_number)
-        };
-        table.row([
-            shard.shard_id.clone(),
-            shard.records.to_string(),
-            number(&shard.oldest),
-            number(&shard.newest),
-            shard
-                .last_arrival
-                .as_deref()
-                .map_or_else(|| "-".to_owned(), words::local),
-        ]);
-    }
-    table
-        .lines(2)
-        .iter()
-        .try_for_each(|line| session.out.line(line))?;
-    for (label, mappings) in [
-        ("read by", &status.read_by),
-        ("written by", &status.written_by),
-    ] {
-        if !mappings.is_empty() {
-            session
-                .out
-                .line(&format!("  {label:<11} {}", mappings.join("  ")))?;
-        }
-    }
-    status.damaged.iter().try_for_each(|place| {
-        let records = match (place.first_record, place.last_record) {
-            (Some(first), Some(last)) => format!(", records {first} to {last}"),
-            _ => String::new(),
-        };
-        session.out.line(&format!(
-            "  DAMAGED     {} at offset {}: {}, {}{records}",
-            place.file, place.offset, place.message, place.shard_id
-        ))
-    })
+    show::print(&status, &mut session.out)
 }
 
 async fn delete(
@@ -281,33 +250,4 @@ async fn delete(
         line: status.line,
     };
     destroying.delete(doomed, session).await
-}
-
-fn summary(line: &StreamLine) -> String {
-    let retention = Duration::from_ms(line.retention_ms);
-    let shards = words::count(line.shards.into(), "shard");
-    let mut words = format!(
-        "{}  {shards}, retention {retention}, ack {}",
-        line.name,
-        ack(line.ack)
-    );
-    if line.record_bytes_max > STREAM_RECORD_BYTES_DEFAULT {
-        let bytes = line.record_bytes_max;
-        words.push_str(&format!(", records up to {}", ByteSize { bytes }));
-    }
-    if let Some(bytes) = line.retention_bytes {
-        words.push_str(&format!(", keeps {}", ByteSize { bytes }));
-    }
-    words.push_str(&format!(", {} stored", words::size(line.stored_bytes)));
-    if let Some(bytes) = line.quota_bytes {
-        words.push_str(&format!(" of {}", ByteSize { bytes }));
-    }
-    words
-}
-
-fn ack(ack: Ack) -> &'static str {
-    match ack {
-        Ack::Synced => "synced",
-        Ack::Written => "written",
-    }
 }

@@ -10,7 +10,7 @@ use crate::{
         StreamId, StreamName, Timestamp, UnitId,
     },
     mapping::Mapping,
-    shard::Stream,
+    shard::{Reshard, Stream},
     spec::{FunctionSpec, MappingSpec, StreamSpec, resolve::StreamSettings},
 };
 
@@ -109,6 +109,13 @@ pub enum Command {
         /// What changes; shards, acknowledgement and record size are not asked.
         spec: StreamSpec,
     },
+    /// Splits, merges or resizes a stream's shards.
+    Reshard {
+        /// Its name.
+        name: StreamName,
+        /// What is to become of them.
+        how: Reshard,
+    },
     /// Makes or updates a function and its mappings.
     Deploy(Box<Deploy>),
     /// Makes an older version live.
@@ -167,6 +174,9 @@ pub trait Tails {
 
     /// The position in front of the oldest record that a shard still shows.
     fn before_horizon(&self, stream: StreamId, shard: ShardNumber) -> Ordinal;
+
+    /// Arrival of the last record of any shard of a stream.
+    fn last_arrival(&self, stream: StreamId) -> Timestamp;
 
     /// Dead letters of a mapping that are open.
     fn open_dead_letters(&self, mapping: MappingId) -> u64;

@@ -31,6 +31,7 @@ impl Registry {
             Command::DeleteStream { name, force } => self.delete_stream(name, *force, now),
             Command::SetRetention { name, retention_ms } => self.set_retention(name, *retention_ms),
             Command::AlterStream { name, spec } => self.alter_stream(name, spec),
+            Command::Reshard { name, how } => self.reshard(name, how, tails, now),
             Command::Deploy(deploy) => deploy::evaluate(self, deploy, tails, now),
             Command::Rollback { function, to } => self.rollback(function, *to, now),
             Command::PauseMapping { mapping } => {

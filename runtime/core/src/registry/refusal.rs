@@ -3,6 +3,8 @@
 use crate::{
     error_code::{ErrorCode, ErrorObject, Problem},
     id::{FunctionName, FunctionVersion, MappingId, OutputName, StreamName},
+    limits::STREAM_SHARDS_MAX,
+    shard::ReshardError,
 };
 
 /// A refusal. Nothing changed.
@@ -109,6 +111,14 @@ pub enum Refusal {
         /// All that is wrong.
         problems: Vec<Problem>,
     },
+    /// Its shards cannot be split, merged or resized so.
+    #[error("stream `{stream}`: {error}")]
+    Reshard {
+        /// The stream.
+        stream: StreamName,
+        /// Why.
+        error: ReshardError,
+    },
     /// Settings break rules.
     #[error("{} {} in what was asked for", problems.len(), if problems.len() == 1 { "problem" } else { "problems" })]
     Invalid {
@@ -181,11 +191,57 @@ impl Refusal {
                 &format!("the settings of `{stream}`"),
                 problems.clone(),
             ),
+            Self::Reshard { stream, error: why } => reshard(self, stream, why),
             Self::Invalid { problems } => ErrorObject::of_problems(
                 ErrorCode::SettingsInvalid,
                 "what was asked for",
                 problems.clone(),
             ),
         }
+    }
+}
+
+fn reshard(refusal: &Refusal, stream: &StreamName, why: &ReshardError) -> ErrorObject {
+    let describe = format!("fnctl streams describe {stream}        (its shards)");
+    let code = match why {
+        ReshardError::NoSuchShard(_) => ErrorCode::NoSuchShard,
+        ReshardError::Closed(_) => ErrorCode::ShardClosed,
+        ReshardError::SplitPoint { .. }
+        | ReshardError::NotAdjacent { .. }
+        | ReshardError::ShardCount { .. }
+        | ReshardError::TooNarrow { .. }
+        | ReshardError::TooManyListed { .. } => ErrorCode::ReshardInvalid,
+    };
+    let error = ErrorObject::new(code, refusal.to_string()).at(stream.as_str());
+    match why {
+        ReshardError::NoSuchShard(_) => error.fix(describe),
+        ReshardError::Closed(_) => error
+            .because("a closed shard takes no records; its children do")
+            .fix(describe),
+        ReshardError::SplitPoint { range, .. } => {
+            let (least, most) = (range.start.saturating_add(2), range.end.saturating_sub(1));
+            if least > most {
+                return error
+                    .because("a shard of three hash keys or less stays whole")
+                    .fix(describe);
+            }
+            error
+                .because("each half has two hash keys at least")
+                .fix(format!("--at {least} to {most}, or no --at for the middle"))
+        }
+        ReshardError::NotAdjacent { .. } => error
+            .because("only neighbours in the hash-key space become one shard")
+            .fix(describe),
+        ReshardError::ShardCount { .. } => {
+            error.fix(format!("name 1 to {STREAM_SHARDS_MAX} shards"))
+        }
+        ReshardError::TooNarrow { .. } => error
+            .because("a shard of three hash keys or less stays whole")
+            .fix(describe),
+        ReshardError::TooManyListed { .. } => error
+            .because("closed shards are listed until retention has passed their records")
+            .fix(format!(
+                "wait for retention, or shorten it: fnctl streams update {stream} --retention 1h"
+            )),
     }
 }

@@ -3,6 +3,7 @@ mod deletion;
 mod history;
 mod mappings;
 mod notes;
+mod resharding;
 mod versions;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -21,6 +22,7 @@ use crate::{
 struct FakeTails {
     last: u64,
     horizon: u64,
+    last_arrival: u64,
     open: u64,
 }
 
@@ -30,6 +32,9 @@ impl Tails for FakeTails {
     }
     fn before_horizon(&self, _: StreamId, _: ShardNumber) -> Ordinal {
         Ordinal(self.horizon)
+    }
+    fn last_arrival(&self, _: StreamId) -> Timestamp {
+        Timestamp(self.last_arrival)
     }
     fn open_dead_letters(&self, _: MappingId) -> u64 {
         self.open

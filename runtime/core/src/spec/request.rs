@@ -239,6 +239,33 @@ pub struct CreateStreamRequest {
     pub settings: StreamSpec,
 }
 
+/// `POST /v1/streams/{name}/split`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitRequest {
+    /// The shard: `shardId-000000000000`, or its number.
+    pub shard: String,
+    /// First hash key of the second child, decimal; `null`: the middle.
+    #[serde(default)]
+    pub at: Option<String>,
+}
+
+/// `POST /v1/streams/{name}/merge`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MergeRequest {
+    /// Two neighbours, in either order.
+    pub shards: Vec<String>,
+}
+
+/// `POST /v1/streams/{name}/resize`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResizeRequest {
+    /// How many open shards there are at the end.
+    pub shards: u32,
+}
+
 /// `GET /v1/version`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionResult {

@@ -44,11 +44,7 @@ impl StreamLine {
     /// The line of a stream whose logs take `stored_bytes`.
     #[must_use]
     pub fn of(stream: &Stream, stored_bytes: u64) -> Self {
-        let open = stream
-            .shards
-            .iter()
-            .filter(|shard| !shard.is_closed)
-            .count();
+        let open = stream.open_shards().count();
         Self {
             id: stream.id.to_string(),
             name: stream.name.to_string(),
@@ -74,6 +70,15 @@ pub struct ShardLine {
     pub starting_hash_key: String,
     /// Last hash key, decimal.
     pub ending_hash_key: String,
+    /// When it was split or merged, RFC 3339; `null`: it is open and takes records.
+    #[serde(default)]
+    pub closed_at: Option<String>,
+    /// The shards it came from, also those that retention has taken since.
+    #[serde(default)]
+    pub parents: Vec<String>,
+    /// The shards that came from it.
+    #[serde(default)]
+    pub children: Vec<String>,
     /// Sequence number of the oldest record kept; `null` when empty.
     pub oldest: Option<String>,
     /// Sequence number of the newest record; `null` when empty.

@@ -53,6 +53,18 @@ pub struct ShardStatus {
     pub parked_keys: u64,
     /// When the next of them is tried, RFC 3339.
     pub next_retry_at: Option<String>,
+    /// Why nothing of it is called: `waiting-for-parents`; `null` otherwise.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// The shard whose records come first, where it waits for one.
+    #[serde(default)]
+    pub waits_for: Option<String>,
+    /// A key that is parked there, where that is what it waits for.
+    #[serde(default)]
+    pub waits_for_key: Option<String>,
+    /// Whether the shard is closed and settled to its end: its children are read instead.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// Records and calls since the mapping was made. `polled` starts anew with the process.

@@ -90,6 +90,11 @@ impl NodeView {
                 self.seek(seeks, dirty);
                 self.change_units(units, dirty);
             }
+            Entry::Forget {
+                stream,
+                shards,
+                totals,
+            } => self.forget_shards(*stream, shards, totals, dirty),
             Entry::Change { units } => self.change_units(units, dirty),
         }
     }
@@ -236,6 +241,9 @@ impl NodeView {
         for &mapping in &change.deleted_mappings {
             dirty(ValueKey::Mapping(mapping));
             self.forget_units(mapping, dirty);
+            if self.gone.remove(&mapping).is_some() {
+                dirty(ValueKey::Gone(mapping));
+            }
         }
         for &function in &change.deleted_functions {
             dirty(ValueKey::Function(function));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::NodeView;
+use super::{NodeView, UnitTurn};
 use crate::{
     entry::{Entry, Placement, ProducerMark, UnitChange},
     id::{LeaseEpoch, MappingId, Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
@@ -32,12 +32,13 @@ impl NodeView {
         Ok((entry, evaluated.applied))
     }
 
-    /// Appoints owners, many in one entry; a unit that does not exist gets none. Whoever owned one
-    /// before is fenced from this entry on.
+    /// Appoints owners, many in one entry; a unit that does not exist gets none, nor does one whose turn
+    /// has not come ([`super::UnitTurn`]). Whoever owned one before is fenced from this entry on.
     #[must_use]
     pub fn evaluate_lease(&self, units: &[UnitId]) -> Entry {
         let mut grants: Vec<(UnitId, LeaseEpoch)> = units
             .iter()
+            .filter(|unit| !matches!(self.turn(**unit), Some(UnitTurn::Waiting(_))))
             .filter_map(|&unit| Some((unit, self.unit(unit)?.epoch.next())))
             .collect();
         grants.sort_unstable();
@@ -161,7 +162,7 @@ impl NodeView {
     }
 
     /// What fences the owners of these units, those that exist (commit and storage rules §2).
-    fn fence(&self, units: &[UnitId]) -> Vec<UnitChange> {
+    pub(super) fn fence(&self, units: &[UnitId]) -> Vec<UnitChange> {
         let mut changes: Vec<UnitChange> = units
             .iter()
             .filter_map(|&unit| {
@@ -187,6 +188,11 @@ impl Tails for NodeView {
     fn before_horizon(&self, stream: StreamId, shard: ShardNumber) -> Ordinal {
         self.tail(stream, shard)
             .map_or(Ordinal(0), |tail| Ordinal(tail.horizon.0 - 1))
+    }
+
+    fn last_arrival(&self, stream: StreamId) -> Timestamp {
+        let view = self.streams.get(&stream);
+        view.map_or(Timestamp(0), |view| view.last_arrival())
     }
 
     fn open_dead_letters(&self, mapping: MappingId) -> u64 {

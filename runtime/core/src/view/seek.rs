@@ -9,8 +9,7 @@ use std::sync::Arc;
 use super::{NodeView, UnitView, ValueKey, unit::UnitEntry};
 use crate::{
     entry::{Entry, UnitChange, UnitSeek},
-    id::{Ordinal, ShardNumber, UnitId},
-    shard::Stream,
+    id::{Ordinal, UnitId},
 };
 
 /// What a seek came to in one shard.
@@ -70,25 +69,10 @@ impl NodeView {
     }
 
     fn fence_descendants(&self, seeks: &[UnitSeek]) -> Vec<UnitChange> {
-        let mut changes: Vec<UnitChange> = Vec::new();
-        for seek in seeks {
-            let Some(stream) = self.registry.stream(seek.unit.stream) else {
-                continue;
-            };
-            for shard in descendants(stream, seek.unit.shard) {
-                let unit = UnitId { shard, ..seek.unit };
-                let is_known = seeks.iter().any(|seek| seek.unit == unit)
-                    || changes.iter().any(|change| change.unit == unit);
-                if let Some(view) = self.unit(unit).filter(|_| !is_known) {
-                    changes.push(UnitChange {
-                        unit,
-                        epoch: view.epoch.next(),
-                        expired: None,
-                    });
-                }
-            }
-        }
-        changes
+        let is_sought = |unit: &UnitId| seeks.iter().any(|seek| seek.unit == *unit);
+        let family = seeks.iter().flat_map(|seek| self.descendants(seek.unit));
+        let units: Vec<UnitId> = family.filter(|unit| !is_sought(unit)).collect();
+        self.fence(&units)
     }
 
     /// Takes a seek over: whole values, so that redo may repeat it.
@@ -103,20 +87,4 @@ impl NodeView {
             }
         }
     }
-}
-
-/// The shards that come from this one, directly or not.
-fn descendants(stream: &Stream, of: ShardNumber) -> Vec<ShardNumber> {
-    let mut found = vec![of];
-    let mut at = 0;
-    while let Some(&parent) = found.get(at) {
-        for shard in &stream.shards {
-            if shard.parents.contains(&parent) && !found.contains(&shard.number) {
-                found.push(shard.number);
-            }
-        }
-        at += 1;
-    }
-    found.remove(0);
-    found
 }

@@ -1,6 +1,6 @@
 //! The ends of a stream's shards, and which shard a row goes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::producer::Producers;
 use crate::{
@@ -56,6 +56,8 @@ impl ShardTail {
 pub(super) struct StreamView {
     pub(super) tails: BTreeMap<ShardNumber, ShardTail>,
     pub(super) producers: Producers,
+    /// The shards that take no more records.
+    pub(super) closed: BTreeSet<ShardNumber>,
     routes: Routes,
     /// The last arrival of any shard: a put asks for it, and there may be a thousand of them.
     latest: Timestamp,
@@ -88,10 +90,10 @@ impl StreamView {
                 is_kept
             });
         }
+        let closed = stream.shards.iter().filter(|shard| shard.is_closed);
+        self.closed = closed.map(|shard| shard.number).collect();
         let mut open: Vec<_> = stream
-            .shards
-            .iter()
-            .filter(|shard| !shard.is_closed)
+            .open_shards()
             .map(|shard| (shard.range.end, shard.number))
             .collect();
         open.sort_unstable();
@@ -124,6 +126,11 @@ impl StreamView {
         tail.extend(next, arrival, bytes);
         self.latest = self.latest.max(tail.last_arrival);
         true
+    }
+
+    /// Arrival of the last record of any shard.
+    pub(super) const fn last_arrival(&self) -> Timestamp {
+        self.latest
     }
 
     /// Whether rows can be placed at all.

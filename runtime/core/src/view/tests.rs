@@ -3,6 +3,7 @@
 mod appends;
 mod commits;
 mod letters;
+mod lineage;
 mod quotas;
 mod redo;
 mod retention;
@@ -28,7 +29,7 @@ use crate::{
     record::{ColumnBuilder, NewRecords},
     registry::{Applied, Command, ComponentFacts, Deploy},
     settled::{SettledRange, SettledRanges},
-    shard::{Ack, StreamOptions},
+    shard::{Ack, Reshard, StreamOptions},
     spec::resolve::StreamSettings,
 };
 
@@ -80,6 +81,29 @@ impl Bench {
             name: name(stream),
             force: true,
         });
+    }
+
+    /// Splits a shard in the middle.
+    fn split(&mut self, stream: &str, shard: u32) {
+        let shard = ShardNumber(shard);
+        self.reshard(stream, Reshard::Split { shard, at: None });
+    }
+
+    fn merge(&mut self, stream: &str, shard: u32, adjacent: u32) {
+        let (shard, adjacent) = (ShardNumber(shard), ShardNumber(adjacent));
+        self.reshard(stream, Reshard::Merge { shard, adjacent });
+    }
+
+    fn reshard(&mut self, stream: &str, how: Reshard) {
+        let name = name(stream);
+        self.command(&Command::Reshard { name, how });
+    }
+
+    /// Settles records of a unit in its owner's name.
+    fn settle(&mut self, unit: UnitId, after: u64, through: u64) {
+        let mut commit = self.settling(unit, after, through);
+        commit.totals.processed = through;
+        self.commit(commit).unwrap();
     }
 
     /// Deploys `function` with one mapping's layer; answers the mapping.

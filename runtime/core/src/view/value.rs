@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{LettersView, NodeView, ProducerState, ShardTail, UnitView, unit::UnitEntry};
 use crate::{
+    commit::UnitTotals,
     function::Function,
     id::{FunctionId, MappingId, ShardNumber, StreamId, UnitId},
     mapping::Mapping,
@@ -30,6 +31,8 @@ pub enum ValueKey {
     Unit(UnitId),
     /// What became of the letters of a dead-letter stream.
     Letters(StreamId),
+    /// Totals of a mapping's units whose shards are gone.
+    Gone(MappingId),
 }
 
 /// One value; sharing it costs nothing, so a cut never stops the sequencer for long.
@@ -51,6 +54,8 @@ pub enum Value {
     Unit(Arc<UnitView>),
     /// A dead-letter stream's settled set.
     Letters(Arc<LettersView>),
+    /// Totals.
+    Gone(UnitTotals),
 }
 
 /// The values are not those of one moment: a stored view is damaged.
@@ -82,6 +87,7 @@ impl NodeView {
             }
             ValueKey::Unit(id) => Value::Unit(self.units.get(id)?.share()),
             ValueKey::Letters(stream) => Value::Letters(Arc::clone(self.letters.get(stream)?)),
+            ValueKey::Gone(mapping) => Value::Gone(*self.gone.get(mapping)?),
         })
     }
 
@@ -127,6 +133,8 @@ impl NodeView {
             .letters
             .iter()
             .map(|(&id, letters)| (ValueKey::Letters(id), Value::Letters(Arc::clone(letters))));
+        let gone = self.gone.iter();
+        let gone = gone.map(|(&mapping, totals)| (ValueKey::Gone(mapping), Value::Gone(*totals)));
         std::iter::once((ValueKey::Ids, self.ids()))
             .chain(streams)
             .chain(functions)
@@ -134,6 +142,7 @@ impl NodeView {
             .chain(ends)
             .chain(units)
             .chain(letters)
+            .chain(gone)
     }
 
     fn ids(&self) -> Value {
@@ -149,7 +158,8 @@ impl NodeView {
         values: impl IntoIterator<Item = (ValueKey, Value)>,
     ) -> Result<Self, InconsistentView> {
         let mut change = RegistryChange::default();
-        let (mut tails, mut producers, mut units) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tails, mut producers) = (Vec::new(), Vec::new());
+        let (mut units, mut gone) = (Vec::new(), Vec::new());
         let mut letters = Vec::new();
         for (key, value) in values {
             match (key, value) {
@@ -175,6 +185,7 @@ impl NodeView {
                 }
                 (ValueKey::Unit(id), Value::Unit(unit)) => units.push((id, unit)),
                 (ValueKey::Letters(stream), Value::Letters(value)) => letters.push((stream, value)),
+                (ValueKey::Gone(mapping), Value::Gone(totals)) => gone.push((mapping, totals)),
                 (key, _) => return Err(InconsistentView::WrongKind(key)),
             }
         }
@@ -225,6 +236,12 @@ impl NodeView {
                 return Err(InconsistentView::Orphan(ValueKey::Letters(stream)));
             }
             view.letters.insert(stream, value);
+        }
+        for (mapping, totals) in gone {
+            if view.registry.mapping(mapping).is_none() {
+                return Err(InconsistentView::Orphan(ValueKey::Gone(mapping)));
+            }
+            view.gone.insert(mapping, totals);
         }
         match missing.pop_first() {
             Some(key) => Err(InconsistentView::Missing(key)),

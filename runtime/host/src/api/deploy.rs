@@ -253,7 +253,7 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
             .iter()
             .map(|stream| CreatedStream {
                 name: stream.name.to_string(),
-                shards: u32::try_from(stream.shards.len()).unwrap_or(u32::MAX),
+                shards: u32::try_from(stream.open_shards().count()).unwrap_or(u32::MAX),
             })
             .collect(),
         same_bytes_as: deployed

@@ -1,12 +1,10 @@
 //! Addresses that later versions have: refused by name, never mistaken for a slip.
 
-use hyper::Method;
-
 use crate::api::error::ApiError;
 
 /// The refusal of an address below `/v1` that is specified and not there yet, and what does the same
 /// today.
-pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
+pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
     let (what, fix) = match *segments {
         ["status"] => (
             "one status of everything",
@@ -29,9 +27,9 @@ pub(super) fn refused(method: &Method, segments: &[&str]) -> Option<ApiError> {
             "the list of parked keys",
             "GET /v1/mappings/{mapping} counts them, /retries?follow tells why",
         ),
-        ["streams", _, "split" | "merge" | "resize" | "release"] => (
-            "changing a stream's shards",
-            "create another stream with as many as are wanted: POST /v1/streams",
+        ["streams", _, "release"] => (
+            "letting go of what a mapping holds of a stream",
+            "delete the mapping, or give the stream a quota: PATCH /v1/streams/{stream}",
         ),
         _ => return None,
     };
@@ -44,38 +42,28 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_refused() {
-        for (method, segments) in [
-            (Method::GET, &["mappings"][..]),
-            (Method::GET, &["mappings", "f"]),
-            (Method::DELETE, &["mappings", "f"]),
-            (Method::GET, &["mappings", "f", "dead-letters", "1"]),
-            (Method::GET, &["streams", "status"]),
-            (Method::GET, &["functions", "aliases"]),
-            (Method::GET, &["nothing"]),
+        for segments in [
+            &["mappings"][..],
+            &["mappings", "f"],
+            &["mappings", "f", "dead-letters", "1"],
+            &["streams", "status"],
+            &["functions", "aliases"],
+            &["nothing"],
         ] {
-            assert!(
-                refused(&method, segments).is_none(),
-                "{method} {segments:?}"
-            );
+            assert!(refused(segments).is_none(), "{segments:?}");
         }
     }
 
     #[test]
-    fn what_comes_later_is_refused_by_name_whatever_the_method() {
+    fn what_comes_later_is_refused_by_name() {
         for segments in [
             &["status"][..],
             &["traces", "x"],
             &["functions", "f", "aliases", "a"],
             &["mappings", "f", "parked"],
-            &["streams", "s", "split"],
+            &["streams", "s", "release"],
         ] {
-            for method in [Method::GET, Method::POST] {
-                assert!(
-                    refused(&method, segments).is_some(),
-                    "{method} {segments:?}"
-                );
-            }
+            assert!(refused(segments).is_some(), "{segments:?}");
         }
-        assert!(refused(&Method::PATCH, &["mappings", "f"]).is_some());
     }
 }

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
     error_code::{ErrorCode, ErrorObject},
-    id::StreamName,
+    id::{ShardNumber, StreamName},
     mapping::{MappingState, OutputBinding},
     registry::{Applied, Command},
     rfc3339,
-    shard::Stream,
+    shard::{Shard, Stream},
     spec::{
         StreamSpec,
         request::CreateStreamRequest,
@@ -104,10 +104,21 @@ fn line(node: &HostNode, stream: &Stream) -> StreamLine {
 pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let stream = node.stream(&node.stream_name(name)?)?;
+    one(&status(node, &stream).await)
+}
+
+/// A stream with its shards and users.
+pub(super) async fn status(node: &HostNode, stream: &Stream) -> StreamStatus {
     let mut oldest = BTreeMap::new();
     for shard in &stream.shards {
         let number = node.oldest(stream.id, shard.number, shard.created_at).await;
         oldest.insert(shard.number, number);
+    }
+    let mut children: BTreeMap<ShardNumber, Vec<&Shard>> = BTreeMap::new();
+    for shard in &stream.shards {
+        for parent in &shard.parents {
+            children.entry(*parent).or_default().push(shard);
+        }
     }
     let mut status = node.view(|view| {
         let registry = view.registry();
@@ -117,10 +128,23 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
             let number = |ordinal, arrival| {
                 sequence::encode(shard.created_at, shard.number, ordinal, arrival)
             };
+            let children = children.get(&shard.number).map_or(&[][..], Vec::as_slice);
             ShardLine {
                 shard_id: shard.number.shard_id(),
                 starting_hash_key: shard.range.start.to_string(),
                 ending_hash_key: shard.range.end.to_string(),
+                closed_at: children
+                    .first()
+                    .map(|child| rfc3339::format(child.created_at)),
+                parents: shard
+                    .parents
+                    .iter()
+                    .map(|parent| parent.shard_id())
+                    .collect(),
+                children: children
+                    .iter()
+                    .map(|child| child.number.shard_id())
+                    .collect(),
                 oldest: oldest.get(&shard.number).cloned().flatten(),
                 newest: held.map(|tail| number(tail.last(), tail.last_arrival)),
                 last_arrival: held.map(|tail| rfc3339::format(tail.last_arrival)),
@@ -133,7 +157,7 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
                 .filter(|m| m.state != MappingState::Failed)
         };
         StreamStatus {
-            line: line(node, &stream),
+            line: line(node, stream),
             shard_list: shards.collect(),
             read_by: alive()
                 .filter(|mapping| mapping.stream == stream.id)
@@ -151,7 +175,7 @@ pub(super) async fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answ
     });
     let damaged = node.store().damaged(stream.id).into_iter();
     status.damaged = damaged.map(damaged_line).collect();
-    one(&status)
+    status
 }
 
 /// `DELETE /v1/streams/{name}`.

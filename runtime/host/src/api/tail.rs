@@ -1,6 +1,7 @@
 //! Records of a stream as they come: pushed, from every shard, each shard in its order. A shard with a
 //! hole is shown up to it; the others go on.
 
+mod family;
 mod hole;
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
@@ -14,9 +15,12 @@ use fnctl_core::{
 };
 use fnctl_store::ReadError;
 use fnctl_streams::sequence;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
-use self::hole::Hole;
+use self::{
+    family::{End, Family},
+    hole::Hole,
+};
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, with_type},
     http::{Chunks, streamed},
@@ -26,8 +30,9 @@ use crate::{
 };
 
 /// `GET /v1/streams/{name}/records`: until `count` records, `timeout_ms`, or, with `follow=false`,
-/// the end as it was when it was asked. With `latency`, a record that a function made says how long
-/// after its source it arrived.
+/// the end as it was when it was asked. Children of a shard are read when their parents were read to
+/// their end, so that the order of each key holds over splits and merges. With `latency`, a record that a
+/// function made says how long after its source it arrived.
 pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Answer {
     let query = asked.query(&["from", "count", "timeout_ms", "follow", "latency"])?;
     let stream = node.stream(&node.stream_name(name)?)?;
@@ -38,17 +43,20 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
     let wait = query.number("timeout_ms")?.map(Duration::from_millis);
     let is_following = query.text("follow").is_none() || query.switch("follow")?;
     let has_latency = query.switch("latency")?;
-    let (mut readers, mut holes) = (Vec::new(), Vec::new());
+    let mut holes = Vec::new();
+    let mut family = Family::new(Arc::clone(node), stream.id, is_following);
     for shard in &stream.shards {
         let after = match node.resolve(stream.id, shard.number, from).await {
             Err(error) if error.is(ErrorCode::Damaged) && stream.shards.len() > 1 => {
                 holes.push(Hole::unplaced(shard.number, error));
+                family.pass_by(shard.number);
                 continue;
             }
             after => after?,
         };
         let until = (!is_following).then(|| node.last(stream.id, shard.number));
-        readers.push(Reader {
+        let parents = shard.parents.clone();
+        let reader = Reader {
             node: Arc::clone(node),
             stream: stream.id,
             shard: shard.number,
@@ -56,7 +64,8 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
             after,
             until,
             has_latency,
-        });
+        };
+        family.add(reader, parents);
     }
     let (chunks, body) = streamed();
     let node = Arc::clone(node);
@@ -68,7 +77,7 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
             is_alone,
             chunks,
         };
-        serve(node, readers, count, deadline, told).await;
+        serve(node, family, count, deadline, told).await;
     });
     Ok(with_type(body, NDJSON))
 }
@@ -118,23 +127,19 @@ impl Told {
 
 async fn serve(
     node: Arc<HostNode>,
-    readers: Vec<Reader>,
+    mut family: Family,
     count: u64,
     deadline: Option<Instant>,
     mut told: Told,
 ) {
     let (found, mut lines) = mpsc::channel::<Found>(1);
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for hole in std::mem::take(&mut told.holes) {
         if !told.hole(hole).await {
             return;
         }
     }
-    for reader in readers {
-        let found = found.clone();
-        tasks.spawn(reader.run(found));
-    }
-    drop(found);
+    family.start(&mut tasks, &found);
     let mut drain = node.drain();
     let mut left = usize::try_from(count).unwrap_or(usize::MAX);
     while left > 0 {
@@ -145,6 +150,17 @@ async fn serve(
             // Who listens no more is noticed even while nothing comes.
             () = told.chunks.closed() => return,
             found = lines.recv() => found,
+            ended = tasks.join_next() => {
+                if let Some(Ok((shard, end))) = ended {
+                    family.ended(shard, end);
+                    family.start(&mut tasks, &found);
+                }
+                if !tasks.is_empty() {
+                    continue;
+                }
+                // What the last one found before it ended.
+                lines.try_recv().ok()
+            }
         };
         let chunk = match found {
             None => return told.end().await,
@@ -167,13 +183,19 @@ async fn serve(
 }
 
 impl Reader {
-    async fn run(mut self, found: mpsc::Sender<Found>) {
+    /// Sends what it reads until its shard has ended.
+    async fn run(mut self, found: mpsc::Sender<Found>) -> (ShardNumber, End) {
+        let end = self.read_on(&found).await;
+        (self.shard, end)
+    }
+
+    async fn read_on(&mut self, found: &mpsc::Sender<Found>) -> End {
         let Ok(mut tail) = self.node.store().watch(self.stream, self.shard) else {
-            return;
+            return End::Whole;
         };
         loop {
             if self.until.is_some_and(|until| self.after >= until) {
-                return;
+                return End::Whole;
             }
             let (records, bytes) = (limits::TAIL_READ_RECORDS_MAX, limits::TAIL_READ_BYTES_MAX);
             let store = self.node.store();
@@ -184,10 +206,10 @@ impl Reader {
                     self.after = Ordinal(horizon.0.saturating_sub(1)).max(self.after);
                     continue;
                 }
-                Err(ReadError::NoSuchShard) => return,
+                Err(ReadError::NoSuchShard) => return End::Whole,
                 Err(error) => {
                     drop(found.send(Err(self.hole(&error).await)).await);
-                    return;
+                    return End::Broken;
                 }
             };
             let mut lines = Vec::new();
@@ -196,15 +218,26 @@ impl Reader {
                 lines.extend(self.lines(block, &latencies));
             }
             if lines.is_empty() {
-                if tail.changed().await.is_err() {
-                    return;
+                // A close wakes as a record does.
+                if self.is_at_end() || tail.changed().await.is_err() {
+                    return End::Whole;
                 }
                 continue;
             }
             if found.send(Ok(lines)).await.is_err() {
-                return;
+                return End::Broken;
             }
         }
+    }
+
+    /// Whether its shard takes no more records and all of them were read.
+    fn is_at_end(&self) -> bool {
+        self.node.view(|view| {
+            let stream = view.registry().stream(self.stream);
+            let shard = stream.and_then(|stream| stream.shard(self.shard));
+            let last = view.tail(self.stream, self.shard).map(|tail| tail.last());
+            shard.is_none_or(|shard| shard.is_closed) && last.is_none_or(|last| self.after >= last)
+        })
     }
 
     /// How long after its source each record arrived, ms; empty where nobody asks.

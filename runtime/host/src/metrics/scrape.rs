@@ -47,6 +47,8 @@ pub(crate) struct ShardSample {
     pub(crate) age_ms: u64,
     /// Records that arrived and are not settled.
     pub(crate) pending: u64,
+    /// Whether a worker should run it: its parents are settled, and it is not at its end.
+    pub(crate) is_due: bool,
     /// Whether a worker runs it.
     pub(crate) is_owned: bool,
     /// Keys that wait for a retry, as its worker knows them.
@@ -314,8 +316,8 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
     };
     gauge(
         "fnctl_mapping_shards",
-        "Shards that the mapping reads",
-        &|m| m.shards.len() as u64,
+        "Shards that a worker should run: those that wait for their parents, or ended, left out",
+        &|m| m.shards.iter().filter(|shard| shard.is_due).count() as u64,
     );
     gauge(
         "fnctl_mapping_shards_owned",

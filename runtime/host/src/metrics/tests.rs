@@ -24,6 +24,7 @@ fn sample(name: &str, age_ms: u64) -> MappingSample {
             shard: ShardNumber(7),
             age_ms,
             pending: 3,
+            is_due: true,
             is_owned: true,
             parked_keys: 2,
             next_retry: Some(Timestamp(1_500)),

@@ -6,6 +6,7 @@ use fnctl_core::{
     function::Function,
     id::{FunctionId, UnitId},
     mapping::MappingState,
+    view::UnitTurn,
 };
 use tokio::{
     select,
@@ -216,7 +217,9 @@ impl HostNode {
             let mappings = view.registry().mappings_of_function(function);
             mappings
                 .filter(|mapping| mapping.state == MappingState::Running)
-                .flat_map(|mapping| view.units_of(mapping.id).map(|(unit, _)| unit))
+                .flat_map(|mapping| view.turns(mapping))
+                .filter(|(_, turn)| *turn == UnitTurn::Due)
+                .map(|(unit, _)| unit)
                 .collect()
         })
     }

@@ -151,6 +151,16 @@ impl HostNode {
         keys.len() as u64
     }
 
+    /// The key of a unit's oldest record that waits for a retry; `None`: none does, or it cannot be read.
+    pub(super) async fn charged_key(&self, unit: UnitId) -> Option<String> {
+        let position = self.view(|view| view.unit(unit)?.attempts.keys().next().copied())?;
+        let before = Ordinal(position.0.saturating_sub(1));
+        let read = source::read(self.store(), unit.stream, unit.shard, before, 1, 1).await;
+        let block = read.ok()?.into_iter().next()?;
+        let key = (block.first == position).then(|| block.records.keys.get(0))?;
+        Some(String::from_utf8_lossy(key).into_owned())
+    }
+
     async fn arrival_after(&self, unit: UnitId, after: Ordinal) -> Option<Timestamp> {
         let (stream, shard) = (unit.stream, unit.shard);
         let read = source::read(self.store(), stream, shard, after, 1, 1).await;

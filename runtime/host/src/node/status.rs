@@ -12,7 +12,7 @@ use fnctl_core::{
     rfc3339,
     shard::Stream,
     status::{MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
-    view::NodeView,
+    view::{NodeView, UnitTurn},
 };
 
 use fnctl_store::ScrubKind;
@@ -29,6 +29,7 @@ struct UnitFigures {
     low_watermark: Ordinal,
     pending: u64,
     totals: UnitTotals,
+    turn: UnitTurn,
 }
 
 /// What holds a mapping that should run.
@@ -41,6 +42,7 @@ pub(crate) struct Blocked {
 }
 
 fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
+    let turns = view.turns(mapping);
     view.units_of(mapping.id)
         .map(|(unit, progress)| {
             let last = view
@@ -51,6 +53,7 @@ fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
                 low_watermark: progress.settled.low_watermark(),
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
+                turn: turns.get(&unit).copied().unwrap_or(UnitTurn::Due),
             }
         })
         .collect()
@@ -160,7 +163,7 @@ impl HostNode {
         mapping: &Mapping,
         details: bool,
     ) -> Option<MappingStatus> {
-        let (function, stream, units) = self.view(|view| {
+        let (function, stream, units, gone) = self.view(|view| {
             let registry = view.registry();
             registry.mapping(mapping.id)?;
             let function = Arc::clone(registry.function(mapping.function)?);
@@ -168,6 +171,7 @@ impl HostNode {
                 function,
                 registry.stream(mapping.stream).cloned(),
                 figures(view, mapping),
+                view.gone_totals(mapping.id),
             ))
         })?;
         let blocked = self.blocked(mapping, &[]);
@@ -188,15 +192,14 @@ impl HostNode {
             }
         };
         let mut totals = Totals::default();
+        totals.add(&gone);
         let mut shards = Vec::with_capacity(units.len());
+        let mut parked_keys_of: BTreeMap<UnitId, Option<String>> = BTreeMap::new();
         for unit in &units {
             totals.add(&unit.totals);
-            let created = stream.as_ref().and_then(|stream| {
-                stream
-                    .shards
-                    .iter()
-                    .find(|shard| shard.number == unit.unit.shard)
-            });
+            let created = stream
+                .as_ref()
+                .and_then(|stream| stream.shard(unit.unit.shard));
             let low = unit.low_watermark;
             let checkpoint = match created {
                 Some(shard) if details => {
@@ -211,7 +214,27 @@ impl HostNode {
             } else {
                 (0, None)
             };
+            let waits_for = match unit.turn {
+                UnitTurn::Waiting(ancestor) => Some(ancestor),
+                UnitTurn::Due | UnitTurn::Ended => None,
+            };
+            // Many children may wait for one parent.
+            let waits_for_key = match waits_for.filter(|_| details) {
+                Some(ancestor) => match parked_keys_of.get(&ancestor) {
+                    Some(known) => Option::clone(known),
+                    None => {
+                        let key = self.charged_key(ancestor).await;
+                        parked_keys_of.insert(ancestor, key.clone());
+                        key
+                    }
+                },
+                None => None,
+            };
             shards.push(ShardStatus {
+                why: waits_for.map(|_| "waiting-for-parents".to_owned()),
+                waits_for: waits_for.map(|ancestor| ancestor.shard.shard_id()),
+                waits_for_key,
+                ended: unit.turn == UnitTurn::Ended,
                 shard_id: unit.unit.shard.shard_id(),
                 iterator_age_ms: self.age_of(unit).await,
                 pending_records: unit.pending,
@@ -262,22 +285,27 @@ impl HostNode {
 
     /// The exposition of this moment.
     pub(crate) async fn expose(&self) -> String {
-        type Seen = (Arc<Mapping>, Vec<UnitFigures>, u64);
+        type Seen = (Arc<Mapping>, Vec<UnitFigures>, u64, UnitTotals);
         let seen: BTreeMap<Arc<str>, Seen> = self.view(|view| {
             let registry = view.registry();
             let all = registry.mappings().map(|mapping| {
                 let name: Arc<str> = registry.address(mapping).into();
                 let open = view.open_letters(mapping.id);
-                (name, (Arc::clone(mapping), figures(view, mapping), open))
+                let gone = view.gone_totals(mapping.id);
+                (
+                    name,
+                    (Arc::clone(mapping), figures(view, mapping), open, gone),
+                )
             });
             // Of a failed mapping and its successor under the same name the later one counts.
             all.collect()
         });
-        let alive: HashSet<_> = seen.values().map(|(mapping, ..)| mapping.id).collect();
-        self.ages.retain(|unit| alive.contains(&unit.mapping));
+        let units = seen.values().flat_map(|(_, units, ..)| units);
+        let alive: HashSet<UnitId> = units.map(|unit| unit.unit).collect();
+        self.ages.retain(|unit| alive.contains(&unit));
         let mut samples = Vec::with_capacity(seen.len());
-        for (name, (mapping, units, dead_letters_open)) in seen {
-            let mut totals = UnitTotals::default();
+        for (name, (mapping, units, dead_letters_open, gone)) in seen {
+            let mut totals = gone;
             let mut shards = Vec::with_capacity(units.len());
             for unit in &units {
                 totals = totals + unit.totals;
@@ -287,6 +315,7 @@ impl HostNode {
                     shard: unit.unit.shard,
                     age_ms: self.age_of(unit).await,
                     pending: unit.pending,
+                    is_due: unit.turn == UnitTurn::Due,
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
                     parked_keys: standing.parked_keys,
                     next_retry: standing.next_retry,

@@ -6,13 +6,20 @@ use std::{
 };
 
 use fnctl_core::{
+    commit::{Commit, UnitTotals},
     entry::Entry,
-    id::{FunctionName, FunctionVersion, OutputName, StreamName, Timestamp},
+    id::{
+        FunctionName, FunctionVersion, Ordinal, OutputName, ShardNumber, SlotId, StreamName,
+        Timestamp,
+    },
+    record::{ColumnBuilder, NewRecords},
     registry::{ComponentFacts, Deploy},
+    settled::{SettledRange, SettledRanges},
+    shard::Reshard,
     spec::{
         FunctionSpec, MappingSpec, Setting, StreamSpec, resolve::StreamSettings, setting::Text,
     },
-    view::NodeView,
+    view::{NodeView, StreamRef},
 };
 
 use super::*;
@@ -97,6 +104,55 @@ impl FakeNode {
             found: Vec::new(),
             mapping_is: None,
         })));
+    }
+
+    fn reshard(&self, how: Reshard) {
+        let name = StreamName::parse("in").expect("a name");
+        self.hand_in(&Command::Reshard { name, how });
+    }
+
+    /// Puts records with these hash keys.
+    fn put(&self, hash_keys: &[u128]) {
+        let mut column = ColumnBuilder::with_capacity(0, 0);
+        hash_keys.iter().for_each(|_| column.push(b"x"));
+        let column = column.finish();
+        let records = NewRecords {
+            keys: column.clone(),
+            data: column,
+            hash_keys: hash_keys.to_vec(),
+            hops: Vec::new(),
+            origins: Vec::new(),
+        };
+        let name = StreamName::parse("in").expect("a name");
+        let stream = StreamRef::Name(&name);
+        let entry = self
+            .lock()
+            .evaluate_append(stream, &Arc::new(records), None, Timestamp(1));
+        self.take(&entry.expect("it is taken"));
+    }
+
+    /// Settles records in a worker's name.
+    fn settle(&self, worker: &Played, after: u64, through: u64) {
+        let slot = SlotId::Lane(0);
+        let range = SettledRange {
+            after: Ordinal(after),
+            through: Ordinal(through),
+        };
+        let commit = Commit {
+            unit: worker.unit,
+            epoch: worker.epoch,
+            slot,
+            number: self.lock().last_number(worker.unit, slot) + 1,
+            settles: SettledRanges::from_iter([range]),
+            attempts: Vec::new(),
+            totals: UnitTotals::default(),
+            dead_letters: Vec::new(),
+            redriven: None,
+            outputs: Vec::new(),
+            function_version: worker.version,
+        };
+        let entry = self.lock().evaluate_commit(&Arc::new(commit), Timestamp(1));
+        self.take(&entry.expect("it is taken"));
     }
 
     fn mapping(&self) -> MappingId {
@@ -352,4 +408,53 @@ async fn a_shutdown_drains_everything_and_cuts_off_what_does_not() {
     ending.await.expect("it ends");
     assert!(began.elapsed() < limits::DRAIN_MAX);
     assert!(second.exit.is_closed(), "it did not listen and was cut off");
+}
+
+/// Commit and storage rules §9, as the supervisor follows it: a child starts when its parents are settled,
+/// woken by the commit that settles the last of them.
+#[tokio::test(start_paused = true)]
+async fn children_start_when_their_parents_are_settled_and_parents_end_quietly() {
+    let mut test = Test::new();
+    let [mut first, second] = test.workers().await;
+    test.node.put(&[0, 0, u128::MAX]);
+    let shard = first.unit.shard;
+    test.node.reshard(Reshard::Split { shard, at: None });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(
+        test.started.try_recv().is_err(),
+        "records are in front of theirs"
+    );
+    test.node.settle(&first, 0, 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(test.started.try_recv().is_err(), "one record is");
+
+    test.node.settle(&first, 1, 2);
+    let [low, high] = test.workers().await;
+    assert_eq!(
+        [low.unit.shard, high.unit.shard],
+        [ShardNumber(2), ShardNumber(3)]
+    );
+    assert!(matches!(
+        first.directives.recv().await,
+        Some(Directive::Drain { .. })
+    ));
+    first.ends(Exit::Drained);
+
+    // Both parents of a merge.
+    test.node.reshard(Reshard::Merge {
+        shard: high.unit.shard,
+        adjacent: second.unit.shard,
+    });
+    high.drains().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(
+        test.started.try_recv().is_err(),
+        "the other parent has a record"
+    );
+    test.node.settle(&second, 0, 1);
+    let child = test.worker().await;
+    assert_eq!(child.unit.shard, ShardNumber(4));
+    second.drains().await;
+    assert_eq!(*test.node.failed.lock().expect("no panic"), 0);
+    assert!(!low.exit.is_closed());
 }

@@ -14,7 +14,7 @@ use fnctl_core::{
     pipeline::OtherVersion,
     reconcile::{self, Stamp},
     shard::Stream,
-    view::NodeView,
+    view::{NodeView, UnitTurn},
 };
 
 use crate::shard_worker::{Assignment, CalledVersion};
@@ -37,10 +37,7 @@ impl Work {
         let mapping = registry.mapping(unit.mapping)?;
         let function = registry.function(mapping.function)?;
         let stream = registry.stream(unit.stream)?;
-        let shard = stream
-            .shards
-            .iter()
-            .find(|shard| shard.number == unit.shard)?;
+        let shard = stream.shard(unit.shard)?;
         Some(Self {
             mapping: Arc::clone(mapping),
             function: Arc::clone(function),
@@ -176,7 +173,19 @@ impl Generations {
             }
             self.builds[&mapping.id].1
         });
-        // A unit exists from the entry that made its mapping or its shard.
+        // A unit exists from the entry that made its mapping or its shard; its turn comes when what is in
+        // front of it is settled, and is over when nothing can come any more.
+        let resharded = registry.mappings().filter(|mapping| {
+            let stream = registry.stream(mapping.stream);
+            stream.is_some_and(|stream| stream.shards.iter().any(|shard| shard.is_closed))
+        });
+        for mapping in resharded {
+            for (unit, turn) in view.turns(mapping) {
+                if turn != UnitTurn::Due {
+                    desired.remove(&unit);
+                }
+            }
+        }
         desired.retain(|unit, _| view.unit(*unit).is_some());
         desired
     }

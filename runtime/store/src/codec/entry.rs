@@ -271,6 +271,7 @@ const LEASE: u8 = 3;
 const META: u8 = 4;
 const TRIM: u8 = 5;
 const CHANGE: u8 = 6;
+const FORGET: u8 = 7;
 /// A commit that redrives a letter.
 const REDRIVE: u8 = 16;
 const PURGE: u8 = 17;
@@ -325,6 +326,16 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             shard.put(out);
             horizon.put(out);
             floor.put(out);
+        }
+        Entry::Forget {
+            stream,
+            shards,
+            totals,
+        } => {
+            out.push(FORGET);
+            stream.put(out);
+            shards.put(out);
+            totals.put(out);
         }
         Entry::Change { units } => {
             out.push(CHANGE);
@@ -406,6 +417,11 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
             horizon: Value::take(&mut from)?,
             floor: Value::take(&mut from)?,
         },
+        FORGET => Entry::Forget {
+            stream: Value::take(&mut from)?,
+            shards: Value::take(&mut from)?,
+            totals: Value::take(&mut from)?,
+        },
         CHANGE => Entry::Change {
             units: Value::take(&mut from)?,
         },
@@ -434,7 +450,9 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
         Entry::Purge { letters, .. } => ENTRY + letters.as_slice().len() * RECORD,
         Entry::Seek { seeks, .. } => ENTRY + seeks.len() * RECORD,
-        Entry::Meta { .. } | Entry::Trim { .. } | Entry::Change { .. } => ENTRY,
+        Entry::Meta { .. } | Entry::Trim { .. } | Entry::Forget { .. } | Entry::Change { .. } => {
+            ENTRY
+        }
     }
 }
 

@@ -74,7 +74,11 @@ const TAGS: u8 = 1 << 3;
 const QUOTA: u8 = 1 << 4;
 /// A retention by size follows.
 const RETENTION_BYTES: u8 = 1 << 5;
-const OPTIONS: u8 = INTERNAL | RECORD_BYTES | ON_DEMAND | TAGS | QUOTA | RETENTION_BYTES;
+/// Shards were split or merged. Nothing follows: who does not know what order that asks of mappings must
+/// not open it.
+const RESHARDED: u8 = 1 << 6;
+const OPTIONS: u8 =
+    INTERNAL | RECORD_BYTES | ON_DEMAND | TAGS | QUOTA | RETENTION_BYTES | RESHARDED;
 
 impl Value for Stream {
     fn put(&self, out: &mut Vec<u8>) {
@@ -102,12 +106,16 @@ impl Value for Stream {
         ack.put(out);
         created_at.put(out);
         let when = |is: bool, flag: u8| if is { flag } else { 0 };
+        let is_resharded = shards
+            .iter()
+            .any(|shard| shard.is_closed || !shard.parents.is_empty());
         let is_other_size = *record_bytes_max != STREAM_RECORD_BYTES_DEFAULT;
         out.push(
             when(*is_internal, INTERNAL)
                 | when(is_other_size, RECORD_BYTES)
                 | when(*mode == StreamMode::OnDemand, ON_DEMAND)
                 | when(!tags.is_empty(), TAGS)
+                | when(is_resharded, RESHARDED)
                 | when(quota_bytes.is_some(), QUOTA)
                 | when(retention_bytes.is_some(), RETENTION_BYTES),
         );
@@ -136,6 +144,9 @@ impl Value for Stream {
         let flags = u8::take(from)?;
         if flags & !OPTIONS != 0 {
             return Err(from.fail("a stream has an option that this version does not know"));
+        }
+        if !stream.shards.is_sorted_by(|a, b| a.number < b.number) {
+            return Err(from.fail("a stream's shards do not ascend"));
         }
         stream.is_internal = flags & INTERNAL != 0;
         if flags & RECORD_BYTES != 0 {

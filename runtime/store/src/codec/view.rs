@@ -22,6 +22,7 @@ const MAPPING: u8 = 4;
 const TAIL: u8 = 5;
 const PRODUCER: u8 = 6;
 const UNIT: u8 = 7;
+const GONE: u8 = 8;
 const LETTERS: u8 = 16;
 
 fields!(ShardTail {
@@ -119,6 +120,10 @@ pub(crate) fn encode_key(key: &ValueKey) -> Vec<u8> {
             out.extend_from_slice(&unit.stream.0.to_be_bytes());
             out.extend_from_slice(&unit.shard.0.to_be_bytes());
         }
+        ValueKey::Gone(mapping) => {
+            out.push(GONE);
+            out.extend_from_slice(&mapping.0.to_be_bytes());
+        }
     }
     out
 }
@@ -159,6 +164,7 @@ pub(crate) fn decode_key(bytes: Bytes) -> Result<ValueKey, DecodeError> {
             stream: StreamId(take_u64(&mut from)?),
             shard: take_shard(&mut from)?,
         }),
+        GONE => ValueKey::Gone(MappingId(take_u64(&mut from)?)),
         _ => return Err(from.fail("a value's kind is not known")),
     };
     from.end()?;
@@ -203,6 +209,10 @@ pub(crate) fn encode_value(value: &ViewValue) -> Vec<u8> {
             out.push(UNIT);
             unit.put(&mut out);
         }
+        ViewValue::Gone(totals) => {
+            out.push(GONE);
+            totals.put(&mut out);
+        }
     }
     out
 }
@@ -224,6 +234,7 @@ pub(crate) fn decode_value(bytes: Bytes) -> Result<ViewValue, DecodeError> {
         TAIL => ViewValue::Tail(Value::take(&mut from)?),
         PRODUCER => ViewValue::Producer(Value::take(&mut from)?),
         UNIT => ViewValue::Unit(Value::take(&mut from)?),
+        GONE => ViewValue::Gone(Value::take(&mut from)?),
         LETTERS => ViewValue::Letters(Value::take(&mut from)?),
         _ => return Err(from.fail("a value's kind is not known")),
     };

@@ -10,6 +10,7 @@ use fnctl_core::{
     record::{NewRecords, RecordBlock},
     registry::RegistryChange,
     settled::SettledRanges,
+    shard::Stream,
     view::{Value, ValueKey},
 };
 
@@ -238,6 +239,22 @@ pub(super) fn entry(
                 .with("dead_letters", ranges(letters))
                 .with("bytes", *bytes),
         ],
+        Entry::Forget {
+            stream,
+            shards,
+            totals,
+        } => {
+            let shards = shards.iter();
+            let totals = totals.iter().map(|(mapping, totals)| {
+                let line = line("forget").with("mapping", Field::Id(mapping.0));
+                line.with("processed", totals.processed)
+                    .with("dead_lettered", totals.dead_lettered)
+            });
+            shards
+                .map(|number| shard(line("forget"), (*stream, *number)))
+                .chain(totals)
+                .collect()
+        }
         Entry::Change { units } => {
             let lines = units.iter();
             lines
@@ -352,7 +369,7 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("stream", Field::Id(stream.0))
             .with("producer", &**producer),
         ValueKey::Function(id) => line.with("function", Field::Id(id.0)),
-        ValueKey::Mapping(id) => line.with("mapping", Field::Id(id.0)),
+        ValueKey::Mapping(id) | ValueKey::Gone(id) => line.with("mapping", Field::Id(id.0)),
         ValueKey::Ids => line,
     };
     match value {
@@ -365,7 +382,7 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             let mut line = line
                 .with("of", "stream")
                 .with("name", stream.name.to_string())
-                .with("shards", stream.shards.len() as u64)
+                .with("shards", stream.open_shards().count() as u64)
                 .with("retention_ms", stream.retention_ms);
             for (name, bound) in [
                 ("quota_bytes", stream.options.quota_bytes),
@@ -374,6 +391,13 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
                 if let Some(bytes) = bound {
                     line = line.with(name, bytes);
                 }
+            }
+            if stream
+                .shards
+                .last()
+                .is_some_and(|last| !last.parents.is_empty())
+            {
+                line = line.with("lineage", lineage(stream));
             }
             line
         }
@@ -417,5 +441,21 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("marks", unit.attempts.len() as u64)
             .with("processed", unit.totals.processed)
             .with("dead_lettered", unit.totals.dead_lettered),
+        Value::Gone(totals) => line
+            .with("of", "units of shards that are gone")
+            .with("processed", totals.processed)
+            .with("dead_lettered", totals.dead_lettered),
     }
+}
+
+/// `0- 1<0 2<0`: closed shards, and what each came from.
+fn lineage(stream: &Stream) -> String {
+    let shards = stream.shards.iter().map(|shard| {
+        let parents = shard.parents.iter().map(ToString::to_string);
+        let from = parents.collect::<Vec<_>>().join(",");
+        let is_closed = if shard.is_closed { "-" } else { "" };
+        let mark = if from.is_empty() { "" } else { "<" };
+        format!("{}{is_closed}{mark}{from}", shard.number)
+    });
+    shards.collect::<Vec<_>>().join(" ")
 }

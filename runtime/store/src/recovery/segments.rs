@@ -9,7 +9,7 @@ use std::{
 };
 
 use fnctl_core::{
-    id::{Ordinal, StreamId},
+    id::{Ordinal, ShardNumber, StreamId},
     record::RecordBlock,
     view::NodeView,
 };
@@ -63,13 +63,45 @@ fn settle_streams(disk: &dyn Disk, data: &Path, view: &NodeView) -> Result<(), O
     for entry in disk.list(&root).map_err(OpenError::io(&root))? {
         let path = root.join(&entry.name);
         match entry.name.parse().map(StreamId) {
-            Ok(id) if entry.is_dir && view.registry().stream(id).is_some() => {}
+            Ok(id) if entry.is_dir && view.registry().stream(id).is_some() => {
+                settle_shards(disk, data, view, id)?;
+            }
             // Ids are never used twice, so one below the next that is not there was deleted.
             Ok(id) if entry.is_dir && id < next_stream => {
                 disk.remove_dir(&path).map_err(OpenError::io(&path))?;
             }
             // Its stream's entry may have been torn off with the journal's tail, then nothing of it was
             // ever acknowledged; or it is somebody else's.
+            _ => tracing::error!(path = %path.display(), "an unknown directory is left alone"),
+        }
+    }
+    Ok(())
+}
+
+/// Removes directories of shards that the journal has forgotten; others that are not known stay.
+fn settle_shards(
+    disk: &dyn Disk,
+    data: &Path,
+    view: &NodeView,
+    id: StreamId,
+) -> Result<(), OpenError> {
+    let stream = view.registry().stream(id);
+    let Some((stream, last)) = stream.and_then(|s| Some((s, s.shards.last()?.number))) else {
+        return Ok(());
+    };
+    // Nothing was forgotten.
+    if stream.shards.len() > last.0 as usize {
+        return Ok(());
+    }
+    let root = segment::stream_directory(data, id);
+    for entry in disk.list(&root).map_err(OpenError::io(&root))? {
+        let path = root.join(&entry.name);
+        match entry.name.parse().map(ShardNumber) {
+            Ok(shard) if entry.is_dir && stream.shard(shard).is_some() => {}
+            // Numbers are never used twice, so one below the highest that is not there was forgotten.
+            Ok(shard) if entry.is_dir && shard < last => {
+                disk.remove_dir(&path).map_err(OpenError::io(&path))?;
+            }
             _ => tracing::error!(path = %path.display(), "an unknown directory is left alone"),
         }
     }

@@ -68,10 +68,9 @@ impl ApplierLoop {
 
     fn roll_bytes(&self, stream: &Stream) -> u64 {
         let bound = stream.options.retention_bytes;
-        let open = stream.shards.iter().filter(|shard| !shard.is_closed);
         run_bytes(
             bound.or(stream.options.quota_bytes),
-            open.count(),
+            stream.open_shards().count(),
             BOUNDED_SEGMENT_BYTES_MIN,
             self.shared.sizes.segment,
         )
@@ -98,10 +97,12 @@ impl ApplierLoop {
         let roll_bytes = self.segment_bytes((stream.id, ShardNumber(0)));
         for &shard in horizons.keys() {
             let key = (stream.id, shard);
-            // Made when the bound was larger, or none.
+            let is_closed = stream.shard(shard).is_some_and(|shard| shard.is_closed);
+            // Made when the bound was larger, or none; or nothing will be added to it.
             let newest = self.shared.segments.newest(key);
-            if newest.is_some_and(|newest| newest.next > newest.base && newest.length >= roll_bytes)
-            {
+            if newest.is_some_and(|newest| {
+                newest.next > newest.base && (is_closed || newest.length >= roll_bytes)
+            }) {
                 self.seal_newest(key)?;
             }
         }

@@ -71,6 +71,6 @@ fn a_watcher_is_told_of_new_records_and_of_the_end() {
     tail.publish(&blocks).make();
     assert!(watcher.has_changed().unwrap());
     assert_eq!(*watcher.borrow_and_update(), Ordinal(3));
-    tail.forget(&[KEY.0]);
+    tail.forget(&[KEY.0], &[]);
     assert!(watcher.has_changed().is_err());
 }

@@ -161,7 +161,7 @@ fn answered(node: &mut Node, commit: Commit) -> CommitAnswer {
 }
 
 /// Settles `(after, through]` with that many rows to each of the outputs.
-fn commit(
+pub(super) fn commit(
     unit: UnitId,
     epoch: LeaseEpoch,
     number: u64,

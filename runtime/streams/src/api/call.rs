@@ -159,6 +159,9 @@ impl<L: Log> Call<'_, L> {
             ),
             CommandError::NoSuchStream => self.stream_not_found(name.as_str()),
             CommandError::Refused(words) => ApiError::new(ErrorCode::InvalidArgument, words),
+            CommandError::Reshard(why) => {
+                ApiError::new(ErrorCode::InvalidArgument, why.to_string())
+            }
             CommandError::Stopped(_) => ApiError::bare(ErrorCode::InternalFailure),
         }
     }

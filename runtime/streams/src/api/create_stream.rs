@@ -6,8 +6,8 @@ use fnctl_core::shard::{StreamMode, StreamOptions};
 use serde_json::Value;
 
 use crate::{
-    api::call::Call,
-    limits::{ON_DEMAND_SHARDS, RECORD_KIB_MAX, RECORD_KIB_MIN, STREAM_SHARDS_MAX, TAGS_MAX},
+    api::{call::Call, reshard::check_shard_limit},
+    limits::{ON_DEMAND_SHARDS, RECORD_KIB_MAX, RECORD_KIB_MIN, TAGS_MAX},
     log::{CommandError, Log},
     protocol::{
         error::{ApiError, ErrorCode},
@@ -83,7 +83,7 @@ pub(super) async fn answer<L: Log>(
     if call.log.stream(&name).is_some() {
         return Err(call.command_failed(&name, CommandError::Exists));
     }
-    check_shard_limit(call, shards)?;
+    check_shard_limit(call, shards, shards)?;
     match call.log.create_stream(&name, shards, options).await {
         Ok(()) => Ok(Vec::new()),
         Err(error) => Err(call.command_failed(&name, error)),
@@ -158,35 +158,4 @@ fn refuse_what_is_not_there_yet(request: Checked<'_>) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-fn check_shard_limit<L: Log>(call: &Call<'_, L>, shards: u32) -> Result<(), ApiError> {
-    let options = call.options;
-    let open: usize = call
-        .visible_streams()
-        .map(|stream| {
-            stream
-                .shards
-                .iter()
-                .filter(|shard| !shard.is_closed)
-                .count()
-        })
-        .sum();
-    let is_above_account = open as u64 + u64::from(shards) > u64::from(options.shard_limit);
-    let limit = match (shards > STREAM_SHARDS_MAX, is_above_account) {
-        (true, _) => STREAM_SHARDS_MAX,
-        (false, true) => options.shard_limit,
-        (false, false) => return Ok(()),
-    };
-    Err(ApiError::new(
-        ErrorCode::LimitExceeded,
-        format!(
-            "This request would exceed the shard limit for the account {} in {}. Current shard \
-             count for the account: {open}. Limit: {limit}. Number of additional shards that \
-             would have resulted from this request: {shards}. Refer to the AWS Service Limits \
-             page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for \
-             current limits and how to request higher limits.",
-            options.account, call.region
-        ),
-    ))
 }

@@ -60,9 +60,7 @@ pub(super) fn answer<L: Log>(
         .iter()
         .filter(|shard| after.is_none_or(|a| shard.number > a));
     let page = shards.by_ref().take(limit);
-    let page = page
-        .map(|shard| ShardView::new(call.log, stream.id, shard))
-        .collect();
+    let page = page.map(|shard| ShardView::new(&stream, shard)).collect();
     Ok(to_json(&Answer {
         stream_description: WithShards {
             description: Description::new(call, &stream),

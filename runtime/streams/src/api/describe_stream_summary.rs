@@ -41,11 +41,7 @@ pub(super) fn answer<L: Log>(
     Ok(to_json(&Answer {
         stream_description_summary: Summary {
             description: Description::new(call, &stream),
-            open_shard_count: stream
-                .shards
-                .iter()
-                .filter(|shard| !shard.is_closed)
-                .count(),
+            open_shard_count: stream.open_shards().count(),
             consumer_count: 0,
             max_record_size_in_kib: stream.options.record_bytes_max >> 10,
         },

@@ -73,7 +73,10 @@ pub(super) async fn answer<L: Log>(
     let behind_ms = match page.last_arrival() {
         Some(last) if !is_drained => tail.last_arrival.since_ms(last),
         // An ended shard with nothing left: how long ago it ended.
-        None if is_drained && shard.is_closed => call.now.since_ms(tail.last_arrival),
+        None if is_drained && shard.is_closed => {
+            let closed_at = stream.closed_at(shard.number);
+            call.now.since_ms(closed_at.unwrap_or(tail.last_arrival))
+        }
         _ => 0,
     };
     let children = (shard.is_closed && is_drained).then(|| children(&stream, shard.number));
@@ -120,12 +123,7 @@ fn find<L: Log>(
     let number = iterator.shard;
     let gone = || call.shard_does_not_exist(&iterator.name, number);
     let stream = call.visible(&iterator.name).ok_or_else(gone)?;
-    let shard = stream
-        .shards
-        .iter()
-        .find(|shard| shard.number == number)
-        .cloned();
-    let shard = shard.ok_or_else(gone)?;
+    let shard = stream.shard(number).cloned().ok_or_else(gone)?;
     if stream.id != iterator.stream {
         // The stream was made anew and has such a shard too: Kinesis answers this, wordlessly.
         return Err(ApiError::bare(ErrorCode::InternalFailure));

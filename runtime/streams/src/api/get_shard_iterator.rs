@@ -66,11 +66,7 @@ pub(super) async fn answer<L: Log>(
     let shard_id = request.text("ShardId").unwrap_or("");
     let number = parse_shard_id(shard_id).ok_or_else(|| call.shard_not_found(&name, shard_id))?;
     let found = call.visible(&name).and_then(|stream| {
-        let shard = stream
-            .shards
-            .iter()
-            .find(|shard| shard.number == number)?
-            .clone();
+        let shard = stream.shard(number)?.clone();
         Some(Place { stream, shard })
     });
     let place = found.ok_or_else(|| call.shard_does_not_exist(&name, number))?;

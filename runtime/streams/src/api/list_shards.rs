@@ -78,17 +78,14 @@ pub(super) fn answer<L: Log>(
         .shards
         .iter()
         .filter(|shard| page.after.is_none_or(|after| shard.number > after))
-        .filter(|shard| {
-            page.filter
-                .admits(stream, shard, call.log.tail(stream.id, shard.number))
-        });
+        .filter(|shard| page.filter.admits(stream, shard));
     let taken: Vec<_> = shards.by_ref().take(limit).collect();
     let last = taken.last().filter(|_| shards.next().is_some());
     Ok(to_json(&Answer {
         next_token: last.map(|last| seal(call, &page, last.number)),
         shards: taken
             .iter()
-            .map(|shard| ShardView::new(call.log, stream.id, shard))
+            .map(|shard| ShardView::new(stream, shard))
             .collect(),
     }))
 }

@@ -210,10 +210,12 @@ pub(super) async fn append<L: Log>(
     let hash_keys = records.hash_keys.clone();
     match call.log.append(&stream.name, records).await {
         Ok(appended) => {
-            let stream = if appended.stream == stream.id {
+            let newest = appended.rows.iter().map(|(shard, _)| *shard).max();
+            let is_known = stream.shards.last().map(|shard| shard.number) >= newest;
+            let stream = if appended.stream == stream.id && is_known {
                 stream
             } else {
-                // Made anew in between; should that one be gone as well, so are the records.
+                // Made anew or split in between; should that one be gone as well, so are the records.
                 let anew = call.log.stream_by_id(appended.stream);
                 anew.ok_or_else(|| call.stream_not_found(stream.name.as_str()))?
             };
@@ -229,14 +231,10 @@ pub(super) async fn append<L: Log>(
 
 /// When a shard was made; a shard that the catalogue no longer shows cannot have been appended to.
 pub(super) fn created_at(stream: &Stream, shard: fnctl_core::id::ShardNumber) -> Timestamp {
-    let shards = stream
-        .shards
-        .get(shard.0 as usize)
-        .into_iter()
-        .chain(&stream.shards);
-    let mut found = shards.filter(|candidate: &&Shard| candidate.number == shard);
-    found
-        .next()
+    // Where nothing was forgotten a shard's number is its place.
+    let at = stream.shards.get(shard.0 as usize);
+    at.filter(|candidate: &&Shard| candidate.number == shard)
+        .or_else(|| stream.shard(shard))
         .map_or(stream.created_at, |shard| shard.created_at)
 }
 

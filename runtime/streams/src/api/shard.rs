@@ -1,15 +1,12 @@
 //! Shards as answers show them.
 
 use fnctl_core::{
-    id::{ShardNumber, StreamId},
+    id::ShardNumber,
     shard::{HashKeyRange, Shard, Stream},
 };
 use serde::Serialize;
 
-use crate::{
-    log::Log,
-    sequence::{end_of_shard, start_of_shard},
-};
+use crate::sequence::{end_of_shard, start_of_shard};
 
 /// The Shard object of the API.
 #[derive(Debug, Serialize)]
@@ -49,16 +46,11 @@ pub(super) struct ChildShardView {
 }
 
 impl ShardView {
-    pub(super) fn new<L: Log>(log: &L, stream: StreamId, shard: &Shard) -> Self {
+    pub(super) fn new(stream: &Stream, shard: &Shard) -> Self {
         let mut parents = shard.parents.iter().map(|parent| parent.shard_id());
-        let ending_sequence_number = shard.is_closed.then(|| {
-            let last = log.tail(stream, shard.number).map(|tail| tail.last_arrival);
-            end_of_shard(
-                shard.created_at,
-                shard.number,
-                last.unwrap_or(shard.created_at),
-            )
-        });
+        let closed_at = stream.closed_at(shard.number);
+        let ending_sequence_number =
+            closed_at.map(|closed_at| end_of_shard(shard.created_at, shard.number, closed_at));
         Self {
             shard_id: shard.number.shard_id(),
             parent_shard_id: parents.next(),
@@ -83,11 +75,8 @@ impl RangeView {
 
 /// The children of a shard, in order.
 pub(super) fn children(stream: &Stream, parent: ShardNumber) -> Vec<ChildShardView> {
-    let children = stream
-        .shards
-        .iter()
-        .filter(|shard| shard.parents.contains(&parent));
-    children
+    stream
+        .children(parent)
         .map(|shard| ChildShardView {
             shard_id: shard.number.shard_id(),
             parent_shards: shard

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
     record::{ColumnBuilder, NewRecords, RecordBlock, Records},
-    shard::{Ack, HashKeyRange, Shard, Stream, StreamOptions},
+    shard::{Ack, HashKeyRange, Reshard, ReshardError, Shard, Stream, StreamOptions},
 };
 
 use super::{AppendError, Appended, CommandError, Log, ReadError, Tail};
@@ -60,31 +60,35 @@ impl MemoryLog {
 
     /// Closes shard 0 and opens two children of it.
     pub(crate) fn split(&self, name: &str) {
-        let now = self.1.time();
-        self.alter(name, |stream, shards| {
-            let HashKeyRange { start, end } = stream.shards[0].range;
-            let middle = start + (end - start) / 2;
-            stream.shards[0].is_closed = true;
-            for range in [(start, middle), (middle + 1, end)] {
-                stream.shards.push(Shard {
-                    number: ShardNumber(u32::try_from(stream.shards.len()).unwrap()),
-                    range: HashKeyRange {
-                        start: range.0,
-                        end: range.1,
-                    },
-                    created_at: now,
-                    parents: vec![ShardNumber(0)],
-                    is_closed: false,
-                });
-                shards.push(ShardState {
-                    rows: Vec::new(),
-                    horizon: 1,
-                });
-            }
-        });
+        let shard = ShardNumber(0);
+        let how = Reshard::Split { shard, at: None };
+        self.change_shards(name, &how).unwrap();
     }
 
-    fn alter(&self, name: &str, change: impl FnOnce(&mut Stream, &mut Vec<ShardState>)) {
+    /// Forgets the first shards, as retention does.
+    pub(crate) fn forget(&self, name: &str, count: usize) {
+        self.alter(name, |stream, _| drop(stream.shards.drain(..count)));
+    }
+
+    fn change_shards(&self, name: &str, how: &Reshard) -> Result<(), ReshardError> {
+        let now = self.1.time();
+        self.alter(name, |stream, shards| {
+            *stream = stream.reshard(how, now)?;
+            let last = stream.shards.last().unwrap().number.0 as usize;
+            let state = ShardState {
+                rows: Vec::new(),
+                horizon: 1,
+            };
+            shards.resize(last + 1, state);
+            Ok(())
+        })
+    }
+
+    fn alter<T>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Stream, &mut Vec<ShardState>) -> T,
+    ) -> T {
         let mut state = self.0.lock().unwrap();
         let (stream, shards) = state
             .streams
@@ -92,8 +96,9 @@ impl MemoryLog {
             .find(|(stream, _)| stream.name.as_str() == name)
             .unwrap();
         let mut altered = Stream::clone(stream);
-        change(&mut altered, shards);
+        let done = change(&mut altered, shards);
         *stream = Arc::new(altered);
+        done
     }
 
     fn shard<T>(
@@ -148,9 +153,7 @@ impl Log for MemoryLog {
             last_arrival: state
                 .rows
                 .last()
-                .map_or(stream.shards[shard.0 as usize].created_at, |row| {
-                    row.arrival
-                }),
+                .map_or(stream.shard(shard).unwrap().created_at, |row| row.arrival),
         })
     }
 
@@ -298,5 +301,10 @@ impl Log for MemoryLog {
             stream.retention_ms = retention_ms
         });
         Ok(())
+    }
+
+    async fn reshard(&self, name: &StreamName, how: Reshard) -> Result<(), CommandError> {
+        self.change_shards(name.as_str(), &how)
+            .map_err(CommandError::Reshard)
     }
 }

@@ -4,6 +4,7 @@ mod creation;
 mod protocol;
 mod put;
 mod read;
+mod resharding;
 mod streams;
 
 use std::sync::atomic::Ordering;

@@ -307,9 +307,14 @@ impl Ledger {
         let mut trimmed: BTreeSet<StreamName> = BTreeSet::new();
         store.view(|view| {
             for stream in view.registry().streams() {
-                if view
-                    .tails(stream.id)
-                    .any(|(_, tail)| tail.floor > Ordinal(1))
+                let has_forgotten = stream
+                    .shards
+                    .last()
+                    .is_some_and(|last| stream.shards.len() <= last.number.0 as usize);
+                if has_forgotten
+                    || view
+                        .tails(stream.id)
+                        .any(|(_, tail)| tail.floor > Ordinal(1))
                 {
                     trimmed.insert(stream.name.clone());
                 }
@@ -389,8 +394,18 @@ impl Ledger {
         source: StreamId,
     ) -> BTreeMap<ShardNumber, BTreeMap<Ordinal, u32>> {
         let mut ends: BTreeMap<ShardNumber, BTreeMap<Ordinal, u32>> = BTreeMap::new();
+        // Numbers of put records ascend as they were put, whatever became of their shards.
+        let number = |origin: &Origin| {
+            let (record, since) = self
+                .seen
+                .get(&(origin.stream, origin.shard))?
+                .records
+                .get(&origin.position)?;
+            since.map(|_| id_of(&record.data))
+        };
         for (shard, seen) in &self.seen {
             let mut published = Vec::new();
+            let mut numbers: BTreeMap<&[u8], u64> = BTreeMap::new();
             for (record, _) in seen.records.values() {
                 if shard.0 == letters {
                     let letter: DeadLetter = decode_dead_letter(record.data.clone().into())
@@ -401,6 +416,15 @@ impl Ledger {
                     let of = ends.entry(origin.shard).or_default();
                     *of.entry(origin.position).or_default() += 1;
                     published.push(((origin.shard, record.key.clone()), origin.position));
+                    if let Some(number) = number(&origin) {
+                        let last = numbers.entry(&record.key).or_default();
+                        assert!(
+                            *last <= number,
+                            "{mapping:?}: {number} of key {:?} follows {last}, over shards",
+                            record.key
+                        );
+                        *last = number;
+                    }
                 }
             }
             if let Err(broken) = invariants::order_per_key(published) {

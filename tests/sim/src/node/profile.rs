@@ -30,11 +30,13 @@ pub enum Trouble {
     Takeover,
     /// Retention is short.
     Retention,
+    /// Shards split and merge.
+    Reshard,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Crash,
         Self::DiskError,
         Self::Full,
@@ -46,6 +48,7 @@ impl Trouble {
         Self::Chain,
         Self::Takeover,
         Self::Retention,
+        Self::Reshard,
     ];
 }
 
@@ -79,6 +82,8 @@ pub(super) struct Profile {
     pub(super) full: u64,
     pub(super) clock_jump: u64,
     pub(super) takeover: u64,
+    /// Drawn apart, so that seeds make the days that they made before there were splits.
+    pub(super) reshard: u64,
     /// Of a thousand starts.
     pub(super) image: u64,
     pub(super) damage: u64,
@@ -143,10 +148,18 @@ impl Profile {
             full,
             clock_jump,
             takeover,
+            reshard: 0,
             image,
             damage,
         }
     }
+}
+
+/// Splits and merges of a seed's day, of a thousand steps.
+pub(super) fn draw_reshard(random: &mut Random, without: &[Trouble]) -> u64 {
+    let (is_drawn, rate) = (random.chance(400), random.between(1, 40));
+    let has = !without.contains(&Trouble::Reshard);
+    if is_drawn && has { rate } else { 0 }
 }
 
 fn draw_options(random: &mut Random) -> Options {

@@ -85,6 +85,8 @@ reached! {
     Cut,
     /// A stream was deleted.
     StreamDeleted,
+    /// Shards were split or merged.
+    Resharded,
     /// An old copy of the image was put back.
     OldImage,
     /// The image was removed.

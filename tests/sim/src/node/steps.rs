@@ -10,6 +10,7 @@ use fnctl_core::{
     outcome::Outcome,
     pipeline::{Event, StopReason},
     registry::Command,
+    view::UnitTurn,
 };
 use fnctl_store::{CommandError, ReadError};
 
@@ -82,11 +83,12 @@ impl World {
         steps
     }
 
-    /// Units that have no owner here.
+    /// Units whose turn it is and that have no owner here.
     pub(super) fn idle_units(&self, node: &Node) -> Vec<UnitId> {
         let units: Vec<(UnitId, LeaseEpoch)> = node.store.view(|view| {
-            let units = view.units().map(|(unit, state)| (unit, state.epoch));
-            units.collect()
+            let due = |(unit, _): &(UnitId, _)| view.turn(*unit) == Some(UnitTurn::Due);
+            let units = view.units().filter(due);
+            units.map(|(unit, state)| (unit, state.epoch)).collect()
         });
         let is_owned = |(unit, epoch): &(UnitId, LeaseEpoch)| {
             node.leases.iter().any(|(of, _)| of == unit)
@@ -148,6 +150,7 @@ impl World {
         if self.random.chance(self.profile.clock_jump) {
             self.jump();
         }
+        self.reshard(node);
         if self.random.chance(self.profile.takeover) {
             let units: Vec<UnitId> = node.store.view(|view| view.units().map(|u| u.0).collect());
             if !units.is_empty() && node.workers.len() < 8 {

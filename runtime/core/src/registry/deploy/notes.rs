@@ -98,17 +98,13 @@ fn differences(stream: &Stream, spec: &StreamSpec, notes: &mut Vec<Note>) {
         }
     };
     let update = |flag: &str| format!("fnctl streams update {name} {flag}");
-    let shards = stream
-        .shards
-        .iter()
-        .filter(|shard| !shard.is_closed)
-        .count();
+    let shards = stream.open_shards().count();
     if let Some(Count(named)) = value(spec.shards.as_ref()) {
         note(
             "shards",
             shards.to_string(),
             named.to_string(),
-            anew("`shards`"),
+            format!("fnctl streams resize {name} --shards {named}"),
         );
     }
     if let Some(named) = value(spec.retention.as_ref()) {

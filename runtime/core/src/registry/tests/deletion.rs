@@ -106,6 +106,7 @@ fn open_letters_hold_a_mapping_and_outlive_it() {
         last: 3,
         horizon: 0,
         open: 3,
+        ..FakeTails::default()
     };
     let letters = bench.mapping("enrich").dead_letters;
     assert_eq!(bench.registry.find_letters("enrich"), Ok(letters));

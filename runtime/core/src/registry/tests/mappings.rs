@@ -144,6 +144,7 @@ fn starting_positions_are_fixed_at_creation() {
             last: 90,
             horizon: 10,
             open: 0,
+            ..FakeTails::default()
         };
         bench.now = 1_772_368_200_000;
         let mut with = deploy("a", json!({"stream": "s", "starting_position": position}));

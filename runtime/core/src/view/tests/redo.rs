@@ -23,6 +23,8 @@ enum Deed {
     Seek(u8, u8),
     CreateStream(u8, u8),
     DeleteStream(u8),
+    Reshard(u8, u8, u8, u8),
+    Forget(u8),
     Deploy(u8, u8, u8, bool),
     Pause(u8),
     DeleteMapping(u8),
@@ -68,6 +70,9 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => (any::<u8>(), any::<u8>()).prop_map(|(unit, to)| Deed::Seek(unit, to)),
         2 => (any::<u8>(), 1..4u8).prop_map(|(stream, shards)| Deed::CreateStream(stream, shards)),
         1 => any::<u8>().prop_map(Deed::DeleteStream),
+        3 => (any::<u8>(), 0..3u8, any::<u8>(), any::<u8>())
+            .prop_map(|(stream, kind, a, b)| Deed::Reshard(stream, kind, a, b)),
+        3 => any::<u8>().prop_map(Deed::Forget),
         3 => (any::<u8>(), any::<u8>(), any::<u8>(), any::<bool>())
             .prop_map(|(function, stream, out, latest)| Deed::Deploy(function, stream, out, latest)),
         1 => any::<u8>().prop_map(Deed::Pause),
@@ -138,7 +143,7 @@ impl Bench {
                 view.registry()
                     .stream_by_name(&name(&stream_name(*stream)))?
                     .id,
-                ShardNumber(u32::from(*shard % 3)),
+                ShardNumber(u32::from(*shard % 6)),
                 Ordinal(u64::from(*horizon % 30)),
             ),
             Deed::Expire(index, through) => {
@@ -192,6 +197,29 @@ impl Bench {
                 name: name(&stream_name(*stream)),
                 force: true,
             }),
+            Deed::Reshard(stream, kind, a, b) => {
+                let name = name(&stream_name(*stream));
+                let stream = view.registry().stream_by_name(&name)?;
+                let pick = |at: u8| stream.shards[usize::from(at) % stream.shards.len()].number;
+                let shard = pick(*a);
+                let how = match kind {
+                    0 => Reshard::Split { shard, at: None },
+                    1 => Reshard::Merge {
+                        shard,
+                        adjacent: pick(*b),
+                    },
+                    _ => Reshard::Resize {
+                        shards: u32::from(a % 4) + 1,
+                    },
+                };
+                command(&Command::Reshard { name, how })
+            }
+            Deed::Forget(stream) => {
+                let stream = view
+                    .registry()
+                    .stream_by_name(&name(&stream_name(*stream)))?;
+                view.evaluate_forget(stream.id, Timestamp(now.0 + 86_400_000))
+            }
             Deed::Deploy(function, stream, out, latest) => {
                 let layer = json!({
                     "stream": stream_name(*stream),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{commit::Unavailable, mapping::MappingState};
+use crate::{commit::Unavailable, mapping::MappingState, view::UnitTurn};
 
 fn pause(bench: &mut Bench, mapping: MappingId) {
     bench.command(&Command::PauseMapping { mapping });
@@ -221,8 +221,8 @@ fn s29_outputs_go_to_the_stream_that_has_the_name_at_the_commit() {
     assert_eq!([bench.next(new, 0), bench.next(new, 1)], [2, 2]);
 }
 
-/// 30, without the split: a `latest` mapping is created, records are put, and only then the worker
-/// starts.
+/// 30: a `latest` mapping is created, records are put, and only then the worker starts. The split in
+/// between is the test after this one.
 #[test]
 fn s30_latest_is_resolved_where_the_mapping_was_made() {
     let mut bench = Bench::default();
@@ -242,6 +242,72 @@ fn s30_latest_is_resolved_where_the_mapping_was_made() {
     // Updating it never moves it.
     bench.deploy("f", json!({"stream": "in", "batch_size": 7}));
     assert_eq!(bench.view.pending(low), Some(1));
+}
+
+/// 30: a `latest` mapping is created, records are put, the shard is split, and only then a worker
+/// starts: the parent goes on where the mapping was made, its children start at their beginning.
+#[test]
+fn s30_children_of_a_latest_mapping_start_at_their_beginning() {
+    let mut bench = Bench::default();
+    bench.create_stream("in", 1);
+    bench.put("in", some(3));
+    let mapping = bench.deploy("f", json!({"stream": "in", "starting_position": "latest"}));
+    bench.put("in", some(2));
+    bench.split("in", 0);
+    bench.put("in", records(&[0, 1, u128::MAX]));
+    bench.view = NodeView::from_values(bench.view.values()).unwrap();
+    let pending = |shard| bench.view.pending(bench.unit(mapping, shard));
+    assert_eq!(
+        [pending(0), pending(1), pending(2)],
+        [Some(2), Some(2), Some(1)]
+    );
+    // A mapping that is made now starts behind all of them, and has nothing to wait for.
+    let late = bench.deploy("g", json!({"stream": "in", "starting_position": "latest"}));
+    let turn = |shard| bench.view.turn(bench.unit(late, shard));
+    assert_eq!(turn(0), Some(UnitTurn::Ended));
+    assert_eq!([turn(1), turn(2)], [Some(UnitTurn::Due); 2]);
+    assert_eq!(bench.view.pending(bench.unit(late, 1)), Some(0));
+}
+
+/// 33: a shard is split while a key is parked, then the node crashes: the children wait for that one
+/// record, whatever else of the parent is settled, and not a moment longer.
+#[test]
+fn s33_a_parked_key_holds_the_children_over_a_crash() {
+    let mut bench = Bench::default();
+    let mapping = bench.deploy("f", json!({"stream": "in"}));
+    bench.put("in", some(3));
+    let [parent, low, high] = [0, 1, 2].map(|shard| UnitId {
+        shard: ShardNumber(shard),
+        ..bench.unit(mapping, 0)
+    });
+    bench.lease(parent);
+    let others = Commit {
+        settles: [range(0, 1), range(2, 3)].into_iter().collect(),
+        attempts: vec![mark(2, 1)],
+        ..bench.blank(parent)
+    };
+    bench.commit(others).unwrap();
+    bench.split("in", 0);
+    bench.put("in", records(&[0, u128::MAX]));
+
+    bench.view = NodeView::from_values(bench.view.values()).unwrap();
+    for child in [low, high] {
+        assert_eq!(bench.view.turn(child), Some(UnitTurn::Waiting(parent)));
+        assert_eq!(
+            bench.view.evaluate_lease(&[child]),
+            Entry::Lease { grants: vec![] }
+        );
+    }
+    assert_eq!(bench.view.turn(parent), Some(UnitTurn::Due));
+    bench.lease(parent);
+    bench.settle(parent, 1, 2);
+    assert_eq!(bench.view.turn(parent), Some(UnitTurn::Ended));
+    assert!(bench.view.has_ended(parent));
+    for child in [low, high] {
+        assert_eq!(bench.view.turn(child), Some(UnitTurn::Due));
+        bench.lease(child);
+        assert_eq!(bench.view.pending(child), Some(1));
+    }
 }
 
 /// 31: a mapping is paused past retention; one key is parked for ever. The API's horizon moves on,

@@ -340,6 +340,17 @@ pub(super) fn control_entries() -> Vec<Entry> {
             horizon: Ordinal(4),
             floor: Ordinal(3),
         },
+        Entry::Forget {
+            stream: StreamId(1),
+            shards: vec![ShardNumber(0), ShardNumber(1)],
+            totals: vec![(
+                MappingId(1),
+                UnitTotals {
+                    processed: 5,
+                    ..UnitTotals::default()
+                },
+            )],
+        },
         Entry::Change {
             units: changes.clone(),
         },

@@ -1,5 +1,5 @@
-//! Which shards a list shows (Kinesis reference B10). All times of a closed shard's end are those of
-//! its last record.
+//! Which shards a list shows (Kinesis reference B10). A shard ends when its children are made, so that
+//! at every moment some shard covers each hash key: readers that start at a time count on it.
 
 use fnctl_core::{
     id::{ShardNumber, Timestamp},
@@ -7,7 +7,6 @@ use fnctl_core::{
 };
 
 use crate::{
-    log::Tail,
     protocol::{
         error::{ApiError, ErrorCode},
         member::{Checked, Kind, Member, Rule},
@@ -88,18 +87,18 @@ impl ShardFilter {
     }
 
     /// Whether a shard is shown.
-    pub(super) fn admits(self, stream: &Stream, shard: &Shard, tail: Option<Tail>) -> bool {
-        let ended_at = tail
-            .filter(|_| shard.is_closed)
-            .map(|tail| tail.last_arrival);
-        let ends_no_earlier = |time| !shard.is_closed || ended_at.is_some_and(|end| end >= time);
+    pub(super) fn admits(self, stream: &Stream, shard: &Shard) -> bool {
+        let ends_no_earlier = |time| {
+            let closed_at = || stream.closed_at(shard.number);
+            !shard.is_closed || closed_at().is_some_and(|closed_at| closed_at >= time)
+        };
         match self {
             Self::AfterShardId(after) => shard.number > after,
             // Open at the horizon: no parent of it is left to be read first.
-            Self::AtTrimHorizon => !stream
-                .shards
+            Self::AtTrimHorizon => !shard
+                .parents
                 .iter()
-                .any(|older| shard.parents.contains(&older.number)),
+                .any(|parent| stream.shard(*parent).is_some()),
             Self::FromTrimHorizon => true,
             Self::AtLatest => !shard.is_closed,
             Self::AtTimestamp(time) => shard.created_at <= time && ends_no_earlier(time),
@@ -139,13 +138,13 @@ impl ShardFilter {
 #[cfg(test)]
 mod tests {
     use fnctl_core::{
-        id::{Ordinal, StreamId, StreamName},
+        id::{StreamId, StreamName},
         shard::{Ack, HashKeyRange, StreamOptions},
     };
 
     use super::*;
 
-    /// Shard 0, of 100 to 200, was split into 1 and 2, made at 210; 3 was always there.
+    /// Shard 0 was split into 2 and 3 at 210; 1 was always there.
     fn shown(filter: ShardFilter) -> Vec<u32> {
         let shard = |number, created_at, parents: &[u32], is_closed| Shard {
             number: ShardNumber(number),
@@ -154,19 +153,14 @@ mod tests {
             parents: parents.iter().copied().map(ShardNumber).collect(),
             is_closed,
         };
-        let tail = Tail {
-            horizon: Ordinal(1),
-            next: Ordinal(9),
-            last_arrival: Timestamp(200),
-        };
         let stream = Stream {
             id: StreamId(1),
             name: StreamName::parse("s").unwrap(),
             shards: vec![
                 shard(0, 100, &[], true),
-                shard(1, 210, &[0], false),
+                shard(1, 100, &[], false),
                 shard(2, 210, &[0], false),
-                shard(3, 100, &[], false),
+                shard(3, 210, &[0], false),
             ],
             retention_ms: 1,
             ack: Ack::Synced,
@@ -175,7 +169,7 @@ mod tests {
             options: StreamOptions::default(),
         };
         let shards = stream.shards.iter();
-        let shown = shards.filter(|shard| filter.admits(&stream, shard, Some(tail)));
+        let shown = shards.filter(|shard| filter.admits(&stream, shard));
         shown.map(|shard| shard.number.0).collect()
     }
 
@@ -183,14 +177,16 @@ mod tests {
     fn filters_show_the_shards_of_their_moment() {
         for (filter, expected) in [
             (ShardFilter::AfterShardId(ShardNumber(1)), vec![2, 3]),
-            (ShardFilter::AtTrimHorizon, vec![0, 3]),
+            (ShardFilter::AtTrimHorizon, vec![0, 1]),
             (ShardFilter::FromTrimHorizon, vec![0, 1, 2, 3]),
             (ShardFilter::AtLatest, vec![1, 2, 3]),
             (ShardFilter::AtTimestamp(Timestamp(99)), vec![]),
-            (ShardFilter::AtTimestamp(Timestamp(150)), vec![0, 3]),
-            (ShardFilter::AtTimestamp(Timestamp(210)), vec![1, 2, 3]),
+            (ShardFilter::AtTimestamp(Timestamp(150)), vec![0, 1]),
+            (ShardFilter::AtTimestamp(Timestamp(209)), vec![0, 1]),
+            (ShardFilter::AtTimestamp(Timestamp(210)), vec![0, 1, 2, 3]),
+            (ShardFilter::AtTimestamp(Timestamp(211)), vec![1, 2, 3]),
             (ShardFilter::FromTimestamp(Timestamp(150)), vec![0, 1, 2, 3]),
-            (ShardFilter::FromTimestamp(Timestamp(210)), vec![1, 2, 3]),
+            (ShardFilter::FromTimestamp(Timestamp(211)), vec![1, 2, 3]),
         ] {
             assert_eq!(shown(filter), expected, "{filter:?}");
             let mut payload = Vec::new();

@@ -111,9 +111,9 @@ fn the_first_failed_check_answers() {
         ),
         (
             "POST",
-            vec![(target, "Kinesis_20131202.SplitShard")],
+            vec![(target, "Kinesis_20131202.SubscribeToShard")],
             "{}",
-            format!(r#"400 {JSON} {{"__type":"UnknownOperationException","message":"SplitShard is not there yet in fnctl."}}"#),
+            format!(r#"400 {JSON} {{"__type":"UnknownOperationException","message":"SubscribeToShard is not there yet in fnctl."}}"#),
         ),
         (
             "POST",
