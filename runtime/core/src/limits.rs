@@ -76,6 +76,8 @@ pub const CONCURRENCY_MAX: u32 = 10_000;
 pub const BACKOFF_MS_MAX: u64 = 86_400_000;
 /// Longest record age that may be set, ms: a year, as the longest retention.
 pub const RECORD_AGE_MS_MAX: u64 = RETENTION_MS_MAX;
+/// Dead letters of one list; an export has no bound.
+pub const DEAD_LETTERS_LISTED_MAX: usize = 10_000;
 /// Longest destination of dead letters, bytes as it is written.
 pub const DESTINATION_BYTES_MAX: usize = 2_048;
 /// Shards of a stream unless said otherwise.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use fnctl_core::limits::DEAD_LETTERS_LISTED_MAX;
 pub use fnctl_store::limits::{
     SCRUB_BYTES_PER_SECOND_MAX, SCRUB_BYTES_PER_SECOND_MIN, SCRUB_PERIOD_MAX, SCRUB_PERIOD_MIN,
 };
@@ -72,8 +73,6 @@ pub const ANSWER_CHUNKS_MAX: usize = 16;
 pub const TAIL_READ_RECORDS_MAX: usize = 1_000;
 /// Bytes read at once for a tail.
 pub const TAIL_READ_BYTES_MAX: usize = 1 << 20;
-/// Dead letters of one list.
-pub const DEAD_LETTERS_LISTED_MAX: usize = 10_000;
 /// Redriven letters that a worker has in memory: one runs, the others wait for their keys.
 pub const REDRIVES_TAKEN_MAX: usize = 4;
 /// Letters of one redrive that are with workers at once.

@@ -6,7 +6,10 @@ mod purge;
 mod redrive;
 
 use clap::Subcommand;
-use fnctl_core::status::{DeadLetterStatus, Encoding};
+use fnctl_core::{
+    limits::DEAD_LETTERS_LISTED_MAX,
+    status::{DeadLetterStatus, Encoding},
+};
 
 use self::filters::Filters;
 use crate::{
@@ -88,7 +91,11 @@ async fn list(
     let path = ["v1", "mappings", mapping, "dead-letters"];
     let query = &filters::by_ref(query);
     if session.out.is_json() {
-        let mut lines = session.client.lines(&path, query).await?;
+        // Without a limit all of them are meant: they are streamed, not gathered.
+        let whole = ["v1", "mappings", mapping, "dead-letters", "export"];
+        let is_limited = query.iter().any(|(key, _)| *key == "limit");
+        let path = if is_limited { &path[..] } else { &whole[..] };
+        let mut lines = session.client.lines(path, query).await?;
         while let Some(line) = lines.next().await? {
             session.out.bytes(&line)?;
             session.out.bytes(b"\n")?;
@@ -115,6 +122,11 @@ async fn list(
     if table.is_empty() {
         session.out.note("no dead letters");
         return Ok(());
+    }
+    if all.len() >= DEAD_LETTERS_LISTED_MAX {
+        session.out.note(&format!(
+            "the first {DEAD_LETTERS_LISTED_MAX}: fnctl dlq export {mapping} gives all"
+        ));
     }
     table
         .lines(0)

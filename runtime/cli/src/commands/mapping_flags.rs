@@ -2,6 +2,7 @@
 //! changed.
 
 use fnctl_core::{
+    error_code::ErrorCode,
     mapping::{MaxAttempts, OnFailureFull, OnFatal, OnUnparsable, Ordering, OutputBinding},
     spec::{
         Setting,
@@ -107,6 +108,11 @@ impl MappingFlags {
     /// All patterns that are named; the word `default` takes the filter off.
     fn filter(&self) -> Result<Option<Setting<FilterSpec>>, CliError> {
         if self.filter.iter().any(|given| given == "default") {
+            if self.filter.len() > 1 {
+                let words =
+                    "`--filter default` takes the filter off: a pattern beside it is not clear";
+                return Err(CliError::new(ErrorCode::Usage, words));
+            }
             return Ok(Some(Setting::Default));
         }
         let patterns = self.filter.iter().map(|given| pattern(given));

@@ -202,7 +202,10 @@ fn finish_mappings(
         if is_new_version {
             work.draft.fence(mapping);
         }
-        let is_deployed = |layer: &mappings::Layer| layer.stream == mapping.stream_name;
+        // A change of a mapping alone is no deploy: what stopped it is still there.
+        let is_deployed = |layer: &mappings::Layer| {
+            layer.stream == mapping.stream_name && work.deploy.mapping_is.is_none()
+        };
         if is_new_version || layers.iter().any(is_deployed) {
             resume_stopped(&mut work.draft, mapping, work.now);
         }

@@ -200,6 +200,11 @@ impl HostNode {
 /// A letter as people and destinations are shown it.
 pub(crate) fn shown(found: &StoredLetter) -> DeadLetterStatus {
     let letter = &found.letter;
+    // What was thrown away is shown to nobody, although its file stays until the open letters in it go.
+    let data: &[u8] = match found.status {
+        LetterStatus::Purged => b"",
+        LetterStatus::Open | LetterStatus::Resolved => &letter.data,
+    };
     DeadLetterStatus {
         id: found.id.to_string(),
         partition_key: String::from_utf8_lossy(&letter.key).into_owned(),
@@ -213,6 +218,6 @@ pub(crate) fn shown(found: &StoredLetter) -> DeadLetterStatus {
         arrival: rfc3339::format(letter.arrival),
         failed_at: rfc3339::format(letter.failed_at),
         status: found.status.as_str().to_owned(),
-        data: DataText::of(&letter.data, text::base64),
+        data: DataText::of(data, text::base64),
     }
 }

@@ -53,9 +53,12 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
                 words::count(pending, "dead letter")
             ),
         )
-        .because("a letter waits while its key is in hand or waits for a retry")
+        .because(
+            "a letter waits while its key is in hand or waits for a retry, and after unclean stops until the \
+             server is careful no more, ten minutes (fnctl_careful)",
+        )
         .fix(format!(
-            "fnctl dlq list {}: they are redriven all the same while the server runs",
+            "fnctl dlq list {}: they go on as long as the server and the mapping run",
             args.mapping
         ))),
         _ => Ok(()),

@@ -225,10 +225,12 @@ pub(super) fn commit(
     note(&mut work.changes, prefix, existing, layer);
     let mut changed = Mapping::clone(existing);
     changed.settings = layer.settings.clone();
-    if let Some(relay) = &mut changed.settings.on_failure
-        && existing.settings.on_failure.as_ref().map(|from| &from.to) != Some(&relay.to)
-    {
-        relay.after = tails.last(existing.dead_letters, ShardNumber(0));
+    if let Some(relay) = &mut changed.settings.on_failure {
+        // What waits for a destination that is changed goes to the new one.
+        relay.after = match &existing.settings.on_failure {
+            Some(before) => before.after,
+            None => tails.last(existing.dead_letters, ShardNumber(0)),
+        };
     }
     changed.outputs = layer.outputs.clone();
     if changed != **existing {

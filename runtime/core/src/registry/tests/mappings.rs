@@ -266,6 +266,34 @@ fn a_layer_meant_for_one_mapping_finds_that_one_or_is_refused() {
 }
 
 #[test]
+fn a_change_of_a_mapping_alone_does_not_resume_it() {
+    let mut bench = Bench::default();
+    bench.deploy(deploy("a", json!({"stream": "s"}))).unwrap();
+    let id = bench.mapping("enrich/s").id;
+    bench
+        .run(&Command::StopMapping {
+            mapping: id,
+            code: "broken".to_owned(),
+            message: "it is".to_owned(),
+        })
+        .unwrap();
+    let layer = json!({"stream": "s", "batch_size": 7});
+    let change = Deploy {
+        component: None,
+        mapping_is: Some(MappingIs::There(id)),
+        ..deploy("a", layer.clone())
+    };
+    bench.deploy(change).unwrap();
+    let is_stopped = |bench: &Bench| {
+        let state = &bench.mapping("enrich/s").state;
+        matches!(state, MappingState::Stopped { .. })
+    };
+    assert!(is_stopped(&bench));
+    bench.deploy(deploy("a", layer)).unwrap();
+    assert!(!is_stopped(&bench), "a deploy does");
+}
+
+#[test]
 fn a_filter_is_a_setting_like_any_other() {
     let mut bench = Bench::default();
     let (one, other) = (r#"{"data": {"a": [1]}}"#, r#"{"partitionKey": ["k"]}"#);

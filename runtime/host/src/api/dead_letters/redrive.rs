@@ -124,17 +124,25 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         return one(&told);
     };
     let wait = Duration::from_millis(wait_ms);
-    if let Ok(ended) = tokio::time::timeout(wait, &mut job).await {
+    let ended = tokio::time::timeout(wait, &mut job).await;
+    let has_ended = ended.is_ok();
+    if let Ok(ended) = ended {
         ended.map_err(ApiError::internal)??;
     }
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let (processed, failed) = (read(&progress.processed), read(&progress.failed));
     let skipped = read(&progress.skipped);
+    let rest = count.saturating_sub(processed + failed + skipped);
+    // Those that somebody else closed meanwhile were not met again.
+    let (skipped, pending) = match has_ended {
+        true => (skipped + rest, 0),
+        false => (skipped, rest),
+    };
     one(&RedriveStatus {
         processed: Some(processed),
         dead_lettered: Some(failed),
         skipped: Some(skipped),
-        pending: Some(count.saturating_sub(processed + failed + skipped)),
+        pending: Some(pending),
         ..told
     })
 }
@@ -269,13 +277,14 @@ impl Task {
     /// Gives a letter to the worker of the unit that owns its key now: how it answers, or nothing where
     /// there is none at the moment.
     ///
-    /// Answers `None` when there will be none: the mapping is gone, or runs no more.
+    /// Answers `None` when there will be none: the mapping is gone, or has failed for good.
     async fn ask(&self, found: &StoredLetter) -> Option<Option<oneshot::Receiver<RedriveEnding>>> {
         let (unit, with) = self.node.view(|view| {
             let mapping = view.registry().mapping(self.mapping)?;
-            if mapping.state != MappingState::Running {
+            if mapping.state == MappingState::Failed {
                 return None;
             }
+            // A paused one has a worker that starts nothing, a stopped one none: letters wait for it.
             let stream = view.registry().stream(mapping.stream)?;
             let unit = UnitId {
                 mapping: mapping.id,
