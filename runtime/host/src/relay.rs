@@ -124,11 +124,8 @@ pub(crate) async fn run(node: Arc<HostNode>) {
                     wanted: wanted.clone(),
                 };
                 let handle = tokio::spawn(async move {
-                    match relay.run().await {
-                        Ok(never) => match never {},
-                        // It ends with its mapping, or with the store.
-                        Err(Gone) => {}
-                    }
+                    // It ends with its mapping, or with the store.
+                    let Err(Gone) = relay.run().await;
                 });
                 Task { wanted, handle }
             });

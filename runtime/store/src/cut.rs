@@ -1,6 +1,8 @@
 //! One cut, one LSN: view values and segment lengths of one moment become the image, and now and then a
 //! snapshot; then the journal below is let go (commit and storage rules §6).
 
+mod look;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -21,14 +23,13 @@ use crate::{
     image::{ImageBatch, ImageError, chunks::ChunkedImage},
     journal::{
         self,
-        below::{Below, Looked, Unread},
+        below::{Below, Unread},
         scan::Place,
     },
     limits::{
-        CUT_INTERVAL_MS, CUT_SPARSE_INTERVAL_MS, CUT_SYNC_FILES_MAX, SCAN_READ_BYTES,
-        SNAPSHOT_VIEW_FACTOR, SNAPSHOTS_KEPT,
+        CUT_INTERVAL_MS, CUT_SPARSE_INTERVAL_MS, CUT_SYNC_FILES_MAX, SNAPSHOT_VIEW_FACTOR,
+        SNAPSHOTS_KEPT,
     },
-    scrub::{MetBy, ScrubKind, damaged_file},
     segment::{self, SegmentMeta},
     shared::Shared,
     sizes::Sizes,
@@ -447,32 +448,6 @@ impl ApplierLoop {
             }
         }
         Ok(())
-    }
-
-    /// Looks at a piece of what the start did not read of the journal. What is damaged there is reported,
-    /// and a snapshot makes sure that nobody needs it (commit and storage rules §5).
-    pub(crate) fn look_below(&mut self) {
-        if self.shared.scrub.takes_wish() {
-            if self.shared.scrub.takes_image() {
-                // Every value is in memory: the next cut begins an empty one.
-                self.cutter.image = None;
-            }
-            self.cutter.make_anew();
-        }
-        let Some(below) = &mut self.cutter.below else {
-            return;
-        };
-        match below.look(SCAN_READ_BYTES as u64) {
-            Looked::Some => return,
-            Looked::Sound => {}
-            Looked::Damaged(file, offset) => {
-                let words = "a frame that is no longer needed is damaged";
-                let finding = damaged_file(ScrubKind::Journal, &file, offset, words);
-                self.shared.found(finding, MetBy::Start);
-                self.cutter.make_anew();
-            }
-        }
-        self.cutter.below = None;
     }
 
     /// Removes journal files that lie wholly below what image and snapshots need.

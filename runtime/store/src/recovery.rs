@@ -3,6 +3,7 @@
 //! is durable, and nothing is cut that the journal does not cover.
 
 mod base;
+mod doubtful;
 mod layout;
 mod segments;
 

@@ -86,7 +86,7 @@ impl ShardPipeline {
                 }
                 self.turn_goes_on(index, commit.purpose, actions);
                 if let Purpose::Redrive { is_dead } = commit.purpose {
-                    self.redrive_accepted(is_dead, actions);
+                    self.redrive_accepted(is_dead, now, actions);
                 }
             }
             CommitAnswer::Fenced => self.stop(StopReason::Fenced, actions),

@@ -312,8 +312,14 @@ impl ShardPipeline {
             .sum()
     }
 
-    /// The commit of a redrive was accepted, and its key was given back.
-    pub(super) fn redrive_accepted(&mut self, is_dead: bool, actions: &mut Vec<Action>) {
+    /// The commit of a redrive was accepted: its key is given back.
+    pub(super) fn redrive_accepted(
+        &mut self,
+        is_dead: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        self.give_keys_back(now, actions);
         let ending = match is_dead {
             true => RedriveEnding::FailedAgain,
             false => RedriveEnding::Resolved,

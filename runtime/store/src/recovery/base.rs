@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,7 +27,7 @@ use crate::{
         scan::{self, Hole, Place, Replay},
         writer::{FrameClocks, JournalEnd},
     },
-    recovery::OpenError,
+    recovery::{OpenError, doubtful::Doubtful},
     scrub::{Damage, ScrubFinding, ScrubKind, damaged_file},
     segment::{self, SEGMENT_SPACE, SegmentMeta},
     sequencer::PublishedFrame,
@@ -64,46 +63,6 @@ pub(super) struct Recovered {
     pub(super) damage: Damage,
     /// The last life ended in order, or there was none.
     pub(super) is_clean: bool,
-}
-
-/// The last frame of a life that did not end in order: its write returned, its sync may not have. A frame is
-/// written only once the one before it is synced, so there is never a second one.
-pub(super) struct Doubtful {
-    file: Arc<dyn DiskFile>,
-    offset: u64,
-    bytes: u64,
-}
-
-impl Doubtful {
-    /// The last frame, unless a base holds it, which is made of what was synced.
-    fn of(replay: &Replay, base: Lsn, last_file: &JournalFile) -> Option<Self> {
-        let (header, _) = replay.last.as_ref()?;
-        if replay.is_clean || replay.next <= base {
-            return None;
-        }
-        let torn = replay.torn.as_ref();
-        let torn = torn.filter(|(path, _)| *path == last_file.path);
-        let end = replay.end.or(torn.map(|(_, offset)| *offset))?;
-        let offset = end.checked_sub(header.frame_bytes())?;
-        // What a file begins with was synced before it had its name.
-        (offset >= last_file.header.frame_bytes()).then(|| Self {
-            file: Arc::clone(&last_file.file),
-            offset,
-            bytes: header.frame_bytes(),
-        })
-    }
-
-    /// Writes the frame over itself and syncs it, which takes no room. A sync alone would prove nothing
-    /// after one that failed (commit and storage rules §5).
-    pub(super) fn make_sure(&self) -> io::Result<()> {
-        let length = usize::try_from(self.bytes).expect("a frame fits memory");
-        let mut frame = vec![0; length];
-        if self.file.read_at(&mut frame, self.offset)? < length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.file.write_at(&frame, self.offset)?;
-        self.file.sync()
-    }
 }
 
 /// The directory of the image.

@@ -148,7 +148,8 @@ impl Branch {
             ("the disk is full, the ballast", Self::BallastGivenUp),
             ("the wall clock leapt", Self::LeapDistrusted),
         ];
-        let found = branches.iter().find(|(start, _)| words.starts_with(start));
+        // Who met a damage stands in front of what it is.
+        let found = branches.iter().find(|(part, _)| words.contains(part));
         found.map(|&(_, branch)| branch)
     }
 }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::spec::StreamSpec;
 
 fn manifest_problems(value: serde_json::Value) -> Vec<(String, String)> {
     let manifest: super::super::Manifest = serde_json::from_value(value).unwrap();
