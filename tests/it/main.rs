@@ -18,6 +18,7 @@ mod kinesis;
 mod letters;
 mod logs;
 mod neighbours;
+mod parked;
 mod policies;
 mod pressure;
 mod puts;

@@ -21,7 +21,13 @@ fn every_endpoint_refuses_bad_input_in_words() {
         ("PATCH", "/v1/mappings/echo", b"{", 400, "FN1014"),
         ("PATCH", "/v1/mappings/none", b"{}", 404, "FN3004"),
         ("POST", "/v1/mappings/echo/seek", b"{}", 400, "FN1014"),
-        ("GET", "/v1/mappings/echo/parked", b"", 501, "FN1003"),
+        (
+            "POST",
+            "/v1/mappings/echo/parked/dead-letter",
+            b"",
+            501,
+            "FN1003",
+        ),
         (
             "POST",
             "/v1/mappings/echo/dead-letters/redrive",

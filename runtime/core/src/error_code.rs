@@ -201,6 +201,8 @@ codes! {
     MappingExists = "FN3012", Conflict, 409;
     /// The mapping does not run.
     MappingNotRunning = "FN3013", Conflict, 409;
+    /// No such key waits for a retry.
+    NoSuchParkedKey = "FN3014", NotFound, 404;
     /// The stream has no such shard.
     NoSuchShard = "FN3020", NotFound, 404;
     /// The shard was split or merged before.

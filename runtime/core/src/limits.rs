@@ -33,6 +33,8 @@ pub const FRAME_BYTES_MAX: u64 = 64 << 20;
 /// Records of its first batch that a lane calls alone after unclean stops, at most: each costs two synced
 /// commits.
 pub const CAREFUL_RECORDS_MAX: u32 = 256;
+/// Charged records of one unit whose last failure is kept in memory, to be told.
+pub const FAILURES_TOLD_MAX: usize = 1_024;
 /// Batches of one unit that failed as a whole and wait to be bisected; with so many lanes start no other.
 pub const SUSPECT_BATCHES_MAX: usize = 16;
 /// Commits of one slot accepted and not yet synced.

@@ -169,6 +169,22 @@ impl<T: Copy + Ord> Park<T> {
         Some(key)
     }
 
+    /// A key that waits for time waits no longer; one that is with the retry slot, or not parked, is left.
+    pub fn due_now(&mut self, key: KeyHash, now: Timestamp) {
+        // A person asks for it: the queue need not be found by key otherwise.
+        let queued = self.queue.iter().find(|(_, _, of)| *of == key).copied();
+        let Some(queued) = queued.filter(|(at, ..)| *at > now) else {
+            return;
+        };
+        self.queue.remove(&queued);
+        for record in &mut self.parked_mut(key).records {
+            if let Some(charge) = &mut record.charge {
+                charge.next_retry = charge.next_retry.min(now);
+            }
+        }
+        self.enqueue(key, now);
+    }
+
     /// Removes a record of a parked key that is done.
     ///
     /// # Panics

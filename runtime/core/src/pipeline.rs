@@ -9,6 +9,7 @@ mod answer;
 mod backlog;
 mod bisect;
 mod blocks;
+mod by_hand;
 mod caution;
 mod conclude;
 mod event;
@@ -28,6 +29,7 @@ use std::{
 };
 
 pub use action::{Action, Invocation, RecordRef, StopReason};
+pub use by_hand::Parked;
 pub use caution::PROCESS_DIED;
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
 pub use inspect::{Inspection, PipelineStats};
@@ -40,6 +42,7 @@ use self::{
     age::Age,
     backlog::{Backlog, Serial},
     bisect::Suspects,
+    by_hand::Failures,
     caution::Caution,
     filtered::Filtered,
     read::{Reading, Waiting},
@@ -130,6 +133,7 @@ pub struct ShardPipeline {
     park: Park<Serial>,
     /// Batches that failed as a whole and wait for the retry slot.
     suspects: Suspects,
+    failures: Failures,
     /// Slots with a commit to send.
     send_queue: VecDeque<usize>,
     /// The slot whose commit is with the sequencer.
@@ -180,6 +184,7 @@ impl ShardPipeline {
             slots: slots.map(Slot::new).collect(),
             park: Park::new(limits),
             suspects: Suspects::default(),
+            failures: Failures::default(),
             send_queue: VecDeque::new(),
             unanswered: None,
             next_attempt: AttemptId(1),
@@ -243,6 +248,7 @@ impl ShardPipeline {
             Event::Caution { is_on } => self.be_cautious(is_on, actions),
             Event::Redrive(redrive) => self.redrive(*redrive),
             Event::TurnGranted => self.turn_granted(actions),
+            Event::Release { positions } => self.release_by_hand(&positions, now),
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),
             Event::Resume => self.resume(),

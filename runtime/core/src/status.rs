@@ -5,6 +5,7 @@
 mod call;
 mod catalogue;
 mod mapping;
+mod parked;
 mod record;
 
 pub use call::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow};
@@ -15,6 +16,7 @@ pub use mapping::{
     MappingLine, MappingStatus, RelayHeld, RelayStatus, SeekShard, SeekStatus, SettingsStatus,
     ShardStatus, Totals, state_name,
 };
+pub use parked::{ParkedKey, ParkedStatus, ReleaseStatus};
 pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
     RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,

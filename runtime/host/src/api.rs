@@ -12,6 +12,7 @@ mod json;
 mod later;
 mod logs;
 mod mappings;
+mod parked;
 pub(crate) mod put;
 mod reshard;
 mod retries;
@@ -234,6 +235,14 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         ["mappings", address, "seek"] => {
             only(&method, &[POST])?;
             seek::seek(node, address, asked).await
+        }
+        ["mappings", address, "parked"] => {
+            only(&method, &[GET])?;
+            parked::list(node, address, &asked).await
+        }
+        ["mappings", address, "parked", "release"] => {
+            only(&method, &[POST])?;
+            parked::release(node, address, asked).await
         }
         ["mappings", address, "retries"] => {
             only(&method, &[GET])?;

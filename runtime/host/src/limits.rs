@@ -100,6 +100,8 @@ pub const STORE_END: Duration = Duration::from_secs(1);
 pub const CUT_MARGIN: Duration = Duration::from_millis(300);
 /// Directives waiting for one worker.
 pub const DIRECTIVES_MAX: usize = 8;
+/// How long a worker is waited for that is asked what it knows, or told what a person wants.
+pub const WORKER_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long a deploy waits until its version runs everywhere.
 pub const LIVE_WAIT: Duration = Duration::from_secs(5);
 /// How often a wait for first records looks at commits.

@@ -24,15 +24,15 @@ use fnctl_core::{
     commit::Unavailable,
     committer::Committer,
     filter::Filter,
-    id::{MappingId, StreamId, Timestamp, UnitId},
+    id::{MappingId, Ordinal, StreamId, Timestamp, UnitId},
     invoker::{CallContext, Invoker},
     mapping::{MaxAttempts, OutputBinding},
     outcome::Outcome,
-    pipeline::{Action, Event, ShardPipeline, Started},
+    pipeline::{Action, Event, Parked, ShardPipeline, Started},
     source::{ShardSource, SourceError},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tracing::warn;
@@ -53,7 +53,7 @@ use crate::{
 };
 
 /// What a supervisor tells a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Directive {
     /// Start no call; commit what runs within `grace`, take the rest back, and wait.
     Pause {
@@ -66,6 +66,20 @@ pub(crate) enum Directive {
     Drain {
         /// How long running calls get.
         grace: Duration,
+    },
+    /// A person has charged records tried now.
+    Release {
+        /// Their positions.
+        positions: Vec<Ordinal>,
+        /// Answered when they are due.
+        done: oneshot::Sender<()>,
+    },
+    /// Tell what is known of charged records.
+    Parked {
+        /// Their positions.
+        positions: Vec<Ordinal>,
+        /// Whom.
+        reply: oneshot::Sender<Vec<Parked>>,
     },
 }
 
@@ -264,7 +278,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             let event = tokio::select! {
                 biased;
                 directive = directives.recv(), if is_directed => match directive {
-                    Some(directive) => self.directed(directive),
+                    Some(directive) => match self.directed(directive) {
+                        Some(event) => event,
+                        None => continue,
+                    },
                     None => {
                         is_directed = false;
                         continue;
@@ -320,12 +337,13 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             .handle(event, self.clock.now(), &mut self.actions);
     }
 
-    fn directed(&self, directive: Directive) -> Event {
+    fn directed(&self, directive: Directive) -> Option<Event> {
         let until = |grace: Duration| {
             let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
             self.clock.now().plus_ms(grace)
         };
-        match directive {
+        // Whoever asked may be gone: then an answer is for nobody.
+        Some(match directive {
             Directive::Pause { grace } => Event::Pause {
                 until: until(grace),
             },
@@ -333,7 +351,15 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             Directive::Drain { grace } => Event::Drain {
                 until: until(grace),
             },
-        }
+            Directive::Release { positions, done } => {
+                done.send(()).unwrap_or_default();
+                Event::Release { positions }
+            }
+            Directive::Parked { positions, reply } => {
+                drop(reply.send(self.pipeline.parked_records(&positions)));
+                return None;
+            }
+        })
     }
 
     /// Whether what is seen from outside has changed.

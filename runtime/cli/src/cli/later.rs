@@ -49,7 +49,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("functions", &["alias", "aliases"]),
-    ("mappings", &["parked"]),
+    ("mappings", &["dead-letter"]),
     ("streams", &["release"]),
 ];
 

@@ -1,5 +1,6 @@
-//! `fnctl mappings`: list, describe, update, pause, resume, seek, delete.
+//! `fnctl mappings`: list, describe, update, pause, resume, seek, parked keys, delete.
 
+mod parked;
 mod seek;
 mod update;
 
@@ -43,6 +44,19 @@ enum Action {
     },
     /// Go on elsewhere in the stream
     Seek(seek::Args),
+    /// List the keys that wait for a retry
+    Parked {
+        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+        mapping: String,
+    },
+    /// Try a parked key now, whatever is left of its backoff
+    Release {
+        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+        mapping: String,
+        /// The partition key, as `parked` writes it
+        #[arg(long)]
+        key: String,
+    },
     /// Delete a mapping and its progress
     #[command(visible_alias = "rm")]
     Delete {
@@ -56,7 +70,10 @@ enum Action {
 impl Args {
     /// Whether nothing is changed.
     pub(crate) const fn is_reading(&self) -> bool {
-        matches!(self.action, Action::List | Action::Describe { .. })
+        matches!(
+            self.action,
+            Action::List | Action::Describe { .. } | Action::Parked { .. }
+        )
     }
 }
 
@@ -68,6 +85,8 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Pause { mapping } => set(&mapping, "pause", session).await,
         Action::Resume { mapping } => set(&mapping, "resume", session).await,
         Action::Seek(args) => seek::run(args, session).await,
+        Action::Parked { mapping } => parked::list(&mapping, session).await,
+        Action::Release { mapping, key } => parked::release(&mapping, key, session).await,
         Action::Delete {
             mapping,
             destroying,

@@ -198,6 +198,7 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        self.note_failures(records, judgement);
         if records.is_empty() {
             // Nothing but records that the filter let fall.
         } else if judgement.endings.is_empty() && index < self.lanes.len() {

@@ -162,6 +162,13 @@ impl Backlog {
         self.read_position = through;
     }
 
+    /// The record at a position, if it was read and is above the low watermark.
+    pub(super) fn find(&self, position: Ordinal) -> Option<Serial> {
+        let by_position = |entry: &Entry| entry.position;
+        let found = self.entries.binary_search_by_key(&position, by_position);
+        found.ok().map(|index| Serial(self.first + index as u64))
+    }
+
     /// The oldest record that is not done.
     pub(super) fn oldest(&self) -> Option<&Entry> {
         self.entries.front()

@@ -156,6 +156,11 @@ pub enum Event {
     Redrive(Box<Redrive>),
     /// The turn that `Action::AskTurn` asked for is granted.
     TurnGranted,
+    /// A person has charged records tried now, whatever is left of their backoff.
+    Release {
+        /// Their positions. What is done already, or being tried, is passed over.
+        positions: Vec<Ordinal>,
+    },
     /// Time passed: sent at or after `ShardPipeline::deadline`.
     Tick,
     /// Start no call; running ones may commit until then and are taken back uncharged afterwards.

@@ -10,6 +10,7 @@ mod harness;
 mod in_order;
 mod reacting;
 mod redrive;
+mod releasing;
 mod stopping;
 
 use self::harness::{FULL, Harness, TAKEN, settings};

@@ -23,9 +23,9 @@ pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
             "aliases",
             "POST /v1/deploy puts a version live, POST /v1/functions/{function}/rollback the one before",
         ),
-        ["mappings", _, "parked", ..] => (
-            "the list of parked keys",
-            "GET /v1/mappings/{mapping} counts them, /retries?follow tells why",
+        ["mappings", _, "parked", "dead-letter"] => (
+            "giving up a parked key by hand",
+            "POST /v1/mappings/{mapping}/parked/release tries it now",
         ),
         ["streams", _, "release"] => (
             "letting go of what a mapping holds of a stream",
@@ -46,6 +46,8 @@ mod tests {
             &["mappings"][..],
             &["mappings", "f"],
             &["mappings", "f", "dead-letters", "1"],
+            &["mappings", "f", "parked"],
+            &["mappings", "f", "parked", "release"],
             &["streams", "status"],
             &["functions", "aliases"],
             &["nothing"],
@@ -60,7 +62,7 @@ mod tests {
             &["status"][..],
             &["traces", "x"],
             &["functions", "f", "aliases", "a"],
-            &["mappings", "f", "parked"],
+            &["mappings", "f", "parked", "dead-letter"],
             &["streams", "s", "release"],
         ] {
             assert!(refused(segments).is_some(), "{segments:?}");

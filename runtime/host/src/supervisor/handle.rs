@@ -2,15 +2,23 @@
 
 use std::sync::Arc;
 
-use fnctl_core::id::MappingId;
-use tokio::sync::{mpsc, oneshot, watch};
+use fnctl_core::{
+    id::{MappingId, Ordinal, UnitId},
+    pipeline::Parked,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
-use crate::supervisor::status::Statuses;
+use crate::{limits, shard_worker::Directive, supervisor::status::Statuses};
 
 /// What the supervisor's task is asked.
 pub(super) enum Request {
     /// Drain these mappings and keep them from starting; answered when nothing of them runs.
     Hold(Vec<MappingId>, oneshot::Sender<()>),
+    /// Pass this on to the worker of a unit, if there is one.
+    Direct(UnitId, Directive),
     /// Drain everything and end.
     Shutdown(oneshot::Sender<()>),
 }
@@ -74,6 +82,37 @@ impl Supervisor {
             drop(held.await);
         }
         hold
+    }
+
+    /// Has a unit's worker try charged records now; whether there is one that heard it.
+    pub(crate) async fn release(&self, unit: UnitId, positions: Vec<Ordinal>) -> bool {
+        let (done, released) = oneshot::channel();
+        let directive = Directive::Release { positions, done };
+        self.ask(unit, directive, released).await.is_some()
+    }
+
+    /// What the worker of a unit knows of charged records; `None`: there is none, or it is too busy.
+    pub(crate) async fn parked(
+        &self,
+        unit: UnitId,
+        positions: Vec<Ordinal>,
+    ) -> Option<Vec<Parked>> {
+        let (reply, answer) = oneshot::channel();
+        let directive = Directive::Parked { positions, reply };
+        self.ask(unit, directive, answer).await
+    }
+
+    /// A worker that is gone, or ends meanwhile, drops the sender of its answer.
+    async fn ask<T>(
+        &self,
+        unit: UnitId,
+        directive: Directive,
+        answer: oneshot::Receiver<T>,
+    ) -> Option<T> {
+        let request = Request::Direct(unit, directive);
+        self.requests.send(request).await.ok()?;
+        let answered = timeout(limits::WORKER_ANSWER_MAX, answer).await;
+        answered.ok()?.ok()
     }
 
     /// Drains every worker and ends.

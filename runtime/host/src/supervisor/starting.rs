@@ -99,7 +99,7 @@ impl<N: Node> Task<N> {
         desired
     }
 
-    fn direct(&self, unit: UnitId, directive: Directive) {
+    pub(super) fn direct(&self, unit: UnitId, directive: Directive) {
         if let Some(worker) = self.running.get(&unit)
             && worker.directives.try_send(directive).is_err()
         {

@@ -13,8 +13,8 @@ use crate::{
     mapping::MappingSettings,
     outcome::{Failure, FailureKind, ItemFailure, Outcome},
     pipeline::{
-        Action, BlockId, BlockMeta, CommitPlan, Event, Fetched, PipelineConfig, PipelineStats,
-        RecordMeta, Redrive, Relocated, ShardPipeline, Started, StopReason,
+        Action, BlockId, BlockMeta, CommitPlan, Event, Fetched, Parked, PipelineConfig,
+        PipelineStats, RecordMeta, Redrive, Relocated, ShardPipeline, Started, StopReason,
     },
     settled::Settled,
 };
@@ -382,6 +382,11 @@ impl Harness {
 
     pub(super) fn stats(&self) -> PipelineStats {
         self.pipeline.stats()
+    }
+
+    pub(super) fn parked_records(&self, positions: &[u64]) -> Vec<Parked> {
+        let positions: Vec<Ordinal> = positions.iter().copied().map(Ordinal).collect();
+        self.pipeline.parked_records(&positions)
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {

@@ -1,0 +1,122 @@
+//! What a person sees of charged records, and does to them.
+//!
+//! A release is an event to the owning unit, serialised with the record's key (commit and storage rules §2,
+//! "one key, one slot"): nothing is done to a key while a slot holds it. It ends the wait of what waits, and
+//! nothing else: the charge stays, and what is charged again waits its backoff again. While the mapping is
+//! paused no call starts; what was released is due when it goes on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    ShardPipeline,
+    backlog::{Place, Serial},
+    in_order::THE_SHARD,
+    judge::{Ending, Judgement},
+};
+use crate::{
+    id::{Ordinal, Timestamp},
+    limits,
+    park::KeyMap,
+};
+
+/// What a unit's owner knows of a charged record, beside its mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// The record.
+    pub position: Ordinal,
+    /// Records behind it that wait with it, as far as was read: those of its key, or of the shard where
+    /// order holds within that.
+    pub waiting: u64,
+    /// Code and words of its last failure; `None`: it failed before this owner began, or there were
+    /// too many to keep.
+    pub failure: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// Code and words of the last failure of charged records that are not done.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failures(BTreeMap<Ordinal, (Arc<str>, Arc<str>)>);
+
+impl ShardPipeline {
+    /// A person has charged records tried now. What is done, or with a slot, is passed over.
+    pub(super) fn release_by_hand(&mut self, positions: &[Ordinal], now: Timestamp) {
+        for &position in positions {
+            if let Some(mark) = self.marks.get_mut(&position) {
+                mark.next_retry = mark.next_retry.min(now);
+            }
+            let Some(serial) = self.backlog.find(position) else {
+                continue;
+            };
+            if self.holds_the_shard() {
+                self.hurry_the_shard(serial, now);
+            } else {
+                self.park.due_now(self.backlog.get(serial).key, now);
+            }
+        }
+    }
+
+    /// With order within the shard the lane's slot waits, for the first of its pieces.
+    fn hurry_the_shard(&mut self, serial: Serial, now: Timestamp) {
+        let slot = &mut self.slots[0];
+        let first = slot.pieces.front().map(|piece| piece[0]);
+        // A pause after something that cost nobody an attempt is not the record's.
+        if first == Some(serial) && slot.faults == 0 {
+            slot.not_before = slot.not_before.min(now);
+        }
+    }
+
+    /// Notes why records were charged, and forgets those that are done.
+    pub(super) fn note_failures(&mut self, records: &[Serial], judgement: &Judgement) {
+        let failures = &mut self.failures.0;
+        for charge in judgement
+            .charges
+            .iter()
+            .filter(|charge| charge.attempts > 0)
+        {
+            let position = self.backlog.get(records[charge.index]).position;
+            if failures.len() < limits::FAILURES_TOLD_MAX || failures.contains_key(&position) {
+                failures.insert(position, (charge.code.clone(), charge.error.clone()));
+            }
+        }
+        if failures.is_empty() {
+            return;
+        }
+        for (at, &serial) in records.iter().enumerate() {
+            let ending = judgement.endings.get(at);
+            if matches!(ending, None | Some(Ending::Done | Ending::Dead)) {
+                failures.remove(&self.backlog.get(serial).position);
+            }
+        }
+    }
+
+    /// What is known of charged records that are not done; of those that were not read yet, nothing.
+    #[must_use]
+    pub fn parked_records(&self, positions: &[Ordinal]) -> Vec<Parked> {
+        let found = positions.iter().filter_map(|&at| self.backlog.find(at));
+        let mut found: Vec<Serial> = found.collect();
+        found.sort_unstable();
+        let mut known = Vec::with_capacity(found.len());
+        let mut wanted = found.into_iter().peekable();
+        // Records that are not done, by key, up to the present one and to the end.
+        let mut open: KeyMap<u64> = KeyMap::default();
+        for serial in self.backlog.serials() {
+            let entry = self.backlog.get(serial);
+            let is_wanted = wanted.next_if_eq(&serial).is_some();
+            if matches!(entry.place, Place::Done | Place::Fallen) {
+                continue;
+            }
+            let is_one_key = self.holds_the_shard();
+            let key = if is_one_key { THE_SHARD } else { entry.key };
+            let count = open.entry(key).or_default();
+            *count += 1;
+            if is_wanted {
+                known.push((key, *count, entry.position));
+            }
+        }
+        let parked = |(key, count, position): (_, u64, Ordinal)| Parked {
+            position,
+            waiting: open.get(&key).map_or(0, |all| all - count),
+            failure: self.failures.0.get(&position).cloned(),
+        };
+        known.into_iter().map(parked).collect()
+    }
+}

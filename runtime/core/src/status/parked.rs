@@ -1,0 +1,52 @@
+//! Keys that wait for a retry.
+
+use serde::{Deserialize, Serialize};
+
+use super::Encoding;
+
+/// `mappings parked`: one key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedStatus {
+    /// The shard, `shardId-000000000000`.
+    pub shard_id: String,
+    /// The partition key.
+    pub partition_key: String,
+    /// How the key is written.
+    pub key_encoding: Encoding,
+    /// Sequence number of its oldest failing record.
+    pub sequence_number: String,
+    /// Failing records of the key.
+    pub failing_records: u64,
+    /// Records that wait behind the oldest, as far as they were read; `null`: not read, or nobody runs
+    /// the shard.
+    pub waiting_records: Option<u64>,
+    /// Charged attempts of the oldest.
+    pub attempts: u32,
+    /// When it is tried again at the earliest, RFC 3339; `null` while the mapping does not run.
+    pub next_retry_at: Option<String>,
+    /// Code of its last failure; `null`: it failed before the shard's present owner began.
+    pub code: Option<String>,
+    /// Words of it.
+    pub error: Option<String>,
+}
+
+/// `mappings release`: which key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParkedKey {
+    /// As `mappings parked` writes it.
+    pub key: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseStatus {
+    /// Id of the mapping.
+    pub id: String,
+    /// The mapping, `<function>/<stream>`.
+    pub name: String,
+    /// The key.
+    pub partition_key: String,
+    /// Its failing records whose wait is over.
+    pub released_records: u64,
+}

@@ -1,0 +1,127 @@
+//! Keys that wait for a retry, and what a person does to them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use fnctl_core::{
+    commit::AttemptMark,
+    id::{Ordinal, UnitId},
+    mapping::{Mapping, MappingState},
+    pipeline::Parked,
+    record::RecordBlock,
+    rfc3339,
+    status::{DataText, ParkedStatus},
+};
+use fnctl_streams::sequence;
+
+use crate::{limits, node::HostNode, source, text};
+
+/// A parked key: where it waits, and its failing records.
+pub(crate) struct ParkedOne {
+    unit: UnitId,
+    positions: Vec<Ordinal>,
+    /// What is shown of it.
+    pub(crate) status: ParkedStatus,
+}
+
+impl HostNode {
+    /// The parked keys of a mapping, shard by shard, the oldest failing record first. Of very many failing
+    /// records of a shard the oldest are looked at.
+    pub(crate) async fn parked_keys(&self, mapping: &Mapping) -> Vec<ParkedOne> {
+        let units: Vec<(UnitId, Vec<AttemptMark>)> = self.view(|view| {
+            let live = view.registry().function(mapping.function).map(|f| f.live);
+            let units = view.units_of(mapping.id).map(|(unit, progress)| {
+                let marks = progress.attempts.values().copied();
+                // A new version starts from nothing; what is in hand is being tried.
+                let marks = marks.filter(|mark| Some(mark.version) == live && !mark.is_in_hand);
+                (unit, marks.take(limits::CHARGED_RECORDS_READ_MAX).collect())
+            });
+            units.collect()
+        });
+        let mut all = Vec::new();
+        for (unit, marks) in units {
+            if !marks.is_empty() {
+                self.parked_of(mapping, unit, &marks, &mut all).await;
+            }
+        }
+        all
+    }
+
+    async fn parked_of(
+        &self,
+        mapping: &Mapping,
+        unit: UnitId,
+        marks: &[AttemptMark],
+        all: &mut Vec<ParkedOne>,
+    ) {
+        let created_at = self.view(|view| {
+            let stream = view.registry().stream(unit.stream)?;
+            Some(stream.shard(unit.shard)?.created_at)
+        });
+        // A shard that is gone has no records that could wait.
+        let Some(created_at) = created_at else {
+            return;
+        };
+        let positions = marks.iter().map(|mark| mark.position).collect();
+        let known = self.supervisor().parked(unit, positions).await;
+        let known = known.unwrap_or_default();
+        let is_running = mapping.state == MappingState::Running;
+        let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
+        for mark in marks {
+            let Some(block) = self.record_at(unit, mark.position).await else {
+                continue;
+            };
+            let key = block.records.keys.get(0).to_vec();
+            if let Some(&at) = by_key.get(&key) {
+                let one: &mut ParkedOne = &mut all[at];
+                one.positions.push(mark.position);
+                one.status.failing_records += 1;
+                continue;
+            }
+            let of_mark = |parked: &&Parked| parked.position == mark.position;
+            let parked = known.iter().find(of_mark);
+            let failure = parked.and_then(|parked| parked.failure.as_ref());
+            let shown = DataText::of(&key, text::base64);
+            let arrival = block.arrival(0);
+            by_key.insert(key, all.len());
+            all.push(ParkedOne {
+                unit,
+                positions: vec![mark.position],
+                status: ParkedStatus {
+                    shard_id: unit.shard.shard_id(),
+                    partition_key: shown.data,
+                    key_encoding: shown.encoding,
+                    sequence_number: sequence::encode(
+                        created_at,
+                        unit.shard,
+                        mark.position,
+                        arrival,
+                    ),
+                    failing_records: 1,
+                    waiting_records: parked.map(|parked| parked.waiting),
+                    attempts: mark.count,
+                    next_retry_at: is_running.then(|| rfc3339::format(mark.next_retry)),
+                    code: failure.map(|(code, _)| code.to_string()),
+                    error: failure.map(|(_, error)| error.to_string()),
+                },
+            });
+        }
+    }
+
+    async fn record_at(&self, unit: UnitId, position: Ordinal) -> Option<Arc<RecordBlock>> {
+        let before = Ordinal(position.0.checked_sub(1)?);
+        let read = source::read(self.store(), unit.stream, unit.shard, before, 1, 1).await;
+        let block = read.ok()?.into_iter().next()?;
+        (block.first == position && !block.is_empty()).then_some(block)
+    }
+
+    /// Has the failing records of a key tried now: how many. None: nobody runs its shard.
+    pub(crate) async fn release_parked(&self, parked: &ParkedOne) -> u64 {
+        let positions = parked.positions.clone();
+        let is_told = self.supervisor().release(parked.unit, positions).await;
+        if is_told {
+            parked.positions.len() as u64
+        } else {
+            0
+        }
+    }
+}

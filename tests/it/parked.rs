@@ -1,0 +1,107 @@
+//! The hand tools of parked keys.
+
+use serde_json::Value;
+
+use crate::support::{all, deploy_hostile, describe, drained, one, put, server, server_on, tail};
+use fnctl_tests::Server;
+
+/// Waits longer than any test runs.
+const WAITS_LONG: &str = "retry-after 3600000";
+
+fn parked(server: &Server) -> Vec<Value> {
+    all(server, &["mappings", "parked", "hostile"])
+}
+
+/// The only parked key, once its oldest record has so many charged attempts.
+fn parked_after(server: &Server, attempts: u64) -> Value {
+    loop {
+        let keys = parked(server);
+        if let [key] = &keys[..]
+            && key["attempts"] == attempts
+        {
+            return key.clone();
+        }
+        assert!(keys.len() < 2, "{keys:?}");
+    }
+}
+
+fn release(server: &Server, key: &str) -> Value {
+    one(server, &["mappings", "release", "hostile", "--key", key])
+}
+
+#[test]
+fn parked_keys_are_listed_and_a_released_one_is_tried_at_once() {
+    let server = server();
+    deploy_hostile(&server, &["--max-attempts", "3"]);
+    put(&server, "in", &[WAITS_LONG.to_owned()], &["--key", "a"]);
+    let key = parked_after(&server, 1);
+    put(&server, "in", &["ok 1".to_owned()], &["--key", "a"]);
+    put(&server, "in", &["ok 2".to_owned()], &["--key", "b"]);
+    // The other key goes on, and what came behind the parked record waits.
+    assert_eq!(tail(&server, "out", 1)[0]["data"], "ok 2");
+    let source = tail(&server, "in", 1);
+    for (name, value) in [
+        ("partition_key", "a"),
+        ("key_encoding", "text"),
+        ("code", "busy"),
+        ("error", "asked to wait"),
+    ] {
+        assert_eq!(key[name], value, "{key}");
+    }
+    for name in ["shard_id", "sequence_number"] {
+        assert_eq!(key[name], source[0][name], "{key}");
+    }
+    let key = parked_after(&server, 1);
+    assert_eq!(key["waiting_records"], 1, "{key}");
+    assert_eq!(key["failing_records"], 1, "{key}");
+    assert!(key["next_retry_at"].is_string(), "{key}");
+
+    let released = release(&server, "a");
+    assert_eq!(released["released_records"], 1, "{released}");
+    parked_after(&server, 2);
+
+    // While the mapping is paused nothing is called; what was released is tried when it goes on.
+    one(&server, &["mappings", "pause", "hostile"]);
+    assert_eq!(release(&server, "a")["released_records"], 1);
+    let key = parked_after(&server, 2);
+    assert_eq!(key["next_retry_at"], Value::Null, "{key}");
+    one(&server, &["mappings", "resume", "hostile"]);
+    // The third attempt was its last: the key is free.
+    let status = drained(&server, "hostile");
+    assert_eq!(status["totals"]["dead_lettered"], 1);
+    assert_eq!(parked(&server), Vec::<Value>::new());
+    assert_eq!(tail(&server, "out", 2)[1]["data"], "ok 1");
+}
+
+#[test]
+fn a_key_that_does_not_wait_is_not_released() {
+    let server = server();
+    deploy_hostile(&server, &[]);
+    let refused = server.one(&["mappings", "release", "hostile", "--key", "a"]);
+    let refused = refused.expect_err("no such key");
+    let words = refused.to_string();
+    assert!(
+        words.contains("FN3014") && words.contains("fnctl mappings parked hostile"),
+        "{words}"
+    );
+    assert_eq!(describe(&server, "hostile")["state"], "running");
+    let later = server.one(&["mappings", "dead-letter", "hostile", "--key", "a"]);
+    let later = later.expect_err("it is not there yet").to_string();
+    assert!(later.contains("FN1003"), "{later}");
+}
+
+/// What a server knows of a key outlives it, but for the words of its last failure.
+#[test]
+fn a_key_that_was_parked_before_a_start_is_listed_and_released() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_on(folder.path());
+    deploy_hostile(&server, &["--max-attempts", "2"]);
+    put(&server, "in", &[WAITS_LONG.to_owned()], &["--key", "a"]);
+    parked_after(&server, 1);
+    server.stop().expect("it stops");
+    let server = server_on(folder.path());
+    let key = parked_after(&server, 1);
+    assert_eq!(key["partition_key"], "a", "{key}");
+    release(&server, "a");
+    assert_eq!(drained(&server, "hostile")["totals"]["dead_lettered"], 1);
+}
