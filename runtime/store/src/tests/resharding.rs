@@ -284,6 +284,8 @@ fn a_doctor_finds_a_resharded_stream_whole() {
     while node.loops.sequencer.step().unwrap() != Step::Finished {}
     while node.loops.applier.step().unwrap() != Step::Finished {}
     drop(node);
+    // The server makes it, and doctor misses it.
+    crate::disk::replace(&machine.disk, "/data/secret".as_ref(), &[7; 32]).unwrap();
     let clock = Arc::clone(&machine.clock);
     let report = examine(&small_files(), machine.disk.clone(), clock, &mut |_| {}).unwrap();
     assert_eq!(report.health(), Health::Whole, "{report:?}");
