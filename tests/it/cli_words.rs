@@ -325,7 +325,7 @@ fn a_failed_write_to_stdout_is_an_error() {
 #[test]
 fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
     let folder = folder();
-    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\non_failure = \"stream:x\"\ntumbling_window = \"1m\"\nkey_groups = 8\n[streams.s]\nhold_quota = \"1GiB\"\n";
+    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\ntumbling_window = \"1m\"\nkey_groups = 8\n[streams.s]\nhold_quota = \"1GiB\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!(
@@ -334,7 +334,7 @@ fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
         "{error}"
     );
     let problems = error["problems"].as_array().expect("problems");
-    assert_eq!(problems.len(), 4, "{error}");
+    assert_eq!(problems.len(), 3, "{error}");
     assert!(
         problems.iter().all(|problem| problem["code"] == "FN1003"),
         "{error}"

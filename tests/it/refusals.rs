@@ -131,14 +131,14 @@ fn every_endpoint_refuses_bad_input_in_words() {
         (
             "POST",
             "/v1/deploy",
-            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"on_failure\":\"stream:x\"}]}",
+            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"tumbling_window\":\"1m\"}]}",
             400,
             "FN1003",
         ),
         (
             "POST",
             "/v1/deploy",
-            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"on_failure\":\"file:x\",\"tumbling_window\":\"1m\"}]}",
+            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"key_groups\":8,\"tumbling_window\":\"1m\"}]}",
             400,
             "FN1003",
         ),

@@ -127,7 +127,7 @@ fn a_backup_under_load_restores_to_one_effect_for_each_record_it_holds() {
         let is_cache = |finding: &Value| {
             matches!(
                 finding["kind"].as_str(),
-                Some("image-missing" | "missing-file")
+                Some("image-missing" | "missing-file" | "witness-unusable")
             )
         };
         // What is not in a backup is what a start makes.
