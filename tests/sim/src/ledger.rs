@@ -208,9 +208,6 @@ impl<'a> Ledger<'a> {
                 )));
             }
         }
-        let ends = &mut account.ends;
-        let dropped = drop_endless(commit, ends);
-        coverage.note_times(Reached::LetterDropped, dropped);
         let mut fallen = 0;
         for range in commit.settles.as_slice() {
             for position in range.after.0 + 1..=range.through.0 {
@@ -221,6 +218,9 @@ impl<'a> Ledger<'a> {
                 }
             }
         }
+        // What is left ended neither with rows nor as a letter, and did not fall.
+        let dropped = drop_endless(commit, &mut account.ends);
+        coverage.note_times(Reached::LetterDropped, dropped);
         if fallen > 0 {
             let is_alone = commit.outputs.is_empty() && commit.dead_letters.is_empty();
             coverage.note(match is_alone {

@@ -257,7 +257,10 @@ impl Worker {
             }
             Action::Commit(plan) => {
                 if self.settings.ordering == Ordering::Shard {
-                    self.check_order(&plan);
+                    let shelf = self.shelf(journal);
+                    self.check_order(&plan, |position| {
+                        shelf.put(position).nature == Nature::Fallen
+                    });
                 }
                 for letter in &plan.letters {
                     let put = self.shelf(journal).put(letter.record.position);
