@@ -155,3 +155,30 @@ pub enum Entry {
         units: Vec<UnitChange>,
     },
 }
+
+impl Entry {
+    /// What it appends to streams that people see, with where that goes: a put, or the outputs of a
+    /// commit. Dead letters are stored in another form and are not among it.
+    pub fn appended(&self) -> impl Iterator<Item = (&Placement, &NewRecords)> {
+        let (put, commit) = match self {
+            Self::Append {
+                placement, records, ..
+            } => (Some((placement, &**records)), None),
+            Self::Commit {
+                commit, outputs, ..
+            } => (None, Some((outputs, commit))),
+            Self::Lease { .. }
+            | Self::Meta { .. }
+            | Self::Trim { .. }
+            | Self::Purge { .. }
+            | Self::Seek { .. }
+            | Self::Forget { .. }
+            | Self::Change { .. } => (None, None),
+        };
+        let rows = commit.into_iter().flat_map(|(outputs, commit)| {
+            let records = commit.outputs.iter().map(|output| &output.records);
+            outputs.iter().zip(records)
+        });
+        put.into_iter().chain(rows)
+    }
+}

@@ -49,45 +49,27 @@ impl NodeView {
     /// storage rules §7). Dead letters have a bound of their own.
     #[must_use]
     pub fn over_quota(&self, entry: &Entry, stored: impl Fn(StreamId) -> u64) -> Option<OverQuota> {
-        match entry {
-            Entry::Append {
-                placement, records, ..
-            } => {
-                let adding = weight(records.byte_len(), records.len());
-                self.refuse(placement.stream, adding, &stored)
+        let has_quota = |stream| {
+            let stream = self.registry().stream(stream);
+            stream.is_some_and(|stream| stream.options.quota_bytes.is_some())
+        };
+        let mut adding: BTreeMap<StreamId, u64> = BTreeMap::new();
+        for (placement, records) in entry.appended() {
+            if has_quota(placement.stream) {
+                *adding.entry(placement.stream).or_default() +=
+                    weight(records.byte_len(), records.len());
             }
-            Entry::Commit {
-                commit, outputs, ..
-            } => {
-                let mut adding: BTreeMap<StreamId, u64> = BTreeMap::new();
-                let has_quota = |stream| {
-                    let stream = self.registry().stream(stream);
-                    stream.is_some_and(|stream| stream.options.quota_bytes.is_some())
-                };
-                for (placement, output) in outputs.iter().zip(&commit.outputs) {
-                    if !has_quota(placement.stream) {
-                        continue;
-                    }
-                    let records = &output.records;
-                    *adding.entry(placement.stream).or_default() +=
-                        weight(records.byte_len(), records.len());
-                }
-                adding.into_iter().find_map(|(stream, adding)| {
-                    self.refuse(stream, adding, &stored).filter(|over| {
-                        !self
-                            .registry()
-                            .leads_back(commit.unit.mapping, &over.stream)
-                    })
-                })
-            }
-            Entry::Lease { .. }
-            | Entry::Meta { .. }
-            | Entry::Trim { .. }
-            | Entry::Purge { .. }
-            | Entry::Seek { .. }
-            | Entry::Forget { .. }
-            | Entry::Change { .. } => None,
         }
+        let leads_back = |over: &OverQuota| match entry {
+            Entry::Commit { commit, .. } => self
+                .registry()
+                .leads_back(commit.unit.mapping, &over.stream),
+            _ => false,
+        };
+        adding.into_iter().find_map(|(stream, adding)| {
+            self.refuse(stream, adding, &stored)
+                .filter(|over| !leads_back(over))
+        })
     }
 
     fn refuse(

@@ -211,26 +211,8 @@ impl Blocks {
     /// For these entries, which are to be taken in turn: blocks are made as large as they will be.
     pub(crate) fn expecting(entries: &[Entry]) -> Self {
         let mut blocks = Self::default();
-        for entry in entries {
-            match entry {
-                Entry::Append {
-                    placement, records, ..
-                } => blocks.expect(placement, records),
-                Entry::Commit {
-                    commit, outputs, ..
-                } => {
-                    for (placement, output) in outputs.iter().zip(&commit.outputs) {
-                        blocks.expect(placement, &output.records);
-                    }
-                }
-                Entry::Lease { .. }
-                | Entry::Meta { .. }
-                | Entry::Trim { .. }
-                | Entry::Purge { .. }
-                | Entry::Seek { .. }
-                | Entry::Forget { .. }
-                | Entry::Change { .. } => {}
-            }
+        for (placement, records) in entries.iter().flat_map(Entry::appended) {
+            blocks.expect(placement, records);
         }
         blocks
     }
@@ -255,29 +237,16 @@ impl Blocks {
 
     /// Takes what an entry appends to shards.
     pub(crate) fn take(&mut self, entry: &Entry) {
-        match entry {
-            Entry::Append {
-                placement, records, ..
-            } => self.place(placement, records),
-            Entry::Commit {
-                commit,
-                outputs,
-                dead_letters,
-            } => {
-                for (placement, output) in outputs.iter().zip(&commit.outputs) {
-                    self.place(placement, &output.records);
-                }
-                if let Some(placement) = dead_letters {
-                    self.place(placement, &letters(&commit.dead_letters));
-                }
-            }
-            Entry::Lease { .. }
-            | Entry::Meta { .. }
-            | Entry::Trim { .. }
-            | Entry::Purge { .. }
-            | Entry::Seek { .. }
-            | Entry::Forget { .. }
-            | Entry::Change { .. } => {}
+        for (placement, records) in entry.appended() {
+            self.place(placement, records);
+        }
+        if let Entry::Commit {
+            commit,
+            dead_letters: Some(placement),
+            ..
+        } = entry
+        {
+            self.place(placement, &letters(&commit.dead_letters));
         }
     }
 

@@ -42,24 +42,8 @@ impl Usage {
 
     /// Counts what an entry will add to segments. Dead letters have a bound of their own.
     pub(crate) fn accept(&self, entry: &Entry) {
-        match entry {
-            Entry::Append {
-                placement, records, ..
-            } => self.wait(placement.stream, records_weight(records)),
-            Entry::Commit {
-                commit, outputs, ..
-            } => {
-                for (placement, output) in outputs.iter().zip(&commit.outputs) {
-                    self.wait(placement.stream, records_weight(&output.records));
-                }
-            }
-            Entry::Lease { .. }
-            | Entry::Meta { .. }
-            | Entry::Trim { .. }
-            | Entry::Purge { .. }
-            | Entry::Seek { .. }
-            | Entry::Forget { .. }
-            | Entry::Change { .. } => {}
+        for (placement, records) in entry.appended() {
+            self.wait(placement.stream, records_weight(records));
         }
     }
 

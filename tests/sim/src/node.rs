@@ -13,6 +13,7 @@ mod finish;
 mod ledger;
 mod life;
 mod listener;
+mod outsiders;
 mod profile;
 mod reached;
 mod resharding;

@@ -1,5 +1,7 @@
 //! Drives a pipeline and writes down what it wants done.
 
+mod lines;
+
 use crate::{
     commit::{CommitAnswer, Redriven, Unavailable, UnitTotals},
     filter::FilterVerdict,
@@ -13,8 +15,8 @@ use crate::{
     mapping::MappingSettings,
     outcome::{Failure, FailureKind, ItemFailure, Outcome},
     pipeline::{
-        Action, BlockId, BlockMeta, CommitPlan, Event, Fetched, Parked, PipelineConfig,
-        PipelineStats, RecordMeta, Redrive, Relocated, ShardPipeline, Started, StopReason,
+        BlockId, BlockMeta, Event, Fetched, Parked, PipelineConfig, PipelineStats, RecordMeta,
+        Redrive, Relocated, ShardPipeline, Started,
     },
     settled::Settled,
 };
@@ -52,13 +54,6 @@ pub(super) struct Harness {
     key_space: u64,
     /// What the filter says of records of [`Self::fetched_many`].
     pub(super) many: FilterVerdict,
-}
-
-fn slot_name(slot: SlotId) -> String {
-    match slot {
-        SlotId::Lane(lane) => format!("lane{lane}"),
-        SlotId::Retry => "retry".to_owned(),
-    }
 }
 
 fn slot(name: &str) -> SlotId {
@@ -422,94 +417,4 @@ impl Harness {
     pub(super) fn expect(&mut self, expected: &[&str]) {
         assert_eq!(self.lines(), expected);
     }
-
-    fn write_down(&mut self, action: Action) {
-        let line = match action {
-            Action::Fetch { after, .. } => {
-                self.asked = Some(after);
-                format!("fetch after {after}")
-            }
-            Action::Reread { slot, records } => {
-                let records: Vec<_> = records.iter().map(ToString::to_string).collect();
-                format!("reread {}: {}", slot_name(slot), records.join(" "))
-            }
-            Action::Invoke(call) => {
-                self.running.push(call.attempt.0);
-                let records = call.records.iter().map(|r| r.position.to_string());
-                let records: Vec<_> = records.collect();
-                let fresh = if call.is_fresh { " fresh" } else { "" };
-                let (attempt, slot) = (call.attempt, slot_name(call.slot));
-                let letter = call
-                    .redrive
-                    .map(|ticket| format!(" letter {}", ticket - 100));
-                let letter = letter.unwrap_or_default();
-                format!(
-                    "call {attempt} {slot}: {}{fresh}{letter}",
-                    records.join(" ")
-                )
-            }
-            Action::Interrupt { attempt } => {
-                self.running.retain(|&running| running != attempt.0);
-                format!("interrupt {attempt}")
-            }
-            Action::Commit(plan) => commit_line(&plan),
-            Action::Resend {
-                slot,
-                number,
-                totals,
-                drops_letters,
-            } => {
-                let processed = totals.processed;
-                let dropped = match drops_letters {
-                    true => format!(" dropped {}", totals.dropped),
-                    false => String::new(),
-                };
-                format!(
-                    "resend {}#{number} processed {processed}{dropped}",
-                    slot_name(slot)
-                )
-            }
-            Action::DropCommit { slot, number } => format!("drop {}#{number}", slot_name(slot)),
-            Action::AskTurn => "ask turn".to_owned(),
-            Action::EndTurn => "end turn".to_owned(),
-            Action::Redriven { ticket, ending } => format!("letter {} {ending:?}", ticket - 100),
-            Action::ReleaseBlock(id) => format!("release {}", id.0),
-            Action::Stop(StopReason::Fatal { code, message }) => {
-                format!("stop Fatal {code}: {message}")
-            }
-            Action::Stop(reason) => format!("stop {reason:?}"),
-        };
-        self.lines.push(line);
-    }
-}
-
-fn commit_line(plan: &CommitPlan) -> String {
-    let mut line = format!("commit {}#{}", slot_name(plan.slot), plan.number);
-    let mut part = |name: &str, values: Vec<String>| {
-        if !values.is_empty() {
-            line.push_str(&format!(" {name} {}", values.join(" ")));
-        }
-    };
-    let settles = plan.settles.as_slice().iter();
-    let settles = settles.map(|range| format!("{}-{}", range.after, range.through));
-    part("settles", settles.collect());
-    let marks = plan.attempts.iter();
-    let marks = marks.map(|mark| {
-        let in_hand = if mark.is_in_hand { " in hand" } else { "" };
-        format!("{}:{}{in_hand}", mark.position, mark.count)
-    });
-    part("marks", marks.collect());
-    let letters = plan.letters.iter().map(|letter| {
-        let (position, kind) = (letter.record.position, letter.kind.as_str());
-        format!("{position}:{kind}:{}", letter.attempts)
-    });
-    part("letters", letters.collect());
-    let redriven = plan.redriven.iter();
-    part(
-        "redrives",
-        redriven
-            .map(|redrive| redrive.letter.id.to_string())
-            .collect(),
-    );
-    line
 }
