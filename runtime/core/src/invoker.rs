@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::{
     id::{FunctionVersion, Ordinal, ShardNumber},
     outcome::Outcome,
     record::Records,
+    window::WindowCall,
 };
 
 /// What a call is about, shared by all calls of a unit's worker; built once per worker and version.
@@ -51,6 +54,8 @@ pub struct Call {
     pub facts: Arc<dyn CallFacts>,
     /// Start from a new store: every retry, and every call of a function with fresh isolation.
     pub is_fresh: bool,
+    /// The window of the records, for a mapping with tumbling windows.
+    pub window: Option<WindowCall>,
 }
 
 /// What a call cost, measured by the invoker.
@@ -75,6 +80,8 @@ pub struct Completed {
     pub outcome: Outcome,
     /// At what cost.
     pub stats: CallStats,
+    /// The window's state as the call left it; `None`: as it was, or no window.
+    pub state: Option<Bytes>,
 }
 
 /// The host is at fault: nobody is charged, the call is made again.

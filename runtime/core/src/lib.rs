@@ -34,3 +34,4 @@ pub mod source;
 pub mod spec;
 pub mod status;
 pub mod view;
+pub mod window;

@@ -133,6 +133,11 @@ pub const FILTER_PATTERN_BYTES_MAX: usize = 16 << 10;
 pub const FILTER_FIELDS_MAX: usize = 8_192;
 /// How deep JSON may be nested that a filter reads; deeper is not JSON to it.
 pub const JSON_DEPTH_MAX: u32 = 128;
+/// State of a window above which it is ended early, bytes (event source mapping rules §11: 1 MB).
+pub const WINDOW_STATE_BYTES_MAX: u64 = 1 << 20;
+/// Largest state that a call may leave at all, bytes: what one batch adds to one that was within
+/// [`WINDOW_STATE_BYTES_MAX`].
+pub const WINDOW_STATE_SET_BYTES_MAX: u64 = 4 << 20;
 
 const _: () = assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);

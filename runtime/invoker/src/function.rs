@@ -199,6 +199,7 @@ fn interrupted() -> Completed {
     Completed {
         outcome: Outcome::Interrupted,
         stats: CallStats::default(),
+        state: None,
     }
 }
 
@@ -319,7 +320,11 @@ async fn run(
 
 fn completed(ending: Ending, stats: CallStats) -> Result<Completed, InvokerFault> {
     match ending {
-        Ending::Guest(outcome) => Ok(Completed { outcome, stats }),
+        Ending::Guest(outcome) => Ok(Completed {
+            outcome,
+            stats,
+            state: None,
+        }),
         Ending::Host(words) => Err(InvokerFault(words)),
     }
 }

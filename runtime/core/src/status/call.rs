@@ -219,6 +219,7 @@ mod tests {
         let completed = Completed {
             outcome,
             stats: CallStats::default(),
+            state: None,
         };
         let shown = CallResult::of(&completed, &["default".into(), "x".into()], vec![], |_| {
             "b64".to_owned()
@@ -235,6 +236,7 @@ mod tests {
         let completed = Completed {
             outcome,
             stats: CallStats::default(),
+            state: None,
         };
         let shown = CallResult::of(&completed, &[], vec![], |_| String::new());
         assert_eq!(

@@ -203,6 +203,7 @@ async fn call(
         records,
         facts: Arc::new(Facts { now }),
         is_fresh: true,
+        window: None,
     };
     let completed = callable.invoke(call).await.map_err(ApiError::internal)?;
     Ok(CallResult::of(

@@ -164,6 +164,7 @@ async fn facts_config_and_secrets_are_there_when_asked_for() {
         records: records(["ok", "facts"]),
         facts: Arc::new(Facts { attempt: 3 }),
         is_fresh: false,
+        window: None,
     };
     let ended = function.invoke(asked).await.unwrap().outcome;
     let facts = bodies(&ended).remove(1);

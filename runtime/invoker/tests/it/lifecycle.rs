@@ -85,6 +85,7 @@ async fn an_instance_never_serves_another_mapping_or_version() {
         records: records(["calls"]),
         facts: Arc::new(Facts { attempt: 1 }),
         is_fresh: false,
+        window: None,
     };
     assert_eq!(bodies(&one.invoke(elsewhere).await.unwrap().outcome), ["1"]);
     assert_eq!(engine.stats().instances_warm, 3);

@@ -161,6 +161,7 @@ pub(crate) fn call(records: Records) -> Call {
         records,
         facts: Arc::new(Facts { attempt: 1 }),
         is_fresh: false,
+        window: None,
     }
 }
 

@@ -300,6 +300,7 @@ fn call(records: Records) -> Call {
         records,
         facts: FACTS.with(|facts| Arc::clone(facts) as _),
         is_fresh: false,
+        window: None,
     }
 }
 

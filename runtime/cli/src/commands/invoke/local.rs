@@ -88,6 +88,7 @@ pub(super) async fn call(
         records: columns(&records)?,
         facts: Arc::new(Numbers),
         is_fresh: true,
+        window: None,
     };
     let completed = function
         .invoke(call)

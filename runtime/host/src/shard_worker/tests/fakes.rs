@@ -387,6 +387,7 @@ impl Invoker for FakeInvoker {
         outcome.map(|outcome| Completed {
             outcome,
             stats: CallStats::default(),
+            state: None,
         })
     }
 }
