@@ -449,10 +449,10 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Commit { commit, .. } => ENTRY + commit_bytes(commit),
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
         Entry::Purge { letters, .. } => ENTRY + letters.as_slice().len() * RECORD,
-        Entry::Seek { seeks, .. } => ENTRY + seeks.len() * RECORD,
-        Entry::Meta { .. } | Entry::Trim { .. } | Entry::Forget { .. } | Entry::Change { .. } => {
-            ENTRY
-        }
+        Entry::Seek { seeks, units } => ENTRY + (seeks.len() + units.len()) * RECORD,
+        Entry::Change { units } => ENTRY + units.len() * RECORD,
+        Entry::Forget { shards, totals, .. } => ENTRY + (shards.len() + totals.len()) * RECORD,
+        Entry::Meta { .. } | Entry::Trim { .. } => ENTRY,
     }
 }
 
