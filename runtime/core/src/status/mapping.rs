@@ -67,7 +67,8 @@ pub struct ShardStatus {
     pub ended: bool,
 }
 
-/// Records and calls since the mapping was made. `polled` starts anew with the process.
+/// Records and calls since the mapping was made or last sent elsewhere. `polled` counts reads: it starts anew
+/// with the process, and what is read again, behind a pause or a release of a worker, counts again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Read from the stream.

@@ -144,10 +144,11 @@ impl HostNode {
     /// How many keys of a unit wait for a retry, and when the next one is tried. Without a worker the
     /// keys of charged records are read from the stream: they will wait when there is one.
     async fn parked(&self, mapping: &Mapping, unit: UnitId) -> (u64, Option<Timestamp>) {
-        if let Some(standing) = self.supervisor().statuses().standing(unit) {
-            let is_running = mapping.state == MappingState::Running;
-            let next_retry = standing.next_retry.filter(|_| is_running);
-            return (standing.parked_keys, next_retry);
+        // A paused worker has not read them.
+        let is_running = mapping.state == MappingState::Running;
+        let standing = self.supervisor().statuses().standing(unit);
+        if let Some(standing) = standing.filter(|_| is_running) {
+            return (standing.parked_keys, standing.next_retry);
         }
         let charged: Vec<Ordinal> = self.view(|view| {
             let progress = view.unit(unit);
@@ -277,6 +278,18 @@ impl HostNode {
             },
             created_at: rfc3339::format(mapping.created_at),
         })
+    }
+
+    /// What a mapping has read is counted from nothing again.
+    pub(crate) fn polled_anew(&self, mapping: &Mapping) {
+        let function = self.view(|view| {
+            let function = view.registry().function(mapping.function);
+            function.map(|function| function.name.clone())
+        });
+        if let Some(function) = function {
+            self.metrics
+                .polled_anew(mapping.id, &function, &mapping.stream_name);
+        }
     }
 
     async fn age_of(&self, unit: &UnitFigures) -> u64 {
