@@ -143,6 +143,12 @@ pub struct SettingsStatus {
     /// What becomes of a record given up when the dead letters are full.
     #[serde(default)]
     pub on_failure_full: String,
+    /// Length of a tumbling window, ms; 0: none.
+    #[serde(default)]
+    pub tumbling_window_ms: u32,
+    /// Groups of keys of a shard, each with windows of its own.
+    #[serde(default)]
+    pub key_groups: u32,
 }
 
 impl SettingsStatus {
@@ -174,6 +180,8 @@ impl SettingsStatus {
             on_failure: OnFailure::of(settings).to_string(),
             on_fatal: settings.on_fatal.as_str().to_owned(),
             on_failure_full: settings.on_failure_full.as_str().to_owned(),
+            tumbling_window_ms: settings.tumbling_window_ms,
+            key_groups: settings.key_groups,
         }
     }
 }
