@@ -2,7 +2,8 @@
 //!
 //! A seek replaces what a unit has settled and its attempts, and starts its totals anew, in one entry that
 //! also fences the unit's owner: what that had under way is committed before, or never. It is no
-//! progress, so a low watermark may go back here and nowhere else.
+//! progress, so a low watermark may go back here and nowhere else. Open windows go without a final call,
+//! and so does what was closed: the records that are called again belong to the windows of their time.
 
 use std::sync::Arc;
 
@@ -79,11 +80,15 @@ impl NodeView {
     pub(super) fn seek(&mut self, seeks: &[UnitSeek], dirty: &mut impl FnMut(ValueKey)) {
         for seek in seeks {
             if let Some(entry) = self.units.get_mut(&seek.unit) {
-                *entry = UnitEntry::new(Arc::new(UnitView {
+                let sought = UnitEntry::new(Arc::new(UnitView {
                     epoch: seek.epoch,
                     ..UnitView::starting_after(seek.after)
                 }));
+                let before = std::mem::replace(entry, sought);
                 dirty(ValueKey::Unit(seek.unit));
+                for &group in before.view().windows.keys() {
+                    dirty(ValueKey::Window(seek.unit, group));
+                }
             }
         }
     }

@@ -178,6 +178,7 @@ impl Bench {
             outputs: vec![],
             function_version: FunctionVersion(1),
             redriven: None,
+            window: None,
         }
     }
 

@@ -74,6 +74,12 @@ impl Node for WorkerNode {
                 attempts: progress.marks_at_start(&died),
                 totals: progress.totals,
                 tail: view.tail(unit.stream, unit.shard)?.last(),
+                windows: progress.windows.clone(),
+                is_closed: view
+                    .registry()
+                    .stream(unit.stream)?
+                    .shard(unit.shard)?
+                    .is_closed,
             })
         })?;
         let assignment = work.assignment(unit);
@@ -101,9 +107,10 @@ impl Node for WorkerNode {
             Arc::clone(work.function()),
             Arc::clone(work.version()),
         );
-        let clock = match work.mapping().settings.max_record_age_ms {
-            None => WorkerClock::Wall(SystemClock),
-            Some(_) => WorkerClock::Arrivals(self.store.arrival_clock()),
+        let settings = &work.mapping().settings;
+        let clock = match settings.max_record_age_ms.is_some() || settings.has_windows() {
+            false => WorkerClock::Wall(SystemClock),
+            true => WorkerClock::Arrivals(self.store.arrival_clock()),
         };
         let worker = ShardWorker::new(
             ShardPipeline::new(config),

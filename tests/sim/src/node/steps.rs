@@ -375,6 +375,7 @@ impl World {
         Event::Invoked {
             attempt: call.invocation.attempt,
             outcome,
+            state: None,
         }
     }
 

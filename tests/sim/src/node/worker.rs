@@ -122,10 +122,12 @@ impl Worker {
     /// An owner started from what is published; `None` when its unit is gone or has another one.
     pub(super) fn start(store: &Store, start: Start<'_>) -> Option<(Self, Event)> {
         let unit = start.unit;
-        let (state, tail) = store.view(|view| {
+        let (state, tail, is_closed) = store.view(|view| {
             let state = view.unit(unit)?;
             let tail = view.tail(unit.stream, unit.shard)?.last();
-            (state.epoch == start.epoch).then(|| (state.clone(), tail))
+            let stream = view.registry().stream(unit.stream)?;
+            let is_closed = stream.shard(unit.shard)?.is_closed;
+            (state.epoch == start.epoch).then(|| (state.clone(), tail, is_closed))
         })?;
         let watch = store.watch(unit.stream, unit.shard).ok()?;
         let config = PipelineConfig {
@@ -141,6 +143,8 @@ impl Worker {
             attempts: state.marks_at_start(&store.died_with(unit)),
             totals: state.totals,
             tail,
+            windows: state.windows.clone(),
+            is_closed,
         });
         let worker = Self {
             pipeline: ShardPipeline::new(config),

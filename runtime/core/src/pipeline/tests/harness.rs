@@ -2,6 +2,10 @@
 
 mod lines;
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use crate::{
     commit::{CommitAnswer, Redriven, Unavailable, UnitTotals},
     filter::FilterVerdict,
@@ -52,6 +56,7 @@ pub(super) struct Harness {
     pub(super) keys_of_many: u64,
     /// Put in front of keys by name.
     key_space: u64,
+    state: Option<Bytes>,
     /// What the filter says of records of [`Self::fetched_many`].
     pub(super) many: FilterVerdict,
 }
@@ -72,6 +77,8 @@ impl Harness {
             attempts: Vec::new(),
             totals: UnitTotals::default(),
             tail: Ordinal(0),
+            windows: BTreeMap::new(),
+            is_closed: false,
         };
         Self::started(settings, start)
     }
@@ -102,6 +109,7 @@ impl Harness {
             keys_of_many: 7,
             key_space: 0,
             many: FilterVerdict::Match,
+            state: None,
         };
         harness.tell(Event::Started(start));
         harness
@@ -252,11 +260,23 @@ impl Harness {
         }
     }
 
+    /// The next call that ends leaves such a state.
+    pub(super) fn leaving(&mut self, state: &[u8]) -> &mut Self {
+        self.state = Some(Bytes::copy_from_slice(state));
+        self
+    }
+
+    pub(super) fn end_with(&mut self, attempt: u64, outcome: Outcome) {
+        self.end(attempt, outcome);
+    }
+
     fn end(&mut self, attempt: u64, outcome: Outcome) {
         self.running.retain(|&running| running != attempt);
+        let state = self.state.take();
         self.tell(Event::Invoked {
             attempt: AttemptId(attempt),
             outcome,
+            state,
         });
     }
 

@@ -251,6 +251,8 @@ impl Harness {
             attempts: Vec::new(),
             totals: UnitTotals::default(),
             tail: *self.0.tail.borrow(),
+            windows: std::collections::BTreeMap::new(),
+            is_closed: false,
         };
         let source = FakeSource {
             world: Arc::clone(&self.0),
