@@ -372,7 +372,7 @@ impl ShardPipeline {
             is_closed,
         } = started;
         let end = is_closed.then_some(tail);
-        self.windows = Windows::new(&self.config.settings, self.factor, windows, end);
+        self.windows = Windows::new(&self.config.settings, self.factor, windows, end, now);
         self.mode = Mode::Running;
         self.epoch = epoch;
         self.totals = totals;

@@ -40,6 +40,7 @@ pub(super) struct Failures(BTreeMap<Ordinal, (Arc<str>, Arc<str>)>);
 impl ShardPipeline {
     /// A person has charged records tried now. What is done, or with a slot, is passed over.
     pub(super) fn release_by_hand(&mut self, positions: &[Ordinal], now: Timestamp) {
+        let mut keys = KeyMap::default();
         for &position in positions {
             if let Some(mark) = self.marks.get_mut(&position) {
                 mark.next_retry = mark.next_retry.min(now);
@@ -52,8 +53,11 @@ impl ShardPipeline {
             } else if self.holds_the_shard() {
                 self.hurry_the_shard(serial, now);
             } else {
-                self.park.due_now(self.backlog.get(serial).key, now);
+                keys.insert(self.backlog.get(serial).key, ());
             }
+        }
+        for &key in keys.keys() {
+            self.park.due_now(key, now);
         }
     }
 
@@ -81,6 +85,15 @@ impl ShardPipeline {
             }
         }
         if failures.is_empty() {
+            return;
+        }
+        let positions = records
+            .iter()
+            .map(|&serial| self.backlog.get(serial).position);
+        let (Some(first), Some(last)) = (positions.clone().min(), positions.max()) else {
+            return;
+        };
+        if failures.range(first..=last).next().is_none() {
             return;
         }
         for (at, &serial) in records.iter().enumerate() {

@@ -169,9 +169,7 @@ pub fn complete(
     let outputs = rows
         .into_iter()
         .filter_map(|rows| {
-            let OutputBinding::Stream(stream) = outputs.get(usize::from(rows.output))? else {
-                return None;
-            };
+            let stream = outputs.get(usize::from(rows.output))?.stream()?;
             let records = publish(rows, &sources, source, &mut hash_key)?;
             Some(OutputRecords {
                 stream: stream.clone(),

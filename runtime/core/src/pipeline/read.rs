@@ -134,8 +134,10 @@ impl ShardPipeline {
             None => (0, false),
         };
         let mut place = Place::Waiting;
-        // A record that no function is given becomes a letter: it has no place in its key's order.
-        if self.park.contains(record.key) && !is_condemned(record) {
+        // A record that no function is given becomes a letter: it has no place in its key's order. With
+        // order within the shard the lane itself waits: nothing in it may be overtaken.
+        let waits_behind_its_key = !self.holds_the_shard() && self.park.contains(record.key);
+        if waits_behind_its_key && !is_condemned(record) {
             place = Place::Parked;
         }
         let serial = self

@@ -13,8 +13,9 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Action, BlockMeta, CommitPlan, Invocation, PlannedLetter, PlannedRows, RecordRef, RowSource,
     ShardPipeline,
+    conclude::is_published,
     judge::{Judgement, Letter, Subject, Verdict, judge},
-    slot::{Call, Phase, Purpose, Unaccepted},
+    slot::{Call, Purpose},
 };
 use crate::{
     commit::{ErrorKind, Redriven, UnitTotals},
@@ -24,7 +25,6 @@ use crate::{
     outcome::{Outcome, Rows},
     park::KeyMap,
     retry::RetryPolicy,
-    settled::SettledRanges,
 };
 
 /// A dead letter that is to be given to the function again. Its payload is the only record of a block of
@@ -250,21 +250,9 @@ impl ShardPipeline {
             emitted: self.published(&redrive, &plan.rows.rows),
             ..UnitTotals::default()
         };
-        let slot = &mut self.slots[index];
-        debug_assert!(slot.unaccepted.is_none(), "one commit at a time");
-        slot.faults = 0;
-        slot.unaccepted = Some(Unaccepted {
-            records: Vec::new(),
-            judgement: Judgement::default(),
-            adds,
-            phase: Phase::Queued(Box::new(plan)),
-            refusals: 0,
-            purpose: Purpose::Redrive { is_dead },
-            drops_letters: false,
-            filtered: Vec::new(),
-            window: None,
-        });
-        self.send_queue.push_back(index);
+        self.slots[index].faults = 0;
+        let (judgement, purpose) = (Judgement::default(), Purpose::Redrive { is_dead });
+        self.queue(index, plan, Vec::new(), judgement, adds, purpose);
         self.plan_window(index, window);
     }
 
@@ -297,14 +285,6 @@ impl ShardPipeline {
         };
         let version = redrive.with.as_ref().map(|with| with.version);
         CommitPlan {
-            unit: self.config.unit,
-            epoch: self.epoch,
-            slot: self.slots[self.lanes.len()].id,
-            number: 0,
-            settles: SettledRanges::new(),
-            attempts: Vec::new(),
-            totals: self.totals,
-            retries: Vec::new(),
             letters,
             rows: PlannedRows {
                 sources: if rows.is_empty() {
@@ -315,9 +295,8 @@ impl ShardPipeline {
                 rows,
             },
             version: version.unwrap_or(self.config.version),
-            decided_at: now,
             redriven: Some(Arc::clone(redrive)),
-            window: None,
+            ..self.empty_plan(self.lanes.len(), now)
         }
     }
 
@@ -326,10 +305,7 @@ impl ShardPipeline {
         let with = redrive.with.as_ref();
         let outputs = with.map_or(&self.config.outputs, |with| &with.outputs);
         rows.iter()
-            .filter(|rows| {
-                let binding = outputs.get(usize::from(rows.output));
-                matches!(binding, Some(OutputBinding::Stream(_)))
-            })
+            .filter(|rows| is_published(outputs, rows))
             .map(|rows| rows.sources.len() as u64)
             .sum()
     }

@@ -39,6 +39,10 @@ impl ShardPipeline {
         if is_careful {
             self.start_cautiously(now, actions);
         }
+        if self.has_windows() && !is_pressed && self.is_pressed() {
+            // Groups that waited wait for calls now: batches wait for no more records.
+            self.start_calls(now, actions);
+        }
     }
 
     /// Starts what a lane may call in windows now. A group that waits makes room for the next one.

@@ -46,6 +46,8 @@ struct Group {
     is_parked: bool,
     /// Calls that were to end its window and failed, in a row. Not journaled: another owner counts anew.
     failures: u32,
+    /// When its window last changed, on the pipeline's clock.
+    since: Timestamp,
 }
 
 /// Why a window has a call without records.
@@ -91,6 +93,9 @@ pub(super) struct Windows {
     highest: Timestamp,
     /// The last position of a shard that is closed.
     end: Option<Ordinal>,
+    /// Some window may be from when the mapping had other ones.
+    may_have_old: bool,
+    started_at: Timestamp,
 }
 
 impl Windows {
@@ -100,6 +105,7 @@ impl Windows {
         factor: u16,
         known: BTreeMap<u32, std::sync::Arc<GroupWindow>>,
         end: Option<Ordinal>,
+        now: Timestamp,
     ) -> Option<Box<Self>> {
         let has_open = known.values().any(|group| group.open.is_some());
         if !settings.has_windows() && !has_open {
@@ -114,6 +120,8 @@ impl Windows {
             redriven: None,
             highest: Timestamp(0),
             end,
+            may_have_old: has_open,
+            started_at: now,
         };
         for (group, known) in known {
             windows.group_mut(group).known = std::sync::Arc::unwrap_or_clone(known);
@@ -132,7 +140,7 @@ impl Windows {
 
     fn group_mut(&mut self, group: u32) -> &mut Group {
         let lane = self.lane_of(group);
-        let limits = self.limits;
+        let (limits, now) = (self.limits, self.started_at);
         self.by_lane[lane].entry(group).or_insert_with(|| Group {
             known: GroupWindow::default(),
             batcher: Batcher::new(limits),
@@ -141,6 +149,7 @@ impl Windows {
             not_before: Timestamp(0),
             is_parked: false,
             failures: 0,
+            since: now,
         })
     }
 
@@ -159,6 +168,7 @@ impl Windows {
         for group in self.by_lane.iter_mut().flat_map(BTreeMap::values_mut) {
             group.batcher.clock_went_back(now);
             group.not_before = group.not_before.min(latest);
+            group.since = group.since.min(now);
         }
     }
 
@@ -391,11 +401,12 @@ impl ShardPipeline {
     }
 
     /// A commit with this change was accepted.
-    pub(super) fn window_changed(&mut self, change: &WindowChange) {
+    pub(super) fn window_changed(&mut self, change: &WindowChange, now: Timestamp) {
         if let Some(windows) = &mut self.windows {
             let group = windows.group_mut(change.group);
             group.known.clone_from(&change.becomes);
             group.failures = 0;
+            group.since = now;
         }
     }
 

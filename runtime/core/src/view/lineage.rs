@@ -128,10 +128,9 @@ impl NodeView {
         let stream = self.registry.stream(stream)?;
         let mut gone: Vec<ShardNumber> = Vec::new();
         for shard in stream.shards.iter().filter(|shard| shard.is_closed) {
-            let has_parent = shard
-                .parents
-                .iter()
-                .any(|parent| stream.shard(*parent).is_some() && !gone.contains(parent));
+            let has_parent = shard.parents.iter().any(|parent| {
+                stream.shard(*parent).is_some() && gone.binary_search(parent).is_err()
+            });
             if !has_parent && self.is_over(stream, shard, now) {
                 gone.push(shard.number);
             }

@@ -26,6 +26,8 @@ pub struct Sought {
     pub is_clamped: bool,
     /// Records that are unsettled now.
     pub pending: u64,
+    /// Windows that were open.
+    pub windows: u64,
 }
 
 impl NodeView {
@@ -60,6 +62,7 @@ impl NodeView {
                 to,
                 is_clamped: wish < before_horizon,
                 pending: tail.last().0 - to.0,
+                windows: view.open_windows().count() as u64,
             });
         }
         if seeks.is_empty() {

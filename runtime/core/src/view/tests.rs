@@ -9,6 +9,7 @@ mod redo;
 mod retention;
 mod schedules;
 mod seeks;
+mod windows;
 
 use std::{collections::BTreeMap, sync::Arc};
 

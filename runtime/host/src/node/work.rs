@@ -107,10 +107,9 @@ impl Node for WorkerNode {
             Arc::clone(work.function()),
             Arc::clone(work.version()),
         );
-        let settings = &work.mapping().settings;
-        let clock = match settings.max_record_age_ms.is_some() || settings.has_windows() {
-            false => WorkerClock::Wall(SystemClock),
-            true => WorkerClock::Arrivals(self.store.arrival_clock()),
+        let clock = match work.mapping().settings.max_record_age_ms {
+            None => WorkerClock::Wall(SystemClock),
+            Some(_) => WorkerClock::Arrivals(self.store.arrival_clock()),
         };
         let worker = ShardWorker::new(
             ShardPipeline::new(config),

@@ -151,6 +151,21 @@ fn a_record_of_another_group_behind_the_end_closes_the_window_too() {
     shard.expect(&["call 3 lane0:  final in 0-1000 [1]"]);
 }
 
+/// The window's end may be years away when a clock went back.
+#[test]
+fn a_quiet_window_closes_after_its_length_where_the_clock_went_back() {
+    let mut shard = Harness::new(windowed());
+    shard.at(9_000_100).put("a");
+    shard.leaving(b"1").ok(1);
+    shard.answer("lane0", 1, TAKEN);
+    shard.forget();
+    shard.at(50).tick();
+    let idle = 1_050 + limits::WINDOW_IDLE_MS;
+    assert_eq!(shard.deadline(), Some(idle));
+    shard.at(idle).tick();
+    shard.expect(&["call 2 lane0:  final in 9000000-9001000 [1]"]);
+}
+
 /// Unread records may belong to it.
 #[test]
 fn a_quiet_window_waits_for_what_is_not_read_yet() {

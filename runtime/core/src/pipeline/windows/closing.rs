@@ -49,10 +49,11 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let Some(windows) = &self.windows else {
+        let Some(windows) = &mut self.windows else {
             return false;
         };
         if !windows.has_old() {
+            windows.forget_old();
             if !windows.is_on() {
                 self.windows = None;
             }

@@ -2,7 +2,8 @@
 //!
 //! A window closes when nothing more can come: a record of a later one arrived in the shard (arrivals never
 //! decrease within a shard) or the shard ends, and all that belongs to it is done; and on a quiet shard some
-//! time after its end (event source mapping rules §11).
+//! time after its end (event source mapping rules §11), or after its length has passed without a record, where
+//! a clock went back and the end is far away.
 
 use super::{Close, Group, Windows};
 use crate::{
@@ -37,16 +38,19 @@ impl Windows {
         open.groups != self.groups || open.window.span_ms() != u64::from(self.span_ms)
     }
 
+    /// None is left that is from when the mapping had other ones.
+    pub(super) const fn forget_old(&mut self) {
+        self.may_have_old = false;
+    }
+
     /// Whether some window is from when the mapping had other ones: they end before anything is called.
     pub(in crate::pipeline) fn has_old(&self) -> bool {
         let mut groups = self.by_lane.iter().flat_map(|lane| lane.values());
-        groups.any(|group| {
-            group
-                .known
-                .open
-                .as_ref()
-                .is_some_and(|open| self.is_old(open))
-        })
+        self.may_have_old
+            && groups.any(|group| {
+                let open = group.known.open.as_ref();
+                open.is_some_and(|open| self.is_old(open))
+            })
     }
 
     /// From when on something is to be done for a group, and what; `None`: not before something happens.
@@ -86,14 +90,16 @@ impl Windows {
             };
             return Some((due, Next::Batch));
         }
-        let end = open?.window.end;
+        let window = open?.window;
+        let end = window.end;
         if is_over(end) {
             return Some((at, Next::Close(Close::Final)));
         }
         // What is behind may still belong to it.
         let is_read = scope.tail <= read;
-        let idle = at.max(end.plus_ms(limits::WINDOW_IDLE_MS));
-        is_read.then_some((idle, Next::Close(Close::Final)))
+        let ends = end.min(group.since.plus_ms(window.span_ms()));
+        let idle = ends.plus_ms(limits::WINDOW_IDLE_MS);
+        is_read.then_some((at.max(idle), Next::Close(Close::Final)))
     }
 
     /// The groups of a lane, those behind the one in hand first; that one itself in front of all if it has
