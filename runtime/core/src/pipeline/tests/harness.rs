@@ -23,6 +23,7 @@ use crate::{
         Redrive, Relocated, ShardPipeline, Started,
     },
     settled::Settled,
+    window::{GroupWindow, WindowChange},
 };
 
 /// An answer: there is no room.
@@ -57,6 +58,9 @@ pub(super) struct Harness {
     /// Put in front of keys by name.
     key_space: u64,
     state: Option<Bytes>,
+    /// Windows of groups, as accepted, and what commits that are not say of them.
+    windows: BTreeMap<u32, GroupWindow>,
+    planned: BTreeMap<SlotId, WindowChange>,
     /// What the filter says of records of [`Self::fetched_many`].
     pub(super) many: FilterVerdict,
 }
@@ -95,6 +99,8 @@ impl Harness {
             outputs: [].into(),
             seed: 1,
         };
+        let windows = start.windows.iter();
+        let windows = windows.map(|(&group, known)| (group, GroupWindow::clone(known)));
         let mut harness = Self {
             pipeline: ShardPipeline::new(config),
             settings,
@@ -110,6 +116,8 @@ impl Harness {
             key_space: 0,
             many: FilterVerdict::Match,
             state: None,
+            windows: windows.collect(),
+            planned: BTreeMap::new(),
         };
         harness.tell(Event::Started(start));
         harness
@@ -381,6 +389,11 @@ impl Harness {
     }
 
     pub(super) fn answer(&mut self, name: &str, number: u64, answer: CommitAnswer) {
+        if answer == TAKEN
+            && let Some(change) = self.planned.remove(&slot(name))
+        {
+            self.windows.insert(change.group, change.becomes);
+        }
         self.tell(Event::CommitAnswered {
             slot: slot(name),
             number,

@@ -3,6 +3,7 @@
 use super::Harness;
 use crate::{
     id::SlotId,
+    invariants,
     pipeline::{Action, CommitPlan, PlannedWindow, StopReason},
     window::{Window, WindowCall, WindowChange},
 };
@@ -45,7 +46,17 @@ impl Harness {
                 self.running.retain(|&running| running != attempt.0);
                 format!("interrupt {attempt}")
             }
-            Action::Commit(plan) => commit_line(&plan),
+            Action::Commit(plan) => {
+                self.planned.remove(&plan.slot);
+                if let Some(window) = &plan.window {
+                    let change = window.change.clone();
+                    let known = self.windows.get(&change.group).cloned();
+                    let known = known.unwrap_or_default();
+                    invariants::window_is_sound(&known, &change.becomes).unwrap();
+                    self.planned.insert(plan.slot, change);
+                }
+                commit_line(&plan)
+            }
             Action::Resend {
                 slot,
                 number,
