@@ -139,6 +139,8 @@ pub const TUMBLING_WINDOW_MS_MAX: u32 = 900_000;
 pub const KEY_GROUPS_DEFAULT: u32 = 64;
 /// Most groups of keys: each may hold a state of [`WINDOW_STATE_BYTES_MAX`].
 pub const KEY_GROUPS_MAX: u32 = 4_096;
+/// Length of the window of a call by hand, ms.
+pub const INVOKE_WINDOW_MS: u64 = 60_000;
 /// State of a window above which it is ended early, bytes (event source mapping rules §11: 1 MB).
 pub const WINDOW_STATE_BYTES_MAX: u64 = 1 << 20;
 /// Largest state that a call may leave at all, bytes: what one batch adds to one that was within
