@@ -110,7 +110,10 @@ pub(crate) async fn run(node: Arc<HostNode>) {
     loop {
         changed.mark_unchanged();
         let wanted = wanted(&node);
-        tasks.retain(|mapping, task| wanted.get(mapping) == Some(&task.wanted));
+        // One that ended, because its mapping was gone for a moment, begins anew.
+        tasks.retain(|mapping, task| {
+            wanted.get(mapping) == Some(&task.wanted) && !task.handle.is_finished()
+        });
         node.relays()
             .retain(|mapping| wanted.contains_key(&mapping));
         for (mapping, wanted) in wanted {
@@ -177,7 +180,10 @@ impl Relay {
             let after = node
                 .view(|view| view.copied_through(self.mapping))
                 .ok_or(Gone)?;
-            let refused = match node.letters_behind(letters, after).await {
+            let refused = match node
+                .letters_behind(letters, after, limits::RELAYED_AT_ONCE_MAX)
+                .await
+            {
                 Ok((read, through)) if read.is_empty() && through == after => {
                     tail.changed().await.map_err(|_| Gone)?;
                     continue;

@@ -19,7 +19,7 @@ use fnctl_store::ScrubKind;
 
 use crate::{
     metrics::scrape::{MappingSample, ShardSample, StreamSample},
-    node::HostNode,
+    node::{HostNode, relays::letters_of},
     supervisor::UnitStatus,
 };
 
@@ -281,7 +281,10 @@ impl HostNode {
             } else {
                 BTreeMap::new()
             },
-            relay: self.relay_status(mapping).await,
+            relay: match details {
+                true => self.relay_status(mapping).await,
+                false => None,
+            },
             created_at: rfc3339::format(mapping.created_at),
         })
     }
@@ -311,7 +314,8 @@ impl HostNode {
             all.collect()
         });
         let units = seen.values().flat_map(|(_, units, ..)| units);
-        let alive: HashSet<UnitId> = units.map(|unit| unit.unit).collect();
+        let letters = seen.values().map(|(mapping, ..)| letters_of(mapping));
+        let alive: HashSet<UnitId> = units.map(|unit| unit.unit).chain(letters).collect();
         self.ages.retain(|unit| alive.contains(&unit));
         let mut samples = Vec::with_capacity(seen.len());
         for (name, (mapping, units, dead_letters_open, gone)) in seen {

@@ -353,6 +353,27 @@ async fn a_fatal_stops_the_mapping_and_with_it_the_other_shards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_people_ask_of_a_worker_that_does_not_listen_takes_no_room_from_its_pause() {
+    let mut test = Test::new();
+    let [mut first, _second] = test.workers().await;
+    for _ in 0..2 * limits::DIRECTIVES_MAX {
+        assert_eq!(test.supervisor.parked(first.unit, Vec::new()).await, None);
+    }
+    let mapping = test.node.mapping();
+    test.node.hand_in(&Command::PauseMapping { mapping });
+    let told = async {
+        loop {
+            match first.directives.recv().await {
+                Some(Directive::Parked { .. }) => {}
+                told => break told,
+            }
+        }
+    };
+    let told = told.await;
+    assert!(matches!(told, Some(Directive::Pause { .. })), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_keeps_the_workers_and_a_resume_lets_them_go_on() {
     let mut test = Test::new();
     let [mut first, _second] = test.workers().await;
