@@ -32,3 +32,4 @@ mod support;
 mod tools;
 mod updates;
 mod waiting;
+mod windows;

@@ -96,6 +96,7 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
             is_clamped,
             pending_before: before,
             pending_records: sought.pending,
+            dropped_windows: sought.windows,
         };
         if !dry_run {
             tracing::warn!(

@@ -30,6 +30,9 @@ struct UnitFigures {
     pending: u64,
     totals: UnitTotals,
     turn: UnitTurn,
+    open_windows: u64,
+    /// When the oldest of them ends.
+    window_end: Option<Timestamp>,
 }
 
 /// What holds a mapping that should run.
@@ -54,6 +57,11 @@ fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
                 turn: turns.get(&unit).copied().unwrap_or(UnitTurn::Due),
+                open_windows: progress.open_windows().count() as u64,
+                window_end: progress
+                    .open_windows()
+                    .map(|(_, open)| open.window.end)
+                    .min(),
             }
         })
         .collect()
@@ -242,6 +250,8 @@ impl HostNode {
                 checkpoint,
                 parked_keys,
                 next_retry_at: next_retry.map(rfc3339::format),
+                open_windows: unit.open_windows,
+                oldest_window_ends_at: unit.window_end.map(rfc3339::format),
             });
         }
         totals.polled = self
@@ -336,6 +346,7 @@ impl HostNode {
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
                     parked_keys: standing.parked_keys,
                     next_retry: standing.next_retry,
+                    open_windows: unit.open_windows,
                 });
             }
             let state = self.state_of(&mapping, &[]);
