@@ -10,7 +10,7 @@ pub(crate) mod native;
 mod wasm;
 
 #[cfg(target_os = "wasi")]
-pub use wasm::{each, whole};
+pub use wasm::{each, whole, windowed};
 
 /// No record is in hand.
 pub(crate) const NO_RECORD: u32 = u32::MAX;

@@ -5,7 +5,7 @@ use std::{cell::RefCell, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    Error, FailureKind, Output, Record, Result, Row, Secret,
+    Error, FailureKind, Output, Record, Result, Row, Secret, Window,
     emit::{Pending, WHOLE_CALL},
     host,
 };
@@ -111,6 +111,17 @@ impl Context {
     #[must_use]
     pub fn function_version(&self) -> u64 {
         host::function_version()
+    }
+
+    /// The window that the records belong to; none where the mapping has no tumbling windows. One host
+    /// call.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        host::window()
+    }
+
+    pub(crate) fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
     }
 
     /// Whether nothing of the call will be kept, so that going on is in vain.

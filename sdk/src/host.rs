@@ -8,7 +8,7 @@ mod wasm;
 #[cfg(not(target_os = "wasi"))]
 pub(crate) use native::{
     attempt, config, function_version, header, mapping, record_id, remaining_ms, secret,
-    sequence_number,
+    sequence_number, set_state, state, window,
 };
 #[cfg(target_os = "wasi")]
 pub use wasm::bindings;
@@ -16,5 +16,5 @@ pub use wasm::bindings;
 pub(crate) use wasm::{
     ItemFailure, WireFailure, WireRecords, attempt, columns, config, emit, failure,
     function_version, header, item_failure, mapping, max_level, panicking, record_id, remaining_ms,
-    secret, sequence_number, write_log,
+    secret, sequence_number, set_state, state, window, write_log,
 };

@@ -39,6 +39,7 @@ mod record;
 mod secret;
 #[cfg(not(target_os = "wasi"))]
 pub mod testing;
+mod window;
 
 pub use crate::{
     batch::{Batch, Records},
@@ -47,6 +48,7 @@ pub use crate::{
     error::{Error, FailureKind, OrFail, Result},
     record::Record,
     secret::Secret,
+    window::{State, Window},
 };
 pub use fnctl_sdk_macros::stream_fn;
 
@@ -54,7 +56,9 @@ pub use fnctl_sdk_macros::stream_fn;
 pub mod prelude {
     #[cfg(not(target_os = "wasi"))]
     pub use crate::testing;
-    pub use crate::{Batch, Context, Error, OrFail, Output, Record, Result, output, stream_fn};
+    pub use crate::{
+        Batch, Context, Error, OrFail, Output, Record, Result, Window, output, stream_fn,
+    };
 }
 
 /// What the macros expand to. No promise holds here.
@@ -65,7 +69,7 @@ pub mod __private {
     pub use crate::emit::is_output_name;
     #[cfg(target_os = "wasi")]
     pub use crate::{
-        call::{each, whole},
+        call::{each, whole, windowed},
         host::bindings,
     };
 }

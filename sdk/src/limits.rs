@@ -22,3 +22,7 @@ pub(crate) const ROW_BYTES_MAX: usize = 1 << 20;
 /// Longest partition key, characters.
 #[cfg(not(target_os = "wasi"))]
 pub(crate) const KEY_CHARS_MAX: usize = 256;
+
+/// Largest state of a window that a call may leave, bytes.
+#[cfg(not(target_os = "wasi"))]
+pub(crate) const STATE_BYTES_MAX: usize = 4 << 20;

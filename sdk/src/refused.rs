@@ -34,6 +34,30 @@
 //! const SHOUTED: Output = output!("REJECTED");
 //! ```
 //!
+//! A state that begins with nothing, and a close of another state:
+//!
+//! ```compile_fail,E0277
+//! use fnctl_sdk::prelude::*;
+//! struct Counts;
+//! #[stream_fn(window, close = report)]
+//! fn count(_: Record<'_>, _: &mut Counts, _: &mut Context) -> Result<()> {
+//!     Ok(())
+//! }
+//! fn report(_: Counts, _: &mut Context) -> Result<()> {
+//!     Ok(())
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! use fnctl_sdk::prelude::*;
+//! #[stream_fn(window, close = report)]
+//! fn count(_: Record<'_>, _: &mut u64, _: &mut Context) -> Result<()> {
+//!     Ok(())
+//! }
+//! fn report(_: u32, _: &mut Context) -> Result<()> {
+//!     Ok(())
+//! }
+//! ```
+//!
 //! Two in one module; a component has one, the other belongs in a crate of its own:
 //!
 //! ```compile_fail,E0428

@@ -91,7 +91,7 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         ),
         (&["put", "s", "--rate", "0"], 7, "FN1020"),
         (&["put", "s", "--from-line", "0"], 7, "FN1020"),
-        (&["deploy", "x.wasm", "--key-groups", "8"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--log-level", "debug"], 2, "FN1003"),
         (&["deploy", "x.wasm", "--filter", "{}"], 7, "FN2102"),
         (&["deploy", "x.wasm", "--filter", "@no"], 3, "FN1005"),
         (&["deploy", "x.wasm", "--batch-window", "5"], 2, "FN1001"),
@@ -109,7 +109,7 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["version", "--server", "nonsense"], 2, "FN1001"),
         (&["version", "--server", "http://x:99999"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--filters", "{}"], 2, "FN1001"),
-        (&["deploy", "x.wasm", "--key-group", "8"], 2, "FN1003"),
+        (&["deploy", "x.wasm", "--log-leve", "debug"], 2, "FN1003"),
         (&["filter"], 2, "FN1001"),
         (&["mappings", "update", "m"], 2, "FN1001"),
         (&["new", "7up"], 7, "FN2102"),
@@ -177,7 +177,7 @@ fn a_server_that_does_not_answer_exits_8_with_the_command_that_starts_one() {
 #[test]
 fn all_problems_of_a_manifest_come_together_with_their_lines() {
     let folder = folder();
-    let text = "[function]\nmemory = \"128\"\nfilter = 1\n[[mapping]]\nstream = \"s\"\nbatch_size = 20000\ntumbling_window = \"1m\"\n";
+    let text = "[function]\nmemory = \"128\"\nfilter = 1\n[[mapping]]\nstream = \"s\"\nbatch_size = 20000\n[streams.s]\nhold_quota = \"1GiB\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!((exit, error["code"].as_str()), (7, Some("FN2101")));
@@ -199,7 +199,7 @@ fn all_problems_of_a_manifest_come_together_with_their_lines() {
     );
     let later = problems
         .iter()
-        .find(|(path, _)| *path == "mapping[0].tumbling_window")
+        .find(|(path, _)| *path == "streams.s.hold_quota")
         .expect("named");
     assert!(later.1.contains("not there yet"), "{later:?}");
 }
@@ -325,7 +325,7 @@ fn a_failed_write_to_stdout_is_an_error() {
 #[test]
 fn a_manifest_that_only_names_what_comes_later_is_not_there_yet() {
     let folder = folder();
-    let text = "[function]\ncomponent = \"x.wasm\"\n[[mapping]]\nstream = \"s\"\ntumbling_window = \"1m\"\nkey_groups = 8\n[streams.s]\nhold_quota = \"1GiB\"\n";
+    let text = "[function]\ncomponent = \"x.wasm\"\nlog_level = \"debug\"\nallow_http = true\n[[mapping]]\nstream = \"s\"\n[streams.s]\nhold_quota = \"1GiB\"\n";
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!(

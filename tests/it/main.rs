@@ -33,3 +33,4 @@ mod support;
 mod tools;
 mod updates;
 mod waiting;
+mod windows;

@@ -131,16 +131,16 @@ fn every_endpoint_refuses_bad_input_in_words() {
         (
             "POST",
             "/v1/deploy",
-            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"tumbling_window\":\"1m\"}]}",
+            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"tumbling_window\":\"16m\"}]}",
             400,
-            "FN1003",
+            "FN2102",
         ),
         (
             "POST",
             "/v1/deploy",
-            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"key_groups\":8,\"tumbling_window\":\"1m\"}]}",
+            b"{\"function\":{\"name\":\"echo\"},\"mappings\":[{\"stream\":\"in\",\"key_groups\":0}]}",
             400,
-            "FN1003",
+            "FN2102",
         ),
         (
             "POST",

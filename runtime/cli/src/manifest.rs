@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn problems_name_their_lines() {
-        let text = "[function]\nmemory = \"128\"\n\n[[mapping]]\nstream = \"s\"\nbatch_sise = 1\nkey_groups = 8\n";
+        let text = "[function]\nmemory = \"128\"\n\n[[mapping]]\nstream = \"s\"\nbatch_sise = 1\n[streams.s]\nhold_quota = \"1GiB\"\n";
         let problems = parse(text).unwrap_err();
         let all: Vec<(&str, &str)> = problems
             .iter()
@@ -286,8 +286,8 @@ mod tests {
                     "unknown key `batch_sise`; did you mean `batch_size`? (line 6)"
                 ),
                 (
-                    "mapping[0].key_groups",
-                    "`key_groups` is not there yet in this version (line 7)"
+                    "streams.s.hold_quota",
+                    "`hold_quota` is not there yet in this version (line 8)"
                 ),
             ]
         );

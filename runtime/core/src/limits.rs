@@ -133,6 +133,17 @@ pub const FILTER_PATTERN_BYTES_MAX: usize = 16 << 10;
 pub const FILTER_FIELDS_MAX: usize = 8_192;
 /// How deep JSON may be nested that a filter reads; deeper is not JSON to it.
 pub const JSON_DEPTH_MAX: u32 = 128;
+/// Longest tumbling window, ms (event source mapping rules §11: 900 s).
+pub const TUMBLING_WINDOW_MS_MAX: u32 = 900_000;
+/// Groups of keys with windows of their own, unless the mapping says otherwise.
+pub const KEY_GROUPS_DEFAULT: u32 = 64;
+/// Most groups of keys: each may hold a state of [`WINDOW_STATE_BYTES_MAX`].
+pub const KEY_GROUPS_MAX: u32 = 4_096;
+/// How long behind the end of a window a quiet shard may still bring records of it, ms (event source mapping
+/// rules §11).
+pub const WINDOW_IDLE_MS: u64 = 120_000;
+/// Length of the window of a call by hand, ms.
+pub const INVOKE_WINDOW_MS: u64 = 60_000;
 /// State of a window above which it is ended early, bytes (event source mapping rules §11: 1 MB).
 pub const WINDOW_STATE_BYTES_MAX: u64 = 1 << 20;
 /// Largest state that a call may leave at all, bytes: what one batch adds to one that was within

@@ -100,6 +100,28 @@ pub struct MappingSettings {
     pub filter: Option<Arc<Filter>>,
     /// What becomes of records that the filter cannot judge.
     pub on_unparsable: OnUnparsable,
+    /// Length of a tumbling window, ms; 0: there are none.
+    pub tumbling_window_ms: u32,
+    /// Groups of keys of a shard that each have windows and a state of their own; fixed while windows are
+    /// on (commit and storage rules §8). [`Ordering::Shard`] has one whatever this says.
+    pub key_groups: u32,
+}
+
+impl MappingSettings {
+    /// Whether its records are called in tumbling windows.
+    #[must_use]
+    pub const fn has_windows(&self) -> bool {
+        self.tumbling_window_ms > 0
+    }
+
+    /// Windows that one shard may have open at once: its groups of keys.
+    #[must_use]
+    pub const fn window_groups(&self) -> u32 {
+        match self.ordering {
+            Ordering::Key => self.key_groups,
+            Ordering::Shard => 1,
+        }
+    }
 }
 
 /// What a `fatal` does.
@@ -184,6 +206,8 @@ impl Default for MappingSettings {
             on_failure_full: OnFailureFull::Hold,
             filter: None,
             on_unparsable: OnUnparsable::default(),
+            tumbling_window_ms: 0,
+            key_groups: limits::KEY_GROUPS_DEFAULT,
         }
     }
 }

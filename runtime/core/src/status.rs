@@ -8,7 +8,10 @@ mod mapping;
 mod parked;
 mod record;
 
-pub use call::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow};
+pub use call::{
+    CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow, close_by_hand,
+    window_by_hand,
+};
 pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };

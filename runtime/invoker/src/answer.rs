@@ -18,6 +18,8 @@ use crate::{
 pub(crate) const BAD_ROWS: &str = "bad-rows";
 /// Code of a call that answered with failures that make no sense.
 pub(crate) const BAD_ANSWER: &str = "bad-answer";
+/// Code of a call that set a state that is not kept.
+pub(crate) const BAD_STATE: &str = "bad-state";
 /// Code of a record with a row above its stream's record limit.
 pub(crate) const ROW_TOO_LARGE: &str = "row-too-large";
 /// Code of a record with a row whose key no stream can hold.
@@ -81,6 +83,11 @@ pub(crate) fn outcome(
         rows: emitted.finish(&failed),
         failures,
     }
+}
+
+/// A call whose state was refused: a smaller batch may leave one that fits.
+pub(crate) fn state_refused(words: &str) -> Outcome {
+    Outcome::Error(failure(FailureKind::Retry, BAD_STATE, words))
 }
 
 fn fault(row: FaultyRow) -> Failure {

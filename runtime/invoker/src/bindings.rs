@@ -45,8 +45,10 @@ pub(crate) const HANDLER: &str = "fnctl:function/handler@0.1.0";
 pub(crate) const EMIT: &str = "fnctl:function/emit@0.1.0";
 /// The import through which log entries come.
 pub(crate) const LOG: &str = "fnctl:function/log@0.1.0";
+/// The import through which a window's state is read and set.
+pub(crate) const STATE: &str = "fnctl:function/state@0.1.0";
 /// What each interface offered has: an import of anything else is refused at deploy.
-pub(crate) const OFFERED: [(&str, &[&str]); 4] = [
+pub(crate) const OFFERED: [(&str, &[&str]); 5] = [
     (
         "context",
         &[
@@ -64,6 +66,7 @@ pub(crate) const OFFERED: [(&str, &[&str]); 4] = [
     ("log", &["write", "max-level", "panicking"]),
     ("config", &["get", "secret"]),
     ("emit", &["find-output", "emit", "forward"]),
+    ("state", &["window", "get", "set"]),
 ];
 
 /// `handle`, typed.
@@ -226,6 +229,20 @@ pub(crate) enum GuestLevel {
     Debug,
     #[component(name = "trace")]
     Trace,
+}
+
+/// `tumbling-window`.
+#[derive(ComponentType, Lower, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(record)]
+pub(crate) struct WindowIn {
+    #[component(name = "start-ms")]
+    pub(crate) start_ms: u64,
+    #[component(name = "end-ms")]
+    pub(crate) end_ms: u64,
+    #[component(name = "is-final")]
+    pub(crate) is_final: bool,
+    #[component(name = "is-terminated-early")]
+    pub(crate) is_terminated_early: bool,
 }
 
 /// The arguments of `log.write`.

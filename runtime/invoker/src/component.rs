@@ -50,8 +50,8 @@ pub struct Inspected {
     pub artefact_bytes: Option<u64>,
     /// Outputs it declares besides `default`, sorted.
     pub outputs: Vec<String>,
-    /// Interfaces of the host it imports, sorted: `config`, `context`, `emit`, `log`. WASI's baseline,
-    /// which every component imports, is left out.
+    /// Interfaces of the host it imports, sorted: `config`, `context`, `emit`, `log`, `state`. WASI's
+    /// baseline, which every component imports, is left out.
     pub uses: Vec<String>,
     /// Linear memory it starts with.
     pub initial_memory_bytes: u64,

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use fnctl_core::{
     id::FunctionVersion,
     invoker::{Call, CallStats, Completed, Invoker, InvokerFault},
@@ -271,7 +272,11 @@ async fn run(
             }
             Err(error) => {
                 stats.duration_ns = nanoseconds(start);
-                return completed(trap::ending(&error, None, version.timeout_ms()), stats);
+                return completed(
+                    trap::ending(&error, None, version.timeout_ms()),
+                    stats,
+                    None,
+                );
             }
         },
     };
@@ -281,6 +286,9 @@ async fn run(
         facts: call.facts,
         records: Arc::clone(&records),
         emitted: Emitted::default(),
+        window: call.window,
+        state: None,
+        state_refusal: None,
         lift_ns: 0,
     };
     let lower_ns = AtomicU64::new(0);
@@ -288,6 +296,7 @@ async fn run(
     let returned_at = Instant::now();
     stats.lower_ns = lower_ns.into_inner();
     stats.memory_bytes = instance.store.data().limiter.memory_bytes_peak;
+    let mut state = None;
     let ending = match answer {
         Err(error) => {
             let ending = trap::ending(&error, Some(instance.store.data()), version.timeout_ms());
@@ -299,7 +308,13 @@ async fn run(
                 .end()
                 .expect("the state of a call stays until its end");
             stats.lift_ns = call.lift_ns;
-            let outcome = answer::outcome(answer, call.emitted, records.len());
+            let outcome = match call.state_refusal {
+                Some(words) => answer::state_refused(&words),
+                None => answer::outcome(answer, call.emitted, records.len()),
+            };
+            if matches!(outcome, Outcome::Returned { .. }) {
+                state = call.state;
+            }
             let is_kept = is_reused
                 && instance.calls < WARM_CALLS_MAX
                 && stats.memory_bytes <= WARM_MEMORY_BYTES_MAX
@@ -315,15 +330,19 @@ async fn run(
     };
     drop(running);
     stats.duration_ns = nanoseconds(start);
-    completed(ending, stats)
+    completed(ending, stats, state)
 }
 
-fn completed(ending: Ending, stats: CallStats) -> Result<Completed, InvokerFault> {
+fn completed(
+    ending: Ending,
+    stats: CallStats,
+    state: Option<Bytes>,
+) -> Result<Completed, InvokerFault> {
     match ending {
         Ending::Guest(outcome) => Ok(Completed {
             outcome,
             stats,
-            state: None,
+            state,
         }),
         Ending::Host(words) => Err(InvokerFault(words)),
     }

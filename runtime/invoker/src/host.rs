@@ -5,6 +5,7 @@ mod config;
 mod context;
 pub(crate) mod emit;
 pub(crate) mod log;
+mod state;
 mod stdio;
 
 use std::{
@@ -12,9 +13,11 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use fnctl_core::{
     invoker::{CallContext, CallFacts},
     record::Records,
+    window::WindowCall,
 };
 use wasmtime::{
     ResourceLimiter, Result,
@@ -61,6 +64,12 @@ pub(crate) struct CallState {
     pub(crate) records: Arc<Records>,
     /// Rows so far.
     pub(crate) emitted: Emitted,
+    /// The window of the records.
+    pub(crate) window: Option<WindowCall>,
+    /// Its state as the function set it; `None`: it did not.
+    pub(crate) state: Option<Bytes>,
+    /// Why a state that it set was refused.
+    pub(crate) state_refusal: Option<String>,
     /// Time spent in taking rows over, ns.
     pub(crate) lift_ns: u64,
 }
@@ -159,6 +168,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<HostState>) -> Result<()> {
     bindings::fnctl::function::context::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::fnctl::function::config::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     log::add_to_linker(linker)?;
+    state::add_to_linker(linker)?;
     emit::add_to_linker(linker)
 }
 

@@ -3,47 +3,62 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Safety, Type};
+use syn::{
+    Error, Expr, FnArg, Ident, ItemFn, Meta, Path, Result, ReturnType, Safety, Token, Type,
+    parse::Parser, punctuated::Punctuated, spanned::Spanned,
+};
 
 #[cfg(test)]
 mod tests;
 
-/// How often the function is called.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How the function is called.
 enum Form {
     /// Once a record.
     Each,
     /// Once a batch.
     Whole,
+    /// Once a record, with the state of its window; and what is called with the state at its end.
+    Window { close: Path },
 }
 
 impl Form {
     /// The name of the first parameter's type.
-    fn input(self) -> &'static str {
+    fn input(&self) -> &'static str {
         match self {
-            Self::Each => "Record",
+            Self::Each | Self::Window { .. } => "Record",
             Self::Whole => "Batch",
         }
     }
 
-    fn attribute(self) -> &'static str {
+    fn attribute(&self) -> String {
         match self {
-            Self::Each => "#[stream_fn]",
-            Self::Whole => "#[stream_fn(batch)]",
+            Self::Each => "#[stream_fn]".to_owned(),
+            Self::Whole => "#[stream_fn(batch)]".to_owned(),
+            Self::Window { close } => {
+                let close = quote!(#close).to_string().replace(' ', "");
+                format!("#[stream_fn(window, close = {close})]")
+            }
         }
     }
 
-    fn other(self) -> Self {
+    /// The form that the other type of a first parameter belongs to.
+    fn other(&self) -> Self {
         match self {
-            Self::Each => Self::Whole,
+            Self::Each | Self::Window { .. } => Self::Whole,
             Self::Whole => Self::Each,
         }
     }
 
-    fn signature(self, name: &Ident) -> String {
+    fn signature(&self, name: &Ident) -> String {
         let (attribute, input) = (self.attribute(), self.input());
         let parameter = input.to_lowercase();
-        format!("{attribute} fn {name}({parameter}: {input}<'_>, cx: &mut Context) -> Result<()>")
+        let state = match self {
+            Self::Window { .. } => "state: &mut S, ",
+            Self::Each | Self::Whole => "",
+        };
+        format!(
+            "{attribute} fn {name}({parameter}: {input}<'_>, {state}cx: &mut Context) -> Result<()>"
+        )
     }
 }
 
@@ -54,14 +69,38 @@ pub(crate) fn stream_fn(arguments: TokenStream, item: TokenStream) -> Result<Tok
     })?;
     let name = &function.sig.ident;
     let form = form(&arguments, name)?;
-    check(form, &function)?;
+    let state = check(&form, &function)?;
 
-    let (input, run) = match form {
-        Form::Each => (quote!(::fnctl_sdk::Record<'_>), quote!(each)),
-        Form::Whole => (quote!(::fnctl_sdk::Batch<'_>), quote!(whole)),
+    let context = quote!(&mut ::fnctl_sdk::Context);
+    let checked = |at, function: TokenStream, parameters: TokenStream| {
+        quote_spanned! {at=>
+            const _: fn(#parameters) -> ::fnctl_sdk::Result<()> = #function;
+        }
     };
-    let checked = quote_spanned! {name.span()=>
-        const _: fn(#input, &mut ::fnctl_sdk::Context) -> ::fnctl_sdk::Result<()> = #name;
+    let own = |parameters| checked(name.span(), quote!(#name), parameters);
+    let (run, checked) = match (&form, state) {
+        (Form::Window { close }, Some(state)) => {
+            let own = own(quote!(::fnctl_sdk::Record<'_>, &mut #state, #context));
+            let closed = checked(close.span(), quote!(#close), quote!(#state, #context));
+            let bounds = quote_spanned! {state.span()=>
+                const _: fn() = || {
+                    fn is_state<S: ::fnctl_sdk::State>() {}
+                    is_state::<#state>();
+                };
+            };
+            (
+                quote!(windowed(records, #name, #close)),
+                quote!(#own #closed #bounds),
+            )
+        }
+        (Form::Whole, _) => {
+            let own = own(quote!(::fnctl_sdk::Batch<'_>, #context));
+            (quote!(whole(records, #name)), own)
+        }
+        _ => {
+            let own = own(quote!(::fnctl_sdk::Record<'_>, #context));
+            (quote!(each(records, #name)), own)
+        }
     };
     // A second one would clash in the linker, for wasm alone, and in words of its own.
     let only_one = quote_spanned! {name.span()=>
@@ -84,7 +123,7 @@ pub(crate) fn stream_fn(arguments: TokenStream, item: TokenStream) -> Result<Tok
                     records: handler::Records,
                 ) -> ::core::result::Result<::std::vec::Vec<handler::ItemFailure>, handler::Failure>
                 {
-                    ::fnctl_sdk::__private::#run(records, #name)
+                    ::fnctl_sdk::__private::#run
                 }
             }
 
@@ -94,19 +133,54 @@ pub(crate) fn stream_fn(arguments: TokenStream, item: TokenStream) -> Result<Tok
 }
 
 fn form(arguments: &TokenStream, name: &Ident) -> Result<Form> {
-    match arguments.to_string().as_str() {
-        "" => Ok(Form::Each),
-        "batch" => Ok(Form::Whole),
-        other => Err(Error::new(
-            name.span(),
-            format!(
-                "`{other}` is no option of `stream_fn`: write `#[stream_fn]` or `#[stream_fn(batch)]`"
-            ),
-        )),
+    let refuse = |words: String| Err(Error::new(name.span(), words));
+    let unknown = |option: &str| {
+        refuse(format!(
+            "`{option}` is no option of `stream_fn`: write `#[stream_fn]`, `#[stream_fn(batch)]` or \
+             `#[stream_fn(window, close = report)]`"
+        ))
+    };
+    let Ok(options) = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(arguments.clone())
+    else {
+        return unknown(&arguments.to_string());
+    };
+    let (mut is_whole, mut is_window, mut close) = (false, false, None);
+    for option in &options {
+        match option {
+            Meta::Path(path) if path.is_ident("batch") => is_whole = true,
+            Meta::Path(path) if path.is_ident("window") => is_window = true,
+            Meta::NameValue(pair) if pair.path.is_ident("close") => match &pair.value {
+                Expr::Path(function) if function.qself.is_none() => {
+                    close = Some(function.path.clone());
+                }
+                _ => return refuse("`close` names a function: `close = report`".to_owned()),
+            },
+            other => return unknown(&quote!(#other).to_string()),
+        }
+    }
+    match (is_whole, is_window, close) {
+        (false, false, None) => Ok(Form::Each),
+        (true, false, None) => Ok(Form::Whole),
+        (false, true, Some(close)) => Ok(Form::Window { close }),
+        (true, true, _) => refuse(
+            "a function with windows works record by record: write \
+             `#[stream_fn(window, close = report)]`"
+                .to_owned(),
+        ),
+        (false, true, None) => refuse(
+            "`window` needs what is called with the state at its end: write \
+             `#[stream_fn(window, close = report)]`, with `fn report(state: S, cx: &mut Context) -> \
+             Result<()>`"
+                .to_owned(),
+        ),
+        (_, false, Some(_)) => refuse(
+            "`close` is the end of a window: write `#[stream_fn(window, close = report)]`".to_owned(),
+        ),
     }
 }
 
-fn check(form: Form, function: &ItemFn) -> Result<()> {
+/// Refuses what the form does not have; the type of its state, where it has one.
+fn check<'f>(form: &Form, function: &'f ItemFn) -> Result<Option<&'f Type>> {
     let signature = &function.sig;
     let name = &signature.ident;
     let right = form.signature(name);
@@ -138,10 +212,19 @@ fn check(form: Form, function: &ItemFn) -> Result<()> {
         return refuse("a stream function is no method");
     }
     let count = parameters.len();
-    let [input, context] = parameters.as_slice() else {
-        return refuse(&format!(
-            "a stream function takes two parameters, not {count}"
-        ));
+    let (input, state, context) = match (form, parameters.as_slice()) {
+        (Form::Window { .. }, [input, state, context]) => (input, Some(*state), context),
+        (Form::Each | Form::Whole, [input, context]) => (input, None, context),
+        (Form::Window { .. }, _) => {
+            return refuse(&format!(
+                "a stream function with windows takes three parameters, not {count}"
+            ));
+        }
+        _ => {
+            return refuse(&format!(
+                "a stream function takes two parameters, not {count}"
+            ));
+        }
     };
     // Another type of that name, or an alias, is left to the compiler: it knows.
     if last_segment(input).is_some_and(|last| last == form.other().input()) {
@@ -152,13 +235,27 @@ fn check(form: Form, function: &ItemFn) -> Result<()> {
             form.attribute()
         ));
     }
-    if !matches!(context, Type::Reference(reference) if reference.mutability.is_some()) {
-        return refuse("the second parameter of a stream function is `&mut Context`");
+    if borrowed(context).is_none() {
+        return refuse("the last parameter of a stream function is `&mut Context`");
+    }
+    let held = state.and_then(borrowed);
+    if state.is_some() && held.is_none() {
+        return refuse(
+            "the second parameter of a stream function with windows is `&mut S`, the state",
+        );
     }
     if matches!(signature.output, ReturnType::Default) {
         return refuse("a stream function returns `Result<()>`");
     }
-    Ok(())
+    Ok(held)
+}
+
+/// The `T` of a `&mut T`.
+fn borrowed(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Reference(reference) if reference.mutability.is_some() => Some(&reference.elem),
+        _ => None,
+    }
 }
 
 fn last_segment(ty: &Type) -> Option<&Ident> {

@@ -8,6 +8,7 @@ use crate::{
     call::{NO_RECORD, run_each, run_whole, take_in_hand},
     host::{self, ItemFailure, WireFailure, WireRecords},
     log,
+    window::{State, run_window},
 };
 
 thread_local! {
@@ -38,6 +39,23 @@ where
     F: for<'r, 'c> Fn(Batch<'r>, &'c mut Context) -> Result<()>,
 {
     call(&records, |batch, cx| run_whole(batch, cx, function))
+}
+
+/// `#[stream_fn(window, close = …)]`.
+///
+/// # Errors
+/// Those of the function that closes, a state that cannot be read or set, and rows that the host refuses.
+pub fn windowed<S, F, C>(
+    records: WireRecords,
+    function: F,
+    close: C,
+) -> Result<Vec<ItemFailure>, WireFailure>
+where
+    S: State,
+    F: for<'r, 's, 'c> Fn(Record<'r>, &'s mut S, &'c mut Context) -> Result<()>,
+    C: for<'c> Fn(S, &'c mut Context) -> Result<()>,
+{
+    call(&records, |batch, cx| run_window(batch, cx, function, close))
 }
 
 fn call(

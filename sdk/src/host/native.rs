@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use crate::testing::LogEntry;
+use crate::{Window, limits::STATE_BYTES_MAX, testing::LogEntry};
 
 /// What a harness set for one run, and the log of that run.
 #[derive(Default)]
@@ -11,6 +11,9 @@ pub(crate) struct Scene {
     pub(crate) secrets: BTreeMap<String, Vec<u8>>,
     pub(crate) facts: Vec<Facts>,
     pub(crate) logs: Vec<LogEntry>,
+    pub(crate) window: Option<Window>,
+    /// The window's state; empty: there is none yet.
+    pub(crate) state: Vec<u8>,
 }
 
 /// What a record answers on demand.
@@ -38,6 +41,11 @@ impl Stage {
     /// The log of the run.
     pub(crate) fn logs(&self) -> Vec<LogEntry> {
         with(|scene| std::mem::take(&mut scene.logs)).unwrap_or_default()
+    }
+
+    /// The state as the run left it.
+    pub(crate) fn state(&self) -> Vec<u8> {
+        with(|scene| std::mem::take(&mut scene.state)).unwrap_or_default()
     }
 }
 
@@ -94,4 +102,23 @@ pub(crate) fn mapping() -> String {
 
 pub(crate) fn function_version() -> u64 {
     1
+}
+
+pub(crate) fn window() -> Option<Window> {
+    with(|scene| scene.window).flatten()
+}
+
+pub(crate) fn state() -> Vec<u8> {
+    with(|scene| scene.state.clone()).unwrap_or_default()
+}
+
+pub(crate) fn set_state(state: &[u8]) -> Result<(), String> {
+    if state.len() > STATE_BYTES_MAX {
+        let bytes = state.len();
+        return Err(format!(
+            "a state of {bytes} bytes: a call leaves at most {STATE_BYTES_MAX}"
+        ));
+    }
+    with(|scene| scene.state = state.to_vec());
+    Ok(())
 }

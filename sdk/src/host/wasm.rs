@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    Error, FailureKind, Result,
+    Error, FailureKind, Result, Window,
     batch::{Column, Columns},
     emit::{Arena, Pending},
 };
@@ -23,16 +23,26 @@ pub(crate) use bindings::fnctl::function::{
     config::{get as config, secret},
     context::{attempt, function_version, mapping, record_id, remaining_ms, sequence_number},
     log::panicking,
+    state::{get as state, set as set_state},
     types::{Failure as WireFailure, ItemFailure, Records as WireRecords},
 };
 
 use bindings::fnctl::function::{
-    context, emit as wire, log as wire_log,
+    context, emit as wire, log as wire_log, state as wire_state,
     types::{ByteColumn, FailureKind as WireKind},
 };
 
 pub(crate) fn header(index: u32, name: &str) -> Option<Vec<u8>> {
     context::header(index, name)
+}
+
+pub(crate) fn window() -> Option<Window> {
+    wire_state::window().map(|window| Window {
+        start_ms: window.start_ms,
+        end_ms: window.end_ms,
+        is_final: window.is_final,
+        is_terminated_early: window.is_terminated_early,
+    })
 }
 
 /// The records as the rest of the crate reads them.

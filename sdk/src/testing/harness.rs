@@ -7,7 +7,8 @@ use crate::{
     call::{NO_RECORD, native::NativeColumns, run_each, run_whole, take_in_hand},
     host::native::{Scene, Stage},
     log,
-    testing::{Input, Outcome},
+    testing::{Input, OpenWindow, Outcome},
+    window::{State, Window},
 };
 
 /// What a function is run with: config and secrets.
@@ -57,8 +58,29 @@ impl Harness {
         self.call(records, |batch, cx| run_whole(batch, cx, function))
     }
 
+    /// Opens a window of a `#[stream_fn(window, close = …)]`.
+    pub fn window<S, F, C>(&self, function: F, close: C) -> OpenWindow<S, F, C>
+    where
+        S: State,
+        F: for<'r, 's, 'c> Fn(Record<'r>, &'s mut S, &'c mut Context) -> Result<()>,
+        C: for<'c> Fn(S, &'c mut Context) -> Result<()>,
+    {
+        OpenWindow::new(self.clone(), function, close)
+    }
+
     fn call(
         &self,
+        records: impl IntoIterator<Item = Input>,
+        run: impl FnOnce(Batch<'_>, &mut Context) -> Result<()>,
+    ) -> Outcome {
+        self.call_in(None, &mut Vec::new(), records, run)
+    }
+
+    /// A call in a window. A state that the call left, by the host's rules, takes the place of `state`.
+    pub(super) fn call_in(
+        &self,
+        window: Option<Window>,
+        state: &mut Vec<u8>,
         records: impl IntoIterator<Item = Input>,
         run: impl FnOnce(Batch<'_>, &mut Context) -> Result<()>,
     ) -> Outcome {
@@ -73,12 +95,23 @@ impl Harness {
             secrets: self.secrets.clone(),
             facts,
             logs: Vec::new(),
+            window,
+            state: state.clone(),
         });
         take_in_hand(NO_RECORD);
         let mut cx = Context::new();
         let borrowed = columns.columns();
         let batch = Batch::new(&borrowed);
         let call = run(batch, &mut cx);
-        Outcome::new(cx, call, batch, &keys, stage.logs())
+        let mut outcome = Outcome::new(cx, call, batch, &keys, stage.logs());
+        if window.is_none() {
+            return outcome;
+        }
+        if outcome.is_clean() {
+            *state = stage.state();
+        } else {
+            outcome.undo();
+        }
+        outcome
     }
 }

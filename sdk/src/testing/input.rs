@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::{call::native::NativeColumns, host::native::Facts};
 
 /// 2026-01-01T00:00:00Z: when a record arrives, unless a test says otherwise.
-const ARRIVAL_MS: u64 = 1_767_225_600_000;
+pub(super) const ARRIVAL_MS: u64 = 1_767_225_600_000;
 
 /// A record for a test, made by [`record`] or [`ndjson`].
 #[derive(Clone, Debug)]

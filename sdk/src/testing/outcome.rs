@@ -94,6 +94,16 @@ impl Outcome {
         &self.logs
     }
 
+    /// Whether nothing failed.
+    pub(super) fn is_clean(&self) -> bool {
+        self.call.is_ok() && self.failures.is_empty()
+    }
+
+    /// Takes back what the call did: under windows, one with a failed record counts as never made.
+    pub(super) fn undo(&mut self) {
+        self.rows.clear();
+    }
+
     pub(super) fn new(
         mut cx: Context,
         call: Result<()>,

@@ -5,7 +5,7 @@
 use fnctl_core::{
     error_code::ErrorCode,
     spec::{
-        later::{FUNCTION_LATER, MAPPING_LATER, STREAM_LATER},
+        later::{FUNCTION_LATER, STREAM_LATER},
         nearest::nearest,
     },
 };
@@ -57,7 +57,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
 /// those there are.
 pub(super) fn flag<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let later = || {
-        let keys = [FUNCTION_LATER, MAPPING_LATER, STREAM_LATER];
+        let keys = [FUNCTION_LATER, STREAM_LATER];
         let flags = FLAGS.iter().map(|flag| flag.trim_start_matches('-'));
         flags.chain(keys.into_iter().flatten().copied())
     };
@@ -91,7 +91,7 @@ pub(super) fn all_commands() -> impl Iterator<Item = (&'static str, &'static str
 
 #[cfg(test)]
 pub(super) fn all_flags() -> impl Iterator<Item = String> {
-    let keys = [FUNCTION_LATER, MAPPING_LATER, STREAM_LATER].concat();
+    let keys = [FUNCTION_LATER, STREAM_LATER].concat();
     let of_keys = keys
         .into_iter()
         .map(|key| format!("--{}", key.replace('_', "-")));

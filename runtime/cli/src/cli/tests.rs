@@ -89,9 +89,9 @@ fn every_flag_of_a_later_version_is_refused_by_name() {
         }
     }
     // A slip of one is meant to be one.
-    let (exit, code, message) = refusal(&["deploy", "x.wasm", "--key-group", "x"]);
+    let (exit, code, message) = refusal(&["deploy", "x.wasm", "--log-leve", "x"]);
     assert_eq!((exit, code.as_str()), (2, "FN1003"), "{message}");
-    assert!(message.starts_with("`--key-groups`"), "{message}");
+    assert!(message.starts_with("`--log-level`"), "{message}");
 }
 
 #[test]

@@ -75,6 +75,13 @@ pub(crate) struct MappingFlags {
     /// [default: hold]
     #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnFailureFull>)]
     on_failure_full: Option<Setting<OnFailureFull>>,
+    /// Length of a tumbling window: records of one share a state, and a last call closes it; up to 15m,
+    /// 0s: none [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = spelling::setting::<Duration>)]
+    tumbling_window: Option<Setting<Duration>>,
+    /// Groups of keys of a shard, each with windows of its own; fixed while windows are on [default: 64]
+    #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
+    key_groups: Option<Setting<Count>>,
 }
 
 impl MappingFlags {
@@ -101,6 +108,8 @@ impl MappingFlags {
             on_failure: self.on_failure.clone(),
             on_fatal: self.on_fatal.clone(),
             on_failure_full: self.on_failure_full.clone(),
+            tumbling_window: self.tumbling_window.clone(),
+            key_groups: self.key_groups.clone(),
             ..MappingSpec::default()
         })
     }

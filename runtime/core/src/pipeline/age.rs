@@ -27,6 +27,11 @@ impl Age {
         self.latest = self.latest.max(now);
     }
 
+    /// The latest time that is known.
+    pub(super) const fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
     /// From when on a record that arrived at `arrival` is given no more attempt; the end of time where
     /// there is no bound.
     pub(super) fn expires_at(&self, arrival: Timestamp) -> Timestamp {

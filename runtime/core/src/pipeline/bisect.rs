@@ -73,7 +73,7 @@ impl ShardPipeline {
         presumes: bool,
         actions: &mut Vec<Action>,
     ) {
-        if self.holds_the_shard() || slot == self.lanes.len() {
+        if self.waits_in_order() || slot == self.lanes.len() {
             return self.halve(slot, records, presumes);
         }
         self.slots[slot].faults = 0;

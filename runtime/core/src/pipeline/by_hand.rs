@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     id::{Ordinal, Timestamp},
+    lane::KeyHash,
     limits,
     park::KeyMap,
 };
@@ -47,7 +48,9 @@ impl ShardPipeline {
             let Some(serial) = self.backlog.find(position) else {
                 continue;
             };
-            if self.holds_the_shard() {
+            if self.has_windows() {
+                self.hurry_the_group(serial, now);
+            } else if self.holds_the_shard() {
                 self.hurry_the_shard(serial, now);
             } else {
                 keys.insert(self.backlog.get(serial).key, ());
@@ -117,8 +120,11 @@ impl ShardPipeline {
             if matches!(entry.place, Place::Done | Place::Fallen) {
                 continue;
             }
-            let is_one_key = self.holds_the_shard();
-            let key = if is_one_key { THE_SHARD } else { entry.key };
+            let key = match &self.windows {
+                Some(windows) if self.has_windows() => KeyHash(windows.group_of(entry.key).into()),
+                _ if self.holds_the_shard() => THE_SHARD,
+                _ => entry.key,
+            };
             let count = open.entry(key).or_default();
             *count += 1;
             if is_wanted {

@@ -146,10 +146,15 @@ impl ShardPipeline {
         {
             return false;
         }
-        if slot.pieces.is_empty() {
-            let Some((batch, _)) = self.next_batch(index, is_pressed, now, actions) else {
+        if slot.pieces.is_empty() || index < self.lanes.len() && self.has_windows() {
+            let Some((batch, is_fresh)) = self.next_batch(index, is_pressed, now, actions) else {
                 return false;
             };
+            if batch.is_empty() {
+                // It has no record that could be marked.
+                self.begin_close(index, is_fresh, actions);
+                return false;
+            }
             self.slots[index].pieces.push_front(batch);
         }
         let pieces = &mut self.slots[index].pieces;
@@ -166,7 +171,7 @@ impl ShardPipeline {
         if !self.age.is_too_old(first.arrival)
             && let Some((_, until)) = self.first_waiting(&records, now)
         {
-            self.wait_in_order(index, records, until);
+            self.wait_in_order(index, records, until, actions);
             return false;
         }
         // Read again in front of the mark: nobody waits for a read with the turn.

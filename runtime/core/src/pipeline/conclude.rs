@@ -29,10 +29,13 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) {
         if records.is_empty() {
-            return self.conclude_redrive(outcome, now);
+            return match slot < self.lanes.len() {
+                true => self.conclude_close(slot, outcome, now, actions),
+                false => self.conclude_redrive(outcome, now),
+            };
         }
         let (backlog, age) = (&self.backlog, self.age);
-        let is_one_key = self.holds_the_shard();
+        let is_one_key = self.waits_in_order();
         let subject = |index: usize| {
             let entry = backlog.get(records[index]);
             Subject {
@@ -44,9 +47,11 @@ impl ShardPipeline {
         };
         let rules = &self.config.settings;
         match judge(outcome, records.len(), subject, rules, &self.policy, now) {
-            Verdict::Ended(judgement) => {
+            Verdict::Ended(mut judgement) => {
+                let window = self.fold(slot, &records, &mut judgement);
                 let adds = self.adds(records.len(), &judgement);
                 self.decide(slot, records, judgement, adds, now);
+                self.plan_window(slot, window);
             }
             Verdict::Halved => self.halve(slot, records, false),
             Verdict::Bisected { presumes } => self.bisect(slot, records, presumes, actions),
@@ -193,6 +198,7 @@ impl ShardPipeline {
             refusals: 0,
             purpose,
             drops_letters: false,
+            window: None,
         });
         self.send_queue.push_back(slot);
     }
@@ -214,6 +220,7 @@ impl ShardPipeline {
             version: self.config.version,
             decided_at: now,
             redriven: None,
+            window: None,
         }
     }
 
@@ -288,7 +295,7 @@ impl ShardPipeline {
     }
 
     /// What a judged call adds to the totals.
-    fn adds(&self, records: usize, judgement: &Judgement) -> UnitTotals {
+    pub(super) fn adds(&self, records: usize, judgement: &Judgement) -> UnitTotals {
         let endings = &judgement.endings;
         let processed = if endings.is_empty() {
             records

@@ -90,6 +90,9 @@ impl ShardPipeline {
         for record in &fetched.records {
             self.admit(record, now, actions);
         }
+        if let (Some(windows), Some(last)) = (&mut self.windows, fetched.records.last()) {
+            windows.read_through(last.arrival);
+        }
         for block in &fetched.blocks {
             self.backlog.blocks.let_go(block.id, actions);
         }
@@ -143,7 +146,9 @@ impl ShardPipeline {
         if has_died {
             self.backlog.died(serial);
         }
-        if place == Place::Parked {
+        if self.has_windows() {
+            self.admit_to_group(serial, now, actions);
+        } else if place == Place::Parked {
             self.park.wait_behind(record.key, serial, record.bytes);
         } else {
             let lane = &mut self.lanes[usize::from(record.key.lane(self.factor))];

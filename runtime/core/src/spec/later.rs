@@ -5,9 +5,6 @@ use super::{nearest::nearest, setting::Unfit};
 /// Keys of `[function]` that later versions take.
 pub const FUNCTION_LATER: &[&str] = &["aliases", "allow_http", "log_level"];
 
-/// Keys of `[[mapping]]` that later versions take.
-pub const MAPPING_LATER: &[&str] = &["key_groups", "tumbling_window"];
-
 /// Keys of `[streams.NAME]` that later versions take.
 pub const STREAM_LATER: &[&str] = &["hold_quota"];
 
@@ -35,13 +32,13 @@ mod tests {
 
     #[test]
     fn a_key_that_means_one_of_a_later_version_is_refused_as_such() {
-        let known = ["batch_size", "stream"];
-        for key in ["key_groups", "tumbling_windows", "tumbling-window"] {
-            let unfit = unknown_key(key, &known, MAPPING_LATER);
+        let known = ["concurrency", "name"];
+        for key in ["log_level", "log_levels", "log-level"] {
+            let unfit = unknown_key(key, &known, FUNCTION_LATER);
             assert!(matches!(unfit, Unfit::NotYet(_)), "{key}: {unfit}");
         }
-        for key in ["batch_sise", "nonsense"] {
-            let unfit = unknown_key(key, &known, MAPPING_LATER);
+        for key in ["concurency", "nonsense"] {
+            let unfit = unknown_key(key, &known, FUNCTION_LATER);
             assert!(matches!(unfit, Unfit::Unreadable(_)), "{key}: {unfit}");
         }
     }

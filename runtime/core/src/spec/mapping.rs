@@ -79,6 +79,12 @@ pub struct MappingSpec {
     /// What becomes of a record given up when the dead letters are full; `hold`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure_full: Option<Setting<OnFailureFull>>,
+    /// Length of a tumbling window; 0s: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tumbling_window: Option<Setting<Duration>>,
+    /// Groups of keys of a shard, each with windows of its own; 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_groups: Option<Setting<Count>>,
     /// Keys that are not known.
     #[serde(flatten, skip_serializing)]
     pub unknown: UnknownKeys,
@@ -106,6 +112,8 @@ impl MappingSpec {
         "on_failure",
         "on_fatal",
         "on_failure_full",
+        "tumbling_window",
+        "key_groups",
     ];
 
     /// The stream's name as it is given.
@@ -142,6 +150,8 @@ impl MappingSpec {
             on_failure: over(self.on_failure, top.on_failure),
             on_fatal: over(self.on_fatal, top.on_fatal),
             on_failure_full: over(self.on_failure_full, top.on_failure_full),
+            tumbling_window: over(self.tumbling_window, top.tumbling_window),
+            key_groups: over(self.key_groups, top.key_groups),
             unknown: self.unknown,
         }
     }

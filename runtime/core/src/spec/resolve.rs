@@ -198,12 +198,7 @@ pub fn mapping(
     problems: &mut Problems,
 ) -> MappingSettings {
     let default = MappingSettings::default();
-    problems.unknown(
-        path,
-        &spec.unknown.0,
-        MappingSpec::KEYS,
-        later::MAPPING_LATER,
-    );
+    problems.unknown(path, &spec.unknown.0, MappingSpec::KEYS, &[]);
     if let Some(Setting::Unfit(why)) = &spec.stream {
         problems.refuse(format!("{path}.stream"), why);
     }
@@ -244,6 +239,26 @@ pub fn mapping(
             default.batch_size.into(),
             1,
             limits::BATCH_RECORDS_MAX.into(),
+        ],
+    );
+    let tumbling_window_ms = problems.duration(
+        &at("tumbling_window"),
+        spec.tumbling_window.as_ref(),
+        [
+            live.tumbling_window_ms.into(),
+            default.tumbling_window_ms.into(),
+            0,
+            limits::TUMBLING_WINDOW_MS_MAX.into(),
+        ],
+    );
+    let key_groups = problems.count(
+        &at("key_groups"),
+        spec.key_groups.as_ref(),
+        [
+            live.key_groups.into(),
+            default.key_groups.into(),
+            1,
+            limits::KEY_GROUPS_MAX.into(),
         ],
     );
     let settings = MappingSettings {
@@ -335,6 +350,8 @@ pub fn mapping(
             live.on_unparsable,
             default.on_unparsable,
         ),
+        tumbling_window_ms: u32::try_from(tumbling_window_ms).unwrap_or(u32::MAX),
+        key_groups: u32::try_from(key_groups).unwrap_or(u32::MAX),
     };
     if settings.ordering == Ordering::Shard && settings.parallelization_factor != 1 {
         problems.push(

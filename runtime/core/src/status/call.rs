@@ -2,13 +2,53 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::DataText;
 use crate::{
+    id::Timestamp,
     invoker::Completed,
+    limits::INVOKE_WINDOW_MS,
     outcome::{Failure, FailureKind, Outcome, WHOLE_CALL},
+    window::{Window, WindowCall},
 };
+
+/// The interface that a function with windows imports.
+const STATE: &str = "state";
+
+/// The window of a call by hand, for a function that uses windows (`uses`: the interfaces it imports): the
+/// one that is open `now`.
+#[must_use]
+pub fn window_by_hand(uses: &[String], now: Timestamp) -> Option<WindowCall> {
+    let start = now.0 - now.0 % INVOKE_WINDOW_MS;
+    let window = Window {
+        start: Timestamp(start),
+        end: Timestamp(start.saturating_add(INVOKE_WINDOW_MS)),
+    };
+    uses.iter().any(|used| used == STATE).then(|| WindowCall {
+        window,
+        state: Bytes::new(),
+        is_final: false,
+        is_terminated_early: false,
+    })
+}
+
+/// The call that ends such a window; `None` where there is none, or the call before it failed and left no
+/// state.
+#[must_use]
+pub fn close_by_hand(window: Option<WindowCall>, completed: &Completed) -> Option<WindowCall> {
+    let Outcome::Returned { failures, .. } = &completed.outcome else {
+        return None;
+    };
+    window
+        .filter(|_| failures.is_empty())
+        .map(|window| WindowCall {
+            state: completed.state.clone().unwrap_or_default(),
+            is_final: true,
+            ..window
+        })
+}
 
 /// A row that was emitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +145,19 @@ impl CallResult {
             failures: failures(&completed.outcome),
             logs,
         }
+    }
+
+    /// Both calls of a window as one: the one with its records, and the one that closes it.
+    #[must_use]
+    pub fn and_closed(mut self, close: Self) -> Self {
+        self.outcome = close.outcome;
+        let us = (self.duration_ms + close.duration_ms) * 1_000.0;
+        self.duration_ms = us.round() / 1_000.0;
+        self.memory_bytes = self.memory_bytes.max(close.memory_bytes);
+        self.rows.extend(close.rows);
+        self.failures.extend(close.failures);
+        self.logs.extend(close.logs);
+        self
     }
 }
 
@@ -228,6 +281,27 @@ mod tests {
             serde_json::to_string(&shown).unwrap(),
             r#"{"outcome":"partial","duration_ms":0.0,"memory_bytes":0,"rows":[{"output":"x","source":0,"partition_key":"a","data":"1","encoding":"text"},{"output":"x","source":null,"partition_key":"c","data":"b64","encoding":"base64"}],"failures":[{"index":1,"kind":"skip","code":"bad","message":"words"}],"logs":[]}"#
         );
+    }
+
+    #[test]
+    fn a_window_by_hand_is_open_now_and_closes_over_what_was_left() {
+        let uses = ["log".to_owned(), "state".to_owned()];
+        assert_eq!(window_by_hand(&uses[..1], Timestamp(61_000)), None);
+        let window = window_by_hand(&uses, Timestamp(61_000)).unwrap();
+        let span = (window.window.start, window.window.end);
+        assert_eq!(span, (Timestamp(60_000), Timestamp(120_000)));
+        let mut completed = Completed {
+            outcome: Outcome::Returned {
+                rows: vec![],
+                failures: vec![],
+            },
+            stats: CallStats::default(),
+            state: Some(Bytes::from_static(b"left")),
+        };
+        let close = close_by_hand(Some(window.clone()), &completed).unwrap();
+        assert_eq!((close.is_final, close.state.as_ref()), (true, &b"left"[..]));
+        completed.outcome = Outcome::Interrupted;
+        assert_eq!(close_by_hand(Some(window), &completed), None);
     }
 
     #[test]

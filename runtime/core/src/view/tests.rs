@@ -10,6 +10,7 @@ mod redo;
 mod retention;
 mod schedules;
 mod seeks;
+mod windows;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -179,6 +180,7 @@ impl Bench {
             outputs: vec![],
             function_version: FunctionVersion(1),
             redriven: None,
+            window: None,
         }
     }
 

@@ -1,4 +1,5 @@
-//! One call by hand: the live version, the records of the request, nothing published.
+//! One call by hand: the live version, the records of the request, nothing published. A function that works
+//! in windows gets a second one, which closes the window of the first.
 
 use std::sync::Arc;
 
@@ -6,10 +7,11 @@ use fnctl_core::{
     error_code::ErrorCode,
     function::{Function, Version},
     id::{Ordinal, ShardNumber, Timestamp},
-    invoker::{Call, CallContext, CallFacts, Invoker},
+    invoker::{Call, CallContext, CallFacts, Completed, Invoker},
     limits::{BATCH_RECORDS_MAX, PARTITION_KEY_CHARS_MAX, STREAM_RECORD_BYTES_DEFAULT},
     record::{ColumnBuilder, Records},
-    status::{CallResult, Encoding},
+    status::{CallResult, Encoding, close_by_hand, window_by_hand},
+    window::WindowCall,
 };
 use fnctl_streams::sequence;
 use hyper::header;
@@ -198,18 +200,25 @@ async fn call(
         row_bytes_max: row_bytes_max(node, function, version),
     });
     let capture = node.log().capture(&context);
-    let call = Call {
-        context: Arc::clone(&context),
-        records,
-        facts: Arc::new(Facts { now }),
-        is_fresh: true,
-        window: None,
+    let invoke = async |records: Records, window: Option<WindowCall>| {
+        let call = Call {
+            context: Arc::clone(&context),
+            records,
+            facts: Arc::new(Facts { now }),
+            is_fresh: true,
+            window,
+        };
+        callable.invoke(call).await.map_err(ApiError::internal)
     };
-    let completed = callable.invoke(call).await.map_err(ApiError::internal)?;
-    Ok(CallResult::of(
-        &completed,
-        &context.outputs,
-        capture.take(),
-        text::base64,
-    ))
+    let told = |completed: &Completed, logs| {
+        CallResult::of(completed, &context.outputs, logs, text::base64)
+    };
+    let window = window_by_hand(&version.uses, now);
+    let completed = invoke(records, window.clone()).await?;
+    let Some(close) = close_by_hand(window, &completed) else {
+        return Ok(told(&completed, capture.take()));
+    };
+    let result = told(&completed, Vec::new());
+    let closed = invoke(Records::default(), Some(close)).await?;
+    Ok(result.and_closed(told(&closed, capture.take())))
 }

@@ -148,6 +148,7 @@ impl FakeNode {
             totals: UnitTotals::default(),
             dead_letters: Vec::new(),
             redriven: None,
+            window: None,
             outputs: Vec::new(),
             function_version: worker.version,
         };

@@ -9,3 +9,4 @@ mod hostile;
 mod lifecycle;
 mod support;
 mod validation;
+mod windows;

@@ -135,7 +135,7 @@ async fn all_imports_that_are_not_offered_are_named_at_once() {
         ("wasi:http/outgoing-handler@0.2.6", "handle"),
         ("wasi:clocks/monotonic-clock@0.2.6", "now"),
         ("acme:db/query@1.0.0", "run"),
-        ("fnctl:function/state@0.1.3", "get"),
+        ("fnctl:function/kv@0.1.3", "get"),
     ];
     let refused = refusal(
         &engine,
@@ -145,7 +145,7 @@ async fn all_imports_that_are_not_offered_are_named_at_once() {
     let names = [
         "wasi:http/outgoing-handler@0.2.6",
         "acme:db/query@1.0.0",
-        "fnctl:function/state@0.1.3",
+        "fnctl:function/kv@0.1.3",
     ];
     assert_eq!(
         refused,

@@ -35,6 +35,10 @@ const ON_FAILURE: u8 = 7;
 const FILTER: u8 = 16;
 /// What becomes of records that the filter cannot judge.
 const ON_UNPARSABLE: u8 = 17;
+/// Length of a tumbling window, ms.
+const TUMBLING_WINDOW: u8 = 18;
+/// Groups of keys that each have windows of their own.
+const KEY_GROUPS: u8 = 19;
 
 /// Options as they are written: a count, then each as tag, length and value, ascending by tag.
 #[derive(Default)]
@@ -81,6 +85,8 @@ impl Value for MappingSettings {
             on_failure_full,
             filter,
             on_unparsable,
+            tumbling_window_ms,
+            key_groups,
         } = self;
         let default = Self::default();
         let mut options = Options::default();
@@ -105,6 +111,11 @@ impl Value for MappingSettings {
             ON_UNPARSABLE,
             other_than(on_unparsable, &default.on_unparsable),
         );
+        options.add(
+            TUMBLING_WINDOW,
+            other_than(tumbling_window_ms, &default.tumbling_window_ms),
+        );
+        options.add(KEY_GROUPS, other_than(key_groups, &default.key_groups));
         let flag = if options.count > 0 { HAS_OPTIONS } else { 0 };
         debug_assert!(parallelization_factor & HAS_OPTIONS == 0, "256 at most");
         batch_size.put(out);
@@ -154,6 +165,8 @@ impl Value for MappingSettings {
                 ON_FAILURE => settings.on_failure = Some(Value::take(&mut option)?),
                 FILTER => settings.filter = Some(Arc::new(Value::take(&mut option)?)),
                 ON_UNPARSABLE => settings.on_unparsable = Value::take(&mut option)?,
+                TUMBLING_WINDOW => settings.tumbling_window_ms = Value::take(&mut option)?,
+                KEY_GROUPS => settings.key_groups = Value::take(&mut option)?,
                 _ => {
                     let what = "a mapping has an option that this version does not know";
                     return Err(from.fail(what));

@@ -146,7 +146,7 @@ fn an_unknown_option_names_the_known_ones() {
     );
     assert_eq!(
         refusal(quote!(bach), item),
-        "`bach` is no option of `stream_fn`: write `#[stream_fn]` or `#[stream_fn(batch)]`"
+        "`bach` is no option of `stream_fn`: write `#[stream_fn]`, `#[stream_fn(batch)]` or `#[stream_fn(window, close = report)]`"
     );
 }
 
@@ -161,4 +161,75 @@ fn what_is_no_function_is_refused() {
         )
         .contains("stands on a function")
     );
+}
+
+#[test]
+fn a_window_has_its_state_and_its_close_checked() {
+    let item = quote!(
+        fn count(record: Record<'_>, state: &mut Counts, cx: &mut Context) -> Result<()> {
+            Ok(())
+        }
+    );
+    for arguments in [
+        quote!(window, close = reports::report),
+        quote!(close = reports::report, window),
+    ] {
+        let tokens = stream_fn(arguments, item.clone()).unwrap().to_string();
+        assert!(tokens.starts_with(&item.to_string()));
+        for part in [
+            "windowed (records , count , reports :: report)",
+            "is_state :: < Counts >",
+            "fn (Counts , & mut :: fnctl_sdk :: Context)",
+        ] {
+            assert!(tokens.contains(part), "{part}: {tokens}");
+        }
+    }
+}
+
+#[test]
+fn a_window_that_is_not_whole_is_refused() {
+    let item = quote!(
+        fn f(record: Record<'_>, state: &mut S, cx: &mut Context) -> Result<()> {}
+    );
+    for (arguments, why) in [
+        (quote!(window), "needs what is called"),
+        (quote!(close = report), "the end of a window"),
+        (quote!(batch, window, close = report), "record by record"),
+        (quote!(window, close = 3), "names a function"),
+        (
+            quote!(window, open = report),
+            "`open = report` is no option",
+        ),
+    ] {
+        let text = refusal(arguments, item.clone());
+        assert!(text.contains(why), "{text}");
+    }
+    let right = "#[stream_fn(window, close = report)] \
+                 fn f(record: Record<'_>, state: &mut S, cx: &mut Context) -> Result<()>";
+    for (item, why) in [
+        (
+            quote!(
+                fn f(r: Record<'_>, cx: &mut Context) -> Result<()> {}
+            ),
+            "three parameters, not 2",
+        ),
+        (
+            quote!(
+                fn f(r: Record<'_>, s: S, cx: &mut Context) -> Result<()> {}
+            ),
+            "`&mut S`",
+        ),
+        (
+            quote!(
+                fn f(b: Batch<'_>, s: &mut S, cx: &mut Context) -> Result<()> {}
+            ),
+            "with a `Batch`",
+        ),
+    ] {
+        let text = refusal(quote!(window, close = report), item);
+        assert!(
+            text.contains(why) && text.ends_with(&format!("write `{right}`")),
+            "{text}"
+        );
+    }
 }

@@ -1097,6 +1097,198 @@ pub mod fnctl {
                 }
             }
         }
+        /// Tumbling windows: spans of stream time whose records share a state. The host keeps the state and
+        /// commits it with the checkpoint, so that no record counts twice in it and none is lost from it.
+        ///
+        /// Under windows the records of a call are of one window and one group of keys: the state is the
+        /// group's, not one key's. The host counts a call with a failed record as never made: its rows and
+        /// its state are dropped, the record is charged, and the others run again.
+        ///
+        /// A window ends with a call of `handle` without records, `is-final`: what is to be said of it is
+        /// emitted there. A component that does not import this interface is called that way too.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod state {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            /// What a call is told of its window.
+            #[repr(C)]
+            #[derive(Clone, Copy)]
+            pub struct TumblingWindow {
+                /// The first millisecond of the window, since 1970-01-01T00:00:00Z, of which it starts a whole
+                /// number of window lengths behind.
+                pub start_ms: u64,
+                /// The first millisecond behind the window. The arrival of a record may lie before `start-ms`,
+                /// where its window was closed when it came, never at `end-ms` or behind.
+                pub end_ms: u64,
+                /// The last call of this window, without records. Afterwards its state is gone.
+                pub is_final: bool,
+                /// The state had grown above the host's limit, 1 MiB: this call, without records, ends it. The
+                /// window goes on with an empty one.
+                pub is_terminated_early: bool,
+            }
+            impl ::core::fmt::Debug for TumblingWindow {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("TumblingWindow")
+                        .field("start-ms", &self.start_ms)
+                        .field("end-ms", &self.end_ms)
+                        .field("is-final", &self.is_final)
+                        .field("is-terminated-early", &self.is_terminated_early)
+                        .finish()
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The window of this call. None: the mapping has no windows.
+            #[allow(async_fn_in_trait)]
+            pub fn window() -> ::core::option::Option<TumblingWindow> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 32]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 32]);
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "fnctl:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "window"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result7 = match l2 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l3 = *ptr0.add(8).cast::<i64>();
+                                let l4 = *ptr0.add(16).cast::<i64>();
+                                let l5 = i32::from(*ptr0.add(24).cast::<u8>());
+                                let l6 = i32::from(*ptr0.add(25).cast::<u8>());
+                                TumblingWindow {
+                                    start_ms: l3 as u64,
+                                    end_ms: l4 as u64,
+                                    is_final: _rt::bool_lift(l5 as u8),
+                                    is_terminated_early: _rt::bool_lift(l6 as u8),
+                                }
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What this call set, or else what the calls of this window before it left. Empty in the first call
+            /// of a window, in the first one behind an early end, and without windows.
+            #[allow(async_fn_in_trait)]
+            pub fn get() -> _rt::Vec<u8> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "fnctl:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "get"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let result5 = <_ as From<
+                        _rt::Vec<_>,
+                    >>::from(_rt::Vec::from_raw_parts(l2.cast(), len4, len4));
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What the next call of this window gets, kept if this one succeeds. Not called: the state stays as
+            /// it was. The last call of a window has no next one: what it sets is dropped.
+            ///
+            /// `err`, with what is wrong: there is no window, or the state has more than 4 MiB. The call is then
+            /// the function's error whatever `handle` returns, so that no state is lost unnoticed.
+            #[allow(async_fn_in_trait)]
+            pub fn set(state: &[u8]) -> ::core::result::Result<(), _rt::String> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = state;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "fnctl:function/state@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "set"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result7 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                let bytes6 = _rt::Vec::from_raw_parts(
+                                    l4.cast(),
+                                    len6,
+                                    len6,
+                                );
+                                _rt::string_lift(bytes6)
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
+                }
+            }
+        }
     }
 }
 #[rustfmt::skip]
@@ -1487,6 +1679,17 @@ mod _rt {
             unsafe { core::hint::unreachable_unchecked() }
         }
     }
+    pub unsafe fn bool_lift(val: u8) -> bool {
+        if cfg!(debug_assertions) {
+            match val {
+                0 => false,
+                1 => true,
+                _ => panic!("invalid bool discriminant"),
+            }
+        } else {
+            val != 0
+        }
+    }
     #[cfg(target_arch = "wasm32")]
     pub fn run_ctors_once() {
         wit_bindgen::rt::run_ctors_once();
@@ -1535,10 +1738,10 @@ macro_rules! __export_stream_function_impl {
         =
         "component-type:wit-bindgen:0.61.1:fnctl:function@0.1.0:stream-function:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1299] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1466] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8d\x09\x01A\x02\x01\
-A\x10\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb4\x0a\x01A\x02\x01\
+A\x12\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
 \x08shard-id\x01\0\x01@\0\0w\x04\0\x10function-version\x01\x01\x04\0\x0cremainin\
 g-ms\x01\x01\x01@\x01\x05indexy\0y\x04\0\x07attempt\x01\x02\x01@\x01\x05indexy\0\
 s\x04\0\x0fsequence-number\x01\x03\x04\0\x09record-id\x01\x03\x01p}\x01k\x04\x01\
@@ -1559,14 +1762,18 @@ column\x01B\x0e\x02\x03\x02\x01\x04\x04\0\x0bbyte-column\x03\0\0\x01py\x01k\x01\
 r\x03\x07sources\x02\x04keys\x03\x04data\x01\x04\0\x04rows\x03\0\x04\x01j\x01{\x01\
 s\x01@\x01\x04names\0\x06\x04\0\x0bfind-output\x01\x07\x01j\0\x01s\x01@\x02\x06o\
 utput{\x04rows\x05\0\x08\x04\0\x04emit\x01\x09\x01@\x02\x06output{\x07sources\x02\
-\0\x08\x04\0\x07forward\x01\x0a\x03\0\x19fnctl:function/emit@0.1.0\x05\x05\x02\x03\
-\0\x03\x07records\x02\x03\0\x03\x0citem-failure\x02\x03\0\x03\x07failure\x01B\x0a\
-\x02\x03\x02\x01\x06\x04\0\x07records\x03\0\0\x02\x03\x02\x01\x07\x04\0\x0citem-\
-failure\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x07failure\x03\0\x04\x01p\x03\x01j\x01\
-\x06\x01\x05\x01@\x01\x07records\x01\0\x07\x04\0\x06handle\x01\x08\x04\0\x1cfnct\
-l:function/handler@0.1.0\x05\x09\x04\0$fnctl:function/stream-function@0.1.0\x04\0\
-\x0b\x15\x01\0\x0fstream-function\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+\0\x08\x04\0\x07forward\x01\x0a\x03\0\x19fnctl:function/emit@0.1.0\x05\x05\x01B\x0b\
+\x01r\x04\x08start-msw\x06end-msw\x08is-final\x7f\x13is-terminated-early\x7f\x04\
+\0\x0ftumbling-window\x03\0\0\x01k\x01\x01@\0\0\x02\x04\0\x06window\x01\x03\x01p\
+}\x01@\0\0\x04\x04\0\x03get\x01\x05\x01j\0\x01s\x01@\x01\x05state\x04\0\x06\x04\0\
+\x03set\x01\x07\x03\0\x1afnctl:function/state@0.1.0\x05\x06\x02\x03\0\x03\x07rec\
+ords\x02\x03\0\x03\x0citem-failure\x02\x03\0\x03\x07failure\x01B\x0a\x02\x03\x02\
+\x01\x07\x04\0\x07records\x03\0\0\x02\x03\x02\x01\x08\x04\0\x0citem-failure\x03\0\
+\x02\x02\x03\x02\x01\x09\x04\0\x07failure\x03\0\x04\x01p\x03\x01j\x01\x06\x01\x05\
+\x01@\x01\x07records\x01\0\x07\x04\0\x06handle\x01\x08\x04\0\x1cfnctl:function/h\
+andler@0.1.0\x05\x0a\x04\0$fnctl:function/stream-function@0.1.0\x04\0\x0b\x15\x01\
+\0\x0fstream-function\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-com\
+ponent\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
 }
@@ -1579,9 +1786,9 @@ pub use __export_stream_function_impl as export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1193] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x83\x08\x01A\x02\x01\
-A\x0b\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1360] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xaa\x09\x01A\x02\x01\
+A\x0d\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
 \x08shard-id\x01\0\x01@\0\0w\x04\0\x10function-version\x01\x01\x04\0\x0cremainin\
 g-ms\x01\x01\x01@\x01\x05indexy\0y\x04\0\x07attempt\x01\x02\x01@\x01\x05indexy\0\
 s\x04\0\x0fsequence-number\x01\x03\x04\0\x09record-id\x01\x03\x01p}\x01k\x04\x01\
@@ -1602,10 +1809,14 @@ column\x01B\x0e\x02\x03\x02\x01\x04\x04\0\x0bbyte-column\x03\0\0\x01py\x01k\x01\
 r\x03\x07sources\x02\x04keys\x03\x04data\x01\x04\0\x04rows\x03\0\x04\x01j\x01{\x01\
 s\x01@\x01\x04names\0\x06\x04\0\x0bfind-output\x01\x07\x01j\0\x01s\x01@\x02\x06o\
 utput{\x04rows\x05\0\x08\x04\0\x04emit\x01\x09\x01@\x02\x06output{\x07sources\x02\
-\0\x08\x04\0\x07forward\x01\x0a\x03\0\x19fnctl:function/emit@0.1.0\x05\x05\x04\0\
-Dfnctl:function/stream-function-with-all-of-its-exports-removed@0.1.0\x04\0\x0b5\
-\x01\0/stream-function-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\
-\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+\0\x08\x04\0\x07forward\x01\x0a\x03\0\x19fnctl:function/emit@0.1.0\x05\x05\x01B\x0b\
+\x01r\x04\x08start-msw\x06end-msw\x08is-final\x7f\x13is-terminated-early\x7f\x04\
+\0\x0ftumbling-window\x03\0\0\x01k\x01\x01@\0\0\x02\x04\0\x06window\x01\x03\x01p\
+}\x01@\0\0\x04\x04\0\x03get\x01\x05\x01j\0\x01s\x01@\x01\x05state\x04\0\x06\x04\0\
+\x03set\x01\x07\x03\0\x1afnctl:function/state@0.1.0\x05\x06\x04\0Dfnctl:function\
+/stream-function-with-all-of-its-exports-removed@0.1.0\x04\0\x0b5\x01\0/stream-f\
+unction-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed\
+-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -8,7 +8,7 @@ mod bindings {
 use bindings::{
     exports::fnctl::function::handler::{Failure, Guest, ItemFailure, Records},
     fnctl::function::{
-        context, emit,
+        context, emit, state,
         types::{ByteColumn, FailureKind},
     },
 };
@@ -80,6 +80,19 @@ impl Guest for Raw {
             "panic-elsewhere" => {
                 bindings::fnctl::function::log::panicking(count + 7, "panicked at nowhere: lies");
                 std::process::abort();
+            }
+            "state-get" => {
+                let mut answer = state::get();
+                let span = state::window().map(|window| format!(" in {window:?}"));
+                answer.extend_from_slice(span.unwrap_or_default().as_bytes());
+                send(vec![0], None, column(&answer, &[answer.len() as u32], &[]));
+            }
+            // Goes on whatever the host says.
+            "state-huge" => drop(state::set(&vec![0; (4 << 20) + 1])),
+            set if set.starts_with("state-set ") => {
+                drop(state::set(&set.as_bytes()["state-set ".len()..]));
+                let now = state::get();
+                send(vec![0], None, column(&now, &[now.len() as u32], &[]));
             }
             // An import without rows of its own: what the host refuses must not be lost unnoticed.
             _ => send(

@@ -9,11 +9,12 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fnctl_core::{
     error_code::ErrorCode,
-    id::{FunctionVersion, Ordinal, ShardNumber},
-    invoker::{Call, CallContext, CallFacts, Invoker},
+    id::{FunctionVersion, Ordinal, ShardNumber, Timestamp},
+    invoker::{Call, CallContext, CallFacts, Completed, Invoker},
     record::{ColumnBuilder, Records},
     spec::resolve::FunctionSettings,
-    status::{CallLog, CallRecord, CallResult, Encoding},
+    status::{CallLog, CallRecord, CallResult, Encoding, close_by_hand, window_by_hand},
+    window::WindowCall,
 };
 use fnctl_invoker::{
     ComponentError, ComponentSource, Engine, EngineOptions, Isolation, LogEntry, LogLevel, LogSink,
@@ -29,7 +30,7 @@ use crate::{
 /// The output that every component has.
 const DEFAULT: &str = "default";
 
-/// Calls the component once.
+/// Calls the component once; one that works in windows a second time, at the end of its window.
 ///
 /// # Errors
 /// It is no such component, or a record cannot be read.
@@ -76,34 +77,47 @@ pub(super) async fn call(
         .chain(declared)
         .map(Arc::from)
         .collect();
-    let call = Call {
-        context: Arc::new(CallContext {
-            mapping: format!("{name}/invoke").into(),
-            stream: "invoke".into(),
-            shard: ShardNumber(0),
-            version: FunctionVersion(1),
-            outputs: Arc::clone(&outputs),
-            row_bytes_max: Arc::default(),
-        }),
-        records: columns(&records)?,
-        facts: Arc::new(Numbers),
-        is_fresh: true,
-        window: None,
+    let context = Arc::new(CallContext {
+        mapping: format!("{name}/invoke").into(),
+        stream: "invoke".into(),
+        shard: ShardNumber(0),
+        version: FunctionVersion(1),
+        outputs: Arc::clone(&outputs),
+        row_bytes_max: Arc::default(),
+    });
+    let invoke = async |records: Records, window: Option<WindowCall>| {
+        let call = Call {
+            context: Arc::clone(&context),
+            records,
+            facts: Arc::new(Numbers),
+            is_fresh: true,
+            window,
+        };
+        let completed = function.invoke(call).await;
+        completed.map_err(|fault| CliError::new(ErrorCode::Internal, fault.to_string()))
     };
-    let completed = function
-        .invoke(call)
-        .await
-        .map_err(|fault| CliError::new(ErrorCode::Internal, fault.to_string()))?;
-    let logs = std::mem::take(&mut *logs.0.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(CallResult::of(&completed, &outputs, logs, |bytes| {
-        STANDARD.encode(bytes)
-    }))
+    let told = |completed: &Completed| {
+        let logs = std::mem::take(&mut *logs.0.lock().unwrap_or_else(PoisonError::into_inner));
+        CallResult::of(completed, &outputs, logs, |bytes| STANDARD.encode(bytes))
+    };
+    let now = now();
+    let window = window_by_hand(&inspected.uses, now);
+    let completed = invoke(columns(&records, now)?, window.clone()).await?;
+    let result = told(&completed);
+    let Some(close) = close_by_hand(window, &completed) else {
+        return Ok(result);
+    };
+    let closed = invoke(Records::default(), Some(close)).await?;
+    Ok(result.and_closed(told(&closed)))
 }
 
-fn columns(records: &[CallRecord]) -> Result<Records, CliError> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_millis());
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = since.map_or(0, |since| since.as_millis());
+    Timestamp(u64::try_from(ms).unwrap_or(u64::MAX))
+}
+
+fn columns(records: &[CallRecord], now: Timestamp) -> Result<Records, CliError> {
     let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
     for (index, record) in records.iter().enumerate() {
         match &record.key {
@@ -127,7 +141,7 @@ fn columns(records: &[CallRecord]) -> Result<Records, CliError> {
     Ok(Records {
         keys: keys.finish(),
         data: data.finish(),
-        arrival_ms: vec![u64::try_from(now).unwrap_or(u64::MAX); records.len()],
+        arrival_ms: vec![now.0; records.len()],
     })
 }
 

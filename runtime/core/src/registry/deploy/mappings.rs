@@ -149,6 +149,9 @@ pub(super) fn settle(
         };
         let (path, problems) = (&target.path, &mut work.problems);
         let settings = resolve::mapping(&settings, &target.spec, path, problems);
+        if let Some(mapping) = existing {
+            keep_groups(&mapping.settings, &settings, path, problems);
+        }
         let position = resolve::starting_position(&target.spec, path, problems);
         if position
             .moment(work.now)
@@ -191,6 +194,30 @@ pub(super) fn settle(
         });
     }
     layers
+}
+
+/// Refuses what would give keys other groups while windows are on: their states would meet the records of
+/// other keys (commit and storage rules §8).
+fn keep_groups(
+    live: &MappingSettings,
+    wanted: &MappingSettings,
+    path: &str,
+    problems: &mut resolve::Problems,
+) {
+    if !live.has_windows() || !wanted.has_windows() {
+        return;
+    }
+    let fix = "first turn windows off (tumbling_window = \"0s\")";
+    if live.ordering != wanted.ordering {
+        let (from, to) = (live.ordering.as_str(), wanted.ordering.as_str());
+        let words = format!("cannot go from {from} to {to} while windows are on: {fix}");
+        problems.push(format!("{path}.ordering"), words);
+    }
+    if live.key_groups != wanted.key_groups {
+        let (from, to) = (live.key_groups, wanted.key_groups);
+        let words = format!("cannot go from {from} to {to} while windows are on: {fix}");
+        problems.push(format!("{path}.key_groups"), words);
+    }
 }
 
 /// How changes name the mapping of a stream: `mapping`, and `mapping[STREAM]` where the function will have
@@ -403,6 +430,16 @@ fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
         &at("on_unparsable"),
         old.on_unparsable.as_str(),
         new.on_unparsable.as_str(),
+    );
+    changes.text(
+        &at("tumbling_window"),
+        &time(old.tumbling_window_ms.into()),
+        &time(new.tumbling_window_ms.into()),
+    );
+    changes.number(
+        &at("key_groups"),
+        old.key_groups.into(),
+        new.key_groups.into(),
     );
     let bound = |outputs: &BTreeMap<OutputName, OutputBinding>, name: &OutputName| match outputs
         .get(name)

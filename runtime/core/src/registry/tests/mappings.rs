@@ -336,3 +336,44 @@ fn a_filter_is_a_setting_like_any_other() {
     let paths: Vec<&str> = problems.iter().map(|one| one.path.as_str()).collect();
     assert_eq!(paths, ["mapping[0].filter[0]", "mapping[0].filter[1]"]);
 }
+
+#[test]
+fn key_groups_and_ordering_are_fixed_while_windows_are_on() {
+    let mut bench = Bench::default();
+    let on = json!({"stream": "s", "tumbling_window": "60s", "key_groups": 8});
+    bench.deploy(deploy("a", on)).unwrap();
+    let settings = bench.mapping("enrich/s").settings.clone();
+    assert_eq!(
+        (settings.tumbling_window_ms, settings.key_groups),
+        (60_000, 8)
+    );
+    assert_eq!(settings.window_groups(), 8);
+
+    for (refused, path) in [
+        (json!({"key_groups": 16}), "mapping[0].key_groups"),
+        (json!({"key_groups": "default"}), "mapping[0].key_groups"),
+        (json!({"ordering": "shard"}), "mapping[0].ordering"),
+    ] {
+        let refusal = bench.deploy(deploy("a", refused)).unwrap_err();
+        let Refusal::Invalid { problems } = refusal else {
+            panic!("settings are refused as such");
+        };
+        let paths: Vec<&str> = problems.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(paths, [path]);
+        assert!(problems[0].message.contains("turn windows off"));
+    }
+
+    let longer = json!({"tumbling_window": "2m", "key_groups": 8});
+    let done = bench.deploy(deploy("a", longer)).unwrap();
+    let Change { path, from, to } = &done.changes[0];
+    let change = (path.as_str(), from.to_string(), to.to_string());
+    let expected = ("mapping.tumbling_window", "1m".to_owned(), "2m".to_owned());
+    assert_eq!(change, expected);
+    let off = json!({"tumbling_window": "default", "key_groups": 16});
+    bench.deploy(deploy("a", off)).unwrap();
+    assert!(!bench.mapping("enrich/s").settings.has_windows());
+    assert_eq!(bench.mapping("enrich/s").settings.key_groups, 16);
+    let again = json!({"tumbling_window": "60s", "ordering": "shard"});
+    bench.deploy(deploy("a", again)).unwrap();
+    assert_eq!(bench.mapping("enrich/s").settings.window_groups(), 1);
+}

@@ -84,11 +84,14 @@ fn problems_say_what_and_which_bound() {
             json!(-1),
             "-1 is Lambda's spelling: write \"unlimited\"",
         ),
+        ("tumbling_window", json!("901s"), "901s is above 15m"),
         (
             "tumbling_window",
-            json!("1m"),
-            "`tumbling_window` is not there yet in this version",
+            json!(60),
+            "60 has no unit: write 60ms or 60s",
         ),
+        ("key_groups", json!(0), "0 is below 1"),
+        ("key_groups", json!(5000), "5000 is above 4096"),
         (
             "bisect_on_error",
             json!("maybe"),

@@ -83,12 +83,26 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
             break;
         }
         count += found.len() as u64;
-        let is_empty = |found: &&StoredLetter| found.letter.kind == ErrorKind::RecordTooLarge;
-        if let Some(found) = found.iter().find(is_empty).filter(|_| meant.are_named()) {
-            let words = format!("dead letter {} of `{address}` has no payload", found.id);
+        let has_no_record = |found: &&StoredLetter| !has_record(found);
+        let named = found.iter().find(has_no_record);
+        if let Some(found) = named.filter(|_| meant.are_named()) {
+            let (id, kind) = (found.id, found.letter.kind);
+            let (what, why, tool) = match kind {
+                ErrorKind::WindowFailed => (
+                    "holds no record",
+                    "it is the state of a window whose final call failed",
+                    "export",
+                ),
+                _ => (
+                    "has no payload",
+                    "its record was too large to be kept",
+                    "purge",
+                ),
+            };
+            let words = format!("dead letter {id} of `{address}` {what}");
             return Err(ApiError::new(ErrorCode::NothingToRedrive, words)
-                .because("its record was too large to be kept")
-                .fix(format!("fnctl dlq purge {address} {}", found.id)));
+                .because(why)
+                .fix(format!("fnctl dlq {tool} {address} {id}")));
         }
     }
     let told = RedriveStatus {
@@ -141,6 +155,12 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         pending: Some(pending),
         ..told
     })
+}
+
+/// Whether a letter holds a record that a function can be given.
+fn has_record(found: &StoredLetter) -> bool {
+    let kind = found.letter.kind;
+    !matches!(kind, ErrorKind::RecordTooLarge | ErrorKind::WindowFailed)
 }
 
 /// Whether letters of the mapping can be redriven now, with this version.
@@ -237,7 +257,7 @@ impl Task {
     /// done with it.
     async fn one(&self, found: StoredLetter) -> Option<RedriveEnding> {
         let (id, before) = (found.id, found.body);
-        if found.letter.kind == ErrorKind::RecordTooLarge {
+        if !has_record(&found) {
             return None;
         }
         let mut found = found;

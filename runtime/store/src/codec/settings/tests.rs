@@ -7,7 +7,7 @@ use fnctl_core::{
 };
 use proptest::prelude::*;
 
-use super::{FILTER, HAS_OPTIONS, MAX_RECORD_AGE, ON_UNPARSABLE};
+use super::{FILTER, HAS_OPTIONS, KEY_GROUPS, MAX_RECORD_AGE, ON_UNPARSABLE, TUMBLING_WINDOW};
 use crate::codec::{DecodeError, Decoder, Value};
 
 fn encoded(settings: &MappingSettings) -> Vec<u8> {
@@ -89,6 +89,19 @@ fn a_filter_is_kept_as_it_was_written() {
 }
 
 #[test]
+fn windows_and_groups_are_options_of_their_own() {
+    let settings = MappingSettings {
+        tumbling_window_ms: 60_000,
+        key_groups: 8,
+        ..MappingSettings::default()
+    };
+    let (length, groups) = (60_000_u32.to_le_bytes(), 8_u32.to_le_bytes());
+    let bytes = with_options(&[(TUMBLING_WINDOW, &length), (KEY_GROUPS, &groups)]);
+    assert_eq!(encoded(&settings), bytes);
+    assert_eq!(decoded(&bytes), Ok(settings));
+}
+
+#[test]
 fn options_that_are_not_known_or_not_whole_are_refused() {
     let age = 1_u64.to_le_bytes();
     for (options, what) in [
@@ -136,6 +149,7 @@ proptest! {
             Just(OnUnparsable::Pass),
             Just(OnUnparsable::DeadLetter),
         ],
+        windows in any::<[u32; 2]>(),
         attempts in prop_oneof![
             Just(MaxAttempts::Unlimited),
             any::<u32>().prop_map(MaxAttempts::Count),
@@ -156,6 +170,8 @@ proptest! {
             },
             filter: (!patterns.is_empty()).then(|| filter(&patterns)),
             on_unparsable,
+            tumbling_window_ms: windows[0],
+            key_groups: windows[1],
             ..MappingSettings::default()
         };
         let bytes = encoded(&settings);
