@@ -1,5 +1,6 @@
 //! `kill -9` at random moments under load: everything acknowledged has exactly one output or one dead
-//! letter, none lost, none twice, order per key kept.
+//! letter, none lost, none twice, order per key kept (Lambda ESM specification §22 row Crash, where Lambda
+//! allows duplicates).
 
 mod swaps;
 

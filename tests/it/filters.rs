@@ -1,5 +1,5 @@
 //! Filters from outside: which records a function is given, what becomes of the others, what is refused,
-//! and `fnctl filter test`.
+//! and `fnctl filter test` (Lambda ESM specification §13, §22 rows Filter and Metrics).
 
 use fnctl_tests::Server;
 use serde_json::{Value, json};
@@ -67,6 +67,16 @@ fn a_function_is_given_what_matches_and_the_rest_is_counted_and_passed_over() {
     let status = drained(&server, "echo");
     assert_eq!(status["totals"]["filtered"], 14);
     assert_eq!(status["totals"]["processed"], 13);
+}
+
+/// What is judged is never what is given: blanks, spellings of numbers, order and doubles of keys stay.
+#[test]
+fn a_record_that_matches_is_given_byte_for_byte() {
+    let server = server();
+    deploy(&server, &["--filter", ADULTS]);
+    let record = r#"{ "z":1.50e1,  "age" : 2e1, "a":"\u00e9\/", "age":20.0 } "#;
+    put(&server, "in", &[record.to_owned()], &["--key", "k"]);
+    assert_eq!(tail(&server, "out", 1)[0]["data"], record);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cli_strangers;
 mod cli_streams;
 mod cli_words;
 mod compiling;
+mod counters;
 mod crash;
 mod dead_letters;
 mod deploys;

@@ -1,4 +1,5 @@
-//! Where dead letters are copied to: a stream, a URL, a file.
+//! Where dead letters are copied to: a stream, a URL, a file (Lambda ESM specification §12, §20 row 12, §22
+//! rows Destination and Crash).
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +9,7 @@ use std::{
     thread,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
     all, deploy_hostile, describe, drained, metric, one, put, server, server_on, tail,
@@ -192,6 +193,74 @@ fn what_a_destination_refuses_is_told_and_is_brought_after_a_crash_to_another() 
         })
         .collect();
     assert_eq!(found, skips(0..250).into_iter().collect());
+}
+
+/// The whole object, whatever gave its record up; what no test can know to the letter is checked apart.
+#[test]
+fn a_letter_is_this_object_whatever_gave_its_record_up() {
+    let server = server();
+    let file = server.folder().join("letters.ndjson");
+    let to = format!("file:{}", file.display());
+    let tries = ["--max-attempts", "2", "--backoff-initial", "1ms"];
+    deploy_hostile(&server, &[&["--on-failure", &to][..], &tries].concat());
+    for record in ["skip 1", "retry"] {
+        put(&server, "in", &[record.to_owned()], &["--key", "k"]);
+        drained(&server, "hostile");
+    }
+    one(&server, &["mappings", "pause", "hostile"]);
+    let old = ["--max-record-age", "1ms", "--on-unparsable", "dead-letter"];
+    let filter = ["--filter", r#"{"data": {"a": [1]}}"#];
+    let layer = [&["deploy", "--name", "hostile"][..], &old, &filter].concat();
+    one(&server, &layer);
+    for record in ["{\"a\":1}", "no JSON"] {
+        put(&server, "in", &[record.to_owned()], &["--key", "k"]);
+    }
+    one(&server, &["mappings", "resume", "hostile"]);
+    let status = drained(&server, "hostile");
+    while describe(&server, "hostile")["relay"]["pending_letters"] != 0 {}
+    let text = std::fs::read_to_string(&file).expect("the file");
+    let rows = [
+        ("skip", "refused", "asked to be skipped", 1, "skip 1"),
+        ("error", "busy", "asked to fail", 2, "retry"),
+        (
+            "record-too-old",
+            "record-too-old",
+            "max_record_age",
+            0,
+            "{\"a\":1}",
+        ),
+        ("unparsable", "unparsable", "JSON", 0, "no JSON"),
+    ];
+    assert_eq!(text.lines().count(), rows.len(), "{text}");
+    for ((line, row), id) in text.lines().zip(rows).zip(1..) {
+        let mut letter: Value = serde_json::from_str(line).expect("a letter a line");
+        let fields = letter.as_object_mut().expect("an object");
+        let mut took = |field: &str| {
+            let value = fields.remove(field).unwrap_or_default();
+            value.as_str().map(str::to_owned).expect(field)
+        };
+        assert_eq!(took("sequence_number").len(), 56);
+        let (arrival, failed_at) = (took("arrival"), took("failed_at"));
+        assert!(arrival.ends_with('Z') && arrival <= failed_at, "{line}");
+        let (kind, code, words, attempts, data) = row;
+        let error = took("error");
+        assert!(error.contains(words), "{error}");
+        let expected = json!({
+            "mapping_id": status["id"],
+            "mapping": "hostile/in",
+            "id": id.to_string(),
+            "partition_key": "k",
+            "shard_id": "shardId-000000000000",
+            "error_kind": kind,
+            "code": code,
+            "attempts": attempts,
+            "function_version": 1,
+            "status": "open",
+            "data": data,
+            "encoding": "text",
+        });
+        assert_eq!(letter, expected);
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Splits and merges end to end: order per key, nothing lost, nothing twice.
+//! Splits and merges end to end: order per key, nothing lost, nothing twice (Lambda ESM specification §6, §22
+//! row Order).
 
 use std::ffi::OsStr;
 

@@ -1,5 +1,5 @@
 //! A mapping changed without its function: what changes, what is refused, and that nothing is lost or
-//! done twice.
+//! done twice (Lambda ESM specification §3, §22 row Life cycle).
 
 use std::collections::BTreeMap;
 

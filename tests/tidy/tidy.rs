@@ -1,6 +1,6 @@
 //! The house rules that a machine can check. Each test lists every offender at once.
 
-use fnctl_tidy::{SourceFile, files, metadata, paths};
+use fnctl_tidy::{SourceFile, conformance, files, metadata, paths, root};
 
 const LINES_MAX: usize = 500;
 
@@ -225,4 +225,64 @@ fn versions_live_in_the_workspace_table() {
         found,
         "a dependency's version is written once, in the root manifest",
     );
+}
+
+/// Files of the table are named as `runtime/ARCHITECTURE.md` names them: from `runtime`, or from the root.
+#[test]
+fn every_test_of_the_conformance_table_exists() {
+    let read = |path: &str| {
+        let places = [root().join("runtime").join(path), root().join(path)];
+        places
+            .iter()
+            .find_map(|place| std::fs::read_to_string(place).ok())
+    };
+    let table = read("tests/conformance.md").expect("the table is there");
+    none(
+        conformance::faults(&table, read),
+        "tests/conformance.md names tests that exist",
+    );
+}
+
+#[test]
+fn a_conformance_table_that_rots_is_told() {
+    let file = "#[test]\nfn proves_it() {}\n#[tokio::test(start_paused = true)]\nasync fn waits() {}\n\
+                proptest! {\n    #[test]\n    fn of_any(n: u8) {}\n}\nfn helps() {}\n";
+    let read = |path: &str| (path == "a.rs").then(|| file.to_owned());
+    let told = |row: &str| {
+        let mut faults = conformance::faults(&format!("## Batch\n{row}\n"), read);
+        faults.retain(|fault| !fault.starts_with("no section"));
+        faults.join("; ")
+    };
+    for (row, expected) in [
+        ("| Case | Ours | Proved by |", ""),
+        ("|---|---|---|", ""),
+        ("| x | | `a.rs`: `proves_it`, `waits`, `of_any` |", ""),
+        ("| x | no such source here | |", ""),
+        ("| x | | |", "line 2: `x` has neither a test nor a reason"),
+        ("| x | |", "line 2: 2 columns, not 3"),
+        (
+            "| x | | `a.rs`: `proves` |",
+            "line 2: `x`: `a.rs` has no test `proves`",
+        ),
+        (
+            "| x | | `a.rs`: `helps` |",
+            "line 2: `x`: `a.rs` has no test `helps`",
+        ),
+        (
+            "| x | | `b.rs`: `proves_it` |",
+            "line 2: `x`: there is no file `b.rs`",
+        ),
+        (
+            "| x | | `proves_it` |",
+            "line 2: `x`: `proves_it` stands behind no file",
+        ),
+    ] {
+        assert_eq!(told(row), expected, "{row}");
+    }
+    let faults = conformance::faults("## Batch\n", read);
+    assert!(
+        faults.contains(&"no section `Crash`".to_owned()),
+        "{faults:?}"
+    );
+    assert!(!faults.contains(&"no section `Batch`".to_owned()));
 }

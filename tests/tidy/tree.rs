@@ -1,5 +1,7 @@
 //! The project's files as the house rules see them.
 
+pub mod conformance;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,

@@ -1,4 +1,5 @@
-//! The protocol holds: no violation in any reachable state, and from each a path to all settled.
+//! The protocol holds: no violation in any reachable state, and from each a path to all settled (Lambda ESM
+//! specification §22 row Crash: the process may die between any two steps).
 //!
 //! `FNCTL_MODEL=large cargo test -p fnctl-model -- --nocapture` explores larger configurations as
 //! well: some minutes and a few GiB.

@@ -1,3 +1,5 @@
+//! What closes a batch (Lambda ESM specification §5, §22 row Batch).
+
 use proptest::prelude::*;
 
 use super::*;

@@ -2,15 +2,19 @@
 //! schedule, not the plumbing.
 
 mod aging;
+mod batching;
 mod bisecting;
 mod caution;
+mod counting;
 mod failing;
 mod filtered;
 mod harness;
 mod in_order;
+mod ordering;
 mod reacting;
 mod redrive;
 mod releasing;
+mod retrying;
 mod stopping;
 mod windows;
 

@@ -1,6 +1,7 @@
 mod copies;
 mod deletion;
 mod history;
+mod life_cycle;
 mod mappings;
 mod notes;
 mod resharding;

@@ -1,3 +1,5 @@
+//! Attempts and backoff (Lambda ESM specification §8, §20 row 1, §22 row Retry).
+
 use proptest::prelude::*;
 
 use super::*;

@@ -3,6 +3,7 @@
 mod appends;
 mod commits;
 mod letters;
+mod life_cycle;
 mod lineage;
 mod quotas;
 mod redo;

@@ -1,4 +1,4 @@
-//! Section 14: what patterns mean.
+//! Section 14: what patterns mean (Lambda ESM specification §14, §20 row 9, §22 row Filter).
 
 use super::{check, matches};
 

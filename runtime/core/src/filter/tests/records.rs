@@ -1,4 +1,5 @@
-//! Section 13: which part of a record is judged, and what becomes of one that is not JSON.
+//! Section 13: which part of a record is judged, and what becomes of one that is not JSON (Lambda ESM
+//! specification §13, §20 row 14, §22 row Filter).
 
 use super::{FilterVerdict::*, *};
 

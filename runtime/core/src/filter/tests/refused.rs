@@ -1,4 +1,5 @@
-//! Section 14, "refused patterns": each with its place, all at once.
+//! Section 14, "refused patterns": each with its place, all at once (Lambda ESM specification §14, §22 row
+//! Filter).
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! What failing records and calls come to (commit and storage rules §4).
+//! What failing records and calls come to (commit and storage rules §4; Lambda ESM specification §20 row 6,
+//! §22 row Retry).
 
 use super::harness::{FULL, Harness, TAKEN, settings};
 use crate::{

@@ -1,4 +1,5 @@
-//! Records that the filter lets fall, or cannot judge.
+//! Records that the filter lets fall, or cannot judge (Lambda ESM specification §13, §20 rows 7 and 8, §22
+//! rows Batch and Filter).
 
 use super::*;
 use crate::{filter::FilterVerdict, mapping::OnUnparsable};

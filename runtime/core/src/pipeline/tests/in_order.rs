@@ -172,6 +172,30 @@ fn without_partial_failures_a_failed_record_fails_its_call() {
     }
 }
 
+/// "With both on and a partial response the batch is split at the reported number": the rest is called, and
+/// only a call that fails as a whole is cut in two.
+#[test]
+fn with_bisect_a_partial_answer_splits_at_its_record_and_a_trap_in_two() {
+    let mut shard = Harness::new(in_order(5));
+    shard.put("a b c d e f");
+    let mut number = 0;
+    let calls = shard.run_all(|records| {
+        number += 1;
+        match number {
+            1 => failing(records, |record| record == 3),
+            2 => Outcome::Trap {
+                record: None,
+                message: "trap".into(),
+            },
+            _ => failing(records, |_| false),
+        }
+    });
+    let expected: [&[u64]; 4] = [&[1, 2, 3, 4, 5, 6], &[3, 4, 5, 6], &[3, 4], &[5]];
+    assert_eq!(calls[..4], expected);
+    let totals = shard.stats().totals;
+    assert_eq!((totals.processed, totals.failed), (6, 0));
+}
+
 #[test]
 fn an_owner_that_takes_over_waits_out_what_is_left_of_the_backoff() {
     let mark = AttemptMark {

@@ -1,4 +1,4 @@
-//! Where dead letters are copied to.
+//! Where dead letters are copied to (Lambda ESM specification §12, §22 row Destination).
 
 use super::*;
 use crate::destination::{Destination, Relay};

@@ -1,4 +1,4 @@
-//! What is refused, and what goes with what.
+//! What is refused, and what goes with what (Lambda ESM specification §3, §22 row Life cycle).
 
 use super::*;
 

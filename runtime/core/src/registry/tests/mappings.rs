@@ -1,4 +1,5 @@
-//! What a deploy makes of mappings, and how they are addressed.
+//! What a deploy makes of mappings, and how they are addressed (Lambda ESM specification §3 and §4, §22 row
+//! Life cycle).
 
 use super::*;
 

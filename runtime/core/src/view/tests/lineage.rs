@@ -1,4 +1,5 @@
-//! Commit and storage rules §9: whose turn it is, and which closed shards go.
+//! Commit and storage rules §9: whose turn it is, and which closed shards go (Lambda ESM specification §6,
+//! §22 row Order).
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! Horizon, floor and expiry (commit and storage rules §7).
+//! Horizon, floor and expiry (commit and storage rules §7; Lambda ESM specification §20 row 13, §22 row
+//! Retry).
 
 use serde_json::json;
 
