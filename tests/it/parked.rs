@@ -62,6 +62,8 @@ fn parked_keys_are_listed_and_a_released_one_is_tried_at_once() {
 
     // While the mapping is paused nothing is called; what was released is tried when it goes on.
     one(&server, &["mappings", "pause", "hostile"]);
+    let status = describe(&server, "hostile");
+    assert_eq!(status["shards"][0]["parked_keys"], 1, "{status}");
     assert_eq!(release(&server, "a")["released_records"], 1);
     let key = parked_after(&server, 2);
     assert_eq!(key["next_retry_at"], Value::Null, "{key}");

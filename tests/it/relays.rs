@@ -21,8 +21,9 @@ fn skips(range: std::ops::Range<u32>) -> Vec<String> {
 /// What a receiver got: the letter's name as the header has it, and the body.
 type Got = (String, Value);
 
-/// A receiver of letters: the first `refusals` posts are answered 503. It ends with the test.
-fn receiver(refusals: usize) -> (String, mpsc::Receiver<Got>) {
+/// A receiver of letters: posts that it refuses, by their number from 0, are answered 503. It ends with the
+/// test.
+fn receiver(refuses: impl Fn(usize) -> bool + Send + 'static) -> (String, mpsc::Receiver<Got>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!(
         "http://{}/letters",
@@ -30,16 +31,17 @@ fn receiver(refusals: usize) -> (String, mpsc::Receiver<Got>) {
     );
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        let mut left = refusals;
+        let mut posts = 0;
         for connection in listener.incoming() {
             let mut connection = BufReader::new(connection.expect("a connection"));
             while let Some((name, body)) = read_post(&mut connection) {
-                let status = if left > 0 { "503 No" } else { "200 OK" };
+                let is_refused = refuses(posts);
+                posts += 1;
+                let status = if is_refused { "503 No" } else { "200 OK" };
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-                if left == 0 && tell.send((name, body)).is_err() {
+                if !is_refused && tell.send((name, body)).is_err() {
                     return;
                 }
-                left = left.saturating_sub(1);
                 if connection.get_mut().write_all(answer.as_bytes()).is_err() {
                     break;
                 }
@@ -74,7 +76,7 @@ fn read_post(connection: &mut impl BufRead) -> Option<Got> {
 #[test]
 fn a_url_gets_every_letter_in_order_and_its_refusals_hold_nothing_else() {
     let server = server();
-    let (url, told) = receiver(3);
+    let (url, told) = receiver(|post| post < 3);
     deploy_hostile(&server, &["--on-failure", &url]);
     put(&server, "in", &skips(0..20), &["--key", "k"]);
     put(&server, "in", &["ok behind".to_owned()], &["--key", "k"]);
@@ -125,6 +127,22 @@ fn a_url_gets_every_letter_in_order_and_its_refusals_hold_nothing_else() {
     );
     // Letters are kept here in any case.
     assert_eq!(all(&server, &["dlq", "list", "hostile"]).len(), 20);
+}
+
+/// Every refusal is the first one since letters got through: what is waited does not add up.
+#[test]
+fn a_destination_that_refuses_now_and_then_gets_its_letters_soon() {
+    let server = server();
+    let (url, told) = receiver(|post| post % 5 == 0);
+    deploy_hostile(&server, &["--on-failure", &url]);
+    put(&server, "in", &skips(0..60), &["--key", "k"]);
+    // Fifteen pauses that double would come to more than this between two letters.
+    let soon = std::time::Duration::from_secs(20);
+    let data: Vec<Value> = (0..60)
+        .map(|_| told.recv_timeout(soon).expect("a letter"))
+        .map(|(_, body)| body["data"].clone())
+        .collect();
+    assert_eq!(data, skips(0..60));
 }
 
 #[test]

@@ -186,23 +186,27 @@ fn a_restore_asks_before_it_destroys_and_refuses_what_is_damaged() {
         .into_iter()
         .find(|path| is_component(&path))
         .expect("a component");
-    let mut bytes = fs::read(&component).expect("it can be read");
+    let whole = fs::read(&component).expect("it can be read");
+    let mut bytes = whole.clone();
     bytes[100] ^= 1;
     fs::write(&component, bytes).expect("it can be written");
     let target = folder.path().join("other");
     assert_eq!(restore(&target, &[]), Some(7));
     // What it left behind is no data directory.
-    let words = words(&target);
+    let directory = words(&target);
     let opened = fnctl(&[
         "server",
         "--data-dir",
-        &words,
+        &directory,
         "--listen",
         "127.0.0.1:0",
         "--kinesis-listen",
         "127.0.0.1:0",
     ]);
     assert!(!opened.status.success());
+    // Nor is it in the way of the next restore.
+    fs::write(&component, whole).expect("it can be written");
+    assert_eq!(restore(&target, &[]), Some(0));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Functions that work in tumbling windows, and the settings of a mapping that has some.
 
+mod flowing;
+
 use serde_json::{Value, json};
 
 use crate::support::{describe, guest, one, server};

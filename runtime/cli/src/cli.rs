@@ -65,13 +65,13 @@ enum Command {
     Tail(tail::Args),
     /// Print what a function writes
     Logs(logs::Args),
-    /// Create, list, describe and delete streams
+    /// Create, list, describe, update, split, merge, resize and delete streams
     #[command(visible_alias = "stream")]
     Streams(streams::Args),
     /// List, describe and delete functions
     #[command(visible_alias = "function")]
     Functions(functions::Args),
-    /// List, describe, update, pause, resume, seek and delete mappings
+    /// List, describe, update, pause, resume, seek and delete mappings, and tend parked keys
     #[command(visible_alias = "mapping")]
     Mappings(mappings::Args),
     /// List, show, redrive, export and purge dead letters

@@ -116,6 +116,12 @@ pub(crate) fn positive(text: &str) -> Result<u64, Unfit> {
     }
 }
 
+/// A number of at least 1 that fits where large ones are not taken.
+pub(crate) fn small(text: &str) -> Result<u32, Unfit> {
+    let number = positive(text)?;
+    u32::try_from(number).map_err(|_| Unfit::NotAllowed(format!("{text} is above {}", u32::MAX)))
+}
+
 /// A partition key.
 pub(crate) fn key(text: &str) -> Result<String, Unfit> {
     let chars = text.chars().count();

@@ -12,6 +12,7 @@ use crate::{
     },
     record::NewRecords,
     settled::SettledRanges,
+    window::WindowChange,
 };
 
 /// How often a record that is still unsettled was charged.
@@ -92,11 +93,13 @@ pub enum ErrorKind {
     RecordTooOld,
     /// A `fatal`, where that does not stop the mapping.
     Fatal,
+    /// The final call of a window, out of attempts: the letter holds the window's state.
+    WindowFailed,
 }
 
 impl ErrorKind {
     /// All kinds, for zero-initialised metrics and codecs.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Skip,
         Self::Error,
         Self::Trap,
@@ -108,6 +111,7 @@ impl ErrorKind {
         Self::Unparsable,
         Self::RecordTooOld,
         Self::Fatal,
+        Self::WindowFailed,
     ];
 
     /// The kebab-case value in JSON and metrics.
@@ -125,6 +129,7 @@ impl ErrorKind {
             Self::Unparsable => "unparsable",
             Self::RecordTooOld => "record-too-old",
             Self::Fatal => "fatal",
+            Self::WindowFailed => "window-failed",
         }
     }
 }
@@ -216,6 +221,8 @@ pub struct Commit {
     /// The letter that was redriven. It is resolved; or, with the one dead letter that such a commit may
     /// have, it failed again and is stored anew under its id.
     pub redriven: Option<Redriven>,
+    /// What becomes of a group's window (commit and storage rules §8).
+    pub window: Option<WindowChange>,
 }
 
 /// Why a commit cannot be taken now; the same commit is sent again.

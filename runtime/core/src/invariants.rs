@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::{
-    commit::{Commit, UnitTotals},
+    commit::{Commit, ErrorKind, UnitTotals},
     id::{Ordinal, SlotId},
     lane::KeyHash,
     limits,
     mapping::MaxAttempts,
     pipeline::{Inspection, PipelineStats},
     settled::Settled,
+    window::GroupWindow,
 };
 
 /// A broken invariant, in words.
@@ -146,15 +147,55 @@ pub fn commit_is_sound(commit: &Commit, settled: &Settled) -> Result<(), Violati
         let is_open = !settles(mark.position) && !settled.contains(mark.position);
         ensure(is_open, || format!("{mark:?} is of a settled record"))?;
     }
-    for letter in &commit.dead_letters {
+    let of_records = commit.dead_letters.iter();
+    for letter in of_records.filter(|letter| letter.kind != ErrorKind::WindowFailed) {
         ensure(settles(letter.position), || {
             format!("{} is a letter and not settled", letter.position)
         })?;
     }
     ensure(
-        !commit.settles.is_empty() || !commit.attempts.is_empty(),
+        !commit.settles.is_empty() || !commit.attempts.is_empty() || commit.window.is_some(),
         || "an empty commit".to_owned(),
     )
+}
+
+/// A state has one chain: what a commit says of a group was made from what is known of it, its open window
+/// is none that closed, and a window that goes has closed or is ended for good
+/// (commit and storage rules §8).
+///
+/// # Errors
+/// What contradicts.
+pub fn window_is_sound(known: &GroupWindow, becomes: &GroupWindow) -> Result<(), Violation> {
+    let forked = known.version + 1 != becomes.version;
+    ensure(!forked, || {
+        format!(
+            "a state of version {} was made from {}",
+            becomes.version, known.version
+        )
+    })?;
+    ensure(known.closed_through <= becomes.closed_through, || {
+        format!(
+            "closed through {:?} and again {:?}",
+            known.closed_through, becomes.closed_through
+        )
+    })?;
+    if let (Some(from), Some(to)) = (&known.open, &becomes.open) {
+        ensure(from.window == to.window, || {
+            format!(
+                "{:?} became {:?} without a final call",
+                from.window, to.window
+            )
+        })?;
+    }
+    let Some(open) = &becomes.open else {
+        return Ok(());
+    };
+    ensure(open.window.start >= becomes.closed_through, || {
+        format!(
+            "{:?} is open behind {:?}",
+            open.window, becomes.closed_through
+        )
+    })
 }
 
 /// What a pipeline holds is consistent and bounded.

@@ -139,6 +139,9 @@ pub const TUMBLING_WINDOW_MS_MAX: u32 = 900_000;
 pub const KEY_GROUPS_DEFAULT: u32 = 64;
 /// Most groups of keys: each may hold a state of [`WINDOW_STATE_BYTES_MAX`].
 pub const KEY_GROUPS_MAX: u32 = 4_096;
+/// How long behind the end of a window a quiet shard may still bring records of it, ms (event source mapping
+/// rules §11).
+pub const WINDOW_IDLE_MS: u64 = 120_000;
 /// Length of the window of a call by hand, ms.
 pub const INVOKE_WINDOW_MS: u64 = 60_000;
 /// State of a window above which it is ended early, bytes (event source mapping rules §11: 1 MB).

@@ -22,6 +22,7 @@ mod read;
 mod redrive;
 mod slot;
 mod start;
+mod windows;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,7 +35,8 @@ pub use caution::PROCESS_DIED;
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
 pub use inspect::{Inspection, PipelineStats};
 pub use plan::{
-    CommitPlan, Payloads, PlannedLetter, PlannedRetry, PlannedRows, RowSource, complete,
+    CommitPlan, LostWindow, Payloads, PlannedLetter, PlannedRetry, PlannedRows, PlannedWindow,
+    RowSource, complete,
 };
 pub use redrive::{OtherVersion, Redrive, RedriveEnding};
 
@@ -48,6 +50,7 @@ use self::{
     read::{Reading, Waiting},
     redrive::Redrives,
     slot::{Phase, Purpose, Slot},
+    windows::Windows,
 };
 use crate::{
     batch::{BatchLimits, Batcher},
@@ -142,6 +145,8 @@ pub struct ShardPipeline {
     caution: Caution,
     redrives: Redrives,
     filtered: Filtered,
+    /// Of a unit with windows, or with open ones from when it had some.
+    windows: Option<Box<Windows>>,
 }
 
 impl ShardPipeline {
@@ -191,6 +196,7 @@ impl ShardPipeline {
             caution: Caution::default(),
             redrives: Redrives::default(),
             filtered: Filtered::default(),
+            windows: None,
             config,
         }
     }
@@ -220,8 +226,13 @@ impl ShardPipeline {
             Event::FetchFailed => self.fetch_failed(now),
             Event::RereadFailed { slot } => self.reread_failed(slot, now),
             Event::TailAdvanced { tail } => self.reading.tail = self.reading.tail.max(tail),
-            Event::Invoked { attempt, outcome } => {
+            Event::Invoked {
+                attempt,
+                outcome,
+                state,
+            } => {
                 if let Some((slot, records)) = self.end_call(attempt) {
+                    self.state_left(slot, state);
                     self.conclude(slot, records, outcome, now, actions);
                 }
             }
@@ -297,6 +308,11 @@ impl ShardPipeline {
         }
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
+        } else if self.windows.is_some() && index < self.lanes.len() {
+            match self.waits_for_redrive() {
+                true => None,
+                false => self.window_deadline(index),
+            }
         } else if let Some(lane) = self.lanes.get(index) {
             let may_start = !self.suspects.is_full() && !self.waits_for_redrive();
             lane.batcher.deadline().filter(|_| may_start)
@@ -352,7 +368,11 @@ impl ShardPipeline {
             attempts,
             totals,
             tail,
+            windows,
+            is_closed,
         } = started;
+        let end = is_closed.then_some(tail);
+        self.windows = Windows::new(&self.config.settings, self.factor, windows, end, now);
         self.mode = Mode::Running;
         self.epoch = epoch;
         self.totals = totals;
@@ -448,6 +468,9 @@ impl ShardPipeline {
         let latest = now.plus_ms(self.policy.max_ms());
         for mark in self.marks.values_mut() {
             mark.next_retry = mark.next_retry.min(latest);
+        }
+        if let Some(windows) = &mut self.windows {
+            windows.clock_went_back(now, latest);
         }
         let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
         self.reading.not_before = self.reading.not_before.min(latest);

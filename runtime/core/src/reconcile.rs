@@ -17,6 +17,9 @@ pub struct Stamp {
     pub generation: u64,
     /// Whether calls may start.
     pub is_paused: bool,
+    /// Whether it knows that its shard is closed; only asked where the mapping has windows, which have
+    /// their final call at the end of the shard.
+    pub is_closed: bool,
 }
 
 /// A worker as the supervisor knows it.
@@ -70,14 +73,17 @@ pub fn desired(
         let stamp = Stamp {
             generation: generation(mapping),
             is_paused: mapping.state == MappingState::Paused,
+            is_closed: false,
         };
+        let has_windows = mapping.settings.has_windows();
         for shard in &stream.shards {
             let unit = UnitId {
                 mapping: mapping.id,
                 stream: stream.id,
                 shard: shard.number,
             };
-            units.insert(unit, stamp);
+            let is_closed = has_windows && shard.is_closed;
+            units.insert(unit, Stamp { is_closed, ..stamp });
         }
     }
     units
@@ -98,7 +104,12 @@ pub fn reconcile(
             None => plan.start.push((unit, stamp)),
             // It ends by itself; the next question starts its successor.
             Some(worker) if worker.is_stopping => {}
-            Some(worker) if worker.stamp.generation != stamp.generation => plan.stop.push(unit),
+            Some(worker)
+                if worker.stamp.generation != stamp.generation
+                    || worker.stamp.is_closed != stamp.is_closed =>
+            {
+                plan.stop.push(unit);
+            }
             Some(worker) if worker.stamp.is_paused != stamp.is_paused => {
                 plan.pause.push((unit, stamp.is_paused));
             }
@@ -130,14 +141,17 @@ mod tests {
     const STAMP: Stamp = Stamp {
         generation: 1,
         is_paused: false,
+        is_closed: false,
     };
     const NEWER: Stamp = Stamp {
         generation: 2,
         is_paused: false,
+        is_closed: false,
     };
     const PAUSED: Stamp = Stamp {
         generation: 1,
         is_paused: true,
+        is_closed: false,
     };
 
     fn ask(desired: Option<Stamp>, running: Option<(Stamp, bool)>) -> Plan {

@@ -100,6 +100,9 @@ pub const STORE_END: Duration = Duration::from_secs(1);
 pub const CUT_MARGIN: Duration = Duration::from_millis(300);
 /// Directives waiting for one worker.
 pub const DIRECTIVES_MAX: usize = 8;
+/// Of these, what is kept for the supervisor's own: what a person asks of a worker that does not listen
+/// never takes the place of its drain.
+pub const DIRECTIVES_RESERVED: usize = 4;
 /// How long a worker is waited for that is asked what it knows, or told what a person wants.
 pub const WORKER_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long a deploy waits until its version runs everywhere.

@@ -236,12 +236,26 @@ impl Metrics {
         })
     }
 
+    /// Counts what a mapping reads from nothing again: it was sent elsewhere.
+    pub(crate) fn polled_anew(
+        &self,
+        mapping: MappingId,
+        function: &FunctionName,
+        stream: &StreamName,
+    ) {
+        self.with_named(mapping, function, stream, |named| {
+            if named.mapping == mapping {
+                named.polled_before = named.series.polled.get();
+            }
+        });
+    }
+
     fn with_named<R>(
         &self,
         mapping: MappingId,
         function: &FunctionName,
         stream: &StreamName,
-        read: impl FnOnce(&NamedMetrics) -> R,
+        read: impl FnOnce(&mut NamedMetrics) -> R,
     ) -> R {
         let name: Arc<str> = format!("{function}/{stream}").into();
         let mut children = self.lock();

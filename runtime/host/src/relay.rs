@@ -110,7 +110,10 @@ pub(crate) async fn run(node: Arc<HostNode>) {
     loop {
         changed.mark_unchanged();
         let wanted = wanted(&node);
-        tasks.retain(|mapping, task| wanted.get(mapping) == Some(&task.wanted));
+        // One that ended, because its mapping was gone for a moment, begins anew.
+        tasks.retain(|mapping, task| {
+            wanted.get(mapping) == Some(&task.wanted) && !task.handle.is_finished()
+        });
         node.relays()
             .retain(|mapping| wanted.contains_key(&mapping));
         for (mapping, wanted) in wanted {
@@ -177,34 +180,35 @@ impl Relay {
             let after = node
                 .view(|view| view.copied_through(self.mapping))
                 .ok_or(Gone)?;
-            let refused = match node.letters_behind(letters, after).await {
+            let (taken, refused) = match node
+                .letters_behind(letters, after, limits::RELAYED_AT_ONCE_MAX)
+                .await
+            {
                 Ok((read, through)) if read.is_empty() && through == after => {
                     tail.changed().await.map_err(|_| Gone)?;
                     continue;
                 }
                 Ok((read, through)) => self.bring(&read, through).await?,
-                Err(error) => Some(Refused(error.message().to_owned())),
+                Err(error) => (0, Some(Refused(error.message().to_owned()))),
             };
-            match refused {
-                None => {
-                    failures = 0;
-                    node.relays()
-                        .change(self.mapping, |standing| standing.held = None);
+            // A destination that takes some and refuses one begins to refuse anew.
+            if taken > 0 || refused.is_none() {
+                if failures > 0 {
+                    info!(mapping = %self.mapping, to = %self.wanted.to, failures, "a destination takes dead letters again");
                 }
-                Some(Refused(error)) => {
-                    failures += 1;
-                    self.hold(error, failures).await;
-                }
+                failures = 0;
+                node.relays()
+                    .change(self.mapping, |standing| standing.held = None);
+            }
+            if let Some(Refused(error)) = refused {
+                failures += 1;
+                self.hold(error, failures).await;
             }
         }
     }
 
     /// Brings those that are still open, and notes how far that went; `through` is where `read` ends.
-    async fn bring(
-        &self,
-        read: &[StoredLetter],
-        through: Ordinal,
-    ) -> Result<Option<Refused>, Gone> {
+    async fn bring(&self, read: &[StoredLetter], through: Ordinal) -> Result<Delivered, Gone> {
         let open = |letter: &&StoredLetter| letter.status == LetterStatus::Open;
         let open: Vec<&StoredLetter> = read
             .iter()
@@ -237,12 +241,12 @@ impl Relay {
         };
         if let Some(stands_at) = stands_at {
             self.stand_at(stands_at).await?;
-            let taken = taken as u64;
+            let more = taken as u64;
             self.node
                 .relays()
-                .change(self.mapping, |standing| standing.delivered += taken);
+                .change(self.mapping, |standing| standing.delivered += more);
         }
-        Ok(refused)
+        Ok((taken, refused))
     }
 
     /// Notes durably that everything up to `through` is there.

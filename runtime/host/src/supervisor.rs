@@ -154,7 +154,7 @@ impl<N: Node> Task<N> {
                         }
                         self.holding.push((mappings, done));
                     }
-                    Some(Request::Direct(unit, directive)) => self.direct(unit, directive),
+                    Some(Request::Direct(unit, directive)) => self.pass_on(unit, directive),
                     Some(Request::Shutdown(done)) => {
                         self.is_ending = true;
                         shutdowns.push(done);

@@ -31,6 +31,7 @@ use crate::{
     segment::{self, writer::SegmentWriter},
     sequencer::{PublishedFrame, Step},
     shared::Shared,
+    usage::block_weight,
 };
 
 /// Published frames that wait for the applier.
@@ -301,6 +302,8 @@ impl ApplierLoop {
             .collect();
         for key in gone {
             let gathered = self.gathered.remove(&key).unwrap_or_default();
+            let weight = gathered.blocks.iter().map(|block| block_weight(block));
+            self.shared.segments.usage.applied(key.0, weight.sum());
             self.gathered_bytes -= gathered.bytes;
             self.shared.space.apply(gathered.bytes as u64);
         }

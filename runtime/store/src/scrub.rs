@@ -23,7 +23,7 @@ use fnctl_core::id::{Lsn, StreamId, Timestamp};
 
 use self::found::Findings;
 pub use self::found::{ScrubFinding, ScrubKind};
-pub(crate) use self::look::{Damage, MetBy, damaged_file, missing_records};
+pub(crate) use self::look::{Damage, MetBy, damaged_file, damaged_journal_file, missing_records};
 use crate::{
     limits::{SCRUB_BYTES_PER_SECOND, SCRUB_FIRST_AFTER, SCRUB_PERIOD, SCRUB_READ_BYTES},
     shared::Shared,

@@ -136,6 +136,7 @@ impl Sequencer {
             Request::Decide(decision) => {
                 let (entry, announce) = decision(&self.view, now);
                 if let Some(entry) = entry {
+                    shared.space.accept(codec::entry_bytes(&entry) as u64);
                     self.take(entry);
                 }
                 self.frame.waiters.push(Waiter::Announce(announce));

@@ -50,7 +50,11 @@ impl Space {
 
     /// Counts bytes that were.
     pub(crate) fn apply(&self, bytes: u64) {
-        self.applied.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.applied.fetch_add(bytes, Ordering::Relaxed);
+        debug_assert!(
+            before + bytes <= self.accepted.load(Ordering::Relaxed),
+            "what is applied was accepted: else the budget grows"
+        );
     }
 
     /// Bytes accepted and not applied.

@@ -104,6 +104,7 @@ pub(crate) fn real_commit(
         },
         function_version: FunctionVersion(1),
         redriven: None,
+        window: None,
     }
 }
 

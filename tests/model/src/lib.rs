@@ -11,7 +11,8 @@
 //! Splits and merges are made before a schedule begins: what matters of them is when a child's unit gets
 //! its owner, and that the view decides ([`Family`]).
 //!
-//! Not here yet, because the product has none of it: windows, redrive, seek.
+//! Not here: windows, redrive, purge and seek. Their interleavings are walked by the simulation of the node
+//! (`tests/sim`) and, one schedule at a time, by the tests of `core::view` and of the store.
 //!
 //! A configuration either holds (no violation in any reachable state, and from every one of them a
 //! path to all records settled) or yields the shortest schedule that breaks it. `tests/protocol.rs`

@@ -105,6 +105,7 @@ impl Driven {
                 let ended = Event::Invoked {
                     attempt: call.attempt,
                     outcome: self.outcome(owner.unit, call, ending),
+                    state: None,
                 };
                 self.tell(&mut next, ended);
                 let records = call.records.iter().map(|record| record.position.0);

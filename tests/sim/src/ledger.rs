@@ -357,6 +357,8 @@ fn check_letter(kind: ErrorKind, nature: Nature, coverage: &mut Coverage) -> Res
         ErrorKind::RecordTooOld => (Reached::LetterRecordTooOld, true),
         ErrorKind::Fatal => (Reached::LetterFatal, nature == Nature::Fatal),
         ErrorKind::Unparsable => (Reached::LetterUnparsable, nature == Nature::Unparsable),
+        // It is a letter of no record.
+        ErrorKind::WindowFailed => return Err(broken("a lost state of a record".to_owned())),
     };
     coverage.note(reached);
     if own {

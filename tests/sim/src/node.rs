@@ -19,6 +19,7 @@ mod reached;
 mod resharding;
 mod shelf;
 mod steps;
+mod windows;
 mod worker;
 
 use std::sync::Arc;
@@ -137,6 +138,7 @@ struct World {
     /// What is drawn about splits and merges.
     reshards: Random,
     profile: Profile,
+    windows: windows::Day,
     disk: SimDisk,
     clock: Arc<SimClock>,
     ledger: Ledger,
@@ -169,6 +171,9 @@ impl World {
         let mut profile = Profile::draw(&mut random, &schedule.without);
         let mut reshards = Random::new(!schedule.seed);
         profile.reshard = profile::draw_reshard(&mut reshards, &schedule.without);
+        let windows = windows::Day::draw(schedule.seed, &schedule.without);
+        windows.apply(&mut profile.settings);
+        let is_all_windowed = windows.is_always_on;
         let disk = SimDisk::new(random.next());
         let weakness = schedule.weakness;
         let is = |of: Weakness| weakness == Some(of);
@@ -188,10 +193,11 @@ impl World {
             reshards,
             attempts_max: profile.settings.max_attempts,
             profile,
+            windows,
             disk,
             frame_wall: clock.now().0,
             clock: Arc::new(clock),
-            ledger: Ledger::new(is(Weakness::UnnoticedDamage)),
+            ledger: Ledger::new(is(Weakness::UnnoticedDamage), is_all_windowed),
             facts: Facts::default(),
             listener,
             version: 1,

@@ -122,5 +122,7 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         on_failure_full: random.pick(&[OnFailureFull::Hold, OnFailureFull::DropAndCount]),
         filter: None,
         on_unparsable: OnUnparsable::DeadLetter,
+        tumbling_window_ms: 0,
+        key_groups: 64,
     }
 }

@@ -151,6 +151,8 @@ impl Worker {
             attempts: view.marks_at_start(&journal.died_with(unit)),
             totals: view.totals,
             tail: journal.published_tail(),
+            windows: view.windows.clone(),
+            is_closed: false,
         });
         let worker = Self {
             pipeline: ShardPipeline::new(config),
@@ -452,6 +454,7 @@ impl Worker {
         Event::Invoked {
             attempt: call.attempt,
             outcome,
+            state: None,
         }
     }
 }

@@ -119,7 +119,8 @@ impl Place {
     fn of_the_function(&self, error: &Error) -> Option<CliError> {
         let given = text(error, ContextKind::InvalidArg)?;
         let given = given.split(['=', ' ']).next().unwrap_or_default();
-        if self.path != ["mappings", "update"] || !is_of_deploy(given) {
+        let name = given.strip_prefix("--")?;
+        if self.path != ["mappings", "update"] || !OF_THE_FUNCTION.contains(&name) {
             return None;
         }
         let said = CliError::usage(format!("`{}` has no flag `{given}`", self.name()));
@@ -151,15 +152,15 @@ impl Place {
     }
 }
 
-/// Whether `fnctl deploy` has such a flag.
-fn is_of_deploy(flag: &str) -> bool {
-    let command = Cli::command();
-    let deploy = command.find_subcommand("deploy");
-    deploy.is_some_and(|deploy| {
-        let mut flags = deploy.get_arguments().filter_map(clap::Arg::get_long);
-        flags.any(|known| flag.strip_prefix("--") == Some(known))
-    })
-}
+/// Flags of `fnctl deploy` that set what all mappings of a function share.
+const OF_THE_FUNCTION: &[&str] = &[
+    "concurrency",
+    "config",
+    "isolation",
+    "memory",
+    "secret",
+    "timeout",
+];
 
 /// A value that one of our readers refuses: which refusal it is decides the exit code.
 fn unfit(error: &Error) -> Option<CliError> {

@@ -198,10 +198,32 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
     if let Some(relay) = &status.relay {
         out.line(&relay_line(relay))?;
     }
+    if let Some(line) = windows_line(status) {
+        out.line(&line)?;
+    }
     for pattern in &status.settings.filter {
         out.line(&format!("  filter  {}", words::first_line(pattern, 400)))?;
     }
     out.line(&format!("  outputs {}", outputs(&status.outputs)))
+}
+
+/// How long windows are, and those that are open.
+fn windows_line(status: &MappingStatus) -> Option<String> {
+    let open: u64 = status.shards.iter().map(|shard| shard.open_windows).sum();
+    let settings = &status.settings;
+    if settings.tumbling_window_ms == 0 && open == 0 {
+        return None;
+    }
+    let length = match settings.tumbling_window_ms {
+        0 => "off".to_owned(),
+        length => format!("of {}", words::age(length.into())),
+    };
+    let ends = status.shards.iter();
+    let ends = ends.filter_map(|shard| shard.oldest_window_ends_at.as_deref());
+    let ends = ends.min().map_or_else(String::new, |end| {
+        format!(", the oldest ends {}", words::local(end))
+    });
+    Some(format!("  windows {length}, {open} open{ends}"))
 }
 
 /// Where dead letters are copied to, and what holds that.

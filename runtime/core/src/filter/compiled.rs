@@ -105,8 +105,8 @@ impl Compiled {
     ) {
         let is_data = |path: &[String]| path[0] == Field::Data.name();
         rule.sort_by(|one, other| {
-            let key = |leaf: &super::rules::Leaf| (is_data(&leaf.path), leaf.path.clone());
-            key(one).cmp(&key(other))
+            let (one, other) = (&one.path, &other.path);
+            (is_data(one), one).cmp(&(is_data(other), other))
         });
         let begin = self.bits;
         let mut laid = CompiledRule {

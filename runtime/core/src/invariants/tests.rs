@@ -113,6 +113,7 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
         outputs: Vec::new(),
         function_version: FunctionVersion(1),
         redriven: None,
+        window: None,
     };
     let settled = Settled::starting_after(Ordinal(5));
     for (settles, marked, holds) in [

@@ -6,6 +6,7 @@ use super::{BlockId, CommitPlan, RedriveEnding};
 use crate::{
     commit::UnitTotals,
     id::{AttemptId, Ordinal, SlotId},
+    window::WindowCall,
 };
 
 /// A record as a call or a dead letter refers to it; the worker resolves it to bytes.
@@ -28,12 +29,14 @@ pub struct Invocation {
     pub attempt: AttemptId,
     /// Whose call it is.
     pub slot: SlotId,
-    /// The records, in shard order.
+    /// The records, in shard order; none in a call that ends a window.
     pub records: Vec<RecordRef>,
     /// Start from a new store: every retry and every piece of a batch that is run again.
     pub is_fresh: bool,
     /// The redrive that it is for, by its ticket: then its one record is that of a dead letter.
     pub redrive: Option<u64>,
+    /// The window that it is in; without records it ends it.
+    pub window: Option<WindowCall>,
 }
 
 /// Why a pipeline stopped. It answers nothing any more.

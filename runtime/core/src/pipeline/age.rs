@@ -4,17 +4,8 @@
 //! back. It is asked before every call, the first included. Arrivals never decrease within a shard, so
 //! of a call's records the oldest come first: they alone end, the rest is called.
 
-use super::{
-    ShardPipeline,
-    backlog::Serial,
-    judge::{Ending, Judgement, Letter},
-};
-use crate::{
-    commit::{ErrorKind, UnitTotals},
-    id::Timestamp,
-    mapping::MappingSettings,
-    spec::duration::Duration,
-};
+use super::{ShardPipeline, backlog::Serial};
+use crate::{commit::ErrorKind, id::Timestamp, mapping::MappingSettings, spec::duration::Duration};
 
 /// The bound, and the latest time that is known.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +25,11 @@ impl Age {
     /// It is `now`, or a record arrived then.
     pub(super) fn passes(&mut self, now: Timestamp) {
         self.latest = self.latest.max(now);
+    }
+
+    /// The latest time that is known.
+    pub(super) const fn latest(&self) -> Timestamp {
+        self.latest
     }
 
     /// From when on a record that arrived at `arrival` is given no more attempt; the end of time where
@@ -60,29 +56,12 @@ impl ShardPipeline {
 
     /// Records that are too old: dead letters without a call, at the attempts they had.
     pub(super) fn expire(&mut self, slot: usize, records: Vec<Serial>, now: Timestamp) {
-        let kind = ErrorKind::RecordTooOld;
-        let letters = records.iter().enumerate().map(|(index, &serial)| {
-            let entry = self.backlog.get(serial);
-            let age = Duration::from_ms(self.age.latest.since_ms(entry.arrival));
-            let max = Duration::from_ms(self.age.max_ms.unwrap_or_default());
-            Letter {
-                index,
-                kind,
-                code: kind.as_str().into(),
-                error: format!("{age} old before its next attempt, above max_record_age, {max}")
-                    .into(),
-                attempts: entry.attempts,
-            }
+        let age = self.age;
+        self.give_up(slot, records, now, |entry| {
+            let old = Duration::from_ms(age.latest.since_ms(entry.arrival));
+            let max = Duration::from_ms(age.max_ms.unwrap_or_default());
+            let error = format!("{old} old before its next attempt, above max_record_age, {max}");
+            (ErrorKind::RecordTooOld, error)
         });
-        let judgement = Judgement {
-            letters: letters.collect(),
-            endings: vec![Ending::Dead; records.len()],
-            ..Judgement::default()
-        };
-        let adds = UnitTotals {
-            dead_lettered: records.len() as u64,
-            ..UnitTotals::default()
-        };
-        self.decide(slot, records, judgement, adds, now);
     }
 }

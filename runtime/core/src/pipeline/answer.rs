@@ -81,6 +81,9 @@ impl ShardPipeline {
                 self.totals = self.totals + commit.adds;
                 self.take_over_filtered(&commit.filtered, actions);
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
+                if let Some(planned) = &commit.window {
+                    self.window_changed(&planned.change, now);
+                }
                 if commit.purpose == Purpose::Outcome {
                     self.goes_on(index, &commit.judgement);
                 }
@@ -119,7 +122,13 @@ impl ShardPipeline {
     fn may_drop(&self, index: usize) -> bool {
         let commit = self.slots[index].unaccepted.as_ref();
         self.config.settings.on_failure_full == OnFailureFull::DropAndCount
-            && commit.is_some_and(|commit| commit.adds.dead_lettered > 0)
+            && commit.is_some_and(|commit| {
+                let lost = commit
+                    .window
+                    .as_ref()
+                    .is_some_and(|window| window.lost.is_some());
+                commit.adds.dead_lettered > 0 || lost
+            })
     }
 
     /// What a commit gives up is dropped and counted; the rest of it is sent at once.
@@ -209,7 +218,7 @@ impl ShardPipeline {
             for charge in &judgement.charges {
                 self.backlog.charge(records[charge.index], charge.attempts);
             }
-            if self.holds_the_shard() {
+            if self.waits_in_order() {
                 self.take_over_in_order(index, records, judgement, actions);
             } else if index < self.lanes.len() {
                 self.take_over_in_lane(index, records, judgement, now, actions);

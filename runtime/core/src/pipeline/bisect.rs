@@ -73,7 +73,7 @@ impl ShardPipeline {
         presumes: bool,
         actions: &mut Vec<Action>,
     ) {
-        if self.holds_the_shard() || slot == self.lanes.len() {
+        if self.waits_in_order() || slot == self.lanes.len() {
             return self.halve(slot, records, presumes);
         }
         self.slots[slot].faults = 0;
@@ -98,6 +98,7 @@ impl ShardPipeline {
     /// Cuts what failed as a whole; both halves run again at once, the lower first.
     pub(super) fn halve(&mut self, slot: usize, records: Vec<Serial>, presumes: bool) {
         let half = lower_half(records.len());
+        self.slots[slot].faults = 0;
         self.cut(slot, records, &[half]);
         self.slots[slot].presumes = presumes;
     }

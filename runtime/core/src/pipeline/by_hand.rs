@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     id::{Ordinal, Timestamp},
+    lane::KeyHash,
     limits,
     park::KeyMap,
 };
@@ -39,6 +40,7 @@ pub(super) struct Failures(BTreeMap<Ordinal, (Arc<str>, Arc<str>)>);
 impl ShardPipeline {
     /// A person has charged records tried now. What is done, or with a slot, is passed over.
     pub(super) fn release_by_hand(&mut self, positions: &[Ordinal], now: Timestamp) {
+        let mut keys = KeyMap::default();
         for &position in positions {
             if let Some(mark) = self.marks.get_mut(&position) {
                 mark.next_retry = mark.next_retry.min(now);
@@ -46,11 +48,16 @@ impl ShardPipeline {
             let Some(serial) = self.backlog.find(position) else {
                 continue;
             };
-            if self.holds_the_shard() {
+            if self.has_windows() {
+                self.hurry_the_group(serial, now);
+            } else if self.holds_the_shard() {
                 self.hurry_the_shard(serial, now);
             } else {
-                self.park.due_now(self.backlog.get(serial).key, now);
+                keys.insert(self.backlog.get(serial).key, ());
             }
+        }
+        for &key in keys.keys() {
+            self.park.due_now(key, now);
         }
     }
 
@@ -80,6 +87,15 @@ impl ShardPipeline {
         if failures.is_empty() {
             return;
         }
+        let positions = records
+            .iter()
+            .map(|&serial| self.backlog.get(serial).position);
+        let (Some(first), Some(last)) = (positions.clone().min(), positions.max()) else {
+            return;
+        };
+        if failures.range(first..=last).next().is_none() {
+            return;
+        }
         for (at, &serial) in records.iter().enumerate() {
             let ending = judgement.endings.get(at);
             if matches!(ending, None | Some(Ending::Done | Ending::Dead)) {
@@ -104,8 +120,11 @@ impl ShardPipeline {
             if matches!(entry.place, Place::Done | Place::Fallen) {
                 continue;
             }
-            let is_one_key = self.holds_the_shard();
-            let key = if is_one_key { THE_SHARD } else { entry.key };
+            let key = match &self.windows {
+                Some(windows) if self.has_windows() => KeyHash(windows.group_of(entry.key).into()),
+                _ if self.holds_the_shard() => THE_SHARD,
+                _ => entry.key,
+            };
             let count = open.entry(key).or_default();
             *count += 1;
             if is_wanted {

@@ -12,17 +12,16 @@
 //! first batch of the next start. Retries stay careful while the node is.
 
 use super::{
-    Action, CommitPlan, PlannedRows, ShardPipeline, StopReason,
+    Action, CommitPlan, ShardPipeline, StopReason,
     backlog::Serial,
     judge::{Charge, Ending, Judgement, Letter},
-    slot::{Phase, Purpose, Unaccepted},
+    slot::Purpose,
 };
 use crate::{
     commit::{AttemptMark, ErrorKind, Unavailable, UnitTotals},
     id::Timestamp,
     limits,
     retry::{exponential, full_jitter},
-    settled::SettledRanges,
 };
 
 /// Code of the letter of a record that the process died with until it had no attempt left.
@@ -49,8 +48,9 @@ pub(super) struct Caution {
     turn: Turn,
     /// The slot served last: the one behind it is the first that may use the next turn.
     last: usize,
-    /// The mapping stops when the mark of the record that said so is taken back.
-    ending: Option<StopReason>,
+    /// The mapping stops when the mark of the record that said so is taken back: which slot has it, and why
+    /// it stops.
+    ending: Option<(usize, StopReason)>,
 }
 
 impl Caution {
@@ -146,10 +146,15 @@ impl ShardPipeline {
         {
             return false;
         }
-        if slot.pieces.is_empty() {
-            let Some((batch, _)) = self.next_batch(index, is_pressed, now, actions) else {
+        if slot.pieces.is_empty() || index < self.lanes.len() && self.has_windows() {
+            let Some((batch, is_fresh)) = self.next_batch(index, is_pressed, now, actions) else {
                 return false;
             };
+            if batch.is_empty() {
+                // It has no record that could be marked.
+                self.begin_close(index, is_fresh, actions);
+                return false;
+            }
             self.slots[index].pieces.push_front(batch);
         }
         let pieces = &mut self.slots[index].pieces;
@@ -166,7 +171,7 @@ impl ShardPipeline {
         if !self.age.is_too_old(first.arrival)
             && let Some((_, until)) = self.first_waiting(&records, now)
         {
-            self.wait_in_order(index, records, until);
+            self.wait_in_order(index, records, until, actions);
             return false;
         }
         // Read again in front of the mark: nobody waits for a read with the turn.
@@ -229,7 +234,7 @@ impl ShardPipeline {
         reason: StopReason,
         now: Timestamp,
     ) {
-        self.caution.ending = Some(reason);
+        self.caution.ending = Some((index, reason));
         self.unmark(index, records, now);
     }
 
@@ -249,38 +254,21 @@ impl ShardPipeline {
             is_in_hand: purpose == Purpose::Mark,
         };
         let plan = CommitPlan {
-            unit: self.config.unit,
-            epoch: self.epoch,
-            slot: self.slots[index].id,
-            number: 0,
-            settles: SettledRanges::new(),
             attempts: vec![mark],
-            totals: self.totals,
-            retries: Vec::new(),
-            letters: Vec::new(),
-            rows: PlannedRows::default(),
-            version: self.config.version,
-            decided_at: now,
-            redriven: None,
+            ..self.empty_plan(index, now)
         };
-        debug_assert!(
-            self.slots[index].unaccepted.is_none(),
-            "one commit at a time"
-        );
-        self.slots[index].unaccepted = Some(Unaccepted {
-            judgement: Judgement {
-                endings: vec![Ending::Again; records.len()],
-                ..Judgement::default()
-            },
+        let judgement = Judgement {
+            endings: vec![Ending::Again; records.len()],
+            ..Judgement::default()
+        };
+        self.queue(
+            index,
+            plan,
             records,
-            filtered: Vec::new(),
-            adds: UnitTotals::default(),
-            phase: Phase::Queued(Box::new(plan)),
-            refusals: 0,
+            judgement,
+            UnitTotals::default(),
             purpose,
-            drops_letters: false,
-        });
-        self.send_queue.push_back(index);
+        );
     }
 
     /// A record that the last process died with: charged without a call, or given up.
@@ -411,7 +399,8 @@ impl ShardPipeline {
         if self.caution.turn == Turn::Held(Some(index)) {
             self.end_turn(actions);
         }
-        if let Some(reason) = self.caution.ending.take() {
+        let ending = &mut self.caution.ending;
+        if let Some((_, reason)) = ending.take_if(|(said, _)| *said == index) {
             self.stop(reason, actions);
         }
     }

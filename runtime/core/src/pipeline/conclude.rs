@@ -3,7 +3,7 @@
 use super::{
     Action, CommitPlan, PlannedLetter, PlannedRetry, PlannedRows, RowSource, ShardPipeline,
     StopReason,
-    backlog::Serial,
+    backlog::{Entry, Serial},
     in_order::THE_SHARD,
     judge::{Ending, Judgement, Letter, Subject, Verdict, judge},
     slot::{Phase, Purpose, Unaccepted},
@@ -29,10 +29,13 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) {
         if records.is_empty() {
-            return self.conclude_redrive(outcome, now);
+            return match slot < self.lanes.len() {
+                true => self.conclude_close(slot, outcome, now, actions),
+                false => self.conclude_redrive(outcome, now),
+            };
         }
         let (backlog, age) = (&self.backlog, self.age);
-        let is_one_key = self.holds_the_shard();
+        let is_one_key = self.waits_in_order();
         let subject = |index: usize| {
             let entry = backlog.get(records[index]);
             Subject {
@@ -44,13 +47,18 @@ impl ShardPipeline {
         };
         let rules = &self.config.settings;
         match judge(outcome, records.len(), subject, rules, &self.policy, now) {
-            Verdict::Ended(judgement) => {
+            Verdict::Ended(mut judgement) => {
+                let window = self.fold(slot, &records, &mut judgement);
                 let adds = self.adds(records.len(), &judgement);
                 self.decide(slot, records, judgement, adds, now);
+                self.plan_window(slot, window);
             }
             Verdict::Halved => self.halve(slot, records, false),
             Verdict::Bisected { presumes } => self.bisect(slot, records, presumes, actions),
-            Verdict::Split(at) => self.cut(slot, records, &[at, at + 1]),
+            Verdict::Split(at) => {
+                self.slots[slot].faults = 0;
+                self.cut(slot, records, &[at, at + 1]);
+            }
             Verdict::Uncharged if self.slots[slot].mark.is_some() => {
                 self.unmark(slot, records, now);
             }
@@ -67,45 +75,54 @@ impl ShardPipeline {
 
     /// Records that no function may be given: dead letters without a call.
     pub(super) fn condemn(&mut self, slot: usize, records: Vec<Serial>, now: Timestamp) {
-        let letters: Vec<Letter> = records
-            .iter()
-            .enumerate()
-            .filter_map(|(index, &serial)| {
-                let entry = self.backlog.get(serial);
-                let kind = entry.condemned()?;
-                let error = match kind {
-                    ErrorKind::RecordTooLarge => format!(
-                        "{} bytes of key and data, above the limit of {}",
-                        entry.bytes,
-                        limits::RECORD_BYTES_MAX
-                    ),
-                    ErrorKind::Unparsable => {
-                        "the filter cannot judge it: its payload is not JSON".to_owned()
-                    }
-                    _ => format!(
-                        "came through {} functions, above the limit of {}",
-                        entry.hops,
-                        limits::HOPS_MAX
-                    ),
-                };
-                Some(Letter {
-                    index,
-                    kind,
-                    code: kind.as_str().into(),
-                    error: error.into(),
-                    attempts: entry.attempts,
-                })
-            })
-            .collect();
-        debug_assert_eq!(letters.len(), records.len(), "a batch is of one sort");
-        let adds = UnitTotals {
-            dead_lettered: letters.len() as u64,
-            ..UnitTotals::default()
-        };
+        self.give_up(slot, records, now, |entry| {
+            let kind = entry.condemned().expect("a batch is of one sort");
+            let error = match kind {
+                ErrorKind::RecordTooLarge => format!(
+                    "{} bytes of key and data, above the limit of {}",
+                    entry.bytes,
+                    limits::RECORD_BYTES_MAX
+                ),
+                ErrorKind::Unparsable => {
+                    "the filter cannot judge it: its payload is not JSON".to_owned()
+                }
+                _ => format!(
+                    "came through {} functions, above the limit of {}",
+                    entry.hops,
+                    limits::HOPS_MAX
+                ),
+            };
+            (kind, error)
+        });
+    }
+
+    /// Records that get no call: dead letters at the attempts they had, for what `why` says of each.
+    pub(super) fn give_up(
+        &mut self,
+        slot: usize,
+        records: Vec<Serial>,
+        now: Timestamp,
+        why: impl Fn(&Entry) -> (ErrorKind, String),
+    ) {
+        let letters = records.iter().enumerate().map(|(index, &serial)| {
+            let entry = self.backlog.get(serial);
+            let (kind, error) = why(entry);
+            Letter {
+                index,
+                kind,
+                code: kind.as_str().into(),
+                error: error.into(),
+                attempts: entry.attempts,
+            }
+        });
         let judgement = Judgement {
+            letters: letters.collect(),
             endings: vec![Ending::Dead; records.len()],
-            letters,
             ..Judgement::default()
+        };
+        let adds = UnitTotals {
+            dead_lettered: records.len() as u64,
+            ..UnitTotals::default()
         };
         self.decide(slot, records, judgement, adds, now);
     }
@@ -113,7 +130,6 @@ impl ShardPipeline {
     /// Cuts a call at the given indices, ascending, into pieces that run again at once.
     pub(super) fn cut(&mut self, slot: usize, mut records: Vec<Serial>, at: &[usize]) {
         let slot = &mut self.slots[slot];
-        slot.faults = 0;
         for &at in at.iter().rev() {
             let piece = records.split_off(at);
             if !piece.is_empty() {
@@ -157,20 +173,55 @@ impl ShardPipeline {
     ) {
         let rows = std::mem::take(&mut judgement.rows);
         let plan = self.plan(slot, &records, &judgement, rows, now);
-        let holder = &mut self.slots[slot];
-        debug_assert!(holder.unaccepted.is_none(), "one commit at a time");
-        holder.faults = 0;
-        holder.unaccepted = Some(Unaccepted {
+        self.slots[slot].faults = 0;
+        self.queue(slot, plan, records, judgement, adds, Purpose::Outcome);
+    }
+
+    /// Puts a slot's commit behind those that wait to be sent.
+    pub(super) fn queue(
+        &mut self,
+        slot: usize,
+        plan: CommitPlan,
+        records: Vec<Serial>,
+        judgement: Judgement,
+        adds: UnitTotals,
+        purpose: Purpose,
+    ) {
+        let unaccepted = &mut self.slots[slot].unaccepted;
+        debug_assert!(unaccepted.is_none(), "one commit at a time");
+        *unaccepted = Some(Unaccepted {
             records,
             judgement,
             filtered: Vec::new(),
             adds,
             phase: Phase::Queued(Box::new(plan)),
             refusals: 0,
-            purpose: Purpose::Outcome,
+            purpose,
             drops_letters: false,
+            window: None,
         });
         self.send_queue.push_back(slot);
+    }
+
+    /// A slot's commit that says nothing yet.
+    pub(super) fn empty_plan(&self, slot: usize, now: Timestamp) -> CommitPlan {
+        CommitPlan {
+            unit: self.config.unit,
+            epoch: self.epoch,
+            slot: self.slots[slot].id,
+            // Number and totals are put in when it is sent.
+            number: 0,
+            settles: SettledRanges::new(),
+            attempts: Vec::new(),
+            totals: self.totals,
+            retries: Vec::new(),
+            letters: Vec::new(),
+            rows: PlannedRows::default(),
+            version: self.config.version,
+            decided_at: now,
+            redriven: None,
+            window: None,
+        }
     }
 
     fn plan(
@@ -234,25 +285,17 @@ impl ShardPipeline {
                 .collect()
         };
         CommitPlan {
-            unit: self.config.unit,
-            epoch: self.epoch,
-            slot: self.slots[slot].id,
-            // Number and totals are put in when it is sent.
-            number: 0,
             settles,
             attempts,
-            totals: self.totals,
             retries,
             letters,
             rows: PlannedRows { rows, sources },
-            version: self.config.version,
-            decided_at: now,
-            redriven: None,
+            ..self.empty_plan(slot, now)
         }
     }
 
     /// What a judged call adds to the totals.
-    fn adds(&self, records: usize, judgement: &Judgement) -> UnitTotals {
+    pub(super) fn adds(&self, records: usize, judgement: &Judgement) -> UnitTotals {
         let endings = &judgement.endings;
         let processed = if endings.is_empty() {
             records
@@ -264,14 +307,10 @@ impl ShardPipeline {
                 || source == WHOLE_CALL
                 || endings.get(source as usize) == Some(&Ending::Done)
         };
-        let is_published = |rows: &&Rows| {
-            let binding = self.config.outputs.get(usize::from(rows.output));
-            matches!(binding, Some(OutputBinding::Stream(_)))
-        };
         let emitted = judgement
             .rows
             .iter()
-            .filter(is_published)
+            .filter(|rows| is_published(&self.config.outputs, rows))
             .map(|rows| rows.sources.iter().filter(|&&s| is_kept(s)).count() as u64)
             .sum();
         // A budget that begins anew is no charge.
@@ -284,4 +323,10 @@ impl ShardPipeline {
             ..UnitTotals::default()
         }
     }
+}
+
+/// Whether rows go to a stream.
+pub(super) fn is_published(outputs: &[OutputBinding], rows: &Rows) -> bool {
+    let binding = outputs.get(usize::from(rows.output));
+    binding.is_some_and(|binding| binding.stream().is_some())
 }

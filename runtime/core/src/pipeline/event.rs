@@ -1,5 +1,9 @@
 //! What a pipeline is told.
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
 use super::Redrive;
 use crate::{
     commit::{AttemptMark, CommitAnswer, UnitTotals},
@@ -8,6 +12,7 @@ use crate::{
     lane::KeyHash,
     outcome::Outcome,
     settled::Settled,
+    window::GroupWindow,
 };
 
 /// A block of payload that the worker holds in memory. The worker numbers blocks densely from 1 and
@@ -61,6 +66,11 @@ pub struct Started {
     pub totals: UnitTotals,
     /// The shard's last published position.
     pub tail: Ordinal,
+    /// The windows of its groups ([`crate::view::UnitView::windows`]).
+    pub windows: BTreeMap<u32, Arc<GroupWindow>>,
+    /// Whether the shard is closed, and nothing follows `tail`: then open windows have their final call at
+    /// its end. Nothing else asks for that.
+    pub is_closed: bool,
 }
 
 /// Records that `Action::Fetch` brought.
@@ -117,6 +127,8 @@ pub enum Event {
         attempt: AttemptId,
         /// How.
         outcome: Outcome,
+        /// The window's state as it left it; `None`: as it was, or no window.
+        state: Option<Bytes>,
     },
     /// A call could not be made: the host is at fault, nobody is charged, it is made again.
     HostFault {

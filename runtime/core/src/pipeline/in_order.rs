@@ -69,7 +69,7 @@ impl ShardPipeline {
         records: &[Serial],
         now: Timestamp,
     ) -> Option<(usize, Timestamp)> {
-        if !self.holds_the_shard() || self.marks.is_empty() {
+        if !self.waits_in_order() || self.marks.is_empty() {
             return None;
         }
         records.iter().enumerate().find_map(|(at, &serial)| {
@@ -79,7 +79,16 @@ impl ShardPipeline {
     }
 
     /// A piece waits in front of its slot's others.
-    pub(super) fn wait_in_order(&mut self, index: usize, records: Vec<Serial>, until: Timestamp) {
+    pub(super) fn wait_in_order(
+        &mut self,
+        index: usize,
+        records: Vec<Serial>,
+        until: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.has_windows() {
+            return self.park_group(index, records, until, actions);
+        }
         let slot = &mut self.slots[index];
         slot.pieces.push_front(records);
         slot.not_before = slot.not_before.max(until);

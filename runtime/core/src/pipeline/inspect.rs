@@ -80,10 +80,15 @@ impl ShardPipeline {
         }
     }
 
-    /// Keys that wait for a retry, the one in the retry slot included, and when the next one is tried.
+    /// Keys that wait for a retry, the one in the retry slot included (with windows, groups), and when the next one is tried.
     #[must_use]
     pub fn parked(&self) -> (u64, Option<Timestamp>) {
         // The key of a redrive waits for no retry.
+        if let Some(windows) = &self.windows
+            && self.has_windows()
+        {
+            return windows.parked();
+        }
         let parked = self.park.len() - usize::from(self.redrives.has_slot());
         (parked as u64, self.park.next_retry())
     }
@@ -106,7 +111,9 @@ impl ShardPipeline {
             })
         });
         let redriven = self.redrives.key().map(|key| (SlotId::Retry, key));
-        let held: HashSet<Serial> = self.slots.iter().flat_map(Slot::held).collect();
+        let held = self.slots.iter().flat_map(Slot::held);
+        let stowed = self.windows.iter().flat_map(|windows| windows.stowed());
+        let held: HashSet<Serial> = held.chain(stowed).collect();
         let astray = self.backlog.serials().filter(|serial| {
             self.backlog.get(*serial).place == Place::Busy && !held.contains(serial)
         });

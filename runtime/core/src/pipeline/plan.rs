@@ -12,6 +12,7 @@ use crate::{
     outcome::{Rows, WHOLE_CALL},
     record::{ColumnBuilder, NewRecords, Origin},
     settled::SettledRanges,
+    window::{OpenWindow, WindowChange},
 };
 
 /// A record that is given up.
@@ -97,6 +98,30 @@ pub struct CommitPlan {
     pub decided_at: Timestamp,
     /// The letter that was redriven, whose record alone it is about.
     pub redriven: Option<Arc<Redrive>>,
+    /// What becomes of a group's window.
+    pub window: Option<PlannedWindow>,
+}
+
+/// What a commit says of a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedWindow {
+    /// What becomes of it.
+    pub change: WindowChange,
+    /// A state that is given up, with its cause.
+    pub lost: Option<LostWindow>,
+}
+
+/// A window whose final call was given up: its state becomes a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostWindow {
+    /// The window as it was open.
+    pub open: OpenWindow,
+    /// The author's code, else the kind of failure.
+    pub code: Arc<str>,
+    /// Words.
+    pub error: Arc<str>,
+    /// Final calls that failed.
+    pub attempts: u32,
 }
 
 /// Resolves records to what a dead letter keeps of them; the worker's blocks implement it.
@@ -124,10 +149,12 @@ pub fn complete(
     payloads: &impl Payloads,
     mut hash_key: impl FnMut(&[u8]) -> u128,
 ) -> Commit {
+    let lost = plan.window.as_ref().and_then(|window| window.lost.as_ref());
     let dead_letters = plan
         .letters
         .iter()
         .map(|letter| dead_letter(letter, &plan, payloads))
+        .chain(lost.map(|lost| lost_window(lost, &plan)))
         .collect();
     let redriven = plan.redriven.as_deref();
     let with = redriven.and_then(|redriven| redriven.with.as_ref());
@@ -142,9 +169,7 @@ pub fn complete(
     let outputs = rows
         .into_iter()
         .filter_map(|rows| {
-            let OutputBinding::Stream(stream) = outputs.get(usize::from(rows.output))? else {
-                return None;
-            };
+            let stream = outputs.get(usize::from(rows.output))?.stream()?;
             let records = publish(rows, &sources, source, &mut hash_key)?;
             Some(OutputRecords {
                 stream: stream.clone(),
@@ -164,6 +189,7 @@ pub fn complete(
         outputs,
         function_version: plan.version,
         redriven: letter,
+        window: plan.window.map(|window| window.change),
     }
 }
 
@@ -189,6 +215,25 @@ fn dead_letter(letter: &PlannedLetter, plan: &CommitPlan, payloads: &impl Payloa
         code: letter.code.clone(),
         error: letter.error.clone(),
         attempts: letter.attempts,
+        version: plan.version,
+        failed_at: plan.decided_at,
+    }
+}
+
+/// A state that is given up, in the place of the last record in it.
+fn lost_window(lost: &LostWindow, plan: &CommitPlan) -> DeadLetter {
+    DeadLetter {
+        shard: plan.unit.shard,
+        position: lost.open.last,
+        arrival: lost.open.window.end,
+        sequence_number: "".into(),
+        key: Bytes::new(),
+        hash_key: 0,
+        data: lost.open.state.clone(),
+        kind: ErrorKind::WindowFailed,
+        code: lost.code.clone(),
+        error: lost.error.clone(),
+        attempts: lost.attempts,
         version: plan.version,
         failed_at: plan.decided_at,
     }

@@ -90,6 +90,9 @@ impl ShardPipeline {
         for record in &fetched.records {
             self.admit(record, now, actions);
         }
+        if let (Some(windows), Some(last)) = (&mut self.windows, fetched.records.last()) {
+            windows.read_through(last.arrival);
+        }
         for block in &fetched.blocks {
             self.backlog.blocks.let_go(block.id, actions);
         }
@@ -131,8 +134,10 @@ impl ShardPipeline {
             None => (0, false),
         };
         let mut place = Place::Waiting;
-        // A record that no function is given becomes a letter: it has no place in its key's order.
-        if self.park.contains(record.key) && !is_condemned(record) {
+        // A record that no function is given becomes a letter: it has no place in its key's order. With
+        // order within the shard the lane itself waits: nothing in it may be overtaken.
+        let waits_behind_its_key = !self.holds_the_shard() && self.park.contains(record.key);
+        if waits_behind_its_key && !is_condemned(record) {
             place = Place::Parked;
         }
         let serial = self
@@ -141,7 +146,9 @@ impl ShardPipeline {
         if has_died {
             self.backlog.died(serial);
         }
-        if place == Place::Parked {
+        if self.has_windows() {
+            self.admit_to_group(serial, now, actions);
+        } else if place == Place::Parked {
             self.park.wait_behind(record.key, serial, record.bytes);
         } else {
             let lane = &mut self.lanes[usize::from(record.key.lane(self.factor))];

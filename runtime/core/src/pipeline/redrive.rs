@@ -13,8 +13,9 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Action, BlockMeta, CommitPlan, Invocation, PlannedLetter, PlannedRows, RecordRef, RowSource,
     ShardPipeline,
+    conclude::is_published,
     judge::{Judgement, Letter, Subject, Verdict, judge},
-    slot::{Call, Phase, Purpose, Unaccepted},
+    slot::{Call, Purpose},
 };
 use crate::{
     commit::{ErrorKind, Redriven, UnitTotals},
@@ -24,7 +25,6 @@ use crate::{
     outcome::{Outcome, Rows},
     park::KeyMap,
     retry::RetryPolicy,
-    settled::SettledRanges,
 };
 
 /// A dead letter that is to be given to the function again. Its payload is the only record of a block of
@@ -144,12 +144,18 @@ impl ShardPipeline {
             attempt,
             records: Vec::new(),
         });
+        let slot = slot.id;
+        let window = match self.has_windows() {
+            true => self.fold_redriven(&redrive),
+            false => None,
+        };
         actions.push(Action::Invoke(Invocation {
             attempt,
-            slot: slot.id,
+            slot,
             records: vec![redrive.reference()],
             is_fresh: true,
             redrive: Some(redrive.ticket),
+            window,
         }));
     }
 
@@ -157,6 +163,9 @@ impl ShardPipeline {
     /// behind it.
     fn seize_next(&mut self, actions: &mut Vec<Action>) -> bool {
         let is_free = |redrive: &Arc<Redrive>| {
+            if self.has_windows() {
+                return self.seize_group(redrive);
+            }
             if self.holds_the_shard() {
                 return self.slots[0].held().next().is_none();
             }
@@ -171,6 +180,13 @@ impl ShardPipeline {
             return false;
         };
         let redrive = self.redrives.waiting.remove(at).expect("it was found");
+        self.redrives.is_due = false;
+        if self.has_windows() {
+            // Its group waits for it: no key has to be held.
+            self.redrive_holds(Some(redrive.key));
+            self.redrives.current = Some(redrive);
+            return true;
+        }
         let lane = usize::from(redrive.key.lane(self.factor));
         let mut parking = KeyMap::from_iter([(redrive.key, Vec::new())]);
         // With order within the shard nothing is called beside it, so nothing has to wait elsewhere.
@@ -180,7 +196,6 @@ impl ShardPipeline {
         let behind = parking.remove(&redrive.key).unwrap_or_default();
         self.park.hold(redrive.key, behind);
         self.slots[self.lanes.len()].keys = vec![redrive.key];
-        self.redrives.is_due = false;
         self.redrives.current = Some(redrive);
         true
     }
@@ -226,25 +241,19 @@ impl ShardPipeline {
         };
         let plan = self.plan_redrive(&redrive, judgement, now);
         let is_dead = !plan.letters.is_empty();
+        let window = match self.has_windows() && !is_dead {
+            true => self.folded(index, redrive.hops, Ordinal(0)),
+            false => None,
+        };
         let adds = UnitTotals {
             failed: u64::from(is_dead),
             emitted: self.published(&redrive, &plan.rows.rows),
             ..UnitTotals::default()
         };
-        let slot = &mut self.slots[index];
-        debug_assert!(slot.unaccepted.is_none(), "one commit at a time");
-        slot.faults = 0;
-        slot.unaccepted = Some(Unaccepted {
-            records: Vec::new(),
-            judgement: Judgement::default(),
-            adds,
-            phase: Phase::Queued(Box::new(plan)),
-            refusals: 0,
-            purpose: Purpose::Redrive { is_dead },
-            drops_letters: false,
-            filtered: Vec::new(),
-        });
-        self.send_queue.push_back(index);
+        self.slots[index].faults = 0;
+        let (judgement, purpose) = (Judgement::default(), Purpose::Redrive { is_dead });
+        self.queue(index, plan, Vec::new(), judgement, adds, purpose);
+        self.plan_window(index, window);
     }
 
     fn plan_redrive(
@@ -276,14 +285,6 @@ impl ShardPipeline {
         };
         let version = redrive.with.as_ref().map(|with| with.version);
         CommitPlan {
-            unit: self.config.unit,
-            epoch: self.epoch,
-            slot: self.slots[self.lanes.len()].id,
-            number: 0,
-            settles: SettledRanges::new(),
-            attempts: Vec::new(),
-            totals: self.totals,
-            retries: Vec::new(),
             letters,
             rows: PlannedRows {
                 sources: if rows.is_empty() {
@@ -294,8 +295,8 @@ impl ShardPipeline {
                 rows,
             },
             version: version.unwrap_or(self.config.version),
-            decided_at: now,
             redriven: Some(Arc::clone(redrive)),
+            ..self.empty_plan(self.lanes.len(), now)
         }
     }
 
@@ -304,10 +305,7 @@ impl ShardPipeline {
         let with = redrive.with.as_ref();
         let outputs = with.map_or(&self.config.outputs, |with| &with.outputs);
         rows.iter()
-            .filter(|rows| {
-                let binding = outputs.get(usize::from(rows.output));
-                matches!(binding, Some(OutputBinding::Stream(_)))
-            })
+            .filter(|rows| is_published(outputs, rows))
             .map(|rows| rows.sources.len() as u64)
             .sum()
     }
@@ -325,6 +323,7 @@ impl ShardPipeline {
             false => RedriveEnding::Resolved,
         };
         let number = self.slots[self.lanes.len()].accepted;
+        self.redrive_holds(None);
         if let Some(redrive) = self.redrives.current.take() {
             let ended = (number, redrive.ticket, ending);
             self.redrives.unsynced.push_back(ended);
@@ -347,6 +346,7 @@ impl ShardPipeline {
             number: slot.accepted + 1,
         });
         self.give_keys_back(now, actions);
+        self.redrive_holds(None);
         if let Some(redrive) = self.redrives.current.take() {
             actions.push(Action::Redriven {
                 ticket: redrive.ticket,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{CommitPlan, backlog::Serial, judge::Judgement};
+use super::{CommitPlan, PlannedWindow, backlog::Serial, judge::Judgement};
 use crate::{
     commit::{Unavailable, UnitTotals},
     id::{AttemptId, SlotId, Timestamp},
@@ -57,6 +57,8 @@ pub(super) struct Unaccepted {
     pub(super) purpose: Purpose,
     /// Its dead letters are left out: there is no room for them.
     pub(super) drops_letters: bool,
+    /// What it says of a window.
+    pub(super) window: Option<PlannedWindow>,
 }
 
 /// A slot holds the keys of its batch from the batch's start until its last commit is accepted.

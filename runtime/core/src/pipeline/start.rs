@@ -9,12 +9,19 @@ impl ShardPipeline {
         if self.caution.is_ending() {
             return;
         }
+        if self.windows.is_some() && self.ends_old_windows(now, actions) {
+            return;
+        }
         self.start_redrive(now, actions);
         let is_pressed = self.is_pressed();
         let mut is_careful = false;
         for index in 0..self.slots.len() {
             if self.caution.covers(index) {
                 is_careful = true;
+                continue;
+            }
+            if index < self.lanes.len() && self.has_windows() {
+                self.start_in_windows(index, is_pressed, now, actions);
                 continue;
             }
             let slot = &mut self.slots[index];
@@ -32,10 +39,33 @@ impl ShardPipeline {
         if is_careful {
             self.start_cautiously(now, actions);
         }
+        if self.has_windows() && !is_pressed && self.is_pressed() {
+            // Groups that waited wait for calls now: batches wait for no more records.
+            self.start_calls(now, actions);
+        }
+    }
+
+    /// Starts what a lane may call in windows now. A group that waits makes room for the next one.
+    fn start_in_windows(
+        &mut self,
+        index: usize,
+        is_pressed: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        while self.slots[index].is_free() && self.slots[index].not_before <= now {
+            match self.next_batch(index, is_pressed, now, actions) {
+                Some((records, is_fresh)) if records.is_empty() => {
+                    self.begin_close(index, is_fresh, actions);
+                }
+                Some((records, is_fresh)) => self.begin(index, records, is_fresh, now, actions),
+                None => return,
+            }
+        }
     }
 
     /// Takes the next batch of a free slot, and whether it is called in a fresh instance: a lane's that
-    /// is due, or the records of the parked key that is.
+    /// is due, or the records of the parked key that is. No records: a call that ends a window.
     pub(super) fn next_batch(
         &mut self,
         index: usize,
@@ -53,6 +83,9 @@ impl ShardPipeline {
         }
         if self.suspects.is_full() || self.waits_for_redrive() {
             return None;
+        }
+        if self.has_windows() {
+            return self.next_in_windows(index, is_pressed, now, actions);
         }
         if self.lanes[index].marked > 0 && !self.holds_the_shard() {
             self.park_marked(index, now, actions);
@@ -118,7 +151,7 @@ impl ShardPipeline {
             && let Some((at, until)) = self.first_waiting(&records, now)
         {
             if at == 0 {
-                return self.wait_in_order(index, records, until);
+                return self.wait_in_order(index, records, until, actions);
             }
             self.cut(index, records, &[at]);
             let pieces = &mut self.slots[index].pieces;
@@ -160,6 +193,10 @@ impl ShardPipeline {
             // A letter of it holds its payload, so that was read first.
             return self.judge_died(index, records, now);
         }
+        let window = match self.has_windows() {
+            true => self.fold_call(index, &records),
+            false => None,
+        };
         let slot = &mut self.slots[index];
         let attempt = self.next_attempt;
         self.next_attempt = attempt.next();
@@ -170,6 +207,7 @@ impl ShardPipeline {
             records: references,
             is_fresh,
             redrive: None,
+            window,
         }));
     }
 

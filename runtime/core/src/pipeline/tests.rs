@@ -12,6 +12,7 @@ mod reacting;
 mod redrive;
 mod releasing;
 mod stopping;
+mod windows;
 
 use self::harness::{FULL, Harness, TAKEN, settings};
 use super::*;
@@ -240,6 +241,8 @@ fn what_an_earlier_owner_settled_is_passed_over() {
             attempts: Vec::new(),
             totals: UnitTotals::default(),
             tail: Ordinal(60),
+            windows: BTreeMap::new(),
+            is_closed: false,
         };
         let mut shard = Harness::started(settings(), start);
         let (last, reads) = afters.split_last().unwrap();

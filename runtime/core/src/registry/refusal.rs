@@ -141,8 +141,8 @@ impl Refusal {
                 .fix(format!("fnctl streams describe {name}")),
             Self::StreamInUse { stream, .. } => error(ErrorCode::StreamInUse)
                 .at(stream.as_str())
-                .because("the mappings that read it would fail for good, those that write to it would wait")
-                .fix(format!("delete the mappings first, or: fnctl streams delete {stream} --force")),
+                .because("the mappings that read it would fail for good, those that write to it or copy their dead letters there would wait")
+                .fix(format!("delete the mappings or send their records elsewhere first, or: fnctl streams delete {stream} --force")),
             Self::NoSuchFunction(name) => error(ErrorCode::NoSuchFunction)
                 .at(name.as_str())
                 .fix("fnctl functions list"),

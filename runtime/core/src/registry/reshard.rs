@@ -37,10 +37,10 @@ impl Registry {
         Ok(draft.done(Applied::Stream(stream)))
     }
 
-    /// Takes closed shards out of a stream; those that are gone already stay gone.
+    /// Takes closed shards, ascending, out of a stream; those that are gone already stay gone.
     pub fn forget_shards(&mut self, id: StreamId, gone: &[ShardNumber]) {
         if let Some(stream) = self.streams.get_mut(&id) {
-            let is_gone = |shard: &ShardNumber| gone.contains(shard);
+            let is_gone = |shard: &ShardNumber| gone.binary_search(shard).is_ok();
             if stream.shards.iter().any(|shard| is_gone(&shard.number)) {
                 let mut left = Stream::clone(stream);
                 left.shards.retain(|shard| !is_gone(&shard.number));

@@ -36,6 +36,9 @@ pub struct MappingLine {
     pub iterator_age_ms: u64,
     /// Records not settled.
     pub pending_records: u64,
+    /// Tumbling windows with records in them that had no final call yet, over all shards.
+    #[serde(default)]
+    pub open_windows: u64,
 }
 
 /// One shard of a mapping.
@@ -53,6 +56,12 @@ pub struct ShardStatus {
     pub parked_keys: u64,
     /// When the next of them is tried, RFC 3339.
     pub next_retry_at: Option<String>,
+    /// Tumbling windows with records in them that had no final call yet.
+    #[serde(default)]
+    pub open_windows: u64,
+    /// When the oldest of them ends, RFC 3339.
+    #[serde(default)]
+    pub oldest_window_ends_at: Option<String>,
     /// Why nothing of it is called: `waiting-for-parents`; `null` otherwise.
     #[serde(default)]
     pub why: Option<String>,
@@ -67,7 +76,8 @@ pub struct ShardStatus {
     pub ended: bool,
 }
 
-/// Records and calls since the mapping was made. `polled` starts anew with the process.
+/// Records and calls since the mapping was made or last sent elsewhere. `polled` counts reads: it starts anew
+/// with the process, and what is read again, behind a pause or a release of a worker, counts again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Read from the stream.
@@ -286,6 +296,7 @@ impl MappingStatus {
             reason: self.reason.clone(),
             iterator_age_ms: self.iterator_age_ms,
             pending_records: self.pending_records,
+            open_windows: self.shards.iter().map(|shard| shard.open_windows).sum(),
         }
     }
 }
@@ -318,4 +329,7 @@ pub struct SeekShard {
     pub pending_before: u64,
     /// Records that are pending now.
     pub pending_records: u64,
+    /// Open windows that go without a final call: their records are called again, or passed over.
+    #[serde(default)]
+    pub dropped_windows: u64,
 }

@@ -211,6 +211,10 @@ impl NodeView {
             unit.mark(mark);
         }
         unit.totals = commit.totals;
+        if let Some(change) = &commit.window {
+            unit.change_window(change);
+            dirty(ValueKey::Window(commit.unit, change.group));
+        }
         // Redo may pass an owner that a newer value has already replaced: its numbers mean nothing.
         if unit.epoch == commit.epoch {
             entry.set_number(commit.slot, commit.number);
@@ -307,8 +311,17 @@ impl NodeView {
             .map(|(&id, _)| id)
             .collect();
         for id in gone {
-            self.units.remove(&id);
+            self.forget_unit(id, dirty);
+        }
+    }
+
+    /// A unit goes, with its windows.
+    pub(super) fn forget_unit(&mut self, id: UnitId, dirty: &mut impl FnMut(ValueKey)) {
+        if let Some(unit) = self.units.remove(&id) {
             dirty(ValueKey::Unit(id));
+            for &group in unit.view().windows.keys() {
+                dirty(ValueKey::Window(id, group));
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     entry::{Entry, Placement},
     id::{LeaseEpoch, Timestamp},
     settled::SettledRange,
+    window::WindowChange,
 };
 
 /// Why a commit is fenced.
@@ -34,13 +35,24 @@ pub enum CommitFault {
         /// The range.
         range: SettledRange,
     },
+    /// A window's state was made from another one than is known: an error of ours.
+    #[error("the window of group {group} has version {current}")]
+    StateForked {
+        /// The group.
+        group: u32,
+        /// The version that is known.
+        current: u64,
+    },
 }
 
 impl CommitFault {
     /// Whether it shows an error of ours, to be alarmed, and not just an owner that lost its unit.
     #[must_use]
     pub const fn is_bug(self) -> bool {
-        matches!(self, Self::NumberGap { .. } | Self::SettledTwice { .. })
+        matches!(
+            self,
+            Self::NumberGap { .. } | Self::SettledTwice { .. } | Self::StateForked { .. }
+        )
     }
 }
 
@@ -99,6 +111,14 @@ impl NodeView {
         let expected = unit.last_number(commit.slot) + 1;
         if commit.number != expected {
             return Some(CommitFault::NumberGap { expected });
+        }
+        if let Some(WindowChange { group, becomes }) = &commit.window {
+            let known = unit.view().windows.get(group);
+            let current = known.map_or(0, |known| known.version);
+            if becomes.version != current + 1 {
+                let group = *group;
+                return Some(CommitFault::StateForked { group, current });
+            }
         }
         commit
             .settles

@@ -20,7 +20,7 @@ use crate::{
 pub enum UnitTurn {
     /// Not yet: this ancestor has unsettled records. Of several, the oldest.
     Waiting(UnitId),
-    /// Its parents, if it had any, are settled to their end.
+    /// Its parents, if it had any, are settled to their end, and their windows are closed.
     Due,
     /// Its shard is closed, and settled to its end: nothing will ever be left to do, unless somebody
     /// unsettles it.
@@ -97,7 +97,8 @@ impl NodeView {
         let (Some(view), Some(tail)) = (self.unit(unit), self.tail(unit.stream, unit.shard)) else {
             return true;
         };
-        view.settled.low_watermark() >= tail.last()
+        // At the end of a shard its open windows have their final call (commit and storage rules §8).
+        view.settled.low_watermark() >= tail.last() && view.open_windows().next().is_none()
     }
 
     /// The units of the same mapping that wait for this one while it is unsettled: whoever unsettles it
@@ -127,10 +128,9 @@ impl NodeView {
         let stream = self.registry.stream(stream)?;
         let mut gone: Vec<ShardNumber> = Vec::new();
         for shard in stream.shards.iter().filter(|shard| shard.is_closed) {
-            let has_parent = shard
-                .parents
-                .iter()
-                .any(|parent| stream.shard(*parent).is_some() && !gone.contains(parent));
+            let has_parent = shard.parents.iter().any(|parent| {
+                stream.shard(*parent).is_some() && gone.binary_search(parent).is_err()
+            });
             if !has_parent && self.is_over(stream, shard, now) {
                 gone.push(shard.number);
             }
@@ -153,7 +153,16 @@ impl NodeView {
         let closed_at = stream.closed_at(shard.number);
         let tail = self.tail(stream.id, shard.number);
         // The floor waits for every mapping.
+        let has_windows = self.registry.mappings_of(stream.id).any(|mapping| {
+            let unit = self.unit(UnitId {
+                mapping: mapping.id,
+                stream: stream.id,
+                shard: shard.number,
+            });
+            unit.is_some_and(|unit| unit.open_windows().next().is_some())
+        });
         tail.is_some_and(|tail| tail.floor == tail.next)
+            && !has_windows
             && closed_at.is_some_and(|closed_at| now.since_ms(closed_at) >= stream.retention_ms)
     }
 
@@ -203,9 +212,7 @@ impl NodeView {
                     stream,
                     shard,
                 };
-                if self.units.remove(&unit).is_some() {
-                    dirty(ValueKey::Unit(unit));
-                }
+                self.forget_unit(unit, dirty);
             }
         }
         for &(mapping, totals) in totals {

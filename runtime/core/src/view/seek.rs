@@ -2,7 +2,8 @@
 //!
 //! A seek replaces what a unit has settled and its attempts, and starts its totals anew, in one entry that
 //! also fences the unit's owner: what that had under way is committed before, or never. It is no
-//! progress, so a low watermark may go back here and nowhere else.
+//! progress, so a low watermark may go back here and nowhere else. Open windows go without a final call,
+//! and so does what was closed: the records that are called again belong to the windows of their time.
 
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub struct Sought {
     pub is_clamped: bool,
     /// Records that are unsettled now.
     pub pending: u64,
+    /// Windows that were open.
+    pub windows: u64,
 }
 
 impl NodeView {
@@ -59,6 +62,7 @@ impl NodeView {
                 to,
                 is_clamped: wish < before_horizon,
                 pending: tail.last().0 - to.0,
+                windows: view.open_windows().count() as u64,
             });
         }
         if seeks.is_empty() {
@@ -79,11 +83,15 @@ impl NodeView {
     pub(super) fn seek(&mut self, seeks: &[UnitSeek], dirty: &mut impl FnMut(ValueKey)) {
         for seek in seeks {
             if let Some(entry) = self.units.get_mut(&seek.unit) {
-                *entry = UnitEntry::new(Arc::new(UnitView {
+                let sought = UnitEntry::new(Arc::new(UnitView {
                     epoch: seek.epoch,
                     ..UnitView::starting_after(seek.after)
                 }));
+                let before = std::mem::replace(entry, sought);
                 dirty(ValueKey::Unit(seek.unit));
+                for &group in before.view().windows.keys() {
+                    dirty(ValueKey::Window(seek.unit, group));
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ mod redo;
 mod retention;
 mod schedules;
 mod seeks;
+mod windows;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -178,6 +179,7 @@ impl Bench {
             outputs: vec![],
             function_version: FunctionVersion(1),
             redriven: None,
+            window: None,
         }
     }
 

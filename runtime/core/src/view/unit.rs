@@ -6,6 +6,7 @@ use crate::{
     commit::{AttemptMark, UnitTotals},
     id::{LeaseEpoch, MappingId, Ordinal, ShardNumber, SlotId, StreamId, UnitId},
     settled::{Settled, SettledRange},
+    window::{GroupWindow, OpenWindow, WindowChange},
 };
 
 /// A unit's committed progress: survives restarts.
@@ -19,6 +20,8 @@ pub struct UnitView {
     pub attempts: BTreeMap<Ordinal, AttemptMark>,
     /// Totals since the start or the last seek.
     pub totals: UnitTotals,
+    /// Windows of its groups, by group: of those that ever had one since the start or the last seek.
+    pub windows: BTreeMap<u32, Arc<GroupWindow>>,
 }
 
 impl UnitView {
@@ -73,6 +76,19 @@ impl UnitView {
             _ => *mark,
         });
         marks.filter(|mark| mark.count > 0).collect()
+    }
+
+    /// The windows that are open, with their groups.
+    pub fn open_windows(&self) -> impl Iterator<Item = (u32, &OpenWindow)> {
+        self.windows
+            .iter()
+            .filter_map(|(&group, window)| Some((group, window.open.as_ref()?)))
+    }
+
+    /// Takes a change of a window over.
+    pub(super) fn change_window(&mut self, change: &WindowChange) {
+        let becomes = Arc::new(change.becomes.clone());
+        self.windows.insert(change.group, becomes);
     }
 
     /// Takes a mark over; one of a settled record is ignored, because redo may bring an old one

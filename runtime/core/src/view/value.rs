@@ -10,6 +10,7 @@ use crate::{
     mapping::Mapping,
     registry::RegistryChange,
     shard::Stream,
+    window::GroupWindow,
 };
 
 /// The stable name of one value.
@@ -27,8 +28,10 @@ pub enum ValueKey {
     Tail(StreamId, ShardNumber),
     /// A producer of a stream.
     Producer(StreamId, Arc<str>),
-    /// A unit's progress.
+    /// A unit's progress, without its windows.
     Unit(UnitId),
+    /// The window of a unit's group.
+    Window(UnitId, u32),
     /// What became of the letters of a dead-letter stream.
     Letters(StreamId),
     /// Totals of a mapping's units whose shards are gone.
@@ -52,6 +55,8 @@ pub enum Value {
     Producer(ProducerState),
     /// A unit.
     Unit(Arc<UnitView>),
+    /// A group's window.
+    Window(Arc<GroupWindow>),
     /// A dead-letter stream's settled set.
     Letters(Arc<LettersView>),
     /// Totals.
@@ -86,6 +91,9 @@ impl NodeView {
                 Value::Producer(*self.producer(*stream, producer)?)
             }
             ValueKey::Unit(id) => Value::Unit(self.units.get(id)?.share()),
+            ValueKey::Window(id, group) => {
+                Value::Window(Arc::clone(self.unit(*id)?.windows.get(group)?))
+            }
             ValueKey::Letters(stream) => Value::Letters(Arc::clone(self.letters.get(stream)?)),
             ValueKey::Gone(mapping) => Value::Gone(*self.gone.get(mapping)?),
         })
@@ -129,6 +137,12 @@ impl NodeView {
             .units
             .iter()
             .map(|(&id, unit)| (ValueKey::Unit(id), Value::Unit(unit.share())));
+        let windows = self.units().flat_map(|(id, unit)| {
+            unit.windows.iter().map(move |(&group, window)| {
+                let value = Value::Window(Arc::clone(window));
+                (ValueKey::Window(id, group), value)
+            })
+        });
         let letters = self
             .letters
             .iter()
@@ -141,6 +155,7 @@ impl NodeView {
             .chain(mappings)
             .chain(ends)
             .chain(units)
+            .chain(windows)
             .chain(letters)
             .chain(gone)
     }
@@ -160,7 +175,7 @@ impl NodeView {
         let mut change = RegistryChange::default();
         let (mut tails, mut producers) = (Vec::new(), Vec::new());
         let (mut units, mut gone) = (Vec::new(), Vec::new());
-        let mut letters = Vec::new();
+        let (mut letters, mut windows) = (Vec::new(), Vec::new());
         for (key, value) in values {
             match (key, value) {
                 (ValueKey::Ids, Value::Ids(stream, function, mapping)) => {
@@ -184,6 +199,9 @@ impl NodeView {
                     producers.push((stream, name, state));
                 }
                 (ValueKey::Unit(id), Value::Unit(unit)) => units.push((id, unit)),
+                (ValueKey::Window(id, group), Value::Window(window)) => {
+                    windows.push((id, group, window));
+                }
                 (ValueKey::Letters(stream), Value::Letters(value)) => letters.push((stream, value)),
                 (ValueKey::Gone(mapping), Value::Gone(totals)) => gone.push((mapping, totals)),
                 (key, _) => return Err(InconsistentView::WrongKind(key)),
@@ -230,6 +248,11 @@ impl NodeView {
             }
             missing.remove(&key);
             view.units.insert(id, UnitEntry::new(unit));
+        }
+        for (id, group, window) in windows {
+            let unit = view.units.get_mut(&id);
+            let unit = unit.ok_or(InconsistentView::Orphan(ValueKey::Window(id, group)))?;
+            unit.edit().windows.insert(group, window);
         }
         for (stream, value) in letters {
             if view.registry.stream(stream).is_none() {

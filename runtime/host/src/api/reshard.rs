@@ -77,7 +77,11 @@ fn merge(stream: &Stream, request: &MergeRequest) -> Result<Reshard, ApiError> {
     Ok(Reshard::Merge { shard, adjacent })
 }
 
-fn shard(stream: &Stream, text: &str) -> Result<ShardNumber, ApiError> {
+/// A shard of a stream by its id or its number.
+///
+/// # Errors
+/// It has no such shard.
+pub(super) fn shard(stream: &Stream, text: &str) -> Result<ShardNumber, ApiError> {
     let number = ShardNumber::parse(text).or_else(|| text.parse().ok().map(ShardNumber));
     let found = number.filter(|&number| stream.shard(number).is_some());
     found.ok_or_else(|| {

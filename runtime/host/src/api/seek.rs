@@ -17,7 +17,7 @@ use fnctl_streams::sequence;
 use serde::Deserialize;
 
 use crate::{
-    api::{Answer, Asked, error::ApiError, json, one},
+    api::{Answer, Asked, error::ApiError, json, one, reshard},
     limits,
     node::HostNode,
 };
@@ -75,6 +75,9 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
     let done = move_units(node, &mapping, &shards, target, dry_run).await;
     drop(hold);
     let done = done?;
+    if !dry_run {
+        node.polled_anew(&mapping);
+    }
     let mut status = SeekStatus {
         id: mapping.id.to_string(),
         name: node.view(|view| view.registry().address(&mapping)),
@@ -93,6 +96,7 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
             is_clamped,
             pending_before: before,
             pending_records: sought.pending,
+            dropped_windows: sought.windows,
         };
         if !dry_run {
             tracing::warn!(
@@ -138,23 +142,9 @@ fn shards(
     target: Target,
     to: &str,
 ) -> Result<Vec<Shard>, ApiError> {
-    let is_named = |shard: &Shard| named.is_none_or(|id| shard.number.shard_id() == id);
-    let mut found: Vec<Shard> = stream
-        .shards
-        .iter()
-        .filter(|s| is_named(s))
-        .cloned()
-        .collect();
-    if found.is_empty() {
-        let words = format!(
-            "stream `{}` has no shard `{}`",
-            stream.name,
-            named.unwrap_or_default()
-        );
-        return Err(ApiError::new(ErrorCode::PositionInvalid, words)
-            .at("shard_id")
-            .fix(format!("fnctl streams describe {}", stream.name)));
-    }
+    let named = named.map(|text| reshard::shard(stream, text)).transpose()?;
+    let is_meant = |shard: &&Shard| named.is_none_or(|named| shard.number == named);
+    let mut found: Vec<Shard> = stream.shards.iter().filter(is_meant).cloned().collect();
     if let Target::Sequence(decoded) = target {
         found.retain(|shard| {
             i64::from(shard.number.0) == i64::from(decoded.shard)

@@ -44,7 +44,7 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
     let is_following = query.text("follow").is_none() || query.switch("follow")?;
     let has_latency = query.switch("latency")?;
     let mut holes = Vec::new();
-    let mut family = Family::new(Arc::clone(node), stream.id, is_following);
+    let mut family = Family::new(Arc::clone(node), stream.id, is_following, has_latency);
     for shard in &stream.shards {
         let after = match node.resolve(stream.id, shard.number, from).await {
             Err(error) if error.is(ErrorCode::Damaged) && stream.shards.len() > 1 => {
@@ -70,13 +70,8 @@ pub(super) async fn tail(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Ans
     let (chunks, body) = streamed();
     let node = Arc::clone(node);
     let deadline = wait.map(|wait| Instant::now() + wait);
-    let is_alone = stream.shards.len() == 1;
     tokio::spawn(async move {
-        let told = Told {
-            holes,
-            is_alone,
-            chunks,
-        };
+        let told = Told { holes, chunks };
         serve(node, family, count, deadline, told).await;
     });
     Ok(with_type(body, NDJSON))
@@ -100,15 +95,13 @@ type Found = Result<Vec<String>, Hole>;
 struct Told {
     /// Not told yet, then told.
     holes: Vec<Hole>,
-    /// Whether the stream has one shard: its hole ends the tail.
-    is_alone: bool,
     chunks: Chunks,
 }
 
 impl Told {
-    /// Tells of a hole once. Answers whether to go on.
-    async fn hole(&mut self, hole: Hole) -> bool {
-        let goes_on = !self.is_alone && self.chunks.send(hole.line().into()).await.is_ok();
+    /// Tells of a hole once. Answers whether to go on: that of the only shard ends the tail.
+    async fn hole(&mut self, hole: Hole, is_alone: bool) -> bool {
+        let goes_on = !is_alone && self.chunks.send(hole.line().into()).await.is_ok();
         self.holes.push(hole);
         goes_on
     }
@@ -135,7 +128,7 @@ async fn serve(
     let (found, mut lines) = mpsc::channel::<Found>(1);
     let mut tasks = JoinSet::new();
     for hole in std::mem::take(&mut told.holes) {
-        if !told.hole(hole).await {
+        if !told.hole(hole, family.is_alone()).await {
             return;
         }
     }
@@ -165,7 +158,7 @@ async fn serve(
         let chunk = match found {
             None => return told.end().await,
             Some(Err(hole)) => {
-                if told.hole(hole).await {
+                if told.hole(hole, family.is_alone()).await {
                     continue;
                 }
                 return told.end().await;

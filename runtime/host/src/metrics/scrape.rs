@@ -55,6 +55,8 @@ pub(crate) struct ShardSample {
     pub(crate) parked_keys: u64,
     /// When the next of them is tried.
     pub(crate) next_retry: Option<Timestamp>,
+    /// Windows with records that had no final call.
+    pub(crate) open_windows: u64,
 }
 
 /// The store as it is at a scrape.
@@ -328,6 +330,11 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
         "fnctl_mapping_parked_keys",
         "Keys that wait for a retry",
         &|m| m.shards.iter().map(|shard| shard.parked_keys).sum(),
+    );
+    gauge(
+        "fnctl_open_windows",
+        "Tumbling windows with records in them that had no final call yet",
+        &|m| m.shards.iter().map(|shard| shard.open_windows).sum(),
     );
     gauge(
         "fnctl_dead_letters_open",

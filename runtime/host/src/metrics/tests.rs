@@ -28,6 +28,7 @@ fn sample(name: &str, age_ms: u64) -> MappingSample {
             is_owned: true,
             parked_keys: 2,
             next_retry: Some(Timestamp(1_500)),
+            open_windows: 4,
         }],
         totals: UnitTotals {
             processed: 5,
@@ -67,6 +68,7 @@ fn counters_exist_at_zero_before_anything_happens() {
         "fnctl_mapping_shards{mapping=\"enrich/signups\"} 1",
         "fnctl_mapping_shards_owned{mapping=\"enrich/signups\"} 1",
         "fnctl_mapping_parked_keys{mapping=\"enrich/signups\"} 2",
+        "fnctl_open_windows{mapping=\"enrich/signups\"} 4",
         "fnctl_mapping_next_retry_timestamp_seconds{mapping=\"enrich/signups\"} 1.500",
         "fnctl_records_dropped_total{mapping=\"enrich/signups\"} 0",
         "fnctl_mapping_state{mapping=\"enrich/signups\",state=\"running\"} 1",

@@ -102,7 +102,8 @@ impl HostNode {
         let mut after = after;
         // A page of which nothing is told any more is passed over.
         loop {
-            let (found, next) = self.letters_behind(stream, after).await?;
+            let page = limits::TAIL_READ_RECORDS_MAX;
+            let (found, next) = self.letters_behind(stream, after, page).await?;
             if !found.is_empty() || next == after {
                 return Ok((found, next));
             }
@@ -110,12 +111,14 @@ impl HostNode {
         }
     }
 
+    /// As [`Self::dead_letters`], of so many stored bodies at most; all of them may be closed ones.
     pub(crate) async fn letters_behind(
         &self,
         stream: StreamId,
         after: Ordinal,
+        records: usize,
     ) -> Result<(Vec<StoredLetter>, Ordinal), ApiError> {
-        let (records, bytes) = (limits::TAIL_READ_RECORDS_MAX, limits::TAIL_READ_BYTES_MAX);
+        let bytes = limits::TAIL_READ_BYTES_MAX;
         let mut after = after;
         let blocks = loop {
             match source::read(self.store(), stream, LETTERS_SHARD, after, records, bytes).await {
@@ -172,7 +175,7 @@ impl HostNode {
         let Some(before) = body.and_then(|body| body.0.checked_sub(1)) else {
             return Ok(None);
         };
-        let (found, _) = self.dead_letters(stream, Ordinal(before)).await?;
+        let (found, _) = self.letters_behind(stream, Ordinal(before), 1).await?;
         Ok(found.into_iter().next().filter(|found| found.id == id))
     }
 
@@ -181,8 +184,9 @@ impl HostNode {
         let mut counts = self.letters.0.lock().await;
         let counted = counts.entry(mapping.id).or_default();
         // What cannot be read is said where it is asked for.
+        let page = limits::TAIL_READ_RECORDS_MAX;
         while let Ok((found, next)) = self
-            .letters_behind(mapping.dead_letters, counted.through)
+            .letters_behind(mapping.dead_letters, counted.through, page)
             .await
         {
             if next == counted.through {

@@ -19,7 +19,7 @@ use fnctl_store::ScrubKind;
 
 use crate::{
     metrics::scrape::{MappingSample, ShardSample, StreamSample},
-    node::HostNode,
+    node::{HostNode, relays::letters_of},
     supervisor::UnitStatus,
 };
 
@@ -30,6 +30,9 @@ struct UnitFigures {
     pending: u64,
     totals: UnitTotals,
     turn: UnitTurn,
+    open_windows: u64,
+    /// When the oldest of them ends.
+    window_end: Option<Timestamp>,
 }
 
 /// What holds a mapping that should run.
@@ -54,6 +57,11 @@ fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
                 turn: turns.get(&unit).copied().unwrap_or(UnitTurn::Due),
+                open_windows: progress.open_windows().count() as u64,
+                window_end: progress
+                    .open_windows()
+                    .map(|(_, open)| open.window.end)
+                    .min(),
             }
         })
         .collect()
@@ -144,10 +152,11 @@ impl HostNode {
     /// How many keys of a unit wait for a retry, and when the next one is tried. Without a worker the
     /// keys of charged records are read from the stream: they will wait when there is one.
     async fn parked(&self, mapping: &Mapping, unit: UnitId) -> (u64, Option<Timestamp>) {
-        if let Some(standing) = self.supervisor().statuses().standing(unit) {
-            let is_running = mapping.state == MappingState::Running;
-            let next_retry = standing.next_retry.filter(|_| is_running);
-            return (standing.parked_keys, next_retry);
+        // A paused worker has not read them.
+        let is_running = mapping.state == MappingState::Running;
+        let standing = self.supervisor().statuses().standing(unit);
+        if let Some(standing) = standing.filter(|_| is_running) {
+            return (standing.parked_keys, standing.next_retry);
         }
         let charged: Vec<Ordinal> = self.view(|view| {
             let progress = view.unit(unit);
@@ -241,6 +250,8 @@ impl HostNode {
                 checkpoint,
                 parked_keys,
                 next_retry_at: next_retry.map(rfc3339::format),
+                open_windows: unit.open_windows,
+                oldest_window_ends_at: unit.window_end.map(rfc3339::format),
             });
         }
         totals.polled = self
@@ -271,9 +282,24 @@ impl HostNode {
             } else {
                 BTreeMap::new()
             },
-            relay: self.relay_status(mapping).await,
+            relay: match details {
+                true => self.relay_status(mapping).await,
+                false => None,
+            },
             created_at: rfc3339::format(mapping.created_at),
         })
+    }
+
+    /// What a mapping has read is counted from nothing again.
+    pub(crate) fn polled_anew(&self, mapping: &Mapping) {
+        let function = self.view(|view| {
+            let function = view.registry().function(mapping.function);
+            function.map(|function| function.name.clone())
+        });
+        if let Some(function) = function {
+            self.metrics
+                .polled_anew(mapping.id, &function, &mapping.stream_name);
+        }
     }
 
     async fn age_of(&self, unit: &UnitFigures) -> u64 {
@@ -301,7 +327,8 @@ impl HostNode {
             all.collect()
         });
         let units = seen.values().flat_map(|(_, units, ..)| units);
-        let alive: HashSet<UnitId> = units.map(|unit| unit.unit).collect();
+        let letters = seen.values().map(|(mapping, ..)| letters_of(mapping));
+        let alive: HashSet<UnitId> = units.map(|unit| unit.unit).chain(letters).collect();
         self.ages.retain(|unit| alive.contains(&unit));
         let mut samples = Vec::with_capacity(seen.len());
         for (name, (mapping, units, dead_letters_open, gone)) in seen {
@@ -319,6 +346,7 @@ impl HostNode {
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
                     parked_keys: standing.parked_keys,
                     next_retry: standing.next_retry,
+                    open_windows: unit.open_windows,
                 });
             }
             let state = self.state_of(&mapping, &[]);

@@ -74,6 +74,12 @@ impl Node for WorkerNode {
                 attempts: progress.marks_at_start(&died),
                 totals: progress.totals,
                 tail: view.tail(unit.stream, unit.shard)?.last(),
+                windows: progress.windows.clone(),
+                is_closed: view
+                    .registry()
+                    .stream(unit.stream)?
+                    .shard(unit.shard)?
+                    .is_closed,
             })
         })?;
         let assignment = work.assignment(unit);

@@ -16,7 +16,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
         Client,
-        connect::{HttpConnector, dns::Name},
+        connect::{Connect, HttpConnector, dns::Name},
     },
     rt::TokioExecutor,
 };
@@ -26,12 +26,16 @@ use tower_service::Service;
 use super::{Delivered, Refused, RelayedLetter};
 use crate::limits;
 
-type Sender = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+type Sender<C> = Client<C, Full<Bytes>>;
+type Tcp = HttpConnector<Resolver>;
 
 /// Brings letters to URLs; connections are kept between letters, and the certificates of this machine are
-/// read once.
+/// read once they are there.
 #[derive(Debug, Default)]
-pub(super) struct HttpRelay(OnceLock<Result<Sender, String>>);
+pub(super) struct HttpRelay {
+    plain: OnceLock<Sender<Tcp>>,
+    secured: OnceLock<Sender<HttpsConnector<Tcp>>>,
+}
 
 impl HttpRelay {
     /// Posts letters to a URL: any answer but 2xx, and none in time, is a refusal.
@@ -61,12 +65,12 @@ impl HttpRelay {
             .header("fnctl-dead-letter", &letter.id)
             .body(Full::new(letter.json.clone()))
             .map_err(|error| error.to_string())?;
-        let sender = self.0.get_or_init(sender).as_ref()?;
+        let sent = match request.uri().scheme_str() {
+            Some("https") => self.secured()?.request(request),
+            _ => self.plain.get_or_init(|| client(tcp())).request(request),
+        };
         let asked = async {
-            let answer = sender
-                .request(request)
-                .await
-                .map_err(|error| causes(&error))?;
+            let answer = sent.await.map_err(|error| causes(&error))?;
             let status = answer.status();
             // Read to its end, so that the connection serves the next letter.
             let body = Limited::new(answer.into_body(), limits::RELAY_ANSWER_BYTES_MAX);
@@ -88,17 +92,31 @@ impl HttpRelay {
     }
 }
 
-fn sender() -> Result<Sender, String> {
+impl HttpRelay {
+    /// The client of URLs that are secured. A machine without certificates may get some: it is asked again.
+    fn secured(&self) -> Result<&Sender<HttpsConnector<Tcp>>, String> {
+        if let Some(known) = self.secured.get() {
+            return Ok(known);
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| format!("this machine's certificates cannot be read: {error}"))?
+            .https_only()
+            .enable_http1()
+            .wrap_connector(tcp());
+        Ok(self.secured.get_or_init(|| client(connector)))
+    }
+}
+
+fn tcp() -> Tcp {
     let mut tcp = HttpConnector::new_with_resolver(Resolver);
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(limits::RELAY_TIMEOUT));
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-        .map_err(|error| format!("this machine's certificates cannot be read: {error}"))?
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+    tcp
+}
+
+fn client<C: Connect + Clone>(connector: C) -> Sender<C> {
+    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 /// An error with what is behind it: hyper's own words say little.

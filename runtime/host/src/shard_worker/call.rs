@@ -96,7 +96,7 @@ pub(crate) fn prepare(
             records: Run::gather(&runs),
             facts: Arc::new(facts),
             is_fresh: invocation.is_fresh,
-            window: None,
+            window: invocation.window.clone(),
         },
         runs,
     }

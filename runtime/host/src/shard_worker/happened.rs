@@ -44,6 +44,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 Some(Event::Invoked {
                     attempt,
                     outcome: completed.outcome,
+                    state: completed.state,
                 })
             }
             Err(fault) => {

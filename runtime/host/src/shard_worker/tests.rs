@@ -7,7 +7,9 @@ use std::time::Duration;
 use fnctl_core::{
     commit::{Commit, CommitAnswer, ErrorKind, Unavailable},
     id::{LeaseEpoch, Lsn, Ordinal, StreamName},
-    outcome::{Failure, FailureKind, ItemFailure, Outcome},
+    mapping::MappingSettings,
+    outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
+    record::ColumnBuilder,
 };
 
 use self::fakes::{Harness, Reply, rows};
@@ -46,6 +48,55 @@ async fn records_become_one_commit_with_their_outputs() {
     assert_eq!(output.records.hash_keys, [1001, 1002, 1003]);
     assert_eq!(output.records.hops, [1, 1, 1]);
     assert_eq!(commits[0].totals.processed, 3);
+    running
+        .ends(Directive::Drain {
+            grace: Duration::ZERO,
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_gives_each_call_the_state_before_and_emits_when_it_is_over() {
+    let settings = MappingSettings {
+        tumbling_window_ms: 1_000,
+        key_groups: 1,
+        ..MappingSettings::default()
+    };
+    let harness = Harness::with(settings, |call| {
+        let window = call.window.as_ref().expect("it has windows");
+        if !window.is_final {
+            return Reply::Now(Outcome::Returned {
+                rows: Vec::new(),
+                failures: Vec::new(),
+            });
+        }
+        let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
+        keys.push(b"sum");
+        data.push(&window.state);
+        Reply::Now(Outcome::Returned {
+            rows: vec![Rows {
+                output: 0,
+                sources: vec![WHOLE_CALL],
+                keys: keys.finish(),
+                data: data.finish(),
+            }],
+            failures: Vec::new(),
+        })
+    });
+    harness.put(&["a", "b"]);
+    let running = harness.start();
+    let state = |commit: &Commit| {
+        let change = commit.window.clone().expect("it changes the window");
+        change.becomes.open.map(|open| open.state)
+    };
+    assert_eq!(state(&harness.commits(1).await[0]), Some("ab".into()));
+    harness.put(&["c"]);
+    assert_eq!(state(&harness.commits(2).await[1]), Some("abc".into()));
+    // A quiet shard closes it after two minutes.
+    let commits = harness.commits(3).await;
+    assert_eq!(state(&commits[2]), None);
+    assert_eq!(commits[2].outputs[0].records.data.get(0), b"abc");
+    assert!(commits[2].settles.is_empty());
     running
         .ends(Directive::Drain {
             grace: Duration::ZERO,

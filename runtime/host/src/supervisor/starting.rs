@@ -51,15 +51,14 @@ impl<N: Node> Task<N> {
             }
         }
         for (unit, is_paused) in pause {
-            self.direct(
-                unit,
-                if is_paused {
-                    Directive::Pause { grace }
-                } else {
-                    Directive::Resume
-                },
-            );
-            if let Some(worker) = self.running.get_mut(&unit) {
+            let directive = match is_paused {
+                true => Directive::Pause { grace },
+                false => Directive::Resume,
+            };
+            // One that did not hear it is told at the next turn.
+            if self.direct(unit, directive)
+                && let Some(worker) = self.running.get_mut(&unit)
+            {
                 worker.stamp.is_paused = is_paused;
             }
         }
@@ -99,12 +98,26 @@ impl<N: Node> Task<N> {
         desired
     }
 
-    pub(super) fn direct(&self, unit: UnitId, directive: Directive) {
-        if let Some(worker) = self.running.get(&unit)
-            && worker.directives.try_send(directive).is_err()
-        {
-            // It does not listen any more: it is about to be joined.
-            debug!(mapping = %unit.mapping, shard = %unit.shard, "a worker ended in front of its directive");
+    /// Gives a worker a directive; whether it will hear it. One that does not listen any more is about to be
+    /// joined.
+    fn direct(&self, unit: UnitId, directive: Directive) -> bool {
+        let worker = self.running.get(&unit);
+        let is_told = worker.is_some_and(|worker| worker.directives.try_send(directive).is_ok());
+        if !is_told {
+            debug!(mapping = %unit.mapping, shard = %unit.shard, "a worker did not take its directive");
+        }
+        is_told
+    }
+
+    /// Passes on what somebody asks of a worker, as long as that leaves room for what it must be told. Who asks
+    /// learns by the answer's sender being dropped.
+    pub(super) fn pass_on(&self, unit: UnitId, directive: Directive) {
+        let room = self
+            .running
+            .get(&unit)
+            .map(|worker| worker.directives.capacity());
+        if room.is_some_and(|room| room > limits::DIRECTIVES_RESERVED) {
+            self.direct(unit, directive);
         }
     }
 

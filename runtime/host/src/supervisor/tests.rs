@@ -148,6 +148,7 @@ impl FakeNode {
             totals: UnitTotals::default(),
             dead_letters: Vec::new(),
             redriven: None,
+            window: None,
             outputs: Vec::new(),
             function_version: worker.version,
         };
@@ -349,6 +350,27 @@ async fn a_fatal_stops_the_mapping_and_with_it_the_other_shards() {
     assert!(test.started.try_recv().is_err());
     let commands = test.node.commands.lock().expect("no panic");
     assert!(matches!(&commands[..], [Command::StopMapping { code, .. }] if code == "bad-config"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_people_ask_of_a_worker_that_does_not_listen_takes_no_room_from_its_pause() {
+    let mut test = Test::new();
+    let [mut first, _second] = test.workers().await;
+    for _ in 0..2 * limits::DIRECTIVES_MAX {
+        assert_eq!(test.supervisor.parked(first.unit, Vec::new()).await, None);
+    }
+    let mapping = test.node.mapping();
+    test.node.hand_in(&Command::PauseMapping { mapping });
+    let told = async {
+        loop {
+            match first.directives.recv().await {
+                Some(Directive::Parked { .. }) => {}
+                told => break told,
+            }
+        }
+    };
+    let told = told.await;
+    assert!(matches!(told, Some(Directive::Pause { .. })), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

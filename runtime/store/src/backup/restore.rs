@@ -52,13 +52,18 @@ impl From<ArchiveError> for RestoreError {
     }
 }
 
-/// Whether a restore would overwrite something.
+/// Whether a restore would overwrite something; what an earlier one left that was cut short is nothing.
 ///
 /// # Errors
 /// The disk failed.
 pub fn is_empty(disk: &dyn Disk, data: &Path) -> Result<bool, DirectoryError> {
     match disk.list(data) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Ok(entries) if entries.iter().any(|entry| entry.name == "format") => {
+            let format = data.join("format");
+            let content = disk::read_all(disk, &format).map_err(at(&format))?;
+            Ok(content == RESTORING)
+        }
         Ok(entries) => Ok(entries.iter().all(|entry| entry.name == "LOCK")),
         Err(error) => Err(at(data)(error)),
     }

@@ -12,6 +12,7 @@ use fnctl_core::{
     },
     record::NewRecords,
     settled::{SettledRange, SettledRanges},
+    window::WindowChange,
 };
 
 use crate::codec::{
@@ -74,8 +75,10 @@ fields!(Placement {
 });
 fields!(UnitSeek { unit, epoch, after });
 fields!(Redriven { id, body, bytes });
+fields!(WindowChange { group, becomes });
 
-/// Without the letter that it redrives: a commit that has one is an entry of its own kind.
+/// Without the letter that it redrives, and without windows: a commit that has them is an entry of its own
+/// kind.
 impl Value for Commit {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -90,6 +93,7 @@ impl Value for Commit {
             outputs,
             function_version,
             redriven: _,
+            window: _,
         } = self;
         unit.put(out);
         epoch.put(out);
@@ -116,6 +120,7 @@ impl Value for Commit {
             outputs: Value::take(from)?,
             function_version: Value::take(from)?,
             redriven: None,
+            window: None,
         })
     }
 }
@@ -276,6 +281,8 @@ const FORGET: u8 = 7;
 const REDRIVE: u8 = 16;
 const PURGE: u8 = 17;
 const SEEK: u8 = 18;
+/// A commit that changes a window, and may redrive a letter.
+const WINDOW: u8 = 19;
 
 /// Appends an entry: its kind (which is also its format), then its value.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
@@ -295,11 +302,16 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             outputs,
             dead_letters,
         } => {
-            out.push(match commit.redriven {
-                None => COMMIT,
-                Some(_) => REDRIVE,
+            out.push(match (&commit.window, &commit.redriven) {
+                (None, None) => COMMIT,
+                (None, Some(_)) => REDRIVE,
+                (Some(_), _) => WINDOW,
             });
             commit.put(out);
+            if let Some(change) = &commit.window {
+                change.put(out);
+                commit.redriven.is_some().put(out);
+            }
             if let Some(redriven) = &commit.redriven {
                 redriven.put(out);
             }
@@ -374,9 +386,14 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
                 producer,
             }
         }
-        kind @ (COMMIT | REDRIVE) => {
+        kind @ (COMMIT | REDRIVE | WINDOW) => {
             let mut commit = Commit::take(&mut from)?;
-            if kind == REDRIVE {
+            let mut is_redriven = kind == REDRIVE;
+            if kind == WINDOW {
+                commit.window = Some(Value::take(&mut from)?);
+                is_redriven = Value::take(&mut from)?;
+            }
+            if is_redriven {
                 let redriven = Redriven::take(&mut from)?;
                 if redriven.id == Ordinal(0) || redriven.body < redriven.id {
                     return Err(from.fail("a redriven letter lies before itself"));
@@ -449,10 +466,10 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Commit { commit, .. } => ENTRY + commit_bytes(commit),
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
         Entry::Purge { letters, .. } => ENTRY + letters.as_slice().len() * RECORD,
-        Entry::Seek { seeks, .. } => ENTRY + seeks.len() * RECORD,
-        Entry::Meta { .. } | Entry::Trim { .. } | Entry::Forget { .. } | Entry::Change { .. } => {
-            ENTRY
-        }
+        Entry::Seek { seeks, units } => ENTRY + (seeks.len() + units.len()) * RECORD,
+        Entry::Change { units } => ENTRY + units.len() * RECORD,
+        Entry::Forget { shards, totals, .. } => ENTRY + (shards.len() + totals.len()) * RECORD,
+        Entry::Meta { .. } | Entry::Trim { .. } => ENTRY,
     }
 }
 
@@ -461,7 +478,10 @@ pub(crate) fn commit_bytes(commit: &Commit) -> usize {
     const ROW: usize = 64;
     const LETTER: usize = 256;
     let rows = |output: &OutputRecords| output.records.byte_len() + output.records.len() * ROW;
+    let window = commit.window.as_ref();
+    let state = window.and_then(|window| Some(window.becomes.open.as_ref()?.state.len()));
     commit.outputs.iter().map(rows).sum::<usize>()
+        + state.unwrap_or_default()
         + commit
             .dead_letters
             .iter()

@@ -107,8 +107,14 @@ fn every_value_of_a_view_comes_back_under_its_key() {
                     emitted: 3,
                     ..UnitTotals::default()
                 },
+                windows: BTreeMap::new(),
             })),
         ),
+        (
+            ValueKey::Window(unit, 300),
+            ViewValue::Window(Arc::new(given::group_window())),
+        ),
+        (ValueKey::Window(unit, 1), ViewValue::Window(Arc::default())),
     ];
     let letters = LettersParts {
         closed: Settled::from_parts(Ordinal(4), &done),

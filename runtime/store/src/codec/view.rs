@@ -1,5 +1,7 @@
 //! The values of a view under their keys: what image and snapshot store.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use fnctl_core::{
     id::{FunctionId, MappingId, Ordinal, ShardNumber, StreamId, UnitId},
@@ -7,6 +9,7 @@ use fnctl_core::{
     view::{
         LettersParts, LettersView, ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey,
     },
+    window::{GroupWindow, OpenWindow, Window},
 };
 
 use crate::codec::{DecodeError, Decoder, Value, fields};
@@ -24,6 +27,7 @@ const PRODUCER: u8 = 6;
 const UNIT: u8 = 7;
 const GONE: u8 = 8;
 const LETTERS: u8 = 16;
+const WINDOW: u8 = 17;
 
 fields!(ShardTail {
     next,
@@ -33,11 +37,10 @@ fields!(ShardTail {
     bytes
 });
 fields!(ProducerState { last, seen });
-fields!(UnitView {
-    epoch,
-    settled,
-    attempts,
-    totals
+fields!(GroupWindow {
+    version,
+    closed_through,
+    open
 });
 
 fields!(LettersParts {
@@ -61,6 +64,65 @@ impl Value for LettersView {
             return Err(from.fail("a letter lies before itself"));
         }
         Ok(Self::from_parts(parts))
+    }
+}
+
+/// Without its windows, which are values of their own: a large state is written when it has changed.
+impl Value for UnitView {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            epoch,
+            settled,
+            attempts,
+            totals,
+            windows: _,
+        } = self;
+        epoch.put(out);
+        settled.put(out);
+        attempts.put(out);
+        totals.put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self {
+            epoch: Value::take(from)?,
+            settled: Value::take(from)?,
+            attempts: Value::take(from)?,
+            totals: Value::take(from)?,
+            windows: BTreeMap::new(),
+        })
+    }
+}
+
+impl Value for OpenWindow {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            window: Window { start, end },
+            state,
+            hops,
+            last,
+            groups,
+        } = self;
+        start.put(out);
+        end.put(out);
+        state.put(out);
+        hops.put(out);
+        last.put(out);
+        groups.put(out);
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let (start, end) = (Value::take(from)?, Value::take(from)?);
+        if start >= end {
+            return Err(from.fail("a window ends before it begins"));
+        }
+        Ok(Self {
+            window: Window { start, end },
+            state: Value::take(from)?,
+            hops: Value::take(from)?,
+            last: Value::take(from)?,
+            groups: Value::take(from)?,
+        })
     }
 }
 
@@ -120,6 +182,13 @@ pub(crate) fn encode_key(key: &ValueKey) -> Vec<u8> {
             out.extend_from_slice(&unit.stream.0.to_be_bytes());
             out.extend_from_slice(&unit.shard.0.to_be_bytes());
         }
+        ValueKey::Window(unit, group) => {
+            out.push(WINDOW);
+            out.extend_from_slice(&unit.mapping.0.to_be_bytes());
+            out.extend_from_slice(&unit.stream.0.to_be_bytes());
+            out.extend_from_slice(&unit.shard.0.to_be_bytes());
+            out.extend_from_slice(&group.to_be_bytes());
+        }
         ValueKey::Gone(mapping) => {
             out.push(GONE);
             out.extend_from_slice(&mapping.0.to_be_bytes());
@@ -135,10 +204,23 @@ fn take_u64(from: &mut Decoder) -> Result<u64, DecodeError> {
     ))
 }
 
-fn take_shard(from: &mut Decoder) -> Result<ShardNumber, DecodeError> {
+fn take_u32(from: &mut Decoder) -> Result<u32, DecodeError> {
     let bytes = from.slice(4)?;
-    let number = u32::from_be_bytes(bytes.try_into().expect("the slice has this length"));
-    Ok(ShardNumber(number))
+    Ok(u32::from_be_bytes(
+        bytes.try_into().expect("the slice has this length"),
+    ))
+}
+
+fn take_shard(from: &mut Decoder) -> Result<ShardNumber, DecodeError> {
+    Ok(ShardNumber(take_u32(from)?))
+}
+
+fn take_unit(from: &mut Decoder) -> Result<UnitId, DecodeError> {
+    Ok(UnitId {
+        mapping: MappingId(take_u64(from)?),
+        stream: StreamId(take_u64(from)?),
+        shard: take_shard(from)?,
+    })
 }
 
 pub(crate) fn decode_key(bytes: Bytes) -> Result<ValueKey, DecodeError> {
@@ -159,11 +241,8 @@ pub(crate) fn decode_key(bytes: Bytes) -> Result<ValueKey, DecodeError> {
             ValueKey::Producer(stream, name.into())
         }
         LETTERS => ValueKey::Letters(StreamId(take_u64(&mut from)?)),
-        UNIT => ValueKey::Unit(UnitId {
-            mapping: MappingId(take_u64(&mut from)?),
-            stream: StreamId(take_u64(&mut from)?),
-            shard: take_shard(&mut from)?,
-        }),
+        UNIT => ValueKey::Unit(take_unit(&mut from)?),
+        WINDOW => ValueKey::Window(take_unit(&mut from)?, take_u32(&mut from)?),
         GONE => ValueKey::Gone(MappingId(take_u64(&mut from)?)),
         _ => return Err(from.fail("a value's kind is not known")),
     };
@@ -209,6 +288,10 @@ pub(crate) fn encode_value(value: &ViewValue) -> Vec<u8> {
             out.push(UNIT);
             unit.put(&mut out);
         }
+        ViewValue::Window(window) => {
+            out.push(WINDOW);
+            window.put(&mut out);
+        }
         ViewValue::Gone(totals) => {
             out.push(GONE);
             totals.put(&mut out);
@@ -234,6 +317,7 @@ pub(crate) fn decode_value(bytes: Bytes) -> Result<ViewValue, DecodeError> {
         TAIL => ViewValue::Tail(Value::take(&mut from)?),
         PRODUCER => ViewValue::Producer(Value::take(&mut from)?),
         UNIT => ViewValue::Unit(Value::take(&mut from)?),
+        WINDOW => ViewValue::Window(Value::take(&mut from)?),
         GONE => ViewValue::Gone(Value::take(&mut from)?),
         LETTERS => ViewValue::Letters(Value::take(&mut from)?),
         _ => return Err(from.fail("a value's kind is not known")),

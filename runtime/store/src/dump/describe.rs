@@ -12,6 +12,7 @@ use fnctl_core::{
     settled::SettledRanges,
     shard::Stream,
     view::{Value, ValueKey},
+    window::GroupWindow,
 };
 
 use super::{Line, Wanted};
@@ -303,11 +304,29 @@ fn commit(line: Line, commit: &Commit) -> Line {
         .with("outputs", rows as u64)
         .with("dead_letters", commit.dead_letters.len() as u64)
         .with("processed", commit.totals.processed);
+    let line = match &commit.window {
+        None => line,
+        Some(change) => window(line.with("group", u64::from(change.group)), &change.becomes),
+    };
     match &commit.redriven {
         None => line,
         Some(redriven) => line
             .with("redriven", Field::Id(redriven.id.0))
             .with("redriven_from", Field::Id(redriven.body.0)),
+    }
+}
+
+/// What becomes of a window; its state is a payload, so only its length is told.
+fn window(line: Line, window: &GroupWindow) -> Line {
+    let line = line
+        .with("window_version", window.version)
+        .with("closed_through_ms", window.closed_through.0);
+    match &window.open {
+        None => line,
+        Some(open) => line
+            .with("window_start_ms", open.window.start.0)
+            .with("window_end_ms", open.window.end.0)
+            .with("state_bytes", open.state.len() as u64),
     }
 }
 
@@ -364,6 +383,7 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
     let line = match key {
         ValueKey::Tail(stream, number) => shard(line, (*stream, *number)),
         ValueKey::Unit(id) => unit(line, *id),
+        ValueKey::Window(id, group) => unit(line, *id).with("group", u64::from(*group)),
         ValueKey::Stream(id) | ValueKey::Letters(id) => line.with("stream", Field::Id(id.0)),
         ValueKey::Producer(stream, producer) => line
             .with("stream", Field::Id(stream.0))
@@ -416,6 +436,7 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("stream", Field::Id(mapping.stream.0))
             .with("dead_letter_stream", Field::Id(mapping.dead_letters.0))
             .with("state", format!("{:?}", mapping.state)),
+        Value::Window(value) => window(line.with("of", "window"), value),
         Value::Tail(tail) => line
             .with("of", "shard")
             .with("next", Field::Id(tail.next.0))

@@ -28,7 +28,7 @@ use crate::{
         writer::{FrameClocks, JournalEnd},
     },
     recovery::{OpenError, doubtful::Doubtful},
-    scrub::{Damage, ScrubFinding, ScrubKind, damaged_file},
+    scrub::{Damage, ScrubFinding, ScrubKind, damaged_file, damaged_journal_file},
     segment::{self, SEGMENT_SPACE, SegmentMeta},
     sequencer::PublishedFrame,
     snapshot,
@@ -241,8 +241,7 @@ struct Found {
 /// the journal's end, so how much is missing is not known.
 fn note_damaged(recovered: &mut Recovered, damaged: Vec<(u64, PathBuf)>) {
     for (number, file) in damaged {
-        let words = "the journal file is missing, or its header is damaged";
-        let finding = damaged_file(ScrubKind::Journal, &file, 0, words);
+        let finding = damaged_journal_file(&file);
         recovered.damage.findings.push(finding);
         if number >= recovered.end.number {
             // First: it says more than that the file in front of it ends early.

@@ -258,6 +258,12 @@ pub(crate) fn missing_records(
     }
 }
 
+/// A journal file that belongs to the journal and cannot be listed: in the same words whoever met it.
+pub(crate) fn damaged_journal_file(file: &Path) -> ScrubFinding {
+    let words = "the journal file is missing, or its header is damaged";
+    damaged_file(ScrubKind::Journal, file, 0, words)
+}
+
 /// A finding of a file that is no shard's.
 pub(crate) fn damaged_file(
     kind: ScrubKind,

@@ -10,7 +10,7 @@ use fnctl_core::id::Lsn;
 
 use super::{
     Pace, ScrubFinding, ScrubKind, ScrubLoop,
-    look::{MetBy, Stopped, damaged_artifact, damaged_file},
+    look::{MetBy, Stopped, damaged_artifact, damaged_file, damaged_journal_file},
 };
 use crate::{
     artifact,
@@ -98,8 +98,7 @@ impl ScrubLoop {
             }
         };
         for (_, path) in &listing.damaged {
-            let error = io::Error::other("its header is damaged");
-            self.unreadable(ScrubKind::Journal, path, &error);
+            self.find(damaged_journal_file(path));
         }
         let is_read_only = self.shared.is_read_only();
         for (index, file) in listing.files.iter().enumerate() {

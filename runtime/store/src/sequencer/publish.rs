@@ -53,15 +53,15 @@ impl PublishedFrame {
         let (mut gone, mut gone_shards) = (Vec::new(), Vec::new());
         for entry in entries {
             blocks.take(entry);
+            budget_bytes += codec::entry_bytes(entry) as u64;
             match entry {
                 Entry::Meta { change, .. } => gone.extend_from_slice(&change.deleted_streams),
-                Entry::Append { .. } | Entry::Commit { .. } => {
-                    budget_bytes += codec::entry_bytes(entry) as u64;
-                }
                 Entry::Forget { stream, shards, .. } => {
                     gone_shards.extend(shards.iter().map(|&shard| (*stream, shard)));
                 }
-                Entry::Lease { .. }
+                Entry::Append { .. }
+                | Entry::Commit { .. }
+                | Entry::Lease { .. }
                 | Entry::Trim { .. }
                 | Entry::Purge { .. }
                 | Entry::Seek { .. }

@@ -350,6 +350,7 @@ fn commit_of(
         outputs,
         function_version: FunctionVersion(1),
         redriven: None,
+        window: None,
     }
 }
 

@@ -111,6 +111,7 @@ fn fill(directory: &Path) {
         }],
         function_version: FunctionVersion(1),
         redriven: None,
+        window: None,
     };
     let ticket = store.commit(commit);
     node.write().unwrap();

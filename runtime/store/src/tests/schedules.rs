@@ -193,5 +193,6 @@ pub(super) fn commit(
             .collect(),
         function_version: FunctionVersion(1),
         redriven: None,
+        window: None,
     }
 }

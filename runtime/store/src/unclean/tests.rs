@@ -148,6 +148,7 @@ fn in_hand(unit: UnitId, epoch: LeaseEpoch) -> Commit {
         outputs: Vec::new(),
         function_version: FunctionVersion(1),
         redriven: None,
+        window: None,
     }
 }
 

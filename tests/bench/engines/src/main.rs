@@ -1,7 +1,7 @@
 //! Puts records into one engine from many producers, each acknowledged when it is synced, and prints
 //! what that took. One engine a process, so that none meets threads or memory of another.
 //!
-//! Arguments: `log`, `redb`, `fjall` or `sled`; an empty directory; producers; puts of each; records a
+//! Arguments: `log`, `redb`, `fjall`, `sled` or `bare`; an empty directory; producers; puts of each; records a
 //! put; bytes a record; shards. Prints records a second, CPU in microseconds a record from the opening until
 //! everything is closed, the median and the 99th percentile of a put in milliseconds, and bytes written for each
 //! byte of data and key.
@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     committer::Committer,
-    engines::{Fjall, Redb, Sled},
+    engines::{Bare, Fjall, Redb, Sled},
     log::Log,
     producers::Work,
 };
@@ -89,6 +89,13 @@ fn main() -> Result<(), Failure> {
         }
         "sled" => {
             let committer = Committer::start(Sled::open(directory)?, &work);
+            before = used()?;
+            let measured = runtime.block_on(work.run(&committer));
+            committer.close()?;
+            measured
+        }
+        "bare" => {
+            let committer = Committer::start(Bare::open(directory)?, &work);
             before = used()?;
             let measured = runtime.block_on(work.run(&committer));
             committer.close()?;

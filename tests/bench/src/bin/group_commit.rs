@@ -1,6 +1,7 @@
 //! The log beside redb, fjall and sled at equal durability: 64 producers put records of 1 KB, each
 //! acknowledged when it is synced. And what the log alone costs: bytes written, and a thousand shards
-//! against four.
+//! against four. Beside them a bare file, one write and one sync a group: the least CPU that producers, their
+//! waking and the kernel take under any engine, so that what an engine adds can be told from it.
 //!
 //! Every run is a process of its own (`tests/bench/engines`), engines take turns, and a ratio is that of
 //! two runs of one round, so that what else the machine does meets both.
@@ -15,7 +16,9 @@ use fnctl_tests::Failure;
 
 const ROUNDS: usize = 5;
 const STEADY_ROUNDS: usize = 3;
-const ENGINES: [&str; 4] = ["log", "redb", "fjall", "sled"];
+/// The log, those it is measured by, and what keeps no record at all.
+const ENGINES: [&str; 5] = ["log", "redb", "fjall", "sled", "bare"];
+const OTHERS: std::ops::Range<usize> = 1..4;
 
 /// What is put: producers, puts of each, records a put, bytes a record, shards.
 type Work = [usize; 5];
@@ -130,7 +133,7 @@ fn beside_others(kind: &str, work: Work, rounds: usize) -> Result<(), Failure> {
             Target::None,
         );
     }
-    let (log, others) = runs.split_first().expect("the log is the first engine");
+    let (log, others) = (&runs[0], &runs[OTHERS]);
     // Of the others, the one that does best by each measure.
     let best = |of: &dyn Fn(&Took) -> f64| {
         let medians = others.iter().map(|runs| median_of(runs, of));
@@ -138,26 +141,30 @@ fn beside_others(kind: &str, work: Work, rounds: usize) -> Result<(), Failure> {
             .enumerate()
             .min_by(|(_, a), (_, b)| a.total_cmp(b))
             .expect("there are others");
-        (ENGINES[at + 1], &others[at])
+        (ENGINES[OTHERS][at], &others[at])
     };
-    let (name, runs) = best(&|t| -t.rate);
+    let (name, best_rate) = best(&|t| -t.rate);
     let words = format!("the log ÷ {name}, 64 producers of 1 KB, each put synced");
-    let value = ratio(log, runs, |t| t.rate);
+    let value = ratio(log, best_rate, |t| t.rate);
     figure("rate", value, "ratio", &words, Target::AtLeast(1.0));
-    let (name, runs) = best(&|t| t.cpu);
+    let (name, best_cpu) = best(&|t| t.cpu);
     let words = format!("CPU a record, the log ÷ {name}");
-    let value = ratio(log, runs, |t| t.cpu);
+    let value = ratio(log, best_cpu, |t| t.cpu);
     figure("cpu", value, "ratio", &words, Target::AtMost(0.5));
-    let (name, runs) = best(&|t| t.p99);
+    let bare = &runs[OTHERS.end];
+    let words = format!("CPU a record, a bare file ÷ {name}: no engine can be below");
+    let value = ratio(bare, best_cpu, |t| t.cpu);
+    figure("cpu/least", value, "ratio", &words, Target::None);
+    let (name, best_p99) = best(&|t| t.p99);
     let words = format!("p99 of an acknowledgement, the log ÷ {name}");
-    let value = ratio(log, runs, |t| t.p99);
+    let value = ratio(log, best_p99, |t| t.p99);
     figure("p99", value, "ratio", &words, Target::AtMost(1.0));
     Ok(())
 }
 
 fn written() -> Result<(), Failure> {
     let mut words = Vec::new();
-    for engine in &ENGINES[1..] {
+    for engine in &ENGINES[OTHERS] {
         words.push(format!("{engine} {:.2}", run(engine, BATCHES)?.written));
     }
     let words = format!("bytes written ÷ (data + key); {}", words.join(", "));

@@ -87,6 +87,8 @@ impl Driven {
             attempts: unit.attempts.values().copied().collect(),
             totals,
             tail: self.tail(owner.unit),
+            windows: unit.windows.clone(),
+            is_closed: false,
         });
         self.tell(&mut owner, started);
         owner

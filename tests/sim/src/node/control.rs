@@ -17,6 +17,7 @@ use super::{
     World,
     life::{Node, Over},
     profile::{FOR_EVER_MS, SHORT_MS},
+    windows::CLOSED,
 };
 
 pub(super) fn name(text: &str) -> StreamName {
@@ -35,9 +36,15 @@ pub(super) fn create_stream(text: &str, shards: u32, retention_ms: u64) -> Comma
     }
 }
 
-/// The bindings of a mapping that writes to `to`: an output, and one that is bound to nothing.
+/// The bindings of a mapping that writes to `to`: an output, one that is bound to nothing, and that of lists
+/// of windows.
 pub(super) fn bindings(to: &str) -> Arc<[OutputBinding]> {
-    [OutputBinding::Stream(name(to)), OutputBinding::None].into()
+    [
+        OutputBinding::Stream(name(to)),
+        OutputBinding::None,
+        OutputBinding::Stream(name(CLOSED)),
+    ]
+    .into()
 }
 
 /// A mapping with a dead-letter stream of its own.
@@ -107,7 +114,9 @@ impl World {
             ("out", self.profile.out_shards, FOR_EVER_MS),
             ("end", 1, FOR_EVER_MS),
         ];
-        for (text, shards, retention_ms) in streams {
+        let closed = self.windows.has_windows();
+        let closed = closed.then_some((CLOSED, 1, FOR_EVER_MS));
+        for (text, shards, retention_ms) in streams.into_iter().chain(closed) {
             let is_there = |view: &NodeView| view.registry().stream_by_name(&name(text)).is_some();
             if !node.store.view(is_there) {
                 let store = node.store.clone();

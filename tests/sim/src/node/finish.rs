@@ -138,7 +138,9 @@ impl World {
         let has_applied = self.apply(node)? == LoopStep::Worked;
         let is_done = node.store.view(|view| {
             let mut units = view.units();
-            units.all(|(unit, _)| view.pending(unit) == Some(0))
+            units.all(|(unit, state)| {
+                view.pending(unit) == Some(0) && state.open_windows().next().is_none()
+            })
         });
         Ok(is_done && !has_written && !has_applied)
     }

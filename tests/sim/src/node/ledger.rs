@@ -1,9 +1,11 @@
 //! The oracle: everything acknowledged or seen, and what must follow from it.
 
+mod windows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use fnctl_core::{
-    commit::DeadLetter,
+    commit::{DeadLetter, ErrorKind},
     id::{MappingId, Ordinal, ShardNumber, StreamId, StreamName, Timestamp, UnitId},
     invariants,
     record::{Origin, RecordBlock},
@@ -12,6 +14,8 @@ use fnctl_core::{
     view::ShardTail,
 };
 use fnctl_store::{Appended, ReadError, Store, codec::decode_dead_letter};
+
+use super::windows::CLOSED;
 
 /// A shard of a stream.
 pub(super) type Shard = (StreamId, ShardNumber);
@@ -86,6 +90,10 @@ pub(super) struct Ledger {
     pub(super) kept_unanswered: u64,
     pub(super) acknowledged: u64,
     pub(super) expired: u64,
+    /// No worker ran without windows.
+    pub(super) is_all_windowed: bool,
+    /// The stream that closed windows go to.
+    closed: Option<StreamId>,
 }
 
 /// The number of a put record.
@@ -95,9 +103,10 @@ fn id_of(data: &[u8]) -> u64 {
 }
 
 impl Ledger {
-    pub(super) fn new(changes_bytes: bool) -> Self {
+    pub(super) fn new(changes_bytes: bool, is_all_windowed: bool) -> Self {
         Self {
             changes_bytes,
+            is_all_windowed,
             ..Self::default()
         }
     }
@@ -227,6 +236,10 @@ impl Ledger {
             };
             view.registry().streams().map(tails).collect()
         });
+        self.closed = store.view(|view| {
+            let closed = StreamName::parse(CLOSED).expect("a name");
+            Some(view.registry().stream_by_name(&closed)?.id)
+        });
         let mut blind = None;
         for (stream, tails) in &streams {
             let is_put = is_put(&stream.name);
@@ -339,6 +352,7 @@ impl Ledger {
     fn verify_effects(&mut self, store: &Store) {
         let mappings: Vec<_> = store.view(|view| view.registry().mappings().cloned().collect());
         for mapping in &mappings {
+            self.verify_windows(store, mapping);
             let ends = self.ends_of(mapping.id, mapping.dead_letters, mapping.stream);
             let units: Vec<_> = store.view(|view| {
                 let of = |(unit, state): (UnitId, &fnctl_core::view::UnitView)| {
@@ -403,13 +417,17 @@ impl Ledger {
                 .get(&origin.position)?;
             since.map(|_| id_of(&record.data))
         };
-        for (shard, seen) in &self.seen {
+        let with_ends = self.seen.iter();
+        for (shard, seen) in with_ends.filter(|(shard, _)| Some(shard.0) != self.closed) {
             let mut published = Vec::new();
             let mut numbers: BTreeMap<&[u8], u64> = BTreeMap::new();
             for (record, _) in seen.records.values() {
                 if shard.0 == letters {
                     let letter: DeadLetter = decode_dead_letter(record.data.clone().into())
                         .expect("a letter can be read");
+                    if letter.kind == ErrorKind::WindowFailed {
+                        continue;
+                    }
                     let of = ends.entry(letter.shard).or_default();
                     *of.entry(letter.position).or_default() += 1;
                 } else if let Some(origin) = record.origin.filter(|o| o.stream == source) {

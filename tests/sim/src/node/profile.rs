@@ -32,11 +32,13 @@ pub enum Trouble {
     Retention,
     /// Shards split and merge.
     Reshard,
+    /// Mappings have tumbling windows.
+    Windows,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Crash,
         Self::DiskError,
         Self::Full,
@@ -49,6 +51,7 @@ impl Trouble {
         Self::Takeover,
         Self::Retention,
         Self::Reshard,
+        Self::Windows,
     ];
 }
 

@@ -87,6 +87,10 @@ reached! {
     StreamDeleted,
     /// Shards were split or merged.
     Resharded,
+    /// A window had its last call.
+    WindowEnded,
+    /// The last call of a window failed.
+    FinalCallFailed,
     /// An old copy of the image was put back.
     OldImage,
     /// The image was removed.

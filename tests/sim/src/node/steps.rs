@@ -17,6 +17,7 @@ use super::{
     control::{bindings, name},
     facts::{Draw, records},
     life::{Node, Over, PendingPut},
+    windows,
     worker::{Call, CommitHabits, Progress, ReadOutcome, Start, Worker},
 };
 use crate::{
@@ -327,6 +328,8 @@ impl World {
     /// Another policy, and now and then another version.
     fn redraw(&mut self) {
         self.profile.settings = draw_settings(&mut self.random);
+        self.windows.apply_changed(&mut self.profile.settings);
+        self.ledger.is_all_windowed &= self.windows.is_always_on;
         self.version += self.random.below(2);
         self.attempts_max = match (self.attempts_max, self.profile.settings.max_attempts) {
             (MaxAttempts::Count(a), MaxAttempts::Count(b)) => MaxAttempts::Count(a.max(b)),
@@ -371,10 +374,16 @@ impl World {
             is_mended: self.is_mended,
             call: self.calls,
         };
-        let outcome: Outcome = guest::call(&call.seen, mood, &mut self.random);
+        let window = call.invocation.window.as_ref();
+        let state = window.map(|window| windows::fold(window, &call.seen));
+        let outcome: Outcome = match window {
+            Some(window) if call.seen.is_empty() => self.window_ends(window),
+            _ => guest::call(&call.seen, mood, &mut self.random),
+        };
         Event::Invoked {
             attempt: call.invocation.attempt,
             outcome,
+            state,
         }
     }
 

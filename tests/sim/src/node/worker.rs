@@ -21,6 +21,7 @@ use fnctl_core::{
     record::RecordBlock,
     settled::SettledRanges,
     source::describe,
+    window::{GroupWindow, WindowChange},
 };
 use fnctl_store::{CommitTicket, ReadError, Store};
 use tokio::sync::watch;
@@ -51,6 +52,7 @@ struct Flight {
     number: u64,
     settles: SettledRanges,
     is_accepted: bool,
+    window: Option<WindowChange>,
     ticket: CommitTicket,
 }
 
@@ -87,6 +89,8 @@ pub(super) struct Worker {
     /// Calls that were taken back and may still answer.
     pub(super) ghosts: Vec<Call>,
     pub(super) resent: u64,
+    /// Windows of groups, as accepted.
+    windows: BTreeMap<u32, Arc<GroupWindow>>,
     attempts_max: MaxAttempts,
     outputs: Arc<[OutputBinding]>,
     fetch: Option<Read>,
@@ -122,10 +126,12 @@ impl Worker {
     /// An owner started from what is published; `None` when its unit is gone or has another one.
     pub(super) fn start(store: &Store, start: Start<'_>) -> Option<(Self, Event)> {
         let unit = start.unit;
-        let (state, tail) = store.view(|view| {
+        let (state, tail, is_closed) = store.view(|view| {
             let state = view.unit(unit)?;
             let tail = view.tail(unit.stream, unit.shard)?.last();
-            (state.epoch == start.epoch).then(|| (state.clone(), tail))
+            let stream = view.registry().stream(unit.stream)?;
+            let is_closed = stream.shard(unit.shard)?.is_closed;
+            (state.epoch == start.epoch).then(|| (state.clone(), tail, is_closed))
         })?;
         let watch = store.watch(unit.stream, unit.shard).ok()?;
         let config = PipelineConfig {
@@ -141,6 +147,8 @@ impl Worker {
             attempts: state.marks_at_start(&store.died_with(unit)),
             totals: state.totals,
             tail,
+            windows: state.windows.clone(),
+            is_closed,
         });
         let worker = Self {
             pipeline: ShardPipeline::new(config),
@@ -150,6 +158,7 @@ impl Worker {
             calls: Vec::new(),
             ghosts: Vec::new(),
             resent: 0,
+            windows: state.windows.clone(),
             attempts_max: start.attempts_max,
             outputs: start.outputs,
             fetch: None,
@@ -266,12 +275,20 @@ impl Worker {
         if self.habits.drops_effects && number.is_multiple_of(7) {
             commit.outputs.clear();
         }
+        let window = commit.window.clone();
+        if let Some(change) = &window {
+            let known = self.windows.get(&change.group).cloned().unwrap_or_default();
+            if let Err(broken) = invariants::window_is_sound(&known, &change.becomes) {
+                panic!("{broken}");
+            }
+        }
         let ticket = store.commit(commit);
         self.flights.push_back(Flight {
             slot,
             number,
             settles,
             is_accepted: false,
+            window,
             ticket,
         });
     }
@@ -306,6 +323,9 @@ impl Worker {
                     };
                     if matches!(answer, CommitAnswer::Accepted(_)) {
                         flight.is_accepted = true;
+                        if let Some(change) = flight.window.take() {
+                            self.windows.insert(change.group, Arc::new(change.becomes));
+                        }
                     } else {
                         self.flights.remove(at);
                     }

@@ -65,7 +65,12 @@ fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
         ErrorKind::AlreadyExists => ErrorCode::TargetExists,
         _ => ErrorCode::FileUnwritable,
     };
-    CliError::new(code, format!("`{}` cannot be written", words::path(path)))
+    let said = CliError::new(code, format!("`{}` cannot be written", words::path(path)))
         .because(error.to_string())
-        .at(words::path(path))
+        .at(words::path(path));
+    match error.kind() {
+        ErrorKind::AlreadyExists => said.fix("another file: --to FILE"),
+        ErrorKind::NotFound => said.fix("a folder that is there: --to FILE"),
+        _ => said,
+    }
 }

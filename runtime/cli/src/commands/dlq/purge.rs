@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{cli::Session, confirm::Asking, error::CliError, output::words};
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "fnctl dlq purge [OPTIONS] <MAPPING> <ID...|--code <CODE>|--all>")]
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one; of a deleted one its id
     mapping: String,
@@ -44,17 +45,22 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let path = ["v1", "mappings", &args.mapping, "dead-letters", "purge"];
     let mut body = args.selection.body();
     body["dry_run"] = true.into();
-    let doomed: PurgeStatus = session.client.post(&path, &body).await?;
+    let mut doomed: PurgeStatus = session.client.post(&path, &body).await?;
     let letters = words::count(doomed.purged, "dead letter");
     let size = words::size(doomed.data_bytes);
     if args.dry_run || doomed.purged == 0 {
         if session.out.is_json() {
+            doomed.dry_run = args.dry_run;
             return session.out.json(&doomed);
         }
-        return session.out.line(&format!(
-            "would go   {letters} of {}, {size} of payload",
-            args.mapping
-        ));
+        let words = match args.dry_run {
+            true => format!(
+                "would go   {letters} of {}, {size} of payload",
+                args.mapping
+            ),
+            false => format!("purged     {letters} of {}", args.mapping),
+        };
+        return session.out.line(&words);
     }
     let loss = format!(
         "{letters} of `{}` go, with {size} of payload that nothing else holds",

@@ -6,6 +6,7 @@ use super::purge::Selection;
 use crate::{cli::Session, error::CliError, output::words, spelling};
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "fnctl dlq redrive [OPTIONS] <MAPPING> <ID...|--code <CODE>|--all>")]
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
@@ -15,8 +16,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
     version: Option<u64>,
     /// At most so many a second
-    #[arg(long, value_name = "R", value_parser = spelling::positive, allow_negative_numbers = true)]
-    rate: Option<u64>,
+    #[arg(long, value_name = "R", value_parser = spelling::small, allow_negative_numbers = true)]
+    rate: Option<u32>,
     /// Only say how many it would be
     #[arg(long)]
     dry_run: bool,

@@ -85,10 +85,15 @@ fn print(done: &SeekStatus, session: &mut Session) -> Result<(), CliError> {
             .map_or_else(|| "the start".to_owned(), words::short_number)
     };
     for shard in &done.shards {
-        let note = match shard.is_clamped {
-            true => "as far back as records are kept".to_owned(),
-            false => String::new(),
-        };
+        let clamped = shard
+            .is_clamped
+            .then(|| "as far back as records are kept".to_owned());
+        let windows = (shard.dropped_windows > 0).then(|| {
+            let windows = words::count(shard.dropped_windows, "open window");
+            format!("{windows} dropped without a final call")
+        });
+        let note: Vec<String> = clamped.into_iter().chain(windows).collect();
+        let note = note.join(", ");
         table.row([
             shard.shard_id.clone(),
             place(&shard.from),

@@ -65,6 +65,10 @@ fn as_flags(error: CliError) -> CliError {
         return error;
     };
     let mut error = *error;
+    if error.code == ErrorCode::Loop.as_str() {
+        let fix = "bind the output elsewhere, or allow it by a deploy: fnctl deploy --name FUNCTION --to STREAM --allow-loop";
+        return error.fix(fix).into();
+    }
     if error.code != ErrorCode::SettingsInvalid.as_str() {
         return error.into();
     }

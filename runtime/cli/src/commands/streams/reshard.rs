@@ -7,7 +7,7 @@ use fnctl_core::{
 };
 use serde::Serialize;
 
-use crate::{cli::Session, commands::streams::show, error::CliError};
+use crate::{cli::Session, commands::streams::show, error::CliError, spelling};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Split {
@@ -17,7 +17,7 @@ pub(super) struct Split {
     #[arg(long, value_name = "ID")]
     shard: String,
     /// First hash key of the second half, decimal [default: the middle]
-    #[arg(long, value_name = "HASHKEY")]
+    #[arg(long, value_name = "HASHKEY", allow_negative_numbers = true)]
     at: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Resize {
     /// The stream
     stream: String,
     /// How many shards are to be open
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = spelling::small, allow_negative_numbers = true)]
     shards: u32,
 }
 

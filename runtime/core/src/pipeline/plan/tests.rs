@@ -73,6 +73,7 @@ fn plan(rows: Vec<Rows>, kept: [bool; 4]) -> CommitPlan {
         },
         version: FunctionVersion(5),
         redriven: None,
+        window: None,
         decided_at: Timestamp(99),
     }
 }

@@ -155,6 +155,8 @@ fn after_death(count: u32) -> Started {
         }],
         totals: UnitTotals::default(),
         tail: Ordinal(0),
+        windows: std::collections::BTreeMap::new(),
+        is_closed: false,
     }
 }
 

@@ -2,6 +2,10 @@
 
 mod lines;
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use crate::{
     commit::{CommitAnswer, Redriven, Unavailable, UnitTotals},
     filter::FilterVerdict,
@@ -19,6 +23,7 @@ use crate::{
         Redrive, Relocated, ShardPipeline, Started,
     },
     settled::Settled,
+    window::{GroupWindow, WindowChange},
 };
 
 /// An answer: there is no room.
@@ -52,6 +57,10 @@ pub(super) struct Harness {
     pub(super) keys_of_many: u64,
     /// Put in front of keys by name.
     key_space: u64,
+    state: Option<Bytes>,
+    /// Windows of groups, as accepted, and what commits that are not say of them.
+    windows: BTreeMap<u32, GroupWindow>,
+    planned: BTreeMap<SlotId, WindowChange>,
     /// What the filter says of records of [`Self::fetched_many`].
     pub(super) many: FilterVerdict,
 }
@@ -72,6 +81,8 @@ impl Harness {
             attempts: Vec::new(),
             totals: UnitTotals::default(),
             tail: Ordinal(0),
+            windows: BTreeMap::new(),
+            is_closed: false,
         };
         Self::started(settings, start)
     }
@@ -88,6 +99,8 @@ impl Harness {
             outputs: [].into(),
             seed: 1,
         };
+        let windows = start.windows.iter();
+        let windows = windows.map(|(&group, known)| (group, GroupWindow::clone(known)));
         let mut harness = Self {
             pipeline: ShardPipeline::new(config),
             settings,
@@ -102,6 +115,9 @@ impl Harness {
             keys_of_many: 7,
             key_space: 0,
             many: FilterVerdict::Match,
+            state: None,
+            windows: windows.collect(),
+            planned: BTreeMap::new(),
         };
         harness.tell(Event::Started(start));
         harness
@@ -252,11 +268,23 @@ impl Harness {
         }
     }
 
+    /// The next call that ends leaves such a state.
+    pub(super) fn leaving(&mut self, state: &[u8]) -> &mut Self {
+        self.state = Some(Bytes::copy_from_slice(state));
+        self
+    }
+
+    pub(super) fn end_with(&mut self, attempt: u64, outcome: Outcome) {
+        self.end(attempt, outcome);
+    }
+
     fn end(&mut self, attempt: u64, outcome: Outcome) {
         self.running.retain(|&running| running != attempt);
+        let state = self.state.take();
         self.tell(Event::Invoked {
             attempt: AttemptId(attempt),
             outcome,
+            state,
         });
     }
 
@@ -361,6 +389,11 @@ impl Harness {
     }
 
     pub(super) fn answer(&mut self, name: &str, number: u64, answer: CommitAnswer) {
+        if answer == TAKEN
+            && let Some(change) = self.planned.remove(&slot(name))
+        {
+            self.windows.insert(change.group, change.becomes);
+        }
         self.tell(Event::CommitAnswered {
             slot: slot(name),
             number,

@@ -187,6 +187,8 @@ fn an_owner_that_takes_over_waits_out_what_is_left_of_the_backoff() {
         attempts: vec![mark],
         totals: UnitTotals::default(),
         tail: Ordinal(0),
+        windows: BTreeMap::new(),
+        is_closed: false,
     };
     let mut shard = Harness::started(in_order(4), start);
     shard.put("a b c");

@@ -8,8 +8,11 @@ use super::harness::{FULL, Harness, TAKEN, settings};
 use crate::{
     commit::CommitAnswer,
     id::{AttemptId, Ordinal, Timestamp},
-    mapping::MappingSettings,
-    outcome::FailureKind::{Fatal, Retry, Skip},
+    mapping::{MappingSettings, Ordering},
+    outcome::{
+        FailureKind::{Fatal, Retry, Skip},
+        Outcome,
+    },
     pipeline::Event,
 };
 
@@ -96,6 +99,27 @@ fn a_key_that_waits_in_its_lane_goes_behind_its_redrive() {
     shard.ok(2);
     shard.answer("retry", 1, TAKEN);
     shard.expect(&["commit retry#1 redrives 7", "release 2", "call 3 lane0: 2"]);
+}
+
+/// Records that come while a redrive has the shard wait in the lane, in the order of the shard.
+#[test]
+fn with_order_within_the_shard_nothing_overtakes_a_redrives_key() {
+    let mut shard = Harness::new(MappingSettings {
+        ordering: Ordering::Shard,
+        batch_size: 1,
+        ..settings()
+    });
+    shard.redrive(7, "a");
+    shard.expect(&["call 1 retry: 1007 fresh letter 7"]);
+    shard.put("b a c");
+    shard.ok(1);
+    shard.expect(&["commit retry#1 redrives 7"]);
+    shard.answer("retry", 1, TAKEN);
+    let calls = shard.run_all(|_| Outcome::Returned {
+        rows: Vec::new(),
+        failures: Vec::new(),
+    });
+    assert_eq!(calls, [[1], [2], [3]]);
 }
 
 #[test]
@@ -227,6 +251,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A pipeline with what it has on its way.
 struct Bench {
     shard: Harness,
+    ordering: Ordering,
     /// The commit with the sequencer: slot, number, whether it redrives.
     sent: Option<(String, u64, bool)>,
     redrives: BTreeMap<(String, u64), bool>,
@@ -237,13 +262,15 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(ordering: Ordering) -> Self {
         Self {
             shard: Harness::new(MappingSettings {
                 batch_size: 2,
                 parallelization_factor: 2,
+                ordering,
                 ..settings()
             }),
+            ordering,
             sent: None,
             redrives: BTreeMap::new(),
             unsynced: Vec::new(),
@@ -266,6 +293,11 @@ impl Bench {
                     let is_redrive = self.redrives[&key];
                     assert!(self.sent.is_none(), "one commit at a time: {line}");
                     self.sent = Some((key.0, key.1, is_redrive));
+                }
+                "call" if self.ordering == Ordering::Shard && words[2] == "lane0:" => {
+                    let first: u64 = words[3].parse().unwrap();
+                    let settled = self.shard.stats().low_watermark.0;
+                    assert_eq!(first, settled + 1, "in the order of the shard: {line}");
                 }
                 "letter" => self.ended.push(words[1].parse().unwrap()),
                 _ => {}
@@ -338,8 +370,11 @@ proptest! {
 
     /// The harness asks the invariants after every event: no key in two slots, no record astray.
     #[test]
-    fn whatever_happens_every_redrive_ends_once_and_every_record_settles(steps in steps()) {
-        let mut bench = Bench::new();
+    fn whatever_happens_every_redrive_ends_once_and_every_record_settles(
+        steps in steps(),
+        ordering in prop_oneof![Just(Ordering::Key), Just(Ordering::Shard)],
+    ) {
+        let mut bench = Bench::new(ordering);
         for step in steps {
             bench.step(step);
         }

@@ -118,6 +118,8 @@ fn what_an_earlier_owner_charged_is_released_before_it_is_read() {
             attempts: vec![mark],
             totals: UnitTotals::default(),
             tail: Ordinal(0),
+            windows: std::collections::BTreeMap::new(),
+            is_closed: false,
         };
         let settings = MappingSettings { ordering, ..slow() };
         let mut shard = Harness::started(settings, start);

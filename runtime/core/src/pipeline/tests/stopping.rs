@@ -35,6 +35,8 @@ fn another_owner_goes_on_with_what_was_committed_whatever_its_factor() {
             ..UnitTotals::default()
         },
         tail: Ordinal(8),
+        windows: std::collections::BTreeMap::new(),
+        is_closed: false,
     };
     let mut shard = Harness::started(
         MappingSettings {

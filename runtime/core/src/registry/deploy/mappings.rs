@@ -181,7 +181,10 @@ pub(super) fn settle(
                 .filter(|name| *name != fallback && outputs.contains_key(name))
                 .collect(),
             is_rerouted: existing.is_none_or(|mapping| {
-                mapping.outputs != outputs || mapping.settings.on_failure != settings.on_failure
+                // Where the relay has come to is not part of the way.
+                let to =
+                    |settings: &MappingSettings| Some(settings.on_failure.as_ref()?.to.clone());
+                mapping.outputs != outputs || to(&mapping.settings) != to(&settings)
             }),
             outputs,
             settings,

@@ -75,3 +75,23 @@ fn letters_never_come_back_to_where_they_failed_whatever_is_allowed() {
         assert_eq!(problems[0].path, "on_failure");
     }
 }
+
+#[test]
+fn where_a_relay_has_come_to_is_not_another_way_for_a_loop_that_was_allowed() {
+    let mut bench = Bench::default();
+    let there = json!({"stream": "signups", "outputs": {"default": "signups"}});
+    let mut round = deploy("a", there);
+    round.allow_loop = true;
+    bench.deploy(round).unwrap();
+    bench.tails.last = 7;
+    let there = json!({
+        "stream": "signups", "outputs": {"default": "signups"}, "on_failure": "stream:failures"
+    });
+    let mut copied = deploy("a", there.clone());
+    copied.allow_loop = true;
+    bench.deploy(copied).unwrap();
+    assert_eq!(relay(&bench).map(|relay| relay.after), Some(Ordinal(7)));
+    let mut again = deploy("b", there);
+    again.is_manifest = true;
+    bench.deploy(again).expect("nothing of its way changed");
+}

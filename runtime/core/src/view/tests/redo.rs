@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::window::{GroupWindow, OpenWindow, Window, WindowChange};
 
 /// One thing that may happen. Numbers are taken modulo what exists.
 #[derive(Clone, Debug)]
@@ -293,6 +294,23 @@ impl Bench {
                 .iter()
                 .map(|(stream, of)| output(&stream_name(*stream), rows(of)))
                 .collect(),
+            window: (deed.settles & 1 == 1).then(|| {
+                let group = u32::from(deed.marks % 3);
+                let version = view.windows.get(&group).map_or(0, |known| known.version) + 1;
+                let open = (deed.marks & 8 == 0).then(|| OpenWindow {
+                    window: Window::at(Timestamp(version), 10),
+                    state: deed.marks.to_le_bytes().to_vec().into(),
+                    hops: 0,
+                    last: Ordinal(version),
+                    groups: 3,
+                });
+                let becomes = GroupWindow {
+                    version,
+                    closed_through: Timestamp(version),
+                    open,
+                };
+                WindowChange { group, becomes }
+            }),
             ..self.blank(unit)
         })
     }

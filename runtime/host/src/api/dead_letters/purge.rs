@@ -6,7 +6,7 @@ use fnctl_core::{id::Ordinal, status::PurgeStatus, view::NodeView};
 use fnctl_store::DecideError;
 use serde::Deserialize;
 
-use super::selection::{Selected, Selection};
+use super::selection::{Meant, Selection};
 use crate::{
     api::{Answer, Asked, error::ApiError, json, one},
     limits,
@@ -49,15 +49,16 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
         through,
     };
     let stream = node.letters(address)?;
-    let mut selected = Selected::of(node, address, stream, selection).await?;
+    let meant = Meant::of(node, address, stream, selection).await?;
     let mut status = PurgeStatus {
         purged: 0,
         data_bytes: 0,
-        through: selected.through().to_string(),
+        through: meant.through().to_string(),
         dry_run,
     };
+    let mut letters = meant.read(node, stream);
     loop {
-        let found = selected.next().await?;
+        let found = letters.next().await?;
         if found.is_empty() {
             break;
         }
@@ -89,7 +90,7 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
     }
     if status.purged > 0 && !dry_run {
         tracing::info!(
-            mapping = selected.address(),
+            mapping = address,
             letters = status.purged,
             "dead letters were purged"
         );

@@ -25,7 +25,7 @@ use fnctl_core::{
 use serde::Deserialize;
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
-use super::selection::{Selected, Selection};
+use super::selection::{Meant, Selection};
 use crate::{
     api::{Answer, Asked, error::ApiError, json, one},
     limits,
@@ -67,32 +67,42 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
     let version = body.version.map(FunctionVersion);
     check(node, address, &mapping, version)?;
     let stream = mapping.dead_letters;
-    let mut selection = Selection {
+    let selection = Selection {
         ids: body.ids,
         code: body.code,
         all: body.all,
         through: None,
     };
-    let selected = Selected::of(node, address, stream, selection.clone()).await?;
-    let mut selected = selected.without_moved();
-    selection.through = Some(selected.through().to_string());
+    let meant = Meant::of(node, address, stream, selection).await?;
+    let meant = meant.without_moved();
+    let mut letters = meant.clone().read(node, stream);
     let mut count = 0;
     loop {
-        let found = selected.next().await?;
+        let found = letters.next().await?;
         if found.is_empty() {
             break;
         }
         count += found.len() as u64;
-        let is_empty = |found: &&StoredLetter| found.letter.kind == ErrorKind::RecordTooLarge;
-        if let Some(found) = found
-            .iter()
-            .find(is_empty)
-            .filter(|_| !selection.ids.is_empty())
-        {
-            let words = format!("dead letter {} of `{address}` has no payload", found.id);
+        let has_no_record = |found: &&StoredLetter| !has_record(found);
+        let named = found.iter().find(has_no_record);
+        if let Some(found) = named.filter(|_| meant.are_named()) {
+            let (id, kind) = (found.id, found.letter.kind);
+            let (what, why, tool) = match kind {
+                ErrorKind::WindowFailed => (
+                    "holds no record",
+                    "it is the state of a window whose final call failed",
+                    "export",
+                ),
+                _ => (
+                    "has no payload",
+                    "its record was too large to be kept",
+                    "purge",
+                ),
+            };
+            let words = format!("dead letter {id} of `{address}` {what}");
             return Err(ApiError::new(ErrorCode::NothingToRedrive, words)
-                .because("its record was too large to be kept")
-                .fix(format!("fnctl dlq purge {address} {}", found.id)));
+                .because(why)
+                .fix(format!("fnctl dlq {tool} {address} {id}")));
         }
     }
     let told = RedriveStatus {
@@ -119,7 +129,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         letters = count,
         "dead letters are redriven"
     );
-    let mut job = tokio::spawn(task.run(address.to_owned(), selection, body.rate));
+    let mut job = tokio::spawn(task.run(meant, body.rate));
     let Some(wait_ms) = body.wait_ms else {
         return one(&told);
     };
@@ -145,6 +155,12 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         pending: Some(pending),
         ..told
     })
+}
+
+/// Whether a letter holds a record that a function can be given.
+fn has_record(found: &StoredLetter) -> bool {
+    let kind = found.letter.kind;
+    !matches!(kind, ErrorKind::RecordTooLarge | ErrorKind::WindowFailed)
 }
 
 /// Whether letters of the mapping can be redriven now, with this version.
@@ -192,34 +208,23 @@ struct Task {
 }
 
 impl Task {
-    async fn run(
-        self,
-        address: String,
-        selection: Selection,
-        rate: Option<NonZeroU32>,
-    ) -> Result<(), ApiError> {
+    async fn run(self, meant: Meant, rate: Option<NonZeroU32>) -> Result<(), ApiError> {
         let node = Arc::clone(&self.node);
         let mut drain = node.drain();
-        let work = self.hand_over(&address, selection, rate);
+        let work = self.hand_over(meant, rate);
         tokio::select! {
             _ = drain.wait_for(|draining| *draining) => Ok(()),
             done = work => done,
         }
     }
 
-    async fn hand_over(
-        &self,
-        address: &str,
-        selection: Selection,
-        rate: Option<NonZeroU32>,
-    ) -> Result<(), ApiError> {
-        let selected = Selected::of(&self.node, address, self.stream, selection).await?;
-        let mut selected = selected.without_moved();
+    async fn hand_over(&self, meant: Meant, rate: Option<NonZeroU32>) -> Result<(), ApiError> {
+        let mut letters = meant.read(&self.node, self.stream);
         let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
         let mut next_at = Instant::now();
         let mut under_way = JoinSet::new();
         loop {
-            let found = selected.next().await?;
+            let found = letters.next().await?;
             if found.is_empty() {
                 break;
             }
@@ -252,7 +257,7 @@ impl Task {
     /// done with it.
     async fn one(&self, found: StoredLetter) -> Option<RedriveEnding> {
         let (id, before) = (found.id, found.body);
-        if found.letter.kind == ErrorKind::RecordTooLarge {
+        if !has_record(&found) {
             return None;
         }
         let mut found = found;

@@ -1,5 +1,7 @@
 //! Which dead letters are meant.
 
+use std::collections::BTreeSet;
+
 use fnctl_core::{
     commit::ErrorKind,
     error_code::ErrorCode,
@@ -87,29 +89,25 @@ pub(super) struct Selection {
     pub(super) through: Option<String>,
 }
 
-/// The open letters that are meant, read page by page.
-pub(super) struct Selected<'a> {
-    node: &'a HostNode,
-    address: &'a str,
-    stream: StreamId,
-    /// Ids that are still to be looked up, last first; unset where all are walked.
-    ids: Option<Vec<Ordinal>>,
+/// The open letters that are meant: a selection that was understood.
+#[derive(Clone, Debug)]
+pub(super) struct Meant {
+    /// These, ascending; unset where all are walked.
+    ids: Option<BTreeSet<Ordinal>>,
     filter: Filter,
-    after: Ordinal,
     through: Ordinal,
     /// Letters that were stored anew since are meant as well.
     follows: bool,
-    is_over: bool,
 }
 
-impl<'a> Selected<'a> {
-    /// Reads a selection.
+impl Meant {
+    /// Understands a selection.
     ///
     /// # Errors
     /// It selects nothing, or in several ways; an id that no open letter has.
     pub(super) async fn of(
-        node: &'a HostNode,
-        address: &'a str,
+        node: &HostNode,
+        address: &str,
         stream: StreamId,
         selection: Selection,
     ) -> Result<Self, ApiError> {
@@ -129,8 +127,8 @@ impl<'a> Selected<'a> {
                 ApiError::new(ErrorCode::Usage, format!("`{text}` is no id")).at("through")
             })?,
         };
-        let mut ids = Vec::new();
-        for id in selection.ids.iter().rev() {
+        let mut ids = BTreeSet::new();
+        for id in &selection.ids {
             let found = super::find(node, address, stream, id).await?;
             if found.status != LetterStatus::Open {
                 let status = found.status.as_str();
@@ -138,24 +136,17 @@ impl<'a> Selected<'a> {
                 return Err(ApiError::new(ErrorCode::NoSuchDeadLetter, words)
                     .fix(format!("fnctl dlq list {address}")));
             }
-            if !ids.contains(&found.id) {
-                ids.push(found.id);
-            }
+            ids.insert(found.id);
         }
         Ok(Self {
-            node,
-            address,
-            stream,
             ids: (!ids.is_empty()).then_some(ids),
             filter: Filter {
                 status: Some(LetterStatus::Open),
                 code: selection.code,
                 ..Filter::default()
             },
-            after: Ordinal(0),
             through,
             follows: true,
-            is_over: false,
         })
     }
 
@@ -165,17 +156,44 @@ impl<'a> Selected<'a> {
         self
     }
 
+    /// Whether letters are named one by one.
+    pub(super) const fn are_named(&self) -> bool {
+        self.ids.is_some()
+    }
+
     /// The newest id that is meant, whatever has come since.
     pub(super) const fn through(&self) -> Ordinal {
         self.through
     }
 
+    /// Reads them from the mapping's `stream` of letters, page by page.
+    pub(super) const fn read(self, node: &HostNode, stream: StreamId) -> Pages<'_> {
+        Pages {
+            node,
+            stream,
+            meant: self,
+            after: Ordinal(0),
+            is_over: false,
+        }
+    }
+}
+
+/// The open letters that are meant, read page by page. One that was closed meanwhile is not met.
+pub(super) struct Pages<'a> {
+    node: &'a HostNode,
+    stream: StreamId,
+    meant: Meant,
+    after: Ordinal,
+    is_over: bool,
+}
+
+impl Pages<'_> {
     /// Some more of them, none at the end.
     pub(super) async fn next(&mut self) -> Result<Vec<StoredLetter>, ApiError> {
-        if let Some(ids) = &mut self.ids {
+        if let Some(ids) = &mut self.meant.ids {
             let mut found = Vec::new();
             while found.len() < limits::DEAD_LETTERS_PAGE_MAX
-                && let Some(id) = ids.pop()
+                && let Some(id) = ids.pop_first()
             {
                 let letter = self.node.dead_letter(self.stream, id).await?;
                 found.extend(letter.filter(|letter| letter.status == LetterStatus::Open));
@@ -186,10 +204,12 @@ impl<'a> Selected<'a> {
             let (read, next) = self.node.dead_letters(self.stream, self.after).await?;
             self.is_over = read.is_empty();
             self.after = next;
-            let (filter, through, follows) = (&self.filter, self.through, self.follows);
+            let meant = &self.meant;
             let is_meant = |found: &StoredLetter| {
-                let is_moved = found.body > through;
-                found.id <= through && (follows || !is_moved) && filter.takes(found)
+                let is_moved = found.body > meant.through;
+                found.id <= meant.through
+                    && (meant.follows || !is_moved)
+                    && meant.filter.takes(found)
             };
             let found: Vec<StoredLetter> = read.into_iter().filter(is_meant).collect();
             if !found.is_empty() {
@@ -197,10 +217,5 @@ impl<'a> Selected<'a> {
             }
         }
         Ok(Vec::new())
-    }
-
-    /// What the mapping was called.
-    pub(super) const fn address(&self) -> &str {
-        self.address
     }
 }

@@ -31,11 +31,17 @@ pub(super) struct Family {
     done: BTreeSet<ShardNumber>,
     /// Readers whose parents are not done, with those parents.
     waiting: Vec<(Reader, Vec<ShardNumber>)>,
+    /// Whether rows say how long after their source they arrived.
     has_latency: bool,
 }
 
 impl Family {
-    pub(super) const fn new(node: Arc<HostNode>, stream: StreamId, is_following: bool) -> Self {
+    pub(super) const fn new(
+        node: Arc<HostNode>,
+        stream: StreamId,
+        is_following: bool,
+        has_latency: bool,
+    ) -> Self {
         Self {
             node,
             stream,
@@ -43,15 +49,19 @@ impl Family {
             known: BTreeSet::new(),
             done: BTreeSet::new(),
             waiting: Vec::new(),
-            has_latency: false,
+            has_latency,
         }
     }
 
     /// Adds the reader of a shard with these parents.
     pub(super) fn add(&mut self, reader: Reader, parents: Vec<ShardNumber>) {
-        self.has_latency |= reader.has_latency;
         self.known.insert(reader.shard);
         self.waiting.push((reader, parents));
+    }
+
+    /// Whether the stream never had more than one shard, as far as was looked.
+    pub(super) fn is_alone(&self) -> bool {
+        self.known.len() == 1
     }
 
     /// Notes that a shard has no reader, because nobody knows where it would start. Its children have none

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use fnctl_core::{
     clock::Clock,
     commit::{Commit, CommitAnswer, UnitTotals},
@@ -24,6 +25,7 @@ use fnctl_core::{
     settled::Settled,
     source::{ShardSource, SourceError},
     status::RetryStatus,
+    window::WindowCall,
 };
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -45,6 +47,7 @@ pub(super) struct SeenCall {
     pub(super) number: u64,
     pub(super) is_fresh: bool,
     pub(super) attempts: Vec<u32>,
+    pub(super) window: Option<WindowCall>,
     pub(super) keys: ByteColumn,
     pub(super) data: ByteColumn,
 }
@@ -72,6 +75,15 @@ pub(super) fn rows(call: &SeenCall) -> Outcome {
     }
 }
 
+/// The state of a window with payloads behind it.
+fn folded(window: &WindowCall, data: &ByteColumn) -> Bytes {
+    let mut state = window.state.to_vec();
+    for index in 0..data.len() {
+        state.extend_from_slice(data.get(index));
+    }
+    state.into()
+}
+
 type Function = dyn Fn(&SeenCall) -> Reply + Send + Sync;
 type Answers = dyn Fn(u64) -> CommitAnswer + Send + Sync;
 
@@ -88,6 +100,7 @@ struct World {
     tail: watch::Sender<Ordinal>,
     happened: watch::Sender<u64>,
     function: Box<Function>,
+    settings: MappingSettings,
     calls: AtomicU64,
     dropped: AtomicUsize,
     reads: AtomicUsize,
@@ -133,7 +146,15 @@ impl Running {
 
 impl Harness {
     pub(super) fn new(function: impl Fn(&SeenCall) -> Reply + Send + Sync + 'static) -> Self {
+        Self::with(MappingSettings::default(), function)
+    }
+
+    pub(super) fn with(
+        settings: MappingSettings,
+        function: impl Fn(&SeenCall) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(World {
+            settings,
             state: Mutex::new(State {
                 blocks: Vec::new(),
                 commits: Vec::new(),
@@ -227,7 +248,7 @@ impl Harness {
         let pipeline = ShardPipeline::new(PipelineConfig {
             unit,
             version: FunctionVersion(1),
-            settings: MappingSettings::default(),
+            settings: self.0.settings.clone(),
             outputs,
             seed: 7,
         });
@@ -251,6 +272,8 @@ impl Harness {
             attempts: Vec::new(),
             totals: UnitTotals::default(),
             tail: *self.0.tail.borrow(),
+            windows: std::collections::BTreeMap::new(),
+            is_closed: false,
         };
         let source = FakeSource {
             world: Arc::clone(&self.0),
@@ -369,6 +392,7 @@ impl Invoker for FakeInvoker {
             number,
             is_fresh: call.is_fresh,
             attempts: (0..count).map(|index| call.facts.attempt(index)).collect(),
+            window: call.window,
             keys: call.records.keys,
             data: call.records.data,
         };
@@ -387,7 +411,10 @@ impl Invoker for FakeInvoker {
         outcome.map(|outcome| Completed {
             outcome,
             stats: CallStats::default(),
-            state: None,
+            state: seen
+                .window
+                .as_ref()
+                .map(|window| folded(window, &seen.data)),
         })
     }
 }

@@ -15,6 +15,7 @@ use fnctl_core::{
     registry::RegistryChange,
     settled::{SettledRange, SettledRanges},
     shard::{Ack, HashKeyRange, Shard, Stream, StreamOptions},
+    window::{GroupWindow, OpenWindow, Window, WindowChange},
 };
 use proptest::prelude::*;
 
@@ -164,9 +165,10 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
         new_records(),
         0..3_usize,
         any::<bool>(),
+        any::<bool>(),
     )
         .prop_flat_map(
-            |(unit, settles, attempts, totals, records, letters, is_redriven)| {
+            |(unit, settles, attempts, totals, records, letters, is_redriven, is_windowed)| {
                 let count = records.len();
                 (placement(count), placement(letters)).prop_map(move |(outputs, places)| {
                     Entry::Commit {
@@ -193,6 +195,10 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
                                 body: Ordinal(7),
                                 bytes: 90,
                             }),
+                            window: is_windowed.then(|| WindowChange {
+                                group: 63,
+                                becomes: group_window(),
+                            }),
                         }),
                         outputs: vec![outputs],
                         dead_letters: (letters > 0).then_some(places),
@@ -200,6 +206,20 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
                 })
             },
         )
+}
+
+pub(super) fn group_window() -> GroupWindow {
+    GroupWindow {
+        version: 4,
+        closed_through: Timestamp(1_000),
+        open: Some(OpenWindow {
+            window: Window::at(Timestamp(2_500), 1_000),
+            state: bytes::Bytes::from_static(b"a state"),
+            hops: 3,
+            last: Ordinal(7),
+            groups: 64,
+        }),
+    }
 }
 
 pub(super) fn append_entry() -> impl Strategy<Value = Entry> {

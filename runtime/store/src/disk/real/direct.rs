@@ -108,6 +108,13 @@ impl DirectFile {
         Ok(self.direct.get_or_init(|| opened))
     }
 
+    /// Writes through the page cache: the next direct write reads the block that this one ends in from there.
+    fn write_cached(&self, tail: &mut Tail, bytes: &[u8], offset: u64) -> io::Result<()> {
+        write_at(&self.file, bytes, offset)?;
+        (tail.end, tail.partial) = (offset + bytes.len() as u64, Vec::new());
+        Ok(())
+    }
+
     /// The bytes of the block that `offset` lies in, up to there.
     fn partial(&self, tail: &mut Tail, offset: u64) -> io::Result<Vec<u8>> {
         let partial = std::mem::take(&mut tail.partial);
@@ -129,14 +136,11 @@ impl DiskFile for DirectFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut tail = self.lock();
         if bytes.len() < DIRECT_WRITE_BYTES_MIN && !tail.is_allocated {
-            write_at(&self.file, bytes, offset)?;
-            // The next direct write reads the block that this one ends in: it is in the page cache.
-            (tail.end, tail.partial) = (offset + bytes.len() as u64, Vec::new());
-            return Ok(());
+            return self.write_cached(&mut tail, bytes, offset);
         }
         let partial = self.partial(&mut tail, offset)?;
         if self.is_refused.load(Ordering::Relaxed) {
-            return write_at(&self.file, bytes, offset);
+            return self.write_cached(&mut tail, bytes, offset);
         }
         let written = ALIGNED.with_borrow_mut(|buffer| {
             write_blocks(self.direct()?, aligned(buffer), partial, bytes, offset)
@@ -151,7 +155,7 @@ impl DiskFile for DirectFile {
             Err(error) if is_refusal(&error) => {
                 // It takes no direct writes after all, or none so small.
                 self.is_refused.store(true, Ordering::Relaxed);
-                write_at(&self.file, bytes, offset)
+                self.write_cached(&mut tail, bytes, offset)
             }
             Err(error) => Err(error),
         }

@@ -35,7 +35,10 @@ fn a_shutdown_on_a_full_disk_answers_what_waits_for_room_and_ends() {
     };
     let mut node = Node::open_with(options, machine.disk.clone(), &machine.clock);
     let stream = node.create_stream("s", 1);
+    // Every entry takes of the budget until it is applied.
+    node.settle().unwrap();
     let unit = unit_on(&mut node, stream);
+    node.settle().unwrap();
     let epoch = lease(&mut node, unit);
     machine.cut(&mut node);
     machine.disk.set_capacity(machine.disk.used());

@@ -3,7 +3,9 @@
 use super::Harness;
 use crate::{
     id::SlotId,
-    pipeline::{Action, CommitPlan, StopReason},
+    invariants,
+    pipeline::{Action, CommitPlan, PlannedWindow, StopReason},
+    window::{Window, WindowCall, WindowChange},
 };
 
 fn slot_name(slot: SlotId) -> String {
@@ -34,8 +36,9 @@ impl Harness {
                     .redrive
                     .map(|ticket| format!(" letter {}", ticket - 100));
                 let letter = letter.unwrap_or_default();
+                let window = call.window.as_ref().map_or_else(String::new, window_words);
                 format!(
-                    "call {attempt} {slot}: {}{fresh}{letter}",
+                    "call {attempt} {slot}: {}{fresh}{letter}{window}",
                     records.join(" ")
                 )
             }
@@ -43,7 +46,17 @@ impl Harness {
                 self.running.retain(|&running| running != attempt.0);
                 format!("interrupt {attempt}")
             }
-            Action::Commit(plan) => commit_line(&plan),
+            Action::Commit(plan) => {
+                self.planned.remove(&plan.slot);
+                if let Some(window) = &plan.window {
+                    let change = window.change.clone();
+                    let known = self.windows.get(&change.group).cloned();
+                    let known = known.unwrap_or_default();
+                    invariants::window_is_sound(&known, &change.becomes).unwrap();
+                    self.planned.insert(plan.slot, change);
+                }
+                commit_line(&plan)
+            }
             Action::Resend {
                 slot,
                 number,
@@ -74,6 +87,44 @@ impl Harness {
     }
 }
 
+fn span(window: Window) -> String {
+    format!("{}-{}", window.start.0, window.end.0)
+}
+
+fn state_words(state: &[u8]) -> String {
+    match state.len() {
+        0..20 => format!("[{}]", String::from_utf8_lossy(state)),
+        long => format!("[{long} bytes]"),
+    }
+}
+
+fn window_words(call: &WindowCall) -> String {
+    let (window, state) = (span(call.window), state_words(&call.state));
+    let end = match (call.is_final, call.is_terminated_early) {
+        (true, _) => "final ",
+        (_, true) => "early ",
+        _ => "",
+    };
+    format!(" {end}in {window} {state}")
+}
+
+fn change_words(planned: &PlannedWindow) -> String {
+    let WindowChange { group, becomes } = &planned.change;
+    let open = match &becomes.open {
+        Some(open) => format!("{} {}", span(open.window), state_words(&open.state)),
+        None => format!("closed {}", becomes.closed_through.0),
+    };
+    let lost = match &planned.lost {
+        Some(lost) => format!(
+            " lost {} after {}",
+            state_words(&lost.open.state),
+            lost.attempts
+        ),
+        None => String::new(),
+    };
+    format!("{group}:{}: {open}{lost}", becomes.version)
+}
+
 fn commit_line(plan: &CommitPlan) -> String {
     let mut line = format!("commit {}#{}", slot_name(plan.slot), plan.number);
     let mut part = |name: &str, values: Vec<String>| {
@@ -102,5 +153,7 @@ fn commit_line(plan: &CommitPlan) -> String {
             .map(|redrive| redrive.letter.id.to_string())
             .collect(),
     );
+    let window = plan.window.as_ref().map(change_words);
+    part("window", window.into_iter().collect());
     line
 }

@@ -1,4 +1,8 @@
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use proptest::prelude::*;
 
@@ -102,6 +106,21 @@ fn a_file_whose_name_was_taken_by_another_is_written_and_the_other_is_not() {
         file.read_piece(200_005, 0).unwrap(),
         fs::read(&moved).unwrap()
     );
+}
+
+/// A file system may take direct writes and then refuse one: what goes through the page cache from there on is
+/// not cut off as if it were padding.
+#[test]
+fn what_is_written_after_a_refusal_is_kept_by_the_next_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let file = super::open(&path, true).unwrap();
+    let long = vec![7; 200_001];
+    file.write_at(&long, 0).unwrap();
+    file.is_refused.store(true, Ordering::Relaxed);
+    file.write_at(&long, 200_001).unwrap();
+    file.sync().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), [&long[..], &long[..]].concat());
 }
 
 #[test]

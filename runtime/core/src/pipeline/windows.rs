@@ -1,0 +1,503 @@
+//! Tumbling windows: records of one group and one window a call, with the state that the calls before
+//! left (event source mapping rules §11, commit and storage rules §8).
+//!
+//! A group is worked on by one slot at a time: by its lane, or by the retry slot for a redriven letter. An
+//! attempt that is not a success of all its records changes no state: the record at fault is charged and
+//! the *group* parks in its lane, or the record becomes a dead letter and the rest runs again at once. Other
+//! groups of the lane go on. State, settled records and rows are one commit.
+//!
+//! When a window closes is in [`ready`], its last calls are in [`closing`].
+
+mod closing;
+mod ready;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::{
+    Action, PlannedWindow, Redrive, ShardPipeline,
+    backlog::{Place, Serial},
+    judge::{Ending, Judgement},
+    slot::{Phase, Slot},
+};
+use crate::{
+    batch::{BatchLimits, Batcher},
+    id::{Ordinal, Timestamp},
+    lane::KeyHash,
+    mapping::MappingSettings,
+    window::{GroupWindow, OpenWindow, Window, WindowCall, WindowChange, group_of, lane_of},
+};
+
+use self::ready::Next;
+
+/// A group of keys.
+#[derive(Clone, Debug)]
+struct Group {
+    /// As accepted.
+    known: GroupWindow,
+    batcher: Batcher<Serial>,
+    /// Pieces of its batch that are to be run (again), in order.
+    pieces: VecDeque<Vec<Serial>>,
+    presumes: bool,
+    /// Nothing of it is called before.
+    not_before: Timestamp,
+    /// It waits for a retry: its records take no room of those that wait for a call.
+    is_parked: bool,
+    /// Calls that were to end its window and failed, in a row. Not journaled: another owner counts anew.
+    failures: u32,
+    /// When its window last changed, on the pipeline's clock.
+    since: Timestamp,
+}
+
+/// Why a window has a call without records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Close {
+    /// It is over.
+    Final,
+    /// Its state is too large.
+    Early,
+    /// The mapping has no windows any more, or other ones.
+    Changed,
+}
+
+/// What a slot's call does to the window of the group in its hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Fold(Window),
+    Close(Close),
+}
+
+/// What a slot has in hand.
+#[derive(Clone, Debug, Default)]
+struct Hand {
+    group: Option<u32>,
+    task: Option<Task>,
+    /// The state as the slot's last call left it.
+    left: Option<Bytes>,
+}
+
+/// The groups of a unit with windows, or with open ones from when the mapping had some.
+#[derive(Clone, Debug)]
+pub(super) struct Windows {
+    /// 0: there are no windows any more.
+    span_ms: u32,
+    groups: u32,
+    limits: BatchLimits,
+    by_lane: Vec<BTreeMap<u32, Group>>,
+    /// One a lane, then the retry slot's.
+    hands: Vec<Hand>,
+    /// The group that a redrive holds.
+    redriven: Option<u32>,
+    /// Highest arrival that was read: everything in front of it was read too.
+    highest: Timestamp,
+    /// The last position of a shard that is closed.
+    end: Option<Ordinal>,
+    /// Some window may be from when the mapping had other ones.
+    may_have_old: bool,
+    started_at: Timestamp,
+}
+
+impl Windows {
+    /// The groups of a unit; `None`: it has no windows and none is open.
+    pub(super) fn new(
+        settings: &MappingSettings,
+        factor: u16,
+        known: BTreeMap<u32, std::sync::Arc<GroupWindow>>,
+        end: Option<Ordinal>,
+        now: Timestamp,
+    ) -> Option<Box<Self>> {
+        let has_open = known.values().any(|group| group.open.is_some());
+        if !settings.has_windows() && !has_open {
+            return None;
+        }
+        let mut windows = Self {
+            span_ms: settings.tumbling_window_ms,
+            groups: settings.window_groups(),
+            limits: BatchLimits::of(settings),
+            by_lane: vec![BTreeMap::new(); usize::from(factor)],
+            hands: vec![Hand::default(); usize::from(factor) + 1],
+            redriven: None,
+            highest: Timestamp(0),
+            end,
+            may_have_old: has_open,
+            started_at: now,
+        };
+        for (group, known) in known {
+            windows.group_mut(group).known = std::sync::Arc::unwrap_or_clone(known);
+        }
+        Some(Box::new(windows))
+    }
+
+    const fn is_on(&self) -> bool {
+        self.span_ms > 0
+    }
+
+    fn lane_of(&self, group: u32) -> usize {
+        let factor = u16::try_from(self.by_lane.len()).expect("a lane has a 16-bit number");
+        usize::from(lane_of(group, factor))
+    }
+
+    fn group_mut(&mut self, group: u32) -> &mut Group {
+        let lane = self.lane_of(group);
+        let (limits, now) = (self.limits, self.started_at);
+        self.by_lane[lane].entry(group).or_insert_with(|| Group {
+            known: GroupWindow::default(),
+            batcher: Batcher::new(limits),
+            pieces: VecDeque::new(),
+            presumes: false,
+            not_before: Timestamp(0),
+            is_parked: false,
+            failures: 0,
+            since: now,
+        })
+    }
+
+    fn in_hand(&self, slot: usize) -> Option<&Group> {
+        let group = self.hands[slot].group?;
+        self.by_lane[self.lane_of(group)].get(&group)
+    }
+
+    /// Everything up to here was read.
+    pub(super) fn read_through(&mut self, arrival: Timestamp) {
+        self.highest = self.highest.max(arrival);
+    }
+
+    /// No wait is longer than it would have been had it begun now.
+    pub(super) fn clock_went_back(&mut self, now: Timestamp, latest: Timestamp) {
+        for group in self.by_lane.iter_mut().flat_map(BTreeMap::values_mut) {
+            group.batcher.clock_went_back(now);
+            group.not_before = group.not_before.min(latest);
+            group.since = group.since.min(now);
+        }
+    }
+
+    /// Pieces that wait with their groups.
+    pub(super) fn stowed(&self) -> impl Iterator<Item = Serial> {
+        let groups = self.by_lane.iter().flat_map(BTreeMap::values);
+        groups.flat_map(|group| group.pieces.iter().flatten().copied())
+    }
+
+    /// Groups that wait for a retry, and when the next one is tried.
+    pub(super) fn parked(&self) -> (u64, Option<Timestamp>) {
+        let groups = self.by_lane.iter().flat_map(BTreeMap::values);
+        let parked = || groups.clone().filter(|group| group.is_parked);
+        let next = parked().map(|group| group.not_before).min();
+        (parked().count() as u64, next)
+    }
+
+    /// The group of a key, as far as order is concerned.
+    pub(super) fn group_of(&self, key: KeyHash) -> u32 {
+        group_of(key, self.groups)
+    }
+
+    /// Puts a slot's pieces back to their group.
+    fn stow(&mut self, slot: &mut Slot, index: usize) {
+        let Some(group) = self.hands[index].group else {
+            return;
+        };
+        if slot.pieces.is_empty() {
+            return;
+        }
+        let presumes = std::mem::take(&mut slot.presumes);
+        let pieces = std::mem::take(&mut slot.pieces);
+        let group = self.group_mut(group);
+        debug_assert!(group.pieces.is_empty(), "a group's pieces are in one place");
+        group.pieces = pieces;
+        group.presumes = presumes;
+    }
+}
+
+impl ShardPipeline {
+    /// Whether records are called in windows.
+    pub(super) fn has_windows(&self) -> bool {
+        self.windows.as_ref().is_some_and(|windows| windows.is_on())
+    }
+
+    /// Whether what fails waits in its slot, in front of all that is behind it: of the shard, or of its
+    /// group.
+    pub(super) fn waits_in_order(&self) -> bool {
+        self.holds_the_shard() || self.has_windows()
+    }
+
+    /// A record that was read waits for a call of its group, or with it for a retry.
+    pub(super) fn admit_to_group(
+        &mut self,
+        serial: Serial,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let entry = *self.backlog.get(serial);
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let group = windows.group_of(entry.key);
+        let group = windows.group_mut(group);
+        group.batcher.push(serial, entry.bytes, now);
+        if group.is_parked {
+            self.backlog.place(serial, Place::Parked, actions);
+        } else {
+            self.waiting.enter(entry.bytes);
+        }
+    }
+
+    /// What a free lane calls next: records of one group and one window, or none for the last call of a
+    /// window; and whether they are called in a fresh instance.
+    pub(super) fn next_in_windows(
+        &mut self,
+        index: usize,
+        is_pressed: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> Option<(Vec<Serial>, bool)> {
+        let windows = self.windows.as_mut()?;
+        if self.slots[index].mark.is_some() {
+            // The record that was marked is the next, whatever else is due.
+            return Some((self.slots[index].pieces.pop_front()?, true));
+        }
+        windows.stow(&mut self.slots[index], index);
+        let (id, next) = self.next_group(index, is_pressed, now)?;
+        let windows = self.windows.as_mut()?;
+        windows.hands[index].group = Some(id);
+        windows.hands[index].task = None;
+        if let Next::Close(close) = next {
+            windows.hands[index].task = Some(Task::Close(close));
+            return Some((Vec::new(), windows.group_mut(id).failures > 0));
+        }
+        self.unpark_group(id, actions);
+        let windows = self.windows.as_mut()?;
+        let span = windows.span_ms;
+        let group = windows.group_mut(id);
+        if next == Next::Piece {
+            let slot = &mut self.slots[index];
+            slot.pieces = std::mem::take(&mut group.pieces);
+            slot.presumes = std::mem::take(&mut group.presumes);
+            return Some((slot.pieces.pop_front()?, true));
+        }
+        let backlog = &self.backlog;
+        let known = &group.known;
+        let sort = |serial| {
+            let entry = backlog.get(serial);
+            let window = known.window_of(entry.arrival, span);
+            (entry.condemned().is_some(), window)
+        };
+        let mut batch = Vec::new();
+        group
+            .batcher
+            .take(&mut batch, |first, serial| sort(first) == sort(serial));
+        for &serial in &batch {
+            self.waiting.leave(self.backlog.get(serial).bytes);
+        }
+        Some((batch, false))
+    }
+
+    /// What a call of these records of the slot's group is told of their window; `None`: no windows.
+    pub(super) fn fold_call(&mut self, index: usize, records: &[Serial]) -> Option<WindowCall> {
+        let windows = self.windows.as_mut()?;
+        let group = windows.in_hand(index)?;
+        let arrival = self.backlog.get(*records.first()?).arrival;
+        let window = group.known.window_of(arrival, windows.span_ms);
+        let call = call_in(&group.known, window);
+        windows.hands[index].task = Some(Task::Fold(window));
+        Some(call)
+    }
+
+    /// The same of a redriven record: it runs in the current window of its group.
+    pub(super) fn fold_redriven(&mut self, redrive: &Redrive) -> Option<WindowCall> {
+        let now = self.age.latest();
+        let index = self.lanes.len();
+        let windows = self.windows.as_mut()?;
+        windows.hands[index].group = Some(windows.group_of(redrive.key));
+        let group = windows.in_hand(index)?;
+        let open = group.known.open.as_ref().map(|open| open.window);
+        let window = open.unwrap_or_else(|| group.known.window_of(now, windows.span_ms));
+        let call = call_in(&group.known, window);
+        windows.hands[index].task = Some(Task::Fold(window));
+        Some(call)
+    }
+
+    /// The state as a call of the slot left it.
+    pub(super) fn state_left(&mut self, index: usize, state: Option<Bytes>) {
+        if let Some(windows) = &mut self.windows {
+            windows.hands[index].left = state;
+        }
+    }
+
+    /// What a call of records does to their window: an attempt that is not a success of all of them is
+    /// discarded whole.
+    pub(super) fn fold(
+        &mut self,
+        index: usize,
+        records: &[Serial],
+        judgement: &mut Judgement,
+    ) -> Option<PlannedWindow> {
+        if !self.has_windows() {
+            return None;
+        }
+        if !judgement.endings.is_empty() {
+            judgement.rows.clear();
+            for ending in &mut judgement.endings {
+                if *ending == Ending::Done {
+                    *ending = Ending::Again;
+                }
+            }
+            return None;
+        }
+        let entries = records.iter().map(|&serial| self.backlog.get(serial));
+        let hops = entries.map(|entry| entry.hops).max().unwrap_or_default();
+        let last = self.backlog.get(*records.last()?).position;
+        self.folded(index, hops, last)
+    }
+
+    /// The window of the slot's group after a call that succeeded with records up to `last`.
+    pub(super) fn folded(
+        &mut self,
+        index: usize,
+        hops: u8,
+        last: Ordinal,
+    ) -> Option<PlannedWindow> {
+        let windows = self.windows.as_mut()?;
+        let Some(Task::Fold(window)) = windows.hands[index].task.take() else {
+            return None;
+        };
+        let left = windows.hands[index].left.take();
+        let (groups, id) = (windows.groups, windows.hands[index].group?);
+        let known = &windows.in_hand(index)?.known;
+        let before = known.open.as_ref();
+        debug_assert!(
+            before.is_none_or(|open| open.window == window),
+            "a group has one open window"
+        );
+        let state = left.or_else(|| before.map(|open| open.state.clone()));
+        let open = OpenWindow {
+            window,
+            state: state.unwrap_or_default(),
+            hops: before.map_or(hops, |open| open.hops.max(hops)),
+            last: before.map_or(last, |open| open.last.max(last)),
+            groups,
+        };
+        let becomes = GroupWindow {
+            version: known.version + 1,
+            closed_through: known.closed_through,
+            open: Some(open),
+        };
+        let change = WindowChange { group: id, becomes };
+        Some(PlannedWindow { change, lost: None })
+    }
+
+    /// Puts what becomes of a window into the commit that a slot is about to send.
+    pub(super) fn plan_window(&mut self, index: usize, planned: Option<PlannedWindow>) {
+        let (Some(planned), Some(commit)) = (planned, &mut self.slots[index].unaccepted) else {
+            return;
+        };
+        if let Phase::Queued(plan) = &mut commit.phase {
+            let hops = planned.change.becomes.open.as_ref().map(|open| open.hops);
+            for source in &mut plan.rows.sources {
+                source.hops = source.hops.max(hops.unwrap_or_default());
+            }
+            plan.window = Some(planned.clone());
+        }
+        commit.window = Some(planned);
+    }
+
+    /// A commit with this change was accepted.
+    pub(super) fn window_changed(&mut self, change: &WindowChange, now: Timestamp) {
+        if let Some(windows) = &mut self.windows {
+            let group = windows.group_mut(change.group);
+            group.known.clone_from(&change.becomes);
+            group.failures = 0;
+            group.since = now;
+        }
+    }
+
+    /// The group of a slot waits for a retry of these records, in front of its others.
+    pub(super) fn park_group(
+        &mut self,
+        index: usize,
+        records: Vec<Serial>,
+        until: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let slot = &mut self.slots[index];
+        slot.pieces.push_front(records);
+        windows.stow(slot, index);
+        let Some(id) = windows.hands[index].group else {
+            return;
+        };
+        let group = windows.group_mut(id);
+        group.not_before = until;
+        group.is_parked = true;
+        for &serial in group.pieces.iter().flatten() {
+            self.backlog.place(serial, Place::Parked, actions);
+        }
+        for serial in group.batcher.iter() {
+            self.waiting.leave(self.backlog.get(serial).bytes);
+            self.backlog.place(serial, Place::Parked, actions);
+        }
+    }
+
+    fn unpark_group(&mut self, id: u32, actions: &mut Vec<Action>) {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let group = windows.group_mut(id);
+        if !std::mem::take(&mut group.is_parked) {
+            return;
+        }
+        for serial in group.batcher.iter() {
+            self.waiting.enter(self.backlog.get(serial).bytes);
+            self.backlog.place(serial, Place::Waiting, actions);
+        }
+    }
+
+    /// A person has a record tried now: its group's wait ends, if it is the record that it waits for.
+    pub(super) fn hurry_the_group(&mut self, serial: Serial, now: Timestamp) {
+        let key = self.backlog.get(serial).key;
+        if let Some(windows) = &mut self.windows {
+            let group = windows.group_of(key);
+            let group = windows.group_mut(group);
+            if group.pieces.front().is_some_and(|piece| piece[0] == serial) {
+                group.not_before = group.not_before.min(now);
+            }
+        }
+    }
+
+    /// Takes the group of a redriven record if no slot has it in hand and its window may go on.
+    pub(super) fn seize_group(&self, redrive: &Redrive) -> bool {
+        let Some(windows) = &self.windows else {
+            return false;
+        };
+        let id = windows.group_of(redrive.key);
+        let lane = windows.lane_of(id);
+        let slot = &self.slots[lane];
+        let is_idle = slot.call.is_none() && slot.unaccepted.is_none();
+        let is_in_hand = windows.hands[lane].group == Some(id)
+            && !(is_idle && slot.held().next().is_none() && slot.mark.is_none());
+        let known = windows.by_lane[lane].get(&id).map(|group| &group.known);
+        let open = known.and_then(|known| known.open.as_ref());
+        !is_in_hand && open.is_none_or(|open| !open.is_full())
+    }
+
+    /// A redrive holds the group of its record, or none any more.
+    pub(super) fn redrive_holds(&mut self, key: Option<KeyHash>) {
+        if let Some(windows) = &mut self.windows {
+            windows.redriven = key.map(|key| windows.group_of(key));
+            if let Some(group) = windows.redriven {
+                windows.group_mut(group);
+            }
+        }
+    }
+}
+
+fn call_in(known: &GroupWindow, window: Window) -> WindowCall {
+    let open = known.open.as_ref();
+    WindowCall {
+        window,
+        state: open.map(|open| open.state.clone()).unwrap_or_default(),
+        is_final: false,
+        is_terminated_early: false,
+    }
+}

@@ -1,0 +1,246 @@
+//! The last call of a window, without records.
+//!
+//! It closes in the same commit that carries what the call emitted. A call that fails is made again after
+//! the mapping's backoff, and the group waits. Out of attempts, or where another one cannot help, or past the
+//! age that records may reach, the window closes all the same: its state becomes a dead letter with the
+//! cause, so that nothing is lost without a word and the group goes on.
+
+use std::sync::Arc;
+
+use super::{Close, Task};
+use crate::{
+    commit::ErrorKind,
+    id::Timestamp,
+    mapping::OnFatal,
+    outcome::{FailureKind, Outcome, Rows},
+    pipeline::{
+        Action, Invocation, LostWindow, PlannedWindow, RowSource, ShardPipeline, StopReason,
+        judge::Judgement,
+        slot::{Call, Phase},
+    },
+    window::{GroupWindow, OpenWindow, WindowCall, WindowChange},
+};
+
+/// Why a call that was to end a window failed.
+struct Cause {
+    code: Arc<str>,
+    error: Arc<str>,
+    own_delay_ms: Option<u32>,
+    is_hopeless: bool,
+}
+
+impl Cause {
+    fn of(kind: ErrorKind, error: Arc<str>) -> Self {
+        Self {
+            code: kind.as_str().into(),
+            error,
+            own_delay_ms: None,
+            // Another attempt would give the same.
+            is_hopeless: kind == ErrorKind::OutputTooLarge,
+        }
+    }
+}
+
+impl ShardPipeline {
+    /// Before anything else is called, windows of a mapping that has other ones now, or none, have their
+    /// final call; whether some are left.
+    pub(in crate::pipeline) fn ends_old_windows(
+        &mut self,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(windows) = &mut self.windows else {
+            return false;
+        };
+        if !windows.has_old() {
+            windows.forget_old();
+            if !windows.is_on() {
+                self.windows = None;
+            }
+            return false;
+        }
+        for index in 0..self.lanes.len() {
+            let slot = &self.slots[index];
+            if slot.is_free()
+                && slot.not_before <= now
+                && let Some((_, is_fresh)) = self.next_in_windows(index, false, now, actions)
+            {
+                self.begin_close(index, is_fresh, actions);
+            }
+        }
+        true
+    }
+
+    /// Makes the call that ends the window of the group in a lane's hand.
+    pub(in crate::pipeline) fn begin_close(
+        &mut self,
+        index: usize,
+        is_fresh: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((close, open)) = self.closing(index) else {
+            debug_assert!(false, "a window is open");
+            return;
+        };
+        let window = WindowCall {
+            window: open.window,
+            state: open.state,
+            is_final: close != Close::Early,
+            is_terminated_early: close == Close::Early,
+        };
+        let attempt = self.next_attempt;
+        self.next_attempt = attempt.next();
+        let slot = &mut self.slots[index];
+        slot.call = Some(Call {
+            attempt,
+            records: Vec::new(),
+        });
+        actions.push(Action::Invoke(Invocation {
+            attempt,
+            slot: slot.id,
+            records: Vec::new(),
+            is_fresh,
+            redrive: None,
+            window: Some(window),
+        }));
+    }
+
+    fn closing(&self, index: usize) -> Option<(Close, OpenWindow)> {
+        let windows = self.windows.as_ref()?;
+        let Some(Task::Close(close)) = windows.hands[index].task else {
+            return None;
+        };
+        Some((close, windows.in_hand(index)?.known.open.clone()?))
+    }
+
+    /// Such a call ended.
+    pub(in crate::pipeline) fn conclude_close(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let cause = match outcome {
+            Outcome::Returned { rows, .. } => return self.close(index, rows, None, now),
+            Outcome::Interrupted => return self.pause_uncharged(index, now),
+            Outcome::Error(failure) => {
+                let is_fatal = failure.kind == FailureKind::Fatal;
+                let (code, message) = (failure.code, failure.message);
+                if is_fatal && self.config.settings.on_fatal == OnFatal::Stop {
+                    return self.stop(StopReason::Fatal { code, message }, actions);
+                }
+                Cause {
+                    code,
+                    error: message,
+                    own_delay_ms: failure.retry_after_ms,
+                    is_hopeless: failure.kind != FailureKind::Retry,
+                }
+            }
+            Outcome::Trap { message, .. } => Cause::of(ErrorKind::Trap, message),
+            Outcome::Timeout { after_ms } => {
+                let words = format!("timed out after {after_ms} ms");
+                Cause::of(ErrorKind::Timeout, words.into())
+            }
+            Outcome::OutOfMemory { limit_bytes } => {
+                let words = format!("out of memory: the limit is {limit_bytes} bytes");
+                Cause::of(ErrorKind::OutOfMemory, words.into())
+            }
+            Outcome::OutputTooLarge { limit_bytes } => {
+                let words = format!("its rows pass the limit of {limit_bytes} bytes");
+                Cause::of(ErrorKind::OutputTooLarge, words.into())
+            }
+        };
+        self.close_failed(index, cause, now);
+    }
+
+    fn close_failed(&mut self, index: usize, cause: Cause, now: Timestamp) {
+        let Some((close, open)) = self.closing(index) else {
+            return;
+        };
+        self.slots[index].faults = 0;
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let Some(id) = windows.hands[index].group else {
+            return;
+        };
+        let group = windows.group_mut(id);
+        group.failures += 1;
+        let attempts = group.failures;
+        let is_over = cause.is_hopeless
+            || self.policy.is_exhausted(attempts)
+            || self.age.is_too_old(open.window.end);
+        if !is_over {
+            let own = cause.own_delay_ms;
+            group.not_before = self.policy.next_retry(now, open.last, attempts, own);
+            return;
+        }
+        let what = match close {
+            Close::Early => "the call that ends it early",
+            Close::Final | Close::Changed => "its final call",
+        };
+        let (start, end) = (open.window.start, open.window.end);
+        let words = format!(
+            "window {start}-{end} of group {id} is given up: {what} failed: {}",
+            cause.error
+        );
+        let lost = LostWindow {
+            open,
+            code: cause.code,
+            error: words.into(),
+            attempts,
+        };
+        self.close(index, Vec::new(), Some(lost), now);
+    }
+
+    /// Commits that a window is closed, or begins anew within its time.
+    fn close(&mut self, index: usize, rows: Vec<Rows>, lost: Option<LostWindow>, now: Timestamp) {
+        let Some((close, open)) = self.closing(index) else {
+            return;
+        };
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let hand = &mut windows.hands[index];
+        hand.task = None;
+        // Whatever the call left of the state goes with it.
+        hand.left = None;
+        let Some(id) = hand.group else {
+            return;
+        };
+        let group = windows.group_mut(id);
+        let closed_through = match close {
+            Close::Final => group.known.closed_through.max(open.window.end),
+            Close::Early | Close::Changed => group.known.closed_through,
+        };
+        let source = RowSource {
+            position: open.last,
+            hops: open.hops,
+            is_kept: true,
+        };
+        let fresh = OpenWindow {
+            state: bytes::Bytes::new(),
+            ..open
+        };
+        let becomes = GroupWindow {
+            version: group.known.version + 1,
+            closed_through,
+            open: (close == Close::Early).then_some(fresh),
+        };
+        let judgement = Judgement {
+            rows,
+            ..Judgement::default()
+        };
+        let adds = self.adds(0, &judgement);
+        self.decide(index, Vec::new(), judgement, adds, now);
+        if let Some(commit) = &mut self.slots[index].unaccepted
+            && let Phase::Queued(plan) = &mut commit.phase
+        {
+            // What it emits comes from all records of the window.
+            plan.rows.sources.push(source);
+        }
+        let change = WindowChange { group: id, becomes };
+        self.plan_window(index, Some(PlannedWindow { change, lost }));
+    }
+}
