@@ -190,7 +190,8 @@ pub fn window_is_sound(known: &GroupWindow, becomes: &GroupWindow) -> Result<(),
     let Some(open) = &becomes.open else {
         return Ok(());
     };
-    ensure(open.window.start >= becomes.closed_through, || {
+    // One that is longer than those before it may begin in front of what was closed.
+    ensure(open.window.end > becomes.closed_through, || {
         format!(
             "{:?} is open behind {:?}",
             open.window, becomes.closed_through

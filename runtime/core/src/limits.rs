@@ -150,7 +150,8 @@ pub const WINDOW_STATE_BYTES_MAX: u64 = 1 << 20;
 /// [`WINDOW_STATE_BYTES_MAX`].
 pub const WINDOW_STATE_SET_BYTES_MAX: u64 = 4 << 20;
 
-const _: () = assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX);
+const _: () =
+    assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX + WINDOW_STATE_SET_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX > COMMIT_BYTES_MAX);
 const _: () = assert!(STREAM_SHARDS_LISTED_MAX >= 4 * STREAM_SHARDS_MAX);

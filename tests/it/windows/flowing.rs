@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::support::{all, describe, drained, guest, metric, one, put, server, server_on};
 
 /// Keys of the records.
-const KEYS: usize = 12;
+const KEYS: usize = 6;
+/// Records of a key in a round.
+const BODIES: usize = 3;
 
 fn deploy(server: &Server, options: &[&str]) -> Value {
     let component = guest("windowed");
@@ -17,16 +19,20 @@ fn deploy(server: &Server, options: &[&str]) -> Value {
     one(server, &[&words[..], options].concat())
 }
 
-/// Puts one record a key, each with a body of its own.
-fn put_round(server: &Server, round: usize) {
-    let lines: Vec<String> = (0..KEYS)
-        .map(|key| json!({"partition_key": format!("k{key}"), "data": format!("k{key}-{round}")}))
-        .map(|line| line.to_string())
-        .collect();
-    put(server, "in", &lines, &["--json"]);
+/// What record `n` of a key in a round says.
+fn body(key: usize, round: usize, n: usize) -> String {
+    format!("k{key}-{round}-{n}")
 }
 
-/// Bodies in the rows of windows, how often each, and whether those of one key are in order.
+/// Puts some records a key, each with a body of its own.
+fn put_round(server: &Server, round: usize) {
+    for key in 0..KEYS {
+        let lines: Vec<String> = (0..BODIES).map(|n| body(key, round, n)).collect();
+        put(server, "in", &lines, &["--key", &format!("k{key}")]);
+    }
+}
+
+/// Bodies in the rows of windows, how often each; those of one key are in order.
 fn reported(server: &Server) -> BTreeMap<String, u32> {
     let path = "/v1/streams/out/records?from=trim-horizon&follow=false";
     let rows = get(&server.api, path)
@@ -42,6 +48,16 @@ fn reported(server: &Server) -> BTreeMap<String, u32> {
         let (start, end) = span.split_once("..").expect("a span");
         let (start, end): (u64, u64) = (start.parse().unwrap(), end.parse().unwrap());
         assert_eq!((start % 1_000, end - start), (0, 1_000), "{told}");
+        let in_order = |key: usize| {
+            let of = format!("k{key}-");
+            let numbers = list.split(',').filter_map(|body| body.strip_prefix(&of));
+            let numbers = numbers.map(|rest| {
+                let (round, n) = rest.split_once('-').expect("round and number");
+                (round.parse::<u64>().unwrap(), n.parse::<u64>().unwrap())
+            });
+            numbers.is_sorted()
+        };
+        assert!((0..KEYS).all(in_order), "{told}");
         for body in list.split(',') {
             *bodies.entry(body.to_owned()).or_default() += 1;
         }
@@ -56,7 +72,9 @@ fn put_until_closed(server: &Server, rounds: &mut usize) {
         put_round(server, *rounds);
         *rounds += 1;
         let bodies = reported(server);
-        let is_there = |round: usize, key: usize| bodies.contains_key(&format!("k{key}-{round}"));
+        let is_there = |round: usize, key: usize| {
+            (0..BODIES).all(|n| bodies.contains_key(&body(key, round, n)))
+        };
         if (0..wanted).all(|round| (0..KEYS).all(|key| is_there(round, key))) {
             return;
         }
@@ -70,7 +88,7 @@ fn check(server: &Server, rounds: usize) {
     let status = drained(server, "windowed");
     assert_eq!(
         status["totals"]["processed"],
-        json!(rounds * KEYS),
+        json!(rounds * KEYS * BODIES),
         "{status}"
     );
     assert_eq!(status["totals"]["dead_lettered"], json!(0));
@@ -147,7 +165,10 @@ fn windows_close_at_the_end_of_their_shard_and_before_they_are_turned_off() {
             .text();
         text.lines().count() as u64
     };
-    one(&server, &["streams", "split", "in", "shardId-000000000000"]);
+    one(
+        &server,
+        &["streams", "split", "in", "--shard", "shardId-000000000000"],
+    );
     while describe(&server, "windowed")["shards"][0]["ended"] != json!(true) {}
     assert_eq!(rows(), open, "one final call a window");
 
@@ -166,4 +187,47 @@ fn windows_close_at_the_end_of_their_shard_and_before_they_are_turned_off() {
     one(&server, &[&update[..], &off].concat());
     while open_of(&describe(&server, "windowed")) > 0 {}
     assert_eq!(rows(), open + more);
+}
+
+#[test]
+fn a_close_that_is_given_up_leaves_its_state_as_a_letter_and_the_next_window_goes_on() {
+    let server = server();
+    let groups = ["--tumbling-window", "1s", "--key-groups", "1"];
+    let tries = [
+        "--max-attempts",
+        "2",
+        "--backoff-initial",
+        "1ms",
+        "--backoff-max",
+        "1ms",
+    ];
+    deploy(&server, &[&groups[..], &tries].concat());
+    put(&server, "in", &["stuck".to_owned()], &["--key", "k"]);
+    let letters = loop {
+        put(&server, "in", &["later".to_owned()], &["--key", "k"]);
+        let letters = all(&server, &["dlq", "list", "windowed"]);
+        if !letters.is_empty() {
+            break letters;
+        }
+    };
+    let letter = &letters[0];
+    assert_eq!(letter["error_kind"], "window-failed", "{letter}");
+    assert_eq!(
+        (&letter["code"], &letter["attempts"]),
+        (&json!("stuck"), &json!(2)),
+        "{letter}"
+    );
+    let id = letter["id"].as_str().expect("an id");
+    let redrive = ["dlq", "redrive", "windowed", id, "-o", "json"];
+    let output = server.command(&redrive).output().expect("it runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_ne!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("state of a window"), "{stderr}");
+    while reported(&server).is_empty() {
+        put(&server, "in", &["later".to_owned()], &["--key", "k"]);
+    }
+    assert_eq!(
+        describe(&server, "windowed")["totals"]["dead_lettered"],
+        json!(0)
+    );
 }

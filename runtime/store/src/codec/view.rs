@@ -116,9 +116,11 @@ impl Value for OpenWindow {
         if start >= end {
             return Err(from.fail("a window ends before it begins"));
         }
+        // A slice would keep the whole frame in memory, for as long as the window is open.
+        let state = Bytes::copy_from_slice(&Bytes::take(from)?);
         Ok(Self {
             window: Window { start, end },
-            state: Value::take(from)?,
+            state,
             hops: Value::take(from)?,
             last: Value::take(from)?,
             groups: Value::take(from)?,

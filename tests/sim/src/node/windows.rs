@@ -2,12 +2,15 @@
 //! bytes each; when a window ends it emits that list, or what is left of it becomes a letter. So a record
 //! that is in two windows, or in none, is seen.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use bytes::Bytes;
 use fnctl_core::{
+    invariants,
     mapping::MappingSettings,
     outcome::{Failure, FailureKind, Outcome, Rows, WHOLE_CALL},
     record::ColumnBuilder,
-    window::WindowCall,
+    window::{GroupWindow, WindowCall, WindowChange},
 };
 
 use super::{Branch, World, profile::Trouble};
@@ -70,6 +73,17 @@ impl Day {
             2 => settings.key_groups = self.random.pick(&[1, 4, 5]),
             _ => {}
         }
+    }
+}
+
+/// What a commit says of a window follows from what was accepted.
+pub(super) fn check(known: &BTreeMap<u32, Arc<GroupWindow>>, change: Option<&WindowChange>) {
+    let Some(change) = change else {
+        return;
+    };
+    let known = known.get(&change.group).cloned().unwrap_or_default();
+    if let Err(broken) = invariants::window_is_sound(&known, &change.becomes) {
+        panic!("{broken}");
     }
 }
 

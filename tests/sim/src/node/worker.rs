@@ -26,7 +26,7 @@ use fnctl_core::{
 use fnctl_store::{CommitTicket, ReadError, Store};
 use tokio::sync::watch;
 
-use super::{facts::Facts, hash_key, shelf::Shelf};
+use super::{facts::Facts, hash_key, shelf::Shelf, windows};
 use crate::{
     guest::{Nature, Seen},
     trace::Trace,
@@ -276,12 +276,7 @@ impl Worker {
             commit.outputs.clear();
         }
         let window = commit.window.clone();
-        if let Some(change) = &window {
-            let known = self.windows.get(&change.group).cloned().unwrap_or_default();
-            if let Err(broken) = invariants::window_is_sound(&known, &change.becomes) {
-                panic!("{broken}");
-            }
-        }
+        windows::check(&self.windows, window.as_ref());
         let ticket = store.commit(commit);
         self.flights.push_back(Flight {
             slot,
