@@ -1,0 +1,69 @@
+//! A window whose records fail, whose state grows too large, and whose server is killed.
+
+use fnctl_tests::{Server, get};
+use serde_json::Value;
+
+use crate::support::{all, drained, guest, one, put, server_on};
+
+/// What closed windows told, in order: how they ended, and what was in them.
+fn closed(server: &Server) -> Vec<(String, Vec<String>)> {
+    let records = "/v1/streams/out/records?from=trim-horizon&follow=false";
+    let answer = get(&server.api, records).unwrap_or_else(|e| panic!("{e}"));
+    let told = |line: &str| {
+        let row: Value = serde_json::from_str(line).expect("a record");
+        let words = row["data"].as_str().expect("text");
+        let (head, bodies) = words.split_once(": ").expect("a window's row");
+        let how = head.split(' ').next_back().unwrap_or_default();
+        let bodies = bodies.split(',').map(str::to_owned).collect();
+        (how.to_owned(), bodies)
+    };
+    answer.text().lines().map(told).collect()
+}
+
+/// All windows of a mapping close when it has none any more.
+#[test]
+fn a_window_counts_each_record_once_over_a_crash_a_failure_and_an_early_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_on(folder.path());
+    let component = guest("windowed");
+    let deploy = ["deploy", &component, "--stream", "in", "--to", "out"];
+    let windows = ["--tumbling-window", "15m", "--key-groups", "4"];
+    let calls = ["--parallelization-factor", "2", "--batch-size", "3"];
+    let given = [&deploy[..], &windows, &calls, &["--max-attempts", "1"]].concat();
+    one(&server, &given);
+    let lines = |numbers: std::ops::Range<u32>| -> Vec<String> {
+        numbers.map(|number| format!("n{number}")).collect()
+    };
+    let mut first = lines(0..20);
+    first.insert(10, "skip".to_owned());
+    put(&server, "in", &first, &["--key", "k"]);
+    drained(&server, "windowed");
+    server.kill().unwrap_or_else(|e| panic!("{e}"));
+
+    let server = server_on(folder.path());
+    put(&server, "in", &lines(20..30), &["--key", "k"]);
+    put(&server, "in", &["grow 1100000".to_owned()], &["--key", "k"]);
+    put(&server, "in", &lines(30..40), &["--key", "k"]);
+    drained(&server, "windowed");
+    one(
+        &server,
+        &["mappings", "update", "windowed", "--tumbling-window", "0s"],
+    );
+    let told = loop {
+        let told = closed(&server);
+        if told.iter().map(|(_, bodies)| bodies.len()).sum::<usize>() >= 41 {
+            break told;
+        }
+    };
+    let early = told.iter().filter(|(how, _)| how == "early").count();
+    assert_eq!(early, 1, "the state passed its limit once: {told:?}");
+    let mut expected = lines(0..40);
+    expected.insert(30, "grow 1100000".to_owned());
+    let bodies: Vec<String> = told.into_iter().flat_map(|(_, bodies)| bodies).collect();
+    assert_eq!(bodies, expected);
+    let letters = all(&server, &["dlq", "list", "windowed"]);
+    assert_eq!(
+        (letters.len(), letters[0]["code"].as_str()),
+        (1, Some("bad"))
+    );
+}
