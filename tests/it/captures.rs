@@ -190,7 +190,7 @@ fn two_replays_print_the_same_byte_for_byte() {
     let day = words.split(' ').nth(1).expect("the ms of the day");
     let day: u64 = day.parse().expect("a number");
     // Its clock stood at the failure; a few readings later it asked. Seconds and milliseconds are compared.
-    let digits: String = failed_at[17..23].split('.').collect();
+    let digits: String = failed_at.get(17..23).expect("a time").split('.').collect();
     let at: u64 = digits.parse().expect("five digits");
     assert!((day + 60_000 - at) % 60_000 < 100, "{words} {failed_at}");
 }

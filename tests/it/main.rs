@@ -30,6 +30,7 @@ mod relays;
 mod resharding;
 mod scrub;
 mod seeks;
+mod shadows;
 mod support;
 mod tools;
 mod updates;

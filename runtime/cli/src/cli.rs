@@ -14,7 +14,7 @@ use crate::{
     client::Client,
     commands::{
         backup, build, capture, deploy, dev, dlq, doctor, dump, filter, functions, invoke, logs,
-        mappings, new, put, replay, restore, rollback, server, streams, tail, version,
+        mappings, new, put, replay, restore, rollback, server, shadow, streams, tail, version,
     },
     error::CliError,
     limits,
@@ -79,7 +79,16 @@ enum Command {
     /// Write what fails now to a file that reproduces it
     Capture(capture::Args),
     /// Call what was captured again, without a server
+    ///
+    /// Each batch is called as the attempt that failed, in a world that is the same each time: two runs print
+    /// the same. Exit 0: every batch ended as it did; 4: some did not.
     Replay(replay::Args),
+    /// Run another version beside the live one, and print where they differ
+    ///
+    /// Both versions are called in the server with the same records, and what they emit is captured, not
+    /// emitted: what is compared is what the live version emits for a record when it is called for it, not what
+    /// the mapping emitted then. Nothing is charged, settled or put. Exit 0: no difference; 4: some.
+    Shadow(shadow::Args),
     /// Try a mapping's filter on records, without a server
     Filter(filter::Args),
     /// Run a server
@@ -173,6 +182,7 @@ impl Cli {
             Command::Dlq(args) => dlq::run(args, session).await,
             Command::Capture(args) => capture::run(args, session).await,
             Command::Replay(args) => replay::run(args, session).await,
+            Command::Shadow(args) => shadow::run(args, session).await,
             Command::Filter(args) => filter::run(args, session).await,
             Command::Server(args) => server::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
@@ -205,7 +215,7 @@ impl Cli {
     pub(crate) fn handles_signals(&self) -> bool {
         matches!(
             self.command,
-            Command::Server(_) | Command::Dev(_) | Command::Put(_)
+            Command::Server(_) | Command::Dev(_) | Command::Put(_) | Command::Shadow(_)
         )
     }
 }

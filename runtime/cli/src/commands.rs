@@ -20,6 +20,7 @@ pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod rollback;
 pub(crate) mod server;
+pub(crate) mod shadow;
 pub(crate) mod streams;
 pub(crate) mod tail;
 pub(crate) mod version;

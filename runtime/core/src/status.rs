@@ -7,6 +7,7 @@ mod catalogue;
 mod mapping;
 mod parked;
 mod record;
+mod shadow;
 
 pub use call::{
     CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow, close_by_hand,
@@ -24,3 +25,4 @@ pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
     RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,
 };
+pub use shadow::{ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary};

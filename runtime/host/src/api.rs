@@ -18,6 +18,7 @@ pub(crate) mod put;
 mod reshard;
 mod retries;
 mod seek;
+mod shadow;
 mod streams;
 mod tail;
 
@@ -236,6 +237,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         ["mappings", address, "capture"] => {
             only(&method, &[GET])?;
             capture::capture(node, address, &asked).await
+        }
+        ["mappings", address, "shadow"] => {
+            only(&method, &[GET])?;
+            shadow::shadow(node, address, &asked).await
         }
         ["mappings", address, "seek"] => {
             only(&method, &[POST])?;

@@ -82,13 +82,38 @@ impl Functions {
         function: &Function,
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
+        let name = function.name.as_str().into();
+        self.load_as(name, function.concurrency, version).await
+    }
+
+    /// A version, deployed or not, to be called beside the live one: in a place of its own, so that it takes
+    /// none of the function's calls, and what it writes goes into nobody's log.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) async fn beside(
+        &self,
+        function: &Function,
+        version: &Version,
+    ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
+        // No function has such a name: the log passes its lines by.
+        let name = format!("{} (shadow)", function.name).into();
+        self.load_as(name, Some(1), version).await
+    }
+
+    async fn load_as(
+        &self,
+        name: Arc<str>,
+        concurrency: Option<u32>,
+        version: &Version,
+    ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         let settings = &version.settings;
         let source = ComponentSource::File {
             path: (self.artifact)(&settings.digest),
             digest: settings.digest.to_string(),
         };
         let settings = fnctl_invoker::VersionSettings {
-            function: function.name.as_str().into(),
+            function: name,
             version: version.number,
             memory_bytes: settings.memory_bytes,
             timeout: Duration::from_millis(settings.timeout_ms),
@@ -96,7 +121,7 @@ impl Functions {
                 Isolation::Reuse => fnctl_invoker::Isolation::Reuse,
                 Isolation::Fresh => fnctl_invoker::Isolation::Fresh,
             },
-            concurrency: function.concurrency,
+            concurrency,
             config: settings.config.clone(),
             secrets: settings
                 .secrets

@@ -17,6 +17,7 @@ mod relay;
 mod retries;
 mod secret;
 mod server;
+mod shadow;
 mod shard_worker;
 mod source;
 mod supervisor;

@@ -192,3 +192,8 @@ pub const CAPTURE_RECORDS_MAX: usize = 10_000;
 pub const CAPTURE_DATA_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a component that go into one line of a capture.
 pub const CAPTURE_PIECE_BYTES: usize = 1 << 20;
+
+// Comparisons of versions.
+
+/// Shadows at once; each makes one call at a time.
+pub const SHADOWS_MAX: usize = 2;

@@ -8,6 +8,7 @@ use fnctl_core::{
     },
     error_code::ErrorCode,
     id::Ordinal,
+    mapping::MappingState,
     rfc3339,
 };
 use serde::Serialize;
@@ -61,6 +62,10 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
     if captured.batches.is_empty() {
         let words = format!("nothing of `{name}` fails now");
         let why = match &wanted.key {
+            _ if matches!(mapping.state, MappingState::Stopped { .. }) => {
+                "a `fatal` stopped it, and of that no record is kept; with --on-fatal dead-letter one is"
+                    .to_owned()
+            }
             None => "no record waits for a retry, and no dead letter is open".to_owned(),
             Some(key) => format!("none of key `{key}` waits for a retry or is an open dead letter"),
         };

@@ -38,7 +38,7 @@ struct Body {
 
 /// What `to` means.
 #[derive(Clone, Copy)]
-enum Target {
+pub(super) enum Target {
     Position(StartingPosition),
     /// This record is the next.
     Sequence(sequence::Decoded),
@@ -114,7 +114,8 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
     one(&status)
 }
 
-fn read(to: &str) -> Result<Target, ApiError> {
+/// Reads a position, or a sequence number.
+pub(super) fn read(to: &str) -> Result<Target, ApiError> {
     // No duration and no time is as long a number.
     let is_number = to.len() > 20 && to.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number {
@@ -136,7 +137,7 @@ fn foreign(to: &str) -> ApiError {
 }
 
 /// The shards that are meant: the one that is named, or that the number is of; else all.
-fn shards(
+pub(super) fn shards(
     stream: &Stream,
     named: Option<&str>,
     target: Target,

@@ -67,6 +67,18 @@ impl Work {
         Some(CalledVersion { other, context })
     }
 
+    /// Facts of calls of a unit's records with any version of its function, also one that is not deployed;
+    /// `None`: the unit is gone.
+    pub(crate) fn context(
+        view: &NodeView,
+        unit: UnitId,
+        version: &Arc<Version>,
+    ) -> Option<Arc<CallContext>> {
+        let mut work = Self::of(view, unit)?;
+        work.version = Arc::clone(version);
+        Some(work.assignment(unit).context)
+    }
+
     /// The largest row that an output takes, bytes.
     fn row_bytes_max(&self, to: &OutputBinding) -> u64 {
         let OutputBinding::Stream(name) = to else {

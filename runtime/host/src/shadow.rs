@@ -1,0 +1,350 @@
+//! Another version beside the live one, on the same records: nothing is emitted, charged or settled.
+//!
+//! Both versions are called here with the same batches, outputs captured. What the mapping itself emitted is
+//! not read back: a row in an output stream names its source, not its mapping or version, and is gone with
+//! retention or where an output is bound to `none`. Calls are made one at a time, in places of their own, and a
+//! pause as long as each call follows it: the shadow takes at most half of one guest thread.
+
+mod side;
+
+use std::{collections::BTreeMap, sync::Arc, task::Poll};
+
+use fnctl_core::{
+    filter::{Envelope, FilterScratch, FilterVerdict},
+    id::{Ordinal, ShardNumber, Timestamp},
+    limits::BATCH_BYTES_MAX,
+    mapping::{Mapping, OnUnparsable},
+    record::{ColumnBuilder, RecordBlock, Records},
+    status::{DataText, ShadowEnd, ShadowLine, ShadowRecord, ShadowSummary},
+};
+use fnctl_store::ReadError;
+use fnctl_streams::sequence;
+use tokio::sync::watch;
+
+pub(crate) use self::side::Side;
+use crate::{api::error::ApiError, http::Chunks, node::HostNode, source, text};
+
+/// Records of one shard that both versions are given in one call.
+struct Picked {
+    records: Records,
+    facts: Arc<Vec<Fact>>,
+}
+
+/// What is asked about a record.
+#[derive(Clone, Debug)]
+struct Fact {
+    ordinal: Ordinal,
+    sequence_number: String,
+    record_id: String,
+}
+
+/// Where a shard is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// Everything up to here was read.
+    pub(crate) after: Ordinal,
+    /// Where it ends; `None`: never.
+    pub(crate) until: Option<Ordinal>,
+}
+
+/// Why it ends before its end.
+enum Ended {
+    /// Who listened has gone, or the server stops.
+    Quietly,
+    /// This is the last line.
+    With(ApiError),
+}
+
+/// Two versions of a mapping's function, and where they stand.
+pub(crate) struct Shadow {
+    pub(crate) node: Arc<HostNode>,
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) live: Side,
+    pub(crate) other: Side,
+    /// The shards that are read.
+    pub(crate) shards: BTreeMap<ShardNumber, Reading>,
+    /// Whether shards that come from splits and merges are read as well, from their beginning.
+    pub(crate) follows: bool,
+    /// Records that are still to be compared.
+    pub(crate) left: u64,
+    pub(crate) summary: ShadowSummary,
+    pub(crate) chunks: Chunks,
+}
+
+impl Shadow {
+    /// Runs to its end, to the reader's, or to the server's.
+    pub(crate) async fn run(mut self) {
+        let chunks = self.chunks.clone();
+        let mut drain = self.node.drain();
+        let ended = tokio::select! {
+            _ = drain.wait_for(|draining| *draining) => Err(Ended::Quietly),
+            () = chunks.closed() => Err(Ended::Quietly),
+            ended = self.compare() => ended,
+        };
+        let line = match ended {
+            Ok(()) => line(&ShadowLine::End(self.summary)),
+            Err(Ended::With(error)) => error.into_line(),
+            Err(Ended::Quietly) => return,
+        };
+        // Nobody is left to be told when the reader has gone.
+        drop(chunks.send(line.into()).await);
+    }
+
+    async fn compare(&mut self) -> Result<(), Ended> {
+        let mut registry = self.node.store().registry_changed();
+        loop {
+            registry.mark_unchanged();
+            self.find_children();
+            let numbers: Vec<ShardNumber> = self.shards.keys().copied().collect();
+            // Watched before it is read: what comes meanwhile wakes.
+            let stream = self.mapping.stream;
+            let watched = numbers
+                .iter()
+                .filter_map(|&n| self.node.store().watch(stream, n).ok());
+            let mut tails: Vec<watch::Receiver<Ordinal>> = watched.collect();
+            let mut has_read = false;
+            for number in numbers {
+                has_read |= self.next_of(number).await?;
+                if self.left == 0 {
+                    return Ok(());
+                }
+            }
+            if has_read {
+                continue;
+            }
+            if !self.follows {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = registry.changed() => changed.map_err(|_| Ended::Quietly)?,
+                () = any(&mut tails) => {}
+            }
+        }
+    }
+
+    /// Shards that were made by splits and merges since, where it follows.
+    fn find_children(&mut self) {
+        if !self.follows {
+            return;
+        }
+        let stream = self.mapping.stream;
+        let numbers: Vec<ShardNumber> = self.node.view(|view| {
+            let stream = view.registry().stream(stream);
+            stream.map_or_else(Vec::new, |s| {
+                s.shards.iter().map(|shard| shard.number).collect()
+            })
+        });
+        let newest = self.shards.keys().next_back().copied();
+        for number in numbers
+            .into_iter()
+            .filter(|number| newest.is_none_or(|n| *number > n))
+        {
+            let reading = Reading {
+                after: Ordinal(0),
+                until: None,
+            };
+            self.shards.insert(number, reading);
+        }
+    }
+
+    /// Compares the next records of a shard; whether there were some.
+    async fn next_of(&mut self, number: ShardNumber) -> Result<bool, Ended> {
+        let Some(reading) = self.shards.get(&number).copied() else {
+            return Ok(false);
+        };
+        if reading.until.is_some_and(|until| reading.after >= until) {
+            return Ok(false);
+        }
+        let stream = self.mapping.stream;
+        let settings = &self.mapping.settings;
+        let records = u64::from(settings.batch_size).min(self.left);
+        let records = usize::try_from(records).unwrap_or(usize::MAX);
+        let bytes =
+            usize::try_from(settings.batch_bytes.min(BATCH_BYTES_MAX)).unwrap_or(usize::MAX);
+        let store = self.node.store();
+        let blocks = match source::read(store, stream, number, reading.after, records, bytes).await
+        {
+            Ok(blocks) => blocks,
+            Err(ReadError::Trimmed { horizon }) => {
+                let after = Ordinal(horizon.0.saturating_sub(1)).max(reading.after);
+                self.shards.insert(number, Reading { after, ..reading });
+                return Ok(true);
+            }
+            Err(ReadError::NoSuchShard) => {
+                self.shards.remove(&number);
+                return Ok(false);
+            }
+            Err(error) => {
+                let error = ApiError::new(
+                    fnctl_core::error_code::ErrorCode::Damaged,
+                    error.to_string(),
+                );
+                return Err(Ended::With(error.fix("--from a later time passes by it")));
+            }
+        };
+        let Some(last) = blocks.iter().map(|block| block.last()).max() else {
+            return Ok(false);
+        };
+        let last = reading.until.map_or(last, |until| last.min(until));
+        let picked = self.pick(number, &blocks, reading.after, last);
+        self.shards.insert(
+            number,
+            Reading {
+                after: last,
+                ..reading
+            },
+        );
+        if let Some(picked) = picked {
+            self.left = self.left.saturating_sub(picked.facts.len() as u64);
+            self.both(number, &picked).await?;
+        }
+        self.tell(&ShadowLine::Progress(self.summary.clone()))
+            .await?;
+        Ok(true)
+    }
+
+    /// The records behind `after` up to `last` that the filter takes.
+    fn pick(
+        &mut self,
+        number: ShardNumber,
+        blocks: &[Arc<RecordBlock>],
+        after: Ordinal,
+        last: Ordinal,
+    ) -> Option<Picked> {
+        let created_at = self.node.view(|view| {
+            let stream = view.registry().stream(self.mapping.stream)?;
+            Some(stream.shard(number)?.created_at)
+        })?;
+        let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
+        let (mut arrival_ms, mut facts) = (Vec::new(), Vec::new());
+        let mut scratch = FilterScratch::default();
+        for block in blocks {
+            for index in 0..block.len() {
+                let ordinal = block.ordinal(index);
+                if ordinal <= after || ordinal > last {
+                    continue;
+                }
+                let arrival = block.arrival(index);
+                let sequence_number = sequence::encode(created_at, number, ordinal, arrival);
+                if !self.takes(
+                    number,
+                    block,
+                    index,
+                    arrival,
+                    &sequence_number,
+                    &mut scratch,
+                ) {
+                    self.summary.filtered += 1;
+                    continue;
+                }
+                keys.push(block.records.keys.get(index));
+                data.push(block.records.data.get(index));
+                arrival_ms.push(arrival.0);
+                facts.push(Fact {
+                    ordinal,
+                    sequence_number,
+                    record_id: format!("{}-{number}-{ordinal}", self.mapping.stream),
+                });
+            }
+        }
+        (!facts.is_empty()).then(|| Picked {
+            records: Records {
+                keys: keys.finish(),
+                data: data.finish(),
+                arrival_ms,
+            },
+            facts: Arc::new(facts),
+        })
+    }
+
+    fn takes(
+        &self,
+        number: ShardNumber,
+        block: &RecordBlock,
+        index: usize,
+        arrival: Timestamp,
+        sequence_number: &str,
+        scratch: &mut FilterScratch,
+    ) -> bool {
+        let settings = &self.mapping.settings;
+        let Some(filter) = &settings.filter else {
+            return true;
+        };
+        let (keys, data) = (&block.records.keys, &block.records.data);
+        let envelope = Envelope {
+            key: (!keys.is_null(index)).then(|| keys.get(index)),
+            data: (!data.is_null(index)).then(|| data.get(index)),
+            arrival,
+            sequence_number,
+            shard_id: &number.shard_id(),
+        };
+        match filter.verdict(&envelope, scratch) {
+            FilterVerdict::Match => true,
+            FilterVerdict::NoMatch => false,
+            FilterVerdict::Unparsable => settings.on_unparsable == OnUnparsable::Pass,
+        }
+    }
+
+    async fn both(&mut self, number: ShardNumber, picked: &Picked) -> Result<(), Ended> {
+        let live = self.live.ends(number, picked).await.map_err(Ended::With)?;
+        let other = self.other.ends(number, picked).await.map_err(Ended::With)?;
+        for (index, (live, shadow)) in live.into_iter().zip(other).enumerate() {
+            self.count(&live, &shadow);
+            if live.is_like(&shadow) {
+                continue;
+            }
+            let key = DataText::of(picked.records.keys.get(index), text::base64);
+            let record = ShadowRecord {
+                shard_id: number.shard_id(),
+                sequence_number: picked.facts[index].sequence_number.clone(),
+                partition_key: key.data,
+                key_encoding: key.encoding,
+                live,
+                shadow,
+            };
+            self.tell(&ShadowLine::Different(Box::new(record))).await?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, live: &ShadowEnd, shadow: &ShadowEnd) {
+        let summary = &mut self.summary;
+        summary.records += 1;
+        summary.live_failed += u64::from(live.failure.is_some());
+        summary.shadow_failed += u64::from(shadow.failure.is_some());
+        match live.is_like(shadow) {
+            true => summary.same += 1,
+            false => summary.different += 1,
+        }
+    }
+
+    async fn tell(&self, value: &ShadowLine) -> Result<(), Ended> {
+        let sent = self.chunks.send(line(value).into()).await;
+        sent.map_err(|_| Ended::Quietly)
+    }
+}
+
+fn line(value: &ShadowLine) -> String {
+    let mut line = serde_json::to_string(value).expect("a comparison is always JSON");
+    line.push('\n');
+    line
+}
+
+/// Wakes when any of the shards has a new record, or is gone; never of none.
+async fn any(tails: &mut [watch::Receiver<Ordinal>]) {
+    let mut waits: Vec<_> = tails
+        .iter_mut()
+        .map(|tail| Box::pin(tail.changed()))
+        .collect();
+    std::future::poll_fn(|cx| {
+        let is_ready = waits
+            .iter_mut()
+            .any(|wait| wait.as_mut().poll(cx).is_ready());
+        if is_ready {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
