@@ -1,5 +1,6 @@
 //! The whole, from outside: one binary of tests, a module per subject.
 
+mod captures;
 mod caution;
 mod cli_strangers;
 mod cli_streams;

@@ -13,8 +13,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     client::Client,
     commands::{
-        backup, build, deploy, dev, dlq, doctor, dump, filter, functions, invoke, logs, mappings,
-        new, put, restore, rollback, server, streams, tail, version,
+        backup, build, capture, deploy, dev, dlq, doctor, dump, filter, functions, invoke, logs,
+        mappings, new, put, replay, restore, rollback, server, streams, tail, version,
     },
     error::CliError,
     limits,
@@ -76,6 +76,10 @@ enum Command {
     Mappings(mappings::Args),
     /// List, show, redrive, export and purge dead letters
     Dlq(dlq::Args),
+    /// Write what fails now to a file that reproduces it
+    Capture(capture::Args),
+    /// Call what was captured again, without a server
+    Replay(replay::Args),
     /// Try a mapping's filter on records, without a server
     Filter(filter::Args),
     /// Run a server
@@ -167,6 +171,8 @@ impl Cli {
             Command::Functions(args) => functions::run(args, session).await,
             Command::Mappings(args) => mappings::run(args, session).await,
             Command::Dlq(args) => dlq::run(args, session).await,
+            Command::Capture(args) => capture::run(args, session).await,
+            Command::Replay(args) => replay::run(args, session).await,
             Command::Filter(args) => filter::run(args, session).await,
             Command::Server(args) => server::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
@@ -184,7 +190,9 @@ impl Cli {
         match &self.command {
             Command::Tail(_) | Command::Logs(_) | Command::Doctor(_) => true,
             Command::Dlq(args) => args.is_reading(),
-            Command::Version(_) | Command::Dump(_) | Command::Filter(_) => true,
+            Command::Version(_) | Command::Dump(_) | Command::Filter(_) | Command::Replay(_) => {
+                true
+            }
             Command::Streams(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),
             Command::Mappings(args) => args.is_reading(),

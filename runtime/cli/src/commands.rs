@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod build;
+pub(crate) mod capture;
 pub(crate) mod deploy;
 pub(crate) mod dev;
 pub(crate) mod dlq;
@@ -15,6 +16,7 @@ pub(crate) mod mapping_flags;
 pub(crate) mod mappings;
 pub(crate) mod new;
 pub(crate) mod put;
+pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod rollback;
 pub(crate) mod server;

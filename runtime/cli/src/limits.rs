@@ -32,3 +32,5 @@ pub(crate) const WAIT_DEFAULT: &str = "60s";
 pub(crate) const SERVER_DEFAULT: &str = "http://127.0.0.1:4700";
 /// Happenings of `dev` waiting to be printed.
 pub(crate) const EVENTS_MAX: usize = 1_024;
+/// Largest capture that is read: its payloads, and its components in base64.
+pub(crate) const CAPTURE_BYTES_MAX: u64 = 512 << 20;

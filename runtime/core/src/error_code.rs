@@ -228,6 +228,12 @@ codes! {
     ProducerGap = "FN4008", Conflict, 409;
     /// A partition key that is not 1 to 256 characters.
     KeyInvalid = "FN4009", Validation, 400;
+    /// Nothing of the mapping fails: there is nothing to capture.
+    NothingToCapture = "FN4010", NotFound, 404;
+    /// A file that is no capture, or a damaged one, or one of a newer version.
+    CaptureUnusable = "FN4011", Validation, 400;
+    /// Replayed or in the shadow, records ended otherwise than they did.
+    EndsOtherwise = "FN4012", Conflict, 409;
     /// A dead letter without a payload: it was too large to be kept.
     NothingToRedrive = "FN4020", Conflict, 409;
 

@@ -59,6 +59,9 @@ pub struct Version {
     pub created_at: Timestamp,
 }
 
+/// The interface that a function with tumbling windows imports, as [`Version::uses`] names it.
+pub const WINDOW_STATE: &str = "state";
+
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {

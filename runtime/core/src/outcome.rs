@@ -1,7 +1,10 @@
 //! What a call of a function came to: values that decide retry, never errors of ours.
 
+mod cause;
+
 use std::sync::Arc;
 
+pub use self::cause::Cause;
 use crate::record::ByteColumn;
 
 /// Why a record, or a whole call, failed: the author's word.

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod backup;
+mod capture;
 mod dead_letters;
 mod deploy;
 pub(crate) mod error;
@@ -231,6 +232,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         ["mappings", address, action @ ("pause" | "resume")] => {
             only(&method, &[POST])?;
             mappings::set_state(node, address, action == "pause", asked).await
+        }
+        ["mappings", address, "capture"] => {
+            only(&method, &[GET])?;
+            capture::capture(node, address, &asked).await
         }
         ["mappings", address, "seek"] => {
             only(&method, &[POST])?;

@@ -181,3 +181,14 @@ pub const RELAY_BACKOFF_MAX_MS: u64 = 60_000;
 pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read of a URL's answer, so that its connection can be used again.
 pub const RELAY_ANSWER_BYTES_MAX: usize = 64 << 10;
+
+// Captures.
+
+/// Records of a capture, unless said otherwise.
+pub const CAPTURE_RECORDS_DEFAULT: usize = 100;
+/// Records of a capture at most.
+pub const CAPTURE_RECORDS_MAX: usize = 10_000;
+/// Payloads of a capture, bytes: they are gathered before the first line is sent.
+pub const CAPTURE_DATA_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a component that go into one line of a capture.
+pub const CAPTURE_PIECE_BYTES: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! The node: everything that the API and the supervisor share, and the look-ups they have in common.
 
 pub(crate) mod awaited;
+pub(crate) mod capture;
 pub(crate) mod dead_letters;
 mod parked;
 mod positions;

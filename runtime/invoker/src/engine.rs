@@ -28,6 +28,7 @@ use crate::{
     compiler::{CompileLimits, Compiler, Workshop},
     component::{self, Compiled, Inspected},
     error::ComponentError,
+    fixed::FixedWorld,
     function::{Function, Version, VersionSettings},
     host::{HostState, add_to_linker, log::LogSink},
     limits::{
@@ -61,6 +62,8 @@ pub struct EngineOptions {
     pub compilations: usize,
     /// KiB of uploads that may wait for their turn; more are sent away at once.
     pub waiting_kib: usize,
+    /// What guests are shown instead of the machine's clocks and random numbers; `None`: these.
+    pub fixed: Option<FixedWorld>,
 }
 
 impl Default for EngineOptions {
@@ -77,6 +80,7 @@ impl Default for EngineOptions {
             compile_limits: CompileLimits::default(),
             compilations: (cores / COMPILE_CORES).clamp(1, COMPILATIONS_MAX),
             waiting_kib: COMPILE_WAITING_KIB_MAX,
+            fixed: None,
         }
     }
 }
@@ -152,6 +156,7 @@ pub(crate) struct Node {
     pub(crate) waiting: Semaphore,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     memory_bytes_max: u64,
+    fixed: Option<FixedWorld>,
     allocation: Allocation,
     is_closed: AtomicBool,
     runtime: Mutex<Option<Runtime>>,
@@ -260,6 +265,7 @@ impl Engine {
             waiting: Semaphore::new(options.waiting_kib),
             compiled: Mutex::default(),
             memory_bytes_max: options.memory_bytes_max,
+            fixed: options.fixed,
             allocation,
             is_closed: AtomicBool::new(false),
             runtime: Mutex::new(Some(runtime)),
@@ -301,7 +307,8 @@ impl Engine {
             memory_bytes: limit_bytes,
             ..settings
         };
-        let version = Version::new(compiled, settings);
+        let mut version = Version::new(compiled, settings);
+        version.fixed.clone_from(&self.node.fixed);
         Ok(Arc::new(Function::new(
             Arc::clone(&self.node),
             version,

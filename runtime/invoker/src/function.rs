@@ -22,6 +22,7 @@ use crate::{
     answer,
     component::Compiled,
     engine::Node,
+    fixed::FixedWorld,
     host::CallState,
     instance::Instance,
     limits::{WARM_CALLS_MAX, WARM_MEMORY_BYTES_MAX},
@@ -88,6 +89,8 @@ pub(crate) struct Version {
     pub(crate) isolation: Isolation,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, Vec<u8>>,
+    /// What its guests are shown instead of the machine's clocks and random numbers.
+    pub(crate) fixed: Option<FixedWorld>,
 }
 
 impl Version {
@@ -102,6 +105,7 @@ impl Version {
             isolation: settings.isolation,
             config: settings.config,
             secrets: settings.secrets,
+            fixed: None,
         }
     }
 

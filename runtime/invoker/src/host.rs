@@ -23,10 +23,11 @@ use wasmtime::{
     ResourceLimiter, Result,
     component::{HasSelf, Linker},
 };
-use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{Deterministic, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::{
     bindings,
+    fixed::FixedWorld,
     function::Version,
     limits::{
         CORE_INSTANCES_MAX, HANDLES_MAX, MEMORIES_MAX, RANDOM_BYTES_MAX, TABLE_ELEMENTS_MAX,
@@ -35,7 +36,7 @@ use crate::{
     rows::Emitted,
     stop::StopSignal,
 };
-use clocks::{CoarseMonotonicClock, CoarseWallClock};
+use clocks::{CoarseMonotonicClock, CoarseWallClock, FixedClock};
 use log::{CallLog, LogSink};
 use stdio::{GuestStream, Which};
 
@@ -99,16 +100,20 @@ impl HostState {
             sink,
             Arc::clone(&version.function),
         )));
-        let wasi = WasiCtxBuilder::new()
-            .stdout(GuestStream::new(Which::Stdout, &log))
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(GuestStream::new(Which::Stdout, &log))
             .stderr(GuestStream::new(Which::Stderr, &log))
-            .wall_clock(CoarseWallClock)
-            .monotonic_clock(CoarseMonotonicClock(Instant::now()))
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
-            .max_random_size(RANDOM_BYTES_MAX)
-            .build();
+            .max_random_size(RANDOM_BYTES_MAX);
+        match &version.fixed {
+            None => wasi
+                .wall_clock(CoarseWallClock)
+                .monotonic_clock(CoarseMonotonicClock(Instant::now())),
+            Some(fixed) => fix(&mut wasi, fixed),
+        };
+        let wasi = wasi.build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let limiter = Limiter {
@@ -160,6 +165,18 @@ impl WasiView for HostState {
             table: &mut self.table,
         }
     }
+}
+
+/// Shows a guest the same clocks and random numbers each time.
+fn fix<'a>(wasi: &'a mut WasiCtxBuilder, fixed: &FixedWorld) -> &'a mut WasiCtxBuilder {
+    let clock = FixedClock::at(fixed.now_ms());
+    let seed = fixed.random(2);
+    let seed = seed.first_chunk().copied().unwrap_or_default();
+    wasi.wall_clock(clock.clone())
+        .monotonic_clock(clock)
+        .secure_random(Deterministic::new(fixed.random(0)))
+        .insecure_random(Deterministic::new(fixed.random(1)))
+        .insecure_random_seed(u128::from_le_bytes(seed))
 }
 
 /// Offers everything there is: WASI's baseline, with nothing behind it, and our interfaces.

@@ -15,6 +15,7 @@ mod compiler;
 mod component;
 mod engine;
 mod error;
+mod fixed;
 mod function;
 mod host;
 mod instance;
@@ -34,6 +35,7 @@ pub use engine::{
     digest,
 };
 pub use error::ComponentError;
+pub use fixed::FixedWorld;
 pub use function::{Function, Isolation, VersionSettings};
 pub use host::log::{LogEntry, LogLevel, LogSink, LogSource, NoLog};
 pub use text::clean as clean_text;

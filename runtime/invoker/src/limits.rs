@@ -80,3 +80,5 @@ pub const LOG_LINE_BYTES_MAX: usize = 8 << 10;
 pub const STDERR_TAIL_BYTES_MAX: usize = 4 << 10;
 /// A failure's code, in characters.
 pub const CODE_CHARS_MAX: usize = 64;
+/// Random bytes of a world that is the same each time; whoever needs more is given them again.
+pub(crate) const FIXED_RANDOM_BYTES: usize = 4 << 10;

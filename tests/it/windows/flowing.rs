@@ -29,7 +29,9 @@ fn put_round(server: &Server, round: usize) {
 /// Bodies in the rows of windows, how often each, and whether those of one key are in order.
 fn reported(server: &Server) -> BTreeMap<String, u32> {
     let path = "/v1/streams/out/records?from=trim-horizon&follow=false";
-    let rows = get(&server.api, path).unwrap_or_else(|e| panic!("{e}")).text();
+    let rows = get(&server.api, path)
+        .unwrap_or_else(|e| panic!("{e}"))
+        .text();
     let mut bodies: BTreeMap<String, u32> = BTreeMap::new();
     for line in rows.lines() {
         let row: Value = serde_json::from_str(line).expect("a row");
@@ -66,7 +68,11 @@ fn check(server: &Server, rounds: usize) {
         assert_eq!(times, 1, "{body} is in {times} windows");
     }
     let status = drained(server, "windowed");
-    assert_eq!(status["totals"]["processed"], json!(rounds * KEYS), "{status}");
+    assert_eq!(
+        status["totals"]["processed"],
+        json!(rounds * KEYS),
+        "{status}"
+    );
     assert_eq!(status["totals"]["dead_lettered"], json!(0));
 }
 
@@ -107,7 +113,9 @@ fn windows_close_at_the_end_of_their_shard_and_before_they_are_turned_off() {
     deploy(&server, &groups);
     put_round(&server, 0);
     let status = drained(&server, "windowed");
-    let open = status["shards"][0]["open_windows"].as_u64().expect("a count");
+    let open = status["shards"][0]["open_windows"]
+        .as_u64()
+        .expect("a count");
     assert!((1..=3).contains(&open), "{status}");
     assert!(status["shards"][0]["oldest_window_ends_at"].is_string());
     let line = &all(&server, &["mappings", "list"])[0];
@@ -115,12 +123,28 @@ fn windows_close_at_the_end_of_their_shard_and_before_they_are_turned_off() {
     let series = "fnctl_open_windows{mapping=\"windowed/in\"}";
     assert!((metric(&server, series) - open as f64).abs() < f64::EPSILON);
 
-    let would = one(&server, &["mappings", "seek", "windowed", "--to", "latest", "--dry-run"]);
-    assert_eq!(would["shards"][0]["dropped_windows"], json!(open), "{would}");
+    let would = one(
+        &server,
+        &[
+            "mappings",
+            "seek",
+            "windowed",
+            "--to",
+            "latest",
+            "--dry-run",
+        ],
+    );
+    assert_eq!(
+        would["shards"][0]["dropped_windows"],
+        json!(open),
+        "{would}"
+    );
 
     let rows = || {
         let path = "/v1/streams/out/records?from=trim-horizon&follow=false";
-        let text = get(&server.api, path).unwrap_or_else(|e| panic!("{e}")).text();
+        let text = get(&server.api, path)
+            .unwrap_or_else(|e| panic!("{e}"))
+            .text();
         text.lines().count() as u64
     };
     one(&server, &["streams", "split", "in", "shardId-000000000000"]);
@@ -131,7 +155,9 @@ fn windows_close_at_the_end_of_their_shard_and_before_they_are_turned_off() {
     drained(&server, "windowed");
     let open_of = |status: &Value| -> u64 {
         let shards = status["shards"].as_array().expect("shards").iter();
-        shards.filter_map(|shard| shard["open_windows"].as_u64()).sum()
+        shards
+            .filter_map(|shard| shard["open_windows"].as_u64())
+            .sum()
     };
     let more = open_of(&describe(&server, "windowed"));
     assert!(more >= 2, "each child has windows of its own");

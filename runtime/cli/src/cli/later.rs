@@ -30,7 +30,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
         &[
             "alias",
             "aliases",
-            "capture",
             "completion",
             "completions",
             "console",
@@ -39,7 +38,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "explain",
             "man",
             "nodes",
-            "replay",
             "scrub",
             "shadow",
             "status",

@@ -21,7 +21,7 @@ use fnctl_core::{
 use fnctl_invoker::{ComponentError, limits::COMPONENT_BYTES_MAX};
 use hyper::Method;
 
-pub(crate) use self::flags::{Args, of_path};
+pub(crate) use self::flags::{Args, of_path, secret};
 use crate::{
     cli::Session,
     client::Client,

@@ -1,5 +1,6 @@
 //! `fnctl invoke`: one call that publishes nothing; of a function on the server, or of a file here.
 
+pub(crate) mod kept;
 mod local;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use fnctl_core::{
         resolve::{self, FunctionSettings, Problems},
         size::ByteSize,
     },
-    status::{CallRecord, CallRequest, CallResult, Encoding},
+    status::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow, Encoding},
 };
 
 use super::deploy::of_path;
@@ -164,7 +165,20 @@ fn print(result: &CallResult, out: &mut Output) -> Result<(), CliError> {
         "outcome  {}  in {:.1} ms, memory {memory}",
         result.outcome, result.duration_ms
     ))?;
-    for row in &result.rows {
+    print_result(&result.rows, &result.failures, &result.logs, out)
+}
+
+/// Prints what a call came to, a line each.
+///
+/// # Errors
+/// stdout was closed, or takes no more.
+pub(crate) fn print_result(
+    rows: &[CallRow],
+    failures: &[CallFailure],
+    logs: &[CallLog],
+    out: &mut Output,
+) -> Result<(), CliError> {
+    for row in rows {
         let source = row
             .source
             .map_or_else(|| "-".to_owned(), |source| source.to_string());
@@ -173,7 +187,7 @@ fn print(result: &CallResult, out: &mut Output) -> Result<(), CliError> {
             row.output, row.partition_key, row.data.data
         ))?;
     }
-    for failure in &result.failures {
+    for failure in failures {
         let index = failure
             .index
             .map_or_else(|| "-".to_owned(), |index| index.to_string());
@@ -183,7 +197,7 @@ fn print(result: &CallResult, out: &mut Output) -> Result<(), CliError> {
             failure.kind, failure.code
         ))?;
     }
-    for line in &result.logs {
+    for line in logs {
         out.line(&format!("log      {:<5} {}", line.level, line.message))?;
     }
     Ok(())

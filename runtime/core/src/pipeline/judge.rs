@@ -8,7 +8,7 @@ use crate::{
     id::{Ordinal, Timestamp},
     lane::KeyHash,
     mapping::{MappingSettings, OnFatal, Ordering},
-    outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
+    outcome::{self, Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
     park::KeyMap,
     retry::RetryPolicy,
 };
@@ -133,26 +133,23 @@ pub(super) fn judge(
             FailureKind::Retry => bench.whole(Cause::named(&failure)),
         },
         Outcome::Trap { record, message } => {
-            let cause = Cause::of(ErrorKind::Trap, message);
+            let cause = Cause::unnamed(outcome::Cause::of(ErrorKind::Trap, message));
             match record.map(|record| record as usize) {
                 Some(index) if index < records => bench.blamed(index, cause),
                 _ => bench.whole(cause),
             }
         }
-        Outcome::Timeout { after_ms } => bench.whole(Cause::of(
-            ErrorKind::Timeout,
-            format!("timed out after {after_ms} ms").into(),
-        )),
-        Outcome::OutOfMemory { limit_bytes } => bench.whole(Cause::of(
-            ErrorKind::OutOfMemory,
-            format!("out of memory: the limit is {limit_bytes} bytes").into(),
-        )),
+        Outcome::Timeout { after_ms } => {
+            bench.whole(Cause::unnamed(outcome::Cause::timeout(after_ms)))
+        }
+        Outcome::OutOfMemory { limit_bytes } => {
+            bench.whole(Cause::unnamed(outcome::Cause::out_of_memory(limit_bytes)))
+        }
         Outcome::OutputTooLarge { .. } if records > 1 => Verdict::Halved,
         // One record's rows alone are too large: another attempt would give the same.
         Outcome::OutputTooLarge { limit_bytes } => {
-            let kind = ErrorKind::OutputTooLarge;
-            let error = format!("the rows of one record pass the limit of {limit_bytes} bytes");
-            bench.condemned(kind, &kind.as_str().into(), &error.into())
+            let cause = outcome::Cause::output_too_large(limit_bytes);
+            bench.condemned(cause.kind, &cause.code, &cause.error)
         }
         Outcome::Interrupted => Verdict::Uncharged,
     }
@@ -177,23 +174,17 @@ impl Cause {
     /// The author's own words.
     fn named(failure: &Failure) -> Self {
         Self {
-            kind: match failure.kind {
-                FailureKind::Skip => ErrorKind::Skip,
-                FailureKind::Retry => ErrorKind::Error,
-                FailureKind::Fatal => ErrorKind::Fatal,
-            },
-            code: failure.code.clone(),
-            error: failure.message.clone(),
             own_delay_ms: failure.retry_after_ms,
+            ..Self::unnamed(outcome::Cause::named(failure))
         }
     }
 
-    /// A cause that the author did not name: its code is its kind.
-    fn of(kind: ErrorKind, error: Arc<str>) -> Self {
+    /// A cause without a delay of its own.
+    fn unnamed(cause: outcome::Cause) -> Self {
         Self {
-            kind,
-            code: kind.as_str().into(),
-            error,
+            kind: cause.kind,
+            code: cause.code,
+            error: cause.error,
             own_delay_ms: None,
         }
     }

@@ -85,13 +85,14 @@ pub(super) fn evaluate(
     let (function, previous) = version::commit(&mut work, existing, planned);
     create_streams(&mut work, function.id, &layers, &streams);
     let prefix = mappings::prefix(&work, existing, &layers);
-    let notes = notes::gather(&work, existing, &layers, &prefix);
+    let mut notes = notes::gather(&work, existing, &layers, &prefix);
     for layer in &layers {
         mappings::commit(&mut work, layer, &prefix(&layer.stream), function.id, tails)?;
     }
     let is_new_version = previous != Some(function.live);
     let after = finish_mappings(&mut work, &function, is_new_version, &layers)?;
     check_cycles(&work, &layers, &after)?;
+    notes.extend(notes::without_windows(&function, &after, &prefix));
 
     let changed = !work.draft.is_empty();
     let deployed = Deployed {

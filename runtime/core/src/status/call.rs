@@ -7,15 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::DataText;
 use crate::{
+    function::WINDOW_STATE,
     id::Timestamp,
     invoker::Completed,
     limits::INVOKE_WINDOW_MS,
     outcome::{Failure, FailureKind, Outcome, WHOLE_CALL},
     window::{Window, WindowCall},
 };
-
-/// The interface that a function with windows imports.
-const STATE: &str = "state";
 
 /// The window of a call by hand, for a function that uses windows (`uses`: the interfaces it imports): the
 /// one that is open `now`.
@@ -26,12 +24,14 @@ pub fn window_by_hand(uses: &[String], now: Timestamp) -> Option<WindowCall> {
         start: Timestamp(start),
         end: Timestamp(start.saturating_add(INVOKE_WINDOW_MS)),
     };
-    uses.iter().any(|used| used == STATE).then(|| WindowCall {
-        window,
-        state: Bytes::new(),
-        is_final: false,
-        is_terminated_early: false,
-    })
+    uses.iter()
+        .any(|used| used == WINDOW_STATE)
+        .then(|| WindowCall {
+            window,
+            state: Bytes::new(),
+            is_final: false,
+            is_terminated_early: false,
+        })
 }
 
 /// The call that ends such a window; `None` where there is none, or the call before it failed and left no

@@ -17,8 +17,9 @@ use crate::{limits, node::HostNode, source, text};
 
 /// A parked key: where it waits, and its failing records.
 pub(crate) struct ParkedOne {
-    unit: UnitId,
-    positions: Vec<Ordinal>,
+    pub(crate) unit: UnitId,
+    /// The oldest first.
+    pub(crate) positions: Vec<Ordinal>,
     /// What is shown of it.
     pub(crate) status: ParkedStatus,
 }
@@ -107,7 +108,12 @@ impl HostNode {
         }
     }
 
-    async fn record_at(&self, unit: UnitId, position: Ordinal) -> Option<Arc<RecordBlock>> {
+    /// A record that is still there, alone in its block.
+    pub(crate) async fn record_at(
+        &self,
+        unit: UnitId,
+        position: Ordinal,
+    ) -> Option<Arc<RecordBlock>> {
         let before = Ordinal(position.0.checked_sub(1)?);
         let read = source::read(self.store(), unit.stream, unit.shard, before, 1, 1).await;
         let block = read.ok()?.into_iter().next()?;

@@ -3,7 +3,13 @@
 //! A finer one is the tool of whoever measures what his neighbours leave in the caches; for time limits and
 //! timestamps a millisecond is enough.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
@@ -37,6 +43,48 @@ impl HostMonotonicClock for CoarseMonotonicClock {
     }
 }
 
+/// Both clocks of an instance that sees the same each time: a reading of either moves both on by one step.
+#[derive(Clone)]
+pub(super) struct FixedClock {
+    start_ms: u64,
+    steps: Arc<AtomicU64>,
+}
+
+impl FixedClock {
+    /// Standing at a moment, ms since 1970.
+    pub(super) fn at(start_ms: u64) -> Self {
+        Self {
+            start_ms,
+            steps: Arc::default(),
+        }
+    }
+
+    fn step(&self) -> Duration {
+        let steps = self.steps.fetch_add(1, Ordering::Relaxed);
+        CLOCK_RESOLUTION.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+    }
+}
+
+impl HostWallClock for FixedClock {
+    fn resolution(&self) -> Duration {
+        CLOCK_RESOLUTION
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.start_ms).saturating_add(self.step())
+    }
+}
+
+impl HostMonotonicClock for FixedClock {
+    fn resolution(&self) -> u64 {
+        nanoseconds(CLOCK_RESOLUTION)
+    }
+
+    fn now(&self) -> u64 {
+        nanoseconds(self.step())
+    }
+}
+
 /// Cut to whole steps of the resolution.
 fn coarse(time: Duration) -> Duration {
     let step = nanoseconds(CLOCK_RESOLUTION);
@@ -51,6 +99,18 @@ fn nanoseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fixed_clock_goes_by_its_readings_alone() {
+        let clock = FixedClock::at(1_700_000_000_123);
+        let wall = || HostWallClock::now(&clock).as_millis();
+        let first = wall();
+        let waited = HostMonotonicClock::now(&clock);
+        assert_eq!(
+            (first, waited, wall()),
+            (1_700_000_000_123, 1_000_000, 1_700_000_000_125)
+        );
+    }
 
     #[test]
     fn clocks_go_in_whole_milliseconds() {

@@ -26,10 +26,11 @@ impl Host for HostState {
 
     fn remaining_ms(&mut self) -> Result<u64> {
         let margin = RETURN_MARGIN.min(self.version.timeout / 10);
-        let left = self
-            .deadline
-            .saturating_duration_since(Instant::now())
-            .saturating_sub(margin);
+        let left = match self.version.fixed {
+            None => self.deadline.saturating_duration_since(Instant::now()),
+            Some(_) => self.version.timeout,
+        };
+        let left = left.saturating_sub(margin);
         Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
     }
 

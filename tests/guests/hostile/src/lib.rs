@@ -3,6 +3,7 @@
 
 use std::{
     env, fs,
+    hash::{BuildHasher, RandomState},
     hint::black_box,
     io,
     net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket},
@@ -148,6 +149,19 @@ fn one(record: Record<'_>, cx: &mut Context) -> Result<()> {
                 waited = start.elapsed();
             }
             return cx.emit(&[day, waited].map(|time| time.subsec_nanos() % 1_000_000));
+        }
+        // Fails with what it sees of time and chance: the ms of the day, a wait, and a random number.
+        "seen" => {
+            let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let day = day.or_skip("before-1970", text)?.as_millis();
+            let start = Instant::now();
+            let chance = RandomState::new().hash_one(text);
+            let left = cx.remaining().as_millis();
+            let waited = start.elapsed().as_nanos();
+            return Err(Error::retry(
+                "seen",
+                format_args!("day {day} waited {waited} left {left} chance {chance}"),
+            ));
         }
         // Counts the calls of this instance: 1 in a fresh one.
         "calls" => {

@@ -177,7 +177,10 @@ pub(crate) fn of_path(path: &str) -> String {
 }
 
 /// `NAME=@FILE`. Anything else may be the secret itself: it is never said.
-fn secret(text: &str) -> Result<(String, String), Unfit> {
+///
+/// # Errors
+/// It is not spelt so.
+pub(crate) fn secret(text: &str) -> Result<(String, String), Unfit> {
     match text.split_once("=@") {
         Some((name, path)) if ![name, path].contains(&"") && !name.contains('=') => {
             Ok((name.to_owned(), path.to_owned()))

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,14 +13,14 @@ use fnctl_core::{
     invoker::{Call, CallContext, CallFacts, Completed, Invoker},
     record::{ColumnBuilder, Records},
     spec::resolve::FunctionSettings,
-    status::{CallLog, CallRecord, CallResult, Encoding, close_by_hand, window_by_hand},
+    status::{CallRecord, CallResult, Encoding, close_by_hand, window_by_hand},
     window::WindowCall,
 };
 use fnctl_invoker::{
-    ComponentError, ComponentSource, Engine, EngineOptions, Isolation, LogEntry, LogLevel, LogSink,
-    LogSource, VersionSettings,
+    ComponentError, ComponentSource, Engine, EngineOptions, Isolation, LogSink, VersionSettings,
 };
 
+use super::kept::Kept;
 use crate::{
     commands::deploy::{read_component, refusal},
     error::CliError,
@@ -97,8 +97,9 @@ pub(super) async fn call(
         completed.map_err(|fault| CliError::new(ErrorCode::Internal, fault.to_string()))
     };
     let told = |completed: &Completed| {
-        let logs = std::mem::take(&mut *logs.0.lock().unwrap_or_else(PoisonError::into_inner));
-        CallResult::of(completed, &outputs, logs, |bytes| STANDARD.encode(bytes))
+        CallResult::of(completed, &outputs, logs.take(), |bytes| {
+            STANDARD.encode(bytes)
+        })
     };
     let now = now();
     let window = window_by_hand(&inspected.uses, now);
@@ -167,40 +168,5 @@ impl CallFacts for Numbers {
 
     fn header(&self, _: u32, _: &str) -> Option<Vec<u8>> {
         None
-    }
-}
-
-/// Keeps what the function writes; a call's lines are bounded by the invoker.
-#[derive(Default)]
-struct Kept(Mutex<Vec<CallLog>>);
-
-impl LogSink for Kept {
-    fn write(&self, entry: &LogEntry<'_>) {
-        let line = CallLog {
-            level: match entry.level {
-                LogLevel::Error => "error",
-                LogLevel::Warn => "warn",
-                LogLevel::Info => "info",
-                LogLevel::Debug => "debug",
-                LogLevel::Trace => "trace",
-            }
-            .to_owned(),
-            source: match entry.source {
-                LogSource::Log | LogSource::Host => "log",
-                LogSource::Stdout => "stdout",
-                LogSource::Stderr => "stderr",
-                LogSource::Panic => "panic",
-            }
-            .to_owned(),
-            message: entry.message.to_owned(),
-        };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
-    }
-
-    fn max_level(&self, _: &str) -> LogLevel {
-        LogLevel::Trace
     }
 }

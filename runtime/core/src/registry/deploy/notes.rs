@@ -6,8 +6,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Note, Work, mappings, mappings::Layer};
 use crate::{
-    function::Function,
+    function::{Function, WINDOW_STATE},
     id::StreamName,
+    mapping::{Mapping, MappingState},
     shard::{Ack, Stream},
     spec::{
         Setting, StartingPosition, StreamSpec,
@@ -51,6 +52,34 @@ pub(super) fn gather(
     }
     streams(work, layers, &mut notes);
     notes
+}
+
+/// Mappings without windows of a function that asks for them: one made of `#[stream_fn(window)]` would
+/// stop them. Not refused, because a function may ask and do without.
+pub(super) fn without_windows(
+    function: &Function,
+    mappings: &[Arc<Mapping>],
+    prefix: impl Fn(&StreamName) -> String,
+) -> Vec<Note> {
+    let uses = &function.live_version().uses;
+    if !uses.iter().any(|used| used == WINDOW_STATE) {
+        return Vec::new();
+    }
+    let without = mappings
+        .iter()
+        .filter(|mapping| mapping.state != MappingState::Failed && !mapping.settings.has_windows());
+    let note = |mapping: &Arc<Mapping>| {
+        let address = format!("{}/{}", function.name, mapping.stream_name);
+        Note {
+            path: format!("{}.tumbling_window", prefix(&mapping.stream_name)),
+            message: format!(
+                "`{}` asks for tumbling windows, and `{address}` has none",
+                function.name
+            ),
+            fix: format!("fnctl mappings update {address} --tumbling-window 60s"),
+        }
+    };
+    without.map(note).collect()
 }
 
 /// Streams that are there already, and are named otherwise than they are.

@@ -106,3 +106,19 @@ fn what_a_deploy_leaves_as_it_is_is_said() {
         ["streams.enrich.out.shards", "streams.s.shards"]
     );
 }
+
+#[test]
+fn a_function_that_asks_for_windows_is_told_which_mappings_have_none() {
+    let mut bench = Bench::default();
+    let mut component = deploy("a", json!({"stream": "s"}));
+    let facts = component.component.as_mut().unwrap();
+    facts.uses = vec!["emit".to_owned(), "state".to_owned()];
+    let done = bench.deploy(component.clone()).unwrap();
+    assert_eq!(paths(&done), ["mapping.tumbling_window"]);
+    let fix = "fnctl mappings update enrich/s --tumbling-window 60s";
+    assert_eq!(done.notes[0].fix, fix);
+    component.mappings =
+        serde_json::from_value(json!([{"stream": "s", "tumbling_window": "60s"}])).unwrap();
+    let done = bench.deploy(component).unwrap();
+    assert_eq!(paths(&done), [] as [&str; 0]);
+}

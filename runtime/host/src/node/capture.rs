@@ -1,0 +1,287 @@
+//! What of a mapping fails now, with everything that a call of it elsewhere needs.
+
+use std::collections::BTreeMap;
+
+use fnctl_core::{
+    capture::{CapturedBatch, CapturedFailure, CapturedOutput, CapturedRecord, CapturedVersion},
+    commit::ErrorKind,
+    error_code::ErrorCode,
+    function::Function,
+    id::{FunctionVersion, Ordinal, Timestamp, UnitId},
+    mapping::Mapping,
+    pipeline::Parked,
+    rfc3339,
+    status::DataText,
+    view::LetterStatus,
+};
+use fnctl_streams::sequence;
+
+use crate::{
+    api::error::ApiError,
+    limits,
+    node::{HostNode, StoredLetter},
+    supervisor::Work,
+    text,
+};
+
+/// Which records are asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// These dead letters; none: what is parked, or the open ones where nothing is.
+    pub(crate) letters: Vec<Ordinal>,
+    /// Of this partition key alone.
+    pub(crate) key: Option<String>,
+    /// At most so many.
+    pub(crate) count: usize,
+}
+
+impl Wanted {
+    fn takes(&self, key: &[u8]) -> bool {
+        self.key
+            .as_deref()
+            .is_none_or(|wanted| wanted.as_bytes() == key)
+    }
+}
+
+/// Records with their failures, each a batch of its own: a record that fails is tried alone.
+#[derive(Debug, Default)]
+pub(crate) struct Captured {
+    pub(crate) batches: Vec<CapturedBatch>,
+    /// More was failing than was asked for, or than one file takes.
+    pub(crate) has_more: bool,
+    bytes: usize,
+}
+
+impl Captured {
+    /// Takes a batch if there is room; whether there was.
+    fn push(&mut self, batch: CapturedBatch, wanted: &Wanted) -> bool {
+        let bytes: usize = batch.records.iter().map(|r| r.data.data.len()).sum();
+        let is_full = self.batches.len() >= wanted.count
+            || self.bytes + bytes > limits::CAPTURE_DATA_BYTES_MAX;
+        if is_full && !self.batches.is_empty() {
+            self.has_more = true;
+            return false;
+        }
+        self.bytes += bytes;
+        self.batches.push(batch);
+        true
+    }
+
+    /// The versions that its batches name.
+    pub(crate) fn versions(&self) -> BTreeMap<FunctionVersion, u64> {
+        let mut counts = BTreeMap::new();
+        for batch in &self.batches {
+            *counts.entry(FunctionVersion(batch.version)).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl HostNode {
+    /// What fails now: the records that wait for a retry, or the open dead letters where none waits, or
+    /// those named.
+    ///
+    /// # Errors
+    /// A named letter is not there any more; the letters cannot be read.
+    pub(crate) async fn failing(
+        &self,
+        mapping: &Mapping,
+        function: &Function,
+        wanted: &Wanted,
+    ) -> Result<Captured, ApiError> {
+        let mut captured = Captured::default();
+        if wanted.letters.is_empty() {
+            self.capture_parked(mapping, function, wanted, &mut captured)
+                .await;
+            if captured.batches.is_empty() {
+                self.capture_letters(mapping, function, wanted, &mut captured)
+                    .await?;
+            }
+            return Ok(captured);
+        }
+        for &id in &wanted.letters {
+            let found = self.dead_letter(mapping.dead_letters, id).await?;
+            let is_whole = |found: &StoredLetter| {
+                found.status != LetterStatus::Purged
+                    && found.letter.kind != ErrorKind::RecordTooLarge
+            };
+            let Some(found) = found.filter(is_whole) else {
+                let words = format!("there is no dead letter {id} whose payload is kept");
+                let fix = format!("fnctl dlq list {}", mapping.id);
+                return Err(ApiError::new(ErrorCode::NoSuchDeadLetter, words).fix(fix));
+            };
+            if wanted.takes(&found.letter.key)
+                && !captured.push(of_letter(mapping, function, &found), wanted)
+            {
+                break;
+            }
+        }
+        Ok(captured)
+    }
+
+    async fn capture_parked(
+        &self,
+        mapping: &Mapping,
+        function: &Function,
+        wanted: &Wanted,
+        captured: &mut Captured,
+    ) {
+        let now = self.now();
+        for parked in self.parked_keys(mapping).await {
+            let unit = parked.unit;
+            let known = self.supervisor().parked(unit, parked.positions.clone());
+            let known = known.await.unwrap_or_default();
+            let created_at = self.view(|view| {
+                let stream = view.registry().stream(unit.stream)?;
+                Some(stream.shard(unit.shard)?.created_at)
+            });
+            let Some(created_at) = created_at else {
+                continue;
+            };
+            for &position in &parked.positions {
+                let Some(record) = self.parked_record(unit, position, created_at).await else {
+                    continue;
+                };
+                if let Some(key) = &wanted.key
+                    && *key != record.partition_key
+                {
+                    break;
+                }
+                let of_it = |parked: &&Parked| parked.position == position;
+                let failure = known.iter().find(of_it).and_then(|p| p.failure.clone());
+                let batch = CapturedBatch {
+                    version: function.live.0,
+                    shard_id: unit.shard.shard_id(),
+                    at: rfc3339::format(now),
+                    dead_letter: None,
+                    records: vec![record],
+                    failures: vec![CapturedFailure {
+                        index: 0,
+                        error_kind: None,
+                        code: failure.as_ref().map(|(code, _)| code.to_string()),
+                        error: failure.as_ref().map(|(_, error)| error.to_string()),
+                    }],
+                };
+                if !captured.push(batch, wanted) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A record that waits for a retry; `None`: it has ended meanwhile.
+    async fn parked_record(
+        &self,
+        unit: UnitId,
+        position: Ordinal,
+        created_at: Timestamp,
+    ) -> Option<CapturedRecord> {
+        let attempt = self.view(|view| Some(view.unit(unit)?.attempts.get(&position)?.count))?;
+        let block = self.record_at(unit, position).await?;
+        let key = DataText::of(block.records.keys.get(0), text::base64);
+        let arrival = block.arrival(0);
+        Some(CapturedRecord {
+            partition_key: key.data,
+            key_encoding: key.encoding,
+            sequence_number: sequence::encode(created_at, unit.shard, position, arrival),
+            record_id: format!("{}-{}-{}", unit.stream, unit.shard, position),
+            ordinal: position.0,
+            arrival_ms: arrival.0,
+            attempt: attempt.max(1),
+            data: DataText::of(block.records.data.get(0), text::base64),
+        })
+    }
+
+    async fn capture_letters(
+        &self,
+        mapping: &Mapping,
+        function: &Function,
+        wanted: &Wanted,
+        captured: &mut Captured,
+    ) -> Result<(), ApiError> {
+        let mut after = Ordinal(0);
+        loop {
+            let (letters, next) = self.dead_letters(mapping.dead_letters, after).await?;
+            if letters.is_empty() {
+                return Ok(());
+            }
+            after = next;
+            for found in &letters {
+                // Of one that was too large nothing is kept that could be called.
+                let is_wanted = found.status == LetterStatus::Open
+                    && found.letter.kind != ErrorKind::RecordTooLarge
+                    && wanted.takes(&found.letter.key);
+                if is_wanted && !captured.push(of_letter(mapping, function, found), wanted) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// A version as a replay needs it; `None`: it is not kept, or the mapping's stream is gone.
+    pub(crate) fn captured_version(
+        &self,
+        mapping: &Mapping,
+        function: &Function,
+        number: FunctionVersion,
+    ) -> Option<CapturedVersion> {
+        let version = function.versions.get(&number)?;
+        let context = self.view(|view| {
+            let stream = view.registry().stream(mapping.stream)?;
+            let unit = UnitId {
+                mapping: mapping.id,
+                stream: stream.id,
+                shard: stream.shards.first()?.number,
+            };
+            Some(Work::other(view, unit, number)?.context)
+        })?;
+        let outputs = context.outputs.iter().zip(context.row_bytes_max.iter());
+        let settings = &version.settings;
+        Some(CapturedVersion {
+            version: number.0,
+            digest: format!("sha256:{}", settings.digest),
+            config: settings.config.clone(),
+            secrets: settings.secrets.keys().cloned().collect(),
+            memory_bytes: settings.memory_bytes,
+            timeout_ms: settings.timeout_ms,
+            outputs: outputs
+                .map(|(name, &row_bytes_max)| CapturedOutput {
+                    name: name.to_string(),
+                    row_bytes_max,
+                })
+                .collect(),
+        })
+    }
+}
+
+fn of_letter(mapping: &Mapping, function: &Function, found: &StoredLetter) -> CapturedBatch {
+    let letter = &found.letter;
+    let key = DataText::of(&letter.key, text::base64);
+    // A version that is not kept any more can be called no more.
+    let version = match function.versions.contains_key(&letter.version) {
+        true => letter.version,
+        false => function.live,
+    };
+    CapturedBatch {
+        version: version.0,
+        shard_id: letter.shard.shard_id(),
+        at: rfc3339::format(letter.failed_at),
+        dead_letter: Some(found.id.to_string()),
+        records: vec![CapturedRecord {
+            partition_key: key.data,
+            key_encoding: key.encoding,
+            sequence_number: letter.sequence_number.to_string(),
+            record_id: format!("{}-{}-{}", mapping.stream, letter.shard, letter.position),
+            ordinal: letter.position.0,
+            arrival_ms: letter.arrival.0,
+            attempt: letter.attempts.max(1),
+            data: DataText::of(&letter.data, text::base64),
+        }],
+        failures: vec![CapturedFailure {
+            index: 0,
+            error_kind: Some(letter.kind.as_str().to_owned()),
+            code: Some(letter.code.to_string()),
+            error: Some(letter.error.to_string()),
+        }],
+    }
+}
