@@ -1,3 +1,5 @@
+//! Where windows begin and end (Lambda ESM specification §11, §20 row 11, §22 row Window).
+
 use super::*;
 
 #[test]

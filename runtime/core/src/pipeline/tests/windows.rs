@@ -1,4 +1,4 @@
-//! Tumbling windows (event source mapping rules §11, commit and storage rules §8).
+//! Tumbling windows (Lambda ESM specification §11, §20 row 11, §22 row Window; commit and storage rules §8).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -115,6 +115,24 @@ fn what_a_call_leaves_alone_stays_and_a_batch_never_crosses_a_window() {
     shard.ok(3);
     shard.forget_all_but(1);
     shard.expect(&["commit lane0#3 settles 2-3 window 0:3: 1000-2000 []"]);
+}
+
+/// Lambda takes an answer without a state for a failed call: nothing can be forgotten here.
+#[test]
+fn a_call_that_sets_no_state_leaves_the_one_before() {
+    let mut shard = Harness::new(windowed());
+    shard.put("a");
+    shard.leaving(b"1").ok(1);
+    shard.answer("lane0", 1, TAKEN);
+    shard.durable("lane0", 1);
+    shard.put("a");
+    shard.ok(2);
+    shard.answer("lane0", 2, TAKEN);
+    shard.durable("lane0", 2);
+    shard.forget();
+    shard.put("a");
+    shard.expect(&["call 3 lane0: 3 in 0-1000 [1]"]);
+    assert_eq!(shard.stats().totals.failed, 0);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Commit and storage rules §8: a state has one chain, goes with its unit, and holds the shard's end.
+//! Commit and storage rules §8: a state has one chain, goes with its unit, and holds the shard's end
+//! (Lambda ESM specification §22 row Window).
 
 use serde_json::json;
 
