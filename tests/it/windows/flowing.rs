@@ -46,14 +46,18 @@ fn reported(server: &Server) -> BTreeMap<String, u32> {
         let (span, how) = head.split_once(' ').expect("a span and a word");
         assert_eq!(how, "final", "{told}");
         let (start, end) = span.split_once("..").expect("a span");
-        let (start, end): (u64, u64) = (start.parse().unwrap(), end.parse().unwrap());
+        let (start, end): (u64, u64) = (
+            start.parse().expect("a number"),
+            end.parse().expect("a number"),
+        );
         assert_eq!((start % 1_000, end - start), (0, 1_000), "{told}");
         let in_order = |key: usize| {
             let of = format!("k{key}-");
             let numbers = list.split(',').filter_map(|body| body.strip_prefix(&of));
             let numbers = numbers.map(|rest| {
                 let (round, n) = rest.split_once('-').expect("round and number");
-                (round.parse::<u64>().unwrap(), n.parse::<u64>().unwrap())
+                let read = |text: &str| text.parse::<u64>().expect("a number");
+                (read(round), read(n))
             });
             numbers.is_sorted()
         };

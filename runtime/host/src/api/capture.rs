@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    api::{Answer, Asked, NDJSON, error::ApiError, with_type},
+    api::{Answer, Asked, NDJSON, error::ApiError, later, with_type},
     http::{Chunks, streamed},
     limits,
     node::{
@@ -49,6 +49,7 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
     };
     let has_component = query.text("component").is_none() || query.switch("component")?;
     let mapping = node.mapping(address)?;
+    later::without_windows(&mapping, address, "a capture")?;
     let (name, function) = node.view(|view| {
         let registry = view.registry();
         let function = registry.function(mapping.function).cloned();

@@ -1,5 +1,7 @@
 //! Addresses that later versions have: refused by name, never mistaken for a slip.
 
+use fnctl_core::{error_code::ErrorCode, mapping::Mapping};
+
 use crate::api::error::ApiError;
 
 /// The refusal of an address below `/v1` that is specified and not there yet, and what does the same
@@ -34,6 +36,25 @@ pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
         _ => return None,
     };
     Some(ApiError::not_yet(what).fix(fix))
+}
+
+/// What calls a function beside its mapping has no window to give it, and no state: refused for a mapping that
+/// has windows, rather than shown to differ.
+pub(super) fn without_windows(
+    mapping: &Mapping,
+    address: &str,
+    what: &str,
+) -> Result<(), ApiError> {
+    if mapping.settings.tumbling_window_ms == 0 {
+        return Ok(());
+    }
+    let words =
+        format!("{what} of a mapping with tumbling windows is not there yet in this version");
+    let why = "its calls would have no window and no state";
+    Err(ApiError::new(ErrorCode::NotYet, words)
+        .at(address)
+        .because(why)
+        .fix("fnctl invoke calls the function in a window by hand"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::seek::{self, Target};
 use crate::{
-    api::{Answer, Asked, NDJSON, error::ApiError, with_type},
+    api::{Answer, Asked, NDJSON, error::ApiError, later, with_type},
     http::{path::Query, streamed},
     limits,
     node::HostNode,
@@ -28,6 +28,7 @@ static PLACES: Semaphore = Semaphore::const_new(limits::SHADOWS_MAX);
 pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
     let query = asked.query(&["version", "digest", "from", "follow", "count"])?;
     let mapping = node.mapping(address)?;
+    later::without_windows(&mapping, address, "a shadow")?;
     let function = node.view(|view| view.registry().function(mapping.function).cloned());
     let function = function.ok_or_else(|| {
         let words = format!("the function of `{address}` is gone");
