@@ -133,3 +133,39 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
         );
     }
 }
+
+#[test]
+fn a_state_that_forked_and_a_window_that_was_closed_are_found() {
+    use crate::{id::Timestamp, window::Window};
+    let group = |version, closed_through, open: Option<(u64, u32)>| GroupWindow {
+        version,
+        closed_through: Timestamp(closed_through),
+        open: open.map(|(at, span)| crate::window::OpenWindow {
+            window: Window::at(Timestamp(at), span),
+            state: bytes::Bytes::new(),
+            hops: 0,
+            last: Ordinal(1),
+            groups: 1,
+        }),
+    };
+    let open = Some((2_000, 1_000));
+    for (known, becomes, holds) in [
+        (group(0, 0, None), group(1, 0, open), true),
+        (group(4, 2_000, open), group(5, 2_000, open), true),
+        (group(4, 2_000, open), group(5, 3_000, None), true),
+        (group(4, 0, open), group(4, 0, open), false),
+        (group(4, 0, open), group(6, 0, open), false),
+        (group(4, 9, None), group(5, 8, None), false),
+        (group(4, 0, open), group(5, 0, Some((3_000, 1_000))), false),
+        (group(4, 3_000, None), group(5, 3_000, open), false),
+        // A longer one may begin in front of what was closed.
+        (
+            group(4, 3_000, None),
+            group(5, 3_000, Some((3_000, 60_000))),
+            true,
+        ),
+    ] {
+        let sound = window_is_sound(&known, &becomes);
+        assert_eq!(sound.is_ok(), holds, "{known:?} {becomes:?}");
+    }
+}
