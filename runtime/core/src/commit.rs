@@ -92,11 +92,13 @@ pub enum ErrorKind {
     RecordTooOld,
     /// A `fatal`, where that does not stop the mapping.
     Fatal,
+    /// A person gave it up.
+    ByHand,
 }
 
 impl ErrorKind {
     /// All kinds, for zero-initialised metrics and codecs.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Skip,
         Self::Error,
         Self::Trap,
@@ -108,6 +110,7 @@ impl ErrorKind {
         Self::Unparsable,
         Self::RecordTooOld,
         Self::Fatal,
+        Self::ByHand,
     ];
 
     /// The kebab-case value in JSON and metrics.
@@ -125,6 +128,7 @@ impl ErrorKind {
             Self::Unparsable => "unparsable",
             Self::RecordTooOld => "record-too-old",
             Self::Fatal => "fatal",
+            Self::ByHand => "by-hand",
         }
     }
 }

@@ -14,6 +14,7 @@ mod caution;
 mod conclude;
 mod event;
 mod filtered;
+mod give_up;
 mod in_order;
 mod inspect;
 mod judge;
@@ -45,6 +46,7 @@ use self::{
     by_hand::Failures,
     caution::Caution,
     filtered::Filtered,
+    give_up::GivenUp,
     read::{Reading, Waiting},
     redrive::Redrives,
     slot::{Phase, Purpose, Slot},
@@ -142,6 +144,7 @@ pub struct ShardPipeline {
     caution: Caution,
     redrives: Redrives,
     filtered: Filtered,
+    given_up: GivenUp,
 }
 
 impl ShardPipeline {
@@ -191,6 +194,7 @@ impl ShardPipeline {
             caution: Caution::default(),
             redrives: Redrives::default(),
             filtered: Filtered::default(),
+            given_up: GivenUp::default(),
             config,
         }
     }
@@ -240,6 +244,7 @@ impl ShardPipeline {
                 let slot = &mut self.slots[index];
                 debug_assert!(number <= slot.accepted, "synced before it was accepted");
                 slot.durable = slot.durable.max(number);
+                self.given_up_durable(index, number, actions);
                 if index == self.lanes.len() {
                     self.redrives_durable(number, actions);
                 }
@@ -249,6 +254,7 @@ impl ShardPipeline {
             Event::Redrive(redrive) => self.redrive(*redrive),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Release { positions } => self.release_by_hand(&positions, now),
+            Event::GiveUp { positions, by } => self.give_up(&positions, &by),
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),
             Event::Resume => self.resume(),
@@ -317,6 +323,7 @@ impl ShardPipeline {
             Mode::New | Mode::Stopped => return,
             Mode::Running => {
                 self.requeue_refused(now);
+                self.take_given_up(now, actions);
                 self.start_calls(now, actions);
                 self.settle_filtered(now);
             }
@@ -331,6 +338,9 @@ impl ShardPipeline {
                     self.drop_commit(index, is_over && is_drain, actions);
                 }
                 self.retract_marks(now, actions);
+                if !is_drain {
+                    self.take_given_up(now, actions);
+                }
             }
         }
         self.send_next(actions);

@@ -79,6 +79,7 @@ impl ShardPipeline {
                         entry.bytes,
                         limits::RECORD_BYTES_MAX
                     ),
+                    ErrorKind::ByHand => self.given_up_words(entry.position),
                     ErrorKind::Unparsable => {
                         "the filter cannot judge it: its payload is not JSON".to_owned()
                     }

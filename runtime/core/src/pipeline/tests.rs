@@ -6,6 +6,7 @@ mod bisecting;
 mod caution;
 mod failing;
 mod filtered;
+mod giving_up;
 mod harness;
 mod in_order;
 mod reacting;

@@ -23,10 +23,6 @@ pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
             "aliases",
             "POST /v1/deploy puts a version live, POST /v1/functions/{function}/rollback the one before",
         ),
-        ["mappings", _, "parked", "dead-letter"] => (
-            "giving up a parked key by hand",
-            "POST /v1/mappings/{mapping}/parked/release tries it now",
-        ),
         ["streams", _, "release"] => (
             "letting go of what a mapping holds of a stream",
             "delete the mapping, or give the stream a quota: PATCH /v1/streams/{stream}",
@@ -48,6 +44,7 @@ mod tests {
             &["mappings", "f", "dead-letters", "1"],
             &["mappings", "f", "parked"],
             &["mappings", "f", "parked", "release"],
+            &["mappings", "f", "parked", "dead-letter"],
             &["streams", "status"],
             &["functions", "aliases"],
             &["nothing"],
@@ -62,7 +59,6 @@ mod tests {
             &["status"][..],
             &["traces", "x"],
             &["functions", "f", "aliases", "a"],
-            &["mappings", "f", "parked", "dead-letter"],
             &["streams", "s", "release"],
         ] {
             assert!(refused(segments).is_some(), "{segments:?}");

@@ -21,6 +21,7 @@ impl Value for ErrorKind {
             Self::Unparsable => 16,
             Self::RecordTooOld => 10,
             Self::Fatal => 11,
+            Self::ByHand => 12,
         });
     }
 
@@ -37,6 +38,7 @@ impl Value for ErrorKind {
             16 => Self::Unparsable,
             10 => Self::RecordTooOld,
             11 => Self::Fatal,
+            12 => Self::ByHand,
             _ => return Err(from.fail("an error kind is not known")),
         })
     }
