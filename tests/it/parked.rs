@@ -87,9 +87,85 @@ fn a_key_that_does_not_wait_is_not_released() {
         "{words}"
     );
     assert_eq!(describe(&server, "hostile")["state"], "running");
-    let later = server.one(&["mappings", "dead-letter", "hostile", "--key", "a"]);
-    let later = later.expect_err("it is not there yet").to_string();
-    assert!(later.contains("FN1003"), "{later}");
+    let refused = server.one(&["mappings", "dead-letter", "hostile", "--key", "a"]);
+    let words = refused.expect_err("no such key").to_string();
+    assert!(words.contains("FN3014"), "{words}");
+}
+
+/// The failing record is a dead letter that says who gave it up and why it failed; what waited behind it
+/// runs on. So it is with a paused mapping, whose calls wait.
+#[test]
+fn a_parked_key_is_given_up_by_hand_and_what_waited_behind_it_runs_on() {
+    let server = server();
+    deploy_hostile(&server, &["--max-attempts", "3"]);
+    for is_paused in [false, true] {
+        let key = if is_paused { "b" } else { "a" };
+        put(&server, "in", &[WAITS_LONG.to_owned()], &["--key", key]);
+        parked_after(&server, 1);
+        put(&server, "in", &[format!("ok {key}")], &["--key", key]);
+        if is_paused {
+            one(&server, &["mappings", "pause", "hostile"]);
+        }
+        let command = ["mappings", "dead-letter", "hostile", "--key", key];
+        let would = one(&server, &[&command[..], &["--dry-run"]].concat());
+        assert_eq!(would["dead_lettered_records"], 1, "{would}");
+        assert_eq!(would["dry_run"], true, "{would}");
+        assert_eq!(parked(&server).len(), 1);
+        let done = one(&server, &command);
+        for (name, value) in [
+            ("dead_lettered_records", 1),
+            ("ended_records", 0),
+            ("pending_records", 0),
+        ] {
+            assert_eq!(done[name], value, "{done}");
+        }
+        assert_eq!(done["partition_key"], key, "{done}");
+        let letters = all(&server, &["dlq", "list", "hostile", "--kind", "by-hand"]);
+        let letter = letters.iter().find(|letter| letter["partition_key"] == key);
+        let letter = letter.expect("it is a dead letter");
+        assert_eq!(letter["attempts"], 1, "{letter}");
+        assert_eq!(letter["code"], "by-hand", "{letter}");
+        assert_eq!(letter["data"], WAITS_LONG, "{letter}");
+        let error = letter["error"].as_str().unwrap_or_default();
+        assert!(error.contains("by hand, by 127.0.0.1:"), "{error}");
+        // Why it failed is known to the owner that called it: a pause may bring another one.
+        let is_told = error.ends_with("it last failed with busy: asked to wait");
+        assert!(is_told || is_paused, "{error}");
+        assert_eq!(parked(&server), Vec::<Value>::new());
+        if is_paused {
+            one(&server, &["mappings", "resume", "hostile"]);
+        }
+        drained(&server, "hostile");
+    }
+    assert_eq!(tail(&server, "out", 2)[1]["data"], "ok b");
+    let status = describe(&server, "hostile");
+    assert_eq!(status["totals"]["dead_lettered"], 2, "{status}");
+    let again = server.one(&["mappings", "dead-letter", "hostile", "--key", "a"]);
+    assert!(
+        again
+            .expect_err("it is over")
+            .to_string()
+            .contains("FN3014")
+    );
+}
+
+/// With `--all` what waits behind goes too, and nothing else.
+#[test]
+fn everything_of_a_parked_key_is_given_up_where_that_is_asked() {
+    let server = server();
+    deploy_hostile(&server, &[]);
+    put(&server, "in", &[WAITS_LONG.to_owned()], &["--key", "a"]);
+    parked_after(&server, 1);
+    let behind = ["ok 1".to_owned(), "ok 2".to_owned()];
+    put(&server, "in", &behind, &["--key", "a"]);
+    put(&server, "in", &["ok 3".to_owned()], &["--key", "b"]);
+    tail(&server, "out", 1);
+    let command = ["mappings", "dead-letter", "hostile", "--key", "a", "--all"];
+    let done = one(&server, &command);
+    assert_eq!(done["dead_lettered_records"], 3, "{done}");
+    let status = drained(&server, "hostile");
+    assert_eq!(status["totals"]["processed"], 1, "{status}");
+    assert_eq!(status["totals"]["dead_lettered"], 3, "{status}");
 }
 
 /// What a server knows of a key outlives it, but for the words of its last failure.

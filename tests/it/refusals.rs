@@ -24,9 +24,9 @@ fn every_endpoint_refuses_bad_input_in_words() {
         (
             "POST",
             "/v1/mappings/echo/parked/dead-letter",
-            b"",
-            501,
-            "FN1003",
+            b"{}",
+            400,
+            "FN1014",
         ),
         (
             "POST",

@@ -95,11 +95,13 @@ pub enum ErrorKind {
     Fatal,
     /// The final call of a window, out of attempts: the letter holds the window's state.
     WindowFailed,
+    /// A person gave it up.
+    ByHand,
 }
 
 impl ErrorKind {
     /// All kinds, for zero-initialised metrics and codecs.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Skip,
         Self::Error,
         Self::Trap,
@@ -112,6 +114,7 @@ impl ErrorKind {
         Self::RecordTooOld,
         Self::Fatal,
         Self::WindowFailed,
+        Self::ByHand,
     ];
 
     /// The kebab-case value in JSON and metrics.
@@ -130,6 +133,7 @@ impl ErrorKind {
             Self::RecordTooOld => "record-too-old",
             Self::Fatal => "fatal",
             Self::WindowFailed => "window-failed",
+            Self::ByHand => "by-hand",
         }
     }
 }

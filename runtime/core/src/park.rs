@@ -185,6 +185,13 @@ impl<T: Copy + Ord> Park<T> {
         self.enqueue(key, now);
     }
 
+    /// Takes a key that waits for time for the retry slot, until that gives it back; whether it waited so.
+    pub fn seize(&mut self, key: KeyHash) -> bool {
+        // A person asks for it: the queue need not be found by key otherwise.
+        let queued = self.queue.iter().find(|(_, _, of)| *of == key).copied();
+        queued.is_some_and(|queued| self.queue.remove(&queued))
+    }
+
     /// Removes a record of a parked key that is done.
     ///
     /// # Panics

@@ -14,6 +14,7 @@ mod caution;
 mod conclude;
 mod event;
 mod filtered;
+mod give_up;
 mod in_order;
 mod inspect;
 mod judge;
@@ -47,6 +48,7 @@ use self::{
     by_hand::Failures,
     caution::Caution,
     filtered::Filtered,
+    give_up::GivenUp,
     read::{Reading, Waiting},
     redrive::Redrives,
     slot::{Phase, Purpose, Slot},
@@ -147,6 +149,7 @@ pub struct ShardPipeline {
     filtered: Filtered,
     /// Of a unit with windows, or with open ones from when it had some.
     windows: Option<Box<Windows>>,
+    given_up: GivenUp,
 }
 
 impl ShardPipeline {
@@ -197,6 +200,7 @@ impl ShardPipeline {
             redrives: Redrives::default(),
             filtered: Filtered::default(),
             windows: None,
+            given_up: GivenUp::default(),
             config,
         }
     }
@@ -251,6 +255,7 @@ impl ShardPipeline {
                 let slot = &mut self.slots[index];
                 debug_assert!(number <= slot.accepted, "synced before it was accepted");
                 slot.durable = slot.durable.max(number);
+                self.given_up_durable(index, number, actions);
                 if index == self.lanes.len() {
                     self.redrives_durable(number, actions);
                 }
@@ -260,6 +265,9 @@ impl ShardPipeline {
             Event::Redrive(redrive) => self.redrive(*redrive),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Release { positions } => self.release_by_hand(&positions, now),
+            Event::GiveUp { positions, by } => {
+                self.wish_given_up(&positions, &by, actions);
+            }
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),
             Event::Resume => self.resume(),
@@ -333,6 +341,7 @@ impl ShardPipeline {
             Mode::New | Mode::Stopped => return,
             Mode::Running => {
                 self.requeue_refused(now);
+                self.take_given_up(now, actions);
                 self.start_calls(now, actions);
                 self.settle_filtered(now);
             }
@@ -347,6 +356,9 @@ impl ShardPipeline {
                     self.drop_commit(index, is_over && is_drain, actions);
                 }
                 self.retract_marks(now, actions);
+                if !is_drain {
+                    self.take_given_up(now, actions);
+                }
             }
         }
         self.send_next(actions);

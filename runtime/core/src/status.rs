@@ -20,7 +20,7 @@ pub use mapping::{
     MappingLine, MappingStatus, RelayHeld, RelayStatus, SeekShard, SeekStatus, SettingsStatus,
     ShardStatus, Totals, state_name,
 };
-pub use parked::{ParkedKey, ParkedStatus, ReleaseStatus};
+pub use parked::{GiveUpKey, GiveUpStatus, ParkedKey, ParkedStatus, ReleaseStatus};
 pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
     RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,

@@ -254,6 +254,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             only(&method, &[POST])?;
             parked::release(node, address, asked).await
         }
+        ["mappings", address, "parked", "dead-letter"] => {
+            only(&method, &[POST])?;
+            parked::dead_letter(node, address, asked).await
+        }
         ["mappings", address, "retries"] => {
             only(&method, &[GET])?;
             retries::follow(node, address, &asked)

@@ -105,6 +105,9 @@ pub const DIRECTIVES_MAX: usize = 8;
 pub const DIRECTIVES_RESERVED: usize = 4;
 /// How long a worker is waited for that is asked what it knows, or told what a person wants.
 pub const WORKER_ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How long a request waits until what a person gives up is a dead letter: a call that has it in hand may
+/// take longer.
+pub const GIVE_UP_WAIT: Duration = Duration::from_secs(5);
 /// How long a deploy waits until its version runs everywhere.
 pub const LIVE_WAIT: Duration = Duration::from_secs(5);
 /// How often a wait for first records looks at commits.

@@ -3,7 +3,7 @@
 pub(crate) mod awaited;
 pub(crate) mod capture;
 pub(crate) mod dead_letters;
-mod parked;
+pub(crate) mod parked;
 mod positions;
 mod relays;
 mod status;

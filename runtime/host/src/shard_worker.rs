@@ -8,6 +8,7 @@ mod call;
 mod calls;
 mod commits;
 mod filter;
+mod giving_up;
 mod happened;
 mod hash_keys;
 mod perform;
@@ -38,11 +39,12 @@ use tokio::{
 use tracing::warn;
 
 use self::{
-    blocks::Blocks, calls::Calls, commits::Commits, filter::Judge, redriving::Redriving,
-    retries::Charged, turn::Turn,
+    blocks::Blocks, calls::Calls, commits::Commits, filter::Judge, giving_up::GivingUp,
+    redriving::Redriving, retries::Charged, turn::Turn,
 };
 pub(crate) use self::{
     commits::RefusedRoom,
+    giving_up::GiveUpRequest,
     redriving::{CalledVersion, RedriveRequest, Redrivers},
     turn::Turns,
 };
@@ -80,6 +82,15 @@ pub(crate) enum Directive {
         positions: Vec<Ordinal>,
         /// Whom.
         reply: oneshot::Sender<Vec<Parked>>,
+    },
+    /// A person gives records up.
+    GiveUp(GiveUpRequest),
+    /// Tell all records that are not done of the keys of these.
+    RecordsOfKeys {
+        /// Their positions.
+        positions: Vec<Ordinal>,
+        /// Whom.
+        reply: oneshot::Sender<Vec<Ordinal>>,
     },
 }
 
@@ -185,6 +196,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     turn: Turn,
     caution: watch::Receiver<bool>,
     redriving: Redriving,
+    giving_up: GivingUp,
     standing: Standing,
     requests: Vec<ReadRequest>,
     actions: Vec<Action>,
@@ -217,6 +229,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             turn: Turn::of(share.turns),
             caution: share.caution,
             redriving: Redriving::of(share.redrivers, unit),
+            giving_up: GivingUp::default(),
             standing: Standing::default(),
             pipeline,
             assignment,
@@ -337,7 +350,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             .handle(event, self.clock.now(), &mut self.actions);
     }
 
-    fn directed(&self, directive: Directive) -> Option<Event> {
+    fn directed(&mut self, directive: Directive) -> Option<Event> {
         let until = |grace: Duration| {
             let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
             self.clock.now().plus_ms(grace)
@@ -357,6 +370,11 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             }
             Directive::Parked { positions, reply } => {
                 drop(reply.send(self.pipeline.parked_records(&positions)));
+                return None;
+            }
+            Directive::GiveUp(request) => self.giving_up.asked(request),
+            Directive::RecordsOfKeys { positions, reply } => {
+                drop(reply.send(self.pipeline.records_of_keys(&positions)));
                 return None;
             }
         })

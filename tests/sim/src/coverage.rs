@@ -80,6 +80,8 @@ reached! {
     RefusedLettersFull,
     /// A letter of a record that the filter could not judge.
     LetterUnparsable,
+    /// A letter of a record that a person gave up.
+    LetterByHand,
     /// Records that the filter let fall rode on a commit of others.
     FilteredRode,
     /// Records that the filter let fall had a commit of their own.

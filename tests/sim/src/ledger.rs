@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fnctl_core::{
-    commit::{Commit, ErrorKind, UnitTotals},
+    commit::{Commit, DeadLetter, ErrorKind, UnitTotals},
     entry::Entry,
     id::{FunctionVersion, Ordinal, UnitId},
     invariants::{self, Violation},
@@ -85,6 +85,7 @@ const fn is_condemned(kind: ErrorKind) -> bool {
             | ErrorKind::RecordTooLarge
             | ErrorKind::RecordTooOld
             | ErrorKind::Unparsable
+            | ErrorKind::ByHand
     )
 }
 
@@ -263,7 +264,12 @@ impl<'a> Ledger<'a> {
                     put.nature,
                     Nature::Loop | Nature::Huge | Nature::Fallen | Nature::Unparsable
                 );
-                if !is_called {
+                // What a person gives up has no place in the order either, whether its letter is kept or not.
+                let is_by_hand = |letter: &DeadLetter| {
+                    letter.position == position && letter.kind == ErrorKind::ByHand
+                };
+                let is_dropped = account.ends.get(&position) == Some(&End::Dropped);
+                if !is_called || is_dropped || commit.dead_letters.iter().any(is_by_hand) {
                     continue;
                 }
                 let last = account.settled_of_key.insert(put.key, position);
@@ -356,6 +362,7 @@ fn check_letter(kind: ErrorKind, nature: Nature, coverage: &mut Coverage) -> Res
         ErrorKind::Loop => (Reached::LetterLoop, nature == Nature::Loop),
         ErrorKind::RecordTooOld => (Reached::LetterRecordTooOld, true),
         ErrorKind::Fatal => (Reached::LetterFatal, nature == Nature::Fatal),
+        ErrorKind::ByHand => (Reached::LetterByHand, true),
         ErrorKind::Unparsable => (Reached::LetterUnparsable, nature == Nature::Unparsable),
         // It is a letter of no record.
         ErrorKind::WindowFailed => return Err(broken("a lost state of a record".to_owned())),

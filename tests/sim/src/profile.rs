@@ -21,6 +21,8 @@ pub struct Trouble {
     pub output: u64,
     /// Pause and resume.
     pub pause: u64,
+    /// A person gives records up, or has them tried now.
+    pub hand: u64,
     /// The wall clock goes back.
     pub clock_back: u64,
     /// A commit is refused because the disk is full, of a thousand commits.
@@ -72,6 +74,7 @@ impl Profile {
             remake: trouble(6),
             output: trouble(25),
             pause: trouble(25),
+            hand: trouble(40),
             clock_back: trouble(20),
             disk_full: trouble(400),
             letters_full: trouble(600),

@@ -3,7 +3,7 @@
 mod checks;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -73,6 +73,8 @@ pub struct Worker {
     pub is_careful: bool,
     /// Calls of one marked record, by slot.
     careful_calls: BTreeMap<SlotId, u32>,
+    /// Records that a person gave up.
+    pub(crate) given_up: BTreeSet<Ordinal>,
     /// Commits dropped.
     pub dropped: u64,
     /// Commits sent again.
@@ -171,6 +173,7 @@ impl Worker {
             wants_turn: false,
             is_careful: false,
             careful_calls: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             dropped: 0,
             resent: 0,
             kept: BTreeMap::new(),
@@ -237,6 +240,7 @@ impl Worker {
             Action::AskTurn => self.wants_turn = true,
             Action::EndTurn => self.wants_turn = false,
             Action::Redriven { .. } => panic!("no letter was redriven"),
+            Action::GivenUp { .. } => {}
             Action::Invoke(call) => {
                 if self.is_careful {
                     self.check_mark(&call, journal);
@@ -261,7 +265,9 @@ impl Worker {
                 if self.settings.ordering == Ordering::Shard {
                     let shelf = self.shelf(journal);
                     self.check_order(&plan, |position| {
+                        // What a person gave up has no place in the order either.
                         shelf.put(position).nature == Nature::Fallen
+                            || self.given_up.contains(&position)
                     });
                 }
                 for letter in &plan.letters {

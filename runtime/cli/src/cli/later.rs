@@ -46,7 +46,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("functions", &["alias", "aliases"]),
-    ("mappings", &["dead-letter"]),
     ("streams", &["release"]),
 ];
 

@@ -57,6 +57,8 @@ enum Action {
         #[arg(long)]
         key: String,
     },
+    /// Give up a parked key's failing records by hand: they become dead letters, the rest goes on
+    DeadLetter(parked::GiveUp),
     /// Delete a mapping and its progress
     #[command(visible_alias = "rm")]
     Delete {
@@ -87,6 +89,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Seek(args) => seek::run(args, session).await,
         Action::Parked { mapping } => parked::list(&mapping, session).await,
         Action::Release { mapping, key } => parked::release(&mapping, key, session).await,
+        Action::DeadLetter(args) => parked::dead_letter(args, session).await,
         Action::Delete {
             mapping,
             destroying,

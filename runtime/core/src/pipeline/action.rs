@@ -116,6 +116,14 @@ pub enum Action {
         /// How.
         ending: RedriveEnding,
     },
+    /// A record that a person gave up is over, and what became of it is synced; once a record, however
+    /// often it was asked for. Not said of those that a pipeline stops with.
+    GivenUp {
+        /// Which.
+        position: Ordinal,
+        /// Whether it was given up; else it had ended otherwise before.
+        is_letter: bool,
+    },
     /// Free a block: no record of it is needed any more, or it is read again when it is.
     ReleaseBlock(BlockId),
     /// The last action of all.

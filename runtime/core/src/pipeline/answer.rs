@@ -210,6 +210,8 @@ impl ShardPipeline {
         self.note_failures(records, judgement);
         if records.is_empty() {
             // Nothing but records that the filter let fall.
+        } else if self.backlog.get(records[0]).condemned().is_some() {
+            self.take_over_condemned(index, records, now, actions);
         } else if judgement.endings.is_empty() && index < self.lanes.len() {
             for &serial in records {
                 self.backlog.place(serial, Place::Done, actions);
@@ -226,6 +228,7 @@ impl ShardPipeline {
                 self.take_over_in_retry(records, judgement, now, actions);
             }
         }
+        self.given_up_accepted(index, records);
         self.backlog.advance();
     }
 

@@ -59,6 +59,8 @@ pub(super) struct Entry {
     pub(super) has_died: bool,
     /// The filter cannot judge it, which makes it a dead letter.
     is_unparsable: bool,
+    /// A person gave it up.
+    is_given_up: bool,
     pub(super) place: Place,
 }
 
@@ -83,7 +85,8 @@ impl Entry {
 
     /// Why no function may be given this record.
     pub(super) fn condemned(&self) -> Option<ErrorKind> {
-        condemned(self.bytes, self.hops, self.is_unparsable)
+        let by_hand = self.is_given_up.then_some(ErrorKind::ByHand);
+        condemned(self.bytes, self.hops, self.is_unparsable).or(by_hand)
     }
 }
 
@@ -209,6 +212,7 @@ impl Backlog {
             hops: record.hops,
             has_died: false,
             is_unparsable: record.verdict == FilterVerdict::Unparsable,
+            is_given_up: false,
             place,
         });
         self.read_position = record.position;
@@ -259,6 +263,12 @@ impl Backlog {
     pub(super) fn died(&mut self, serial: Serial) {
         let index = self.index(serial);
         self.entries[index].has_died = true;
+    }
+
+    /// A person gave this record up.
+    pub(super) fn give_up(&mut self, serial: Serial) {
+        let index = self.index(serial);
+        self.entries[index].is_given_up = true;
     }
 
     /// The payload of a record was read again.

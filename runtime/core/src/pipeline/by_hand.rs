@@ -71,6 +71,11 @@ impl ShardPipeline {
         }
     }
 
+    /// Code and words of the last failure of a charged record, as far as they are kept.
+    pub(super) fn failure_of(&self, position: Ordinal) -> Option<&(Arc<str>, Arc<str>)> {
+        self.failures.0.get(&position)
+    }
+
     /// Notes why records were charged, and forgets those that are done.
     pub(super) fn note_failures(&mut self, records: &[Serial], judgement: &Judgement) {
         let failures = &mut self.failures.0;

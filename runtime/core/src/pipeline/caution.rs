@@ -161,7 +161,7 @@ impl ShardPipeline {
         let mut records = pieces.pop_front().expect("it was filled");
         let first = *self.backlog.get(records[0]);
         if first.condemned().is_some() {
-            self.condemn(index, records, now);
+            self.begin(index, records, true, now, actions);
             return false;
         }
         if records.len() > 1 {

@@ -1,5 +1,7 @@
 //! From an outcome to a commit, in the slot of the call.
 
+use std::collections::BTreeMap;
+
 use super::{
     Action, CommitPlan, PlannedLetter, PlannedRetry, PlannedRows, RowSource, ShardPipeline,
     StopReason,
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     commit::{AttemptMark, ErrorKind, UnitTotals},
-    id::Timestamp,
+    id::{Ordinal, Timestamp},
     limits,
     mapping::OutputBinding,
     outcome::{Outcome, Rows, WHOLE_CALL},
@@ -75,6 +77,11 @@ impl ShardPipeline {
 
     /// Records that no function may be given: dead letters without a call.
     pub(super) fn condemn(&mut self, slot: usize, records: Vec<Serial>, now: Timestamp) {
+        let entries = records.iter().map(|&serial| self.backlog.get(serial));
+        let by_hand = entries.filter(|entry| entry.condemned() == Some(ErrorKind::ByHand));
+        let by_hand: BTreeMap<Ordinal, String> = by_hand
+            .map(|entry| (entry.position, self.given_up_words(entry.position)))
+            .collect();
         self.give_up(slot, records, now, |entry| {
             let kind = entry.condemned().expect("a batch is of one sort");
             let error = match kind {
@@ -83,6 +90,7 @@ impl ShardPipeline {
                     entry.bytes,
                     limits::RECORD_BYTES_MAX
                 ),
+                ErrorKind::ByHand => by_hand.get(&entry.position).cloned().unwrap_or_default(),
                 ErrorKind::Unparsable => {
                     "the filter cannot judge it: its payload is not JSON".to_owned()
                 }

@@ -173,6 +173,14 @@ pub enum Event {
         /// Their positions. What is done already, or being tried, is passed over.
         positions: Vec<Ordinal>,
     },
+    /// A person gives records up: they become dead letters without another call, told by
+    /// `Action::GivenUp`. What is in hand is left to its call first.
+    GiveUp {
+        /// Their positions.
+        positions: Vec<Ordinal>,
+        /// Who asked, for the letters.
+        by: Arc<str>,
+    },
     /// Time passed: sent at or after `ShardPipeline::deadline`.
     Tick,
     /// Start no call; running ones may commit until then and are taken back uncharged afterwards.

@@ -115,10 +115,12 @@ impl Slot {
     /// Whether the next call may start as far as calls and commits go: the commit of the last one is
     /// accepted, and few enough are unsynced (commit and storage rules §3).
     pub(super) fn is_free(&self) -> bool {
-        self.call.is_none()
-            && self.reread.is_none()
-            && self.unaccepted.is_none()
-            && self.accepted - self.durable < u64::from(limits::COMMITS_IN_FLIGHT_MAX)
+        self.is_at_rest() && self.accepted - self.durable < u64::from(limits::COMMITS_IN_FLIGHT_MAX)
+    }
+
+    /// Whether nothing of it is under way: at most pieces wait.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.call.is_none() && self.reread.is_none() && self.unaccepted.is_none()
     }
 
     /// Takes the call back if it is `attempt`; a late answer of another one is discarded.

@@ -1,6 +1,6 @@
 //! Starting calls.
 
-use super::{Action, Invocation, ShardPipeline, backlog::Serial, slot::Call};
+use super::{Action, Invocation, RecordRef, ShardPipeline, backlog::Serial, slot::Call};
 use crate::{id::Timestamp, park::KeyMap};
 
 impl ShardPipeline {
@@ -138,7 +138,10 @@ impl ShardPipeline {
     ) {
         debug_assert!(!records.is_empty() && records.is_sorted());
         if self.backlog.get(records[0]).condemned().is_some() {
-            self.condemn(index, records, now);
+            // What was parked until a person gave it up may have to be read again: a letter holds it.
+            if let Some((records, _)) = self.bring_in(index, records, actions) {
+                self.condemn(index, records, now);
+            }
             return;
         }
         let too_old = self.too_old(&records);
@@ -167,24 +170,9 @@ impl ShardPipeline {
             records = pieces.pop_front().expect("it was cut into pieces");
             return self.begin(index, records, is_fresh || at == 0, now, actions);
         }
-        let mut references = Vec::with_capacity(records.len());
-        let mut missing = Vec::new();
-        for &serial in &records {
-            let (reference, is_resident) = self.backlog.begin(serial, actions);
-            references.push(reference);
-            if !is_resident {
-                missing.push(reference.position);
-            }
-        }
-        let slot = &mut self.slots[index];
-        if !missing.is_empty() {
-            slot.reread = Some(records);
-            actions.push(Action::Reread {
-                slot: slot.id,
-                records: missing,
-            });
+        let Some((records, references)) = self.bring_in(index, records, actions) else {
             return;
-        }
+        };
         if too_old > 0 {
             // A letter holds the payload, so that was read first.
             return self.expire(index, records, now);
@@ -209,6 +197,35 @@ impl ShardPipeline {
             redrive: None,
             window,
         }));
+    }
+
+    /// A slot takes records in hand: them and their references if their payload is in memory. Else it is
+    /// read again, and they wait for that.
+    fn bring_in(
+        &mut self,
+        index: usize,
+        records: Vec<Serial>,
+        actions: &mut Vec<Action>,
+    ) -> Option<(Vec<Serial>, Vec<RecordRef>)> {
+        let mut references = Vec::with_capacity(records.len());
+        let mut missing = Vec::new();
+        for &serial in &records {
+            let (reference, is_resident) = self.backlog.begin(serial, actions);
+            references.push(reference);
+            if !is_resident {
+                missing.push(reference.position);
+            }
+        }
+        if missing.is_empty() {
+            return Some((records, references));
+        }
+        let slot = &mut self.slots[index];
+        slot.reread = Some(records);
+        actions.push(Action::Reread {
+            slot: slot.id,
+            records: missing,
+        });
+        None
     }
 
     /// Takes every running call back; their records run again, uncharged.

@@ -8,6 +8,7 @@ mod caution;
 mod counting;
 mod failing;
 mod filtered;
+mod giving_up;
 mod harness;
 mod in_order;
 mod ordering;

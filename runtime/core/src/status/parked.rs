@@ -50,3 +50,36 @@ pub struct ReleaseStatus {
     /// Its failing records whose wait is over.
     pub released_records: u64,
 }
+
+/// `mappings dead-letter`: which records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GiveUpKey {
+    /// As `mappings parked` writes it.
+    pub key: String,
+    /// Everything of the key that is not done, not its failing records alone.
+    #[serde(default)]
+    pub all: bool,
+    /// Only say what it would be.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GiveUpStatus {
+    /// Id of the mapping.
+    pub id: String,
+    /// The mapping, `<function>/<stream>`.
+    pub name: String,
+    /// The key.
+    pub partition_key: String,
+    /// Its records that are dead letters now, or would be.
+    pub dead_lettered_records: u64,
+    /// Those that had ended otherwise before their turn came.
+    pub ended_records: u64,
+    /// Those that a call has in hand: they are given up when it ends, if they are not done then.
+    pub pending_records: u64,
+    /// Nothing was done.
+    pub dry_run: bool,
+}

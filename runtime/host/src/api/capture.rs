@@ -49,7 +49,8 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
     };
     let has_component = query.text("component").is_none() || query.switch("component")?;
     let mapping = node.mapping(address)?;
-    later::without_windows(&mapping, address, "a capture")?;
+    let (why, fix) = later::CALLS_BESIDE;
+    later::without_windows(&mapping, address, ("a capture", why, fix))?;
     let (name, function) = node.view(|view| {
         let registry = view.registry();
         let function = registry.function(mapping.function).cloned();

@@ -25,10 +25,6 @@ pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
             "aliases",
             "POST /v1/deploy puts a version live, POST /v1/functions/{function}/rollback the one before",
         ),
-        ["mappings", _, "parked", "dead-letter"] => (
-            "giving up a parked key by hand",
-            "POST /v1/mappings/{mapping}/parked/release tries it now",
-        ),
         ["streams", _, "release"] => (
             "letting go of what a mapping holds of a stream",
             "delete the mapping, or give the stream a quota: PATCH /v1/streams/{stream}",
@@ -38,23 +34,27 @@ pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
     Some(ApiError::not_yet(what).fix(fix))
 }
 
-/// What calls a function beside its mapping has no window to give it, and no state: refused for a mapping that
-/// has windows, rather than shown to differ.
+/// What calls a function beside its mapping has no window to give it, and no state: it would show to differ.
+pub(super) const CALLS_BESIDE: (&str, &str) = (
+    "its calls would have no window and no state",
+    "fnctl invoke calls the function in a window by hand",
+);
+
+/// Refuses what is not there yet for mappings with windows: what, why, and what to do.
 pub(super) fn without_windows(
     mapping: &Mapping,
     address: &str,
-    what: &str,
+    (what, why, fix): (&str, &str, &str),
 ) -> Result<(), ApiError> {
     if mapping.settings.tumbling_window_ms == 0 {
         return Ok(());
     }
     let words =
         format!("{what} of a mapping with tumbling windows is not there yet in this version");
-    let why = "its calls would have no window and no state";
     Err(ApiError::new(ErrorCode::NotYet, words)
         .at(address)
         .because(why)
-        .fix("fnctl invoke calls the function in a window by hand"))
+        .fix(fix))
 }
 
 #[cfg(test)]
@@ -69,6 +69,7 @@ mod tests {
             &["mappings", "f", "dead-letters", "1"],
             &["mappings", "f", "parked"],
             &["mappings", "f", "parked", "release"],
+            &["mappings", "f", "parked", "dead-letter"],
             &["streams", "status"],
             &["functions", "aliases"],
             &["nothing"],
@@ -83,7 +84,6 @@ mod tests {
             &["status"][..],
             &["traces", "x"],
             &["functions", "f", "aliases", "a"],
-            &["mappings", "f", "parked", "dead-letter"],
             &["streams", "s", "release"],
         ] {
             assert!(refused(segments).is_some(), "{segments:?}");

@@ -28,7 +28,8 @@ static PLACES: Semaphore = Semaphore::const_new(limits::SHADOWS_MAX);
 pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
     let query = asked.query(&["version", "digest", "from", "follow", "count"])?;
     let mapping = node.mapping(address)?;
-    later::without_windows(&mapping, address, "a shadow")?;
+    let (why, fix) = later::CALLS_BESIDE;
+    later::without_windows(&mapping, address, ("a shadow", why, fix))?;
     let function = node.view(|view| view.registry().function(mapping.function).cloned());
     let function = function.ok_or_else(|| {
         let words = format!("the function of `{address}` is gone");

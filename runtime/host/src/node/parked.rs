@@ -120,6 +120,32 @@ impl HostNode {
         (block.first == position && !block.is_empty()).then_some(block)
     }
 
+    /// The failing records of a key; with `all` everything of it that is not done, as far as it was read.
+    /// `None`: nobody runs its shard.
+    pub(crate) async fn parked_records(
+        &self,
+        parked: &ParkedOne,
+        all: bool,
+    ) -> Option<Vec<Ordinal>> {
+        let positions = parked.positions.clone();
+        let supervisor = self.supervisor();
+        let of_key = supervisor
+            .records_of_keys(parked.unit, positions.clone())
+            .await?;
+        Some(if all { of_key } else { positions })
+    }
+
+    /// Makes dead letters of records of a parked key, on behalf of somebody: how many are, and how many
+    /// had ended otherwise before.
+    pub(crate) async fn give_up_parked(
+        &self,
+        parked: &ParkedOne,
+        records: Vec<Ordinal>,
+        by: Arc<str>,
+    ) -> (u64, u64) {
+        self.supervisor().give_up(parked.unit, records, by).await
+    }
+
     /// Has the failing records of a key tried now: how many. None: nobody runs its shard.
     pub(crate) async fn release_parked(&self, parked: &ParkedOne) -> u64 {
         let positions = parked.positions.clone();

@@ -50,6 +50,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     self.charged.forget(slot, number);
                 }
                 Action::Redriven { ticket, ending } => self.redriving.ended(ticket, ending),
+                Action::GivenUp {
+                    position,
+                    is_letter,
+                } => self.giving_up.ended(position, is_letter),
                 Action::AskTurn => self.turn.ask(),
                 Action::EndTurn => self.turn.end(),
                 Action::ReleaseBlock(block) => self.blocks.release(block),

@@ -11,7 +11,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{limits, shard_worker::Directive, supervisor::status::Statuses};
+use crate::{
+    limits,
+    shard_worker::{Directive, GiveUpRequest},
+    supervisor::status::Statuses,
+};
 
 /// What the supervisor's task is asked.
 pub(super) enum Request {
@@ -100,6 +104,57 @@ impl Supervisor {
         let (reply, answer) = oneshot::channel();
         let directive = Directive::Parked { positions, reply };
         self.ask(unit, directive, answer).await
+    }
+
+    /// All records that are not done of the keys of these; `None`: nobody runs the unit, or it is too
+    /// busy.
+    pub(crate) async fn records_of_keys(
+        &self,
+        unit: UnitId,
+        positions: Vec<Ordinal>,
+    ) -> Option<Vec<Ordinal>> {
+        let (reply, answer) = oneshot::channel();
+        let directive = Directive::RecordsOfKeys { positions, reply };
+        self.ask(unit, directive, answer).await
+    }
+
+    /// Has a unit's worker give records up, on behalf of somebody, and waits a while for what becomes of
+    /// them: how many are dead letters, and how many had ended otherwise. The others are given up when
+    /// their call ends.
+    pub(crate) async fn give_up(
+        &self,
+        unit: UnitId,
+        positions: Vec<Ordinal>,
+        by: Arc<str>,
+    ) -> (u64, u64) {
+        let (mut letters, mut others) = (0, 0);
+        let (told, mut ended) = mpsc::channel(positions.len().max(1));
+        let request = GiveUpRequest {
+            positions,
+            by,
+            told,
+        };
+        let directive = Directive::GiveUp(request);
+        if self
+            .requests
+            .send(Request::Direct(unit, directive))
+            .await
+            .is_err()
+        {
+            return (0, 0);
+        }
+        let listen = async {
+            while let Some(is_letter) = ended.recv().await {
+                if is_letter {
+                    letters += 1;
+                } else {
+                    others += 1;
+                }
+            }
+        };
+        // An error says that it takes longer.
+        drop(timeout(limits::GIVE_UP_WAIT, listen).await);
+        (letters, others)
     }
 
     /// A worker that is gone, or ends meanwhile, drops the sender of its answer.

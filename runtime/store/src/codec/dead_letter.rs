@@ -22,6 +22,7 @@ impl Value for ErrorKind {
             Self::RecordTooOld => 10,
             Self::Fatal => 11,
             Self::WindowFailed => 17,
+            Self::ByHand => 12,
         });
     }
 
@@ -39,6 +40,7 @@ impl Value for ErrorKind {
             10 => Self::RecordTooOld,
             11 => Self::Fatal,
             17 => Self::WindowFailed,
+            12 => Self::ByHand,
             _ => return Err(from.fail("an error kind is not known")),
         })
     }

@@ -7,7 +7,7 @@ use fnctl_core::{
 };
 
 use super::{Step, World};
-use crate::{coverage::Reached, profile::draw_settings};
+use crate::{coverage::Reached, profile::draw_settings, worker::Worker};
 
 impl World {
     /// Whether trouble came.
@@ -45,12 +45,36 @@ impl World {
             self.journal.toggle_output();
         } else if random.chance(trouble.pause) {
             self.pause();
+        } else if random.chance(trouble.hand) {
+            return self.hand();
         } else if random.chance(trouble.clock_back) {
             self.now = Timestamp(self.now.0 - self.random.below(5_000).min(self.now.0));
             self.coverage.note(Reached::ClockBack);
         } else {
             return false;
         }
+        true
+    }
+
+    /// A person does something to records that are not done: whether there are any.
+    fn hand(&mut self) -> bool {
+        let open = |worker: &Worker| worker.pipeline.inspect().unsettled;
+        let living = |worker: &Worker| worker.stopped.is_none() && !open(worker).is_empty();
+        let Some(at) = self.workers.iter().position(living) else {
+            return false;
+        };
+        let unsettled = open(&self.workers[at]);
+        let mut positions = vec![self.random.pick(&unsettled)];
+        if self.random.chance(300) {
+            self.tell(at, Event::Release { positions });
+            return true;
+        }
+        if self.random.chance(300) {
+            positions = self.workers[at].pipeline.records_of_keys(&positions);
+        }
+        self.workers[at].given_up.extend(&positions);
+        let by = "somebody".into();
+        self.tell(at, Event::GiveUp { positions, by });
         true
     }
 

@@ -1,6 +1,8 @@
-//! `fnctl mappings parked|release`: keys that wait for a retry.
+//! `fnctl mappings parked|release|dead-letter`: keys that wait for a retry.
 
-use fnctl_core::status::{Encoding, ParkedKey, ParkedStatus, ReleaseStatus};
+use fnctl_core::status::{
+    Encoding, GiveUpKey, GiveUpStatus, ParkedKey, ParkedStatus, ReleaseStatus,
+};
 
 use crate::{
     cli::Session,
@@ -10,6 +12,21 @@ use crate::{
 
 /// Characters of a failure's words in a table.
 const ERROR_CHARS: usize = 60;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct GiveUp {
+    /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+    mapping: String,
+    /// The partition key, as `parked` writes it
+    #[arg(long)]
+    key: String,
+    /// Everything of the key that was read and is not done, not its failing records alone
+    #[arg(long)]
+    all: bool,
+    /// Only say what would be given up
+    #[arg(long)]
+    dry_run: bool,
+}
 
 pub(super) async fn list(mapping: &str, session: &mut Session) -> Result<(), CliError> {
     let path = ["v1", "mappings", mapping, "parked"];
@@ -72,4 +89,36 @@ pub(super) async fn release(
         words::count(done.released_records, "failing record"),
         done.name
     ))
+}
+
+pub(super) async fn dead_letter(args: GiveUp, session: &mut Session) -> Result<(), CliError> {
+    let GiveUp {
+        mapping,
+        key,
+        all,
+        dry_run,
+    } = args;
+    let path = ["v1", "mappings", &mapping, "parked", "dead-letter"];
+    let body = GiveUpKey { key, all, dry_run };
+    let done: GiveUpStatus = session.client.post(&path, &body).await?;
+    if session.out.is_json() {
+        return session.out.json(&done);
+    }
+    let (key, name) = (&done.partition_key, &done.name);
+    let letters = words::count(done.dead_lettered_records, "dead letter");
+    let verb = if dry_run { "would be  " } else { "given up  " };
+    session.out.line(&format!(
+        "{verb} {key}  {letters}        fnctl dlq list {name}"
+    ))?;
+    if done.ended_records > 0 {
+        let ended = words::count(done.ended_records, "record");
+        session.out.note(&format!("{ended} had ended before"));
+    }
+    if done.pending_records > 0 {
+        let pending = words::count(done.pending_records, "record");
+        session.out.note(&format!(
+            "{pending} cannot be committed yet, or is in a call: given up when that ends, if the server runs that long; fnctl mappings parked {name}"
+        ));
+    }
+    Ok(())
 }

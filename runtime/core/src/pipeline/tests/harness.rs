@@ -417,6 +417,19 @@ impl Harness {
         self.pipeline.parked_records(&positions)
     }
 
+    /// A person gives records up.
+    pub(super) fn give_up(&mut self, positions: &[u64]) {
+        let positions = positions.iter().copied().map(Ordinal).collect();
+        let by = "somebody".into();
+        self.tell(Event::GiveUp { positions, by });
+    }
+
+    pub(super) fn records_of_keys(&self, positions: &[u64]) -> Vec<u64> {
+        let positions: Vec<Ordinal> = positions.iter().copied().map(Ordinal).collect();
+        let all = self.pipeline.records_of_keys(&positions);
+        all.iter().map(|position| position.0).collect()
+    }
+
     pub(super) fn deadline(&self) -> Option<u64> {
         self.pipeline.deadline().map(|deadline| deadline.0)
     }

@@ -1,6 +1,6 @@
 //! Redriven letters: alone in the retry slot, serialised with their key (commit and storage rules §2, §7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -233,6 +233,8 @@ enum Step {
     Sync,
     Wait(u8),
     Pause,
+    /// A person gives up a record, or its whole key.
+    GiveUp(u8, bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -244,6 +246,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Sync),
         2 => (0..200u8).prop_map(Step::Wait),
         1 => Just(Step::Pause),
+        2 => (0..40u8, any::<bool>()).prop_map(|(at, is_key)| Step::GiveUp(at, is_key)),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -259,6 +262,8 @@ struct Bench {
     letters: u64,
     ended: Vec<u64>,
     records: u64,
+    /// Positions that a person gave up and that nothing was told of yet.
+    given_up: BTreeSet<u64>,
 }
 
 impl Bench {
@@ -277,6 +282,7 @@ impl Bench {
             letters: 0,
             ended: Vec::new(),
             records: 0,
+            given_up: BTreeSet::new(),
         }
     }
 
@@ -298,6 +304,10 @@ impl Bench {
                     let first: u64 = words[3].parse().unwrap();
                     let settled = self.shard.stats().low_watermark.0;
                     assert_eq!(first, settled + 1, "in the order of the shard: {line}");
+                }
+                "given" | "over" => {
+                    let position = words[2].parse().unwrap();
+                    assert!(self.given_up.remove(&position), "told once: {line}");
                 }
                 "letter" => self.ended.push(words[1].parse().unwrap()),
                 _ => {}
@@ -360,6 +370,17 @@ impl Bench {
                 self.look();
                 self.shard.tell(Event::Resume);
             }
+            Step::GiveUp(at, is_key) => {
+                let position = 1 + u64::from(at);
+                if position <= self.records {
+                    let mut all = vec![position];
+                    if is_key {
+                        all.extend(self.shard.records_of_keys(&[position]));
+                    }
+                    self.given_up.extend(&all);
+                    self.shard.give_up(&all);
+                }
+            }
         }
         self.look();
     }
@@ -370,7 +391,7 @@ proptest! {
 
     /// The harness asks the invariants after every event: no key in two slots, no record astray.
     #[test]
-    fn whatever_happens_every_redrive_ends_once_and_every_record_settles(
+    fn whatever_happens_every_redrive_and_every_hand_ends_once_and_every_record_settles(
         steps in steps(),
         ordering in prop_oneof![Just(Ordering::Key), Just(Ordering::Shard)],
     ) {
@@ -385,6 +406,7 @@ proptest! {
         }
         bench.ended.sort_unstable();
         prop_assert_eq!(bench.ended, (1..=bench.letters).collect::<Vec<_>>());
+        prop_assert!(bench.given_up.is_empty(), "{:?}", bench.given_up);
         prop_assert_eq!(bench.shard.stats().low_watermark, Ordinal(bench.records));
         prop_assert_eq!(bench.shard.stats().parked_keys, 0);
     }

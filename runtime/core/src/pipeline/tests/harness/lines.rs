@@ -77,6 +77,13 @@ impl Harness {
             Action::AskTurn => "ask turn".to_owned(),
             Action::EndTurn => "end turn".to_owned(),
             Action::Redriven { ticket, ending } => format!("letter {} {ending:?}", ticket - 100),
+            Action::GivenUp {
+                position,
+                is_letter,
+            } => match is_letter {
+                true => format!("given up {position}"),
+                false => format!("over before {position}"),
+            },
             Action::ReleaseBlock(id) => format!("release {}", id.0),
             Action::Stop(StopReason::Fatal { code, message }) => {
                 format!("stop Fatal {code}: {message}")
