@@ -58,7 +58,8 @@ async fn records_become_one_commit_with_their_outputs() {
 #[tokio::test(start_paused = true)]
 async fn a_window_gives_each_call_the_state_before_and_emits_when_it_is_over() {
     let settings = MappingSettings {
-        tumbling_window_ms: 1_000,
+        // It is over for 100 s when the test begins, and closes 120 s after its end.
+        tumbling_window_ms: 900_000,
         key_groups: 1,
         ..MappingSettings::default()
     };
