@@ -3,5 +3,6 @@
 //! Each figure is a program in `src/bin`; `make bench` runs them in turn.
 
 pub mod guests;
+pub mod hostile;
 pub mod report;
 pub mod usage;
