@@ -56,6 +56,10 @@ fn every_way_to_fail_ends_as_a_letter_with_its_cause() {
         let letter = of(data);
         assert_eq!(letter["error_kind"], kind, "{letter}");
         assert_eq!(letter["code"], code, "{letter}");
+        // What the last call took: the whole time where that was the cause, or the memory.
+        let took = letter["duration_ms"].as_f64().expect("there was a call");
+        let memory = letter["memory_bytes"].as_u64().expect("there was a call");
+        assert!(took > 0.0 && memory > 0, "{letter}");
         // A trap that names no record charges its batch: others may have been charged on the way.
         assert!(
             letter["attempts"].as_u64().is_some_and(|n| n >= attempts),

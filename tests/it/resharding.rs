@@ -157,7 +157,7 @@ fn what_cannot_be_split_merged_or_resized_says_why() {
         ),
         (&["merge", "s", "--shard", "1", "--shard", "3"], "FN3022", 7),
         (&["merge", "s", "--shard", "1"], "FN1001", 2),
-        (&["resize", "s", "--shards", "0"], "FN3022", 7),
+        (&["resize", "s", "--shards", "0"], "FN1020", 7),
         (&["resize", "t", "--shards", "2"], "FN3001", 3),
     ] {
         let words = [&["streams"], words, &["-o", "json"]].concat();

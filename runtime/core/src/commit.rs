@@ -10,6 +10,7 @@ use crate::{
         FunctionVersion, LeaseEpoch, Lsn, Ordinal, ShardNumber, SlotId, StreamName, Timestamp,
         UnitId,
     },
+    invoker::CallStats,
     record::NewRecords,
     settled::SettledRanges,
     window::WindowChange,
@@ -167,6 +168,27 @@ pub struct DeadLetter {
     pub version: FunctionVersion,
     /// When.
     pub failed_at: Timestamp,
+    /// What the call took that it was given up after; `None`: there was none, or it is from before this was
+    /// kept.
+    pub cost: Option<CallCost>,
+}
+
+/// What a call took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallCost {
+    /// Wall time, us.
+    pub duration_us: u64,
+    /// Highest linear memory of the instance, bytes.
+    pub memory_bytes: u64,
+}
+
+impl From<CallStats> for CallCost {
+    fn from(stats: CallStats) -> Self {
+        Self {
+            duration_us: stats.duration_ns / 1_000,
+            memory_bytes: stats.memory_bytes,
+        }
+    }
 }
 
 impl DeadLetter {

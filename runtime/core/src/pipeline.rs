@@ -234,10 +234,13 @@ impl ShardPipeline {
                 attempt,
                 outcome,
                 state,
+                cost,
             } => {
                 if let Some((slot, records)) = self.end_call(attempt) {
                     self.state_left(slot, state);
+                    self.slots[slot].cost = Some(cost);
                     self.conclude(slot, records, outcome, now, actions);
+                    self.slots[slot].cost = None;
                 }
             }
             Event::HostFault { attempt } => {

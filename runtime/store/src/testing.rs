@@ -270,6 +270,7 @@ pub(crate) fn dead_letter(shard: ShardNumber, position: Ordinal) -> DeadLetter {
         attempts: 1,
         version: FunctionVersion(1),
         failed_at: Timestamp(2),
+        cost: None,
     }
 }
 

@@ -146,6 +146,7 @@ fn letter(config: &Config, record: usize) -> DeadLetter {
         attempts: 1,
         version: FunctionVersion(1),
         failed_at: NOW,
+        cost: None,
     }
 }
 

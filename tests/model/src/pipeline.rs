@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fnctl_core::{
     commit::CommitAnswer,
     id::{Lsn, Ordinal, StreamName},
+    invoker::CallStats,
     lane::key_hash,
     mapping::OutputBinding,
     pipeline::Event,
@@ -106,6 +107,7 @@ impl Driven {
                     attempt: call.attempt,
                     outcome: self.outcome(owner.unit, call, ending),
                     state: None,
+                    cost: CallStats::default().into(),
                 };
                 self.tell(&mut next, ended);
                 let records = call.records.iter().map(|record| record.position.0);

@@ -13,6 +13,7 @@ use fnctl_core::{
     filter::FilterVerdict,
     id::{LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
     invariants,
+    invoker::CallStats,
     lane::key_hash,
     limits,
     mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
@@ -461,6 +462,7 @@ impl Worker {
             attempt: call.attempt,
             outcome,
             state: None,
+            cost: CallStats::default().into(),
         }
     }
 }

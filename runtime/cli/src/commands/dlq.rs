@@ -157,6 +157,10 @@ async fn show(mapping: &str, id: &str, session: &mut Session) -> Result<(), CliE
         words::count(letter.attempts.into(), "attempt"),
         letter.function_version
     ))?;
+    if let (Some(ms), Some(bytes)) = (letter.duration_ms, letter.memory_bytes) {
+        let size = words::size(bytes);
+        out.line(&format!("  call      took {ms:.1} ms and {size} of memory"))?;
+    }
     out.line(&format!("  key       {}", letter.partition_key))?;
     out.line(&format!(
         "  record    {} {}",

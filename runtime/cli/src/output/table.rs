@@ -23,7 +23,15 @@ impl Table {
 
     /// Adds a row.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        // A line break in a key would make a row of its own.
+        let one_line = |cell: String| match cell.contains(['\n', '\r', '\t']) {
+            true => cell
+                .replace('\n', "\\n")
+                .replace('\r', "\\r")
+                .replace('\t', "\\t"),
+            false => cell,
+        };
+        self.rows.push(cells.into_iter().map(one_line).collect());
     }
 
     /// Whether there is nothing but the header.
@@ -85,5 +93,12 @@ mod tests {
                 "  a/b              812402  paused",
             ]
         );
+    }
+
+    #[test]
+    fn a_line_break_makes_no_row() {
+        let mut table = Table::new(&["key"]);
+        table.row(["a\nforged".to_owned()]);
+        assert_eq!(table.lines(0), ["key", "a\\nforged"]);
     }
 }

@@ -227,6 +227,7 @@ impl ShardPipeline {
             rows: PlannedRows::default(),
             version: self.config.version,
             decided_at: now,
+            cost: self.slots[slot].cost,
             redriven: None,
             window: None,
         }

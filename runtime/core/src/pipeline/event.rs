@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Redrive;
 use crate::{
-    commit::{AttemptMark, CommitAnswer, UnitTotals},
+    commit::{AttemptMark, CallCost, CommitAnswer, UnitTotals},
     filter::FilterVerdict,
     id::{AttemptId, LeaseEpoch, Ordinal, SlotId, Timestamp},
     lane::KeyHash,
@@ -129,6 +129,8 @@ pub enum Event {
         outcome: Outcome,
         /// The window's state as it left it; `None`: as it was, or no window.
         state: Option<Bytes>,
+        /// What it took.
+        cost: CallCost,
     },
     /// A call could not be made: the host is at fault, nobody is charged, it is made again.
     HostFault {

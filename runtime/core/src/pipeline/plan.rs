@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{RecordRef, Redrive};
 use crate::{
-    commit::{AttemptMark, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
+    commit::{AttemptMark, CallCost, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
     mapping::OutputBinding,
     outcome::{Rows, WHOLE_CALL},
@@ -96,6 +96,8 @@ pub struct CommitPlan {
     pub version: FunctionVersion,
     /// When this was decided.
     pub decided_at: Timestamp,
+    /// What the call took that it tells of; `None`: there was none.
+    pub cost: Option<CallCost>,
     /// The letter that was redriven, whose record alone it is about.
     pub redriven: Option<Arc<Redrive>>,
     /// What becomes of a group's window.
@@ -217,6 +219,7 @@ fn dead_letter(letter: &PlannedLetter, plan: &CommitPlan, payloads: &impl Payloa
         attempts: letter.attempts,
         version: plan.version,
         failed_at: plan.decided_at,
+        cost: plan.cost,
     }
 }
 
@@ -236,6 +239,7 @@ fn lost_window(lost: &LostWindow, plan: &CommitPlan) -> DeadLetter {
         attempts: lost.attempts,
         version: plan.version,
         failed_at: plan.decided_at,
+        cost: plan.cost,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{CommitPlan, PlannedWindow, backlog::Serial, judge::Judgement};
 use crate::{
-    commit::{Unavailable, UnitTotals},
+    commit::{CallCost, Unavailable, UnitTotals},
     id::{AttemptId, SlotId, Timestamp},
     lane::KeyHash,
     limits,
@@ -70,6 +70,8 @@ pub(super) struct Slot {
     /// Number of the last commit known to be synced.
     pub(super) durable: u64,
     pub(super) call: Option<Call>,
+    /// What the call took that is being judged.
+    pub(super) cost: Option<CallCost>,
     /// A call that waits for payload to be read again.
     pub(super) reread: Option<Vec<Serial>>,
     pub(super) unaccepted: Option<Unaccepted>,
@@ -99,6 +101,7 @@ impl Slot {
             accepted: 0,
             durable: 0,
             call: None,
+            cost: None,
             reread: None,
             unaccepted: None,
             pieces: VecDeque::new(),

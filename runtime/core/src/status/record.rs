@@ -102,7 +102,7 @@ pub struct TailHoleLine {
 }
 
 /// `dlq list`, `dlq show`: one dead letter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetterStatus {
     /// Its id within the mapping.
     pub id: String,
@@ -126,6 +126,12 @@ pub struct DeadLetterStatus {
     pub arrival: String,
     /// When it was given up, RFC 3339.
     pub failed_at: String,
+    /// How long the call took that it was given up after, ms; `null`: there was none.
+    #[serde(default)]
+    pub duration_ms: Option<f64>,
+    /// The most memory that the function had in that call, bytes.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
     /// `open resolved purged`.
     pub status: String,
     /// The payload.
@@ -165,7 +171,7 @@ pub struct RedriveStatus {
 }
 
 /// A dead letter as a relay brings it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RelayedLetter {
     /// Id of the mapping: with the letter's own id it names the letter for ever.
     pub mapping_id: String,

@@ -279,6 +279,7 @@ fn letter(position: u64, data: &'static [u8]) -> DeadLetter {
         attempts: 1,
         version: FunctionVersion(1),
         failed_at: Timestamp(0),
+        cost: None,
     }
 }
 

@@ -221,6 +221,12 @@ pub(crate) fn shown(found: &StoredLetter) -> DeadLetterStatus {
         function_version: letter.version.0,
         arrival: rfc3339::format(letter.arrival),
         failed_at: rfc3339::format(letter.failed_at),
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "no call takes as long as 2^53 us"
+        )]
+        duration_ms: letter.cost.map(|cost| cost.duration_us as f64 / 1_000.0),
+        memory_bytes: letter.cost.map(|cost| cost.memory_bytes),
         status: found.status.as_str().to_owned(),
         data: DataText::of(data, text::base64),
     }

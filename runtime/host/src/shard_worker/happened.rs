@@ -45,6 +45,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     attempt,
                     outcome: completed.outcome,
                     state: completed.state,
+                    cost: stats.into(),
                 })
             }
             Err(fault) => {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use fnctl_core::{
-    commit::{AttemptMark, UnitTotals},
+    commit::{AttemptMark, CallCost, UnitTotals},
     entry::Entry,
     id::{
         FunctionId, FunctionVersion, LeaseEpoch, MappingId, Ordinal, ShardNumber, StreamId,
@@ -140,6 +140,23 @@ fn every_value_of_a_view_comes_back_under_its_key() {
         assert_eq!(decode_key(encode_key(&key).into()).unwrap(), key);
         assert_eq!(decode_value(encode_value(&value).into()).unwrap(), value);
     }
+}
+
+/// Letters from before the cost of their call was kept end in front of it, and mean none.
+#[test]
+fn a_dead_letter_has_the_cost_of_its_call_where_that_is_known() {
+    let before = dead_letter(ShardNumber(4), Ordinal(5));
+    let mut letter = before.clone();
+    letter.cost = Some(CallCost {
+        duration_us: 1_500,
+        memory_bytes: 1 << 20,
+    });
+    let (old, new) = (encode_dead_letter(&before), encode_dead_letter(&letter));
+    assert_eq!(new.len(), old.len() + 16);
+    let differ = old.iter().zip(&new).filter(|(old, new)| old != new);
+    assert_eq!(differ.count(), 1, "the kind says that it is there");
+    assert_eq!(decode_dead_letter(new.into()).unwrap(), letter);
+    assert_eq!(decode_dead_letter(old.into()).unwrap().cost, None);
 }
 
 #[test]

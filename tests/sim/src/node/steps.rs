@@ -6,6 +6,7 @@ use fnctl_core::{
     clock::Clock as _,
     commit::{CommitAnswer, Unavailable},
     id::{LeaseEpoch, UnitId},
+    invoker::CallStats,
     mapping::MaxAttempts,
     outcome::Outcome,
     pipeline::{Event, StopReason},
@@ -384,6 +385,7 @@ impl World {
             attempt: call.invocation.attempt,
             outcome,
             state,
+            cost: CallStats::default().into(),
         }
     }
 

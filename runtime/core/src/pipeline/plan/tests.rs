@@ -5,6 +5,11 @@ use crate::{
     record::ByteColumn,
 };
 
+const COST: CallCost = CallCost {
+    duration_us: 1_500,
+    memory_bytes: 1 << 16,
+};
+
 const STREAM: StreamId = StreamId(7);
 const SHARD: ShardNumber = ShardNumber(2);
 
@@ -72,6 +77,7 @@ fn plan(rows: Vec<Rows>, kept: [bool; 4]) -> CommitPlan {
                 .collect(),
         },
         version: FunctionVersion(5),
+        cost: Some(COST),
         redriven: None,
         window: None,
         decided_at: Timestamp(99),
@@ -214,6 +220,7 @@ fn a_letter_keeps_payload_and_cause_and_a_too_large_one_only_metadata() {
         attempts: 2,
         version: FunctionVersion(5),
         failed_at: Timestamp(99),
+        cost: Some(COST),
     };
     assert_eq!(commit.dead_letters[0], whole);
     assert_eq!(

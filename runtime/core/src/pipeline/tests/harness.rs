@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    commit::{CommitAnswer, Redriven, Unavailable, UnitTotals},
+    commit::{CallCost, CommitAnswer, Redriven, Unavailable, UnitTotals},
     filter::FilterVerdict,
     id::{
         AttemptId, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal, ShardNumber, SlotId,
@@ -24,6 +24,12 @@ use crate::{
     },
     settled::Settled,
     window::{GroupWindow, WindowChange},
+};
+
+/// What every call takes.
+pub(super) const COST: CallCost = CallCost {
+    duration_us: 1_500,
+    memory_bytes: 1 << 16,
 };
 
 /// An answer: there is no room.
@@ -285,6 +291,7 @@ impl Harness {
             attempt: AttemptId(attempt),
             outcome,
             state,
+            cost: COST,
         });
     }
 

@@ -82,7 +82,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         if found.is_empty() {
             break;
         }
-        count += found.len() as u64;
+        count += found.iter().filter(|found| has_record(found)).count() as u64;
         let has_no_record = |found: &&StoredLetter| !has_record(found);
         let named = found.iter().find(has_no_record);
         if let Some(found) = named.filter(|_| meant.are_named()) {
@@ -91,7 +91,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
                 ErrorKind::WindowFailed => (
                     "holds no record",
                     "it is the state of a window whose final call failed",
-                    "export",
+                    "show",
                 ),
                 _ => (
                     "has no payload",
