@@ -235,14 +235,7 @@ impl ShardPipeline {
                 outcome,
                 state,
                 cost,
-            } => {
-                if let Some((slot, records)) = self.end_call(attempt) {
-                    self.state_left(slot, state);
-                    self.slots[slot].cost = Some(cost);
-                    self.conclude(slot, records, outcome, now, actions);
-                    self.slots[slot].cost = None;
-                }
-            }
+            } => self.invoked(attempt, outcome, (state, cost), now, actions),
             Event::HostFault { attempt } => {
                 if let Some((slot, records)) = self.end_call(attempt) {
                     self.conclude(slot, records, Outcome::Interrupted, now, actions);

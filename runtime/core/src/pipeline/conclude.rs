@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::{
     Action, CommitPlan, PlannedLetter, PlannedRetry, PlannedRows, RowSource, ShardPipeline,
     StopReason,
@@ -11,8 +13,8 @@ use super::{
     slot::{Phase, Purpose, Unaccepted},
 };
 use crate::{
-    commit::{AttemptMark, ErrorKind, UnitTotals},
-    id::{Ordinal, Timestamp},
+    commit::{AttemptMark, CallCost, ErrorKind, UnitTotals},
+    id::{AttemptId, Ordinal, Timestamp},
     limits,
     mapping::OutputBinding,
     outcome::{Outcome, Rows, WHOLE_CALL},
@@ -21,6 +23,24 @@ use crate::{
 };
 
 impl ShardPipeline {
+    /// A call ended, with the state that it left and at its cost; a late answer of another one is discarded.
+    pub(super) fn invoked(
+        &mut self,
+        attempt: AttemptId,
+        outcome: Outcome,
+        (state, cost): (Option<Bytes>, CallCost),
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((slot, records)) = self.end_call(attempt) else {
+            return;
+        };
+        self.state_left(slot, state);
+        self.slots[slot].cost = Some(cost);
+        self.conclude(slot, records, outcome, now, actions);
+        self.slots[slot].cost = None;
+    }
+
     /// A call of `slot` ended.
     pub(super) fn conclude(
         &mut self,
