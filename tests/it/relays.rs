@@ -246,6 +246,11 @@ fn a_letter_is_this_object_whatever_gave_its_record_up() {
         let (kind, code, words, attempts, data) = row;
         let error = took("error");
         assert!(error.contains(words), "{error}");
+        // What the call took, where one gave the record up.
+        for field in ["duration_ms", "memory_bytes"] {
+            let value = fields.remove(field).expect(field);
+            assert_eq!(value.is_number(), attempts > 0, "{field}: {value}");
+        }
         let expected = json!({
             "mapping_id": status["id"],
             "mapping": "hostile/in",
