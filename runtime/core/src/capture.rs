@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::{DataText, Encoding};
+use crate::{
+    commit::ErrorKind,
+    status::{DataText, Encoding},
+};
 
 /// The format that is written. A reader refuses a larger one.
 pub const CAPTURE_FORMAT: u32 = 1;
@@ -135,15 +138,8 @@ impl CapturedFailure {
     /// Whether the record was given up by other than its last call: there is nothing that a replay could reproduce.
     #[must_use]
     pub fn is_without_call(&self) -> bool {
-        let kind = self.error_kind.as_deref().unwrap_or_default();
-        [
-            "record-too-large",
-            "loop",
-            "unparsable",
-            "record-too-old",
-            "by-hand",
-        ]
-        .contains(&kind)
+        let kind = self.error_kind.as_deref().and_then(ErrorKind::from_name);
+        kind.is_some_and(ErrorKind::is_without_call)
     }
 }
 
@@ -217,7 +213,19 @@ mod tests {
             code: None,
             error: None,
         };
-        assert!(of(Some("loop")).is_without_call() && of(Some("record-too-old")).is_without_call());
-        assert!(!of(Some("skip")).is_without_call() && !of(None).is_without_call());
+        for (kind, is_without_call) in [
+            (Some("skip"), false),
+            (Some("output-too-large"), false),
+            (Some("loop"), true),
+            (Some("record-too-old"), true),
+            (Some("record-too-large"), true),
+            (Some("window-failed"), true),
+            (Some("by-hand"), true),
+            // Parked, and a kind of a later version.
+            (None, false),
+            (Some("later"), false),
+        ] {
+            assert_eq!(of(kind).is_without_call(), is_without_call, "{kind:?}");
+        }
     }
 }

@@ -137,6 +137,39 @@ impl ErrorKind {
             Self::ByHand => "by-hand",
         }
     }
+
+    /// The kind that is written so; `None`: there is none.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether a letter of this kind holds the record with its payload, so that a function can be given it:
+    /// of one that was too large the payload is not kept, and a lost window's letter holds a state.
+    #[must_use]
+    pub const fn holds_record(self) -> bool {
+        !matches!(self, Self::RecordTooLarge | Self::WindowFailed)
+    }
+
+    /// Whether no call of the record made a letter of it: there is nothing that calling it again could show.
+    #[must_use]
+    pub const fn is_without_call(self) -> bool {
+        match self {
+            Self::RecordTooLarge
+            | Self::Loop
+            | Self::Unparsable
+            | Self::RecordTooOld
+            | Self::WindowFailed
+            | Self::ByHand => true,
+            Self::Skip
+            | Self::Error
+            | Self::Trap
+            | Self::Timeout
+            | Self::OutOfMemory
+            | Self::OutputTooLarge
+            | Self::Fatal => false,
+        }
+    }
 }
 
 /// A record that was given up, with everything needed to understand and redrive it.
@@ -279,4 +312,24 @@ pub enum CommitAnswer {
     },
     /// Not now; the number is not consumed.
     Unavailable(Unavailable),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_known_by_their_names_and_by_what_their_letters_hold() {
+        let without_record = ErrorKind::ALL
+            .into_iter()
+            .filter(|kind| !kind.holds_record());
+        let names: Vec<&str> = without_record.map(ErrorKind::as_str).collect();
+        assert_eq!(names, ["record-too-large", "window-failed"]);
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::from_name(kind.as_str()), Some(kind));
+            // What has no record was given up without a call of one.
+            assert!(kind.holds_record() || kind.is_without_call(), "{kind:?}");
+        }
+        assert_eq!(ErrorKind::from_name("later"), None);
+    }
 }
