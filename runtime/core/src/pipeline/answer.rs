@@ -82,7 +82,7 @@ impl ShardPipeline {
                 self.take_over_filtered(&commit.filtered, actions);
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
                 if let Some(planned) = &commit.window {
-                    self.window_changed(&planned.change, now);
+                    self.window_changed(&planned.change, now, actions);
                 }
                 if commit.purpose == Purpose::Outcome {
                     self.goes_on(index, &commit.judgement);

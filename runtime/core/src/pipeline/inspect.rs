@@ -64,6 +64,7 @@ impl ShardPipeline {
     #[must_use]
     pub fn stats(&self) -> PipelineStats {
         let running = self.slots.iter().filter(|slot| slot.call.is_some()).count();
+        let (parked_keys, next_retry) = self.parked();
         PipelineStats {
             low_watermark: self.backlog.low_watermark(),
             read_position: self.backlog.read_position(),
@@ -72,23 +73,22 @@ impl ShardPipeline {
             waiting_records: self.waiting.records,
             waiting_bytes: self.waiting.bytes,
             parked_bytes: self.backlog.blocks.parked_bytes(),
-            parked_keys: self.parked().0,
-            next_retry: self.park.next_retry(),
+            parked_keys,
+            next_retry,
             running_calls: u32::try_from(running).unwrap_or(u32::MAX),
             totals: self.totals,
             blocked: self.refusal().cloned(),
         }
     }
 
-    /// Keys that wait for a retry, the one in the retry slot included (with windows, groups), and when the next one is tried.
+    /// Keys that wait for a retry, the one in the retry slot included (with windows, groups), and when the
+    /// next one is tried.
     #[must_use]
     pub fn parked(&self) -> (u64, Option<Timestamp>) {
-        // The key of a redrive waits for no retry.
-        if let Some(windows) = &self.windows
-            && self.has_windows()
-        {
+        if let Some(windows) = &self.windows {
             return windows.parked();
         }
+        // The key of a redrive waits for no retry.
         let parked = self.park.len() - usize::from(self.redrives.has_slot());
         (parked as u64, self.park.next_retry())
     }

@@ -179,11 +179,17 @@ impl Windows {
         groups.flat_map(|group| group.pieces.iter().flatten().copied())
     }
 
-    /// Groups that wait for a retry, and when the next one is tried.
+    /// Groups that wait for a retry, one whose window is being ended again included, and when the next one
+    /// is tried.
     pub(super) fn parked(&self) -> (u64, Option<Timestamp>) {
-        let groups = self.by_lane.iter().flat_map(BTreeMap::values);
-        let parked = || groups.clone().filter(|group| group.is_parked);
-        let next = parked().map(|group| group.not_before).min();
+        let groups = self.by_lane.iter().flatten();
+        let parked = || groups.clone().filter(|(_, group)| group.is_parked);
+        let is_closing = |id: u32| {
+            let hand = &self.hands[self.lane_of(id)];
+            hand.group == Some(id) && matches!(hand.task, Some(Task::Close(_)))
+        };
+        let waiting = parked().filter(|&(&id, _)| !is_closing(id));
+        let next = waiting.map(|(_, group)| group.not_before).min();
         (parked().count() as u64, next)
     }
 
@@ -387,13 +393,24 @@ impl ShardPipeline {
         commit.window = Some(planned);
     }
 
-    /// A commit with this change was accepted.
-    pub(super) fn window_changed(&mut self, change: &WindowChange, now: Timestamp) {
-        if let Some(windows) = &mut self.windows {
-            let group = windows.group_mut(change.group);
-            group.known.clone_from(&change.becomes);
+    /// A commit with this change was accepted: a group that the last call of its window rested waits no
+    /// longer. What a redrive adds to a window ends no wait.
+    pub(super) fn window_changed(
+        &mut self,
+        change: &WindowChange,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let is_redrive = windows.redriven == Some(change.group);
+        let group = windows.group_mut(change.group);
+        group.known.clone_from(&change.becomes);
+        group.since = now;
+        if !is_redrive {
             group.failures = 0;
-            group.since = now;
+            self.unpark_group(change.group, actions);
         }
     }
 
@@ -414,11 +431,21 @@ impl ShardPipeline {
         let Some(id) = windows.hands[index].group else {
             return;
         };
+        self.rest_group(id, until, actions);
+    }
+
+    /// Nothing of a group is called before, and what it has read takes no room of other groups meanwhile.
+    fn rest_group(&mut self, id: u32, until: Timestamp, actions: &mut Vec<Action>) {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
         let group = windows.group_mut(id);
         group.not_before = until;
-        group.is_parked = true;
         for &serial in group.pieces.iter().flatten() {
             self.backlog.place(serial, Place::Parked, actions);
+        }
+        if std::mem::replace(&mut group.is_parked, true) {
+            return;
         }
         for serial in group.batcher.iter() {
             self.waiting.leave(self.backlog.get(serial).bytes);
@@ -426,6 +453,7 @@ impl ShardPipeline {
         }
     }
 
+    /// A group waits for no retry any more.
     fn unpark_group(&mut self, id: u32, actions: &mut Vec<Action>) {
         let Some(windows) = &mut self.windows else {
             return;

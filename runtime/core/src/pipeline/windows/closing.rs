@@ -151,10 +151,17 @@ impl ShardPipeline {
                 Cause::of(ErrorKind::OutputTooLarge, words.into())
             }
         };
-        self.close_failed(index, cause, now);
+        self.close_failed(index, cause, now, actions);
     }
 
-    fn close_failed(&mut self, index: usize, cause: Cause, now: Timestamp) {
+    /// Such a call failed: its group waits for another one, or the window closes without.
+    fn close_failed(
+        &mut self,
+        index: usize,
+        cause: Cause,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
         let Some((close, open)) = self.closing(index) else {
             return;
         };
@@ -173,8 +180,9 @@ impl ShardPipeline {
             || self.age.is_too_old(open.window.end);
         if !is_over {
             let own = cause.own_delay_ms;
-            group.not_before = self.policy.next_retry(now, open.last, attempts, own);
-            return;
+            windows.hands[index].task = None;
+            let until = self.policy.next_retry(now, open.last, attempts, own);
+            return self.rest_group(id, until, actions);
         }
         let what = match close {
             Close::Early => "the call that ends it early",

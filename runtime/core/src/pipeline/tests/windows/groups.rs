@@ -119,7 +119,9 @@ fn a_person_ends_the_wait_of_a_group() {
     shard.put("a");
     shard.fail(1, &[(0, Retry)]);
     shard.answer("lane0", 1, TAKEN);
-    assert_eq!(shard.stats().next_retry, None, "no key is parked");
+    let stats = shard.stats();
+    assert_eq!(stats.parked_keys, 1, "its group is parked");
+    assert_eq!(stats.next_retry.map(|at| at.0), shard.deadline());
     shard.forget();
     shard.tell(Event::Release {
         positions: vec![Ordinal(1)],
@@ -143,6 +145,57 @@ fn while_one_group_waits_the_shard_is_read_on() {
     let stats = shard.stats();
     assert_eq!(stats.waiting_records, 0, "one is called, three wait parked");
     assert_eq!(stats.running_calls, 1);
+}
+
+/// Neither does one whose window cannot be ended, and it is seen to wait.
+#[test]
+fn while_a_final_call_fails_the_shard_is_read_on_and_its_group_is_parked() {
+    let mut shard = Harness::new(MappingSettings {
+        backoff_initial_ms: 50_000,
+        backoff_max_ms: 50_000,
+        max_attempts: MaxAttempts::Unlimited,
+        ..windowed()
+    });
+    shard.put("a");
+    shard.leaving(b"1").ok(1);
+    shard.answer("lane0", 1, TAKEN);
+    shard.durable("lane0", 1);
+    shard.at(1_000).put("a a");
+    shard.forget_all_but(1);
+    shard.expect(&["call 2 lane0:  final in 0-1000 [1]"]);
+    shard.trap(2);
+    shard.put("a");
+    let stats = shard.stats();
+    assert_eq!((stats.parked_keys, stats.waiting_records), (1, 0));
+    let due = shard.deadline().unwrap();
+    assert_eq!(stats.next_retry, Some(Timestamp(due)));
+    // While it is tried again, and fails again, it is no different.
+    shard.at(due).tick();
+    shard.put("a");
+    let stats = shard.stats();
+    assert_eq!((stats.parked_keys, stats.waiting_records), (1, 0));
+    assert_eq!(stats.next_retry, None, "it is being tried");
+    shard.trap(3);
+    shard.put("b");
+    shard.forget_all_but(1);
+    let window = due / 1_000 * 1_000;
+    let of_b = format!("call 4 lane0: 6 in {window}-{} []", window + 1_000);
+    shard.expect(&[of_b.as_str()]);
+    shard.ok(4);
+    shard.answer("lane0", 2, TAKEN);
+    shard.durable("lane0", 2);
+    let due = shard.stats().next_retry.unwrap();
+    shard.at(due.0).tick();
+    shard.forget();
+    shard.ok(5);
+    shard.answer("lane0", 3, TAKEN);
+    shard.durable("lane0", 3);
+    shard.expect(&[
+        "commit lane0#3 window 0:2: closed 1000",
+        "call 6 lane0: 2 3 4 in 1000-2000 []",
+    ]);
+    let stats = shard.stats();
+    assert_eq!((stats.parked_keys, stats.waiting_records), (0, 1));
 }
 
 #[test]
