@@ -226,7 +226,7 @@ impl ShardPipeline {
                 slot,
                 blocks,
                 records,
-            } => self.reread(slot, &blocks, &records, actions),
+            } => self.reread(slot, &blocks, &records, now, actions),
             Event::FetchFailed => self.fetch_failed(now),
             Event::RereadFailed { slot } => self.reread_failed(slot, now),
             Event::TailAdvanced { tail } => self.reading.tail = self.reading.tail.max(tail),

@@ -214,6 +214,9 @@ impl ShardPipeline {
             self.take_over_condemned(index, records, now, actions);
         } else if judgement.endings.is_empty() && index < self.lanes.len() {
             for &serial in records {
+                if !self.marks.is_empty() {
+                    self.marks.remove(&self.backlog.get(serial).position);
+                }
                 self.backlog.place(serial, Place::Done, actions);
             }
         } else {

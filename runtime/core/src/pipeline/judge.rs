@@ -288,9 +288,14 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
     }
 
     /// Within a shard, whether a call that failed at its next record settled others: then it costs no
-    /// attempt, and the budget of what is left begins anew (Lambda ESM specification §10).
+    /// attempt, and the budget of what is left begins anew (Lambda ESM specification §10). In a window a call
+    /// with a failed record is discarded, so that what it did well settles nothing.
     fn has_progressed(&self, before: &[Ending]) -> bool {
-        let is_settled = |ending: &Ending| matches!(ending, Ending::Done | Ending::Dead);
+        let is_settled = |ending: &Ending| match ending {
+            Ending::Done => !self.rules.has_windows(),
+            Ending::Dead => true,
+            Ending::Charged | Ending::Void | Ending::Again => false,
+        };
         self.rules.ordering == Ordering::Shard && before.iter().any(is_settled)
     }
 

@@ -1,10 +1,11 @@
 //! Reading on, and reading parked payload again. Backpressure is that no read is asked for.
 
 use super::{
-    Action, BlockMeta, Fetched, RecordMeta, Relocated, ShardPipeline,
+    Action, BlockMeta, Fetched, Mode, RecordMeta, Relocated, ShardPipeline,
     backlog::{Place, is_condemned},
 };
 use crate::{
+    commit::ErrorKind,
     filter::FilterVerdict,
     id::{Ordinal, SlotId, Timestamp},
     limits,
@@ -166,12 +167,13 @@ impl ShardPipeline {
         self.reading.not_before = now.plus_ms(self.read_pause(u64::MAX, failures));
     }
 
-    /// Parked payload was read again: the call it was for goes ahead.
+    /// Parked payload was read again: the call it was for goes ahead, or the letters it was for are made.
     pub(super) fn reread(
         &mut self,
         slot: SlotId,
         blocks: &[BlockMeta],
         records: &[Relocated],
+        now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         for &block in blocks {
@@ -189,7 +191,20 @@ impl ShardPipeline {
             }
             debug_assert!(found.next().is_none(), "only what was asked for, in order");
             self.slots[index].faults = 0;
-            self.slots[index].pieces.push_front(call);
+            let kind = self.backlog.get(call[0]).condemned();
+            let is_paused = matches!(
+                self.mode,
+                Mode::Quiet {
+                    is_drain: false,
+                    ..
+                }
+            );
+            if is_paused && kind == Some(ErrorKind::ByHand) {
+                // A pause holds calls, and this is none.
+                self.begin(index, call, true, now, actions);
+            } else {
+                self.slots[index].pieces.push_front(call);
+            }
         }
         for block in blocks {
             self.backlog.blocks.let_go(block.id, actions);

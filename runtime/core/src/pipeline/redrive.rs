@@ -137,6 +137,14 @@ impl ShardPipeline {
         }
         let current = self.redrives.current.as_ref();
         let redrive = Arc::clone(current.expect("one was seized"));
+        let window = match self.has_windows() {
+            true => match self.fold_redriven(&redrive) {
+                Some(window) => Some(window),
+                // Records came meanwhile: which window is the current one is known when they are read.
+                None => return,
+            },
+            false => None,
+        };
         let attempt = self.next_attempt;
         self.next_attempt = attempt.next();
         let slot = &mut self.slots[index];
@@ -145,10 +153,6 @@ impl ShardPipeline {
             records: Vec::new(),
         });
         let slot = slot.id;
-        let window = match self.has_windows() {
-            true => self.fold_redriven(&redrive),
-            false => None,
-        };
         actions.push(Action::Invoke(Invocation {
             attempt,
             slot,

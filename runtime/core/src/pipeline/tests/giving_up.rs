@@ -260,6 +260,35 @@ fn payload_that_was_let_go_is_read_again_for_the_letter() {
     shard.expect(&["commit retry#1 settles 0-1 letters 1:by-hand:1"]);
 }
 
+/// A letter that waited for the end of the pause would hold the retry slot from those of other keys.
+#[test]
+fn payload_that_was_let_go_is_read_again_for_a_letter_while_the_mapping_is_paused() {
+    let mut shard = Harness::new(slow());
+    shard.block_bytes = limits::PARKED_BYTES_MAX + 1;
+    shard.put("a b");
+    shard.fail(1, &[(0, Retry), (1, Retry)]);
+    shard.answer("lane0", 1, TAKEN);
+    shard.durable("lane0", 1);
+    shard.tell(Event::Pause {
+        until: Timestamp(0),
+    });
+    for (record, number) in [(1, 1), (2, 2)] {
+        shard.forget();
+        shard.give_up(&[record]);
+        shard.expect(&[format!("reread retry: {record}").as_str()]);
+        shard.reread(SlotId::Retry, &[record]);
+        let lines = shard.lines();
+        let before = record - 1;
+        let letter =
+            format!("commit retry#{number} settles {before}-{record} letters {record}:by-hand:1");
+        assert!(lines.contains(&letter), "{lines:?}");
+        shard.answer("retry", number, TAKEN);
+        shard.durable("retry", number);
+        let lines = shard.lines();
+        assert!(lines.contains(&format!("given up {record}")), "{lines:?}");
+    }
+}
+
 #[test]
 fn a_refused_letter_is_sent_again_and_a_pause_drops_it_until_the_mapping_goes_on() {
     let mut shard = parked(slow());

@@ -419,6 +419,11 @@ impl Harness {
         self.pipeline.stats()
     }
 
+    /// Charges that are remembered for records that wait in order, or that were not read yet.
+    pub(super) fn remembered_marks(&self) -> usize {
+        self.pipeline.marks.len()
+    }
+
     pub(super) fn parked_records(&self, positions: &[u64]) -> Vec<Parked> {
         let positions: Vec<Ordinal> = positions.iter().copied().map(Ordinal).collect();
         self.pipeline.parked_records(&positions)

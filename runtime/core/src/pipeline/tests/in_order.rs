@@ -228,6 +228,30 @@ fn an_owner_that_takes_over_waits_out_what_is_left_of_the_backoff() {
     shard.expect(&["commit lane0#2 settles 1-3 letters 2:error:4"]);
 }
 
+#[test]
+fn of_a_record_that_is_done_no_charge_is_remembered() {
+    let by_key = MappingSettings {
+        tumbling_window_ms: 1_000,
+        ..settings()
+    };
+    for settings in [in_order(5), by_key] {
+        let mut shard = Harness::new(settings);
+        for (number, record) in [(1, "a"), (3, "b"), (5, "c")] {
+            shard.put(record);
+            shard.fail(number, &[(0, Retry)]);
+            shard.answer("lane0", number, TAKEN);
+            shard.durable("lane0", number);
+            assert_eq!(shard.remembered_marks(), 1);
+            let due = shard.now() + 100;
+            shard.at(due).tick();
+            shard.ok(number + 1);
+            shard.answer("lane0", number + 1, TAKEN);
+            shard.durable("lane0", number + 1);
+            assert_eq!(shard.remembered_marks(), 0);
+        }
+    }
+}
+
 /// A record's nature: how often it fails, and whether with its whole call.
 type Nature = (u32, bool);
 

@@ -301,6 +301,32 @@ fn out_of_attempts_a_record_is_a_letter_and_its_window_goes_on() {
     ]);
 }
 
+/// Nothing settles by a call that is discarded, so a record that fails behind others has no budget anew.
+#[test]
+fn what_a_discarded_call_did_well_is_no_progress() {
+    let mut shard = Harness::new(MappingSettings {
+        max_attempts: MaxAttempts::Count(2),
+        ..in_order()
+    });
+    shard.put("a b c");
+    shard.fail(1, &[(1, Retry), (2, Retry)]);
+    shard.answer("lane0", 1, TAKEN);
+    shard.expect(&[
+        "call 1 lane0: 1 2 3 in 0-1000 []",
+        "commit lane0#1 marks 2:1",
+        "call 2 lane0: 1 fresh in 0-1000 []",
+    ]);
+    // What is given up settles.
+    shard.fail(2, &[(0, Skip)]);
+    shard.answer("lane0", 2, TAKEN);
+    shard.durable("lane0", 2);
+    shard.at(100).tick();
+    shard.forget_all_but(1);
+    shard.expect(&["call 3 lane0: 2 3 fresh in 0-1000 []"]);
+    shard.fail(3, &[(0, Skip), (1, Retry)]);
+    shard.expect(&["commit lane0#3 settles 1-2 marks 3:0 letters 2:skip:2"]);
+}
+
 #[test]
 fn a_state_above_its_limit_ends_the_window_early_and_the_next_call_has_a_fresh_one() {
     let mut shard = Harness::new(windowed());

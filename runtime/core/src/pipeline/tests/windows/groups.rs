@@ -100,6 +100,75 @@ fn a_redriven_record_runs_in_the_current_window_of_its_group_which_waits_for_it(
     shard.expect(&["call 4 lane0: 2 in 0-1000 [2]"]);
 }
 
+/// A window that it opened would take in what waits in front of it.
+#[test]
+fn a_redriven_record_waits_for_what_its_group_retries() {
+    let mut shard = Harness::new(MappingSettings {
+        backoff_initial_ms: 50_000,
+        backoff_max_ms: 50_000,
+        ..windowed()
+    });
+    shard.put("a");
+    shard.fail(1, &[(0, Retry)]);
+    shard.answer("lane0", 1, TAKEN);
+    shard.durable("lane0", 1);
+    shard.forget();
+    let due = shard.deadline().unwrap();
+    shard.at(1_000).redrive(7, "a");
+    shard.expect(&[]);
+    shard.at(due).tick();
+    shard.expect(&["call 2 lane0: 1 fresh in 0-1000 []"]);
+    shard.leaving(b"1").ok(2);
+    shard.answer("lane0", 2, TAKEN);
+    shard.forget_all_but(1);
+    shard.expect(&["call 3 retry: 1007 fresh letter 7 in 0-1000 [1]"]);
+}
+
+/// An owner far behind the shard's end.
+#[test]
+fn a_redriven_record_takes_no_unread_ones_into_a_later_window() {
+    let behind = || {
+        let start = Started {
+            tail: Ordinal(3),
+            ..beginning()
+        };
+        let mut shard = Harness::started(windowed(), start);
+        shard.at(3_600_000).redrive(7, "a");
+        shard.expect(&["fetch after 0"]);
+        shard
+    };
+    // The window of the last record that was read, or that of the first one that waits.
+    for (read, first, called) in [
+        (
+            "b",
+            "call 1 retry: 1007 fresh letter 7 in 2000-3000 []",
+            "call 2 lane0: 1 in 2000-3000 []",
+        ),
+        (
+            "a",
+            "call 1 retry: 1007 fresh letter 7 in 2000-3000 []",
+            "fetch after 1",
+        ),
+    ] {
+        let mut shard = behind();
+        shard.at(2_100).fetched(read);
+        let lines = shard.lines();
+        assert_eq!(lines[..2], [first, called], "{lines:?}");
+    }
+    // What comes while it waits to be called again is read first.
+    let mut shard = Harness::new(windowed());
+    shard.at(100).redrive(7, "a");
+    shard.forget();
+    shard.host_fault(1);
+    shard.tail(1);
+    let due = shard.deadline().unwrap();
+    shard.forget();
+    shard.at(due + 1_000).tick();
+    shard.expect(&[]);
+    shard.at(900).fetched("a");
+    shard.expect(&["call 2 retry: 1007 fresh letter 7 in 0-1000 []"]);
+}
+
 #[test]
 fn a_redrive_that_fails_again_changes_no_state() {
     let mut shard = following(windowed(), &[(0, open(0, 1_000, 4, b"s"))]);
