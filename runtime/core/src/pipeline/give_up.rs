@@ -263,7 +263,7 @@ impl ShardPipeline {
         if self.park.contains(key) {
             return self.park.seize(key);
         }
-        let lane = usize::from(key.lane(self.factor));
+        let lane = self.lane_of(key);
         let of_key = |serial: Serial| self.backlog.get(serial).key == key;
         if self.slots[lane].held().any(of_key) {
             return false;

@@ -95,6 +95,7 @@ impl Harness {
 
     pub(super) fn started(settings: MappingSettings, start: Started) -> Self {
         let config = PipelineConfig {
+            canary: None,
             unit: UnitId {
                 mapping: MappingId(1),
                 stream: StreamId(1),

@@ -85,7 +85,7 @@ impl Harness {
                 false => format!("over before {position}"),
             },
             Action::ReleaseBlock(id) => format!("release {}", id.0),
-            Action::Stop(StopReason::Fatal { code, message }) => {
+            Action::Stop(StopReason::Fatal { code, message, .. }) => {
                 format!("stop Fatal {code}: {message}")
             }
             Action::Stop(reason) => format!("stop {reason:?}"),
