@@ -234,8 +234,14 @@ impl ShardPipeline {
         let mut room = Room::of(&self.config.settings, taken, &self.backlog);
         let mut keys: KeyMap<bool> = KeyMap::default();
         let wished: Vec<Serial> = self.wished().collect();
+        let mut version = None;
         for serial in wished {
             let entry = *self.backlog.get(serial);
+            // A commit says which version it is of: those of the other one are next.
+            let meets = self.version_of(entry.key);
+            if *version.get_or_insert(meets) != meets {
+                continue;
+            }
             let is_had = match keys.get(&entry.key) {
                 Some(is_had) => *is_had,
                 None => {
