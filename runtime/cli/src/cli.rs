@@ -14,7 +14,8 @@ use crate::{
     client::Client,
     commands::{
         backup, build, capture, deploy, dev, dlq, doctor, dump, filter, functions, invoke, logs,
-        mappings, new, put, replay, restore, rollback, server, shadow, streams, tail, version,
+        mappings, new, promote, put, replay, restore, rollback, server, shadow, streams, tail,
+        version,
     },
     error::CliError,
     limits,
@@ -55,7 +56,9 @@ enum Command {
     Build(build::Args),
     /// Deploy a function, its streams and its mappings
     Deploy(Box<deploy::Args>),
-    /// Make an older version live
+    /// Make a canary live, or give it another share of the keys
+    Promote(promote::Args),
+    /// Take a canary back, or make an older version live
     Rollback(rollback::Args),
     /// Call a function once and publish nothing
     Invoke(invoke::Args),
@@ -171,6 +174,7 @@ impl Cli {
             Command::Dev(args) => dev::run(args, session).await,
             Command::Build(args) => build::run(args, session).await,
             Command::Deploy(args) => deploy::run(*args, session).await,
+            Command::Promote(args) => promote::run(args, session).await,
             Command::Rollback(args) => rollback::run(args, session).await,
             Command::Invoke(args) => invoke::run(args, session).await,
             Command::Put(args) => put::run(args, session).await,

@@ -15,6 +15,7 @@ pub(crate) mod logs;
 pub(crate) mod mapping_flags;
 pub(crate) mod mappings;
 pub(crate) mod new;
+pub(crate) mod promote;
 pub(crate) mod put;
 pub(crate) mod replay;
 pub(crate) mod restore;

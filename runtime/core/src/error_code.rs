@@ -178,6 +178,8 @@ codes! {
     FunctionInUse = "FN2110", Conflict, 409;
     /// The version was committed and a shard failed on it while being waited for.
     FailsOnRecords = "FN2111", Failure, 200;
+    /// The function has no canary.
+    NoCanary = "FN2112", Conflict, 409;
 
     /// No such stream.
     NoSuchStream = "FN3001", NotFound, 404;

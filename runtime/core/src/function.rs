@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use crate::canary::{Canary, Rollout};
 use crate::id::{FunctionId, FunctionName, FunctionVersion, OutputName, Timestamp};
 
 /// Whether instances serve more than one call.
@@ -83,9 +84,30 @@ pub struct Function {
     pub concurrency: Option<u32>,
     /// When it was first deployed.
     pub created_at: Timestamp,
+    /// Its canary, and the last switches between versions.
+    pub rollout: Rollout,
 }
 
 impl Function {
+    /// Its canary.
+    #[must_use]
+    pub const fn canary(&self) -> Option<&Canary> {
+        self.rollout.canary.as_ref()
+    }
+
+    /// Its canary's parts.
+    #[must_use]
+    pub fn canary_version(&self) -> Option<&Arc<Version>> {
+        self.versions.get(&self.canary()?.version)
+    }
+
+    /// Whether records of its mappings meet this version.
+    #[must_use]
+    pub fn calls(&self, version: FunctionVersion) -> bool {
+        let canary = self.canary();
+        version == self.live || canary.is_some_and(|canary| canary.version == version)
+    }
+
     /// The live version's parts.
     ///
     /// # Panics

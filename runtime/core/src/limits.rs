@@ -35,7 +35,8 @@ pub const FRAME_BYTES_MAX: u64 = 64 << 20;
 pub const CAREFUL_RECORDS_MAX: u32 = 256;
 /// Charged records of one unit whose last failure is kept in memory, to be told.
 pub const FAILURES_TOLD_MAX: usize = 1_024;
-/// Batches of one unit that failed as a whole and wait to be bisected; with so many lanes start no other.
+/// Batches of one unit that failed as a whole and wait to be bisected, of each version that it calls; with
+/// so many the lanes of that version start no other.
 pub const SUSPECT_BATCHES_MAX: usize = 16;
 /// Commits of one slot accepted and not yet synced.
 pub const COMMITS_IN_FLIGHT_MAX: u32 = 2;
@@ -156,3 +157,16 @@ const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX > COMMIT_BYTES_MAX);
 const _: () = assert!(STREAM_SHARDS_LISTED_MAX >= 4 * STREAM_SHARDS_MAX);
 const _: () = assert!(STREAM_QUOTA_BYTES_MIN > COMMIT_BYTES_MAX);
+/// Share of a canary's calls that may fail unless the deploy says otherwise, thousandths.
+pub const CANARY_ERRORS_PERMILLE_DEFAULT: u16 = 50;
+/// Calls of a canary within the window before its failures are judged. Those of the live version are compared
+/// with them from as many on.
+pub const CANARY_CALLS_MIN: u64 = 20;
+/// The sliding window in which a canary's calls are counted, ms.
+pub const CANARY_WINDOW_MS: u64 = 300_000;
+/// What that window moves on by, ms.
+pub const CANARY_WINDOW_PIECE_MS: u64 = 5_000;
+/// Shortest bound of the iterator age under a canary, ms.
+pub const CANARY_AGE_MS_MIN: u64 = 1_000;
+/// Switches of a function's canaries that are kept.
+pub const CANARY_SWITCHES_MAX: usize = 10;

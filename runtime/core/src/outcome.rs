@@ -134,6 +134,24 @@ impl OutcomeKind {
 }
 
 impl Outcome {
+    /// Whether the call counts as failed where versions are compared: it did not return, or a record of it is
+    /// to be tried again or was fatal. A record that the function skips is its decision, and a call that was
+    /// taken back is none.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Returned { failures, .. } => failures
+                .iter()
+                .any(|one| one.failure.kind != FailureKind::Skip),
+            Self::Interrupted => false,
+            Self::Error(_)
+            | Self::Trap { .. }
+            | Self::Timeout { .. }
+            | Self::OutOfMemory { .. }
+            | Self::OutputTooLarge { .. } => true,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn kind(&self) -> OutcomeKind {

@@ -11,6 +11,7 @@ mod bisect;
 mod blocks;
 mod by_hand;
 mod caution;
+mod clock_back;
 mod conclude;
 mod event;
 mod filtered;
@@ -23,6 +24,7 @@ mod read;
 mod redrive;
 mod slot;
 mod start;
+mod versions;
 mod windows;
 
 use std::{
@@ -40,6 +42,7 @@ pub use plan::{
     RowSource, complete,
 };
 pub use redrive::{OtherVersion, Redrive, RedriveEnding};
+pub use versions::PipelineCanary;
 
 use self::{
     age::Age,
@@ -74,6 +77,8 @@ pub struct PipelineConfig {
     pub unit: UnitId,
     /// The version that is called.
     pub version: FunctionVersion,
+    /// Another one, for some of the keys; never with order within the shard, which is called by one.
+    pub canary: Option<PipelineCanary>,
     /// Batching and failure policy.
     pub settings: MappingSettings,
     /// Bindings by output number: what is not bound to a stream is not counted as emitted.
@@ -132,6 +137,7 @@ pub struct ShardPipeline {
     backlog: Backlog,
     waiting: Waiting,
     reading: Reading,
+    /// `factor` of them, and as many behind them for a canary.
     lanes: Vec<Lane>,
     /// One a lane, then the retry slot.
     slots: Vec<Slot>,
@@ -168,7 +174,8 @@ impl ShardPipeline {
             is_unsorted: false,
         };
         let per_cut = u64::from(limits.records_max) * u64::from(factor);
-        let slots = (0..factor).map(SlotId::Lane).chain([SlotId::Retry]);
+        let lanes = factor * if config.canary.is_some() { 2 } else { 1 };
+        let slots = (0..lanes).map(SlotId::Lane).chain([SlotId::Retry]);
         Self {
             factor,
             read_ahead_records: (per_cut * limits::READ_AHEAD_BATCHES).clamp(
@@ -188,7 +195,7 @@ impl ShardPipeline {
             backlog: Backlog::starting_after(Ordinal(0)),
             waiting: Waiting::default(),
             reading: Reading::default(),
-            lanes: vec![lane; usize::from(factor)],
+            lanes: vec![lane; usize::from(lanes)],
             slots: slots.map(Slot::new).collect(),
             park: Park::new(limits),
             suspects: Suspects::default(),
@@ -318,7 +325,8 @@ impl ShardPipeline {
                 false => self.window_deadline(index),
             }
         } else if let Some(lane) = self.lanes.get(index) {
-            let may_start = !self.suspects.is_full() && !self.waits_for_redrive();
+            let is_full = self.suspects.is_full(self.is_canary_lane(index));
+            let may_start = !is_full && !self.waits_for_redrive();
             lane.batcher.deadline().filter(|_| may_start)
         } else if self.suspects.is_waiting() {
             Some(slot.not_before)
@@ -380,7 +388,9 @@ impl ShardPipeline {
             is_closed,
         } = started;
         let end = is_closed.then_some(tail);
-        self.windows = Windows::new(&self.config.settings, self.factor, windows, end, now);
+        let share = self.config.canary.as_ref().map(|canary| canary.share);
+        let lanes = (self.factor, share);
+        self.windows = Windows::new(&self.config.settings, lanes, windows, end, now);
         self.mode = Mode::Running;
         self.epoch = epoch;
         self.totals = totals;
@@ -390,7 +400,7 @@ impl ShardPipeline {
         let latest = now.plus_ms(self.policy.max_ms());
         let of_this_version = attempts
             .into_iter()
-            .filter(|mark| mark.version == self.config.version && !settled.contains(mark.position))
+            .filter(|mark| self.calls(mark.version) && !settled.contains(mark.position))
             .map(|mark| AttemptMark {
                 // The clock that wrote it may have been ahead.
                 next_retry: mark.next_retry.min(latest),
@@ -451,43 +461,9 @@ impl ShardPipeline {
     /// If there is no such slot.
     fn slot_index(&self, slot: SlotId) -> usize {
         match slot {
-            SlotId::Lane(lane) if lane < self.factor => usize::from(lane),
-            SlotId::Lane(lane) => panic!("lane {lane} of {}", self.factor),
+            SlotId::Lane(lane) if usize::from(lane) < self.lanes.len() => lane.into(),
+            SlotId::Lane(lane) => panic!("lane {lane} of {}", self.lanes.len()),
             SlotId::Retry => self.lanes.len(),
-        }
-    }
-
-    /// No wait is longer than it would have been had it begun now.
-    fn clock_went_back(&mut self, now: Timestamp) {
-        for lane in &mut self.lanes {
-            lane.batcher.clock_went_back(now);
-        }
-        self.park
-            .clock_went_back(now, now.plus_ms(self.policy.max_ms()));
-        for slot in &mut self.slots {
-            let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
-            slot.not_before = slot.not_before.min(latest);
-            if let Some(commit) = &mut slot.unaccepted
-                && let Phase::Refused { resend_at } = &mut commit.phase
-            {
-                *resend_at = (*resend_at).min(now.plus_ms(limits::RESEND_MS_MAX));
-            }
-        }
-        let latest = now.plus_ms(self.policy.max_ms());
-        for mark in self.marks.values_mut() {
-            mark.next_retry = mark.next_retry.min(latest);
-        }
-        if let Some(windows) = &mut self.windows {
-            windows.clock_went_back(now, latest);
-        }
-        let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
-        self.reading.not_before = self.reading.not_before.min(latest);
-        self.filtered.clock_went_back(now);
-        if let Mode::Quiet {
-            until, moment_ms, ..
-        } = &mut self.mode
-        {
-            *until = (*until).min(now.plus_ms(*moment_ms));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Registry::apply`] is what redo runs.
 
 mod address;
+mod canary;
 mod change;
 mod command;
 mod cycle;

@@ -2,6 +2,7 @@
 //! become the same optional values; [`resolve`] turns layers of them into settings, or into all
 //! problems with their paths.
 
+pub mod canary;
 pub mod duration;
 pub mod filter;
 pub mod function;
@@ -9,6 +10,7 @@ pub mod later;
 pub mod manifest;
 pub mod mapping;
 pub mod nearest;
+pub mod percent;
 pub mod position;
 pub mod reading;
 pub mod request;

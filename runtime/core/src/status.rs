@@ -3,6 +3,7 @@
 //! ids and sequence numbers text, absent values `null`.
 
 mod call;
+mod canary;
 mod catalogue;
 mod mapping;
 mod parked;
@@ -13,6 +14,7 @@ pub use call::{
     CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow, close_by_hand,
     window_by_hand,
 };
+pub use canary::{CanaryStatus, SwitchLine};
 pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };

@@ -78,6 +78,12 @@ struct Asked {
 }
 
 impl Asked {
+    /// Who asks, for logs.
+    fn who(&self) -> String {
+        let unknown = || "unknown".to_owned();
+        self.peer.map_or_else(unknown, |peer| peer.to_string())
+    }
+
     /// The parameters, of which only `known` are allowed.
     fn query(&self, known: &[&str]) -> Result<path::Query, ApiError> {
         Ok(path::Query::parse(self.query.as_deref(), known)?)
@@ -195,6 +201,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         ["functions", name, "rollback"] => {
             only(&method, &[POST])?;
             functions::rollback(node, name, asked).await
+        }
+        ["functions", name, "promote"] => {
+            only(&method, &[POST])?;
+            functions::promote(node, name, asked).await
         }
         ["functions", name, "invoke"] => {
             only(&method, &[POST])?;

@@ -4,6 +4,7 @@
 
 mod api;
 mod backoff;
+mod canaries;
 mod clock;
 mod functions;
 mod http;

@@ -200,3 +200,10 @@ pub const CAPTURE_PIECE_BYTES: usize = 1 << 20;
 
 /// Shadows at once; each makes one call at a time.
 pub const SHADOWS_MAX: usize = 2;
+
+// Canaries.
+
+/// Shortest wait between two looks at the iterator age under a canary.
+pub const CANARY_LOOK_MIN: Duration = Duration::from_millis(200);
+/// Wait after a canary that its guard gave up could not be taken back.
+pub const CANARY_RETRY: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@
 //! kept beside the registry and written out by `exposition`: there may be a thousand of each, and a
 //! scrape must stay cheap.
 
+pub(crate) mod canary;
 mod exposition;
 pub(crate) mod scrape;
 mod store;
@@ -16,6 +17,7 @@ use std::{
 };
 
 use fnctl_core::{
+    canary::GuardReason,
     commit::ErrorKind,
     id::{FunctionName, MappingId, StreamName},
     outcome::OutcomeKind,
@@ -110,6 +112,7 @@ pub(crate) struct FunctionMetrics {
     pub(crate) lift: Counter,
     /// Lines it wrote that were not kept: above a call's limit, or above what it may write a second.
     pub(crate) log_lines_dropped: IntCounter,
+    canary_rollbacks: [IntCounter; GuardReason::ALL.len()],
 }
 
 /// A counter outside the registry: its name and labels are written with it.
@@ -163,6 +166,16 @@ impl FunctionMetrics {
             lower: Counter::new("c", "c").expect("a good name"),
             lift: Counter::new("c", "c").expect("a good name"),
             log_lines_dropped: counter(),
+            canary_rollbacks: std::array::from_fn(|_| counter()),
+        }
+    }
+
+    /// Counts a canary that its guard took back.
+    pub(crate) fn canary_rolled_back(&self, reason: GuardReason) {
+        for (counter, of) in self.canary_rollbacks.iter().zip(GuardReason::ALL) {
+            if of == reason {
+                counter.inc();
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ use self::{dead_letters::LetterCounts, positions::Ages};
 pub(crate) use self::{dead_letters::StoredLetter, work::WorkerNode};
 use crate::{
     api::{error::ApiError, put::buffers::PutBuffers},
+    canaries::Canaries,
     clock::SystemClock,
     functions::Functions,
     kinesis::StoreLog,
@@ -80,6 +81,7 @@ pub(crate) struct HostNode {
     put_buffers: Arc<PutBuffers>,
     relays: Relays,
     kinesis: Option<Kinesis<StoreLog>>,
+    canaries: Arc<Canaries>,
 }
 
 impl HostNode {
@@ -107,6 +109,7 @@ impl HostNode {
             put_buffers: Arc::default(),
             relays: Relays::default(),
             kinesis: None,
+            canaries: Arc::default(),
         }
     }
 
@@ -115,6 +118,18 @@ impl HostNode {
     pub(crate) fn beside(mut self, kinesis: Kinesis<StoreLog>) -> Self {
         self.kinesis = Some(kinesis);
         self
+    }
+
+    /// With those that its workers report the calls of canaries to.
+    #[must_use]
+    pub(crate) fn watching(mut self, canaries: Arc<Canaries>) -> Self {
+        self.canaries = canaries;
+        self
+    }
+
+    /// What is known of canaries.
+    pub(crate) const fn canaries(&self) -> &Arc<Canaries> {
+        &self.canaries
     }
 
     /// What lines of puts hold in memory.
@@ -161,6 +176,10 @@ impl HostNode {
 
     pub(crate) const fn log(&self) -> &Arc<HostLog> {
         &self.log
+    }
+
+    pub(crate) const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     pub(crate) const fn build(&self) -> BuildInfo {

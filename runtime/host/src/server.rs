@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     api::Api,
+    canaries::{self, Canaries},
     clock::SystemClock,
     functions::{ArtifactPath, Functions},
     http::listener::{ListenError, Listener},
@@ -225,6 +226,7 @@ impl Server {
         loops.push(ended);
         let functions = Arc::new(Functions::new(engine.clone(), artifact));
         let statuses = Arc::new(Statuses::default());
+        let canaries = Arc::new(Canaries::default());
         let workers = WorkerNode {
             store: store.clone(),
             functions: Arc::clone(&functions),
@@ -236,6 +238,7 @@ impl Server {
                 turns: Turns::default(),
                 caution: store.is_careful(),
                 redrivers: Arc::clone(statuses.redrivers()),
+                canaries: Arc::clone(&canaries),
             },
             statuses: Arc::clone(&statuses),
         };
@@ -260,9 +263,11 @@ impl Server {
             place,
             draining.clone(),
         )
-        .beside(streams.clone());
+        .beside(streams.clone())
+        .watching(canaries);
         let node = Arc::new(node);
         tokio::spawn(relay::run(Arc::clone(&node)));
+        tokio::spawn(canaries::run(Arc::clone(&node)));
         let listeners = vec![
             tokio::spawn(api.serve(Api::new(node), draining.clone())),
             tokio::spawn(kinesis.serve(KinesisService(streams), draining)),

@@ -25,7 +25,7 @@ use fnctl_core::{
     commit::Unavailable,
     committer::Committer,
     filter::Filter,
-    id::{MappingId, Ordinal, StreamId, Timestamp, UnitId},
+    id::{FunctionVersion, MappingId, Ordinal, StreamId, Timestamp, UnitId},
     invoker::{CallContext, Invoker},
     mapping::{MaxAttempts, OutputBinding},
     outcome::Outcome,
@@ -49,6 +49,7 @@ pub(crate) use self::{
     turn::Turns,
 };
 use crate::{
+    canaries::{Canaries, WatchedCanary},
     metrics::{FunctionMetrics, MappingMetrics, Metrics},
     poller::{self, ReadRequest},
     retries::Retries,
@@ -107,6 +108,8 @@ pub(crate) enum Exit {
         code: Arc<str>,
         /// Its words.
         message: Arc<str>,
+        /// The version that said so.
+        version: FunctionVersion,
     },
     /// The shard cannot be read.
     Damaged(String),
@@ -133,6 +136,29 @@ pub(crate) struct Assignment {
     pub(crate) context: Arc<CallContext>,
     /// Where outputs go, in the order of `context.outputs`.
     pub(crate) outputs: Arc<[OutputBinding]>,
+    /// Another version, for some of the keys.
+    pub(crate) canary: Option<CalledVersion>,
+    /// The function's canary, whether this unit calls it or not: its calls are compared with the others.
+    pub(crate) watched: Option<WatchedCanary>,
+}
+
+impl Assignment {
+    fn canary_of(&self, version: FunctionVersion) -> Option<&CalledVersion> {
+        let canary = self.canary.as_ref();
+        canary.filter(|canary| canary.other.version == version)
+    }
+
+    /// Facts of calls of a version.
+    fn context_of(&self, version: FunctionVersion) -> &Arc<CallContext> {
+        let canary = self.canary_of(version);
+        canary.map_or(&self.context, |canary| &canary.context)
+    }
+
+    /// Where the outputs of a version go.
+    fn outputs_of(&self, version: FunctionVersion) -> &[OutputBinding] {
+        let canary = self.canary_of(version);
+        canary.map_or(&self.outputs, |canary| &canary.other.outputs)
+    }
 }
 
 /// Where a worker counts.
@@ -159,6 +185,8 @@ pub(crate) struct NodeShare {
     pub(crate) caution: watch::Receiver<bool>,
     /// How letters reach workers.
     pub(crate) redrivers: Arc<Redrivers>,
+    /// Who compares canaries.
+    pub(crate) canaries: Arc<Canaries>,
 }
 
 /// What a worker tells while it works.
@@ -197,6 +225,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     caution: watch::Receiver<bool>,
     redriving: Redriving,
     giving_up: GivingUp,
+    canaries: Arc<Canaries>,
     standing: Standing,
     requests: Vec<ReadRequest>,
     actions: Vec<Action>,
@@ -230,6 +259,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             caution: share.caution,
             redriving: Redriving::of(share.redrivers, unit),
             giving_up: GivingUp::default(),
+            canaries: share.canaries,
             standing: Standing::default(),
             pipeline,
             assignment,

@@ -8,6 +8,7 @@ mod columns;
 mod dead_letter;
 mod entry;
 mod registry;
+mod rollout;
 mod settings;
 #[cfg(test)]
 mod tests;

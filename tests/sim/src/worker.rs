@@ -25,6 +25,7 @@ use fnctl_core::{
 };
 
 use crate::{
+    canary,
     guest::{Nature, Seen, key_bytes},
     journal::{Journal, Put, output_name},
     random::Random,
@@ -141,11 +142,13 @@ impl Worker {
         let unit = journal.unit();
         let view = journal.published.unit(unit).expect("the unit exists");
         let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
+        let outputs: Arc<[OutputBinding]> = outputs.into();
         let config = PipelineConfig {
+            canary: canary::drawn(settings, version, seed, &outputs),
             unit,
             version: fnctl_core::id::FunctionVersion(version),
             settings: settings.clone(),
-            outputs: outputs.into(),
+            outputs,
             seed,
         };
         let started = Event::Started(Started {

@@ -11,11 +11,12 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fnctl_core::{
+    canary::Guard,
     error_code::{ErrorCode, ErrorObject, Problem},
     spec::{
         FunctionSpec, MappingSpec,
         request::{ArtifactResult, DeployRequest, DeployResult, WaitOutcome},
-        resolve,
+        resolve::{self, Problems},
     },
 };
 use fnctl_invoker::{ComponentError, limits::COMPONENT_BYTES_MAX};
@@ -70,18 +71,24 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
 /// Finds what is wrong with the layers before anything is sent; what depends on what is live, the
 /// server finds.
 fn check(request: &DeployRequest) -> Result<(), CliError> {
-    let problems = resolve::layers(
+    let mut problems = resolve::layers(
         &request.function,
         &request.mappings,
         &request.streams,
         &request.new_streams,
     );
+    if let Some(canary) = &request.canary {
+        let mut more = Problems::default();
+        canary.resolve(&Guard::default(), &mut more);
+        problems.extend(more.0);
+    }
     if problems.is_empty() {
         return Ok(());
     }
     // Without a manifest everything was a flag.
     let problems = problems.into_iter().map(|problem| Problem {
-        path: if request.is_manifest {
+        // A canary is asked for by flags alone.
+        path: if request.is_manifest && !problem.path.starts_with("canary") {
             problem.path
         } else {
             of_path(&problem.path)

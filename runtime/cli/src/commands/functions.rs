@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use fnctl_core::{
     spec::{duration::Duration, size::ByteSize},
-    status::{FunctionLine, FunctionStatus},
+    status::{CanaryStatus, FunctionLine, FunctionStatus},
 };
 
 use crate::{
@@ -66,7 +66,10 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
     for line in &all {
         table.row([
             line.name.clone(),
-            line.version.to_string(),
+            match &line.canary {
+                Some(canary) => format!("{} + {} {}", line.version, canary.version, canary.weight),
+                None => line.version.to_string(),
+            },
             short(&line.digest),
             words::local(&line.created_at),
             line.mappings.join(" "),
@@ -100,6 +103,9 @@ async fn describe(function: &str, session: &mut Session) -> Result<(), CliError>
         line.version,
         words::local(&status.live_since)
     ))?;
+    for said in canary_lines(&status) {
+        out.line(&said)?;
+    }
     out.line(&format!(
         "  settings    memory {}  timeout {}  isolation {}  concurrency {}",
         ByteSize::from_bytes(status.memory_bytes),
@@ -123,10 +129,11 @@ async fn describe(function: &str, session: &mut Session) -> Result<(), CliError>
     }
     let mut table = Table::new(&["version>", "component", "size>", "deployed", ""]);
     for version in &status.versions {
-        let note = match (&version.rolled_back_at, version.live) {
-            (_, true) => "live".to_owned(),
-            (Some(time), false) => format!("rolled back {}", words::local(time)),
-            (None, false) => String::new(),
+        let note = match (&version.rolled_back_at, &version.canary) {
+            _ if version.live => "live".to_owned(),
+            (_, Some(weight)) => format!("canary {weight}"),
+            (Some(time), None) => format!("rolled back {}", words::local(time)),
+            (None, None) => String::new(),
         };
         table.row([
             version.version.to_string(),
@@ -136,7 +143,65 @@ async fn describe(function: &str, session: &mut Session) -> Result<(), CliError>
             note,
         ]);
     }
+    table.lines(2).iter().try_for_each(|line| out.line(line))?;
+    if status.switches.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&["switched", "", "canary>", "weight>", "live>", ""]);
+    for switch in &status.switches {
+        table.row([
+            words::local(&switch.at),
+            switch.kind.as_str().to_owned(),
+            switch.canary.to_string(),
+            switch.weight.clone().unwrap_or_else(|| "-".to_owned()),
+            switch.live.to_string(),
+            words::first_line(&switch.why, 400),
+        ]);
+    }
     table.lines(2).iter().try_for_each(|line| out.line(line))
+}
+
+/// The canary with its calls, and what a guard did.
+fn canary_lines(status: &FunctionStatus) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(canary) = &status.line.canary {
+        lines.push(format!("  {}", canary_line(canary)));
+    }
+    if let Some(words) = &status.line.rolled_back {
+        lines.push(format!("  {words}"));
+    }
+    lines
+}
+
+/// `canary  version 8 with 10% of the keys, since …: 3 of 54 calls failed (live: 1 of 480); back at …`.
+pub(crate) fn canary_line(canary: &CanaryStatus) -> String {
+    let bounds: Vec<String> = [
+        canary
+            .rollback_errors
+            .as_ref()
+            .map(|bound| format!("more than {bound} fail")),
+        canary
+            .rollback_age
+            .as_ref()
+            .map(|bound| format!("a record waits for {bound}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let back = match bounds.as_slice() {
+        [] => "by hand alone".to_owned(),
+        bounds => format!("if {}", bounds.join(" or ")),
+    };
+    format!(
+        "canary  version {} with {} of the keys since {}: {} of {} failed (live: {} of {}); taken back {back}",
+        canary.version,
+        canary.weight,
+        words::local(&canary.since),
+        canary.failures,
+        words::count(canary.calls, "call"),
+        canary.live_failures,
+        words::count(canary.live_calls, "call"),
+    )
 }
 
 async fn delete(

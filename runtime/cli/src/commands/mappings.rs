@@ -9,6 +9,7 @@ use fnctl_core::status::{MappingLine, MappingStatus, RelayStatus, ShardStatus};
 
 use crate::{
     cli::Session,
+    commands::functions::canary_line,
     confirm::{Destroying, Doomed},
     error::CliError,
     output::{Output, table::Table, words},
@@ -156,6 +157,9 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
         status.version,
         words::local(&status.since),
     ))?;
+    if let Some(canary) = &status.canary {
+        out.line(&format!("  {}", canary_line(canary)))?;
+    }
     if let Some(detail) = &status.detail {
         out.line(&format!("  why     {}", words::first_line(detail, 400)))?;
     }

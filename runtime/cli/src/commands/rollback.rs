@@ -1,4 +1,4 @@
-//! `fnctl rollback`: makes an older version live.
+//! `fnctl rollback`: takes a canary back, or makes an older version live.
 
 use fnctl_core::spec::request::{RollbackRequest, RollbackResult};
 
@@ -8,7 +8,7 @@ use crate::{cli::Session, error::CliError, spelling};
 pub(crate) struct Args {
     /// The function
     function: String,
-    /// The version; without it, what was live before
+    /// The version; without it, what is live without its canary, or what was live before
     #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
     to: Option<u64>,
 }
@@ -22,7 +22,12 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     if session.out.is_json() {
         return session.out.json(&done);
     }
-    let said = if done.version == done.previous_version {
+    let said = if let Some(canary) = done.dropped_canary {
+        format!(
+            "function   {}  version {}, without its canary version {canary}",
+            done.function, done.version
+        )
+    } else if done.version == done.previous_version {
         format!(
             "function   {}  version {}, unchanged",
             done.function, done.version

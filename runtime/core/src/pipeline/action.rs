@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{BlockId, CommitPlan, RedriveEnding};
 use crate::{
     commit::UnitTotals,
-    id::{AttemptId, Ordinal, SlotId},
+    id::{AttemptId, FunctionVersion, Ordinal, SlotId},
     window::WindowCall,
 };
 
@@ -31,6 +31,8 @@ pub struct Invocation {
     pub slot: SlotId,
     /// The records, in shard order; none in a call that ends a window.
     pub records: Vec<RecordRef>,
+    /// The version that is called.
+    pub version: FunctionVersion,
     /// Start from a new store: every retry and every piece of a batch that is run again.
     pub is_fresh: bool,
     /// The redrive that it is for, by its ticket: then its one record is that of a dead letter.
@@ -52,6 +54,8 @@ pub enum StopReason {
         code: Arc<str>,
         /// The function's words.
         message: Arc<str>,
+        /// The version that said so.
+        version: FunctionVersion,
     },
 }
 

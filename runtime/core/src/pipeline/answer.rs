@@ -365,7 +365,8 @@ impl ShardPipeline {
         released: &[ParkedRecord<Serial>],
         actions: &mut Vec<Action>,
     ) {
-        let lane = &mut self.lanes[usize::from(key.lane(self.factor))];
+        let lane = self.lane_of(key);
+        let lane = &mut self.lanes[lane];
         lane.is_unsorted |= !released.is_empty() && !lane.batcher.is_empty();
         for record in released.iter().rev() {
             lane.batcher.push_front(record.item, record.bytes);

@@ -29,6 +29,7 @@ struct Suspect {
     records: Vec<Serial>,
     /// Whether a culprit that is not in one half is presumed in the other.
     presumes: bool,
+    is_canary: bool,
 }
 
 /// Batches that wait for the retry slot, the oldest first.
@@ -40,10 +41,17 @@ pub(super) struct Suspects {
 }
 
 impl Suspects {
-    /// Whether lanes may make no more of them: a function that fails at everything would be called to the
+    /// Whether the lanes of a version may make no more of them: a function that fails at everything would be called to the
     /// bound of the done-set, and bisected only then.
-    pub(super) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self, is_canary: bool) -> bool {
+        // Counted one by one only where the canary's may be among them.
         self.waiting.len() >= limits::SUSPECT_BATCHES_MAX
+            && self
+                .waiting
+                .iter()
+                .filter(|suspect| suspect.is_canary == is_canary)
+                .count()
+                >= limits::SUSPECT_BATCHES_MAX
     }
 
     /// Whether one waits.
@@ -91,7 +99,11 @@ impl ShardPipeline {
         for (key, records) in parking {
             self.park.hold(key, records);
         }
-        let suspect = Suspect { records, presumes };
+        let suspect = Suspect {
+            records,
+            presumes,
+            is_canary: self.is_canary_lane(slot),
+        };
         self.suspects.waiting.push_back(suspect);
     }
 
@@ -125,7 +137,10 @@ impl ShardPipeline {
             "a key without pieces was given back"
         );
         let is_key_due = self.park.next_retry().is_some_and(|at| at <= now);
-        if let Some(Suspect { records, presumes }) = self.suspects.next(is_key_due) {
+        if let Some(Suspect {
+            records, presumes, ..
+        }) = self.suspects.next(is_key_due)
+        {
             let keys = records.iter().map(|&serial| self.backlog.get(serial).key);
             let mut keys: Vec<KeyHash> = keys.collect();
             keys.sort_unstable();
@@ -192,6 +207,7 @@ mod tests {
             suspects.waiting.push_back(Suspect {
                 records: Vec::new(),
                 presumes: false,
+                is_canary: false,
             });
         }
         let turns = [true, true, true, false, false, true];

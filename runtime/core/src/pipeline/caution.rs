@@ -246,15 +246,17 @@ impl ShardPipeline {
         count: u32,
         now: Timestamp,
     ) {
+        let version = self.version_in(index, &records);
         let mark = AttemptMark {
             position: self.backlog.get(records[0]).position,
             count,
-            version: self.config.version,
+            version,
             next_retry: now,
             is_in_hand: purpose == Purpose::Mark,
         };
         let plan = CommitPlan {
             attempts: vec![mark],
+            version,
             ..self.empty_plan(index, now)
         };
         let judgement = Judgement {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     commit::{AttemptMark, CallCost, ErrorKind, UnitTotals},
-    id::{AttemptId, Ordinal, Timestamp},
+    id::{AttemptId, FunctionVersion, Ordinal, Timestamp},
     limits,
     mapping::OutputBinding,
     outcome::{Outcome, Rows, WHOLE_CALL},
@@ -71,7 +71,8 @@ impl ShardPipeline {
         match judge(outcome, records.len(), subject, rules, &self.policy, now) {
             Verdict::Ended(mut judgement) => {
                 let window = self.fold(slot, &records, &mut judgement);
-                let adds = self.adds(records.len(), &judgement);
+                let version = self.version_in(slot, &records);
+                let adds = self.adds(records.len(), &judgement, version);
                 self.decide(slot, records, judgement, adds, now);
                 self.plan_window(slot, window);
             }
@@ -86,11 +87,23 @@ impl ShardPipeline {
             }
             Verdict::Uncharged => self.run_again_later(slot, records, now),
             Verdict::Fatal { code, message } if self.slots[slot].mark.is_some() => {
-                self.end_marked(slot, records, StopReason::Fatal { code, message }, now);
+                let version = self.version_in(slot, &records);
+                let reason = StopReason::Fatal {
+                    code,
+                    message,
+                    version,
+                };
+                self.end_marked(slot, records, reason, now);
             }
             Verdict::Fatal { code, message } => {
+                let version = self.version_in(slot, &records);
                 self.slots[slot].pieces.push_front(records);
-                self.stop(StopReason::Fatal { code, message }, actions);
+                let reason = StopReason::Fatal {
+                    code,
+                    message,
+                    version,
+                };
+                self.stop(reason, actions);
             }
         }
     }
@@ -245,7 +258,7 @@ impl ShardPipeline {
             retries: Vec::new(),
             letters: Vec::new(),
             rows: PlannedRows::default(),
-            version: self.config.version,
+            version: self.version_in(slot, &[]),
             decided_at: now,
             cost: self.slots[slot].cost,
             redriven: None,
@@ -261,6 +274,7 @@ impl ShardPipeline {
         rows: Vec<Rows>,
         now: Timestamp,
     ) -> CommitPlan {
+        let version = self.version_in(slot, records);
         let entry = |index: usize| self.backlog.get(records[index]);
         let endings = &judgement.endings;
         let settles: SettledRanges = (0..records.len())
@@ -273,7 +287,7 @@ impl ShardPipeline {
             .map(|charge| AttemptMark {
                 position: entry(charge.index).position,
                 count: charge.attempts,
-                version: self.config.version,
+                version,
                 next_retry: charge.next_retry,
                 is_in_hand: false,
             })
@@ -319,12 +333,19 @@ impl ShardPipeline {
             retries,
             letters,
             rows: PlannedRows { rows, sources },
+            version,
             ..self.empty_plan(slot, now)
         }
     }
 
-    /// What a judged call adds to the totals.
-    pub(super) fn adds(&self, records: usize, judgement: &Judgement) -> UnitTotals {
+    /// What a judged call of a version adds to the totals.
+    pub(super) fn adds(
+        &self,
+        records: usize,
+        judgement: &Judgement,
+        version: FunctionVersion,
+    ) -> UnitTotals {
+        let outputs = self.outputs_of(version);
         let endings = &judgement.endings;
         let processed = if endings.is_empty() {
             records
@@ -339,7 +360,7 @@ impl ShardPipeline {
         let emitted = judgement
             .rows
             .iter()
-            .filter(|rows| is_published(&self.config.outputs, rows))
+            .filter(|rows| is_published(outputs, rows))
             .map(|rows| rows.sources.iter().filter(|&&s| is_kept(s)).count() as u64)
             .sum();
         // A budget that begins anew is no charge.

@@ -234,8 +234,14 @@ impl ShardPipeline {
         let mut room = Room::of(&self.config.settings, taken, &self.backlog);
         let mut keys: KeyMap<bool> = KeyMap::default();
         let wished: Vec<Serial> = self.wished().collect();
+        let mut version = None;
         for serial in wished {
             let entry = *self.backlog.get(serial);
+            // A commit says which version it is of: those of the other one are next.
+            let meets = self.version_of(entry.key);
+            if *version.get_or_insert(meets) != meets {
+                continue;
+            }
             let is_had = match keys.get(&entry.key) {
                 Some(is_had) => *is_had,
                 None => {
@@ -263,7 +269,7 @@ impl ShardPipeline {
         if self.park.contains(key) {
             return self.park.seize(key);
         }
-        let lane = usize::from(key.lane(self.factor));
+        let lane = self.lane_of(key);
         let of_key = |serial: Serial| self.backlog.get(serial).key == key;
         if self.slots[lane].held().any(of_key) {
             return false;

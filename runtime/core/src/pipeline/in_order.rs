@@ -31,6 +31,7 @@ impl ShardPipeline {
         judgement: &Judgement,
         actions: &mut Vec<Action>,
     ) {
+        let version = self.version_in(index, records);
         let mut charges = judgement.charges.iter().peekable();
         let mut left = Vec::new();
         let mut failed = None;
@@ -46,7 +47,7 @@ impl ShardPipeline {
                         let mark = AttemptMark {
                             position,
                             count: charge.attempts,
-                            version: self.config.version,
+                            version,
                             next_retry: charge.next_retry,
                             is_in_hand: false,
                         };

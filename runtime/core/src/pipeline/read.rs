@@ -128,6 +128,7 @@ impl ShardPipeline {
                 .push(record, settled_before, 0, Place::Fallen, actions);
             return self.filtered.push(serial);
         }
+        self.forget_mark_of_other(record);
         let (attempts, has_died) = match self.marks.get(&record.position) {
             // The attempt that the process died in is not charged yet.
             Some(mark) if mark.is_in_hand => (mark.count - 1, true),
@@ -152,10 +153,19 @@ impl ShardPipeline {
         } else if place == Place::Parked {
             self.park.wait_behind(record.key, serial, record.bytes);
         } else {
-            let lane = &mut self.lanes[usize::from(record.key.lane(self.factor))];
+            let lane = self.lane_of(record.key);
+            let lane = &mut self.lanes[lane];
             lane.marked += u32::from(attempts > 0);
             lane.batcher.push(serial, record.bytes, now);
             self.waiting.enter(record.bytes);
+        }
+    }
+
+    /// A charge by a version that the record's key does not meet any more counts for nothing.
+    fn forget_mark_of_other(&mut self, record: &RecordMeta) {
+        let mark = self.marks.get(&record.position);
+        if mark.is_some_and(|mark| mark.version != self.version_of(record.key)) {
+            self.marks.remove(&record.position);
         }
     }
 

@@ -51,7 +51,7 @@ pub struct Redrive {
     pub attempts: u32,
     /// How many functions its record has come through.
     pub hops: u8,
-    /// Another version than the unit's is called.
+    /// Another version is called than the one that its key meets.
     pub with: Option<OtherVersion>,
 }
 
@@ -157,6 +157,7 @@ impl ShardPipeline {
             attempt,
             slot,
             records: vec![redrive.reference()],
+            version: self.version_of_redrive(&redrive),
             is_fresh: true,
             redrive: Some(redrive.ticket),
             window,
@@ -173,7 +174,7 @@ impl ShardPipeline {
             if self.holds_the_shard() {
                 return self.slots[0].held().next().is_none();
             }
-            let lane = usize::from(redrive.key.lane(self.factor));
+            let lane = self.lane_of(redrive.key);
             // A key is in its own lane, parked, or in the retry slot, which is free.
             !self.park.contains(redrive.key)
                 && !self.slots[lane]
@@ -191,7 +192,7 @@ impl ShardPipeline {
             self.redrives.current = Some(redrive);
             return true;
         }
-        let lane = usize::from(redrive.key.lane(self.factor));
+        let lane = self.lane_of(redrive.key);
         let mut parking = KeyMap::from_iter([(redrive.key, Vec::new())]);
         // With order within the shard nothing is called beside it, so nothing has to wait elsewhere.
         if !self.holds_the_shard() {
@@ -287,7 +288,6 @@ impl ShardPipeline {
             hops: redrive.hops,
             is_kept: true,
         };
-        let version = redrive.with.as_ref().map(|with| with.version);
         CommitPlan {
             letters,
             rows: PlannedRows {
@@ -298,16 +298,23 @@ impl ShardPipeline {
                 },
                 rows,
             },
-            version: version.unwrap_or(self.config.version),
+            version: self.version_of_redrive(redrive),
             redriven: Some(Arc::clone(redrive)),
             ..self.empty_plan(self.lanes.len(), now)
         }
     }
 
+    /// The version that a letter is given to: the one asked for, else the one that its key meets.
+    fn version_of_redrive(&self, redrive: &Redrive) -> FunctionVersion {
+        let with = redrive.with.as_ref().map(|with| with.version);
+        with.unwrap_or_else(|| self.version_of(redrive.key))
+    }
+
     /// How many of the rows go to a stream.
     fn published(&self, redrive: &Redrive, rows: &[Rows]) -> u64 {
         let with = redrive.with.as_ref();
-        let outputs = with.map_or(&self.config.outputs, |with| &with.outputs);
+        let of_key = || self.outputs_of(self.version_of(redrive.key));
+        let outputs = with.map_or_else(of_key, |with| &with.outputs);
         rows.iter()
             .filter(|rows| is_published(outputs, rows))
             .map(|rows| rows.sources.len() as u64)

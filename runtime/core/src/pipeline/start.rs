@@ -81,7 +81,8 @@ impl ShardPipeline {
             self.redrives.gave_way();
             return Some((call, true));
         }
-        if self.suspects.is_full() || self.waits_for_redrive() {
+        let is_full = self.suspects.is_full(self.is_canary_lane(index));
+        if is_full || self.waits_for_redrive() {
             return None;
         }
         if self.has_windows() {
@@ -185,6 +186,7 @@ impl ShardPipeline {
             true => self.fold_call(index, &records),
             false => None,
         };
+        let version = self.version_in(index, &records);
         let slot = &mut self.slots[index];
         let attempt = self.next_attempt;
         self.next_attempt = attempt.next();
@@ -193,6 +195,7 @@ impl ShardPipeline {
             attempt,
             slot: slot.id,
             records: references,
+            version,
             is_fresh,
             redrive: None,
             window,

@@ -4,6 +4,7 @@
 mod aging;
 mod batching;
 mod bisecting;
+mod canary;
 mod caution;
 mod counting;
 mod failing;

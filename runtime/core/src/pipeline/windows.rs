@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     batch::{BatchLimits, Batcher},
+    canary::Share,
     id::{Ordinal, Timestamp},
     lane::KeyHash,
     mapping::MappingSettings,
@@ -85,6 +86,9 @@ pub(super) struct Windows {
     span_ms: u32,
     groups: u32,
     limits: BatchLimits,
+    /// Lanes of the live version; those behind them are the canary's.
+    factor: u16,
+    share: Option<Share>,
     by_lane: Vec<BTreeMap<u32, Group>>,
     /// One a lane, then the retry slot's.
     hands: Vec<Hand>,
@@ -103,7 +107,7 @@ impl Windows {
     /// The groups of a unit; `None`: it has no windows and none is open.
     pub(super) fn new(
         settings: &MappingSettings,
-        factor: u16,
+        (factor, share): (u16, Option<Share>),
         known: BTreeMap<u32, std::sync::Arc<GroupWindow>>,
         end: Option<Ordinal>,
         now: Timestamp,
@@ -112,12 +116,15 @@ impl Windows {
         if !settings.has_windows() && !has_open {
             return None;
         }
+        let lanes = usize::from(factor) * if share.is_some() { 2 } else { 1 };
         let mut windows = Self {
             span_ms: settings.tumbling_window_ms,
             groups: settings.window_groups(),
             limits: BatchLimits::of(settings),
-            by_lane: vec![BTreeMap::new(); usize::from(factor)],
-            hands: vec![Hand::default(); usize::from(factor) + 1],
+            factor,
+            share,
+            by_lane: vec![BTreeMap::new(); lanes],
+            hands: vec![Hand::default(); lanes + 1],
             redriven: None,
             highest: Timestamp(0),
             end,
@@ -135,8 +142,11 @@ impl Windows {
     }
 
     fn lane_of(&self, group: u32) -> usize {
-        let factor = u16::try_from(self.by_lane.len()).expect("a lane has a 16-bit number");
-        usize::from(lane_of(group, factor))
+        let lane = usize::from(lane_of(group, self.factor));
+        match self.share {
+            Some(share) if share.takes(group.into()) => usize::from(self.factor) + lane,
+            _ => lane,
+        }
     }
 
     fn group_mut(&mut self, group: u32) -> &mut Group {

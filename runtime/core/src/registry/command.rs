@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Change, Note, RegistryChange};
 use crate::{
+    canary::Tripped,
     function::{Function, SecretValue},
     id::{
         FunctionId, FunctionName, FunctionVersion, MappingId, Ordinal, OutputName, ShardNumber,
@@ -11,7 +12,7 @@ use crate::{
     },
     mapping::Mapping,
     shard::{Reshard, Stream},
-    spec::{FunctionSpec, MappingSpec, StreamSpec, resolve::StreamSettings},
+    spec::{FunctionSpec, MappingSpec, StreamSpec, canary::CanarySpec, resolve::StreamSettings},
 };
 
 /// A component that was uploaded and validated.
@@ -66,6 +67,8 @@ pub struct Deploy {
     pub found: Vec<FoundPosition>,
     /// What the layers may do to the mapping that they name; `None`: make it or update it.
     pub mapping_is: Option<MappingIs>,
+    /// The next version does not become live: some keys meet it.
+    pub canary: Option<CanarySpec>,
 }
 
 /// What is known of the mapping of a deploy's one layer: a name may have come to mean another one, or
@@ -118,12 +121,29 @@ pub enum Command {
     },
     /// Makes or updates a function and its mappings.
     Deploy(Box<Deploy>),
-    /// Makes an older version live.
+    /// Makes an older version live; a canary is one no more.
     Rollback {
         /// The function.
         function: FunctionName,
-        /// The version; `None`: what was live before.
+        /// The version; `None`: what is live, where there is a canary to take back, else what was live
+        /// before.
         to: Option<FunctionVersion>,
+    },
+    /// Makes a canary live, or gives it other settings.
+    Promote {
+        /// The function.
+        function: FunctionName,
+        /// Its settings; `None`: it becomes live.
+        canary: Option<CanarySpec>,
+    },
+    /// Takes a canary back because its guard says so.
+    GuardTripped {
+        /// The function.
+        function: FunctionId,
+        /// The canary; where it is one no more, nothing happens.
+        version: FunctionVersion,
+        /// What the guard found.
+        tripped: Tripped,
     },
     /// Pauses a mapping: its pipelines stay and start no call.
     PauseMapping {
@@ -135,7 +155,8 @@ pub enum Command {
         /// Which.
         mapping: MappingId,
     },
-    /// Stops a running mapping, because its function said `fatal`.
+    /// Stops a running mapping, because its function said `fatal`. Where a canary said so, it is taken back
+    /// instead: the version that all other keys meet did not say so.
     StopMapping {
         /// Which.
         mapping: MappingId,
@@ -143,6 +164,8 @@ pub enum Command {
         code: String,
         /// The function's words.
         message: String,
+        /// The version that said so.
+        version: FunctionVersion,
     },
     /// Deletes a mapping; refused while dead letters are open, unless forced.
     DeleteMapping {
@@ -218,6 +241,8 @@ pub struct Deployed {
     pub changes: Vec<Change>,
     /// What stays as it is, though it was named or is not named any more.
     pub notes: Vec<Note>,
+    /// The version that it is about: the canary where one was asked for, else the live one.
+    pub version: FunctionVersion,
     /// All mappings of the function as they are now.
     pub mappings: Vec<Arc<Mapping>>,
     /// Those of them that were made.
@@ -240,6 +265,15 @@ pub enum Applied {
     Deployed(Box<Deployed>),
     /// A rollback.
     RolledBack {
+        /// The function as it is now.
+        function: Arc<Function>,
+        /// The version that was live before.
+        previous: FunctionVersion,
+        /// The canary that was taken back.
+        dropped: Option<FunctionVersion>,
+    },
+    /// A canary became live.
+    Promoted {
         /// The function as it is now.
         function: Arc<Function>,
         /// The version that was live before.

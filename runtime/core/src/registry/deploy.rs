@@ -41,6 +41,8 @@ struct Work<'a> {
     created_mappings: Vec<MappingId>,
 }
 
+pub(super) use version::forget_oldest;
+
 pub(super) fn evaluate(
     registry: &Registry,
     deploy: &Deploy,
@@ -66,6 +68,7 @@ pub(super) fn evaluate(
     mappings::check_known(&work, existing, &targets)?;
     let layers = mappings::settle(&mut work, existing, &targets);
     let streams = stream_settings(&mut work);
+    let wish = version::wish(&mut work, existing, &planned);
     if !work.problems.0.is_empty() {
         return Err(Refusal::Invalid {
             problems: work.problems.0,
@@ -73,7 +76,9 @@ pub(super) fn evaluate(
     }
     for layer in &layers {
         for output in &layer.named_outputs {
-            if !planned.outputs().contains(output) {
+            let canary = existing.and_then(|function| function.canary_version());
+            let is_canarys = canary.is_some_and(|canary| canary.outputs.contains(output));
+            if !planned.outputs().contains(output) && !is_canarys {
                 return Err(Refusal::NoSuchOutput {
                     output: output.clone(),
                     declared: planned.outputs().to_vec(),
@@ -82,17 +87,23 @@ pub(super) fn evaluate(
         }
     }
 
-    let (function, previous) = version::commit(&mut work, existing, planned);
+    let (function, previous) = version::commit(&mut work, existing, planned, wish);
     create_streams(&mut work, function.id, &layers, &streams);
     let prefix = mappings::prefix(&work, existing, &layers);
     let mut notes = notes::gather(&work, existing, &layers, &prefix);
     for layer in &layers {
         mappings::commit(&mut work, layer, &prefix(&layer.stream), function.id, tails)?;
     }
-    let is_new_version = previous != Some(function.live);
+    // Where the versions called stay the same, what is called goes on.
+    let is_new_version = existing.is_none_or(|existing| {
+        (existing.live, existing.canary()) != (function.live, function.canary())
+    });
+    let canary = function.canary().filter(|_| work.deploy.canary.is_some());
+    let version = canary.map_or(function.live, |canary| canary.version);
     let after = finish_mappings(&mut work, &function, is_new_version, &layers)?;
     check_cycles(&work, &layers, &after)?;
     notes.extend(notes::without_windows(&function, &after, &prefix));
+    notes.extend(notes::of_canary(&work, existing, &function));
 
     let changed = !work.draft.is_empty();
     let deployed = Deployed {
@@ -100,10 +111,13 @@ pub(super) fn evaluate(
         changed,
         changes: work.changes.0,
         notes,
+        version,
         mappings: after,
         created_mappings: work.created_mappings,
         created_streams: work.created_streams,
-        same_bytes_as: is_new_version.then(|| same_bytes(&function)).flatten(),
+        same_bytes_as: (previous != Some(function.live))
+            .then(|| same_bytes(&function))
+            .flatten(),
         function,
     };
     let applied = Applied::Deployed(Box::new(deployed));
@@ -185,7 +199,7 @@ fn finish_mappings(
     is_new_version: bool,
     layers: &[mappings::Layer],
 ) -> Result<Vec<Arc<Mapping>>, Refusal> {
-    let version = function.live_version();
+    let versions = [Some(function.live_version()), function.canary_version()];
     let mine = |mapping: &&Arc<Mapping>| mapping.function == function.id;
     let before: Vec<Arc<Mapping>> = work
         .draft
@@ -199,7 +213,9 @@ fn finish_mappings(
         .filter(|mapping| mapping.state != MappingState::Failed)
     {
         let address = format!("{}/{}", function.name, mapping.stream_name);
-        check_bound(&address, &mapping.outputs, &version.outputs, version.number)?;
+        for version in versions.into_iter().flatten() {
+            check_bound(&address, &mapping.outputs, &version.outputs, version.number)?;
+        }
         if is_new_version {
             work.draft.fence(mapping);
         }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Applied, Command, Evaluated, Refusal, Registry, Tails, deploy, draft::Draft};
+use super::{Applied, Command, Evaluated, Refusal, Registry, Tails, canary, deploy, draft::Draft};
 use crate::{
+    canary::{Canary, SwitchKind},
     function::Function,
     id::{FunctionName, FunctionVersion, MappingId, StreamName, Timestamp},
     mapping::{Mapping, MappingState},
@@ -34,6 +35,12 @@ impl Registry {
             Command::Reshard { name, how } => self.reshard(name, how, tails, now),
             Command::Deploy(deploy) => deploy::evaluate(self, deploy, tails, now),
             Command::Rollback { function, to } => self.rollback(function, *to, now),
+            Command::Promote { function, canary } => self.promote(function, canary.as_ref(), now),
+            Command::GuardTripped {
+                function,
+                version,
+                tripped,
+            } => self.guard_tripped(*function, *version, tripped, now),
             Command::PauseMapping { mapping } => {
                 self.set_state(*mapping, MappingState::Paused, now)
             }
@@ -44,7 +51,8 @@ impl Registry {
                 mapping,
                 code,
                 message,
-            } => self.stop(*mapping, code, message, now),
+                version,
+            } => self.stop(*mapping, (code, message), *version, now),
             Command::DeleteMapping { mapping, force } => {
                 self.delete_mapping(*mapping, *force, tails)
             }
@@ -149,6 +157,12 @@ impl Registry {
     ) -> Result<Evaluated, Refusal> {
         let function = self.find_function(name)?;
         let previous = function.live;
+        if function.canary().is_some() && to.is_none_or(|to| to == previous) {
+            return self.take_back(function, SwitchKind::Dropped, "", now);
+        }
+        if function.canary().map(|canary| canary.version) == to && to.is_some() {
+            return self.promote(name, None, now);
+        }
         let target = match to {
             Some(version) => version,
             None => *function.live_before.last().ok_or(Refusal::NothingBefore {
@@ -157,17 +171,18 @@ impl Registry {
                 is_only: function.versions.len() == 1,
             })?,
         };
-        let Some(version) = function.versions.get(&target) else {
+        if !function.versions.contains_key(&target) {
             return Err(Refusal::NoSuchVersion {
                 function: name.clone(),
                 version: target,
             });
-        };
+        }
         if target == previous {
             let function = Arc::clone(function);
             return Ok(Evaluated::unchanged(Applied::RolledBack {
                 function,
                 previous,
+                dropped: None,
             }));
         }
         let mut changed = Function::clone(function);
@@ -184,21 +199,15 @@ impl Registry {
         if target < previous {
             changed.rolled_back.insert(previous, now);
         }
-        let changed = Arc::new(changed);
-        let mut draft = Draft::new(self);
-        draft.put_function(&changed);
-        for mapping in self.mappings_of_function(function.id) {
-            deploy::check_bound(
-                &self.address(mapping),
-                &mapping.outputs,
-                &version.outputs,
-                target,
-            )?;
-            draft.fence(mapping);
-            deploy::resume_stopped(&mut draft, mapping, now);
-        }
-        let function = changed;
-        Ok(draft.done(Applied::RolledBack { function, previous }))
+        let why = format!("version {target} was made live");
+        let dropped = canary::end(&mut changed, SwitchKind::Dropped, &why, now);
+        let dropped = dropped.map(|canary| canary.version);
+        let (draft, function) = self.switched(changed, true, now)?;
+        Ok(draft.done(Applied::RolledBack {
+            function,
+            previous,
+            dropped,
+        }))
     }
 
     fn set_state(
@@ -227,13 +236,20 @@ impl Registry {
     fn stop(
         &self,
         id: MappingId,
-        code: &str,
-        message: &str,
+        (code, message): (&str, &str),
+        version: FunctionVersion,
         now: Timestamp,
     ) -> Result<Evaluated, Refusal> {
         let mapping = self.find_mapping_id(id)?;
         if mapping.state != MappingState::Running {
             return Ok(Evaluated::unchanged(Applied::Mapping(Arc::clone(mapping))));
+        }
+        let is_it = |canary: &Canary| canary.version == version;
+        if let Some(function) = self.function(mapping.function)
+            && function.canary().is_some_and(is_it)
+        {
+            let words = format!("it said `fatal`: {code}: {message}");
+            return self.take_back(function, SwitchKind::RolledBack, &words, now);
         }
         let state = MappingState::Stopped {
             code: code.to_owned(),
@@ -304,7 +320,7 @@ impl Registry {
         Ok(draft.done(Applied::Function(changed)))
     }
 
-    fn find_function(&self, name: &FunctionName) -> Result<&Arc<Function>, Refusal> {
+    pub(super) fn find_function(&self, name: &FunctionName) -> Result<&Arc<Function>, Refusal> {
         self.function_by_name(name)
             .ok_or_else(|| Refusal::NoSuchFunction(name.clone()))
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error_code::{ErrorCode, ErrorObject, Problem},
-    id::{FunctionName, FunctionVersion, MappingId, OutputName, StreamName},
+    id::{FunctionId, FunctionName, FunctionVersion, MappingId, OutputName, StreamName},
     limits::STREAM_SHARDS_MAX,
     shard::ReshardError,
 };
@@ -52,6 +52,17 @@ pub enum Refusal {
         version: FunctionVersion,
         /// Whether there is no other one at all.
         is_only: bool,
+    },
+    /// No function of that id.
+    #[error("no function of id {0}")]
+    NoSuchFunctionId(FunctionId),
+    /// It has no canary.
+    #[error("function `{function}` has no canary: all keys meet version {version}")]
+    NoCanary {
+        /// The function.
+        function: FunctionName,
+        /// The live version.
+        version: FunctionVersion,
     },
     /// No mapping of that id.
     #[error("no mapping `{0}`")]
@@ -160,6 +171,10 @@ impl Refusal {
             Self::NothingBefore { function, .. } => error(ErrorCode::NothingBefore)
                 .at(function.as_str())
                 .fix(format!("fnctl rollback {function} --to N        (versions: fnctl functions describe {function})")),
+            Self::NoSuchFunctionId(_) => error(ErrorCode::NoSuchFunction).fix("fnctl functions list"),
+            Self::NoCanary { function, .. } => error(ErrorCode::NoCanary)
+                .at(function.as_str())
+                .fix("fnctl deploy FILE.wasm --canary 10%        (the next version, for a tenth of the keys)"),
             Self::NoSuchMapping(_) => error(ErrorCode::NoSuchMapping).fix("fnctl mappings list"),
             Self::MappingExists { mapping, .. } => error(ErrorCode::MappingExists)
                 .at(mapping)

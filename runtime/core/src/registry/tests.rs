@@ -1,3 +1,4 @@
+mod canaries;
 mod copies;
 mod deletion;
 mod history;
@@ -117,6 +118,7 @@ fn deploy(digest: &str, mapping: serde_json::Value) -> Deploy {
         allow_loop: false,
         found: vec![],
         mapping_is: None,
+        canary: None,
     }
 }
 

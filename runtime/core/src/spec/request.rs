@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FunctionSpec, MappingSpec, StreamSpec};
+use super::{FunctionSpec, MappingSpec, StreamSpec, canary::CanarySpec};
 use crate::{
     mapping::MappingState,
     registry::{Change, Note},
-    status::state_name,
+    status::{CanaryStatus, state_name},
 };
 
 /// `PUT /v1/artifacts`: the answer.
@@ -58,9 +58,13 @@ pub struct DeployRequest {
     /// Whether a mapping may close a cycle of streams.
     #[serde(default)]
     pub allow_loop: bool,
-    /// How long to wait until each shard with data has an outcome on the version.
+    /// How long to wait until each shard with data has an outcome on the version; not with `canary`, whose
+    /// version few keys may meet.
     #[serde(default)]
     pub wait_ms: Option<u64>,
+    /// The next version does not become live: these keys meet it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanarySpec>,
 }
 
 /// A mapping in the answer to a deploy.
@@ -127,6 +131,10 @@ pub struct DeployResult {
     pub function: String,
     /// The live version.
     pub version: u64,
+    /// The function's canary; `null`: all keys meet the live version. What else is said of a component is
+    /// said of the canary's where one was asked for.
+    #[serde(default)]
+    pub canary: Option<CanaryStatus>,
     /// The one that was live before; `null` for a first one.
     pub previous_version: Option<u64>,
     /// The component, `sha256:…`.
@@ -213,7 +221,7 @@ pub struct ChangedMapping {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
-    /// The version; `null`: what was live before.
+    /// The version; `null`: what is live, where there is a canary to take back, else what was live before.
     #[serde(default)]
     pub to: Option<u64>,
 }
@@ -227,6 +235,31 @@ pub struct RollbackResult {
     pub version: u64,
     /// The one before.
     pub previous_version: u64,
+    /// The canary that was taken back.
+    #[serde(default)]
+    pub dropped_canary: Option<u64>,
+}
+
+/// `POST /v1/functions/{name}/promote`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteRequest {
+    /// The canary's settings; `null`: it becomes live.
+    #[serde(default)]
+    pub canary: Option<CanarySpec>,
+}
+
+/// Its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoteResult {
+    /// The function.
+    pub function: String,
+    /// The live version now.
+    pub version: u64,
+    /// The one before.
+    pub previous_version: u64,
+    /// The canary, where it still is one.
+    pub canary: Option<CanaryStatus>,
 }
 
 /// `POST /v1/streams`.

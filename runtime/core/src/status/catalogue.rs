@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::canary::{self, CanaryStatus, SwitchLine};
 use crate::{
+    canary::CanaryCounts,
     function::{Function, Version},
     rfc3339,
     shard::{Ack, Stream, StreamMode},
@@ -136,18 +138,27 @@ pub struct FunctionLine {
     pub created_at: String,
     /// Its mappings, `<function>/<stream>`.
     pub mappings: Vec<String>,
+    /// Its canary; `null`: all keys meet the live version.
+    #[serde(default)]
+    pub canary: Option<CanaryStatus>,
+    /// Why its last canary was taken back without anybody asking, until the next deploy.
+    #[serde(default)]
+    pub rolled_back: Option<String>,
 }
 
 impl FunctionLine {
-    /// The line of a function.
+    /// The line of a function; `counts` are its canary's.
     #[must_use]
-    pub fn of(function: &Function, mappings: Vec<String>) -> Self {
+    pub fn of(function: &Function, mappings: Vec<String>, counts: CanaryCounts) -> Self {
+        let canary = function.canary();
         Self {
             name: function.name.to_string(),
             version: function.live.0,
             digest: format!("sha256:{}", function.live_version().settings.digest),
             created_at: rfc3339::format(function.created_at),
             mappings,
+            canary: canary.map(|canary| CanaryStatus::of(canary, counts)),
+            rolled_back: canary::rolled_back(function),
         }
     }
 }
@@ -167,6 +178,9 @@ pub struct VersionLine {
     pub rolled_back_at: Option<String>,
     /// Whether it is live.
     pub live: bool,
+    /// How many of the keys meet it, where it is the canary.
+    #[serde(default)]
+    pub canary: Option<String>,
 }
 
 /// `functions describe`.
@@ -195,12 +209,15 @@ pub struct FunctionStatus {
     pub uses: Vec<String>,
     /// All versions kept, newest first.
     pub versions: Vec<VersionLine>,
+    /// The last switches of its canaries since it was last deployed without one, oldest first.
+    #[serde(default)]
+    pub switches: Vec<SwitchLine>,
 }
 
 impl FunctionStatus {
-    /// What there is to say about a function.
+    /// What there is to say about a function; `counts` are its canary's.
     #[must_use]
-    pub fn of(function: &Function, mappings: Vec<String>) -> Self {
+    pub fn of(function: &Function, mappings: Vec<String>, counts: CanaryCounts) -> Self {
         let live = function.live_version();
         let line = |version: &Version| VersionLine {
             version: version.number.0,
@@ -213,9 +230,13 @@ impl FunctionStatus {
                 .copied()
                 .map(rfc3339::format),
             live: version.number == function.live,
+            canary: function
+                .canary()
+                .filter(|canary| canary.version == version.number)
+                .map(|canary| canary.weight.to_string()),
         };
         Self {
-            line: FunctionLine::of(function, mappings),
+            line: FunctionLine::of(function, mappings, counts),
             live_since: rfc3339::format(function.live_since),
             memory_bytes: live.settings.memory_bytes,
             timeout_ms: live.settings.timeout_ms,
@@ -233,6 +254,12 @@ impl FunctionStatus {
                 .values()
                 .rev()
                 .map(|version| line(version))
+                .collect(),
+            switches: function
+                .rollout
+                .switches
+                .iter()
+                .map(SwitchLine::of)
                 .collect(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::canary::CanaryStatus;
 use crate::{
     commit::UnitTotals,
     mapping::{Mapping, MappingState, MaxAttempts, OutputBinding},
@@ -235,6 +236,9 @@ pub struct MappingStatus {
     pub function: String,
     /// The live version.
     pub version: u64,
+    /// The function's canary; `null`: all keys meet the live version.
+    #[serde(default)]
+    pub canary: Option<CanaryStatus>,
     /// The stream.
     pub stream: String,
     /// `running paused stopped blocked failed deleting`.

@@ -211,6 +211,7 @@ fn deploy(function: &str, digest: &str, layer: serde_json::Value) -> Deploy {
         allow_loop: true,
         found: vec![],
         mapping_is: None,
+        canary: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fnctl_core::{
     error_code::{ErrorCode, ErrorObject, Problem},
-    function::SecretValue,
+    function::{SecretValue, Version},
     id::{FunctionName, Ordinal},
     registry::{Applied, Command, ComponentFacts, Deploy, Deployed, FoundPosition},
     rfc3339,
@@ -16,13 +16,13 @@ use fnctl_core::{
         },
         setting::Text,
     },
-    status::MappingStatus,
+    status::{CanaryStatus, MappingStatus},
 };
 use tokio::time::Instant;
 
 use crate::{
     api::{Answer, Asked, error::ApiError, json, one},
-    limits,
+    canaries, limits,
     node::HostNode,
     node::awaited::WaitEnd,
     text,
@@ -31,6 +31,7 @@ use crate::{
 /// `POST /v1/deploy`.
 pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
     asked.query(&[])?;
+    let who = asked.who();
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
     let asked_at = Instant::now();
     let request: DeployRequest = json::read(&body)?;
@@ -43,7 +44,7 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
     // Judged once in front of the swap: a refusal, or nothing to do, must not disturb what runs.
     let foreseen = deployed(node.judge(&command)?)?;
     if dry_run || !foreseen.changed {
-        let mut result = result(node, &foreseen);
+        let mut result = result(node, &foreseen)?;
         result.dry_run = dry_run;
         if !dry_run {
             live(node, &foreseen, &mut result, asked_at).await;
@@ -52,23 +53,31 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
         return one(&result);
     }
     // Compiled, linked and fitting its limits; kept until the workers have it.
-    let ready = node
-        .functions()
-        .check(&foreseen.function, foreseen.function.live_version())
-        .await?;
+    let version = version_of(&foreseen)?;
+    let ready = node.functions().check(&foreseen.function, version).await?;
     let before = node.function(name.as_str()).ok();
     let mappings = before
+        .as_ref()
         .map(|function| node.mappings_of(function.id))
         .unwrap_or_default();
     let hold = node.supervisor().hold(mappings).await;
     let applied = node.command(command).await;
     drop(hold);
     let deployed = deployed(applied?)?;
-    let mut result = result(node, &deployed);
+    canaries::log_switches(before.as_deref(), &deployed.function, &who);
+    let mut result = result(node, &deployed)?;
     live(node, &deployed, &mut result, asked_at).await;
     drop(ready);
     result.waited = waited(node, &deployed, &result, wait).await;
     one(&result)
+}
+
+/// The version that a deploy is about.
+fn version_of(deployed: &Deployed) -> Result<&Version, ApiError> {
+    let version = deployed.function.versions.get(&deployed.version);
+    version
+        .map(AsRef::as_ref)
+        .ok_or_else(|| ApiError::internal("a deploy made a version that is not there"))
 }
 
 pub(super) fn deployed(applied: Applied) -> Result<Deployed, ApiError> {
@@ -119,6 +128,10 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
             None => problems.push(Problem::new(format!("secrets.{name}"), "is not base64")),
         }
     }
+    if request.canary.is_some() && request.wait_ms.is_some() {
+        let words = "cannot wait for a canary: it may be that none of the keys that come meets it";
+        problems.push(Problem::new("wait_ms", words));
+    }
     if !problems.is_empty() {
         return Err(invalid(problems));
     }
@@ -136,6 +149,7 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
         allow_loop: request.allow_loop,
         found,
         mapping_is: None,
+        canary: request.canary,
     })
 }
 
@@ -204,9 +218,10 @@ pub(super) async fn found(
     Ok(found)
 }
 
-fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
+fn result(node: &HostNode, deployed: &Deployed) -> Result<DeployResult, ApiError> {
     let function = &deployed.function;
-    let version = function.live_version();
+    let version = version_of(deployed)?;
+    let canary = function.canary();
     let address = |mapping: &fnctl_core::mapping::Mapping| {
         format!("{}/{}", function.name, mapping.stream_name)
     };
@@ -236,9 +251,10 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
             outputs: MappingStatus::outputs_of(mapping),
         })
         .collect();
-    DeployResult {
+    Ok(DeployResult {
         function: function.name.to_string(),
         version: function.live.0,
+        canary: canary.map(|canary| CanaryStatus::of(canary, node.canaries().counts(function))),
         previous_version: deployed.previous_version.map(|version| version.0),
         digest: format!("sha256:{}", version.settings.digest),
         changed: deployed.changed,
@@ -267,7 +283,7 @@ fn result(node: &HostNode, deployed: &Deployed) -> DeployResult {
         live_shards: None,
         waited: None,
         dry_run: false,
-    }
+    })
 }
 
 /// The outputs that all mappings bind alike.

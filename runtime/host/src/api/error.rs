@@ -25,6 +25,11 @@ impl ApiError {
         }
     }
 
+    /// What it says.
+    pub(crate) fn words(&self) -> &str {
+        &self.object.message
+    }
+
     /// With the place it concerns.
     #[must_use]
     pub(crate) fn at(mut self, place: impl Into<String>) -> Self {

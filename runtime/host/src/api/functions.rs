@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use fnctl_core::{
+    function::Function,
     id::FunctionVersion,
     registry::{Applied, Command},
-    spec::request::{RollbackRequest, RollbackResult},
-    status::{FunctionLine, FunctionStatus},
+    spec::request::{PromoteRequest, PromoteResult, RollbackRequest, RollbackResult},
+    status::{CanaryStatus, FunctionLine, FunctionStatus},
 };
 
 use crate::{
     api::{Answer, Asked, error::ApiError, json, many, one},
-    limits,
+    canaries, limits,
     node::HostNode,
 };
 
@@ -32,7 +33,10 @@ pub(super) fn list(node: &HostNode, asked: &Asked) -> Answer {
         let registry = view.registry();
         let functions = registry.functions();
         functions
-            .map(|f| FunctionLine::of(f, mappings_of(registry, f.id)))
+            .map(|f| {
+                let counts = node.canaries().counts(f);
+                FunctionLine::of(f, mappings_of(registry, f.id), counts)
+            })
             .collect()
     });
     lines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -44,7 +48,8 @@ pub(super) fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let function = node.function(name)?;
     let mappings = node.view(|view| mappings_of(view.registry(), function.id));
-    one(&FunctionStatus::of(&function, mappings))
+    let counts = node.canaries().counts(&function);
+    one(&FunctionStatus::of(&function, mappings, counts))
 }
 
 /// `DELETE /v1/functions/{name}`.
@@ -65,12 +70,15 @@ pub(super) async fn delete(node: &Arc<HostNode>, name: &str, asked: &Asked) -> A
 /// `POST /v1/functions/{name}/rollback`.
 pub(super) async fn rollback(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
+    let who = asked.who();
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
     let request: RollbackRequest = json::read(&body)?;
     let function = node.function(name)?;
     let to = request.to.map(FunctionVersion);
     // The version that comes back is made ready while the present one still works.
-    let target = to.or_else(|| function.live_before.last().copied());
+    let is_taken_back = function.canary().is_some();
+    let before = function.live_before.last().filter(|_| !is_taken_back);
+    let target = to.or(before.copied());
     if let Some(version) = target.and_then(|number| function.versions.get(&number)) {
         node.functions()
             .get(&function, version)
@@ -84,17 +92,69 @@ pub(super) async fn rollback(node: &Arc<HostNode>, name: &str, asked: Asked) -> 
     };
     let applied = node.command(command).await;
     drop(hold);
-    match applied? {
-        Applied::RolledBack { function, previous } => {
-            node.live(&function).await;
-            one(&RollbackResult {
-                function: function.name.to_string(),
-                version: function.live.0,
-                previous_version: previous.0,
-            })
+    let (after, previous, dropped) = match applied? {
+        Applied::RolledBack {
+            function,
+            previous,
+            dropped,
+        } => (function, previous, dropped),
+        // It is what a rollback to the canary comes to.
+        Applied::Promoted { function, previous } => (function, previous, None),
+        other => {
+            let words = format!("a rollback was answered {other:?}");
+            return Err(ApiError::internal(words));
         }
-        other => Err(ApiError::internal(format!(
-            "a rollback was answered {other:?}"
-        ))),
+    };
+    canaries::log_switches(Some(&function), &after, &who);
+    node.live(&after).await;
+    one(&RollbackResult {
+        function: after.name.to_string(),
+        version: after.live.0,
+        previous_version: previous.0,
+        dropped_canary: dropped.map(|version| version.0),
+    })
+}
+
+/// `POST /v1/functions/{name}/promote`: the canary becomes live, or has other settings.
+pub(super) async fn promote(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let who = asked.who();
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let request: PromoteRequest = json::read(&body)?;
+    let function = node.function(name)?;
+    let command = Command::Promote {
+        function: function.name.clone(),
+        canary: request.canary,
+    };
+    // Judged once in front of the swap: a refusal, or nothing to do, must not disturb what runs.
+    let foreseen = node.judge(&command)?;
+    let is_same = matches!(&foreseen, Applied::Function(same) if *same == function);
+    if is_same {
+        return one(&promoted(node, &function, function.live));
+    }
+    let hold = node.supervisor().hold(node.mappings_of(function.id)).await;
+    let applied = node.command(command).await;
+    drop(hold);
+    let (after, previous) = match applied? {
+        Applied::Promoted { function, previous } => (function, previous),
+        Applied::Function(same) => (same, function.live),
+        other => {
+            let words = format!("a promotion was answered {other:?}");
+            return Err(ApiError::internal(words));
+        }
+    };
+    canaries::log_switches(Some(&function), &after, &who);
+    node.live(&after).await;
+    one(&promoted(node, &after, previous))
+}
+
+fn promoted(node: &HostNode, function: &Function, previous: FunctionVersion) -> PromoteResult {
+    let counts = node.canaries().counts(function);
+    let canary = function.canary();
+    PromoteResult {
+        function: function.name.to_string(),
+        version: function.live.0,
+        previous_version: previous.0,
+        canary: canary.map(|canary| CanaryStatus::of(canary, counts)),
     }
 }

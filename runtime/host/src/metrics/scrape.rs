@@ -17,7 +17,9 @@ use crate::{
     limits,
     metrics::{
         BATCHES, Children, DURATIONS, FunctionMetrics, INSTANTIATIONS, MappingMetrics, Metrics,
-        OUTCOMES, exposition::Exposition,
+        OUTCOMES,
+        canary::{self, CanarySample},
+        exposition::Exposition,
     },
 };
 
@@ -113,6 +115,7 @@ impl Metrics {
         &self,
         build: BuildInfo,
         mappings: &[MappingSample],
+        canaries: &[CanarySample],
         store: &StoreSample,
     ) -> String {
         let mut out = Exposition::with_capacity((8 << 10) + mappings.len() * BYTES_OF_A_MAPPING);
@@ -126,6 +129,7 @@ impl Metrics {
         let children = self.lock();
         counted_by_mapping(&mut out, &children);
         counted_by_function(&mut out, &children);
+        canary::expose(&mut out, &children, canaries);
         drop(children);
         shards(&mut out, mappings);
         states(&mut out, mappings);

@@ -55,6 +55,7 @@ fn counters_exist_at_zero_before_anything_happens() {
     let text = metrics.expose(
         BUILD,
         &[sample("enrich/signups", 1_500)],
+        &[],
         &StoreSample::default(),
     );
     for line in [
@@ -85,7 +86,7 @@ fn counters_exist_at_zero_before_anything_happens() {
     }
     mapping.invoked(OutcomeKind::Trap);
     mapping.dead_lettered(ErrorKind::Trap);
-    let text = metrics.expose(BUILD, &[], &StoreSample::default());
+    let text = metrics.expose(BUILD, &[], &[], &StoreSample::default());
     assert!(
         text.contains("fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"trap\"} 1")
     );
@@ -99,7 +100,7 @@ fn the_series_of_a_deleted_mapping_go_with_it() {
     metrics.mapping(MappingId(1), &function, &stream);
     metrics.function(&function);
     metrics.retain(|_| false, |_| false);
-    let text = metrics.expose(BUILD, &[], &StoreSample::default());
+    let text = metrics.expose(BUILD, &[], &[], &StoreSample::default());
     assert!(!text.contains("enrich"), "{text}");
 }
 
@@ -117,7 +118,7 @@ fn a_mapping_made_anew_under_its_name_keeps_counting() {
         .polled
         .inc();
     metrics.retain(|name| name == "enrich/signups", |_| true);
-    let text = metrics.expose(BUILD, &[], &StoreSample::default());
+    let text = metrics.expose(BUILD, &[], &[], &StoreSample::default());
     assert!(text.contains("fnctl_records_polled_total{mapping=\"enrich/signups\"} 2"));
     // What `describe` says of it is its own.
     assert_eq!(metrics.polled(MappingId(2), &function, &stream), 1);
@@ -135,7 +136,7 @@ fn a_thousand_mappings_are_scraped_quickly() {
         samples.push(sample(&format!("function-{i}/stream-{i}"), i));
     }
     let started = Instant::now();
-    let text = metrics.expose(BUILD, &samples, &StoreSample::default());
+    let text = metrics.expose(BUILD, &samples, &[], &StoreSample::default());
     let took = started.elapsed();
     assert!(text.lines().count() > 50_000);
     // The figure is 50 ms on an idle machine; this only guards against a change of order.

@@ -44,7 +44,7 @@ impl HostNode {
             let units = self.running_units(function.id);
             let is_live = |unit: &&UnitId| {
                 let status = self.supervisor.statuses().of(**unit);
-                status.is_some_and(|status| status.runs(function.live))
+                status.is_some_and(|status| status.runs(function))
             };
             (units.iter().filter(is_live).count(), units.len())
         };
@@ -85,9 +85,7 @@ impl HostNode {
                     last_outcome,
                     standing,
                     ..
-                }) = statuses
-                    .of(unit)
-                    .filter(|status| status.runs(function.live))
+                }) = statuses.of(unit).filter(|status| status.runs(function))
                 else {
                     is_waiting |= with_data.contains(&unit);
                     continue;

@@ -139,7 +139,8 @@ impl HostNode {
                 continue;
             };
             for &position in &parked.positions {
-                let Some(record) = self.parked_record(unit, position, created_at).await else {
+                let Some((record, version)) = self.parked_record(unit, position, created_at).await
+                else {
                     continue;
                 };
                 if let Some(key) = &wanted.key
@@ -150,7 +151,10 @@ impl HostNode {
                 let of_it = |parked: &&Parked| parked.position == position;
                 let failure = known.iter().find(of_it).and_then(|p| p.failure.clone());
                 let batch = CapturedBatch {
-                    version: function.live.0,
+                    version: match function.versions.contains_key(&version) {
+                        true => version.0,
+                        false => function.live.0,
+                    },
                     shard_id: unit.shard.shard_id(),
                     at: rfc3339::format(now),
                     dead_letter: None,
@@ -169,27 +173,28 @@ impl HostNode {
         }
     }
 
-    /// A record that waits for a retry; `None`: it has ended meanwhile.
+    /// A record that waits for a retry, and the version that failed on it; `None`: it has ended meanwhile.
     async fn parked_record(
         &self,
         unit: UnitId,
         position: Ordinal,
         created_at: Timestamp,
-    ) -> Option<CapturedRecord> {
-        let attempt = self.view(|view| Some(view.unit(unit)?.attempts.get(&position)?.count))?;
+    ) -> Option<(CapturedRecord, FunctionVersion)> {
+        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).copied())?;
         let block = self.record_at(unit, position).await?;
         let key = DataText::of(block.records.keys.get(0), text::base64);
         let arrival = block.arrival(0);
-        Some(CapturedRecord {
+        let record = CapturedRecord {
             partition_key: key.data,
             key_encoding: key.encoding,
             sequence_number: sequence::encode(created_at, unit.shard, position, arrival),
             record_id: format!("{}-{}-{}", unit.stream, unit.shard, position),
             ordinal: position.0,
             arrival_ms: arrival.0,
-            attempt: attempt.max(1),
+            attempt: mark.count.max(1),
             data: DataText::of(block.records.data.get(0), text::base64),
-        })
+        };
+        Some((record, mark.version))
     }
 
     async fn capture_letters(

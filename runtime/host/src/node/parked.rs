@@ -29,11 +29,12 @@ impl HostNode {
     /// records of a shard the oldest are looked at.
     pub(crate) async fn parked_keys(&self, mapping: &Mapping) -> Vec<ParkedOne> {
         let units: Vec<(UnitId, Vec<AttemptMark>)> = self.view(|view| {
-            let live = view.registry().function(mapping.function).map(|f| f.live);
+            let function = view.registry().function(mapping.function);
+            let is_called = |version| function.is_some_and(|function| function.calls(version));
             let units = view.units_of(mapping.id).map(|(unit, progress)| {
                 let marks = progress.attempts.values().copied();
                 // A new version starts from nothing; what is in hand is being tried.
-                let marks = marks.filter(|mark| Some(mark.version) == live && !mark.is_in_hand);
+                let marks = marks.filter(|mark| is_called(mark.version) && !mark.is_in_hand);
                 (unit, marks.take(limits::CHARGED_RECORDS_READ_MAX).collect())
             });
             units.collect()

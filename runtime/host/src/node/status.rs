@@ -11,13 +11,14 @@ use fnctl_core::{
     mapping::{Mapping, MappingState, OutputBinding},
     rfc3339,
     shard::Stream,
-    status::{MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
+    status::{CanaryStatus, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
     view::{NodeView, UnitTurn},
 };
 
 use fnctl_store::ScrubKind;
 
 use crate::{
+    metrics::canary::CanarySample,
     metrics::scrape::{MappingSample, ShardSample, StreamSample},
     node::{HostNode, relays::letters_of},
     supervisor::UnitStatus,
@@ -262,6 +263,9 @@ impl HostNode {
             name: format!("{}/{}", function.name, mapping.stream_name),
             function: function.name.to_string(),
             version: function.live.0,
+            canary: function
+                .canary()
+                .map(|canary| CanaryStatus::of(canary, self.canaries().counts(&function))),
             stream: mapping.stream_name.to_string(),
             state,
             reason,
@@ -300,6 +304,15 @@ impl HostNode {
             self.metrics
                 .polled_anew(mapping.id, &function, &mapping.stream_name);
         }
+    }
+
+    /// Age of a mapping's oldest unsettled record over all shards, ms; 0 when caught up.
+    pub(crate) async fn iterator_age_ms(&self, mapping: &Mapping) -> u64 {
+        let mut oldest = 0;
+        for unit in self.view(|view| figures(view, mapping)) {
+            oldest = oldest.max(self.age_of(&unit).await);
+        }
+        oldest
     }
 
     async fn age_of(&self, unit: &UnitFigures) -> u64 {
@@ -419,6 +432,13 @@ impl HostNode {
             };
             shown.map(sample).collect()
         });
-        self.metrics.expose(self.build(), &samples, &store)
+        let canaries: Vec<CanarySample> = self.view(|view| {
+            let functions = view.registry().functions();
+            functions
+                .map(|function| CanarySample::of(function))
+                .collect()
+        });
+        self.metrics
+            .expose(self.build(), &samples, &canaries, &store)
     }
 }

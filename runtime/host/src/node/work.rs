@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use crate::{
+    canaries,
     clock::{SystemClock, WorkerClock},
     functions::{Functions, LiveFunction},
     logs::sink::HostLog,
@@ -48,7 +49,10 @@ impl Node for WorkerNode {
 
     async fn command(&self, command: Command) -> Result<(), Stopped> {
         match self.store.command(command).await {
-            Ok(_) => Ok(()),
+            Ok(applied) => {
+                canaries::told(&self.metrics, &applied);
+                Ok(())
+            }
             Err(CommandError::Refused(refusal)) => {
                 warn!(%refusal, "a command of the supervisor was refused");
                 Ok(())
@@ -86,6 +90,7 @@ impl Node for WorkerNode {
         let config = PipelineConfig {
             unit,
             version: work.version().number,
+            canary: work.canary(&assignment),
             settings: work.mapping().settings.clone(),
             outputs: Arc::clone(&assignment.outputs),
             seed: u64::from_le_bytes(
@@ -138,10 +143,10 @@ impl Node for WorkerNode {
             self.log.logs().retain(is_function);
             let retries = self.statuses.retries();
             retries.retain(|mapping| registry.mapping(mapping).is_some());
-            // What is live, and what a rollback would bring back.
+            // What is called, and what a rollback would bring back.
             self.functions.retain(|id, version| {
                 registry.function(id).is_some_and(|function| {
-                    function.live == version || function.live_before.last() == Some(&version)
+                    function.calls(version) || function.live_before.last() == Some(&version)
                 })
             });
         });

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use fnctl_core::{
-    id::{AttemptId, SlotId},
+    id::{AttemptId, FunctionVersion, SlotId},
     invoker::{Completed, Invoker},
     pipeline::Invocation,
 };
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Calls {
     running: JoinSet<Ended>,
     tasks: HashMap<Id, AttemptId>,
-    handles: HashMap<AttemptId, AbortHandle>,
+    handles: HashMap<AttemptId, (AbortHandle, FunctionVersion)>,
     /// The records of each slot's last call: its commit's rows inherit their hash keys.
     runs: HashMap<SlotId, Vec<Run>>,
     /// Pause in front of the next call, while the host is at fault.
@@ -54,14 +54,14 @@ impl Calls {
         let call = call::make(Arc::clone(invoker), attempt, prepared.call, self.pause);
         let handle = self.running.spawn(call);
         self.tasks.insert(handle.id(), attempt);
-        self.handles.insert(attempt, handle);
+        self.handles.insert(attempt, (handle, invocation.version));
         self.runs.insert(invocation.slot, prepared.runs);
         self.in_flight.inc();
     }
 
     /// Takes a call back; nobody waits for it any more.
     pub(super) fn interrupt(&mut self, attempt: AttemptId) {
-        if let Some(handle) = self.handles.remove(&attempt) {
+        if let Some((handle, _)) = self.handles.remove(&attempt) {
             self.in_flight.dec();
             handle.abort();
         }
@@ -77,23 +77,24 @@ impl Calls {
         self.running.join_next_with_id().await
     }
 
-    /// Which call that was and how it ended, a fault of ours as words; `None`: it was taken back.
+    /// Which call that was, of which version, and how it ended, a fault of ours as words; `None`: it was taken
+    /// back.
     pub(super) fn ended(
         &mut self,
         ended: Result<(Id, Ended), JoinError>,
-    ) -> Option<(AttemptId, Result<Completed, String>)> {
+    ) -> Option<(AttemptId, FunctionVersion, Result<Completed, String>)> {
         let (task, result) = match ended {
             Ok((task, (_, result))) => (task, result.map_err(|fault| fault.to_string())),
             Err(error) => (error.id(), Err(error.to_string())),
         };
         let attempt = self.tasks.remove(&task)?;
-        self.handles.remove(&attempt)?;
+        let (_, version) = self.handles.remove(&attempt)?;
         self.in_flight.dec();
         self.pause = match &result {
             Ok(_) => None,
             Err(_) => Some(backoff::next(self.pause)),
         };
-        Some((attempt, result))
+        Some((attempt, version, result))
     }
 }
 

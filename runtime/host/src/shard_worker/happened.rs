@@ -24,11 +24,16 @@ use crate::{
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     /// A call ended, or was taken back (then nobody waits for it).
     pub(super) fn called(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<Event> {
-        let (attempt, result) = self.calls.ended(ended)?;
+        let (attempt, version, result) = self.calls.ended(ended)?;
         match result {
             Ok(completed) => {
                 let stats = completed.stats;
                 self.metrics.mapping.invoked(completed.outcome.kind());
+                if let Some(watched) = &self.assignment.watched {
+                    let now = self.clock.now();
+                    self.canaries
+                        .ended(watched, version, &completed.outcome, now);
+                }
                 if !matches!(completed.outcome, Outcome::Interrupted) {
                     self.metrics
                         .function

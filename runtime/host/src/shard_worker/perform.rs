@@ -36,8 +36,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 Action::Commit(plan) => {
                     self.charged.planned(&plan, &self.blocks, &self.assignment);
                     let runs = self.calls.runs_of(plan.slot);
-                    self.commits
-                        .send(*plan, &self.assignment.outputs, &self.blocks, runs);
+                    let outputs = self.assignment.outputs_of(plan.version);
+                    self.commits.send(*plan, outputs, &self.blocks, runs);
                 }
                 Action::Resend {
                     slot,
@@ -61,7 +61,15 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     exit = Some(match reason {
                         StopReason::Fenced => Exit::Fenced,
                         StopReason::Drained => Exit::Drained,
-                        StopReason::Fatal { code, message } => Exit::Fatal { code, message },
+                        StopReason::Fatal {
+                            code,
+                            message,
+                            version,
+                        } => Exit::Fatal {
+                            code,
+                            message,
+                            version,
+                        },
                     });
                 }
             }
@@ -85,12 +93,12 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let Assignment {
             stream,
             shard_created_at,
-            context,
             ..
         } = &self.assignment;
         let letter = invocation
             .redrive
             .and_then(|ticket| self.redriving.facts(ticket));
+        let context = self.assignment.context_of(invocation.version);
         let other = letter.as_ref().and_then(|letter| letter.context.as_ref());
         let prepared = call::prepare(
             invocation,

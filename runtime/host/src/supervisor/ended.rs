@@ -36,12 +36,17 @@ impl<N: Node> Task<N> {
                     self.fault(unit, &running, "it was fenced without another owner");
                 }
             }
-            Ok(Exit::Fatal { code, message }) => {
-                info!(%mapping, shard = %unit.shard, code = &*code, "the function said fatal, stopping the mapping");
+            Ok(Exit::Fatal {
+                code,
+                message,
+                version,
+            }) => {
+                info!(%mapping, shard = %unit.shard, code = &*code, %version, "the function said fatal");
                 let command = Command::StopMapping {
                     mapping,
                     code: code.to_string(),
                     message: message.to_string(),
+                    version,
                 };
                 match self.node.command(command).await {
                     // The catalogue keeps the unit from now on; should it have said no, the next try

@@ -6,6 +6,7 @@ use std::{
 };
 
 use fnctl_core::{
+    function::Function,
     id::{FunctionVersion, UnitId},
     outcome::Outcome,
 };
@@ -46,9 +47,9 @@ pub(crate) enum UnitStatus {
 }
 
 impl UnitStatus {
-    /// Whether a worker runs this version.
-    pub(crate) fn runs(&self, live: FunctionVersion) -> bool {
-        matches!(self, Self::Running { version, .. } if *version == live)
+    /// Whether a worker runs what this function is.
+    pub(crate) fn runs(&self, function: &Function) -> bool {
+        matches!(self, Self::Running { version, .. } if function.calls(*version))
     }
 }
 

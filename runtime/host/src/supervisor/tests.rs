@@ -103,6 +103,7 @@ impl FakeNode {
             allow_loop: false,
             found: Vec::new(),
             mapping_is: None,
+            canary: None,
         })));
     }
 

@@ -6,18 +6,22 @@ use std::{
 };
 
 use fnctl_core::{
+    canary::{Canary, Share, UnitVersions},
     function::{Function, Version},
     id::{FunctionVersion, MappingId, OutputName, Timestamp, UnitId},
     invoker::CallContext,
     limits::STREAM_RECORD_BYTES_DEFAULT,
     mapping::{Mapping, MappingSettings, OutputBinding},
-    pipeline::OtherVersion,
+    pipeline::{OtherVersion, PipelineCanary},
     reconcile::{self, Stamp},
     shard::Stream,
     view::{NodeView, UnitTurn},
 };
 
-use crate::shard_worker::{Assignment, CalledVersion};
+use crate::{
+    canaries::WatchedCanary,
+    shard_worker::{Assignment, CalledVersion},
+};
 
 /// One unit as a worker of it needs to know it.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Work {
     mapping: Arc<Mapping>,
     function: Arc<Function>,
     version: Arc<Version>,
+    /// Another one, and what meets it.
+    canary: Option<(Arc<Version>, Share)>,
     shard_created_at: Timestamp,
     /// Those that its outputs go to.
     output_streams: Vec<Arc<Stream>>,
@@ -38,10 +44,23 @@ impl Work {
         let function = registry.function(mapping.function)?;
         let stream = registry.stream(unit.stream)?;
         let shard = stream.shard(unit.shard)?;
+        let live = function.versions.get(&function.live)?;
+        let canary = function.canary().zip(function.canary_version());
+        let (version, canary) = match canary {
+            None => (live, None),
+            Some((canary, other)) => {
+                match canary.of_unit(function.id, &mapping.settings, unit.stream, unit.shard) {
+                    UnitVersions::Live => (live, None),
+                    UnitVersions::Canary => (other, None),
+                    UnitVersions::Both(share) => (live, Some((Arc::clone(other), share))),
+                }
+            }
+        };
         Some(Self {
             mapping: Arc::clone(mapping),
             function: Arc::clone(function),
-            version: Arc::clone(function.versions.get(&function.live)?),
+            version: Arc::clone(version),
+            canary,
             shard_created_at: shard.created_at,
             output_streams: mapping
                 .outputs
@@ -58,13 +77,9 @@ impl Work {
         unit: UnitId,
         version: FunctionVersion,
     ) -> Option<CalledVersion> {
-        let mut work = Self::of(view, unit)?;
-        work.version = Arc::clone(work.function.versions.get(&version)?);
-        let Assignment {
-            context, outputs, ..
-        } = work.assignment(unit);
-        let other = OtherVersion { version, outputs };
-        Some(CalledVersion { other, context })
+        let work = Self::of(view, unit)?;
+        let version = work.function.versions.get(&version)?;
+        Some(work.called(unit, version))
     }
 
     /// Facts of calls of a unit's records with any version of its function, also one that is not deployed;
@@ -74,9 +89,7 @@ impl Work {
         unit: UnitId,
         version: &Arc<Version>,
     ) -> Option<Arc<CallContext>> {
-        let mut work = Self::of(view, unit)?;
-        work.version = Arc::clone(version);
-        Some(work.assignment(unit).context)
+        Some(Self::of(view, unit)?.called(unit, version).context)
     }
 
     /// The largest row that an output takes, bytes.
@@ -103,16 +116,46 @@ impl Work {
         &self.function
     }
 
-    /// The live version.
+    /// The version that is called, for all that its canary is not.
     pub(crate) const fn version(&self) -> &Arc<Version> {
         &self.version
     }
 
-    /// What the worker works on. Outputs are numbered as the component declares them, unbound ones
-    /// left out.
+    /// The canary of its pipeline.
+    pub(crate) fn canary(&self, assignment: &Assignment) -> Option<PipelineCanary> {
+        let (_, share) = self.canary.as_ref()?;
+        let called = assignment.canary.as_ref()?;
+        Some(PipelineCanary {
+            share: *share,
+            version: called.other.clone(),
+        })
+    }
+
+    /// What the worker works on.
     pub(crate) fn assignment(&self, unit: UnitId) -> Assignment {
-        let bound: Vec<_> = self
-            .version
+        let CalledVersion { other, context } = self.called(unit, &self.version);
+        let canary = self.canary.as_ref();
+        Assignment {
+            mapping: unit.mapping,
+            max_attempts: self.mapping.settings.max_attempts,
+            filter: self.mapping.settings.filter.clone(),
+            stream: unit.stream,
+            shard_created_at: self.shard_created_at,
+            context,
+            outputs: other.outputs,
+            canary: canary.map(|(version, _)| self.called(unit, version)),
+            watched: self.function.canary().map(|canary| WatchedCanary {
+                function: self.function.id,
+                live: self.function.live,
+                canary: *canary,
+            }),
+        }
+    }
+
+    /// A version as a unit calls it. Outputs are numbered as the component declares them, unbound ones left
+    /// out.
+    fn called(&self, unit: UnitId, version: &Version) -> CalledVersion {
+        let bound: Vec<_> = version
             .outputs
             .iter()
             .filter_map(|name| Some((name, self.mapping.outputs.get(name)?)))
@@ -122,21 +165,21 @@ impl Work {
             .map(|(name, _)| Arc::from(name.as_str()))
             .collect();
         let outputs: Vec<OutputBinding> = bound.into_iter().map(|(_, to)| to.clone()).collect();
-        Assignment {
-            mapping: unit.mapping,
-            max_attempts: self.mapping.settings.max_attempts,
-            filter: self.mapping.settings.filter.clone(),
-            stream: unit.stream,
-            shard_created_at: self.shard_created_at,
-            context: Arc::new(CallContext {
-                mapping: format!("{}/{}", self.function.name, self.mapping.stream_name).into(),
-                stream: self.mapping.stream_name.as_str().into(),
-                shard: unit.shard,
-                version: self.version.number,
-                outputs: names,
-                row_bytes_max: outputs.iter().map(|to| self.row_bytes_max(to)).collect(),
-            }),
+        let context = CallContext {
+            mapping: format!("{}/{}", self.function.name, self.mapping.stream_name).into(),
+            stream: self.mapping.stream_name.as_str().into(),
+            shard: unit.shard,
+            version: version.number,
+            outputs: names,
+            row_bytes_max: outputs.iter().map(|to| self.row_bytes_max(to)).collect(),
+        };
+        let other = OtherVersion {
+            version: version.number,
             outputs: outputs.into(),
+        };
+        CalledVersion {
+            other,
+            context: Arc::new(context),
         }
     }
 }
@@ -147,6 +190,7 @@ struct Build {
     settings: MappingSettings,
     outputs: BTreeMap<OutputName, OutputBinding>,
     version: FunctionVersion,
+    canary: Option<Canary>,
     concurrency: Option<u32>,
 }
 
@@ -168,6 +212,7 @@ impl Generations {
             let is_same = self.builds.get(&mapping.id).is_some_and(|(build, _)| {
                 function.is_some_and(|function| {
                     build.version == function.live
+                        && build.canary.as_ref() == function.canary()
                         && build.concurrency == function.concurrency
                         && build.settings == mapping.settings
                         && build.outputs == mapping.outputs
@@ -179,6 +224,7 @@ impl Generations {
                     settings: mapping.settings.clone(),
                     outputs: mapping.outputs.clone(),
                     version: function.map(|function| function.live).unwrap_or_default(),
+                    canary: function.and_then(|function| function.canary().copied()),
                     concurrency: function.and_then(|function| function.concurrency),
                 };
                 self.builds.insert(mapping.id, (build, self.last));

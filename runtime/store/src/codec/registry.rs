@@ -1,7 +1,9 @@
 //! Streams, functions and mappings: the values of a `Meta` entry, of the image and of a snapshot.
 
 use fnctl_core::{
+    canary::Rollout,
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
+    id::Timestamp,
     limits::STREAM_RECORD_BYTES_DEFAULT,
     mapping::{Mapping, MappingState, OutputBinding},
     registry::RegistryChange,
@@ -168,6 +170,11 @@ impl Value for Stream {
     }
 }
 
+/// The function's concurrency is limited. This byte was a flag, 0 or 1, before there were canaries.
+const CONCURRENCY: u8 = 1;
+/// A canary, or what became of one, follows all else.
+const ROLLOUT: u8 = 1 << 1;
+
 impl Value for Function {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -180,6 +187,7 @@ impl Value for Function {
             live_since,
             concurrency,
             created_at,
+            rollout,
         } = self;
         id.put(out);
         name.put(out);
@@ -188,12 +196,20 @@ impl Value for Function {
         live_before.put(out);
         rolled_back.put(out);
         live_since.put(out);
-        concurrency.put(out);
+        let has_rollout = !rollout.is_empty();
+        let when = |is: bool, flag: u8| if is { flag } else { 0 };
+        out.push(when(concurrency.is_some(), CONCURRENCY) | when(has_rollout, ROLLOUT));
+        if let Some(concurrency) = concurrency {
+            concurrency.put(out);
+        }
         created_at.put(out);
+        if has_rollout {
+            rollout.put(out);
+        }
     }
 
     fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        let function = Self {
+        let mut function = Self {
             id: Value::take(from)?,
             name: Value::take(from)?,
             versions: Value::take(from)?,
@@ -201,11 +217,27 @@ impl Value for Function {
             live_before: Value::take(from)?,
             rolled_back: Value::take(from)?,
             live_since: Value::take(from)?,
-            concurrency: Value::take(from)?,
-            created_at: Value::take(from)?,
+            concurrency: None,
+            created_at: Timestamp(0),
+            rollout: Rollout::default(),
         };
+        let flags = u8::take(from)?;
+        if flags & !(CONCURRENCY | ROLLOUT) != 0 {
+            return Err(from.fail("a function has an option that this version does not know"));
+        }
+        if flags & CONCURRENCY != 0 {
+            function.concurrency = Some(Value::take(from)?);
+        }
+        function.created_at = Value::take(from)?;
+        if flags & ROLLOUT != 0 {
+            function.rollout = Value::take(from)?;
+        }
         if !function.versions.contains_key(&function.live) {
             return Err(from.fail("a function's live version is not among its versions"));
+        }
+        let canary = function.canary();
+        if canary.is_some_and(|canary| !function.versions.contains_key(&canary.version)) {
+            return Err(from.fail("a function's canary is not among its versions"));
         }
         Ok(function)
     }

@@ -1,4 +1,4 @@
-mod given;
+pub(super) mod given;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -421,12 +421,20 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             }
             line
         }
-        Value::Function(function) => line
-            .with("of", "function")
-            .with("name", function.name.to_string())
-            .with("live", Field::Id(function.live.0))
-            .with("versions", function.versions.len() as u64)
-            .with("digest", &*function.live_version().settings.digest),
+        Value::Function(function) => {
+            let line = line
+                .with("of", "function")
+                .with("name", function.name.to_string())
+                .with("live", Field::Id(function.live.0))
+                .with("versions", function.versions.len() as u64)
+                .with("digest", &*function.live_version().settings.digest);
+            match function.canary() {
+                None => line,
+                Some(canary) => line
+                    .with("canary", Field::Id(canary.version.0))
+                    .with("canary_weight", canary.weight.to_string()),
+            }
+        }
         Value::Mapping(mapping) => line
             .with("of", "mapping")
             .with(

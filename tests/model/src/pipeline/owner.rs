@@ -51,6 +51,7 @@ impl Driven {
     pub(super) fn start(&self, unit: usize, epoch: u8, at: ViewId) -> Owner {
         let mut owner = Owner {
             pipeline: ShardPipeline::new(PipelineConfig {
+                canary: None,
                 unit: unit_of(&self.config, 0, unit),
                 version: FunctionVersion(1),
                 settings: MappingSettings {

@@ -18,7 +18,7 @@ use fnctl_core::{
 
 use super::layer;
 use crate::{
-    commands::mapping_flags::MappingFlags,
+    commands::{mapping_flags::MappingFlags, promote::CanaryFlags},
     error::CliError,
     limits,
     manifest::{self, Named},
@@ -42,6 +42,8 @@ pub(crate) struct Args {
     /// Where a new mapping starts: trim-horizon, latest, a time, or a duration ago
     #[arg(long, value_name = "POSITION", value_parser = spelling::setting::<StartingPosition>)]
     starting_position: Option<Setting<StartingPosition>>,
+    #[command(flatten)]
+    canary: CanaryFlags,
     #[command(flatten)]
     policy: MappingFlags,
     /// Time limit of a call [default: 30s]
@@ -69,7 +71,7 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_loop: bool,
     /// Wait until each shard with data has an outcome on the version
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, conflicts_with = "canary",
           default_missing_value = limits::WAIT_DEFAULT, value_parser = Duration::parse)]
     wait: Option<Duration>,
     /// Say what would change, and change nothing
@@ -125,6 +127,7 @@ impl Args {
         request.unset.clone_from(&self.unset);
         request.allow_loop = self.allow_loop;
         request.dry_run = self.dry_run;
+        request.canary = self.canary.spec();
         request.wait_ms = self.wait.map(|wait| wait.ms);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fnctl_core::{registry::Change, spec::request::DeployResult};
 
 use crate::{
-    commands::functions::short,
+    commands::{functions::short, promote::in_words},
     error::CliError,
     output::{Output, words},
     process,
@@ -52,6 +52,10 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
         Some(previous) if previous == done.version => format!("version {}", done.version),
         Some(previous) => format!("version {} (was {previous})", done.version),
     };
+    let version = match &done.canary {
+        Some(canary) => format!("{version}, {}", in_words(canary)),
+        None => version,
+    };
     let width = done
         .mappings
         .iter()
@@ -61,7 +65,7 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
         .max(done.function.len());
     let noted = others
         .iter()
-        .filter(|change| change.path != "component")
+        .filter(|change| change.path != "component" && change.path != "canary")
         .map(|change| change_in_words(change));
     say(
         "function",
@@ -173,7 +177,11 @@ fn next(done: &DeployResult) -> String {
         words.push(format!("fnctl tail {stream}"));
     }
     words.push(format!("fnctl logs {} -f", done.function));
-    if done
+    if done.canary.is_some() {
+        words.push(format!("fnctl functions describe {}", done.function));
+        words.push(format!("fnctl promote {}", done.function));
+        words.push(format!("fnctl rollback {}", done.function));
+    } else if done
         .previous_version
         .is_some_and(|previous| previous != done.version)
     {

@@ -19,8 +19,8 @@ use crate::{
     mapping::MappingSettings,
     outcome::{Failure, FailureKind, ItemFailure, Outcome},
     pipeline::{
-        BlockId, BlockMeta, Event, Fetched, Parked, PipelineConfig, PipelineStats, RecordMeta,
-        Redrive, Relocated, ShardPipeline, Started,
+        BlockId, BlockMeta, Event, Fetched, Parked, PipelineCanary, PipelineConfig, PipelineStats,
+        RecordMeta, Redrive, Relocated, ShardPipeline, Started,
     },
     settled::Settled,
     window::{GroupWindow, WindowChange},
@@ -66,6 +66,8 @@ pub(super) struct Harness {
     state: Option<Bytes>,
     /// Windows of groups, as accepted, and what commits that are not say of them.
     windows: BTreeMap<u32, GroupWindow>,
+    /// The version of each call, and its records.
+    pub(super) called: Vec<(u64, Vec<u64>)>,
     planned: BTreeMap<SlotId, WindowChange>,
     /// What the filter says of records of [`Self::fetched_many`].
     pub(super) many: FilterVerdict,
@@ -94,7 +96,17 @@ impl Harness {
     }
 
     pub(super) fn started(settings: MappingSettings, start: Started) -> Self {
+        Self::beside(settings, start, None)
+    }
+
+    /// The same with version 2 as a canary.
+    pub(super) fn beside(
+        settings: MappingSettings,
+        start: Started,
+        canary: Option<PipelineCanary>,
+    ) -> Self {
         let config = PipelineConfig {
+            canary,
             unit: UnitId {
                 mapping: MappingId(1),
                 stream: StreamId(1),
@@ -123,6 +135,7 @@ impl Harness {
             many: FilterVerdict::Match,
             state: None,
             windows: windows.collect(),
+            called: Vec::new(),
             planned: BTreeMap::new(),
         };
         harness.tell(Event::Started(start));

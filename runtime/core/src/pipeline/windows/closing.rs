@@ -88,6 +88,7 @@ impl ShardPipeline {
             is_final: close != Close::Early,
             is_terminated_early: close == Close::Early,
         };
+        let version = self.version_in(index, &[]);
         let attempt = self.next_attempt;
         self.next_attempt = attempt.next();
         let slot = &mut self.slots[index];
@@ -99,6 +100,7 @@ impl ShardPipeline {
             attempt,
             slot: slot.id,
             records: Vec::new(),
+            version,
             is_fresh,
             redrive: None,
             window: Some(window),
@@ -128,7 +130,13 @@ impl ShardPipeline {
                 let is_fatal = failure.kind == FailureKind::Fatal;
                 let (code, message) = (failure.code, failure.message);
                 if is_fatal && self.config.settings.on_fatal == OnFatal::Stop {
-                    return self.stop(StopReason::Fatal { code, message }, actions);
+                    let version = self.version_in(index, &[]);
+                    let reason = StopReason::Fatal {
+                        code,
+                        message,
+                        version,
+                    };
+                    return self.stop(reason, actions);
                 }
                 Cause {
                     code,
@@ -240,7 +248,7 @@ impl ShardPipeline {
             rows,
             ..Judgement::default()
         };
-        let adds = self.adds(0, &judgement);
+        let adds = self.adds(0, &judgement, self.version_in(index, &[]));
         self.decide(index, Vec::new(), judgement, adds, now);
         if let Some(commit) = &mut self.slots[index].unaccepted
             && let Phase::Queued(plan) = &mut commit.phase

@@ -82,6 +82,38 @@ pub(super) fn without_windows(
     without.map(note).collect()
 }
 
+/// A canary that goes on beside what was deployed, or that this deploy ended.
+pub(super) fn of_canary(
+    work: &Work<'_>,
+    before: Option<&Arc<Function>>,
+    function: &Function,
+) -> Option<Note> {
+    let canary = before?.canary()?;
+    let (name, version, weight) = (&function.name, canary.version, canary.weight);
+    let (message, fix) = match function.canary() {
+        Some(now) if now.version == version => {
+            if work.deploy.canary.is_some() {
+                return None;
+            }
+            let words = format!("version {version} goes on as the canary, with {weight}");
+            (
+                words,
+                format!("fnctl promote {name} · fnctl rollback {name}"),
+            )
+        }
+        _ if function.live == version => return None,
+        _ => (
+            format!("version {version} was the canary, with {weight}, and is one no more"),
+            format!("fnctl rollback {name} --to {version}        (to make it live)"),
+        ),
+    };
+    Some(Note {
+        path: "canary".to_owned(),
+        message,
+        fix,
+    })
+}
+
 /// Streams that are there already, and are named otherwise than they are.
 fn streams(work: &Work<'_>, layers: &[Layer], notes: &mut Vec<Note>) {
     let deploy = work.deploy;

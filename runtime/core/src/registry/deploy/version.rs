@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Changes, Work};
 use crate::{
+    canary::{Canary, Guard, Rollout, SwitchKind},
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
     id::{FunctionVersion, OutputName},
     limits,
-    registry::{ComponentFacts, change::ChangeValue},
+    registry::{ComponentFacts, canary, change::ChangeValue},
     spec::{
+        canary::CanarySettings,
         duration::Duration,
         resolve::{self, FunctionSettings},
         size::ByteSize,
@@ -103,11 +105,47 @@ pub(super) fn plan(work: &mut Work<'_>, existing: Option<&Arc<Function>>) -> Pla
     }
 }
 
+/// The canary that is asked for; its problems are collected. One is the next version beside the one that is
+/// live: without that, or without a difference, there is nothing to try.
+pub(super) fn wish(
+    work: &mut Work<'_>,
+    existing: Option<&Arc<Function>>,
+    planned: &Planned,
+) -> Option<CanarySettings> {
+    let spec = work.deploy.canary.as_ref()?;
+    let name = &work.deploy.function;
+    let Some(existing) = existing else {
+        let words = format!(
+            "`{name}` has no live version that a canary could stand beside: deploy it without first"
+        );
+        work.problems.push("canary", words);
+        return None;
+    };
+    let live = existing.live_version();
+    if live.settings == planned.settings {
+        let words = format!(
+            "version {}, which is live, is the same: there is nothing to try",
+            live.number
+        );
+        work.problems.push("canary", words);
+    }
+    let tried = existing
+        .canary_version()
+        .filter(|version| version.settings == planned.settings);
+    // What the canary was asked for before holds for itself alone.
+    let guard = match (tried, existing.canary()) {
+        (Some(_), Some(canary)) => canary.guard,
+        _ => Guard::default(),
+    };
+    spec.resolve(&guard, &mut work.problems)
+}
+
 /// Puts the function into the draft if it changed; gives it and the version live before.
 pub(super) fn commit(
     work: &mut Work<'_>,
     existing: Option<&Arc<Function>>,
     planned: Planned,
+    canary: Option<CanarySettings>,
 ) -> (Arc<Function>, Option<FunctionVersion>) {
     let Some(existing) = existing else {
         let number = FunctionVersion(1);
@@ -121,6 +159,7 @@ pub(super) fn commit(
             live_since: work.now,
             concurrency: planned.concurrency,
             created_at: work.now,
+            rollout: Rollout::default(),
         });
         work.draft.put_function(&function);
         return (function, None);
@@ -140,17 +179,35 @@ pub(super) fn commit(
     );
     changed.concurrency = planned.concurrency;
     if live.settings != planned.settings {
-        let (&last, _) = existing
-            .versions
-            .last_key_value()
-            .expect("a function has a version");
-        let number = last.next();
-        changed
-            .versions
-            .insert(number, version(work, number, &planned));
-        changed.live_before.push(previous);
-        changed.live = number;
-        changed.live_since = work.now;
+        // What is tried already becomes live, or goes on being tried, under its number.
+        let tried = existing
+            .canary_version()
+            .filter(|version| version.settings == planned.settings);
+        let number = match tried {
+            Some(tried) => tried.number,
+            None => {
+                let newest = existing.versions.last_key_value();
+                let (&last, _) = newest.expect("a function has a version");
+                let number = last.next();
+                let version = version(work, number, &planned);
+                changed.versions.insert(number, version);
+                number
+            }
+        };
+        match canary {
+            Some(settings) => canary::begin(&mut changed, number, settings, work.now),
+            None => {
+                // A canary that this ends is rolled back, unless it is what becomes live.
+                if tried.is_none() {
+                    canary::end(&mut changed, SwitchKind::Dropped, "", work.now);
+                }
+                changed.rollout = Rollout::default();
+                changed.live_before.push(previous);
+                changed.live = number;
+                changed.live_since = work.now;
+            }
+        }
+        note_canary(&mut work.changes, existing.canary(), changed.canary());
         forget_oldest(&mut changed);
     }
     if changed == **existing {
@@ -172,10 +229,11 @@ fn version(work: &Work<'_>, number: FunctionVersion, planned: &Planned) -> Arc<V
     })
 }
 
-fn forget_oldest(function: &mut Function) {
+/// Forgets versions above the bound that nothing calls, the oldest first.
+pub(in crate::registry) fn forget_oldest(function: &mut Function) {
     while function.versions.len() > limits::VERSIONS_MAX {
-        let live = function.live;
-        let Some(&oldest) = function.versions.keys().find(|number| **number != live) else {
+        let mut numbers = function.versions.keys();
+        let Some(&oldest) = numbers.find(|number| !function.calls(**number)) else {
             return;
         };
         function.versions.remove(&oldest);
@@ -188,6 +246,16 @@ fn forget_oldest(function: &mut Function) {
         .len()
         .saturating_sub(limits::VERSIONS_MAX);
     function.live_before.drain(..surplus);
+}
+
+/// How a canary came, went or changed.
+fn note_canary(changes: &mut Changes, from: Option<&Canary>, to: Option<&Canary>) {
+    let shown = |canary: Option<&Canary>| {
+        canary.map_or(ChangeValue::Null, |canary| {
+            ChangeValue::Text(format!("version {} {}", canary.version, canary.weight))
+        })
+    };
+    changes.add("canary", shown(from), shown(to));
 }
 
 fn note(changes: &mut Changes, from: &VersionSettings, to: &VersionSettings) {

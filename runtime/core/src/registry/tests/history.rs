@@ -44,7 +44,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         mapping.clone().prop_map(|mapping| Command::StopMapping {
             mapping,
             code: "c".into(),
-            message: "m".into()
+            message: "m".into(),
+            version: FunctionVersion(1),
         }),
         (mapping, any::<bool>())
             .prop_map(|(mapping, force)| Command::DeleteMapping { mapping, force }),

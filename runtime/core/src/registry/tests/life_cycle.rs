@@ -24,6 +24,7 @@ const FATAL: Deed = ("fatal", |bench| {
         mapping: ID,
         code: "c".into(),
         message: "m".into(),
+        version: FunctionVersion(1),
     };
     run(bench, &stop)
 });

@@ -54,6 +54,7 @@ fn a_fatal_is_ended_by_a_version_and_a_pause_is_not() {
                 mapping: MappingId(1),
                 code: "c".into(),
                 message: "m".into(),
+                version: FunctionVersion(1),
             },
             MappingState::Running,
         ),
@@ -96,6 +97,7 @@ fn a_paused_mapping_is_not_stopped() {
         mapping: MappingId(1),
         code: "c".into(),
         message: "m".into(),
+        version: FunctionVersion(1),
     };
     bench.run(&stop).unwrap();
     assert_eq!(bench.mapping("enrich").state, MappingState::Paused);
@@ -276,6 +278,7 @@ fn a_change_of_a_mapping_alone_does_not_resume_it() {
             mapping: id,
             code: "broken".to_owned(),
             message: "it is".to_owned(),
+            version: FunctionVersion(1),
         })
         .unwrap();
     let layer = json!({"stream": "s", "batch_size": 7});

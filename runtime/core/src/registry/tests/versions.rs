@@ -162,7 +162,10 @@ fn rollback_goes_to_what_was_live_before_and_numbers_stay() {
         to: None,
     };
     for (live, was) in [(2, 3), (1, 2)] {
-        let Applied::RolledBack { function, previous } = bench.run(&back).unwrap() else {
+        let Applied::RolledBack {
+            function, previous, ..
+        } = bench.run(&back).unwrap()
+        else {
             panic!()
         };
         assert_eq!(

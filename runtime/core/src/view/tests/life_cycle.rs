@@ -52,6 +52,7 @@ fn whatever_is_changed_a_mapping_goes_on_where_it_was() {
                     mapping,
                     code,
                     message,
+                    version: crate::id::FunctionVersion(1),
                 });
             },
             false,

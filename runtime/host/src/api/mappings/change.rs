@@ -115,6 +115,7 @@ async fn carry_out(
         allow_loop: false,
         found,
         mapping_is: Some(known),
+        canary: None,
     };
     let command = Command::Deploy(Box::new(plan));
     // Judged once in front of the swap: a refusal, or nothing to do, must not disturb what runs.

@@ -244,12 +244,15 @@ impl Harness {
                 row_bytes_max: Arc::default(),
             }),
             outputs: Arc::clone(&outputs),
+            canary: None,
+            watched: None,
         };
         let pipeline = ShardPipeline::new(PipelineConfig {
             unit,
             version: FunctionVersion(1),
             settings: self.0.settings.clone(),
             outputs,
+            canary: None,
             seed: 7,
         });
         let share = NodeShare {
@@ -258,6 +261,7 @@ impl Harness {
             turns: self.0.turns.clone(),
             caution: self.0.caution.subscribe(),
             redrivers: Arc::default(),
+            canaries: Arc::default(),
         };
         let node = Arc::new(Metrics::default());
         let function = FunctionName::parse("f").expect("a name");

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
+    canary::Rollout,
     commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
     entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange, UnitSeek},
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
@@ -254,7 +255,7 @@ pub(super) fn stream(id: u64) -> Stream {
     }
 }
 
-pub(super) fn function(id: u64) -> Function {
+pub(in crate::codec) fn function(id: u64) -> Function {
     let version = Version {
         number: FunctionVersion(2),
         settings: VersionSettings {
@@ -280,6 +281,7 @@ pub(super) fn function(id: u64) -> Function {
         live_since: Timestamp(12),
         concurrency: Some(13),
         created_at: Timestamp(14),
+        rollout: Rollout::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Harness;
 use crate::{
-    id::SlotId,
+    id::{FunctionVersion, SlotId},
     invariants,
     pipeline::{Action, CommitPlan, PlannedWindow, StopReason},
     window::{Window, WindowCall, WindowChange},
@@ -28,6 +28,8 @@ impl Harness {
             }
             Action::Invoke(call) => {
                 self.running.push(call.attempt.0);
+                let called = call.records.iter().map(|r| r.position.0).collect();
+                self.called.push((call.version.0, called));
                 let records = call.records.iter().map(|r| r.position.to_string());
                 let records: Vec<_> = records.collect();
                 let fresh = if call.is_fresh { " fresh" } else { "" };
@@ -36,9 +38,11 @@ impl Harness {
                     .redrive
                     .map(|ticket| format!(" letter {}", ticket - 100));
                 let letter = letter.unwrap_or_default();
+                // Version 1 is called unless said otherwise.
+                let version = version_words(call.version);
                 let window = call.window.as_ref().map_or_else(String::new, window_words);
                 format!(
-                    "call {attempt} {slot}: {}{fresh}{letter}{window}",
+                    "call {attempt} {slot}: {}{fresh}{version}{letter}{window}",
                     records.join(" ")
                 )
             }
@@ -85,12 +89,19 @@ impl Harness {
                 false => format!("over before {position}"),
             },
             Action::ReleaseBlock(id) => format!("release {}", id.0),
-            Action::Stop(StopReason::Fatal { code, message }) => {
+            Action::Stop(StopReason::Fatal { code, message, .. }) => {
                 format!("stop Fatal {code}: {message}")
             }
             Action::Stop(reason) => format!("stop {reason:?}"),
         };
         self.lines.push(line);
+    }
+}
+
+fn version_words(version: FunctionVersion) -> String {
+    match version.0 {
+        1 => String::new(),
+        version => format!(" v{version}"),
     }
 }
 
@@ -162,5 +173,6 @@ fn commit_line(plan: &CommitPlan) -> String {
     );
     let window = plan.window.as_ref().map(change_words);
     part("window", window.into_iter().collect());
+    line.push_str(&version_words(plan.version));
     line
 }
