@@ -63,7 +63,8 @@ fn a_key_meets_one_version_and_more_weight_only_moves_keys_to_the_canary() {
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().join("data");
     let server = server_on(&data_dir);
-    deploy_hostile(&server, &["--shards", "2", "--parallelization-factor", "2"]);
+    one(&server, &["streams", "create", "in", "--shards", "2"]);
+    deploy_hostile(&server, &["--parallelization-factor", "2"]);
     let canary = ["--config", "name=new", "--canary", "30%"];
     let done = deploy_hostile(&server, &canary);
     assert_eq!(

@@ -284,3 +284,6 @@ pub(crate) fn log_switches(before: Option<&Function>, after: &Function, who: &st
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

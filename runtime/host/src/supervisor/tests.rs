@@ -345,6 +345,7 @@ async fn a_fatal_stops_the_mapping_and_with_it_the_other_shards() {
     first.ends(Exit::Fatal {
         code: "bad-config".into(),
         message: "no".into(),
+        version: FunctionVersion(1),
     });
     second.drains().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
