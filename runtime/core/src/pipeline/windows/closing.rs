@@ -34,6 +34,8 @@ impl Cause {
         Self {
             code: kind.as_str().into(),
             error,
+                // It waited for that, and goes in front of the first call.
+                self.take_given_up(now, actions);
             own_delay_ms: None,
             // Another attempt would give the same.
             is_hopeless: kind == ErrorKind::OutputTooLarge,
