@@ -144,7 +144,7 @@ pub const KEY_GROUPS_MAX: u32 = 4_096;
 /// rules §11).
 pub const WINDOW_IDLE_MS: u64 = 120_000;
 /// Length of the window of a call by hand, ms.
-pub const INVOKE_WINDOW_MS: u64 = 60_000;
+pub const INVOKE_WINDOW_MS: u32 = 60_000;
 /// State of a window above which it is ended early, bytes (event source mapping rules §11: 1 MB).
 pub const WINDOW_STATE_BYTES_MAX: u64 = 1 << 20;
 /// Largest state that a call may leave at all, bytes: what one batch adds to one that was within

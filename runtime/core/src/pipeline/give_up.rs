@@ -67,14 +67,14 @@ impl Room {
 
 impl ShardPipeline {
     /// A person gives records up. Where windows are, the group waits and not the key: nothing is taken out of
-    /// its chain of calls, and the wish is over at once.
+    /// its chain of calls, and the wish is over at once. Where some were and are not closed, it waits for that.
     pub(super) fn wish_given_up(
         &mut self,
         positions: &[Ordinal],
         by: &Arc<str>,
         actions: &mut Vec<Action>,
     ) {
-        if self.windows.is_some() {
+        if self.has_windows() {
             let over = |&position: &Ordinal| Action::GivenUp {
                 position,
                 is_letter: false,
@@ -115,7 +115,7 @@ impl ShardPipeline {
 
     /// Makes letters of what is to be given up, wherever that is not in hand now.
     pub(super) fn take_given_up(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        if self.given_up.wishes.is_empty() {
+        if self.given_up.wishes.is_empty() || self.windows.is_some() {
             return;
         }
         self.forget_what_is_over(actions);

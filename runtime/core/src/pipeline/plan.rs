@@ -9,7 +9,7 @@ use crate::{
     commit::{AttemptMark, CallCost, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
     mapping::OutputBinding,
-    outcome::{Rows, WHOLE_CALL},
+    outcome::{Cause, Rows, WHOLE_CALL},
     record::{ColumnBuilder, NewRecords, Origin},
     settled::SettledRanges,
     window::{OpenWindow, WindowChange},
@@ -118,10 +118,8 @@ pub struct PlannedWindow {
 pub struct LostWindow {
     /// The window as it was open.
     pub open: OpenWindow,
-    /// The author's code, else the kind of failure.
-    pub code: Arc<str>,
-    /// Words.
-    pub error: Arc<str>,
+    /// Why its last call failed, in words that name the window.
+    pub cause: Cause,
     /// Final calls that failed.
     pub attempts: u32,
 }
@@ -234,8 +232,8 @@ fn lost_window(lost: &LostWindow, plan: &CommitPlan) -> DeadLetter {
         hash_key: 0,
         data: lost.open.state.clone(),
         kind: ErrorKind::WindowFailed,
-        code: lost.code.clone(),
-        error: lost.error.clone(),
+        code: lost.cause.code.clone(),
+        error: lost.cause.error.clone(),
         attempts: lost.attempts,
         version: plan.version,
         failed_at: plan.decided_at,

@@ -338,6 +338,7 @@ impl ShardPipeline {
             return None;
         }
         if !judgement.endings.is_empty() {
+            self.state_left(index, None);
             judgement.rows.clear();
             for ending in &mut judgement.endings {
                 if *ending == Ending::Done {

@@ -19,11 +19,7 @@ use crate::{
 /// one that is open `now`.
 #[must_use]
 pub fn window_by_hand(uses: &[String], now: Timestamp) -> Option<WindowCall> {
-    let start = now.0 - now.0 % INVOKE_WINDOW_MS;
-    let window = Window {
-        start: Timestamp(start),
-        end: Timestamp(start.saturating_add(INVOKE_WINDOW_MS)),
-    };
+    let window = Window::at(now, INVOKE_WINDOW_MS);
     uses.iter()
         .any(|used| used == WINDOW_STATE)
         .then(|| WindowCall {

@@ -153,17 +153,20 @@ impl NodeView {
         let closed_at = stream.closed_at(shard.number);
         let tail = self.tail(stream.id, shard.number);
         // The floor waits for every mapping.
-        let has_windows = self.registry.mappings_of(stream.id).any(|mapping| {
+        tail.is_some_and(|tail| tail.floor == tail.next)
+            && closed_at.is_some_and(|closed_at| now.since_ms(closed_at) >= stream.retention_ms)
+            && !self.has_open_window(stream.id, shard.number)
+    }
+
+    fn has_open_window(&self, stream: StreamId, shard: ShardNumber) -> bool {
+        self.registry.mappings_of(stream).any(|mapping| {
             let unit = self.unit(UnitId {
                 mapping: mapping.id,
-                stream: stream.id,
-                shard: shard.number,
+                stream,
+                shard,
             });
             unit.is_some_and(|unit| unit.open_windows().next().is_some())
-        });
-        tail.is_some_and(|tail| tail.floor == tail.next)
-            && !has_windows
-            && closed_at.is_some_and(|closed_at| now.since_ms(closed_at) >= stream.retention_ms)
+        })
     }
 
     fn totals_with(

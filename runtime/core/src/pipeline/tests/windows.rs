@@ -341,9 +341,24 @@ fn a_state_above_its_limit_ends_the_window_early_and_the_next_call_has_a_fresh_o
     shard.ok(2);
     shard.answer("lane0", 2, TAKEN);
     shard.expect(&[
-        "commit lane0#2 window 0:2: 0-1000 []",
+        "commit lane0#2 window 0:2: closed 0",
         "call 3 lane0: 2 in 0-1000 []",
     ]);
+    // It ends with its final call where records came behind, and without another one where none did.
+    shard.leaving(&large).ok(3);
+    shard.answer("lane0", 3, TAKEN);
+    shard.durable("lane0", 3);
+    shard.ok(4);
+    shard.answer("lane0", 4, TAKEN);
+    shard.durable("lane0", 4);
+    shard.forget_all_but(2);
+    shard.expect(&[
+        "call 4 lane0:  early in 0-1000 [1048577 bytes]",
+        "commit lane0#4 window 0:4: closed 0",
+    ]);
+    assert_eq!(shard.deadline(), None);
+    shard.at(1_000).put("b");
+    shard.expect(&["call 5 lane0: 3 in 1000-2000 []"]);
 }
 
 #[test]

@@ -5,14 +5,12 @@
 //! age that records may reach, the window closes all the same: its state becomes a dead letter with the
 //! cause, so that nothing is lost without a word and the group goes on.
 
-use std::sync::Arc;
-
 use super::{Close, Task};
 use crate::{
     commit::ErrorKind,
     id::Timestamp,
     mapping::OnFatal,
-    outcome::{FailureKind, Outcome, Rows},
+    outcome::{Cause, FailureKind, Outcome, Rows},
     pipeline::{
         Action, Invocation, LostWindow, PlannedWindow, RowSource, ShardPipeline, StopReason,
         judge::Judgement,
@@ -20,26 +18,6 @@ use crate::{
     },
     window::{GroupWindow, OpenWindow, WindowCall, WindowChange},
 };
-
-/// Why a call that was to end a window failed.
-struct Cause {
-    code: Arc<str>,
-    error: Arc<str>,
-    own_delay_ms: Option<u32>,
-    is_hopeless: bool,
-}
-
-impl Cause {
-    fn of(kind: ErrorKind, error: Arc<str>) -> Self {
-        Self {
-            code: kind.as_str().into(),
-            error,
-            own_delay_ms: None,
-            // Another attempt would give the same.
-            is_hopeless: kind == ErrorKind::OutputTooLarge,
-        }
-    }
-}
 
 impl ShardPipeline {
     /// Before anything else is called, windows of a mapping that has other ones now, or none, have their
@@ -56,6 +34,8 @@ impl ShardPipeline {
             windows.forget_old();
             if !windows.is_on() {
                 self.windows = None;
+                // It waited for that, and goes in front of the first call.
+                self.take_given_up(now, actions);
             }
             return false;
         }
@@ -123,13 +103,17 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        let own_delay_ms = match &outcome {
+            Outcome::Error(failure) => failure.retry_after_ms,
+            _ => None,
+        };
         let cause = match outcome {
             Outcome::Returned { rows, .. } => return self.close(index, rows, None, now),
             Outcome::Interrupted => return self.pause_uncharged(index, now),
             Outcome::Error(failure) => {
                 let is_fatal = failure.kind == FailureKind::Fatal;
-                let (code, message) = (failure.code, failure.message);
                 if is_fatal && self.config.settings.on_fatal == OnFatal::Stop {
+                    let (code, message) = (failure.code, failure.message);
                     let version = self.version_in(index, &[]);
                     let reason = StopReason::Fatal {
                         code,
@@ -138,28 +122,17 @@ impl ShardPipeline {
                     };
                     return self.stop(reason, actions);
                 }
-                Cause {
-                    code,
-                    error: message,
-                    own_delay_ms: failure.retry_after_ms,
-                    is_hopeless: failure.kind != FailureKind::Retry,
-                }
+                Cause::named(&failure)
             }
             Outcome::Trap { message, .. } => Cause::of(ErrorKind::Trap, message),
-            Outcome::Timeout { after_ms } => {
-                let words = format!("timed out after {after_ms} ms");
-                Cause::of(ErrorKind::Timeout, words.into())
-            }
-            Outcome::OutOfMemory { limit_bytes } => {
-                let words = format!("out of memory: the limit is {limit_bytes} bytes");
-                Cause::of(ErrorKind::OutOfMemory, words.into())
-            }
+            Outcome::Timeout { after_ms } => Cause::timeout(after_ms),
+            Outcome::OutOfMemory { limit_bytes } => Cause::out_of_memory(limit_bytes),
             Outcome::OutputTooLarge { limit_bytes } => {
                 let words = format!("its rows pass the limit of {limit_bytes} bytes");
                 Cause::of(ErrorKind::OutputTooLarge, words.into())
             }
         };
-        self.close_failed(index, cause, now, actions);
+        self.close_failed(index, cause, own_delay_ms, now, actions);
     }
 
     /// Such a call failed: its group waits for another one, or the window closes without.
@@ -167,6 +140,7 @@ impl ShardPipeline {
         &mut self,
         index: usize,
         cause: Cause,
+        own_delay_ms: Option<u32>,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
@@ -183,13 +157,19 @@ impl ShardPipeline {
         let group = windows.group_mut(id);
         group.failures += 1;
         let attempts = group.failures;
-        let is_over = cause.is_hopeless
+        // Another attempt would give the same.
+        let is_hopeless = matches!(
+            cause.kind,
+            ErrorKind::Skip | ErrorKind::Fatal | ErrorKind::OutputTooLarge
+        );
+        let is_over = is_hopeless
             || self.policy.is_exhausted(attempts)
             || self.age.is_too_old(open.window.end);
         if !is_over {
-            let own = cause.own_delay_ms;
             windows.hands[index].task = None;
-            let until = self.policy.next_retry(now, open.last, attempts, own);
+            let until = self
+                .policy
+                .next_retry(now, open.last, attempts, own_delay_ms);
             return self.rest_group(id, until, actions);
         }
         let what = match close {
@@ -203,14 +183,16 @@ impl ShardPipeline {
         );
         let lost = LostWindow {
             open,
-            code: cause.code,
-            error: words.into(),
+            cause: Cause {
+                error: words.into(),
+                ..cause
+            },
             attempts,
         };
         self.close(index, Vec::new(), Some(lost), now);
     }
 
-    /// Commits that a window is closed, or begins anew within its time.
+    /// Commits that a window is closed, or that its state is, within its time.
     fn close(&mut self, index: usize, rows: Vec<Rows>, lost: Option<LostWindow>, now: Timestamp) {
         let Some((close, open)) = self.closing(index) else {
             return;
@@ -226,23 +208,22 @@ impl ShardPipeline {
             return;
         };
         let group = windows.group_mut(id);
+        let closed = group.known.closed_through;
         let closed_through = match close {
-            Close::Final => group.known.closed_through.max(open.window.end),
-            Close::Early | Close::Changed => group.known.closed_through,
+            Close::Final => closed.max(open.window.end),
+            // What still comes of its time opens it anew; where nothing does, it has ended.
+            Close::Early => closed.max(open.window.start),
+            Close::Changed => closed,
         };
         let source = RowSource {
             position: open.last,
             hops: open.hops,
             is_kept: true,
         };
-        let fresh = OpenWindow {
-            state: bytes::Bytes::new(),
-            ..open
-        };
         let becomes = GroupWindow {
             version: group.known.version + 1,
             closed_through,
-            open: (close == Close::Early).then_some(fresh),
+            open: None,
         };
         let judgement = Judgement {
             rows,

@@ -268,6 +268,26 @@ fn while_a_final_call_fails_the_shard_is_read_on_and_its_group_is_parked() {
 }
 
 #[test]
+fn what_is_given_up_waits_for_the_windows_that_were_before() {
+    let mut shard = following(settings(), &[(0, open(0, 1_000, 4, b"s"))]);
+    shard.put("a b");
+    shard.forget();
+    shard.give_up(&[1]);
+    shard.expect(&[]);
+    shard.ok(1);
+    shard.answer("lane0", 1, TAKEN);
+    shard.expect(&[
+        "commit lane0#1 window 0:4: closed 0",
+        "call 2 lane0: 2",
+        "commit retry#1 settles 0-1 letters 1:by-hand:0",
+    ]);
+    shard.answer("retry", 1, TAKEN);
+    shard.durable("retry", 1);
+    shard.forget_all_but(1);
+    shard.expect(&["given up 1"]);
+}
+
+#[test]
 fn without_room_for_letters_a_lost_state_is_dropped_where_the_mapping_asks_for_that() {
     let mut shard = Harness::new(MappingSettings {
         max_attempts: MaxAttempts::Count(1),
