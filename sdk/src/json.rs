@@ -8,4 +8,4 @@ mod scan;
 mod write;
 
 pub(crate) use read::read;
-pub(crate) use write::write;
+pub(crate) use write::{write, write_finite};

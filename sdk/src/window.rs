@@ -89,7 +89,11 @@ pub(crate) fn run_window<S: State>(
         return close(state, cx);
     }
     let mut after = Vec::with_capacity(before.len());
-    json::write(&mut after, &state).map_err(|error| Error::fatal("bad-state", error))?;
+    json::write_finite(&mut after, &state).map_err(|error| match error.is_not_finite() {
+        // A record made it so: alone it is charged, the others are not.
+        true => Error::retry("bad-state", format_args!("the window's state: {error}")),
+        false => Error::fatal("bad-state", error),
+    })?;
     if after == before {
         return Ok(());
     }

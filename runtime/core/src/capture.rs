@@ -115,9 +115,17 @@ pub struct CapturedRecord {
     pub arrival_ms: u64,
     /// The attempt that failed last, from 1.
     pub attempt: u32,
+    /// It has no payload: the function is told so, of one that is not merely empty.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_tombstone: bool,
     /// The payload.
     #[serde(flatten)]
     pub data: DataText,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Why a record failed, as far as it is kept.
@@ -186,6 +194,7 @@ mod tests {
                 ordinal: 1,
                 arrival_ms: 5,
                 attempt: 2,
+                is_tombstone: false,
                 data: DataText::of(b"x", |_| String::new()),
             }],
             failures: vec![CapturedFailure {

@@ -240,6 +240,19 @@ impl HostNode {
             .map_err(|error| unaddressed(address, error))
     }
 
+    /// The function of a mapping.
+    pub(crate) fn function_of(&self, mapping: &Mapping) -> Result<Arc<Function>, ApiError> {
+        let (found, address) = self.view(|view| {
+            let registry = view.registry();
+            let function = registry.function(mapping.function).cloned();
+            (function, registry.address(mapping))
+        });
+        found.ok_or_else(|| {
+            let words = format!("the function of `{address}` is gone");
+            ApiError::new(ErrorCode::NoSuchFunction, words).fix("fnctl mappings list")
+        })
+    }
+
     /// The stream of the dead letters of a mapping, which may be deleted if it is named by its id.
     pub(crate) fn letters(&self, address: &str) -> Result<StreamId, ApiError> {
         self.view(|view| view.registry().find_letters(address))

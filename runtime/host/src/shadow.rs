@@ -10,11 +10,11 @@ mod side;
 use std::{collections::BTreeMap, sync::Arc, task::Poll};
 
 use fnctl_core::{
-    filter::{Envelope, FilterScratch, FilterVerdict},
-    id::{Ordinal, ShardNumber, Timestamp},
+    filter::FilterVerdict,
+    id::{Ordinal, ShardNumber, StreamId, Timestamp},
     limits::BATCH_BYTES_MAX,
     mapping::{Mapping, OnUnparsable},
-    record::{ColumnBuilder, RecordBlock, Records},
+    record::RecordBlock,
     status::{DataText, ShadowEnd, ShadowLine, ShadowRecord, ShadowSummary},
 };
 use fnctl_store::ReadError;
@@ -22,20 +22,26 @@ use fnctl_streams::sequence;
 use tokio::sync::watch;
 
 pub(crate) use self::side::Side;
-use crate::{api::error::ApiError, http::Chunks, node::HostNode, source, text};
+use crate::{
+    api::error::ApiError,
+    http::Chunks,
+    node::HostNode,
+    shard_worker::{Judge, Run},
+    source, text,
+};
 
 /// Records of one shard that both versions are given in one call.
 struct Picked {
-    records: Records,
-    facts: Arc<Vec<Fact>>,
+    runs: Vec<Run>,
+    stream: StreamId,
+    shard: ShardNumber,
+    shard_created_at: Timestamp,
 }
 
-/// What is asked about a record.
-#[derive(Clone, Debug)]
-struct Fact {
-    ordinal: Ordinal,
-    sequence_number: String,
-    record_id: String,
+impl Picked {
+    fn len(&self) -> usize {
+        self.runs.iter().map(Run::len).sum()
+    }
 }
 
 /// Where a shard is read.
@@ -112,7 +118,8 @@ impl Shadow {
             if has_read {
                 continue;
             }
-            if !self.follows {
+            // Without a shard nothing can come any more: its stream is gone.
+            if !self.follows || self.shards.is_empty() {
                 return Ok(());
             }
             tokio::select! {
@@ -187,116 +194,75 @@ impl Shadow {
         };
         let last = reading.until.map_or(last, |until| last.min(until));
         let picked = self.pick(number, &blocks, reading.after, last);
-        self.shards.insert(
-            number,
-            Reading {
-                after: last,
-                ..reading
-            },
-        );
+        let after = last;
+        self.shards.insert(number, Reading { after, ..reading });
         if let Some(picked) = picked {
-            self.left = self.left.saturating_sub(picked.facts.len() as u64);
-            self.both(number, &picked).await?;
+            self.left = self.left.saturating_sub(picked.len() as u64);
+            self.both(&picked).await?;
         }
         self.tell(&ShadowLine::Progress(self.summary.clone()))
             .await?;
         Ok(true)
     }
 
-    /// The records behind `after` up to `last` that the filter takes.
+    /// The records behind `after` up to `last` that the filter takes; `None`: there is none.
     fn pick(
         &mut self,
-        number: ShardNumber,
+        shard: ShardNumber,
         blocks: &[Arc<RecordBlock>],
         after: Ordinal,
         last: Ordinal,
     ) -> Option<Picked> {
-        let created_at = self.node.view(|view| {
-            let stream = view.registry().stream(self.mapping.stream)?;
-            Some(stream.shard(number)?.created_at)
+        let stream = self.mapping.stream;
+        let shard_created_at = self.node.view(|view| {
+            let stream = view.registry().stream(stream)?;
+            Some(stream.shard(shard)?.created_at)
         })?;
-        let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
-        let (mut arrival_ms, mut facts) = (Vec::new(), Vec::new());
-        let mut scratch = FilterScratch::default();
+        let settings = &self.mapping.settings;
+        let filter = settings.filter.clone();
+        let mut judge = filter.map(|f| Judge::new(f, shard.shard_id(), shard_created_at));
+        let passes_unparsable = settings.on_unparsable == OnUnparsable::Pass;
+        let mut runs = Vec::new();
         for block in blocks {
             for index in 0..block.len() {
                 let ordinal = block.ordinal(index);
                 if ordinal <= after || ordinal > last {
                     continue;
                 }
-                let arrival = block.arrival(index);
-                let sequence_number = sequence::encode(created_at, number, ordinal, arrival);
-                if !self.takes(
-                    number,
-                    block,
-                    index,
-                    arrival,
-                    &sequence_number,
-                    &mut scratch,
-                ) {
-                    self.summary.filtered += 1;
-                    continue;
+                let verdict = judge.as_mut().map(|judge| judge.verdict(block, index));
+                match verdict {
+                    None | Some(FilterVerdict::Match) => Run::add(&mut runs, block, index),
+                    Some(FilterVerdict::Unparsable) if passes_unparsable => {
+                        Run::add(&mut runs, block, index);
+                    }
+                    Some(_) => self.summary.filtered += 1,
                 }
-                keys.push(block.records.keys.get(index));
-                data.push(block.records.data.get(index));
-                arrival_ms.push(arrival.0);
-                facts.push(Fact {
-                    ordinal,
-                    sequence_number,
-                    record_id: format!("{}-{number}-{ordinal}", self.mapping.stream),
-                });
             }
         }
-        (!facts.is_empty()).then(|| Picked {
-            records: Records {
-                keys: keys.finish(),
-                data: data.finish(),
-                arrival_ms,
-            },
-            facts: Arc::new(facts),
+        (!runs.is_empty()).then_some(Picked {
+            runs,
+            stream,
+            shard,
+            shard_created_at,
         })
     }
 
-    fn takes(
-        &self,
-        number: ShardNumber,
-        block: &RecordBlock,
-        index: usize,
-        arrival: Timestamp,
-        sequence_number: &str,
-        scratch: &mut FilterScratch,
-    ) -> bool {
-        let settings = &self.mapping.settings;
-        let Some(filter) = &settings.filter else {
-            return true;
-        };
-        let (keys, data) = (&block.records.keys, &block.records.data);
-        let envelope = Envelope {
-            key: (!keys.is_null(index)).then(|| keys.get(index)),
-            data: (!data.is_null(index)).then(|| data.get(index)),
-            arrival,
-            sequence_number,
-            shard_id: &number.shard_id(),
-        };
-        match filter.verdict(&envelope, scratch) {
-            FilterVerdict::Match => true,
-            FilterVerdict::NoMatch => false,
-            FilterVerdict::Unparsable => settings.on_unparsable == OnUnparsable::Pass,
-        }
-    }
-
-    async fn both(&mut self, number: ShardNumber, picked: &Picked) -> Result<(), Ended> {
-        let live = self.live.ends(number, picked).await.map_err(Ended::With)?;
-        let other = self.other.ends(number, picked).await.map_err(Ended::With)?;
+    async fn both(&mut self, picked: &Picked) -> Result<(), Ended> {
+        let live = self.live.ends(picked).await.map_err(Ended::With)?;
+        let other = self.other.ends(picked).await.map_err(Ended::With)?;
         for (index, (live, shadow)) in live.into_iter().zip(other).enumerate() {
             self.count(&live, &shadow);
             if live.is_like(&shadow) {
                 continue;
             }
-            let key = DataText::of(picked.records.keys.get(index), text::base64);
+            let record = Run::nth(&picked.runs, index).expect("each record has an end");
+            let key = DataText::of(record.key(), text::base64);
+            let (number, at) = (picked.shard, record.arrival());
+            let sequence_number =
+                sequence::encode(picked.shard_created_at, number, record.ordinal(), at);
             let record = ShadowRecord {
                 shard_id: number.shard_id(),
-                sequence_number: picked.facts[index].sequence_number.clone(),
+                sequence_number,
                 partition_key: key.data,
                 key_encoding: key.encoding,
                 live,

@@ -39,11 +39,14 @@ use tokio::{
 use tracing::warn;
 
 use self::{
-    blocks::Blocks, calls::Calls, commits::Commits, filter::Judge, giving_up::GivingUp,
-    redriving::Redriving, retries::Charged, turn::Turn,
+    blocks::Blocks, calls::Calls, commits::Commits, giving_up::GivingUp, redriving::Redriving,
+    retries::Charged, turn::Turn,
 };
 pub(crate) use self::{
+    blocks::Run,
+    call::{Facts, record_id},
     commits::RefusedRoom,
+    filter::Judge,
     giving_up::GiveUpRequest,
     redriving::{CalledVersion, RedriveRequest, Redrivers},
     turn::Turns,

@@ -27,7 +27,7 @@ use tracing::warn;
 
 use self::{handle::Request, work::Generations};
 pub(crate) use self::{
-    handle::Supervisor,
+    handle::{GivenUp, Supervisor},
     status::{CallOutcome, OutcomeReport, Statuses, UnitStatus},
     work::Work,
 };

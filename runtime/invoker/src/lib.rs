@@ -28,6 +28,7 @@ mod trap;
 mod validate;
 mod warm;
 
+pub use cache::hex;
 pub use compiler::{CompileLimits, Compiler, compile_if_asked};
 pub use component::Inspected;
 pub use engine::{

@@ -20,16 +20,44 @@ use compound::Compound;
 /// Appends `value` as JSON. What was appended before an error stays: the caller takes it back.
 #[inline]
 pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), JsonError> {
-    value.serialize(Writer { out })
+    value.serialize(Writer::<false> { out })
+}
+
+/// As [`write`], but refuses floats that are not finite, which [`write`] writes as `null` as `serde_json`
+/// does: what is written is read back as the same value.
+#[inline]
+pub(crate) fn write_finite<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+) -> Result<(), JsonError> {
+    value.serialize(Writer::<true> { out })
 }
 
 /// Why a value has no JSON.
 #[derive(Debug)]
-pub(crate) struct JsonError(Box<str>);
+pub(crate) struct JsonError {
+    words: Box<str>,
+    is_not_finite: bool,
+}
+
+impl JsonError {
+    /// Whether a float that is not finite is all that is wrong with the value.
+    pub(crate) const fn is_not_finite(&self) -> bool {
+        self.is_not_finite
+    }
+
+    #[cold]
+    fn not_finite() -> Self {
+        Self {
+            words: "a float in it is NaN or infinite, which JSON cannot say".into(),
+            is_not_finite: true,
+        }
+    }
+}
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.words)
     }
 }
 
@@ -38,12 +66,15 @@ impl std::error::Error for JsonError {}
 impl ser::Error for JsonError {
     #[cold]
     fn custom<T: fmt::Display>(words: T) -> Self {
-        Self(words.to_string().into())
+        Self {
+            words: words.to_string().into(),
+            is_not_finite: false,
+        }
     }
 }
 
-/// Writes one value.
-struct Writer<'o> {
+/// Writes one value; whether floats must be finite is said by its type, so that rows pay nothing for it.
+struct Writer<'o, const FINITE: bool> {
     out: &'o mut Vec<u8>,
 }
 
@@ -85,21 +116,36 @@ impl io::Write for Digits<'_> {
     }
 }
 
-impl<'o> ser::Serializer for Writer<'o> {
+impl<'o, const FINITE: bool> ser::Serializer for Writer<'o, FINITE> {
     type Ok = ();
     type Error = JsonError;
-    type SerializeSeq = Compound<'o>;
-    type SerializeTuple = Compound<'o>;
-    type SerializeTupleStruct = Compound<'o>;
-    type SerializeTupleVariant = Compound<'o>;
-    type SerializeMap = Compound<'o>;
-    type SerializeStruct = Compound<'o>;
-    type SerializeStructVariant = Compound<'o>;
+    type SerializeSeq = Compound<'o, FINITE>;
+    type SerializeTuple = Compound<'o, FINITE>;
+    type SerializeTupleStruct = Compound<'o, FINITE>;
+    type SerializeTupleVariant = Compound<'o, FINITE>;
+    type SerializeMap = Compound<'o, FINITE>;
+    type SerializeStruct = Compound<'o, FINITE>;
+    type SerializeStructVariant = Compound<'o, FINITE>;
 
     number! {
         serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
         serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128,
-        serialize_f32: f32, serialize_f64: f64,
+    }
+
+    #[inline]
+    fn serialize_f32(self, value: f32) -> Result<(), JsonError> {
+        if FINITE && !value.is_finite() {
+            return Err(JsonError::not_finite());
+        }
+        number(self.out, &value)
+    }
+
+    #[inline]
+    fn serialize_f64(self, value: f64) -> Result<(), JsonError> {
+        if FINITE && !value.is_finite() {
+            return Err(JsonError::not_finite());
+        }
+        number(self.out, &value)
     }
 
     #[inline]
@@ -185,22 +231,28 @@ impl<'o> ser::Serializer for Writer<'o> {
         value: &T,
     ) -> Result<(), JsonError> {
         open_variant(self.out, variant);
-        write(self.out, value)?;
+        value.serialize(Writer::<FINITE> {
+            out: &mut *self.out,
+        })?;
         self.out.push(b'}');
         Ok(())
     }
 
     #[inline]
-    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'o>, JsonError> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'o, FINITE>, JsonError> {
         Ok(Compound::list(self.out, false))
     }
 
     #[inline]
-    fn serialize_tuple(self, _: usize) -> Result<Compound<'o>, JsonError> {
+    fn serialize_tuple(self, _: usize) -> Result<Compound<'o, FINITE>, JsonError> {
         Ok(Compound::list(self.out, false))
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'o>, JsonError> {
+    fn serialize_tuple_struct(
+        self,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Compound<'o, FINITE>, JsonError> {
         Ok(Compound::list(self.out, false))
     }
 
@@ -210,18 +262,22 @@ impl<'o> ser::Serializer for Writer<'o> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Compound<'o>, JsonError> {
+    ) -> Result<Compound<'o, FINITE>, JsonError> {
         open_variant(self.out, variant);
         Ok(Compound::list(self.out, true))
     }
 
     #[inline]
-    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'o>, JsonError> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'o, FINITE>, JsonError> {
         Ok(Compound::object(self.out, false))
     }
 
     #[inline]
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'o>, JsonError> {
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Compound<'o, FINITE>, JsonError> {
         Ok(Compound::named(self.out, name))
     }
 
@@ -231,7 +287,7 @@ impl<'o> ser::Serializer for Writer<'o> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Compound<'o>, JsonError> {
+    ) -> Result<Compound<'o, FINITE>, JsonError> {
         open_variant(self.out, variant);
         Ok(Compound::object(self.out, true))
     }

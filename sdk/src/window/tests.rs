@@ -161,3 +161,33 @@ fn a_state_that_cannot_be_written_is_fatal() {
         (FailureKind::Fatal, "bad-state")
     );
 }
+
+/// `null` in its place would be committed, and stop every call behind it.
+#[test]
+fn a_float_that_is_no_number_fails_its_call_and_leaves_the_state_as_it_was() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Mean {
+        Of(Option<f64>),
+    }
+    type Means = BTreeMap<String, Vec<Mean>>;
+    let put = |record: Record<'_>, means: &mut Means, _: &mut Context| -> Result<()> {
+        let value = record.text()?.parse().or_skip("bad", "no float")?;
+        means
+            .entry("all".to_owned())
+            .or_default()
+            .push(Mean::Of(Some(value)));
+        Ok(())
+    };
+    let close = |_: Means, _: &mut Context| -> Result<()> { Ok(()) };
+    let mut window = Harness::new().window(put, close);
+    window.run([testing::record("1.5")]);
+    for bad in ["NaN", "inf", "-inf"] {
+        let error = window.run([testing::record(bad)]).call.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (FailureKind::Retry, "bad-state")
+        );
+        assert!(error.message().contains("NaN or infinite"), "{bad}");
+        assert_eq!(window.state().unwrap()["all"], [Mean::Of(Some(1.5))]);
+    }
+}

@@ -80,6 +80,9 @@ pub struct GiveUpStatus {
     pub ended_records: u64,
     /// Those that a call has in hand: they are given up when it ends, if they are not done then.
     pub pending_records: u64,
+    /// Those whose shard's worker ended before their turn came: they wait as before.
+    #[serde(default)]
+    pub left_records: u64,
     /// Nothing was done.
     pub dry_run: bool,
 }

@@ -9,8 +9,10 @@ use fnctl_core::{
     error_code::ErrorCode,
     id::Ordinal,
     mapping::MappingState,
+    registry::Refusal,
     rfc3339,
 };
+use fnctl_invoker::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -51,15 +53,8 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
     let mapping = node.mapping(address)?;
     let (why, fix) = later::CALLS_BESIDE;
     later::without_windows(&mapping, address, ("a capture", why, fix))?;
-    let (name, function) = node.view(|view| {
-        let registry = view.registry();
-        let function = registry.function(mapping.function).cloned();
-        (registry.address(&mapping), function)
-    });
-    let function = function.ok_or_else(|| {
-        let words = format!("the function of `{address}` is gone");
-        ApiError::new(ErrorCode::NoSuchFunction, words).fix("fnctl mappings list")
-    })?;
+    let name = node.view(|view| view.registry().address(&mapping));
+    let function = node.function_of(&mapping)?;
     let captured = node.failing(&mapping, &function, &wanted).await?;
     if captured.batches.is_empty() {
         let words = format!("nothing of `{name}` fails now");
@@ -76,14 +71,12 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
             .because(why)
             .fix(format!("fnctl mappings describe {name}")));
     }
-    let numbers = captured.versions().into_keys();
+    let numbers = captured.versions().into_iter();
     let versions: Option<Vec<CapturedVersion>> = numbers
         .map(|number| node.captured_version(&mapping, &function, number))
         .collect();
-    let versions = versions.ok_or_else(|| {
-        let words = format!("the stream of `{name}` is gone");
-        ApiError::new(ErrorCode::NoSuchStream, words).fix("fnctl streams list")
-    })?;
+    let gone = || Refusal::NoSuchStream(mapping.stream_name.clone()).to_error();
+    let versions = versions.ok_or_else(gone)?;
     let now = node.now();
     let head = CaptureHead {
         fnctl_capture: CAPTURE_FORMAT,
@@ -181,13 +174,4 @@ impl File {
         self.hash.update(&line);
         self.chunks.send(line.into()).await.map_err(|_| Ended)
     }
-}
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("a nibble is a digit");
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
 }

@@ -12,6 +12,7 @@ use crate::{
     api::{Answer, Asked, error::ApiError, json, later, many, one},
     limits,
     node::{HostNode, parked::ParkedOne},
+    supervisor::GivenUp,
 };
 
 /// `GET /v1/mappings/{m}/parked`.
@@ -64,40 +65,53 @@ pub(super) async fn dead_letter(node: &Arc<HostNode>, address: &str, asked: Aske
     later::without_windows(&mapping, address, whole)?;
     let name = node.view(|view| view.registry().address(&mapping));
     let by: Arc<str> = who.as_str().into();
-    let (mut meant, mut dead_lettered_records, mut ended_records) = (0, 0, 0);
+    let mut done = GivenUp::default();
+    let (mut is_heard, mut has_records) = (false, false);
     for parked in parked_as(node, &mapping, address, &key).await? {
         let Some(records) = node.parked_records(&parked, all).await else {
             continue;
         };
+        is_heard = true;
         let count = records.len() as u64;
-        meant += count;
-        if dry_run {
-            dead_lettered_records += count;
+        // Its worker may have done with all of it since.
+        if count == 0 {
             continue;
         }
-        let (letters, others) = node.give_up_parked(&parked, records, Arc::clone(&by)).await;
-        dead_lettered_records += letters;
-        ended_records += others;
+        has_records = true;
+        if dry_run {
+            done.letters += count;
+            continue;
+        }
+        let given_up = node.give_up_parked(&parked, records, Arc::clone(&by)).await;
+        let Some(given_up) = given_up else {
+            is_heard = false;
+            continue;
+        };
+        done = done.and(given_up);
         tracing::warn!(
             mapping = name,
             shard = parked.status.shard_id,
             key,
-            records = count,
+            records = given_up.letters + given_up.pending,
             all,
             who,
             "records of a parked key were given up by hand"
         );
     }
-    if meant == 0 {
-        return Err(not_running(address, &key));
+    if done == GivenUp::default() {
+        return Err(match is_heard && !has_records {
+            true => not_parked(address, &key),
+            false => not_running(address, &key),
+        });
     }
     one(&GiveUpStatus {
         id: mapping.id.to_string(),
         name,
         partition_key: key,
-        dead_lettered_records,
-        ended_records,
-        pending_records: meant - dead_lettered_records - ended_records,
+        dead_lettered_records: done.letters,
+        ended_records: done.others,
+        pending_records: done.pending,
+        left_records: done.left,
         dry_run,
     })
 }
@@ -112,12 +126,16 @@ async fn parked_as(
     let mut parked = node.parked_keys(mapping).await;
     parked.retain(|parked| parked.status.partition_key == key);
     if parked.is_empty() {
-        let words = format!("no key `{key}` of `{address}` waits for a retry");
-        return Err(ApiError::new(ErrorCode::NoSuchParkedKey, words)
-            .at("key")
-            .fix(format!("fnctl mappings parked {address}")));
+        return Err(not_parked(address, key));
     }
     Ok(parked)
+}
+
+fn not_parked(address: &str, key: &str) -> ApiError {
+    let words = format!("no key `{key}` of `{address}` waits for a retry");
+    ApiError::new(ErrorCode::NoSuchParkedKey, words)
+        .at("key")
+        .fix(format!("fnctl mappings parked {address}"))
 }
 
 fn not_running(address: &str, key: &str) -> ApiError {

@@ -73,11 +73,13 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
         false => Some(node.supervisor().hold(vec![mapping.id]).await),
     };
     let done = move_units(node, &mapping, &shards, target, dry_run).await;
-    drop(hold);
-    let done = done?;
-    if !dry_run {
+    // One counter is of all shards; while the hold lasts nothing more is read.
+    let is_whole = shards.len() == stream.shards.len();
+    if done.is_ok() && !dry_run && is_whole {
         node.polled_anew(&mapping);
     }
+    drop(hold);
+    let done = done?;
     let mut status = SeekStatus {
         id: mapping.id.to_string(),
         name: node.view(|view| view.registry().address(&mapping)),

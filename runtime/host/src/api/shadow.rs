@@ -6,6 +6,7 @@ use fnctl_core::{
     error_code::ErrorCode,
     function::{Function, Version, VersionSettings},
     id::{FunctionVersion, Ordinal},
+    registry::Refusal,
     status::ShadowSummary,
 };
 use tokio::sync::Semaphore;
@@ -30,16 +31,10 @@ pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -
     let mapping = node.mapping(address)?;
     let (why, fix) = later::CALLS_BESIDE;
     later::without_windows(&mapping, address, ("a shadow", why, fix))?;
-    let function = node.view(|view| view.registry().function(mapping.function).cloned());
-    let function = function.ok_or_else(|| {
-        let words = format!("the function of `{address}` is gone");
-        ApiError::new(ErrorCode::NoSuchFunction, words).fix("fnctl mappings list")
-    })?;
+    let function = node.function_of(&mapping)?;
     let stream = node.view(|view| view.registry().stream(mapping.stream).cloned());
-    let stream = stream.ok_or_else(|| {
-        let words = format!("stream `{}` is gone", mapping.stream_name);
-        ApiError::new(ErrorCode::NoSuchStream, words).fix("fnctl streams list")
-    })?;
+    let gone = || Refusal::NoSuchStream(mapping.stream_name.clone()).to_error();
+    let stream = stream.ok_or_else(gone)?;
     let live = Arc::clone(function.live_version());
     let (other, shadow_version) = other(node, &function, &live, &query)?;
     let from = query.text("from").unwrap_or("latest");

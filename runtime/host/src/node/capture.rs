@@ -1,15 +1,13 @@
 //! What of a mapping fails now, with everything that a call of it elsewhere needs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use fnctl_core::{
     capture::{CapturedBatch, CapturedFailure, CapturedOutput, CapturedRecord, CapturedVersion},
-    commit::ErrorKind,
     error_code::ErrorCode,
     function::Function,
     id::{FunctionVersion, Ordinal, Timestamp, UnitId},
     mapping::Mapping,
-    pipeline::Parked,
     rfc3339,
     status::DataText,
     view::LetterStatus,
@@ -20,6 +18,7 @@ use crate::{
     api::error::ApiError,
     limits,
     node::{HostNode, StoredLetter},
+    shard_worker::record_id,
     supervisor::Work,
     text,
 };
@@ -68,12 +67,9 @@ impl Captured {
     }
 
     /// The versions that its batches name.
-    pub(crate) fn versions(&self) -> BTreeMap<FunctionVersion, u64> {
-        let mut counts = BTreeMap::new();
-        for batch in &self.batches {
-            *counts.entry(FunctionVersion(batch.version)).or_default() += 1;
-        }
-        counts
+    pub(crate) fn versions(&self) -> BTreeSet<FunctionVersion> {
+        let versions = self.batches.iter().map(|batch| batch.version);
+        versions.map(FunctionVersion).collect()
     }
 }
 
@@ -101,12 +97,11 @@ impl HostNode {
         }
         for &id in &wanted.letters {
             let found = self.dead_letter(mapping.dead_letters, id).await?;
-            let is_whole = |found: &StoredLetter| {
-                found.status != LetterStatus::Purged
-                    && found.letter.kind != ErrorKind::RecordTooLarge
+            let holds_record = |found: &StoredLetter| {
+                found.status != LetterStatus::Purged && found.letter.kind.holds_record()
             };
-            let Some(found) = found.filter(is_whole) else {
-                let words = format!("there is no dead letter {id} whose payload is kept");
+            let Some(found) = found.filter(holds_record) else {
+                let words = format!("there is no dead letter {id} that holds a record");
                 let fix = format!("fnctl dlq list {}", mapping.id);
                 return Err(ApiError::new(ErrorCode::NoSuchDeadLetter, words).fix(fix));
             };
@@ -129,8 +124,6 @@ impl HostNode {
         let now = self.now();
         for parked in self.parked_keys(mapping).await {
             let unit = parked.unit;
-            let known = self.supervisor().parked(unit, parked.positions.clone());
-            let known = known.await.unwrap_or_default();
             let created_at = self.view(|view| {
                 let stream = view.registry().stream(unit.stream)?;
                 Some(stream.shard(unit.shard)?.created_at)
@@ -138,7 +131,7 @@ impl HostNode {
             let Some(created_at) = created_at else {
                 continue;
             };
-            for &position in &parked.positions {
+            for (&position, failure) in parked.positions.iter().zip(&parked.failures) {
                 let Some((record, version)) = self.parked_record(unit, position, created_at).await
                 else {
                     continue;
@@ -148,8 +141,6 @@ impl HostNode {
                 {
                     break;
                 }
-                let of_it = |parked: &&Parked| parked.position == position;
-                let failure = known.iter().find(of_it).and_then(|p| p.failure.clone());
                 let batch = CapturedBatch {
                     version: match function.versions.contains_key(&version) {
                         true => version.0,
@@ -188,10 +179,11 @@ impl HostNode {
             partition_key: key.data,
             key_encoding: key.encoding,
             sequence_number: sequence::encode(created_at, unit.shard, position, arrival),
-            record_id: format!("{}-{}-{}", unit.stream, unit.shard, position),
+            record_id: record_id(unit.stream, unit.shard, position),
             ordinal: position.0,
             arrival_ms: arrival.0,
             attempt: mark.count.max(1),
+            is_tombstone: block.records.data.is_null(0),
             data: DataText::of(block.records.data.get(0), text::base64),
         };
         Some((record, mark.version))
@@ -212,9 +204,9 @@ impl HostNode {
             }
             after = next;
             for found in &letters {
-                // Of one that was too large nothing is kept that could be called.
+                // Of the others nothing is kept that could be called.
                 let is_wanted = found.status == LetterStatus::Open
-                    && found.letter.kind != ErrorKind::RecordTooLarge
+                    && found.letter.kind.holds_record()
                     && wanted.takes(&found.letter.key);
                 if is_wanted && !captured.push(of_letter(mapping, function, found), wanted) {
                     return Ok(());
@@ -276,10 +268,12 @@ fn of_letter(mapping: &Mapping, function: &Function, found: &StoredLetter) -> Ca
             partition_key: key.data,
             key_encoding: key.encoding,
             sequence_number: letter.sequence_number.to_string(),
-            record_id: format!("{}-{}-{}", mapping.stream, letter.shard, letter.position),
+            record_id: record_id(mapping.stream, letter.shard, letter.position),
             ordinal: letter.position.0,
             arrival_ms: letter.arrival.0,
             attempt: letter.attempts.max(1),
+            // A letter does not keep whether its record had no payload.
+            is_tombstone: false,
             data: DataText::of(&letter.data, text::base64),
         }],
         failures: vec![CapturedFailure {

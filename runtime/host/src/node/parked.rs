@@ -13,13 +13,18 @@ use fnctl_core::{
 };
 use fnctl_streams::sequence;
 
-use crate::{limits, node::HostNode, source, text};
+use crate::{limits, node::HostNode, source, supervisor::GivenUp, text};
+
+/// Code and words of a failure.
+pub(crate) type Cause = (Arc<str>, Arc<str>);
 
 /// A parked key: where it waits, and its failing records.
 pub(crate) struct ParkedOne {
     pub(crate) unit: UnitId,
     /// The oldest first.
     pub(crate) positions: Vec<Ordinal>,
+    /// What each of them last failed with, as far as that is known.
+    pub(crate) failures: Vec<Option<Cause>>,
     /// What is shown of it.
     pub(crate) status: ParkedStatus,
 }
@@ -65,7 +70,8 @@ impl HostNode {
         };
         let positions = marks.iter().map(|mark| mark.position).collect();
         let known = self.supervisor().parked(unit, positions).await;
-        let known = known.unwrap_or_default();
+        let known = known.unwrap_or_default().into_iter();
+        let mut known: HashMap<Ordinal, Parked> = known.map(|one| (one.position, one)).collect();
         let is_running = mapping.state == MappingState::Running;
         let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
         for mark in marks {
@@ -73,21 +79,25 @@ impl HostNode {
                 continue;
             };
             let key = block.records.keys.get(0).to_vec();
+            let (waiting, failure) = match known.remove(&mark.position) {
+                Some(parked) => (Some(parked.waiting), parked.failure),
+                None => (None, None),
+            };
             if let Some(&at) = by_key.get(&key) {
                 let one: &mut ParkedOne = &mut all[at];
                 one.positions.push(mark.position);
+                one.failures.push(failure);
                 one.status.failing_records += 1;
                 continue;
             }
-            let of_mark = |parked: &&Parked| parked.position == mark.position;
-            let parked = known.iter().find(of_mark);
-            let failure = parked.and_then(|parked| parked.failure.as_ref());
+            let (code, error) = failure.clone().unzip();
             let shown = DataText::of(&key, text::base64);
             let arrival = block.arrival(0);
             by_key.insert(key, all.len());
             all.push(ParkedOne {
                 unit,
                 positions: vec![mark.position],
+                failures: vec![failure],
                 status: ParkedStatus {
                     shard_id: unit.shard.shard_id(),
                     partition_key: shown.data,
@@ -99,11 +109,11 @@ impl HostNode {
                         arrival,
                     ),
                     failing_records: 1,
-                    waiting_records: parked.map(|parked| parked.waiting),
+                    waiting_records: waiting,
                     attempts: mark.count,
                     next_retry_at: is_running.then(|| rfc3339::format(mark.next_retry)),
-                    code: failure.map(|(code, _)| code.to_string()),
-                    error: failure.map(|(_, error)| error.to_string()),
+                    code: code.map(|code| code.to_string()),
+                    error: error.map(|error| error.to_string()),
                 },
             });
         }
@@ -128,22 +138,23 @@ impl HostNode {
         parked: &ParkedOne,
         all: bool,
     ) -> Option<Vec<Ordinal>> {
-        let positions = parked.positions.clone();
         let supervisor = self.supervisor();
-        let of_key = supervisor
-            .records_of_keys(parked.unit, positions.clone())
-            .await?;
-        Some(if all { of_key } else { positions })
+        if !all {
+            let is_owned = supervisor.statuses().is_owned(parked.unit);
+            return is_owned.then(|| parked.positions.clone());
+        }
+        let positions = parked.positions.clone();
+        supervisor.records_of_keys(parked.unit, positions).await
     }
 
-    /// Makes dead letters of records of a parked key, on behalf of somebody: how many are, and how many
-    /// had ended otherwise before.
+    /// Makes dead letters of records of a parked key, on behalf of somebody. `None`: nobody runs its
+    /// shard, and nothing was done.
     pub(crate) async fn give_up_parked(
         &self,
         parked: &ParkedOne,
         records: Vec<Ordinal>,
         by: Arc<str>,
-    ) -> (u64, u64) {
+    ) -> Option<GivenUp> {
         self.supervisor().give_up(parked.unit, records, by).await
     }
 

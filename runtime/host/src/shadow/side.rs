@@ -3,18 +3,23 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use fnctl_core::{
-    error_code::ErrorCode,
     function::{Function, Version},
-    id::{Ordinal, ShardNumber, UnitId},
-    invoker::{Call, CallContext, CallFacts, Invoker},
+    id::UnitId,
+    invoker::{Call, CallContext, Invoker},
     mapping::Mapping,
     outcome::{Outcome, WHOLE_CALL},
-    record::Records,
+    registry::Refusal,
     status::{DataText, ShadowEnd, ShadowFailure, ShadowRow},
 };
 
-use super::{Fact, Picked};
-use crate::{api::error::ApiError, node::HostNode, supervisor::Work, text};
+use super::Picked;
+use crate::{
+    api::error::ApiError,
+    node::HostNode,
+    shard_worker::{Facts, Run},
+    supervisor::Work,
+    text,
+};
 
 /// A version that was loaded.
 pub(crate) struct Side {
@@ -42,10 +47,8 @@ impl Side {
             };
             Work::context(view, unit, version)
         });
-        let context = context.ok_or_else(|| {
-            let words = format!("stream `{}` is gone", mapping.stream_name);
-            ApiError::new(ErrorCode::NoSuchStream, words).fix("fnctl streams list")
-        })?;
+        let gone = || Refusal::NoSuchStream(mapping.stream_name.clone()).to_error();
+        let context = context.ok_or_else(gone)?;
         Ok(Self {
             callable: node.functions().beside(function, version).await?,
             context: CallContext::clone(&context),
@@ -56,26 +59,24 @@ impl Side {
     ///
     /// # Errors
     /// The host is at fault, or stops.
-    pub(super) async fn ends(
-        &self,
-        shard: ShardNumber,
-        picked: &Picked,
-    ) -> Result<Vec<ShadowEnd>, ApiError> {
+    pub(super) async fn ends(&self, picked: &Picked) -> Result<Vec<ShadowEnd>, ApiError> {
         let context = Arc::new(CallContext {
-            shard,
+            shard: picked.shard,
             ..self.context.clone()
         });
-        let count = picked.facts.len();
+        let count = picked.len();
         let mut ends = vec![ShadowEnd::default(); count];
         let mut pieces: Vec<Range<usize>> = std::iter::once(0..count).collect();
         while let Some(piece) = pieces.pop() {
+            let runs = Run::cut(&picked.runs, &piece);
             let call = Call {
                 context: Arc::clone(&context),
-                records: slice(&picked.records, piece.clone()),
-                facts: Arc::new(Facts {
-                    all: Arc::clone(&picked.facts),
-                    first: piece.start,
-                }),
+                records: Run::gather(&runs),
+                facts: Arc::new(Facts::uncharged(
+                    runs,
+                    picked.stream,
+                    picked.shard_created_at,
+                )),
                 is_fresh: piece.len() < count,
                 window: None,
             };
@@ -139,50 +140,5 @@ fn note(outcome: &Outcome, context: &CallContext, ends: &mut [ShadowEnd]) {
                 });
             }
         }
-    }
-}
-
-fn slice(records: &Records, range: Range<usize>) -> Records {
-    Records {
-        keys: records.keys.slice(range.clone()),
-        data: records.data.slice(range.clone()),
-        arrival_ms: records.arrival_ms[range].to_vec(),
-    }
-}
-
-/// Facts of records behind the `first` of them: each is tried for the first time.
-struct Facts {
-    all: Arc<Vec<Fact>>,
-    first: usize,
-}
-
-impl Facts {
-    fn of(&self, index: u32) -> Option<&Fact> {
-        self.all.get(self.first + index as usize)
-    }
-}
-
-impl CallFacts for Facts {
-    fn attempt(&self, _: u32) -> u32 {
-        1
-    }
-
-    fn ordinal(&self, index: u32) -> Ordinal {
-        self.of(index).map_or(Ordinal(0), |fact| fact.ordinal)
-    }
-
-    fn sequence_number(&self, index: u32) -> String {
-        self.of(index)
-            .map_or_else(String::new, |fact| fact.sequence_number.clone())
-    }
-
-    fn record_id(&self, index: u32) -> String {
-        self.of(index)
-            .map_or_else(String::new, |fact| fact.record_id.clone())
-    }
-
-    fn header(&self, _: u32, _: &str) -> Option<Vec<u8>> {
-        // Embedded streams have no headers.
-        None
     }
 }

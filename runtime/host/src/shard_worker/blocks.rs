@@ -104,23 +104,11 @@ impl Blocks {
     /// # Panics
     /// If a block was released: a pipeline names no such record.
     pub(crate) fn runs(&self, records: &[RecordRef]) -> Vec<Run> {
-        let mut runs: Vec<(BlockId, Run)> = Vec::new();
+        let mut runs = Vec::new();
         for record in records {
-            let index = record.index as usize;
-            match runs.last_mut() {
-                Some((block, run)) if *block == record.block && run.range.end == index => {
-                    run.range.end += 1;
-                }
-                _ => runs.push((
-                    record.block,
-                    Run {
-                        block: Arc::clone(self.block(record.block)),
-                        range: index..index + 1,
-                    },
-                )),
-            }
+            Run::add(&mut runs, self.block(record.block), record.index as usize);
         }
-        runs.into_iter().map(|(_, run)| run).collect()
+        runs
     }
 
     fn block(&self, id: BlockId) -> &Arc<RecordBlock> {
@@ -158,6 +146,34 @@ impl Payloads for Blocks {
 }
 
 impl Run {
+    /// Adds record `index` of a block to runs: to the last one, if it follows there.
+    pub(crate) fn add(runs: &mut Vec<Self>, block: &Arc<RecordBlock>, index: usize) {
+        match runs.last_mut() {
+            Some(run) if run.range.end == index && Arc::ptr_eq(&run.block, block) => {
+                run.range.end += 1;
+            }
+            _ => runs.push(Self {
+                block: Arc::clone(block),
+                range: index..index + 1,
+            }),
+        }
+    }
+
+    /// The records of a range of all runs.
+    pub(crate) fn cut(runs: &[Self], range: &Range<usize>) -> Vec<Self> {
+        let mut first = 0;
+        let pieces = runs.iter().filter_map(|run| {
+            let within = |at: usize| at.clamp(first, first + run.len()) - first + run.range.start;
+            let piece = within(range.start)..within(range.end);
+            first += run.len();
+            (!piece.is_empty()).then(|| Self {
+                block: Arc::clone(&run.block),
+                range: piece,
+            })
+        });
+        pieces.collect()
+    }
+
     /// The runs' records as what a function receives.
     pub(crate) fn gather(runs: &[Self]) -> Records {
         if let [run] = runs {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fnctl_core::{
-    id::{AttemptId, Ordinal, StreamId, Timestamp},
+    id::{AttemptId, Ordinal, ShardNumber, StreamId, Timestamp},
     invoker::{Call, CallContext, CallFacts, Completed, Invoker, InvokerFault},
     pipeline::Invocation,
 };
@@ -12,7 +12,7 @@ use fnctl_streams::sequence;
 use crate::shard_worker::blocks::{Blocks, Run};
 
 /// The facts of one call's records.
-struct Facts {
+pub(crate) struct Facts {
     runs: Vec<Run>,
     /// Charged attempts so far; empty: none of any record.
     attempts: Vec<u32>,
@@ -20,6 +20,28 @@ struct Facts {
     shard_created_at: Timestamp,
     /// That of a dead letter's record: its shard may be another one.
     sequence_number: Option<Arc<str>>,
+}
+
+impl Facts {
+    /// Of records of a shard that were never charged.
+    pub(crate) const fn uncharged(
+        runs: Vec<Run>,
+        stream: StreamId,
+        shard_created_at: Timestamp,
+    ) -> Self {
+        Self {
+            runs,
+            attempts: Vec::new(),
+            stream,
+            shard_created_at,
+            sequence_number: None,
+        }
+    }
+}
+
+/// What names a record for ever: `record.id()` of the SDK.
+pub(crate) fn record_id(stream: StreamId, shard: ShardNumber, ordinal: Ordinal) -> String {
+    format!("{stream}-{shard}-{ordinal}")
 }
 
 impl CallFacts for Facts {
@@ -45,7 +67,7 @@ impl CallFacts for Facts {
 
     fn record_id(&self, index: u32) -> String {
         Run::nth(&self.runs, index as usize).map_or_else(String::new, |held| {
-            format!("{}-{}-{}", self.stream, held.block.shard, held.ordinal())
+            record_id(self.stream, held.block.shard, held.ordinal())
         })
     }
 

@@ -12,7 +12,7 @@ use fnctl_streams::sequence;
 
 /// A mapping's filter, and what it takes to judge one record after another.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(crate) struct Judge {
     filter: Arc<Filter>,
     asks_for_sequence_number: bool,
     shard_created_at: Timestamp,
@@ -23,7 +23,7 @@ pub(super) struct Judge {
 
 impl Judge {
     /// For a shard that was made at `shard_created_at`.
-    pub(super) fn new(filter: Arc<Filter>, shard_id: String, shard_created_at: Timestamp) -> Self {
+    pub(crate) fn new(filter: Arc<Filter>, shard_id: String, shard_created_at: Timestamp) -> Self {
         Self {
             asks_for_sequence_number: filter.asks_for_sequence_number(),
             filter,
@@ -38,25 +38,26 @@ impl Judge {
     pub(super) fn judge(&mut self, block: &RecordBlock, records: &mut [RecordMeta]) -> u64 {
         let mut unparsable = 0;
         for record in records {
-            record.verdict = self.verdict(block, record);
+            record.verdict = self.verdict(block, record.index as usize);
             unparsable += u64::from(record.verdict == FilterVerdict::Unparsable);
         }
         unparsable
     }
 
-    fn verdict(&mut self, block: &RecordBlock, record: &RecordMeta) -> FilterVerdict {
-        let index = record.index as usize;
+    /// Judges record `index` of a block.
+    pub(crate) fn verdict(&mut self, block: &RecordBlock, index: usize) -> FilterVerdict {
+        let arrival = block.arrival(index);
         let (keys, data) = (&block.records.keys, &block.records.data);
         self.sequence_number.clear();
         if self.asks_for_sequence_number {
-            let (position, arrival) = (record.position, record.arrival);
+            let position = block.ordinal(index);
             sequence::Run::new(self.shard_created_at, block.shard, position, arrival)
                 .write_next(&mut self.sequence_number);
         }
         let envelope = Envelope {
             key: (!keys.is_null(index)).then(|| keys.get(index)),
             data: (!data.is_null(index)).then(|| data.get(index)),
-            arrival: record.arrival,
+            arrival,
             sequence_number: std::str::from_utf8(&self.sequence_number).unwrap_or_default(),
             shard_id: &self.shard_id,
         };

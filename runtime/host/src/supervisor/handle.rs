@@ -44,6 +44,31 @@ pub(crate) struct Hold {
     release: Option<mpsc::OwnedPermit<Vec<MappingId>>>,
 }
 
+/// What became of records that a person gives up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    /// They are dead letters.
+    pub(crate) letters: u64,
+    /// They had ended otherwise before their turn came.
+    pub(crate) others: u64,
+    /// They are given up when the call that has them in hand ends.
+    pub(crate) pending: u64,
+    /// Their worker ended before their turn came: they wait as before.
+    pub(crate) left: u64,
+}
+
+impl GivenUp {
+    /// Those of two shards.
+    pub(crate) const fn and(self, more: Self) -> Self {
+        Self {
+            letters: self.letters + more.letters,
+            others: self.others + more.others,
+            pending: self.pending + more.pending,
+            left: self.left + more.left,
+        }
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(release) = self.release.take() {
@@ -119,42 +144,42 @@ impl Supervisor {
     }
 
     /// Has a unit's worker give records up, on behalf of somebody, and waits a while for what becomes of
-    /// them: how many are dead letters, and how many had ended otherwise. The others are given up when
-    /// their call ends.
+    /// them. `None`: nobody runs the unit, or it is too busy, and nothing was done.
     pub(crate) async fn give_up(
         &self,
         unit: UnitId,
         positions: Vec<Ordinal>,
         by: Arc<str>,
-    ) -> (u64, u64) {
-        let (mut letters, mut others) = (0, 0);
+    ) -> Option<GivenUp> {
+        let asked = positions.len() as u64;
         let (told, mut ended) = mpsc::channel(positions.len().max(1));
         let request = GiveUpRequest {
             positions,
             by,
             told,
         };
-        let directive = Directive::GiveUp(request);
-        if self
-            .requests
-            .send(Request::Direct(unit, directive))
-            .await
-            .is_err()
-        {
-            return (0, 0);
-        }
+        let request = Request::Direct(unit, Directive::GiveUp(request));
+        self.requests.send(request).await.ok()?;
+        let mut given_up = GivenUp::default();
         let listen = async {
             while let Some(is_letter) = ended.recv().await {
-                if is_letter {
-                    letters += 1;
-                } else {
-                    others += 1;
+                match is_letter {
+                    true => given_up.letters += 1,
+                    false => given_up.others += 1,
                 }
             }
         };
-        // An error says that it takes longer.
-        drop(timeout(limits::GIVE_UP_WAIT, listen).await);
-        (letters, others)
+        let takes_longer = timeout(limits::GIVE_UP_WAIT, listen).await.is_err();
+        let rest = asked.saturating_sub(given_up.letters + given_up.others);
+        if takes_longer {
+            given_up.pending = rest;
+        } else if rest == asked && asked > 0 {
+            // Whoever had the sender dropped it at once: no worker took the request.
+            return None;
+        } else {
+            given_up.left = rest;
+        }
+        Some(given_up)
     }
 
     /// A worker that is gone, or ends meanwhile, drops the sender of its answer.

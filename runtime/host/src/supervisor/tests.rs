@@ -1,5 +1,7 @@
 //! The supervisor over a real view, with workers that the test plays.
 
+mod asking;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard},

@@ -2,7 +2,7 @@
 
 use serde::ser::{self, Serialize};
 
-use super::{JsonError, key::Key, text, write};
+use super::{JsonError, Writer, key::Key, text};
 
 /// Names under which `serde_json` hands over text that is JSON already: its `RawValue`, and its
 /// `Number` with arbitrary precision.
@@ -12,7 +12,7 @@ const VERBATIM: [&str; 2] = [
 ];
 
 /// A list or object that is open.
-pub(super) struct Compound<'o> {
+pub(super) struct Compound<'o, const FINITE: bool> {
     out: &'o mut Vec<u8>,
     is_first: bool,
     /// Its one field is JSON already.
@@ -22,7 +22,7 @@ pub(super) struct Compound<'o> {
     close: u8,
 }
 
-impl<'o> Compound<'o> {
+impl<'o, const FINITE: bool> Compound<'o, FINITE> {
     #[inline]
     pub(super) fn list(out: &'o mut Vec<u8>, is_variant: bool) -> Self {
         out.push(b'[');
@@ -71,9 +71,16 @@ impl<'o> Compound<'o> {
     }
 
     #[inline]
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
+        value.serialize(Writer::<FINITE> {
+            out: &mut *self.out,
+        })
+    }
+
+    #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
         self.separate();
-        write(self.out, value)
+        self.value(value)
     }
 
     #[inline]
@@ -88,7 +95,7 @@ impl<'o> Compound<'o> {
         self.separate();
         text::quoted(self.out, name);
         self.out.push(b':');
-        write(self.out, value)
+        self.value(value)
     }
 
     #[cold]
@@ -116,7 +123,7 @@ impl<'o> Compound<'o> {
 
 macro_rules! elements {
     ($($trait:ident::$method:ident,)*) => {
-        $(impl ser::$trait for Compound<'_> {
+        $(impl<const FINITE: bool> ser::$trait for Compound<'_, FINITE> {
             type Ok = ();
             type Error = JsonError;
 
@@ -143,7 +150,7 @@ elements! {
 
 macro_rules! fields {
     ($($trait:ident,)*) => {
-        $(impl ser::$trait for Compound<'_> {
+        $(impl<const FINITE: bool> ser::$trait for Compound<'_, FINITE> {
             type Ok = ();
             type Error = JsonError;
 
@@ -170,7 +177,7 @@ fields! {
     SerializeStructVariant,
 }
 
-impl ser::SerializeMap for Compound<'_> {
+impl<const FINITE: bool> ser::SerializeMap for Compound<'_, FINITE> {
     type Ok = ();
     type Error = JsonError;
 
@@ -185,7 +192,7 @@ impl ser::SerializeMap for Compound<'_> {
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
         self.out.push(b':');
-        write(self.out, value)
+        self.value(value)
     }
 
     #[inline]

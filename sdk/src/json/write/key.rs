@@ -71,15 +71,15 @@ impl ser::Serializer for Key<'_> {
 
     #[inline]
     fn serialize_str(self, value: &str) -> Result<(), JsonError> {
-        Writer { out: self.out }.serialize_str(value)
+        Writer::<false> { out: self.out }.serialize_str(value)
     }
 
     fn serialize_char(self, value: char) -> Result<(), JsonError> {
-        Writer { out: self.out }.serialize_char(value)
+        Writer::<false> { out: self.out }.serialize_char(value)
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), JsonError> {
-        Writer { out: self.out }.collect_str(value)
+        Writer::<false> { out: self.out }.collect_str(value)
     }
 
     fn serialize_unit_variant(

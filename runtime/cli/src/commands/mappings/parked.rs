@@ -120,5 +120,11 @@ pub(super) async fn dead_letter(args: GiveUp, session: &mut Session) -> Result<(
             "{pending} cannot be committed yet, or is in a call: given up when that ends, if the server runs that long; fnctl mappings parked {name}"
         ));
     }
+    if done.left_records > 0 {
+        let left = words::count(done.left_records, "record");
+        session.out.note(&format!(
+            "{left} had no worker any more when their turn came, and wait as before: the same again"
+        ));
+    }
     Ok(())
 }

@@ -177,7 +177,12 @@ impl<'a> Replay<'a> {
             isolation: Isolation::Fresh,
             concurrency: None,
             config: version.config.clone(),
-            secrets: self.secrets.clone(),
+            // A version sees its own secrets, as on the server.
+            secrets: version
+                .secrets
+                .iter()
+                .filter_map(|name| Some((name.clone(), self.secrets.get(name)?.clone())))
+                .collect(),
         };
         let refused = |error: ComponentError| refusal(&error, path);
         // A component that a server took before is not judged again; another one is.
@@ -231,7 +236,10 @@ fn columns(records: &[CapturedRecord]) -> Result<Records, String> {
     };
     for record in records {
         keys.push(&bytes(&record.partition_key, record.key_encoding)?);
-        data.push(&bytes(&record.data.data, record.data.encoding)?);
+        match record.is_tombstone {
+            true => data.push_null(),
+            false => data.push(&bytes(&record.data.data, record.data.encoding)?),
+        }
     }
     Ok(Records {
         keys: keys.finish(),
@@ -268,5 +276,34 @@ impl CallFacts for Facts {
     fn header(&self, _: u32, _: &str) -> Option<Vec<u8>> {
         // Embedded streams have no headers.
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fnctl_core::status::DataText;
+
+    use super::*;
+
+    #[test]
+    fn a_record_without_a_payload_is_called_as_one() {
+        let record = |is_tombstone| CapturedRecord {
+            partition_key: "a".to_owned(),
+            key_encoding: Encoding::Text,
+            sequence_number: "49".to_owned(),
+            record_id: "1-0-1".to_owned(),
+            ordinal: 1,
+            arrival_ms: 5,
+            attempt: 1,
+            is_tombstone,
+            data: DataText::of(b"", |_| String::new()),
+        };
+        let told = serde_json::to_string(&record(true)).expect("it is JSON");
+        let read: CapturedRecord = serde_json::from_str(&told).expect("what was written");
+        let records = columns(&[read, record(false)]).expect("columns");
+        assert!(
+            records.data.is_null(0) && !records.data.is_null(1),
+            "{told}"
+        );
     }
 }

@@ -159,8 +159,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
 
 /// Whether a letter holds a record that a function can be given.
 fn has_record(found: &StoredLetter) -> bool {
-    let kind = found.letter.kind;
-    !matches!(kind, ErrorKind::RecordTooLarge | ErrorKind::WindowFailed)
+    found.letter.kind.holds_record()
 }
 
 /// Whether letters of the mapping can be redriven now, with this version.
@@ -228,7 +227,8 @@ impl Task {
             if found.is_empty() {
                 break;
             }
-            for letter in found {
+            // The others are not counted, and nobody could be given them.
+            for letter in found.into_iter().filter(has_record) {
                 if under_way.len() >= limits::REDRIVES_AT_ONCE {
                     self.count(under_way.join_next().await);
                 }
@@ -257,9 +257,6 @@ impl Task {
     /// done with it.
     async fn one(&self, found: StoredLetter) -> Option<RedriveEnding> {
         let (id, before) = (found.id, found.body);
-        if !has_record(&found) {
-            return None;
-        }
         let mut found = found;
         loop {
             if let Some(answer) = self.ask(&found).await?

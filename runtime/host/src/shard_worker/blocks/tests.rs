@@ -132,3 +132,24 @@ fn a_record_is_named_as_its_source_spells_it() {
     assert_eq!((named.index, named.shard), (11, 0));
     assert_eq!(blocks.key(&record), "k11");
 }
+
+/// Pieces of a batch are what a function would be given of it, tombstones among them.
+#[test]
+fn a_cut_has_the_records_of_its_range() {
+    let runs = two_blocks().runs(&refs(&[(1, 0), (1, 2), (1, 3), (2, 1), (2, 2)]));
+    let whole = Run::gather(&runs);
+    for start in 0..whole.len() {
+        for end in start + 1..=whole.len() {
+            let cut = Run::gather(&Run::cut(&runs, &(start..end)));
+            assert_eq!(cut.len(), end - start);
+            for index in 0..cut.len() {
+                let of = |records: &Records, at: usize| {
+                    let data = (!records.data.is_null(at)).then(|| records.data.share(at));
+                    (records.keys.share(at), data, records.arrival_ms[at])
+                };
+                assert_eq!(of(&cut, index), of(&whole, start + index), "{start}..{end}");
+            }
+        }
+    }
+    assert!(Run::cut(&runs, &(2..2)).is_empty());
+}

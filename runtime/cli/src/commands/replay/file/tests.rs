@@ -45,6 +45,7 @@ fn batch(version: u64) -> CaptureLine {
             ordinal: 1,
             arrival_ms: 5,
             attempt: 2,
+            is_tombstone: false,
             data: DataText::of(b"x", |_| String::new()),
         }],
         failures: Vec::new(),
