@@ -20,7 +20,7 @@ use crate::{
     park::KeyMap,
 };
 
-/// What a unit's owner knows of a charged record, beside its mark.
+/// What a unit's owner knows of a record that waits for a retry, beside its mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// The record.
@@ -31,6 +31,9 @@ pub struct Parked {
     /// Code and words of its last failure; `None`: it failed before this owner began, or there were
     /// too many to keep.
     pub failure: Option<(Arc<str>, Arc<str>)>,
+    /// Until when it waits though it is not charged, which no journaled mark says: with order within the
+    /// shard, where the call that it failed in settled others.
+    pub uncharged_until: Option<Timestamp>,
 }
 
 /// Code and words of the last failure of charged records that are not done.
@@ -79,11 +82,11 @@ impl ShardPipeline {
     /// Notes why records were charged, and forgets those that are done.
     pub(super) fn note_failures(&mut self, records: &[Serial], judgement: &Judgement) {
         let failures = &mut self.failures.0;
-        for charge in judgement
-            .charges
-            .iter()
-            .filter(|charge| charge.attempts > 0)
-        {
+        for (at, charge) in judgement.charges.iter().enumerate() {
+            // A budget that begins anew is no failure, but behind the first: that one failed.
+            if at > 0 && charge.attempts == 0 {
+                continue;
+            }
             let position = self.backlog.get(records[charge.index]).position;
             if failures.len() < limits::FAILURES_TOLD_MAX || failures.contains_key(&position) {
                 failures.insert(position, (charge.code.clone(), charge.error.clone()));
@@ -109,12 +112,16 @@ impl ShardPipeline {
         }
     }
 
-    /// What is known of charged records that are not done; of those that were not read yet, nothing.
+    /// What is known of charged records that are not done, and of one that waits uncharged, which need not be
+    /// asked for; of those that were not read yet, nothing.
     #[must_use]
     pub fn parked_records(&self, positions: &[Ordinal]) -> Vec<Parked> {
         let found = positions.iter().filter_map(|&at| self.backlog.find(at));
-        let mut found: Vec<Serial> = found.collect();
+        let uncharged = self.first_failed().filter(|mark| mark.count == 0);
+        let unasked = uncharged.and_then(|mark| self.backlog.find(mark.position));
+        let mut found: Vec<Serial> = found.chain(unasked).collect();
         found.sort_unstable();
+        found.dedup();
         let mut known = Vec::with_capacity(found.len());
         let mut wanted = found.into_iter().peekable();
         // Records that are not done, by key, up to the present one and to the end.
@@ -140,6 +147,9 @@ impl ShardPipeline {
             position,
             waiting: open.get(&key).map_or(0, |all| all - count),
             failure: self.failures.0.get(&position).cloned(),
+            uncharged_until: uncharged
+                .filter(|mark| mark.position == position)
+                .map(|mark| mark.next_retry),
         };
         known.into_iter().map(parked).collect()
     }

@@ -63,6 +63,17 @@ impl ShardPipeline {
         }
     }
 
+    /// The failed record that the shard waits for, charged or not; none where keys or groups wait by
+    /// themselves.
+    pub(super) fn first_failed(&self) -> Option<&AttemptMark> {
+        if !self.holds_the_shard() || self.has_windows() {
+            return None;
+        }
+        // Marks above are an earlier owner's, of records that were not read yet.
+        let (&position, mark) = self.marks.first_key_value()?;
+        (position <= self.backlog.read_position()).then_some(mark)
+    }
+
     /// The first record of a call that waits for a retry, and until when; none where keys wait by
     /// themselves.
     pub(super) fn first_waiting(

@@ -81,12 +81,18 @@ impl ShardPipeline {
         }
     }
 
-    /// Keys that wait for a retry, the one in the retry slot included (with windows, groups), and when the
-    /// next one is tried.
+    /// Keys that wait for a retry, the one that is tried now included (with windows, groups; with order
+    /// within the shard, the shard), and when the next one is tried.
     #[must_use]
     pub fn parked(&self) -> (u64, Option<Timestamp>) {
         if let Some(windows) = &self.windows {
             return windows.parked();
+        }
+        if self.holds_the_shard() {
+            let failed = self.first_failed();
+            let waiting = failed.filter(|_| self.slots[0].is_at_rest());
+            let next = waiting.map(|mark| mark.next_retry);
+            return (u64::from(failed.is_some()), next);
         }
         // The key of a redrive waits for no retry.
         let parked = self.park.len() - usize::from(self.redrives.has_slot());

@@ -123,6 +123,7 @@ impl ShardPipeline {
             ..*record
         };
         if record.verdict == FilterVerdict::NoMatch {
+            self.marks.remove(&record.position);
             let serial = self
                 .backlog
                 .push(record, settled_before, 0, Place::Fallen, actions);

@@ -10,7 +10,7 @@ use crate::{
     id::{FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
     mapping::{MappingSettings, MaxAttempts, Ordering},
     outcome::{Failure, FailureKind, FailureKind::Retry, ItemFailure, Outcome},
-    pipeline::Started,
+    pipeline::{Event, Started},
     settled::Settled,
 };
 
@@ -69,14 +69,52 @@ fn the_lowest_failed_record_is_the_checkpoint_and_later_successes_run_again() {
         "commit lane0#1 settles 0-1 marks 2:0",
     ]);
     assert_eq!(shard.stats().low_watermark, Ordinal(1));
-    assert_eq!(shard.stats().parked_keys, 0);
     let due = shard.deadline().unwrap();
+    let stats = shard.stats();
+    let waits = (stats.parked_keys, stats.next_retry);
+    assert_eq!(waits, (1, Some(Timestamp(due))));
     shard.at(due).tick();
     shard.expect(&["call 2 lane0: 2 3 4 fresh"]);
+    let stats = shard.stats();
+    assert_eq!((stats.parked_keys, stats.next_retry), (1, None));
     // No progress: the lowest one is charged, and nobody else.
     shard.fail(2, &[(0, Retry), (2, Retry)]);
     shard.answer("lane0", 2, TAKEN);
     shard.expect(&["commit lane0#2 marks 2:1"]);
+}
+
+/// Nothing of it is journaled: it is not charged.
+#[test]
+fn a_record_that_waits_behind_progress_is_seen_and_released_by_hand() {
+    let mut shard = Harness::new(MappingSettings {
+        backoff_initial_ms: 50_000,
+        backoff_max_ms: 50_000,
+        ..in_order(5)
+    });
+    shard.put("a b c");
+    shard.fail(1, &[(1, Retry)]);
+    shard.answer("lane0", 1, TAKEN);
+    shard.expect(&[
+        "call 1 lane0: 1 2 3",
+        "commit lane0#1 settles 0-1 marks 2:0",
+    ]);
+    let due = shard.deadline().map(Timestamp);
+    assert!(due > Some(Timestamp(0)));
+    let parked = shard.parked_records(&[]);
+    assert_eq!(parked.len(), 1);
+    assert_eq!((parked[0].position, parked[0].waiting), (Ordinal(2), 1));
+    assert_eq!(parked[0].uncharged_until, due);
+    let failure = parked[0].failure.as_ref();
+    assert!(failure.is_some_and(|(code, words)| (&**code, &**words) == ("code", "words")));
+    shard.tell(Event::Release {
+        positions: vec![Ordinal(2)],
+    });
+    shard.expect(&["call 2 lane0: 2 3 fresh"]);
+    // Charged, its journaled mark says the rest.
+    shard.fail(2, &[(0, Retry)]);
+    shard.answer("lane0", 2, TAKEN);
+    assert!(shard.parked_records(&[]).is_empty());
+    assert_eq!(shard.parked_records(&[2])[0].uncharged_until, None);
 }
 
 #[test]
