@@ -7,6 +7,7 @@ mod bisecting;
 mod caution;
 mod counting;
 mod failing;
+mod feeding;
 mod filtered;
 mod giving_up;
 mod harness;
