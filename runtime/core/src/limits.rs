@@ -22,6 +22,9 @@ pub const BACKOFF_MAX_MS_DEFAULT: u64 = 60_000;
 pub const UNSETTLED_RECORDS_MAX: u64 = 262_144;
 /// Payload of parked records kept in memory per unit; beyond it they are re-read from the log.
 pub const PARKED_BYTES_MAX: u64 = 8 << 20;
+/// What a parked record takes in memory beside its key and payload, bytes, once it is kept apart from its
+/// block.
+pub const PARKED_RECORD_BYTES: u64 = 640;
 /// Largest record a function is given; a larger one is dead-lettered with metadata only.
 pub const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// Largest output of one call.

@@ -14,12 +14,14 @@ mod caution;
 mod clock_back;
 mod conclude;
 mod event;
+mod feed;
 mod filtered;
 mod give_up;
 mod in_order;
 mod inspect;
 mod judge;
 mod plan;
+mod quiet;
 mod read;
 mod redrive;
 mod slot;
@@ -50,6 +52,7 @@ use self::{
     bisect::Suspects,
     by_hand::Failures,
     caution::Caution,
+    feed::Feed,
     filtered::Filtered,
     give_up::GivenUp,
     read::{Reading, Waiting},
@@ -109,6 +112,7 @@ struct Lane {
     marked: u32,
     /// Whether records may not be in shard order.
     is_unsorted: bool,
+    feed: Feed,
 }
 
 /// The decisions about one unit under one lease epoch.
@@ -172,6 +176,7 @@ impl ShardPipeline {
             batcher: Batcher::new(limits),
             marked: 0,
             is_unsorted: false,
+            feed: Feed::default(),
         };
         let per_cut = u64::from(limits.records_max) * u64::from(factor);
         let lanes = factor * if config.canary.is_some() { 2 } else { 1 };
@@ -408,46 +413,6 @@ impl ShardPipeline {
             });
         self.marks = of_this_version.map(|mark| (mark.position, mark)).collect();
         self.done = settled;
-    }
-
-    fn quiet(&mut self, until: Timestamp, is_drain: bool, now: Timestamp) {
-        let is_draining = matches!(self.mode, Mode::Quiet { is_drain: true, .. });
-        // A pause does not end a drain.
-        if self.mode != Mode::New && (is_drain || !is_draining) {
-            self.mode = Mode::Quiet {
-                until,
-                moment_ms: until.since_ms(now),
-                is_drain,
-            };
-        } else if is_drain {
-            self.mode = Mode::Quiet {
-                until: now,
-                moment_ms: 0,
-                is_drain,
-            };
-        }
-    }
-
-    fn resume(&mut self) {
-        if let Mode::Quiet {
-            is_drain: false, ..
-        } = self.mode
-        {
-            self.mode = Mode::Running;
-        }
-    }
-
-    fn stop(&mut self, reason: StopReason, actions: &mut Vec<Action>) {
-        self.interrupt_calls(actions);
-        self.mode = Mode::Stopped;
-        actions.push(Action::Stop(reason));
-    }
-
-    /// Whether a call runs, a commit is not accepted, or a mark stands that must be taken back.
-    fn is_under_way(&self) -> bool {
-        self.slots
-            .iter()
-            .any(|slot| slot.call.is_some() || slot.unaccepted.is_some() || slot.mark.is_some())
     }
 
     fn end_call(&mut self, attempt: AttemptId) -> Option<(usize, Vec<Serial>)> {

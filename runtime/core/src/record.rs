@@ -329,6 +329,32 @@ impl RecordBlock {
     pub fn hops(&self, index: usize) -> u8 {
         self.hops.get(index).copied().unwrap_or(0)
     }
+
+    /// The records `range` copied out: nothing else of this block stays in memory for them.
+    ///
+    /// # Panics
+    /// If the range lies outside.
+    #[must_use]
+    pub fn copied(&self, range: std::ops::Range<usize>) -> Self {
+        let column = |column: &ByteColumn| {
+            let mut values = column.slice(range.clone());
+            values.bytes = Bytes::copy_from_slice(&values.bytes);
+            values
+        };
+        Self {
+            stream: self.stream,
+            shard: self.shard,
+            first: self.ordinal(range.start),
+            records: Records {
+                keys: column(&self.records.keys),
+                data: column(&self.records.data),
+                arrival_ms: self.records.arrival_ms[range.clone()].to_vec(),
+            },
+            hash_keys: self.hash_keys[range.clone()].to_vec(),
+            hops: self.hops.get(range.clone()).unwrap_or_default().to_vec(),
+            origins: self.origins.get(range).unwrap_or_default().to_vec(),
+        }
+    }
 }
 
 /// Records on their way into a stream: not yet placed on shards.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use fnctl_core::{
     id::{Ordinal, SlotId},
-    record::{ByteColumn, RecordBlock, Records},
+    record::RecordBlock,
     source::{ShardSource, SourceError},
 };
 use tokio::sync::mpsc;
@@ -154,7 +154,9 @@ async fn serve<S: ShardSource>(source: &S, request: ReadRequest) -> Result<Read,
                         "record {position} was not there"
                     )));
                 };
-                blocks.push(single(&block, position));
+                // Copied out, so that the rest of the block need not stay in memory.
+                let index = usize::try_from(position.0 - block.first.0).expect("inside the block");
+                blocks.push(Arc::new(block.copied(index..index + 1)));
             }
             Ok(Read::Reread {
                 slot,
@@ -163,27 +165,4 @@ async fn serve<S: ShardSource>(source: &S, request: ReadRequest) -> Result<Read,
             })
         }
     }
-}
-
-/// One record of a block, copied out, so that the rest of the block need not stay in memory.
-fn single(block: &RecordBlock, position: Ordinal) -> Arc<RecordBlock> {
-    let index = usize::try_from(position.0 - block.first.0).expect("inside the block");
-    let column = |column: &ByteColumn| {
-        let mut one = column.slice(index..index + 1);
-        one.bytes = bytes::Bytes::copy_from_slice(&one.bytes);
-        one
-    };
-    Arc::new(RecordBlock {
-        stream: block.stream,
-        shard: block.shard,
-        first: position,
-        records: Records {
-            keys: column(&block.records.keys),
-            data: column(&block.records.data),
-            arrival_ms: vec![block.records.arrival_ms[index]],
-        },
-        hash_keys: vec![block.hash_keys[index]],
-        hops: block.hops.get(index).copied().into_iter().collect(),
-        origins: block.origins.get(index).copied().into_iter().collect(),
-    })
 }

@@ -124,6 +124,8 @@ reached! {
     PauseInterrupted,
     /// A read failed.
     FetchFailed,
+    /// Of a block only its parked records were kept.
+    BlockCut,
     /// Parked payload was read again.
     Reread,
     /// Reading parked payload again failed.

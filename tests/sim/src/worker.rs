@@ -81,8 +81,12 @@ pub struct Worker {
     pub dropped: u64,
     /// Commits sent again.
     pub resent: u64,
+    /// Blocks of which only some records were kept.
+    pub cut_blocks: u64,
     kept: BTreeMap<SlotId, Commit>,
     blocks: BTreeMap<BlockId, Vec<Ordinal>>,
+    /// Bytes of every record that was read.
+    record_bytes: u32,
     next_block: BlockId,
     seen_tail: Ordinal,
     /// The latest time it was told.
@@ -180,8 +184,10 @@ impl Worker {
             given_up: BTreeSet::new(),
             dropped: 0,
             resent: 0,
+            cut_blocks: 0,
             kept: BTreeMap::new(),
             blocks: BTreeMap::new(),
+            record_bytes: 0,
             next_block: BlockId(1),
             seen_tail: journal.published_tail(),
             latest: Timestamp(0),
@@ -311,6 +317,16 @@ impl Worker {
                 assert_eq!(commit.number, number);
                 self.dropped += 1;
             }
+            Action::KeepOnly { block, records } => {
+                self.cut_blocks += 1;
+                // What is let go stands for nothing any more: naming it fails.
+                let held = self.blocks.get_mut(&block).expect("it is held");
+                for (index, position) in (0..).zip(held) {
+                    if !records.contains(&index) {
+                        *position = Ordinal(0);
+                    }
+                }
+            }
             Action::ReleaseBlock(id) => {
                 assert!(self.blocks.remove(&id).is_some(), "{id:?} is held");
             }
@@ -345,6 +361,7 @@ impl Worker {
     /// If none was asked for.
     pub fn fetched(&mut self, journal: &Journal, bytes_max: u64, random: &mut Random) -> Event {
         let read = self.fetch.take().expect("a read");
+        self.record_bytes = checks::record_bytes(bytes_max);
         let mut fetched = Fetched::default();
         let mut bytes = 0;
         let mut after = read.after;
@@ -428,7 +445,7 @@ impl Worker {
             arrival: put.arrival,
             block: BlockId(0),
             index: 0,
-            bytes: if is_huge { huge } else { 11 },
+            bytes: if is_huge { huge } else { self.record_bytes },
             hops: match put.nature {
                 Nature::Loop => limits::HOPS_MAX + 1,
                 _ => hops_of(position),

@@ -128,6 +128,14 @@ pub enum Action {
         /// Whether it was given up; else it had ended otherwise before.
         is_letter: bool,
     },
+    /// Of a block keep these records alone, by their indices in it, ascending: the others are needed no more.
+    /// What is kept goes by the same number and indices.
+    KeepOnly {
+        /// The block.
+        block: BlockId,
+        /// What is kept of it; less than it held so far.
+        records: Vec<u32>,
+    },
     /// Free a block: no record of it is needed any more, or it is read again when it is.
     ReleaseBlock(BlockId),
     /// The last action of all.

@@ -13,7 +13,6 @@ use super::{
 use crate::{
     commit::{CommitAnswer, Unavailable},
     id::{SlotId, Timestamp},
-    lane::KeyHash,
     limits,
     mapping::OnFailureFull,
     park::{KeyMap, ParkedCharge, ParkedRecord},
@@ -217,7 +216,7 @@ impl ShardPipeline {
                 if !self.marks.is_empty() {
                     self.marks.remove(&self.backlog.get(serial).position);
                 }
-                self.backlog.place(serial, Place::Done, actions);
+                self.done_in_lane(index, serial, actions);
             }
         } else {
             for charge in &judgement.charges {
@@ -248,7 +247,7 @@ impl ShardPipeline {
         let mut rest = Vec::new();
         for (at, (&serial, ending)) in records.iter().zip(&judgement.endings).enumerate() {
             match ending {
-                Ending::Done | Ending::Dead => self.backlog.place(serial, Place::Done, actions),
+                Ending::Done | Ending::Dead => self.done_in_lane(index, serial, actions),
                 Ending::Again => rest.push(serial),
                 Ending::Charged | Ending::Void => {
                     let charge = charges.next_if(|charge| charge.index == at).map(parked);
@@ -267,14 +266,15 @@ impl ShardPipeline {
         }
         if !parking.is_empty() {
             self.sweep(index, &mut parking, actions);
+            self.failed(parking.keys().copied());
             for (key, records) in parking {
                 self.park.park(key, records, now);
             }
         }
     }
 
-    /// Collects every record of the `parking` keys that still waits in the lane or in a piece of its
-    /// batch: a key moves whole.
+    /// Collects every record of the `parking` keys that still waits in the lane, in a piece of its batch or
+    /// to be fed to it: a key moves whole.
     pub(super) fn sweep(
         &mut self,
         lane: usize,
@@ -288,19 +288,30 @@ impl ShardPipeline {
             // A record that becomes a letter without a call stays: it has no place in its key's order.
             parking.contains_key(&entry.key) && entry.condemned().is_none()
         };
-        self.slots[lane].pieces.retain_mut(|piece| {
-            swept.extend(piece.extract_if(.., |serial| is_parking(*serial)));
-            !piece.is_empty()
+        // Of keys that are fed the call may have had all that the lane has: then nothing is looked for.
+        let feed = &self.lanes[lane].feed;
+        let is_all = parking.iter().all(|(&key, records)| {
+            let last = records.last();
+            last.is_some_and(|last| feed.ends_with(key, last.item))
         });
-        let pieces = swept.len();
-        self.lanes[lane].batcher.extract(is_parking, &mut swept);
+        let mut pieces = 0;
+        if !is_all {
+            self.slots[lane].pieces.retain_mut(|piece| {
+                swept.extend(piece.extract_if(.., |serial| is_parking(*serial)));
+                !piece.is_empty()
+            });
+            pieces = swept.len();
+            self.lanes[lane].batcher.extract(is_parking, &mut swept);
+        }
+        let in_lane = swept.len();
+        swept.extend(self.take_fed(lane, parking.keys().copied()));
         for (at, &serial) in swept.iter().enumerate() {
             let entry = *self.backlog.get(serial);
-            if at >= pieces {
+            if (pieces..in_lane).contains(&at) {
                 self.waiting.leave(entry.bytes);
             }
             let charge = (entry.attempts > 0).then(|| {
-                self.lanes[lane].marked -= 1;
+                self.lanes[lane].marked -= u32::from(at < in_lane);
                 // Whether it was blamed was not written down: charged ones are tried together.
                 let mark = self.marks.remove(&entry.position);
                 ParkedCharge {
@@ -328,7 +339,8 @@ impl ShardPipeline {
         let index = self.lanes.len();
         let mut charges = judgement.charges.iter().peekable();
         let mut rest = Vec::new();
-        let mut held = KeyMap::default();
+        // Keys that wait, and whether for a record that had not failed before.
+        let mut held: KeyMap<bool> = KeyMap::default();
         for (at, &serial) in records.iter().enumerate() {
             let key = self.backlog.get(serial).key;
             match judgement.endings.get(at) {
@@ -338,14 +350,18 @@ impl ShardPipeline {
                 }
                 Some(Ending::Again) => rest.push(serial),
                 Some(Ending::Charged | Ending::Void) => {
+                    let mut is_first = false;
                     if let Some(charge) = charges.next_if(|charge| charge.index == at) {
                         self.park.charge(key, serial, parked(charge));
+                        is_first = charge.attempts == 1;
                     }
-                    held.insert(key, ());
+                    *held.entry(key).or_default() |= is_first;
                     self.backlog.place(serial, Place::Parked, actions);
                 }
             }
         }
+        let failed = held.iter().filter(|(_, is_first)| **is_first);
+        self.failed(failed.map(|(key, _)| *key));
         let slot = &mut self.slots[index];
         if !rest.is_empty() {
             // In front of the other pieces: they hold later records of the same key.
@@ -356,24 +372,6 @@ impl ShardPipeline {
             self.wait_behind_charged(&held, actions);
         }
         self.give_keys_back(now, actions);
-    }
-
-    /// Records of a key that is parked no more go back to their lane, in front: they have waited.
-    pub(super) fn release(
-        &mut self,
-        key: KeyHash,
-        released: &[ParkedRecord<Serial>],
-        actions: &mut Vec<Action>,
-    ) {
-        let lane = self.lane_of(key);
-        let lane = &mut self.lanes[lane];
-        lane.is_unsorted |= !released.is_empty() && !lane.batcher.is_empty();
-        for record in released.iter().rev() {
-            lane.batcher.push_front(record.item, record.bytes);
-            lane.marked += u32::from(self.backlog.get(record.item).attempts > 0);
-            self.waiting.enter(record.bytes);
-            self.backlog.place(record.item, Place::Waiting, actions);
-        }
     }
 }
 

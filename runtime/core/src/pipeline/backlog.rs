@@ -1,8 +1,11 @@
 //! The records between low watermark and read position, in the order of the shard.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
-use super::{Action, BlockId, RecordMeta, RecordRef, blocks::Blocks, blocks::Pin};
+use super::{
+    Action, BlockId, RecordMeta, RecordRef,
+    blocks::{Blocks, Pin, Repin},
+};
 use crate::{
     commit::ErrorKind,
     filter::FilterVerdict,
@@ -216,8 +219,13 @@ impl Backlog {
             place,
         });
         self.read_position = record.position;
-        self.blocks
-            .repin(record.block, Pin::None, place.pin(), actions);
+        self.blocks.has_record(record.block, serial.0);
+        self.repin(
+            record.block,
+            record.bytes,
+            (Pin::None, place.pin()),
+            actions,
+        );
         serial
     }
 
@@ -235,8 +243,8 @@ impl Backlog {
         let (from, to) = (entry.place.pin(), place.pin());
         entry.place = place;
         if from != to {
-            let block = entry.block;
-            self.blocks.repin(block, from, to, actions);
+            let (block, bytes) = (entry.block, entry.bytes);
+            self.repin(block, bytes, (from, to), actions);
         }
     }
 
@@ -245,9 +253,9 @@ impl Backlog {
         let index = self.index(serial);
         let entry = &mut self.entries[index];
         let from = std::mem::replace(&mut entry.place, Place::Busy).pin();
-        let reference = entry.reference();
+        let (reference, bytes) = (entry.reference(), entry.bytes);
         if from != Pin::Live {
-            self.blocks.repin(reference.block, from, Pin::Live, actions);
+            self.repin(reference.block, bytes, (from, Pin::Live), actions);
         }
         (reference, self.blocks.is_resident(reference.block))
     }
@@ -284,8 +292,41 @@ impl Backlog {
         let pin = entry.place.pin();
         let before = std::mem::replace(&mut entry.block, block);
         entry.index = index_in_block;
-        self.blocks.repin(before, pin, Pin::None, actions);
-        self.blocks.repin(block, Pin::None, pin, actions);
+        let bytes = entry.bytes;
+        self.repin(before, bytes, (pin, Pin::None), actions);
+        self.repin(block, bytes, (Pin::None, pin), actions);
+    }
+
+    /// All records of a block that was read are placed.
+    pub(super) fn let_go(&mut self, block: BlockId, actions: &mut Vec<Action>) {
+        self.repin(block, 0, (Pin::Live, Pin::None), actions);
+    }
+
+    fn repin(
+        &mut self,
+        block: BlockId,
+        bytes: u32,
+        (from, to): (Pin, Pin),
+        actions: &mut Vec<Action>,
+    ) {
+        let (entries, first) = (&self.entries, self.first);
+        // Of the records that were read with it the first ones may be below the low watermark.
+        let index = |serial: u64| usize::try_from(serial.saturating_sub(first)).ok();
+        let parked = |records: Range<u64>| {
+            let from = index(records.start).unwrap_or(usize::MAX);
+            let to = index(records.end).unwrap_or(usize::MAX).min(entries.len());
+            let its = entries.range(from.min(to)..to);
+            let parked =
+                its.filter(|entry| entry.block == block && entry.place.pin() == Pin::Parked);
+            parked.map(|entry| entry.index).collect()
+        };
+        let repin = Repin {
+            block,
+            bytes,
+            from,
+            to,
+        };
+        self.blocks.repin(repin, parked, actions);
     }
 
     /// Moves the low watermark over everything done.
@@ -307,8 +348,11 @@ impl Backlog {
         {
             self.skipped_records -= records;
         }
-        if self.entries.capacity() > limits::IDLE_CAPACITY_MAX {
-            self.entries.shrink_to(limits::IDLE_CAPACITY_MAX);
+        // Seldom: one record that waits long holds all behind it, and they are not to be moved at every commit.
+        let (len, room) = (self.entries.len(), self.entries.capacity());
+        if room > limits::IDLE_CAPACITY_MAX && len <= room / 4 {
+            let wanted = limits::IDLE_CAPACITY_MAX.max(len * 2);
+            self.entries.shrink_to(wanted);
         }
     }
 

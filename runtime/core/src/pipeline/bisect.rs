@@ -156,7 +156,7 @@ impl ShardPipeline {
     }
 
     /// Records of these keys that the retry slot was to call wait behind one that was charged.
-    pub(super) fn wait_behind_charged(&mut self, keys: &KeyMap<()>, actions: &mut Vec<Action>) {
+    pub(super) fn wait_behind_charged(&mut self, keys: &KeyMap<bool>, actions: &mut Vec<Action>) {
         let index = self.lanes.len();
         let backlog = &self.backlog;
         let is_behind = |serial: &mut Serial| keys.contains_key(&backlog.get(*serial).key);
@@ -184,7 +184,9 @@ impl ShardPipeline {
         let done: Vec<KeyHash> = done;
         for key in done {
             let released = self.park.give_back(key, now);
-            self.release(key, &released, actions);
+            if !self.park.contains(key) {
+                self.release(key, &released, actions);
+            }
         }
     }
 }

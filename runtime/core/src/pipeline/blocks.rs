@@ -1,10 +1,11 @@
 //! Which blocks of payload are still needed.
 //!
-//! A record in a lane or a call keeps its block in memory. A parked record keeps it too, as long as
-//! the blocks kept for parked records alone stay within `PARKED_BYTES_MAX`; beyond that they are
-//! released and read again when their time comes (commit and storage rules §4).
+//! A record in a lane or a call keeps its block in memory. Of a block that only parked records need the
+//! worker keeps those alone, once that is less than half of it: one record in hundreds would hold all of them
+//! otherwise. What is kept for parked records stays within `PARKED_BYTES_MAX`; beyond that blocks are
+//! released, and records read again when their time comes (commit and storage rules §4).
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use super::{Action, BlockId, BlockMeta};
 use crate::limits;
@@ -20,11 +21,42 @@ pub(super) enum Pin {
     Parked,
 }
 
+/// A record needs its block for something else now.
 #[derive(Clone, Copy, Debug)]
+pub(super) struct Repin {
+    pub(super) block: BlockId,
+    /// Bytes of the record.
+    pub(super) bytes: u32,
+    pub(super) from: Pin,
+    pub(super) to: Pin,
+}
+
+#[derive(Clone, Debug)]
 struct Block {
+    /// What it takes, in bytes.
     bytes: u64,
     live: u32,
     parked: u32,
+    /// Bytes of the parked records.
+    needed: u64,
+    /// The records that were read with it, by their place in the order of reading.
+    records: Range<u64>,
+}
+
+impl Block {
+    /// Bytes that it holds for parked records alone.
+    const fn parked_alone(&self) -> u64 {
+        if self.live == 0 && self.parked > 0 {
+            self.bytes
+        } else {
+            0
+        }
+    }
+
+    /// What its parked records take without the others.
+    fn kept(&self) -> u64 {
+        self.needed + u64::from(self.parked) * limits::PARKED_RECORD_BYTES
+    }
 }
 
 /// The blocks that the worker holds for this pipeline.
@@ -50,8 +82,8 @@ impl Blocks {
         self.parked_bytes
     }
 
-    /// Takes over a block that was read, and keeps it until [`Self::let_go`]: before all its records
-    /// are placed, it is not known what it is needed for.
+    /// Takes over a block that was read, and keeps it until it is let go: before all its records are placed,
+    /// it is not known what it is needed for.
     ///
     /// # Panics
     /// If its number is not above all earlier ones.
@@ -70,12 +102,19 @@ impl Blocks {
             bytes: block.bytes,
             live: 1,
             parked: 0,
+            needed: 0,
+            records: 0..0,
         }));
     }
 
-    /// All records of a block that was read are placed.
-    pub(super) fn let_go(&mut self, id: BlockId, actions: &mut Vec<Action>) {
-        self.repin(id, Pin::Live, Pin::None, actions);
+    /// A record was read with a block that is held.
+    pub(super) fn has_record(&mut self, id: BlockId, serial: u64) {
+        if let Some(block) = self.get_mut(id) {
+            if block.records.is_empty() {
+                block.records.start = serial;
+            }
+            block.records.end = serial + 1;
+        }
     }
 
     /// Whether the payload is in memory.
@@ -83,35 +122,54 @@ impl Blocks {
         self.get(id).is_some()
     }
 
-    /// One record needs its block for something else now. A block that is not held stays so.
-    pub(super) fn repin(&mut self, id: BlockId, from: Pin, to: Pin, actions: &mut Vec<Action>) {
+    /// One record needs its block for something else now. A block that is not held stays so. `parked` tells
+    /// the indices of the parked records in it, ascending, of those that were read with it.
+    pub(super) fn repin(
+        &mut self,
+        Repin {
+            block: id,
+            bytes,
+            from,
+            to,
+        }: Repin,
+        parked: impl FnOnce(Range<u64>) -> Vec<u32>,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(block) = self.get_mut(id) else {
             return;
         };
-        let was_parked_only = block.live == 0 && block.parked > 0;
+        let before = block.parked_alone();
         match from {
             Pin::None => {}
             Pin::Live => block.live -= 1,
-            Pin::Parked => block.parked -= 1,
+            Pin::Parked => {
+                block.parked -= 1;
+                block.needed -= u64::from(bytes);
+            }
         }
         match to {
             Pin::None => {}
             Pin::Live => block.live += 1,
-            Pin::Parked => block.parked += 1,
-        }
-        let block = *block;
-        let is_parked_only = block.live == 0 && block.parked > 0;
-        if was_parked_only && !is_parked_only {
-            self.parked_bytes -= block.bytes;
-        }
-        if block.live == 0 && block.parked == 0 {
-            self.release(id, actions);
-        } else if is_parked_only && !was_parked_only {
-            if self.parked_bytes + block.bytes > limits::PARKED_BYTES_MAX {
-                self.release(id, actions);
-            } else {
-                self.parked_bytes += block.bytes;
+            Pin::Parked => {
+                block.parked += 1;
+                block.needed += u64::from(bytes);
             }
+        }
+        let is_needed = block.live > 0 || block.parked > 0;
+        let is_loose = block.live == 0 && block.kept() <= block.bytes / 2;
+        if is_needed && is_loose && !block.records.is_empty() {
+            block.bytes = block.kept();
+            let records = parked(block.records.clone());
+            actions.push(Action::KeepOnly { block: id, records });
+        }
+        let after = block.parked_alone();
+        let others = self.parked_bytes - before;
+        let has_room = before > 0 || others + after <= limits::PARKED_BYTES_MAX;
+        if is_needed && has_room {
+            self.parked_bytes = others + after;
+        } else {
+            self.parked_bytes = others;
+            self.release(id, actions);
         }
     }
 
@@ -137,62 +195,4 @@ impl Blocks {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hold(blocks: &mut Blocks, id: u64, bytes: u64) -> BlockId {
-        let id = BlockId(id);
-        blocks.hold(BlockMeta { id, bytes });
-        id
-    }
-
-    fn repin(blocks: &mut Blocks, id: BlockId, from: Pin, to: Pin) -> Vec<Action> {
-        let mut actions = Vec::new();
-        blocks.repin(id, from, to, &mut actions);
-        actions
-    }
-
-    #[test]
-    fn a_block_goes_with_its_last_record() {
-        let mut blocks = Blocks::new();
-        let one = hold(&mut blocks, 1, 10);
-        let two = hold(&mut blocks, 2, 10);
-        for id in [one, one, two] {
-            assert!(repin(&mut blocks, id, Pin::None, Pin::Live).is_empty());
-        }
-        for id in [one, two] {
-            blocks.let_go(id, &mut Vec::new());
-        }
-        assert!(repin(&mut blocks, one, Pin::Live, Pin::None).is_empty());
-        let released = repin(&mut blocks, one, Pin::Live, Pin::None);
-        assert_eq!(released, [Action::ReleaseBlock(one)]);
-        assert!(!blocks.is_resident(one) && blocks.is_resident(two));
-    }
-
-    #[test]
-    fn parked_records_keep_blocks_up_to_the_bound() {
-        let mut blocks = Blocks::new();
-        let small = hold(&mut blocks, 1, limits::PARKED_BYTES_MAX - 1);
-        let large = hold(&mut blocks, 4, 2);
-        assert!(repin(&mut blocks, small, Pin::Live, Pin::Parked).is_empty());
-        let released = repin(&mut blocks, large, Pin::Live, Pin::Parked);
-        assert_eq!(released, [Action::ReleaseBlock(large)]);
-        assert!(repin(&mut blocks, large, Pin::Parked, Pin::None).is_empty());
-        assert_eq!(blocks.parked_bytes(), limits::PARKED_BYTES_MAX - 1);
-        assert!(repin(&mut blocks, small, Pin::Parked, Pin::Live).is_empty());
-        assert_eq!(blocks.parked_bytes(), 0);
-    }
-
-    #[test]
-    fn a_block_of_live_and_parked_records_stays_whatever_the_bound() {
-        let mut blocks = Blocks::new();
-        let id = hold(&mut blocks, 1, limits::PARKED_BYTES_MAX + 1);
-        assert!(repin(&mut blocks, id, Pin::None, Pin::Parked).is_empty());
-        assert!(repin(&mut blocks, id, Pin::None, Pin::Live).is_empty());
-        let mut actions = Vec::new();
-        blocks.let_go(id, &mut actions);
-        assert!(actions.is_empty());
-        let released = repin(&mut blocks, id, Pin::Live, Pin::None);
-        assert_eq!(released, [Action::ReleaseBlock(id)]);
-    }
-}
+mod tests;

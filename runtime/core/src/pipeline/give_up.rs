@@ -296,7 +296,10 @@ impl ShardPipeline {
             if is_retry && self.slots[index].keys.contains(&entry.key) {
                 self.park.remove(entry.key, serial);
             }
-            self.backlog.place(serial, Place::Done, actions);
+            match is_retry {
+                true => self.backlog.place(serial, Place::Done, actions),
+                false => self.done_in_lane(index, serial, actions),
+            }
         }
         if is_retry && !self.redrives.has_slot() {
             self.give_keys_back(now, actions);

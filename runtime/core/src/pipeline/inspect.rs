@@ -55,7 +55,8 @@ pub struct Inspection {
     pub attempts: Vec<(Ordinal, u32)>,
     /// Commits accepted and not synced, by slot.
     pub unsynced: Vec<(SlotId, u64)>,
-    /// Records said to be with a slot that no slot holds: there are none.
+    /// Records said to be with a slot that no slot holds, or to wait for one that will never be done: there
+    /// are none.
     pub astray: Vec<Ordinal>,
 }
 
@@ -120,9 +121,17 @@ impl ShardPipeline {
         let held = self.slots.iter().flat_map(Slot::held);
         let stowed = self.windows.iter().flat_map(|windows| windows.stowed());
         let held: HashSet<Serial> = held.chain(stowed).collect();
+        // What is to be fed to a lane waits for a record that the lane has.
+        let fed = self.lanes.iter().flat_map(|lane| lane.feed.waiting());
+        let stuck = fed.filter_map(|(through, serial)| {
+            let place = through.map(|through| self.backlog.get(through).place);
+            let is_fed = matches!(place, Some(Place::Waiting | Place::Busy));
+            (!is_fed).then_some(serial)
+        });
         let astray = self.backlog.serials().filter(|serial| {
             self.backlog.get(*serial).place == Place::Busy && !held.contains(serial)
         });
+        let astray = astray.chain(stuck);
         Inspection {
             astray: astray
                 .map(|serial| self.backlog.get(serial).position)

@@ -95,7 +95,7 @@ impl ShardPipeline {
             windows.read_through(last.arrival);
         }
         for block in &fetched.blocks {
-            self.backlog.blocks.let_go(block.id, actions);
+            self.backlog.let_go(block.id, actions);
         }
         // What follows and was settled before this owner may be trimmed at any time: it is not read.
         let read = self.backlog.read_position();
@@ -136,10 +136,13 @@ impl ShardPipeline {
             Some(mark) => (mark.count, false),
             None => (0, false),
         };
+        let lane = self.lane_of(record.key);
+        let is_fed = self.lanes[lane].feed.has(record.key);
         let mut place = Place::Waiting;
         // A record that no function is given becomes a letter: it has no place in its key's order. With
         // order within the shard the lane itself waits: nothing in it may be overtaken.
-        let waits_behind_its_key = !self.holds_the_shard() && self.park.contains(record.key);
+        let waits_behind_its_key =
+            is_fed || !self.holds_the_shard() && self.park.contains(record.key);
         if waits_behind_its_key && !is_condemned(record) {
             place = Place::Parked;
         }
@@ -151,10 +154,11 @@ impl ShardPipeline {
         }
         if self.has_windows() {
             self.admit_to_group(serial, now, actions);
+        } else if place == Place::Parked && is_fed {
+            self.lanes[lane].feed.wait_behind(record.key, serial);
         } else if place == Place::Parked {
             self.park.wait_behind(record.key, serial, record.bytes);
         } else {
-            let lane = self.lane_of(record.key);
             let lane = &mut self.lanes[lane];
             lane.marked += u32::from(attempts > 0);
             lane.batcher.push(serial, record.bytes, now);
@@ -218,7 +222,7 @@ impl ShardPipeline {
             }
         }
         for block in blocks {
-            self.backlog.blocks.let_go(block.id, actions);
+            self.backlog.let_go(block.id, actions);
         }
     }
 

@@ -338,7 +338,7 @@ impl ShardPipeline {
         if let Some(redrive) = self.redrives.current.take() {
             let ended = (number, redrive.ticket, ending);
             self.redrives.unsynced.push_back(ended);
-            self.backlog.blocks.let_go(redrive.block.id, actions);
+            self.backlog.let_go(redrive.block.id, actions);
         }
     }
 
@@ -363,7 +363,7 @@ impl ShardPipeline {
                 ticket: redrive.ticket,
                 ending: RedriveEnding::Closed,
             });
-            self.backlog.blocks.let_go(redrive.block.id, actions);
+            self.backlog.let_go(redrive.block.id, actions);
         }
     }
 

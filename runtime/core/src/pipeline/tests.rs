@@ -8,6 +8,7 @@ mod canary;
 mod caution;
 mod counting;
 mod failing;
+mod feeding;
 mod filtered;
 mod giving_up;
 mod harness;

@@ -1,7 +1,8 @@
 //! The records a worker holds: blocks as the store handed them out, shared, by the pipeline's number.
 //!
 //! A batch is cut from them without touching a payload twice: a batch inside one block is a slice,
-//! one over several blocks is one copy per column and run.
+//! one over several blocks is one copy per column and run. Of a block that is needed for a few parked records
+//! only copies of these are held.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -19,7 +20,15 @@ pub(crate) struct Blocks {
     /// When the shard was made: part of every sequence number.
     shard_created_at: Timestamp,
     first: u64,
-    blocks: VecDeque<Option<Arc<RecordBlock>>>,
+    blocks: VecDeque<Option<Vec<Part>>>,
+}
+
+/// Records of a block that follow one another: all of it, or what is kept of it.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Index in the block of its first record.
+    from: usize,
+    records: Arc<RecordBlock>,
 }
 
 /// Records of one block that follow one another.
@@ -73,8 +82,33 @@ impl Blocks {
     /// Keeps a block and numbers it, densely from 1.
     pub(crate) fn push(&mut self, block: Arc<RecordBlock>) -> BlockId {
         let id = BlockId(self.first + self.blocks.len() as u64);
-        self.blocks.push_back(Some(block));
+        self.blocks.push_back(Some(vec![Part {
+            from: 0,
+            records: block,
+        }]));
         id
+    }
+
+    /// Keeps of a block the records of these indices alone, ascending, under the same indices.
+    ///
+    /// # Panics
+    /// If it does not hold one of them: a pipeline keeps what it has not let go.
+    pub(crate) fn keep_only(&mut self, id: BlockId, records: &[u32]) {
+        let Some(at) = self.index(id) else {
+            return;
+        };
+        let mut kept = Vec::new();
+        for run in records.chunk_by(|one, next| one + 1 == *next) {
+            let from = run[0] as usize;
+            let (held, index) = self.part(id, from);
+            let whole = index == 0 && run.len() == held.len();
+            let records = match whole {
+                true => Arc::clone(held),
+                false => Arc::new(held.copied(index..index + run.len())),
+            };
+            kept.push(Part { from, records });
+        }
+        self.blocks[at] = Some(kept);
     }
 
     /// Lets go of a block.
@@ -93,10 +127,8 @@ impl Blocks {
     /// # Panics
     /// If its block was released: a pipeline names no such record.
     pub(crate) fn get(&self, record: &RecordRef) -> Held<'_> {
-        Held {
-            block: self.block(record.block),
-            index: record.index as usize,
-        }
+        let (block, index) = self.part(record.block, record.index as usize);
+        Held { block, index }
     }
 
     /// The runs that hold `records`, in the order given.
@@ -104,17 +136,42 @@ impl Blocks {
     /// # Panics
     /// If a block was released: a pipeline names no such record.
     pub(crate) fn runs(&self, records: &[RecordRef]) -> Vec<Run> {
-        let mut runs = Vec::new();
+        // Each with its block, and the index there that it goes on with.
+        let mut runs: Vec<(BlockId, usize, Run)> = Vec::new();
         for record in records {
-            Run::add(&mut runs, self.block(record.block), record.index as usize);
+            let index = record.index as usize;
+            match runs.last_mut() {
+                Some((block, next, run))
+                    if *block == record.block
+                        && *next == index
+                        && run.range.end < run.block.len() =>
+                {
+                    *next += 1;
+                    run.range.end += 1;
+                }
+                _ => {
+                    let (block, at) = self.part(record.block, index);
+                    let run = Run {
+                        block: Arc::clone(block),
+                        range: at..at + 1,
+                    };
+                    runs.push((record.block, index + 1, run));
+                }
+            }
         }
-        runs
+        runs.into_iter().map(|(_, _, run)| run).collect()
     }
 
-    fn block(&self, id: BlockId) -> &Arc<RecordBlock> {
-        self.index(id)
-            .and_then(|index| self.blocks[index].as_ref())
-            .expect("a pipeline names only blocks that it has not released")
+    /// Where a record of a block lies.
+    fn part(&self, id: BlockId, index: usize) -> (&Arc<RecordBlock>, usize) {
+        let parts = self.index(id).and_then(|at| self.blocks[at].as_ref());
+        let part = parts.and_then(|parts| {
+            let behind = parts.partition_point(|part| part.from <= index);
+            let part = &parts[behind.checked_sub(1)?];
+            (index - part.from < part.records.len()).then_some(part)
+        });
+        let part = part.expect("a pipeline names only records that it has not let go");
+        (&part.records, index - part.from)
     }
 
     fn index(&self, id: BlockId) -> Option<usize> {

@@ -56,6 +56,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 } => self.giving_up.ended(position, is_letter),
                 Action::AskTurn => self.turn.ask(),
                 Action::EndTurn => self.turn.end(),
+                Action::KeepOnly { block, records } => self.blocks.keep_only(block, &records),
                 Action::ReleaseBlock(block) => self.blocks.release(block),
                 Action::Stop(reason) => {
                     exit = Some(match reason {

@@ -133,7 +133,7 @@ impl Driven {
                         owner.take_refused(slot);
                     }
                     Action::Stop(_) => owner.is_stopped = true,
-                    Action::ReleaseBlock(_) => {}
+                    Action::KeepOnly { .. } | Action::ReleaseBlock(_) => {}
                     other => unreachable!("nothing is read again, no turn is asked for: {other:?}"),
                 }
             }

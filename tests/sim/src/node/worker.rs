@@ -267,7 +267,7 @@ impl Worker {
             }
             Action::AskTurn | Action::EndTurn => panic!("nobody was told to be careful"),
             Action::Redriven { .. } => panic!("no letter was redriven"),
-            Action::GivenUp { .. } => {}
+            Action::KeepOnly { .. } | Action::GivenUp { .. } => {}
             Action::Stop(reason) => self.stopped = Some(reason),
         }
     }

@@ -63,8 +63,7 @@ impl Worker {
     pub(super) fn check_size(&self, call: &Invocation) {
         assert!(!call.records.is_empty());
         assert!(call.records.len() <= self.settings.batch_size as usize);
-        // Every put has ten bytes and its key.
-        let bytes = call.records.len() as u64 * 11;
+        let bytes = call.records.len() as u64 * u64::from(self.record_bytes);
         assert!(call.records.len() == 1 || bytes <= self.settings.batch_bytes.max(1));
     }
 
@@ -78,5 +77,15 @@ impl Worker {
             .collect();
         keys.dedup();
         call.slot == SlotId::Retry && keys.len() > 1
+    }
+}
+
+/// Bytes of a record where a block has so many at most: so large that few of them are kept in memory while
+/// they are parked, or ten and its key.
+pub(super) const fn record_bytes(block_bytes_max: u64) -> u32 {
+    if block_bytes_max > limits::PARKED_BYTES_MAX {
+        5 << 20
+    } else {
+        11
     }
 }

@@ -322,6 +322,8 @@ impl World {
         match &answer {
             CommitAnswer::Accepted(lsn) => {
                 worker.unsynced.push_back((*lsn, slot, number));
+                let cut = std::mem::take(&mut worker.cut_blocks);
+                self.coverage.note_times(Reached::BlockCut, cut);
                 if worker.resent > 0 {
                     worker.resent = 0;
                     self.coverage.note(Reached::ResentAccepted);

@@ -1,7 +1,7 @@
 //! What failing records and calls come to (commit and storage rules §4; Lambda ESM specification §20 row 6,
 //! §22 row Retry).
 
-use super::harness::{FULL, Harness, TAKEN, settings};
+use super::harness::{FULL, Harness, TAKEN, settings, too_large_to_keep};
 use crate::{
     id::{AttemptId, SlotId},
     limits,
@@ -271,8 +271,7 @@ fn a_host_at_fault_is_asked_again_after_a_pause_that_grows() {
 
 #[test]
 fn parked_payload_beyond_the_bound_is_released_and_read_again() {
-    let mut shard = Harness::new(settings());
-    shard.block_bytes = limits::PARKED_BYTES_MAX + 1;
+    let mut shard = too_large_to_keep(settings());
     shard.put("a b");
     shard.fail(1, &[(0, Retry)]);
     shard.answer("lane0", 1, TAKEN);
@@ -288,4 +287,22 @@ fn parked_payload_beyond_the_bound_is_released_and_read_again() {
     shard.expect(&["reread retry: 1"]);
     shard.reread(SlotId::Retry, &[1]);
     shard.expect(&["call 2 retry: 1 fresh"]);
+}
+
+#[test]
+fn a_parked_record_keeps_itself_and_not_what_was_read_with_it() {
+    let mut shard = Harness::new(settings());
+    shard.block_bytes = limits::PARKED_BYTES_MAX + 1;
+    shard.put("b a b a b");
+    shard.forget();
+    shard.fail(1, &[(1, Retry)]);
+    shard.answer("lane0", 1, TAKEN);
+    shard.expect(&[
+        "commit lane0#1 settles 0-1 2-3 4-5 marks 2:1",
+        "keep of 1: 1 3",
+    ]);
+    let kept = 2 * (10 + limits::PARKED_RECORD_BYTES);
+    assert_eq!(shard.stats().parked_bytes, kept);
+    shard.at(100).tick();
+    shard.expect(&["call 2 retry: 2 fresh"]);
 }

@@ -37,6 +37,17 @@ pub(super) const FULL: CommitAnswer = CommitAnswer::Unavailable(Unavailable::Dis
 /// An answer: taken.
 pub(super) const TAKEN: CommitAnswer = CommitAnswer::Accepted(Lsn(1));
 
+/// A block of two records of which one alone, parked, is more than is kept in memory.
+pub(super) fn too_large_to_keep(settings: MappingSettings) -> Harness {
+    let mut shard = Harness::new(MappingSettings {
+        batch_bytes: limits::BATCH_BYTES_MAX,
+        ..settings
+    });
+    shard.block_bytes = limits::PARKED_BYTES_MAX + 1;
+    shard.record_bytes = 5 << 20;
+    shard
+}
+
 /// Backoff of exactly 100 ms at most, calls that fail as a whole charged as such; everything else as it
 /// comes.
 pub(super) fn settings() -> MappingSettings {
@@ -59,6 +70,8 @@ pub(super) struct Harness {
     asked: Option<Ordinal>,
     running: Vec<u64>,
     pub(super) block_bytes: u64,
+    /// Of a record by name.
+    pub(super) record_bytes: u32,
     /// Keys among [`Self::fetched_many`].
     pub(super) keys_of_many: u64,
     /// Put in front of keys by name.
@@ -130,6 +143,7 @@ impl Harness {
             asked: None,
             running: Vec::new(),
             block_bytes: 1_000,
+            record_bytes: 10,
             keys_of_many: 7,
             key_space: 0,
             many: FilterVerdict::Match,
@@ -201,7 +215,11 @@ impl Harness {
                 arrival: self.now,
                 block: block.id,
                 index,
-                bytes: if name == "HUGE" { huge } else { 10 },
+                bytes: if name == "HUGE" {
+                    huge
+                } else {
+                    self.record_bytes
+                },
                 hops: if name == "LOOP" { 17 } else { 16 },
                 verdict: match name {
                     "NO" => FilterVerdict::NoMatch,

@@ -36,7 +36,7 @@ fn one_key_is_serial_whatever_the_factor() {
         shard.ok(3);
         shard.answer("retry", 1, TAKEN);
         shard.durable("retry", 1);
-        shard.expect(&["commit retry#1 settles 2-3", "call 4 lane0: 4 5"]);
+        shard.expect(&["commit retry#1 settles 2-3", "call 4 lane0: 4"]);
     }
 }
 

@@ -125,6 +125,32 @@ fn a_released_block_is_freed_and_numbers_go_on() {
 }
 
 #[test]
+fn of_a_block_that_is_cut_only_copies_of_the_kept_records_are_held() {
+    let mut blocks = Blocks::new(Timestamp(0));
+    let whole = block(1, &["a", "bb", "-", "dddd", "e", "f"]);
+    blocks.push(Arc::clone(&whole));
+    blocks.push(block(10, &["x"]));
+    blocks.keep_only(BlockId(1), &[1, 2, 4]);
+    assert_eq!(Arc::strong_count(&whole), 1);
+    let kept = [(1, 1), (1, 2), (1, 4), (2, 0)];
+    assert_eq!(gathered(&blocks, &kept), ["k2=bb", "k3=-", "k5=e", "k10=x"]);
+    assert_eq!(gathered(&blocks, &[(1, 2), (1, 4)]), ["k3=-", "k5=e"]);
+    let shared = blocks.data(&refs(&[(1, 1)])[0]);
+    assert!(
+        !whole
+            .records
+            .data
+            .bytes
+            .as_ptr_range()
+            .contains(&shared.as_ptr())
+    );
+    blocks.keep_only(BlockId(1), &[2, 4]);
+    assert_eq!(gathered(&blocks, &[(1, 2), (1, 4)]), ["k3=-", "k5=e"]);
+    blocks.release(BlockId(1));
+    assert_eq!(gathered(&blocks, &[(2, 0)]), ["k10=x"]);
+}
+
+#[test]
 fn a_record_is_named_as_its_source_spells_it() {
     let blocks = two_blocks();
     let record = refs(&[(2, 1)])[0];

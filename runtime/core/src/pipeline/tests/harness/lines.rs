@@ -88,6 +88,10 @@ impl Harness {
                 true => format!("given up {position}"),
                 false => format!("over before {position}"),
             },
+            Action::KeepOnly { block, records } => {
+                let records: Vec<String> = records.iter().map(u32::to_string).collect();
+                format!("keep of {}: {}", block.0, records.join(" "))
+            }
             Action::ReleaseBlock(id) => format!("release {}", id.0),
             Action::Stop(StopReason::Fatal { code, message, .. }) => {
                 format!("stop Fatal {code}: {message}")

@@ -1,0 +1,49 @@
+//! Pausing, going on, draining and stopping.
+
+use super::{Action, Mode, ShardPipeline, StopReason};
+use crate::id::Timestamp;
+
+impl ShardPipeline {
+    /// Starts no call any more, and lets running ones commit until then.
+    pub(super) fn quiet(&mut self, until: Timestamp, is_drain: bool, now: Timestamp) {
+        let is_draining = matches!(self.mode, Mode::Quiet { is_drain: true, .. });
+        // A pause does not end a drain.
+        if self.mode != Mode::New && (is_drain || !is_draining) {
+            self.mode = Mode::Quiet {
+                until,
+                moment_ms: until.since_ms(now),
+                is_drain,
+            };
+        } else if is_drain {
+            self.mode = Mode::Quiet {
+                until: now,
+                moment_ms: 0,
+                is_drain,
+            };
+        }
+    }
+
+    /// Goes on after a pause.
+    pub(super) fn resume(&mut self) {
+        if let Mode::Quiet {
+            is_drain: false, ..
+        } = self.mode
+        {
+            self.mode = Mode::Running;
+        }
+    }
+
+    /// Ends for good.
+    pub(super) fn stop(&mut self, reason: StopReason, actions: &mut Vec<Action>) {
+        self.interrupt_calls(actions);
+        self.mode = Mode::Stopped;
+        actions.push(Action::Stop(reason));
+    }
+
+    /// Whether a call runs, a commit is not accepted, or a mark stands that must be taken back.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| slot.call.is_some() || slot.unaccepted.is_some() || slot.mark.is_some())
+    }
+}
