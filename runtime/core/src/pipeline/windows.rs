@@ -6,9 +6,11 @@
 //! the *group* parks in its lane, or the record becomes a dead letter and the rest runs again at once. Other
 //! groups of the lane go on. State, settled records and rows are one commit.
 //!
-//! When a window closes is in [`ready`], its last calls are in [`closing`].
+//! When a window closes is in [`ready`], its last calls are in [`closing`], and how a group waits in
+//! [`parking`].
 
 mod closing;
+mod parking;
 mod ready;
 mod redriving;
 
@@ -422,72 +424,6 @@ impl ShardPipeline {
         if !is_redrive {
             group.failures = 0;
             self.unpark_group(change.group, actions);
-        }
-    }
-
-    /// The group of a slot waits for a retry of these records, in front of its others.
-    pub(super) fn park_group(
-        &mut self,
-        index: usize,
-        records: Vec<Serial>,
-        until: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(windows) = &mut self.windows else {
-            return;
-        };
-        let slot = &mut self.slots[index];
-        slot.pieces.push_front(records);
-        windows.stow(slot, index);
-        let Some(id) = windows.hands[index].group else {
-            return;
-        };
-        self.rest_group(id, until, actions);
-    }
-
-    /// Nothing of a group is called before, and what it has read takes no room of other groups meanwhile.
-    fn rest_group(&mut self, id: u32, until: Timestamp, actions: &mut Vec<Action>) {
-        let Some(windows) = &mut self.windows else {
-            return;
-        };
-        let group = windows.group_mut(id);
-        group.not_before = until;
-        for &serial in group.pieces.iter().flatten() {
-            self.backlog.place(serial, Place::Parked, actions);
-        }
-        if std::mem::replace(&mut group.is_parked, true) {
-            return;
-        }
-        for serial in group.batcher.iter() {
-            self.waiting.leave(self.backlog.get(serial).bytes);
-            self.backlog.place(serial, Place::Parked, actions);
-        }
-    }
-
-    /// A group waits for no retry any more.
-    fn unpark_group(&mut self, id: u32, actions: &mut Vec<Action>) {
-        let Some(windows) = &mut self.windows else {
-            return;
-        };
-        let group = windows.group_mut(id);
-        if !std::mem::take(&mut group.is_parked) {
-            return;
-        }
-        for serial in group.batcher.iter() {
-            self.waiting.enter(self.backlog.get(serial).bytes);
-            self.backlog.place(serial, Place::Waiting, actions);
-        }
-    }
-
-    /// A person has a record tried now: its group's wait ends, if it is the record that it waits for.
-    pub(super) fn hurry_the_group(&mut self, serial: Serial, now: Timestamp) {
-        let key = self.backlog.get(serial).key;
-        if let Some(windows) = &mut self.windows {
-            let group = windows.group_of(key);
-            let group = windows.group_mut(group);
-            if group.pieces.front().is_some_and(|piece| piece[0] == serial) {
-                group.not_before = group.not_before.min(now);
-            }
         }
     }
 }
