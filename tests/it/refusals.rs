@@ -200,6 +200,15 @@ fn every_endpoint_refuses_bad_input_in_words() {
             400,
             "FN1014",
         ),
+        ("POST", "/v1/functions/none/promote", b"{}", 404, "FN2107"),
+        ("POST", "/v1/functions/echo/promote", b"{}", 409, "FN2112"),
+        (
+            "POST",
+            "/v1/functions/echo/promote",
+            b"{\"canary\":{\"wait\":1}}",
+            400,
+            "FN1014",
+        ),
         (
             "POST",
             "/v1/functions/none/invoke",
