@@ -192,6 +192,7 @@ impl Server {
             .await
             .map_err(std::io::Error::other)??;
         let secret = secret::of(&options.data_dir)?;
+        let server_name = secret::name_of(&secret).into();
 
         let (tell_stop, stopped) = watch::channel(None);
         let tell_stop = Arc::new(tell_stop);
@@ -262,7 +263,7 @@ impl Server {
         )
         .beside(streams.clone());
         let node = Arc::new(node);
-        tokio::spawn(relay::run(Arc::clone(&node)));
+        tokio::spawn(relay::run(Arc::clone(&node), server_name));
         let listeners = vec![
             tokio::spawn(api.serve(Api::new(node), draining.clone())),
             tokio::spawn(kinesis.serve(KinesisService(streams), draining)),
