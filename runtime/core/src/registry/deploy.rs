@@ -93,6 +93,11 @@ pub(super) fn evaluate(
     let after = finish_mappings(&mut work, &function, is_new_version, &layers)?;
     check_cycles(&work, &layers, &after)?;
     notes.extend(notes::without_windows(&function, &after, &prefix));
+    if is_new_version {
+        notes.extend(notes::states_left_unread(
+            &function, previous, &after, &prefix,
+        ));
+    }
 
     let changed = !work.draft.is_empty();
     let deployed = Deployed {
