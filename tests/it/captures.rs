@@ -195,6 +195,30 @@ fn two_replays_print_the_same_byte_for_byte() {
     assert!((day + 60_000 - at) % 60_000 < 100, "{words} {failed_at}");
 }
 
+/// No call gave it up: that it ends otherwise cannot be said, and neither that it ends the same.
+#[test]
+fn a_replay_that_compares_nothing_is_not_a_good_one() {
+    let server = server();
+    deploy_hostile(&server, &[]);
+    put(&server, "in", &[WAITS_LONG.to_owned()], &["--key", "-a"]);
+    let parked = ["mappings", "parked", "hostile"];
+    while all(&server, &parked).is_empty() {}
+    // A key may look like a flag.
+    let by_hand = ["mappings", "dead-letter", "hostile", "--key", "-a"];
+    one(&server, &by_hand);
+    let (file, _) = capture(&server, "by-hand", &["--failing"]);
+    let told = replay(&file, &["-o", "json"]);
+    assert_eq!(verdicts(&told), ["not-compared"]);
+    assert_eq!(told.status.code(), Some(4), "{told:?}");
+    let error = error(&told);
+    assert_eq!(error["code"], "FN4012", "{error}");
+    let words = fnctl_tests::text(&error, "message");
+    assert!(
+        words.contains("1 of 1 captured batch could not be compared"),
+        "{words}"
+    );
+}
+
 #[test]
 fn what_cannot_be_captured_or_replayed_is_said() {
     let server = with_letters(&[], &[]);
@@ -235,6 +259,13 @@ fn what_cannot_be_captured_or_replayed_is_said() {
     );
     let told = replay(&bare, &["--component", &guest("hostile"), "-o", "json"]);
     assert_eq!(verdicts(&told), ["same"], "{told:?}");
+    // A secret that its function does not have is a slip.
+    let secret = format!("t=@{}", bare.display());
+    let told = replay(&bare, &["--secret", &secret, "-o", "json"]);
+    assert_eq!(
+        (told.status.code(), &error(&told)["code"]),
+        (Some(2), &"FN1001".into())
+    );
     let text = std::fs::read(&bare).expect("it is there");
     let cut = server.folder().join("cut");
     std::fs::write(&cut, &text[..text.len() - 40]).expect("a file");

@@ -1,5 +1,7 @@
 //! Dead letters as a tool: what is told of them, export and purge.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::Value;
 
 use crate::support::{all, deploy_hostile, describe, drained, one, put, server, server_on, tail};
@@ -124,6 +126,11 @@ fn letters_are_told_and_exported_by_code_kind_key_and_time() {
     let to = file.to_string_lossy().into_owned();
     let exported = one(&server, &["dlq", "export", "hostile", "--to", &to]);
     assert_eq!(exported["exported"], 3);
+    // It holds payloads.
+    let mode = std::fs::metadata(&file)
+        .expect("it was written")
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&file).expect("it was written");
     let lines: Vec<Value> = text
         .lines()

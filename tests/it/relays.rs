@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    all, deploy_hostile, describe, drained, metric, one, put, server, server_on, tail,
+    all, deploy_hostile, describe, drained, guest, metric, one, put, server, server_on, tail,
 };
 
 fn skips(range: std::ops::Range<u32>) -> Vec<String> {
@@ -53,7 +53,8 @@ fn receiver(refuses: impl Fn(usize) -> bool + Send + 'static) -> (String, mpsc::
 }
 
 fn read_post(connection: &mut impl BufRead) -> Option<Got> {
-    let (mut name, mut length, mut line) = (String::new(), 0, String::new());
+    let (mut name, mut key) = (String::new(), String::new());
+    let (mut length, mut line) = (0, String::new());
     connection.read_line(&mut line).ok()?;
     line.starts_with("POST /letters HTTP/1.1").then_some(())?;
     loop {
@@ -61,17 +62,32 @@ fn read_post(connection: &mut impl BufRead) -> Option<Got> {
         connection.read_line(&mut line).ok()?;
         match line.trim_end().split_once(": ") {
             Some(("fnctl-dead-letter", value)) => name = value.to_owned(),
+            Some(("idempotency-key", value)) => value.clone_into(&mut key),
             Some(("content-length", value)) => length = value.parse().expect("a length"),
             Some(_) => {}
             None => break,
         }
     }
+    // The letter's name, behind one that is this data directory's alone.
+    let (server, letter) = key.split_once('/').expect("two names");
+    assert_eq!((server.len(), letter), (16, name.as_str()));
     let mut body = vec![0; length];
     connection.read_exact(&mut body).ok()?;
     Some((
         name,
         serde_json::from_slice(&body).expect("a letter is JSON"),
     ))
+}
+
+#[test]
+fn an_address_that_hands_out_credentials_is_refused_at_the_deploy() {
+    let server = server();
+    let url = "http://169.254.169.254/latest/meta-data";
+    let component = guest("hostile");
+    let deploy = ["deploy", &component, "--stream", "in", "--on-failure", url];
+    let refused = server.one(&deploy).expect_err("nothing is sent there");
+    assert_eq!(refused.exit, Some(7), "{refused}");
+    assert!(refused.to_string().contains("link-local"), "{refused}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Another version beside the live one: what differs is told, and nothing else happens.
 
-use std::process::{Output, Stdio};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Output, Stdio},
+};
 
 use fnctl_tests::Server;
 use serde_json::Value;
@@ -166,4 +169,21 @@ fn what_cannot_be_compared_is_refused() {
         assert_eq!(output.status.code(), Some(exit), "{options:?} {output:?}");
         assert_eq!(error(&output)["code"], code, "{options:?}");
     }
+}
+
+#[test]
+fn a_comparison_that_follows_ends_with_its_stream() {
+    let server = two_versions(&["facts"]);
+    let words = ["--version", "1", "--from", "trim-horizon", "--follow"];
+    let mut command = server.command(&["shadow", "hostile", "-o", "json"]);
+    let command = command.args(words).stdout(Stdio::piped());
+    let mut following = command.spawn().expect("the binary runs");
+    let mut told = BufReader::new(following.stdout.take().expect("it is piped")).lines();
+    let first = told.next().expect("a line").expect("text");
+    assert!(first.contains("different"), "{first}");
+    one(&server, &["streams", "delete", "in", "--force", "--yes"]);
+    let last = told.last().expect("a line").expect("text");
+    assert!(last.starts_with("{\"end\""), "{last}");
+    let ended = following.wait().expect("it ends by itself");
+    assert_eq!(ended.code(), Some(4));
 }

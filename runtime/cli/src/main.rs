@@ -12,6 +12,7 @@ mod output;
 mod process;
 mod spelling;
 mod template;
+mod written;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,11 @@
 //! Where dead letters are copied to, besides being kept: a relay reads the mapping's dead-letter stream
 //! and brings each letter there at least once, with its id (Lambda's on-failure destinations).
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use crate::{
     id::{NameError, Ordinal, StreamName},
@@ -49,6 +53,9 @@ pub enum DestinationError {
         "is not a URL: blanks, control characters, `#` and letters beyond ASCII must be escaped"
     )]
     BadUrl,
+    /// The URL's host is an address that nothing is sent to.
+    #[error("is link-local, multicast or nobody's address: nothing is sent there")]
+    NobodysAddress,
     /// The path is relative or leaves its folder.
     #[error("is not an absolute path without `..`: the server's folder is not the caller's")]
     BadPath,
@@ -85,6 +92,28 @@ impl Destination {
         }
     }
 
+    /// Checks what is asked of a destination that is newly named, and was not of earlier ones: that its
+    /// address, if it is written out, is one that letters are sent to.
+    ///
+    /// # Errors
+    /// It is not ([`may_be_sent_to`]).
+    pub fn check_new(&self) -> Result<(), DestinationError> {
+        let Self::Http(url) = self else {
+            return Ok(());
+        };
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(v6) => v6.split(']').next(),
+            None => authority.split(':').next(),
+        };
+        let address = host.and_then(|host| host.parse().ok());
+        match address.is_none_or(may_be_sent_to) {
+            true => Ok(()),
+            false => Err(DestinationError::NobodysAddress),
+        }
+    }
+
     /// The stream, if it is one.
     #[must_use]
     pub const fn stream(&self) -> Option<&StreamName> {
@@ -93,6 +122,24 @@ impl Destination {
             Self::Http(_) | Self::File(_) => None,
         }
     }
+}
+
+/// Whether letters are sent to an address. Not to one that stands for this machine's hypervisor or for
+/// nobody: credentials are handed out there to whoever asks.
+#[must_use]
+pub const fn may_be_sent_to(address: IpAddr) -> bool {
+    let v6 = match address {
+        IpAddr::V4(v4) => return !is_nobodys(v4),
+        IpAddr::V6(v6) => v6,
+    };
+    match v6.to_ipv4_mapped() {
+        Some(v4) => !is_nobodys(v4),
+        None => !(v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()),
+    }
+}
+
+const fn is_nobodys(v4: Ipv4Addr) -> bool {
+    v4.is_link_local() || v4.is_unspecified() || v4.is_multicast()
 }
 
 fn url(text: &str, rest: &str) -> Result<Destination, DestinationError> {
@@ -135,6 +182,37 @@ impl fmt::Display for Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_hand_out_credentials_are_refused_however_they_are_written() {
+        for bad in [
+            "169.254.169.254",
+            "0.0.0.0",
+            "224.0.0.1",
+            "[fe80::1]",
+            "[::]",
+            "[::ffff:169.254.169.254]",
+        ] {
+            for url in [format!("http://{bad}/x"), format!("https://{bad}:80?x")] {
+                let named = Destination::parse(&url).unwrap();
+                assert_eq!(named.check_new(), Err(DestinationError::NobodysAddress));
+            }
+        }
+        for good in [
+            "http://127.0.0.1:8080/x",
+            "http://10.0.0.7/",
+            "https://[2001:db8::1]:443/",
+            "http://[::1]",
+            "https://hooks.example.org/x",
+            "stream:failures",
+        ] {
+            assert_eq!(
+                Destination::parse(good).unwrap().check_new(),
+                Ok(()),
+                "{good}"
+            );
+        }
+    }
 
     #[test]
     fn a_destination_is_a_stream_a_url_or_a_file_of_lines() {

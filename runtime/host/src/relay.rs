@@ -101,11 +101,12 @@ impl Drop for Task {
     }
 }
 
-/// Keeps a relay for each mapping that has a destination, until the server drains.
-pub(crate) async fn run(node: Arc<HostNode>) {
+/// Keeps a relay for each mapping that has a destination, until the server drains. `server` names the data
+/// directory, the same at every start.
+pub(crate) async fn run(node: Arc<HostNode>, server: Arc<str>) {
     let mut changed = node.store().registry_changed();
     let mut drain = node.drain();
-    let http = Arc::new(HttpRelay::default());
+    let http = Arc::new(HttpRelay::new(server));
     let mut tasks: BTreeMap<MappingId, Task> = BTreeMap::new();
     loop {
         changed.mark_unchanged();

@@ -7,7 +7,9 @@ use std::{
     path::Path,
 };
 
+use fnctl_invoker::hex;
 use fnctl_store::limits::{SECRET_BYTES as BYTES, SECRET_FILE as FILE};
+use sha2::{Digest as _, Sha256};
 
 /// Reads the secret of a data directory, or makes it, readable by its owner alone.
 ///
@@ -40,6 +42,16 @@ pub(crate) fn of(data_dir: &Path) -> io::Result<[u8; BYTES]> {
     Ok(secret)
 }
 
+/// A name of the data directory that has this secret: 16 hex digits, which tell nothing of it. One that was
+/// restored from a backup has another: the secret stays where it is.
+pub(crate) fn name_of(secret: &[u8; BYTES]) -> String {
+    let digest = Sha256::new()
+        .chain_update(b"fnctl data directory")
+        .chain_update(secret)
+        .finalize();
+    hex(&digest[..8])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +61,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let first = of(directory.path()).expect("made");
         assert_eq!(of(directory.path()).expect("read"), first);
+        let name = name_of(&first);
+        assert_eq!((name.len(), name_of(&first)), (16, name.clone()));
+        assert_ne!(name_of(&[0; BYTES]), name);
         fs::write(directory.path().join(FILE), b"torn").expect("written");
         assert_ne!(of(directory.path()).expect("made again"), first);
     }

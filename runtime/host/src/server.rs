@@ -193,6 +193,7 @@ impl Server {
             .await
             .map_err(std::io::Error::other)??;
         let secret = secret::of(&options.data_dir)?;
+        let server_name = secret::name_of(&secret).into();
 
         let (tell_stop, stopped) = watch::channel(None);
         let tell_stop = Arc::new(tell_stop);
@@ -266,7 +267,7 @@ impl Server {
         .beside(streams.clone())
         .watching(canaries);
         let node = Arc::new(node);
-        tokio::spawn(relay::run(Arc::clone(&node)));
+        tokio::spawn(relay::run(Arc::clone(&node), server_name));
         tokio::spawn(canaries::run(Arc::clone(&node)));
         let listeners = vec![
             tokio::spawn(api.serve(Api::new(node), draining.clone())),

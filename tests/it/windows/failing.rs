@@ -67,3 +67,42 @@ fn a_window_counts_each_record_once_over_a_crash_a_failure_and_an_early_end() {
         (1, Some("bad"))
     );
 }
+
+/// The state of a window is no record: a redrive of all leaves it out and is done with the others, a capture
+/// does not have it, and who deletes the mapping is told of the windows that go with it.
+#[test]
+fn the_state_of_a_lost_window_is_neither_redriven_nor_captured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_on(folder.path());
+    let component = guest("windowed");
+    let deploy = ["deploy", &component, "--stream", "in", "--to", "out"];
+    let windows = ["--tumbling-window", "15m", "--key-groups", "1"];
+    one(
+        &server,
+        &[&deploy[..], &windows, &["--max-attempts", "1"]].concat(),
+    );
+    let lines = ["stuck", "skip", "skip"].map(str::to_owned);
+    put(&server, "in", &lines, &["--key", "k"]);
+    drained(&server, "windowed");
+    let refused = server.one(&["mappings", "delete", "windowed"]);
+    let refused = refused.expect_err("not confirmed").to_string();
+    assert!(refused.contains("1 open window without"), "{refused}");
+    let update = ["mappings", "update", "windowed", "--tumbling-window"];
+    one(&server, &[&update[..], &["1s"]].concat());
+    let lost = loop {
+        let lost = all(
+            &server,
+            &["dlq", "list", "windowed", "--kind", "window-failed"],
+        );
+        if let [letter] = &lost[..] {
+            break fnctl_tests::text(letter, "id");
+        }
+    };
+    let redriven = one(&server, &["dlq", "redrive", "windowed", "--all", "--wait"]);
+    let told = ["redriven", "skipped", "pending"].map(|name| redriven[name].as_u64());
+    assert_eq!(told, [Some(2), Some(0), Some(0)], "{redriven}");
+    one(&server, &[&update[..], &["0s"]].concat());
+    let named = server.one(&["capture", "windowed", "--dead-letters", &lost]);
+    let words = named.expect_err("it holds no record").to_string();
+    assert!(words.contains("FN4003"), "{words}");
+}

@@ -1,16 +1,20 @@
 //! `fnctl capture`: what fails now, in one file that reproduces it elsewhere.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use fnctl_core::{capture::CaptureHead, error_code::ErrorCode};
 
-use super::replay::file;
-use crate::{cli::Session, error::CliError, output::words, spelling};
+use super::replay::file::{self, Capture};
+use crate::{
+    cli::Session,
+    error::CliError,
+    output::words,
+    spelling,
+    written::{Written, unwritable},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,7 +32,7 @@ pub(crate) struct Args {
     )]
     dead_letters: Vec<String>,
     /// Only records of this partition key
-    #[arg(long, value_name = "K", value_parser = spelling::key)]
+    #[arg(long, value_name = "K", value_parser = spelling::key, allow_hyphen_values = true)]
     key: Option<String>,
     /// At most so many records [default: 100]
     #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
@@ -73,12 +77,23 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         );
     }
     // Refused before the server is asked for anything.
+    if args.out.as_deref() == Some(Path::new("-")) {
+        return Err(
+            CliError::usage("a capture goes to a file, which is checked when it is whole")
+                .at("--out -")
+                .fix("--out FILE"),
+        );
+    }
     if let Some(path) = args
         .out
         .as_deref()
         .filter(|path| !args.force && path.exists())
     {
-        return Err(unwritable(path, &io::ErrorKind::AlreadyExists.into()));
+        return Err(unwritable(
+            path,
+            &io::ErrorKind::AlreadyExists.into(),
+            OTHER,
+        ));
     }
     let query = args.query();
     let query: Vec<(&str, &str)> = query.iter().map(|(n, v)| (*n, v.as_str())).collect();
@@ -93,12 +108,13 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             .fix("fnctl doctor compares the versions")
     })?;
     let to = args.out.unwrap_or_else(|| default_name(&head));
-    let mut file = Written::create(&to, args.force).map_err(|error| unwritable(&to, &error))?;
-    file.line(&first)?;
+    let failed = |error| unwritable(&to, &error, OTHER);
+    let mut file = Written::create(&to, args.force).map_err(failed)?;
+    file.line(&first).map_err(failed)?;
     while let Some(line) = lines.next().await? {
-        file.line(&line)?;
+        file.line(&line).map_err(failed)?;
     }
-    let capture = file.finish(session.client.server())?;
+    let capture = finish(file, &to, session.client.server())?;
     let bytes = fs::metadata(&to).map_or(0, |file| file.len());
     if session.out.is_json() {
         return session.out.json(&serde_json::json!({
@@ -121,9 +137,13 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     session.out.line(&format!(
         "captured   {records} of {mapping} to {name}  {size}"
     ))?;
+    let with = match capture.components.is_empty() {
+        true => " --component FILE.wasm",
+        false => "",
+    };
     session
         .out
-        .line(&format!("next       fnctl replay {name}"))?;
+        .line(&format!("next       fnctl replay {name}{with}"))?;
     if capture.end.has_more {
         session
             .out
@@ -146,23 +166,8 @@ fn default_name(head: &CaptureHead) -> PathBuf {
     format!("{function}-{stream}-{time}Z.capture.ndjson").into()
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> CliError {
-    let name = words::path(path);
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        return CliError::new(
-            ErrorCode::TargetExists,
-            format!("`{name}` is there already"),
-        )
-        .at(name)
-        .fix("--out FILE names another, --force overwrites it");
-    }
-    CliError::new(
-        ErrorCode::FileUnwritable,
-        format!("`{name}` cannot be written"),
-    )
-    .because(error.to_string())
-    .at(name)
-}
+/// How another file is named.
+const OTHER: &str = "--out FILE names another, --force overwrites it";
 
 fn broke_off(server: &str) -> CliError {
     CliError::new(
@@ -172,71 +177,13 @@ fn broke_off(server: &str) -> CliError {
     .fix("fnctl doctor says whether it answers; then the same again")
 }
 
-/// A file that goes away unless it was written to its end.
-struct Written {
-    to: PathBuf,
-    /// Where it is written: elsewhere where something is to be overwritten.
-    path: PathBuf,
-    /// `None` once it is whole.
-    file: Option<BufWriter<File>>,
-}
-
-impl Written {
-    fn create(to: &Path, is_forced: bool) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        // It holds payloads.
-        options.write(true).mode(0o600);
-        let path = if is_forced {
-            let mut path = to.as_os_str().to_owned();
-            path.push(".partial");
-            PathBuf::from(path)
-        } else {
-            to.to_owned()
-        };
-        if is_forced {
-            // What an earlier one left behind may be readable by others.
-            drop(fs::remove_file(&path));
-        }
-        let file = options.create_new(true).open(&path)?;
-        Ok(Self {
-            to: to.to_owned(),
-            path,
-            file: Some(BufWriter::new(file)),
-        })
-    }
-
-    fn line(&mut self, line: &[u8]) -> Result<(), CliError> {
-        let file = self.file.as_mut().expect("it is taken at the end");
-        file.write_all(line)
-            .and_then(|()| file.write_all(b"\n"))
-            .map_err(|error| unwritable(&self.path, &error))
-    }
-
-    /// Checks what came, and gives the file its name.
-    fn finish(mut self, server: &str) -> Result<file::Capture, CliError> {
-        let file = self.file.as_mut().expect("it is taken here alone");
-        file.flush()
-            .and_then(|()| file.get_ref().sync_all())
-            .map_err(|error| unwritable(&self.path, &error))?;
-        let capture = file::read(&self.path).map_err(|error| match error {
-            CliError::Told(object) => {
-                broke_off(server).because(object.why.unwrap_or(object.message))
-            }
-            error => error,
-        })?;
-        if self.path != self.to {
-            fs::rename(&self.path, &self.to).map_err(|error| unwritable(&self.to, &error))?;
-        }
-        self.file = None;
-        Ok(capture)
-    }
-}
-
-impl Drop for Written {
-    fn drop(&mut self) {
-        if self.file.is_some() {
-            // What is not whole is no capture.
-            drop(fs::remove_file(&self.path));
-        }
-    }
+/// Checks what came, and gives the file its name.
+fn finish(mut file: Written, to: &Path, server: &str) -> Result<Capture, CliError> {
+    let failed = |error| unwritable(to, &error, OTHER);
+    let capture = file::read(file.flush().map_err(failed)?).map_err(|error| match error {
+        CliError::Told(object) => broke_off(server).because(object.why.unwrap_or(object.message)),
+        error => error,
+    })?;
+    file.keep().map_err(failed)?;
+    Ok(capture)
 }

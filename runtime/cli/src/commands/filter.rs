@@ -49,7 +49,7 @@ struct TestArgs {
     #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnUnparsable>)]
     on_unparsable: Option<Setting<OnUnparsable>>,
     /// Partition key of every record
-    #[arg(long, value_name = "K", conflicts_with = "key_field", value_parser = spelling::key)]
+    #[arg(long, value_name = "K", conflicts_with = "key_field", value_parser = spelling::key, allow_hyphen_values = true)]
     key: Option<String>,
     /// Field of each record's JSON that is its partition key, such as user.id
     #[arg(long, value_name = "A.B", value_parser = spelling::field)]

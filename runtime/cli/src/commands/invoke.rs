@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
     /// Partition key of every record
-    #[arg(long, value_name = "K", conflicts_with = "key_field", value_parser = spelling::key)]
+    #[arg(long, value_name = "K", conflicts_with = "key_field", value_parser = spelling::key, allow_hyphen_values = true)]
     key: Option<String>,
     /// Field of each record's JSON that is its partition key, such as user.id; text as it is, a number as
     /// the record writes it

@@ -55,7 +55,7 @@ enum Action {
         /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
         mapping: String,
         /// The partition key, as `parked` writes it
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         key: String,
     },
     /// Give up a parked key's failing records by hand: they become dead letters, the rest goes on
@@ -300,13 +300,20 @@ async fn delete(
         .client
         .get(&["v1", "mappings", mapping], &[])
         .await?;
+    let windows = match status.shards.iter().map(|shard| shard.open_windows).sum() {
+        0 => String::new(),
+        open => format!(
+            ", {} without their last rows",
+            words::count(open, "open window")
+        ),
+    };
     let loss = format!(
-        "mapping `{}` goes, with its progress: {} pending",
+        "mapping `{}` goes, with its progress: {} pending{windows}",
         status.name,
         words::count(status.pending_records, "record")
     );
     let doomed = Doomed {
-        what: format!("mapping {}", status.name),
+        what: format!("mapping {}{windows}", status.name),
         loss,
         // By id: between the question and the answer the name may have come to mean another one.
         path: ["v1", "mappings", &status.id],

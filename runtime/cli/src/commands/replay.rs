@@ -3,7 +3,10 @@
 mod call;
 pub(crate) mod file;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use fnctl_core::{
     capture::{CapturedBatch, CapturedFailure},
@@ -81,6 +84,20 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     });
     let secrets = manifest::read_secrets(sources, Path::new(""), "the flags")?;
     let all = capture.head.versions.iter().flat_map(|v| &v.secrets);
+    if let Some(other) = secrets
+        .keys()
+        .find(|n| all.clone().all(|known| known != *n))
+    {
+        let known: BTreeSet<&str> = all.map(String::as_str).collect();
+        let words = format!("the capture's function has no secret `{other}`");
+        let fix = match known.is_empty() {
+            true => "leave --secret out".to_owned(),
+            false => format!("it has {}", Vec::from_iter(known).join(", ")),
+        };
+        return Err(CliError::usage(words)
+            .at(format!("--secret {other}"))
+            .fix(fix));
+    }
     let mut missing: Vec<&str> = all
         .map(String::as_str)
         .filter(|n| !secrets.contains_key(*n))
@@ -118,13 +135,27 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             "replayed {all} {noun}  same {same}  different {different}  not compared {rest}"
         ))?;
     }
-    if different == 0 {
-        return Ok(());
+    ended(all, compared, different)
+}
+
+/// What a replay comes to: all is the same as it was, or why that cannot be said.
+fn ended(all: usize, compared: usize, different: usize) -> Result<(), CliError> {
+    let noun = if all == 1 { "batch" } else { "batches" };
+    if different > 0 {
+        return Err(CliError::new(
+            ErrorCode::EndsOtherwise,
+            format!("{different} of {all} captured {noun} end otherwise than they did"),
+        ));
     }
-    Err(CliError::new(
-        ErrorCode::EndsOtherwise,
-        format!("{different} of {all} captured batches end otherwise than they did"),
-    ))
+    let rest = all - compared;
+    if rest > 0 {
+        return Err(CliError::new(
+            ErrorCode::EndsOtherwise,
+            format!("{rest} of {all} captured {noun} could not be compared with what was"),
+        )
+        .because("no call gave it up, or what it failed with was not kept"));
+    }
+    Ok(())
 }
 
 /// Compares why records failed, as far as that was kept.
@@ -298,5 +329,19 @@ mod tests {
         }
         assert_eq!(judge(&[failure(None, None, None)], &[]), Verdict::Different);
         assert_eq!(judge(&[], &[]), Verdict::Same);
+    }
+
+    #[test]
+    fn a_replay_is_good_when_all_was_compared_and_is_the_same() {
+        let words = |all, compared, different| match ended(all, compared, different) {
+            Ok(()) => String::new(),
+            Err(CliError::Told(error)) => error.message,
+            Err(error) => panic!("{error:?}"),
+        };
+        assert_eq!(words(2, 2, 0), "");
+        assert!(words(2, 2, 1).starts_with("1 of 2 captured batches end otherwise"));
+        assert!(words(2, 0, 0).starts_with("2 of 2 captured batches could not be compared"));
+        assert!(words(3, 2, 0).starts_with("1 of 3"));
+        assert!(words(3, 2, 1).contains("otherwise"));
     }
 }

@@ -24,14 +24,14 @@ pub(crate) struct Args {
     mapping: String,
     /// The version that is compared with the live one
     #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true,
-          required_unless_present = "component", conflicts_with = "component")]
+          conflicts_with = "component")]
     version: Option<u64>,
     /// A component instead, with the settings of the live version
     #[arg(long, value_name = "FILE.wasm")]
     component: Option<PathBuf>,
     /// Begin there and end with what is there now: trim-horizon, a time, a duration ago, or a sequence number
     /// [default: follow from now on]
-    #[arg(long, value_name = "POSITION", value_parser = spelling::place)]
+    #[arg(long, value_name = "POSITION", value_parser = spelling::place, allow_hyphen_values = true)]
     from: Option<String>,
     /// With --from: go on with what comes
     #[arg(long)]
@@ -42,6 +42,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    if args.version.is_none() && args.component.is_none() {
+        let mapping = &args.mapping;
+        let words = "what is compared with the live version is not said";
+        return Err(CliError::usage(words).fix(format!(
+            "fnctl shadow {mapping} --version N        (or: --component FILE.wasm)"
+        )));
+    }
     let version = args.version.map(|version| version.to_string());
     let digest = match &args.component {
         None => None,

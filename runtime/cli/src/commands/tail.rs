@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// The stream
     stream: String,
     /// Where to begin: latest, trim-horizon, a time, or a duration ago
-    #[arg(long, default_value = "latest", value_name = "POSITION", value_parser = spelling::position)]
+    #[arg(long, default_value = "latest", value_name = "POSITION", value_parser = spelling::position, allow_hyphen_values = true)]
     from: StartingPosition,
     /// End after so many records
     #[arg(long, short = 'n', value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]

@@ -104,6 +104,15 @@ pub(super) fn evaluate(
     check_cycles(&work, &layers, &after)?;
     notes.extend(notes::without_windows(&function, &after, &prefix));
     notes.extend(notes::of_canary(&work, existing, &function));
+    if is_new_version {
+        let before = existing.map(|function| function.live);
+        notes.extend(notes::states_left_unread(
+            &function,
+            (before, version),
+            &after,
+            &prefix,
+        ));
+    }
 
     let changed = !work.draft.is_empty();
     let deployed = Deployed {

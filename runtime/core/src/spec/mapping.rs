@@ -223,7 +223,7 @@ impl SettingValue for OnFailure {
             return Ok(Self::Dlq);
         }
         Destination::parse(text)
-            .map(Self::Copied)
+            .and_then(|to| to.check_new().map(|()| Self::Copied(to)))
             .map_err(|error| match error {
                 DestinationError::Unknown => Unfit::Unreadable(format!("`{text}` {error}")),
                 // Whatever it holds is not said again.

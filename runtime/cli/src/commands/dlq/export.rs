@@ -1,21 +1,20 @@
 //! `fnctl dlq export`: dead letters whole, as they come: nothing is gathered.
 
-use std::{
-    fs::File,
-    io::{BufWriter, ErrorKind, Write as _},
-    path::{Path, PathBuf},
-};
-
-use fnctl_core::error_code::ErrorCode;
+use std::path::PathBuf;
 
 use super::filters::{self, Filters};
-use crate::{cli::Session, error::CliError, output::words};
+use crate::{
+    cli::Session,
+    error::CliError,
+    output::words,
+    written::{Written, unwritable},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one; of a deleted one its id
     mapping: String,
-    /// Into this file, not to stdout; it must not exist
+    /// Into this file, not to stdout; it must not exist, and is readable by its owner alone
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -36,18 +35,14 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         }
         return Ok(());
     };
-    let failed = |error| unwritable(to, &error);
-    let mut file = BufWriter::new(File::create_new(to).map_err(failed)?);
+    let failed = |error| unwritable(to, &error, "another file: --to FILE");
+    let mut file = Written::create(to, false).map_err(failed)?;
     let mut count = 0;
     while let Some(line) = lines.next().await? {
-        file.write_all(&line).map_err(failed)?;
-        file.write_all(b"\n").map_err(failed)?;
+        file.line(&line).map_err(failed)?;
         count += 1;
     }
-    let file = file
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    file.sync_all().map_err(failed)?;
+    file.keep().map_err(failed)?;
     if session.out.is_json() {
         let to = to.display().to_string();
         return session
@@ -58,19 +53,4 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     session
         .out
         .line(&format!("exported   {letters} to {}", words::path(to)))
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    let code = match error.kind() {
-        ErrorKind::AlreadyExists => ErrorCode::TargetExists,
-        _ => ErrorCode::FileUnwritable,
-    };
-    let said = CliError::new(code, format!("`{}` cannot be written", words::path(path)))
-        .because(error.to_string())
-        .at(words::path(path));
-    match error.kind() {
-        ErrorKind::AlreadyExists => said.fix("another file: --to FILE"),
-        ErrorKind::NotFound => said.fix("a folder that is there: --to FILE"),
-        _ => said,
-    }
 }

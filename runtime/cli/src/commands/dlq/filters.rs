@@ -17,7 +17,7 @@ pub(super) struct Filters {
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// Only those of a partition key
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     key: Option<String>,
     /// Only those given up since a time, or so long ago
     #[arg(long, value_name = "TIME", value_parser = spelling::moment)]

@@ -18,7 +18,7 @@ pub(super) struct GiveUp {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
     /// The partition key, as `parked` writes it
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     key: String,
     /// Everything of the key that was read and is not done, not its failing records alone
     #[arg(long)]

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
     /// trim-horizon, latest, a time, 15m (ago), or the sequence number of the next record
-    #[arg(long, value_name = "POSITION", value_parser = spelling::place)]
+    #[arg(long, value_name = "POSITION", value_parser = spelling::place, allow_hyphen_values = true)]
     to: String,
     /// This shard alone
     #[arg(long, value_name = "ID")]

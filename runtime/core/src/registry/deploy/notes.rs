@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Note, Work, mappings, mappings::Layer};
 use crate::{
-    function::{Function, WINDOW_STATE},
-    id::StreamName,
+    function::{Function, Version, WINDOW_STATE},
+    id::{FunctionVersion, StreamName},
     mapping::{Mapping, MappingState},
     shard::{Ack, Stream},
     spec::{
@@ -112,6 +112,38 @@ pub(super) fn of_canary(
         message,
         fix,
     })
+}
+
+/// Mappings with windows of a function whose new version knows no states, where the one before it did: what
+/// open windows have counted so far is read by nobody, and they end without a row. Not refused, because a
+/// function may give windows up; a rollback in front of their end reads the states again.
+pub(super) fn states_left_unread(
+    function: &Function,
+    (before, version): (Option<FunctionVersion>, FunctionVersion),
+    mappings: &[Arc<Mapping>],
+    prefix: impl Fn(&StreamName) -> String,
+) -> Vec<Note> {
+    let asks = |version: &Version| version.uses.iter().any(|used| used == WINDOW_STATE);
+    let asks_in = |number| function.versions.get(&number).is_some_and(|of| asks(of));
+    if asks_in(version) || !before.is_some_and(asks_in) {
+        return Vec::new();
+    }
+    let with = mappings
+        .iter()
+        .filter(|mapping| mapping.state != MappingState::Failed && mapping.settings.has_windows());
+    let note = |mapping: &Arc<Mapping>| {
+        let name = &function.name;
+        let address = format!("{name}/{}", mapping.stream_name);
+        Note {
+            path: format!("{}.tumbling_window", prefix(&mapping.stream_name)),
+            message: format!(
+                "version {version} of `{name}` reads no states: windows of `{address}` that are open end \
+                 without what they have counted"
+            ),
+            fix: format!("fnctl rollback {name}, before they end"),
+        }
+    };
+    with.map(note).collect()
 }
 
 /// Streams that are there already, and are named otherwise than they are.

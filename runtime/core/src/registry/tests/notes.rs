@@ -122,3 +122,24 @@ fn a_function_that_asks_for_windows_is_told_which_mappings_have_none() {
     let done = bench.deploy(component).unwrap();
     assert_eq!(paths(&done), [] as [&str; 0]);
 }
+
+#[test]
+fn a_version_that_reads_no_states_is_told_what_open_windows_lose() {
+    let mut bench = Bench::default();
+    let windows = json!({"stream": "s", "tumbling_window": "60s"});
+    let mut counts = deploy("a", windows.clone());
+    counts.component.as_mut().unwrap().uses = vec!["state".to_owned()];
+    bench.deploy(counts).unwrap();
+    let done = bench.deploy(deploy("b", windows.clone())).unwrap();
+    assert_eq!(paths(&done), ["mapping.tumbling_window"]);
+    let note = &done.notes[0];
+    assert!(note.message.contains("version 2"), "{}", note.message);
+    assert!(
+        note.fix.starts_with("fnctl rollback enrich"),
+        "{}",
+        note.fix
+    );
+    // Nothing is lost by the next one, which finds no states.
+    let done = bench.deploy(deploy("c", windows)).unwrap();
+    assert_eq!(paths(&done), [] as [&str; 0]);
+}
