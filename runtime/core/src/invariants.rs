@@ -12,6 +12,7 @@ use crate::{
     mapping::MaxAttempts,
     pipeline::{Inspection, PipelineStats},
     settled::Settled,
+    view::UnitView,
     window::GroupWindow,
 };
 
@@ -127,11 +128,15 @@ pub fn totals_add_up(totals: &UnitTotals, records: u64, pending: u64) -> Result<
     })
 }
 
-/// A commit settles what was not settled, charges what it does not settle, and says something.
+/// A commit settles what was not settled, charges what it does not settle, and says something. One of a
+/// redrive says it of its letter alone: [`redrive_is_sound`].
 ///
 /// # Errors
 /// What contradicts.
 pub fn commit_is_sound(commit: &Commit, settled: &Settled) -> Result<(), Violation> {
+    if commit.redriven.is_some() {
+        return redrive_is_sound(commit);
+    }
     for &range in commit.settles.as_slice() {
         ensure(!settled.overlaps(range), || {
             format!("{range:?} is settled twice")
@@ -157,6 +162,43 @@ pub fn commit_is_sound(commit: &Commit, settled: &Settled) -> Result<(), Violati
         !commit.settles.is_empty() || !commit.attempts.is_empty() || commit.window.is_some(),
         || "an empty commit".to_owned(),
     )
+}
+
+/// A commit of a redrive neither settles nor charges anything: its record settled when it was given up,
+/// once. It ends its letter, or keeps it with the one letter that it may have, and then publishes nothing
+/// (commit and storage rules §3, `resolves`, and §7).
+///
+/// # Errors
+/// What contradicts.
+pub fn redrive_is_sound(commit: &Commit) -> Result<(), Violation> {
+    ensure(
+        commit.settles.is_empty() && commit.attempts.is_empty(),
+        || "a redrive settles or charges a record".to_owned(),
+    )?;
+    let letters = commit.dead_letters.len();
+    ensure(
+        letters == 0 || letters == 1 && commit.outputs.is_empty(),
+        || format!("a redrive that failed has {letters} letters, and outputs"),
+    )
+}
+
+/// A seek settles all up to one place and nothing above it, and counts from there: what it skips is in no
+/// total any more, what it goes back over is pending again (commit and storage rules §2).
+///
+/// # Errors
+/// What the unit holds instead.
+pub fn sought_is_sound(unit: &UnitView, to: Ordinal) -> Result<(), Violation> {
+    let is_there = unit.settled == Settled::starting_after(to);
+    ensure(is_there, || {
+        format!(
+            "sent to the place after {to}, settled is {:?}",
+            unit.settled
+        )
+    })?;
+    let is_new = unit.totals == UnitTotals::default() && unit.attempts.is_empty();
+    ensure(is_new && unit.windows.is_empty(), || {
+        format!("sent to the place after {to}, it counts on: {unit:?}")
+    })
 }
 
 /// A state has one chain: what a commit says of a group was made from what is known of it, its open window

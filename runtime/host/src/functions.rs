@@ -12,14 +12,14 @@ use fnctl_core::{
     id::{FunctionId, FunctionVersion},
     invoker::{Call, Completed, Invoker, InvokerFault},
 };
-use fnctl_invoker::{ComponentError, ComponentSource, Engine};
+use fnctl_invoker::{ComponentError, ComponentSource, Engine, Turns};
 use tokio::sync::OnceCell;
 
 /// Where the bytes of a component lie, by digest.
 pub(crate) type ArtifactPath = Arc<dyn Fn(&str) -> PathBuf + Send + Sync>;
 
-/// What tells loaded versions apart: a version is immutable, its function's concurrency is not.
-type Key = (FunctionId, FunctionVersion, Option<u32>);
+/// What tells loaded versions apart.
+type Key = (FunctionId, FunctionVersion);
 type Cell = Arc<OnceCell<Arc<fnctl_invoker::Function>>>;
 
 /// The node's loaded versions.
@@ -27,6 +27,8 @@ pub(crate) struct Functions {
     engine: Engine,
     artifact: ArtifactPath,
     loaded: Mutex<HashMap<Key, Cell>>,
+    /// The calls of each function at once, whichever of its versions they are of.
+    turns: Mutex<HashMap<FunctionId, Arc<Turns>>>,
 }
 
 impl Functions {
@@ -36,6 +38,7 @@ impl Functions {
             engine,
             artifact,
             loaded: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
@@ -54,7 +57,7 @@ impl Functions {
         function: &Function,
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
-        let key = (function.id, version.number, function.concurrency);
+        let key = (function.id, version.number);
         let cell = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(loaded.entry(key).or_default())
@@ -83,7 +86,12 @@ impl Functions {
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         let name = function.name.as_str().into();
-        self.load_as(name, function.concurrency, version).await
+        let turns = {
+            let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let limit = function.concurrency;
+            Arc::clone(all.entry(function.id).or_insert_with(|| Turns::new(limit)))
+        };
+        self.load_as(name, turns, version).await
     }
 
     /// A version, deployed or not, to be called beside the live one: in a place of its own, so that it takes
@@ -98,13 +106,13 @@ impl Functions {
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         // No function has such a name: the log passes its lines by.
         let name = format!("{} (shadow)", function.name).into();
-        self.load_as(name, Some(1), version).await
+        self.load_as(name, Turns::new(Some(1)), version).await
     }
 
     async fn load_as(
         &self,
         name: Arc<str>,
-        concurrency: Option<u32>,
+        turns: Arc<Turns>,
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         let settings = &version.settings;
@@ -121,7 +129,7 @@ impl Functions {
                 Isolation::Reuse => fnctl_invoker::Isolation::Reuse,
                 Isolation::Fresh => fnctl_invoker::Isolation::Fresh,
             },
-            concurrency,
+            concurrency: Some(turns),
             config: settings.config.clone(),
             secrets: settings
                 .secrets
@@ -135,7 +143,19 @@ impl Functions {
     /// Forgets versions that nobody will call soon.
     pub(crate) fn retain(&self, is_kept: impl Fn(FunctionId, FunctionVersion) -> bool) {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.retain(|(function, version, _), _| is_kept(*function, *version));
+        loaded.retain(|(function, version), _| is_kept(*function, *version));
+    }
+
+    /// Functions have these limits from now on; those without one (the outer `None`) are gone.
+    pub(crate) fn limit(&self, limit: impl Fn(FunctionId) -> Option<Option<u32>>) {
+        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|function, turns| match limit(*function) {
+            Some(limit) => {
+                turns.set_limit(limit);
+                true
+            }
+            None => false,
+        });
     }
 }
 

@@ -302,7 +302,7 @@ impl Engine {
                 limit_bytes,
             });
         }
-        let concurrency = settings.concurrency;
+        let concurrency = settings.concurrency.clone();
         let settings = VersionSettings {
             memory_bytes: limit_bytes,
             ..settings

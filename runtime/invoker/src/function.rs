@@ -16,7 +16,7 @@ use fnctl_core::{
     invoker::{Call, CallStats, Completed, Invoker, InvokerFault},
     outcome::Outcome,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     answer,
@@ -29,6 +29,7 @@ use crate::{
     rows::Emitted,
     stop::StopSignal,
     trap::{self, Ending},
+    turns::{Turn, Turns},
     warm::WarmKey,
 };
 
@@ -55,8 +56,9 @@ pub struct VersionSettings {
     pub timeout: Duration,
     /// Whether instances are reused.
     pub isolation: Isolation,
-    /// Calls at once, all mappings together; `None`: as many as the pool holds.
-    pub concurrency: Option<u32>,
+    /// Calls at once, all mappings and all versions that share it together; `None`: as many of this version
+    /// as the pool holds.
+    pub concurrency: Option<Arc<Turns>>,
     /// What `config.get` answers.
     pub config: BTreeMap<String, String>,
     /// What `config.secret` answers. Never printed.
@@ -118,7 +120,7 @@ impl Version {
 pub struct Function {
     node: Arc<Node>,
     version: Arc<Version>,
-    calls: Arc<Semaphore>,
+    calls: Arc<Turns>,
 }
 
 impl fmt::Debug for Function {
@@ -131,9 +133,9 @@ impl fmt::Debug for Function {
 }
 
 impl Function {
-    pub(crate) fn new(node: Arc<Node>, version: Version, concurrency: Option<u32>) -> Self {
-        let concurrency = concurrency.unwrap_or(node.slots).clamp(1, node.slots);
-        let calls = Arc::new(Semaphore::new(concurrency as usize));
+    pub(crate) fn new(node: Arc<Node>, version: Version, calls: Option<Arc<Turns>>) -> Self {
+        let calls = calls.unwrap_or_else(|| Turns::new(None));
+        calls.bound(node.slots);
         Self {
             node,
             version: Arc::new(version),
@@ -154,17 +156,17 @@ impl Function {
     /// # Errors
     /// Only when the host is at fault.
     pub async fn invoke_here(&self, call: Call) -> Result<Completed, InvokerFault> {
-        match self.slots().await {
+        match self.slots(&call).await {
             Some(_slots) => run(&self.node, &self.version, call, &Arc::default()).await,
             None => Ok(interrupted()),
         }
     }
 
     /// Waits for a slot of the function, then one of the node.
-    async fn slots(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        let call = Arc::clone(&self.calls).acquire_owned().await.ok()?;
+    async fn slots(&self, call: &Call) -> Option<(Turn, OwnedSemaphorePermit)> {
+        let turn = self.calls.take(&call.context.mapping).await;
         let slot = Arc::clone(&self.node.running).acquire_owned().await.ok()?;
-        Some((call, slot))
+        Some((turn, slot))
     }
 }
 
@@ -177,7 +179,7 @@ impl Drop for Function {
 impl Invoker for Function {
     async fn invoke(&self, call: Call) -> Result<Completed, InvokerFault> {
         // None only when the engine shuts down.
-        let Some(slots) = self.slots().await else {
+        let Some(slots) = self.slots(&call).await else {
             return Ok(interrupted());
         };
         let waiter = Waiter(Arc::default());

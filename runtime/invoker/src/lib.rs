@@ -25,6 +25,7 @@ mod stop;
 mod text;
 mod ticker;
 mod trap;
+mod turns;
 mod validate;
 mod warm;
 
@@ -40,3 +41,4 @@ pub use fixed::FixedWorld;
 pub use function::{Function, Isolation, VersionSettings};
 pub use host::log::{LogEntry, LogLevel, LogSink, LogSource, NoLog};
 pub use text::clean as clean_text;
+pub use turns::Turns;

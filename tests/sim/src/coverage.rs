@@ -152,6 +152,62 @@ reached! {
     LetterProcessDied,
     /// A mark was taken back.
     MarkTakenBack,
+    /// The wall clock went on by hours.
+    ClockForward,
+    /// An owner started with another filter, or rule for what it cannot judge.
+    FilterChanged,
+    /// An owner started with order within another scope.
+    OrderingChanged,
+    /// A redriven letter is resolved.
+    RedriveResolved,
+    /// A redriven letter failed again.
+    RedriveFailedAgain,
+    /// A letter was not open any more when its redrive ended.
+    RedriveClosed,
+    /// A letter was redriven with another version.
+    RedriveOtherVersion,
+    /// A letter was redriven twice at once.
+    RedriveTwice,
+    /// A letter was redriven while a lane called other keys.
+    RedriveBesideLane,
+    /// An owner went with letters that it had been given.
+    RedriveLost,
+    /// A letter was purged while it was redriven.
+    PurgedUnderRedrive,
+    /// Letters were purged.
+    Purged,
+    /// Letters of a mapping that was deleted were purged.
+    PurgedOfDeleted,
+    /// A seek to the oldest record.
+    SeekTrimHorizon,
+    /// A seek to the end.
+    SeekLatest,
+    /// A seek to a sequence number.
+    SeekSequence,
+    /// A seek to a time.
+    SeekTime,
+    /// A seek that went back over records that were done.
+    SeekBack,
+    /// A seek that skipped records that were not.
+    SeekSkipped,
+    /// A seek while a call was under way.
+    SeekOverCall,
+    /// A seek while a commit waited for the sequencer.
+    SeekOverCommit,
+    /// A seek while a key was parked.
+    SeekOverParkedKey,
+    /// A seek while a letter was redriven.
+    SeekOverRedrive,
+    /// A letter was brought to its destination.
+    RelayBrought,
+    /// A destination refused a letter.
+    RelayRefused,
+    /// A letter was brought again.
+    RelayAgain,
+    /// A letter was closed before its turn to be brought came.
+    RelayPassedOver,
+    /// A destination was named, or taken away, while letters waited for it.
+    RelayChanged,
 }
 
 /// How often each was reached.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
-    commit::{AttemptMark, Commit, CommitAnswer},
+    commit::{AttemptMark, Commit, CommitAnswer, DeadLetter},
     entry::{Entry, UnitChange},
     id::{
         FunctionId, LeaseEpoch, Lsn, MappingId, Ordinal, OutputName, ShardNumber, StreamId,
@@ -14,7 +14,7 @@ use fnctl_core::{
     record::{ColumnBuilder, NewRecords},
     registry::RegistryChange,
     shard::{Ack, HashKeyRange, Shard, Stream, StreamOptions},
-    view::{NodeView, StreamRef, UnitView},
+    view::{LETTERS_SHARD, NodeView, Sought, StreamRef, UnitView},
 };
 
 use crate::{guest::Nature, guest::key_bytes};
@@ -60,6 +60,10 @@ pub struct Journal {
     pub died_with: Vec<(UnitId, AttemptMark)>,
     /// The mapping at present.
     pub mapping: MappingId,
+    /// Bodies of dead letters, accepted and not lost, by stream, by ordinal from 1.
+    bodies: BTreeMap<StreamId, Vec<DeadLetter>>,
+    /// The world is wrong: a letter may be redriven whatever became of it.
+    pub takes_closed_letters: bool,
     next_stream: StreamId,
 }
 
@@ -76,6 +80,8 @@ impl Journal {
             puts: Vec::new(),
             died_with: Vec::new(),
             mapping: MappingId(1),
+            bodies: BTreeMap::new(),
+            takes_closed_letters: false,
             next_stream: FIRST_OUTPUT.next(),
         };
         journal.change(RegistryChange {
@@ -84,7 +90,7 @@ impl Journal {
                 stream(LETTERS, "letters", true),
                 stream(FIRST_OUTPUT, "out", false),
             ],
-            mappings: vec![mapping(journal.mapping, settings)],
+            mappings: vec![mapping(journal.mapping, LETTERS, settings)],
             ..RegistryChange::default()
         });
         journal.write();
@@ -171,26 +177,118 @@ impl Journal {
         );
         match self.view.evaluate_commit(&commit, now) {
             Ok(entry) => CommitAnswer::Accepted(self.append(entry)),
+            Err(CommitAnswer::Refused { .. }) if self.takes_closed_letters => {
+                self.commit_unguarded(&commit, now)
+            }
             Err(answer) => answer,
         }
+    }
+
+    /// Takes a redrive without asking what became of its letter.
+    fn commit_unguarded(&mut self, commit: &Arc<Commit>, now: Timestamp) -> CommitAnswer {
+        let blind = Arc::new(Commit {
+            redriven: None,
+            ..Commit::clone(commit)
+        });
+        match self.view.evaluate_commit(&blind, now) {
+            Ok(Entry::Commit {
+                outputs,
+                dead_letters,
+                ..
+            }) => CommitAnswer::Accepted(self.append(Entry::Commit {
+                commit: Arc::clone(commit),
+                outputs,
+                dead_letters,
+            })),
+            Ok(entry) => panic!("{entry:?} is no commit"),
+            Err(answer) => answer,
+        }
+    }
+
+    /// The dead-letter stream of the mapping at present.
+    ///
+    /// # Panics
+    /// If there is no mapping.
+    #[must_use]
+    pub fn letters_stream(&self) -> StreamId {
+        let mapping = self.view.registry().mapping(self.mapping);
+        mapping.expect("there always is one").dead_letters
+    }
+
+    /// The body of a letter; `None`: there is none, or it is lost.
+    #[must_use]
+    pub fn letter(&self, stream: StreamId, body: Ordinal) -> Option<&DeadLetter> {
+        let index = usize::try_from(body.0.checked_sub(1)?).ok()?;
+        self.bodies.get(&stream)?.get(index)
+    }
+
+    /// Where bodies of letters lie that are published, and open there, with their bytes.
+    #[must_use]
+    pub fn open_letters(&self, stream: StreamId) -> Vec<(Ordinal, u64)> {
+        let view = &self.published;
+        let last = view.tail(stream, LETTERS_SHARD).map_or(0, |t| t.last().0);
+        let known = view.letters(stream);
+        let is_open = |body: &Ordinal| known.is_none_or(|letters| letters.is_open(*body));
+        let bytes = |body| self.letter(stream, body).map_or(0, DeadLetter::byte_len);
+        let open = (1..=last).map(Ordinal).filter(is_open);
+        open.map(|body| (body, bytes(body))).collect()
+    }
+
+    /// Throws letters away: how many.
+    pub fn purge(&mut self, stream: StreamId, letters: &[(Ordinal, u64)]) -> u64 {
+        let Some((entry, count)) = self.view.evaluate_purge(stream, letters) else {
+            return 0;
+        };
+        self.append(entry);
+        count
+    }
+
+    /// Sends the unit to the place after a record; its owner is fenced, or the world is wrong.
+    ///
+    /// # Panics
+    /// If the unit does not exist.
+    pub fn seek(&mut self, after: Ordinal, is_fenced: bool) -> Sought {
+        let epoch = self.accepted(self.unit()).epoch;
+        let sought = self.view.evaluate_seek(&[(self.unit(), after)]);
+        let (mut entry, mut sought) = sought.expect("the unit exists");
+        if let (false, Entry::Seek { seeks, .. }) = (is_fenced, &mut entry) {
+            seeks[0].epoch = epoch;
+        }
+        self.append(entry);
+        sought.remove(0)
+    }
+
+    /// Notes how far the relay of the mapping is; `None`: it is that far already.
+    pub fn copied(&mut self, through: Ordinal, now: Timestamp) -> Option<Lsn> {
+        let entry = self.view.evaluate_copied(self.mapping, through, now)?;
+        Some(self.append(entry))
     }
 
     /// Changes the mapping's policy: its owner is fenced by the same entry.
     pub fn change_mapping(&mut self, settings: &MappingSettings) {
         let change = RegistryChange {
-            mappings: vec![mapping(self.mapping, settings)],
+            mappings: vec![mapping(self.mapping, self.letters_stream(), settings)],
             ..RegistryChange::default()
         };
         self.change(change);
     }
 
-    /// Deletes the mapping and makes one of the same name.
+    /// Deletes the mapping and makes one of the same name. Open letters outlive it.
     pub fn remake_mapping(&mut self, settings: &MappingSettings) {
         let deleted_mappings = vec![self.mapping];
+        let letters = self.letters_stream();
+        let deleted_streams = match self.view.open_in(letters) {
+            0 => vec![letters],
+            _ => Vec::new(),
+        };
         self.mapping = self.mapping.next();
+        let id = self.next_stream;
+        self.next_stream = id.next();
         self.change(RegistryChange {
-            mappings: vec![mapping(self.mapping, settings)],
+            streams: vec![stream(id, &format!("letters-{}", id.0), true)],
+            mappings: vec![mapping(self.mapping, id, settings)],
             deleted_mappings,
+            deleted_streams,
             ..RegistryChange::default()
         });
     }
@@ -275,6 +373,10 @@ impl Journal {
         self.mapping = mapping.expect("there always is one").id;
         let records = usize::try_from(self.published_tail().0).expect("few");
         self.puts.truncate(records);
+        self.bodies.clear();
+        for entry in &self.entries {
+            keep_bodies(&mut self.bodies, entry);
+        }
     }
 
     fn change(&mut self, change: RegistryChange) {
@@ -300,8 +402,21 @@ impl Journal {
 
     fn append(&mut self, entry: Entry) -> Lsn {
         self.view.apply(&entry);
+        keep_bodies(&mut self.bodies, &entry);
         self.entries.push(entry);
         Lsn(self.entries.len() as u64)
+    }
+}
+
+fn keep_bodies(bodies: &mut BTreeMap<StreamId, Vec<DeadLetter>>, entry: &Entry) {
+    if let Entry::Commit {
+        commit,
+        dead_letters: Some(placement),
+        ..
+    } = entry
+    {
+        let of_stream = bodies.entry(placement.stream).or_default();
+        of_stream.extend(commit.dead_letters.iter().cloned());
     }
 }
 
@@ -324,14 +439,14 @@ fn stream(id: StreamId, name: &str, is_internal: bool) -> Arc<Stream> {
     })
 }
 
-fn mapping(id: MappingId, settings: &MappingSettings) -> Arc<Mapping> {
+fn mapping(id: MappingId, dead_letters: StreamId, settings: &MappingSettings) -> Arc<Mapping> {
     let output = OutputName::parse("default").expect("a name");
     Arc::new(Mapping {
         id,
         function: FunctionId(1),
         stream: SOURCE,
         stream_name: StreamName::parse("in").expect("a name"),
-        dead_letters: LETTERS,
+        dead_letters,
         settings: settings.clone(),
         outputs: BTreeMap::from([(output, OutputBinding::Stream(output_name()))]),
         state: MappingState::Running,

@@ -1,7 +1,10 @@
 //! What kind of world a seed makes: a swarm of settings, so that no rare combination is never tried.
 
-use fnctl_core::mapping::{
-    MappingSettings, MaxAttempts, OnFailureFull, OnFatal, OnUnparsable, Ordering,
+use std::sync::{Arc, OnceLock};
+
+use fnctl_core::{
+    filter::Filter,
+    mapping::{MappingSettings, MaxAttempts, OnFailureFull, OnFatal, OnUnparsable, Ordering},
 };
 
 use crate::random::Random;
@@ -23,8 +26,16 @@ pub struct Trouble {
     pub pause: u64,
     /// A person gives records up, or has them tried now.
     pub hand: u64,
-    /// The wall clock goes back.
-    pub clock_back: u64,
+    /// The wall clock goes back, or on by hours.
+    pub clock: u64,
+    /// A person has letters redriven.
+    pub redrive: u64,
+    /// A person throws letters away.
+    pub purge: u64,
+    /// A person sends the mapping elsewhere in its stream.
+    pub seek: u64,
+    /// A destination refuses, of a thousand deliveries.
+    pub destination: u64,
     /// A commit is refused because the disk is full, of a thousand commits.
     pub disk_full: u64,
     /// A commit is refused because the dead letters are full, of a thousand commits with some.
@@ -75,7 +86,11 @@ impl Profile {
             output: trouble(25),
             pause: trouble(25),
             hand: trouble(40),
-            clock_back: trouble(20),
+            clock: trouble(20),
+            redrive: trouble(60),
+            purge: trouble(20),
+            seek: trouble(12),
+            destination: trouble(500),
             disk_full: trouble(400),
             letters_full: trouble(600),
             read: trouble(300),
@@ -94,7 +109,14 @@ impl Profile {
     }
 }
 
-/// Policy of a mapping, any.
+/// A filter: what it says of a record is the record's nature.
+fn filter() -> Arc<Filter> {
+    static FILTER: OnceLock<Arc<Filter>> = OnceLock::new();
+    let parse = || Filter::parse([r#"{"data": {"wanted": [true]}}"#]).expect("a pattern");
+    Arc::clone(FILTER.get_or_init(|| Arc::new(parse())))
+}
+
+/// Policy of a mapping, any; its relay is the world's to name.
 pub fn draw_settings(random: &mut Random) -> MappingSettings {
     let ordering = random.pick(&[Ordering::Key, Ordering::Key, Ordering::Shard]);
     let factor = random.pick(&[1, 1, 2, 3, 4, 8]);
@@ -123,8 +145,12 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         partial_failures: random.chance(700),
         on_fatal: random.pick(&[OnFatal::Stop, OnFatal::DeadLetter]),
         on_failure_full: random.pick(&[OnFailureFull::Hold, OnFailureFull::DropAndCount]),
-        filter: None,
-        on_unparsable: OnUnparsable::DeadLetter,
+        filter: random.chance(700).then(filter),
+        on_unparsable: random.pick(&[
+            OnUnparsable::Drop,
+            OnUnparsable::Pass,
+            OnUnparsable::DeadLetter,
+        ]),
         tumbling_window_ms: 0,
         key_groups: 64,
     }

@@ -1,6 +1,7 @@
 //! A worker as the host's is, without a runtime: does the pipeline's actions, one happening at a time.
 
 mod checks;
+mod redriving;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -9,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use fnctl_core::{
-    commit::{Commit, CommitAnswer, ErrorKind},
+    commit::{Commit, CommitAnswer, ErrorKind, Redriven},
     filter::FilterVerdict,
     id::{LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
     invariants,
@@ -20,7 +21,8 @@ use fnctl_core::{
     outcome::Outcome,
     pipeline::{
         Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineConfig,
-        RecordMeta, RecordRef, Relocated, ShardPipeline, Started, StopReason, complete,
+        RecordMeta, RecordRef, RedriveEnding, Relocated, ShardPipeline, Started, StopReason,
+        complete,
     },
 };
 
@@ -28,6 +30,7 @@ use crate::{
     canary,
     guest::{Nature, Seen, key_bytes},
     journal::{Journal, Put, output_name},
+    ledger::falls,
     random::Random,
     trace::Trace,
 };
@@ -77,6 +80,11 @@ pub struct Worker {
     careful_calls: BTreeMap<SlotId, u32>,
     /// Records that a person gave up.
     pub(crate) given_up: BTreeSet<Ordinal>,
+    /// Letters that it was given and that have not ended, by ticket.
+    pub(crate) redrives: BTreeMap<u64, Redriven>,
+    /// How those of them ended that did.
+    pub(crate) redriven: Vec<(Redriven, RedriveEnding)>,
+    last_ticket: u64,
     /// Commits dropped.
     pub dropped: u64,
     /// Commits sent again.
@@ -182,6 +190,9 @@ impl Worker {
             is_careful: false,
             careful_calls: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            redrives: BTreeMap::new(),
+            redriven: Vec::new(),
+            last_ticket: 0,
             dropped: 0,
             resent: 0,
             cut_blocks: 0,
@@ -249,20 +260,23 @@ impl Worker {
             Action::Reread { slot, records } => self.rereads.push_back((slot, records)),
             Action::AskTurn => self.wants_turn = true,
             Action::EndTurn => self.wants_turn = false,
-            Action::Redriven { .. } => panic!("no letter was redriven"),
+            Action::Redriven { ticket, ending } => self.redrive_ended(ticket, ending, journal),
             Action::GivenUp { .. } => {}
             Action::Invoke(call) => {
-                if self.is_careful {
+                if self.is_careful && call.redrive.is_none() {
                     self.check_mark(&call, journal);
                 }
+                self.check_company(&call, journal);
                 let shelf = self.shelf(journal);
                 for record in &call.records {
                     shelf.check(record);
                 }
                 assert!(call.records.is_sorted_by_key(|record| record.position));
                 self.check_size(&call);
-                for record in &call.records {
-                    assert!(!self.is_too_old(shelf.put(record.position)), "{call:?}");
+                if call.redrive.is_none() {
+                    for record in &call.records {
+                        assert!(!self.is_too_old(shelf.put(record.position)), "{call:?}");
+                    }
                 }
                 self.calls.push(call);
             }
@@ -276,7 +290,7 @@ impl Worker {
                     let shelf = self.shelf(journal);
                     self.check_order(&plan, |position| {
                         // What a person gave up has no place in the order either.
-                        shelf.put(position).nature == Nature::Fallen
+                        falls(shelf.put(position).nature, &self.settings)
                             || self.given_up.contains(&position)
                     });
                 }
@@ -451,6 +465,7 @@ impl Worker {
                 _ => hops_of(position),
             },
             verdict: match put.nature {
+                _ if self.settings.filter.is_none() => FilterVerdict::Match,
                 Nature::Fallen => FilterVerdict::NoMatch,
                 Nature::Unparsable => FilterVerdict::Unparsable,
                 _ => FilterVerdict::Match,

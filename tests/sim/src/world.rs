@@ -1,12 +1,15 @@
 //! One run: a schedule of everything that can happen, drawn from a seed.
 
 mod happening;
+mod letters;
+mod relay;
+mod seeking;
 mod trouble;
 
 use fnctl_core::{
     id::{LeaseEpoch, Lsn, SlotId, Timestamp},
     mapping::{MappingSettings, MaxAttempts, Ordering},
-    pipeline::{Event, Invocation},
+    pipeline::{Event, Invocation, RedriveEnding},
 };
 
 use crate::{
@@ -19,6 +22,8 @@ use crate::{
     worker::Worker,
 };
 
+use self::relay::Relaying;
+
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -30,6 +35,29 @@ pub struct Report {
     pub steps: u64,
 }
 
+/// A fault of the world that no unit can stand: the judges must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weakness {
+    /// A seek leaves the owner its epoch.
+    UnfencedSeek,
+    /// A letter may be redriven whatever became of it.
+    RedriveOfClosed,
+    /// A letter is redriven under another key than its record's.
+    RedriveBesideItsKey,
+    /// The relay notes letters as brought that the destination refused.
+    HastyRelay,
+}
+
+impl Weakness {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::UnfencedSeek,
+        Self::RedriveOfClosed,
+        Self::RedriveBesideItsKey,
+        Self::HastyRelay,
+    ];
+}
+
 /// Steps after which a quiet world must have come to rest.
 const QUIET_STEPS_MAX: u64 = 60_000;
 
@@ -39,7 +67,22 @@ const QUIET_STEPS_MAX: u64 = 60_000;
 /// If an invariant is broken, or a quiet world does not come to rest.
 #[must_use]
 pub fn run(seed: u64, keeps_text: bool) -> Report {
-    let mut world = World::new(seed, keeps_text);
+    run_in(World::new(seed, keeps_text))
+}
+
+/// Runs a seed in a world that is wrong.
+///
+/// # Panics
+/// As soon as a judge notices.
+#[must_use]
+pub fn run_weakened(seed: u64, weakness: Weakness) -> Report {
+    let mut world = World::new(seed, false);
+    world.weakness = Some(weakness);
+    world.journal.takes_closed_letters = weakness == Weakness::RedriveOfClosed;
+    run_in(world)
+}
+
+fn run_in(mut world: World) -> Report {
     for _ in 0..world.profile.steps {
         world.step();
     }
@@ -69,8 +112,10 @@ struct World {
     is_paused: bool,
     is_mended: bool,
     is_calm: bool,
-    /// Policy that the last owner had, to see what changed.
-    last_policy: Option<(u16, u64)>,
+    /// Policy and version that the last owner had, to see what changed.
+    last_policy: Option<(MappingSettings, u64)>,
+    relaying: Relaying,
+    weakness: Option<Weakness>,
     coverage: Coverage,
     trace: Trace,
 }
@@ -95,13 +140,18 @@ enum Step {
     Calm(usize),
     Tick(usize),
     Bury(usize),
+    /// The relay reads letters.
+    Gather,
+    /// The relay brings what it read.
+    Bring,
 }
 
 impl World {
     fn new(seed: u64, keeps_text: bool) -> Self {
         let mut random = Random::new(seed);
         let profile = Profile::draw(&mut random);
-        let settings = profile.settings.clone();
+        let mut settings = profile.settings.clone();
+        settings.on_failure = random.chance(400).then(relay::from_the_start);
         let mut trace = Trace::new(keeps_text);
         trace.line(format_args!("seed {seed}: {profile:?}"));
         Self {
@@ -120,6 +170,8 @@ impl World {
             is_mended: false,
             is_calm: false,
             last_policy: None,
+            relaying: Relaying::default(),
+            weakness: None,
             coverage: Coverage::default(),
             trace,
         }
@@ -149,6 +201,13 @@ impl World {
         let before = worker.pipeline.stats().parked_keys;
         let ghosts = worker.ghosts.len();
         worker.tell(event, self.now, &self.journal, &mut self.trace);
+        for (_, ending) in worker.redriven.drain(..) {
+            self.coverage.note(match ending {
+                RedriveEnding::Resolved => Reached::RedriveResolved,
+                RedriveEnding::FailedAgain => Reached::RedriveFailedAgain,
+                RedriveEnding::Closed => Reached::RedriveClosed,
+            });
+        }
         if self.is_paused && worker.stopped.is_none() && worker.ghosts.len() > ghosts {
             self.coverage.note(Reached::PauseInterrupted);
         }
@@ -186,6 +245,9 @@ impl World {
             }
             if retries > 0 && lanes > 0 {
                 self.coverage.note(Reached::LaneBesideRetry);
+                if worker.calls.iter().any(|call| call.redrive.is_some()) {
+                    self.coverage.note(Reached::RedriveBesideLane);
+                }
             }
             if lanes > 1 {
                 self.coverage.note(Reached::TwoLanes);
@@ -238,6 +300,10 @@ impl World {
     fn is_at_rest(&self) -> bool {
         let journal = &self.journal;
         let pending = journal.published.pending(journal.unit());
+        let mut present = self.workers.iter().filter(|worker| self.is_present(worker));
+        if present.any(|worker| !worker.redrives.is_empty()) {
+            return false;
+        }
         pending == Some(0) && journal.synced == journal.entries.len() && self.enabled().is_empty()
     }
 
@@ -250,5 +316,6 @@ impl World {
         if let Err(broken) = ledger.and_then(|ledger| ledger.close()) {
             panic!("{broken}");
         }
+        self.judge_relay();
     }
 }

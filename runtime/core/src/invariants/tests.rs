@@ -80,7 +80,7 @@ fn a_record_that_is_in_no_total_is_found() {
 #[test]
 fn a_commit_that_contradicts_what_is_settled_is_found() {
     use crate::{
-        commit::AttemptMark,
+        commit::{AttemptMark, Redriven},
         id::{FunctionVersion, LeaseEpoch, MappingId, ShardNumber, StreamId, Timestamp, UnitId},
         settled::SettledRanges,
     };
@@ -132,6 +132,45 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
             "{commit:?}"
         );
     }
+    // A redrive says nothing of its unit's records.
+    for (settles, marked, holds) in [
+        (&[][..], None, true),
+        (&[range(5, 6)], None, false),
+        (&[], Some(6), false),
+    ] {
+        let commit = Commit {
+            redriven: Some(Redriven {
+                id: Ordinal(1),
+                body: Ordinal(1),
+                bytes: 1,
+            }),
+            ..commit(settles, marked)
+        };
+        assert_eq!(
+            commit_is_sound(&commit, &settled).is_ok(),
+            holds,
+            "{commit:?}"
+        );
+    }
+}
+
+#[test]
+fn a_seek_that_counts_on_or_leaves_gaps_is_found() {
+    let sought = UnitView {
+        settled: Settled::starting_after(Ordinal(5)),
+        ..UnitView::default()
+    };
+    assert!(sought_is_sound(&sought, Ordinal(5)).is_ok());
+    assert!(sought_is_sound(&sought, Ordinal(4)).is_err());
+    let mut counts_on = sought.clone();
+    counts_on.totals.processed = 1;
+    assert!(sought_is_sound(&counts_on, Ordinal(5)).is_err());
+    let mut with_gap = sought;
+    with_gap.settled.settle(SettledRange {
+        after: Ordinal(6),
+        through: Ordinal(7),
+    });
+    assert!(sought_is_sound(&with_gap, Ordinal(5)).is_err());
 }
 
 #[test]

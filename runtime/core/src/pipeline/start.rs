@@ -151,7 +151,10 @@ impl ShardPipeline {
             let pieces = &mut self.slots[index].pieces;
             records = pieces.pop_front().expect("it was cut into pieces");
         }
+        // What is marked has waited: where the clock went back since, nobody would come for it again.
+        let is_marked = self.slots[index].mark.is_some();
         if too_old == 0
+            && !is_marked
             && let Some((at, until)) = self.first_waiting(&records, now)
         {
             if at == 0 {

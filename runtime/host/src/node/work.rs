@@ -143,6 +143,8 @@ impl Node for WorkerNode {
             self.log.logs().retain(is_function);
             let retries = self.statuses.retries();
             retries.retain(|mapping| registry.mapping(mapping).is_some());
+            self.functions
+                .limit(|id| registry.function(id).map(|function| function.concurrency));
             // What is called, and what a rollback would bring back.
             self.functions.retain(|id, version| {
                 registry.function(id).is_some_and(|function| {

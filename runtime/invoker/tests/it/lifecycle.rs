@@ -1,12 +1,16 @@
 //! Instances: reused or fresh, interrupted, bounded in number, dropped when idle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use fnctl_core::{
-    invoker::{Call, Invoker},
+    invoker::{Call, CallContext, Invoker},
     outcome::Outcome,
 };
-use fnctl_invoker::{Engine, EngineOptions, Isolation, NoLog, VersionSettings};
+use fnctl_invoker::{Engine, EngineOptions, Isolation, NoLog, Turns, VersionSettings};
 
 use crate::support::{
     Facts, bodies, call, complete, context, engine, load, outcome, records, settings,
@@ -118,7 +122,7 @@ async fn a_call_that_nobody_waits_for_is_stopped() {
 async fn calls_of_one_function_are_no_more_than_it_may_make_at_once() {
     let (engine, _) = engine();
     let settings = VersionSettings {
-        concurrency: Some(2),
+        concurrency: Some(Turns::new(Some(2))),
         ..settings()
     };
     let function = load(&engine, "hostile", settings).await;
@@ -139,6 +143,50 @@ async fn calls_of_one_function_are_no_more_than_it_may_make_at_once() {
         );
     }
     assert_eq!(engine.stats().instances_created_total, 2);
+}
+
+/// Who is called next is seen by the order of the lines that calls write: one runs at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn mappings_of_one_function_take_turns_however_much_one_of_them_has() {
+    let (engine, lines) = engine();
+    let settings = VersionSettings {
+        concurrency: Some(Turns::new(Some(1))),
+        timeout: Duration::from_secs(600),
+        ..settings()
+    };
+    let function = load(&engine, "hostile", settings).await;
+    let call_of = |mapping: &str, word: &str| {
+        let context = CallContext {
+            mapping: mapping.into(),
+            ..CallContext::clone(&context())
+        };
+        let call = Call {
+            context: Arc::new(context),
+            ..call(records([word]))
+        };
+        let function = Arc::clone(&function);
+        Box::pin(async move { function.invoke(call).await })
+    };
+    let first = tokio::spawn(call_of("flood", "sleep 600000"));
+    until(&engine, |engine| engine.stats().calls_running == 1).await;
+    let mut waiting = Vec::new();
+    for mapping in ["flood"; 5].into_iter().chain(["trickle"; 2]) {
+        let mut call = call_of(mapping, "log 1");
+        // It stands in line from its first poll on.
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        waiting.push(tokio::spawn(call));
+    }
+    first.abort();
+    for call in waiting {
+        let ended = call.await.unwrap().unwrap();
+        assert!(matches!(ended.outcome, Outcome::Returned { .. }));
+    }
+    let called: Vec<String> = lines.take().into_iter().filter_map(|l| l.mapping).collect();
+    let expected = [
+        "flood", "trickle", "flood", "trickle", "flood", "flood", "flood",
+    ];
+    assert_eq!(called, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,10 @@ impl World {
             if worker.answers.is_empty() && next.is_some_and(|(lsn, ..)| lsn.0 <= synced) {
                 steps.push(Step::Durable(at));
             }
+            // The node ends its caution some time after a start: letters wait for that.
+            if self.is_calm && worker.is_careful && !worker.redrives.is_empty() {
+                steps.push(Step::Calm(at));
+            }
             if worker.wants_turn {
                 steps.push(Step::Turn(at));
             }
@@ -72,6 +76,11 @@ impl World {
             {
                 steps.push(Step::Tick(at));
             }
+        }
+        if self.relaying.is_laden() {
+            steps.push(Step::Bring);
+        } else if self.has_letters_to_bring() {
+            steps.push(Step::Gather);
         }
         steps
     }
@@ -149,6 +158,8 @@ impl World {
             }
             Step::Tick(at) => self.tell(at, Event::Tick),
             Step::Bury(at) => self.bury(at),
+            Step::Gather => self.gather(),
+            Step::Bring => self.bring(),
         }
     }
 
@@ -177,22 +188,31 @@ impl World {
         let unit = self.journal.accepted(self.journal.unit());
         let (has_gaps, has_marks) = (unit.settled.gaps() > 0, !unit.attempts.is_empty());
         let old_marks = unit.attempts.values().any(|m| m.version.0 != self.version);
-        let factor = self.settings.parallelization_factor;
         if has_gaps {
             self.coverage.note(Reached::StartedOverGaps);
         }
         if has_marks {
             self.coverage.note(Reached::StartedWithMarks);
         }
-        if let Some((last_factor, last_version)) = self.last_policy {
-            if last_factor != factor && has_marks && has_gaps {
+        let settings = &self.settings;
+        if let Some((last, last_version)) = &self.last_policy {
+            let factor = settings.parallelization_factor;
+            if last.parallelization_factor != factor && has_marks && has_gaps {
                 self.coverage.note(Reached::FactorChanged);
             }
-            if last_version != self.version && old_marks {
+            if *last_version != self.version && old_marks {
                 self.coverage.note(Reached::VersionChanged);
             }
+            let is_filter_same =
+                last.filter == settings.filter && last.on_unparsable == settings.on_unparsable;
+            if !is_filter_same && has_gaps {
+                self.coverage.note(Reached::FilterChanged);
+            }
+            if last.ordering != settings.ordering && has_gaps {
+                self.coverage.note(Reached::OrderingChanged);
+            }
         }
-        self.last_policy = Some((factor, self.version));
+        self.last_policy = Some((settings.clone(), self.version));
         let seed = self.random.next();
         let (worker, event) =
             Worker::start(&self.journal, &self.settings, epoch, self.version, seed);
@@ -230,7 +250,11 @@ impl World {
             }
             _ => self.now.plus_ms(jump),
         };
-        // What is due is told before anything else can be: the worker's timer.
+        self.ring();
+    }
+
+    /// What is due is told before anything else can be: the worker's timer.
+    pub(super) fn ring(&mut self) {
         for at in 0..self.workers.len() {
             let worker = &self.workers[at];
             let is_due = worker.pipeline.deadline().is_some_and(|d| d <= self.now);
@@ -307,6 +331,8 @@ impl World {
         // The sequencer asks for the owner first: a former one must not wait for room.
         let are_letters_full = !self.is_calm
             && !commit.dead_letters.is_empty()
+            // A redriven letter takes the place of itself.
+            && commit.redriven.is_none()
             && self.random.chance(self.profile.trouble.letters_full);
         let is_owned = commit.epoch == self.journal_epoch(&commit);
         let answer = if are_letters_full && is_owned {
@@ -330,7 +356,9 @@ impl World {
                 }
             }
             CommitAnswer::Fenced => self.coverage.note(Reached::Fenced),
-            CommitAnswer::Refused { .. } => {}
+            CommitAnswer::Refused { .. } => {
+                // The pipeline says that it is closed.
+            }
             CommitAnswer::Unavailable(Unavailable::DiskFull) => {
                 self.coverage.note(Reached::RefusedDiskFull);
             }

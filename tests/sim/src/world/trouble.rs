@@ -1,7 +1,7 @@
 //! What goes wrong, and what people change meanwhile.
 
 use fnctl_core::{
-    id::Timestamp,
+    id::{Ordinal, Timestamp},
     mapping::MaxAttempts,
     pipeline::{Event, StopReason},
 };
@@ -38,6 +38,10 @@ impl World {
         } else if random.chance(trouble.remake) {
             self.trace.line(format_args!("{} remake", self.now));
             self.coverage.note(Reached::MappingRemade);
+            // Its dead letters are new ones.
+            if let Some(relay) = &mut self.settings.on_failure {
+                relay.after = Ordinal(0);
+            }
             self.journal.remake_mapping(&self.settings);
             self.starting = None;
         } else if random.chance(trouble.output) {
@@ -47,9 +51,14 @@ impl World {
             self.pause();
         } else if random.chance(trouble.hand) {
             return self.hand();
-        } else if random.chance(trouble.clock_back) {
-            self.now = Timestamp(self.now.0 - self.random.below(5_000).min(self.now.0));
-            self.coverage.note(Reached::ClockBack);
+        } else if random.chance(trouble.redrive) {
+            return self.redrive();
+        } else if random.chance(trouble.purge) {
+            return self.purge();
+        } else if random.chance(trouble.seek) {
+            self.seek();
+        } else if random.chance(trouble.clock) {
+            self.jump();
         } else {
             return false;
         }
@@ -94,6 +103,18 @@ impl World {
         }
     }
 
+    /// The wall clock goes back a little, or on by hours.
+    fn jump(&mut self) {
+        if self.random.chance(800) {
+            self.now = Timestamp(self.now.0 - self.random.below(5_000).min(self.now.0));
+            self.coverage.note(Reached::ClockBack);
+        } else {
+            self.now = self.now.plus_ms(self.random.between(60_000, 36_000_000));
+            self.coverage.note(Reached::ClockForward);
+            self.ring();
+        }
+    }
+
     fn crash(&mut self) {
         let keeps_frame = self.journal.written > self.journal.synced && self.random.chance(500);
         if keeps_frame {
@@ -108,6 +129,9 @@ impl World {
             if worker.pipeline.stats().parked_keys > 0 {
                 self.coverage.note(Reached::CrashParkedKey);
             }
+            if !worker.redrives.is_empty() {
+                self.coverage.note(Reached::RedriveLost);
+            }
         }
         let repeats_from = self.random.below(self.journal.entries.len() as u64 + 1);
         self.trace.line(format_args!(
@@ -116,16 +140,24 @@ impl World {
         ));
         self.workers.clear();
         self.starting = None;
+        self.relaying.crash();
         let repeats_from = usize::try_from(repeats_from).expect("an index");
         self.journal.crash(keeps_frame, repeats_from);
+        let registry = self.journal.view.registry();
+        let mapping = registry.mapping(self.journal.mapping);
+        // A change that was not synced never was.
+        self.settings = mapping.expect("there is one").settings.clone();
         if self.random.chance(300) {
             self.redraw();
+            self.journal.change_mapping(&self.settings);
         }
     }
 
     /// Another policy, and now and then another version.
     fn redraw(&mut self) {
+        let relay = self.settings.on_failure.take();
         self.settings = draw_settings(&mut self.random);
+        self.settings.on_failure = self.redraw_relay(relay);
         self.version += self.random.below(2);
         self.max_attempts = match (self.max_attempts, self.settings.max_attempts) {
             (MaxAttempts::Count(a), MaxAttempts::Count(b)) => MaxAttempts::Count(a.max(b)),
@@ -136,6 +168,9 @@ impl World {
     /// A stopped worker goes. A `fatal` is mended by whoever reads of it.
     pub(super) fn bury(&mut self, at: usize) {
         let worker = self.workers.remove(at);
+        if !worker.redrives.is_empty() {
+            self.coverage.note(Reached::RedriveLost);
+        }
         for _ in 0..worker.dropped {
             self.coverage.note(Reached::CommitDropped);
         }

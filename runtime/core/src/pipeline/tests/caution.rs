@@ -4,7 +4,7 @@ use super::harness::{FULL, Harness, TAKEN, settings};
 use crate::{
     commit::{AttemptMark, UnitTotals},
     id::{AttemptId, FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
-    mapping::{MappingSettings, MaxAttempts},
+    mapping::{MappingSettings, MaxAttempts, Ordering},
     outcome::FailureKind::{Fatal, Retry},
     pipeline::{Event, Started},
     settled::Settled,
@@ -324,4 +324,25 @@ fn a_turn_granted_after_it_was_given_up_is_given_back() {
     shard.expect(&["end turn"]);
     shard.tell(Event::TurnGranted);
     shard.expect(&["end turn"]);
+}
+
+#[test]
+fn a_marked_record_is_called_though_the_clock_went_back_behind_its_wait() {
+    let in_order = MappingSettings {
+        ordering: Ordering::Shard,
+        ..settings()
+    };
+    let mut charged = after_death(1);
+    for mark in &mut charged.attempts {
+        mark.is_in_hand = false;
+        mark.next_retry = Timestamp(50);
+    }
+    let mut shard = Harness::started(in_order, charged);
+    shard.at(60).tell(Event::Caution { is_on: true });
+    shard.put("a");
+    shard.tell(Event::TurnGranted);
+    shard.answer("lane0", 1, TAKEN);
+    shard.forget();
+    shard.at(10).durable("lane0", 1);
+    shard.expect(&["call 1 lane0: 1 fresh"]);
 }
