@@ -36,7 +36,8 @@ use crate::{
 /// Whether an instance serves more than one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Isolation {
-    /// An instance is kept for the next call of its version and mapping; retries start anew.
+    /// An instance is kept for the next call of its version and mapping. Retries start anew, and theirs are
+    /// not kept: they would drive the warm ones out.
     #[default]
     Reuse,
     /// Every call starts from a new store.
@@ -251,8 +252,8 @@ async fn run(
         load: version.load,
         mapping: Arc::clone(&call.context.mapping),
     };
-    let is_reused = version.isolation == Isolation::Reuse;
-    let warm = if is_reused && !call.is_fresh {
+    let is_reused = version.isolation == Isolation::Reuse && !call.is_fresh;
+    let warm = if is_reused {
         node.warm.take(&key)
     } else {
         None

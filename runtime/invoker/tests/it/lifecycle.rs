@@ -64,13 +64,15 @@ async fn a_retry_starts_fresh_and_so_does_the_call_after_a_trap() {
         bodies(&function.invoke(retry).await.unwrap().outcome),
         ["1"]
     );
+    // The retry's instance is gone, the other one goes on.
+    assert_eq!(engine.stats().instances_live, 1);
+    assert_eq!(bodies(&outcome(&function, &["calls"]).await), ["2"]);
     for end in ["trap", "panic", "exit 0"] {
         assert!(matches!(
             outcome(&function, &[end]).await,
             Outcome::Trap { .. }
         ));
     }
-    // Of the two instances that were warm, three traps took both.
     assert_eq!(engine.stats().instances_live, 0);
     assert_eq!(bodies(&outcome(&function, &["calls"]).await), ["1"]);
 }
