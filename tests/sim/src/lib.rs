@@ -7,7 +7,6 @@
 //! One seed is one schedule, to the byte. Nothing here draws a random number that is not from the
 //! seed, reads a clock or starts a thread.
 
-pub mod canary;
 pub mod coverage;
 pub mod guest;
 pub mod journal;

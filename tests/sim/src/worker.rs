@@ -27,7 +27,6 @@ use fnctl_core::{
 };
 
 use crate::{
-    canary,
     guest::{Nature, Seen, key_bytes},
     journal::{Journal, Put, output_name},
     ledger::falls,
@@ -154,13 +153,12 @@ impl Worker {
         let unit = journal.unit();
         let view = journal.published.unit(unit).expect("the unit exists");
         let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
-        let outputs: Arc<[OutputBinding]> = outputs.into();
         let config = PipelineConfig {
-            canary: canary::drawn(settings, version, seed, &outputs),
+            canary: None,
             unit,
             version: fnctl_core::id::FunctionVersion(version),
             settings: settings.clone(),
-            outputs,
+            outputs: outputs.into(),
             seed,
         };
         let started = Event::Started(Started {

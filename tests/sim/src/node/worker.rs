@@ -135,7 +135,7 @@ impl Worker {
         })?;
         let watch = store.watch(unit.stream, unit.shard).ok()?;
         let config = PipelineConfig {
-            canary: crate::canary::drawn(start.settings, start.version, start.seed, &start.outputs),
+            canary: None,
             unit,
             version: FunctionVersion(start.version),
             settings: start.settings.clone(),
