@@ -2,6 +2,7 @@
 
 mod captures;
 mod caution;
+mod circuit;
 mod cli_strangers;
 mod cli_streams;
 mod cli_words;

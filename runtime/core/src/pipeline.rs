@@ -11,6 +11,8 @@ mod bisect;
 mod blocks;
 mod by_hand;
 mod caution;
+mod circuit;
+mod clock_back;
 mod conclude;
 mod event;
 mod filtered;
@@ -47,6 +49,7 @@ use self::{
     bisect::Suspects,
     by_hand::Failures,
     caution::Caution,
+    circuit::Circuit,
     filtered::Filtered,
     give_up::GivenUp,
     read::{Reading, Waiting},
@@ -145,6 +148,7 @@ pub struct ShardPipeline {
     unanswered: Option<usize>,
     next_attempt: AttemptId,
     caution: Caution,
+    circuit: Circuit,
     redrives: Redrives,
     filtered: Filtered,
     /// Of a unit with windows, or with open ones from when it had some.
@@ -197,6 +201,7 @@ impl ShardPipeline {
             unanswered: None,
             next_attempt: AttemptId(1),
             caution: Caution::default(),
+            circuit: Circuit::new(&config.settings),
             redrives: Redrives::default(),
             filtered: Filtered::default(),
             windows: None,
@@ -292,14 +297,15 @@ impl ShardPipeline {
             }
             Mode::Running => {
                 let reading = self.wants_read().then_some(self.reading.not_before);
-                let slots = (0..self.slots.len()).filter_map(|index| self.slot_deadline(index));
+                let from = self.calls_from();
+                let slots = (0..self.slots.len()).filter_map(|at| self.slot_deadline(at, from));
                 let filtered = self.filtered_deadline();
                 slots.chain(reading).chain(filtered).min()
             }
         }
     }
 
-    fn slot_deadline(&self, index: usize) -> Option<Timestamp> {
+    fn slot_deadline(&self, index: usize, calls_from: Option<Timestamp>) -> Option<Timestamp> {
         let slot = &self.slots[index];
         if let Some(commit) = &slot.unaccepted {
             return match commit.phase {
@@ -310,6 +316,7 @@ impl ShardPipeline {
         if !slot.is_free() || self.caution.waits_for_turn(index) {
             return None;
         }
+        let earliest = calls_from?.max(slot.not_before);
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
         } else if self.windows.is_some() && index < self.lanes.len() {
@@ -328,7 +335,7 @@ impl ShardPipeline {
                 .then_some(slot.not_before);
             self.park.next_retry().into_iter().chain(redrive).min()
         };
-        due.map(|due| due.max(slot.not_before))
+        due.map(|due| due.max(earliest))
     }
 
     /// Does whatever has become possible.
@@ -454,40 +461,6 @@ impl ShardPipeline {
             SlotId::Lane(lane) if lane < self.factor => usize::from(lane),
             SlotId::Lane(lane) => panic!("lane {lane} of {}", self.factor),
             SlotId::Retry => self.lanes.len(),
-        }
-    }
-
-    /// No wait is longer than it would have been had it begun now.
-    fn clock_went_back(&mut self, now: Timestamp) {
-        for lane in &mut self.lanes {
-            lane.batcher.clock_went_back(now);
-        }
-        self.park
-            .clock_went_back(now, now.plus_ms(self.policy.max_ms()));
-        for slot in &mut self.slots {
-            let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
-            slot.not_before = slot.not_before.min(latest);
-            if let Some(commit) = &mut slot.unaccepted
-                && let Phase::Refused { resend_at } = &mut commit.phase
-            {
-                *resend_at = (*resend_at).min(now.plus_ms(limits::RESEND_MS_MAX));
-            }
-        }
-        let latest = now.plus_ms(self.policy.max_ms());
-        for mark in self.marks.values_mut() {
-            mark.next_retry = mark.next_retry.min(latest);
-        }
-        if let Some(windows) = &mut self.windows {
-            windows.clock_went_back(now, latest);
-        }
-        let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
-        self.reading.not_before = self.reading.not_before.min(latest);
-        self.filtered.clock_went_back(now);
-        if let Mode::Quiet {
-            until, moment_ms, ..
-        } = &mut self.mode
-        {
-            *until = (*until).min(now.plus_ms(*moment_ms));
         }
     }
 }

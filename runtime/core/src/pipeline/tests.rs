@@ -5,6 +5,7 @@ mod aging;
 mod batching;
 mod bisecting;
 mod caution;
+mod circuit;
 mod counting;
 mod failing;
 mod filtered;

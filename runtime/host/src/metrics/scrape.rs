@@ -55,6 +55,8 @@ pub(crate) struct ShardSample {
     pub(crate) parked_keys: u64,
     /// When the next of them is tried.
     pub(crate) next_retry: Option<Timestamp>,
+    /// Whether its circuit is open.
+    pub(crate) is_circuit_open: bool,
     /// Windows with records that had no final call.
     pub(crate) open_windows: u64,
 }
@@ -177,6 +179,11 @@ fn counted_by_mapping(out: &mut Exposition, children: &Children) {
         "fnctl_batch_retries_total",
         "Calls made because an earlier one failed",
         &|m| m.retries.get(),
+    );
+    one(
+        "fnctl_mapping_circuit_opens_total",
+        "Times that the circuit of a shard opened since the server started",
+        &|m| m.circuit_opens.get(),
     );
     let name = "fnctl_record_bytes_total";
     out.family(
@@ -330,6 +337,11 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
         "fnctl_mapping_parked_keys",
         "Keys that wait for a retry",
         &|m| m.shards.iter().map(|shard| shard.parked_keys).sum(),
+    );
+    gauge(
+        "fnctl_mapping_circuit_open",
+        "Shards whose calls are held because what the function needs is down",
+        &|m| m.shards.iter().filter(|s| s.is_circuit_open).count() as u64,
     );
     gauge(
         "fnctl_open_windows",
