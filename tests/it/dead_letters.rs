@@ -242,7 +242,12 @@ fn a_redrive_that_is_killed_resolves_every_letter_once() {
         server_on(&data)
     };
     let server = start();
-    deploy_hostile(&server, &["--max-attempts", "1", "--shards", "2"]);
+    // So many that fail alike would be taken for an outage.
+    let options = ["--max-attempts", "1", "--shards", "2"];
+    deploy_hostile(
+        &server,
+        &[&options[..], &["--circuit-breaker=off"]].concat(),
+    );
     put(
         &server,
         "in",

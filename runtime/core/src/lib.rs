@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod batch;
+pub mod breaker;
 pub mod canary;
 pub mod capture;
 pub mod clock;

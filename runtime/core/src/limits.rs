@@ -122,6 +122,20 @@ pub const UNCHARGED_RETRY_MS_MAX: u64 = 1_000;
 pub const RESEND_MS: u64 = 50;
 /// Longest pause before a refused commit is sent again, ms.
 pub const RESEND_MS_MAX: u64 = 2_000;
+/// Keys tried last by which a unit tells whether what its function needs is sick.
+pub const CIRCUIT_KEYS: u64 = 20;
+/// Of them, those that must have failed by name, each for the first time: few poison keys are not enough.
+pub const CIRCUIT_SICK_KEYS: usize = 16;
+/// Calls that ended last by which it does.
+pub const CIRCUIT_CALLS: u32 = 25;
+/// Of them, those that must have failed.
+pub const CIRCUIT_SICK_CALLS: u32 = 20;
+/// First pause between the calls of an open circuit, ms; it doubles.
+pub const CIRCUIT_PROBE_MS: u64 = 500;
+/// Longest pause between them, ms.
+pub const CIRCUIT_PROBE_MS_MAX: u64 = 30_000;
+/// Probes that fail until the pause is at its longest.
+pub const CIRCUIT_PROBES_TO_MAX: u32 = 6;
 /// Elements that an empty buffer keeps room for: idle units are many, and must be small.
 pub const IDLE_CAPACITY_MAX: usize = 1_024;
 /// Problems of an input's types that are told together: each means reading it once more.
@@ -157,6 +171,8 @@ pub const WINDOW_STATE_SET_BYTES_MAX: u64 = 4 << 20;
 const _: () =
     assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX + WINDOW_STATE_SET_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);
+const _: () = assert!(CIRCUIT_PROBE_MS << CIRCUIT_PROBES_TO_MAX >= CIRCUIT_PROBE_MS_MAX);
+const _: () = assert!(CIRCUIT_CALLS <= u32::BITS && CIRCUIT_SICK_CALLS <= CIRCUIT_CALLS);
 const _: () = assert!(FRAME_BYTES_MAX > COMMIT_BYTES_MAX);
 const _: () = assert!(STREAM_SHARDS_LISTED_MAX >= 4 * STREAM_SHARDS_MAX);
 const _: () = assert!(STREAM_QUOTA_BYTES_MIN > COMMIT_BYTES_MAX);

@@ -88,6 +88,8 @@ pub struct MappingSettings {
     pub max_record_age_ms: Option<u64>,
     /// A call that failed as a whole is cut in two until one record is left, free of charge.
     pub bisect_on_error: bool,
+    /// While what the function needs is down, it is called to probe alone, at no attempt's cost.
+    pub circuit_breaker: bool,
     /// What order holds within.
     pub ordering: Ordering,
     /// A record that failed fails itself alone, not its call.
@@ -200,6 +202,7 @@ impl Default for MappingSettings {
             on_failure: None,
             max_record_age_ms: None,
             bisect_on_error: true,
+            circuit_breaker: true,
             ordering: Ordering::Key,
             partial_failures: true,
             on_fatal: OnFatal::Stop,

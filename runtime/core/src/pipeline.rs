@@ -11,6 +11,7 @@ mod bisect;
 mod blocks;
 mod by_hand;
 mod caution;
+mod circuit;
 mod clock_back;
 mod conclude;
 mod event;
@@ -52,6 +53,7 @@ use self::{
     bisect::Suspects,
     by_hand::Failures,
     caution::Caution,
+    circuit::Circuit,
     feed::Feed,
     filtered::Filtered,
     give_up::GivenUp,
@@ -155,6 +157,7 @@ pub struct ShardPipeline {
     unanswered: Option<usize>,
     next_attempt: AttemptId,
     caution: Caution,
+    circuit: Circuit,
     redrives: Redrives,
     filtered: Filtered,
     /// Of a unit with windows, or with open ones from when it had some.
@@ -209,6 +212,7 @@ impl ShardPipeline {
             unanswered: None,
             next_attempt: AttemptId(1),
             caution: Caution::default(),
+            circuit: Circuit::new(&config.settings),
             redrives: Redrives::default(),
             filtered: Filtered::default(),
             windows: None,
@@ -304,14 +308,15 @@ impl ShardPipeline {
             }
             Mode::Running => {
                 let reading = self.wants_read().then_some(self.reading.not_before);
-                let slots = (0..self.slots.len()).filter_map(|index| self.slot_deadline(index));
+                let from = self.calls_from();
+                let slots = (0..self.slots.len()).filter_map(|at| self.slot_deadline(at, from));
                 let filtered = self.filtered_deadline();
                 slots.chain(reading).chain(filtered).min()
             }
         }
     }
 
-    fn slot_deadline(&self, index: usize) -> Option<Timestamp> {
+    fn slot_deadline(&self, index: usize, calls_from: Option<Timestamp>) -> Option<Timestamp> {
         let slot = &self.slots[index];
         if let Some(commit) = &slot.unaccepted {
             return match commit.phase {
@@ -322,6 +327,7 @@ impl ShardPipeline {
         if !slot.is_free() || self.caution.waits_for_turn(index) {
             return None;
         }
+        let earliest = calls_from?.max(slot.not_before);
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
         } else if self.windows.is_some() && index < self.lanes.len() {
@@ -341,7 +347,7 @@ impl ShardPipeline {
                 .then_some(slot.not_before);
             self.park.next_retry().into_iter().chain(redrive).min()
         };
-        due.map(|due| due.max(slot.not_before))
+        due.map(|due| due.max(earliest))
     }
 
     /// Does whatever has become possible.

@@ -19,8 +19,8 @@ pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
 pub use mapping::{
-    MappingLine, MappingStatus, RelayHeld, RelayStatus, SeekShard, SeekStatus, SettingsStatus,
-    ShardStatus, Totals, state_name,
+    CircuitStatus, MappingLine, MappingStatus, RelayHeld, RelayStatus, SeekShard, SeekStatus,
+    SettingsStatus, ShardStatus, Totals, state_name,
 };
 pub use parked::{GiveUpKey, GiveUpStatus, ParkedKey, ParkedStatus, ReleaseStatus};
 pub use record::{

@@ -91,6 +91,8 @@ pub(crate) struct MappingMetrics {
     pub(crate) unparsable: IntCounter,
     /// Calls made because an earlier one failed.
     pub(crate) retries: IntCounter,
+    /// Times that the circuit of one of its shards opened.
+    pub(crate) circuit_opens: IntCounter,
     dead_lettered: [IntCounter; ErrorKind::ALL.len()],
     invocations: [IntCounter; OUTCOMES.len()],
 }
@@ -132,6 +134,7 @@ impl MappingMetrics {
             bytes_in: counter(),
             unparsable: counter(),
             retries: counter(),
+            circuit_opens: counter(),
             dead_lettered: std::array::from_fn(|_| counter()),
             invocations: std::array::from_fn(|_| counter()),
         }

@@ -6,6 +6,7 @@
 mod blocks;
 mod call;
 mod calls;
+mod circuit;
 mod commits;
 mod filter;
 mod giving_up;
@@ -21,6 +22,7 @@ mod turn;
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use fnctl_core::{
+    breaker::Open,
     clock::Clock,
     commit::Unavailable,
     committer::Committer,
@@ -210,6 +212,8 @@ pub(crate) struct Standing {
     pub(crate) next_retry: Option<Timestamp>,
     /// Why a commit is refused, and since when commits are.
     pub(crate) blocked: Option<(Unavailable, Timestamp)>,
+    /// The circuit, while it is open.
+    pub(crate) circuit: Option<Open>,
 }
 
 /// The worker of one unit.
@@ -417,18 +421,22 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     fn has_moved(&mut self) -> bool {
         let (parked_keys, next_retry) = self.pipeline.parked();
         let blocked = self.pipeline.blocked();
+        let circuit = self.pipeline.circuit();
         let now = &self.standing;
         let is_same = (now.parked_keys, now.next_retry) == (parked_keys, next_retry)
-            && now.blocked.as_ref().map(|(reason, _)| reason) == blocked;
+            && now.blocked.as_ref().map(|(reason, _)| reason) == blocked
+            && now.circuit.as_ref() == circuit;
         if is_same {
             return false;
         }
+        self.circuit_moves(circuit);
         let since = now.blocked.as_ref().map(|(_, since)| *since);
         self.standing = Standing {
             parked_keys,
             next_retry,
             blocked: blocked
                 .map(|reason| (reason.clone(), since.unwrap_or_else(|| self.clock.now()))),
+            circuit: circuit.cloned(),
         };
         true
     }

@@ -140,6 +140,8 @@ reached! {
     MarksOnly,
     /// The clock went back.
     ClockBack,
+    /// A circuit was open.
+    CircuitOpen,
     /// A parked key was released to its lane.
     KeyReleased,
     /// An owner was careful from its start.

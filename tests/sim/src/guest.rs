@@ -92,6 +92,11 @@ pub struct Mood {
     pub emits_whole_call: bool,
     /// Fatal bugs are mended, and nothing fails for longer than a few attempts.
     pub is_mended: bool,
+    /// What it needs is down: every record fails.
+    pub is_down: bool,
+    /// Whatever failed for want of it fails no more. A call that costs no attempt would fail for ever
+    /// otherwise, because here attempts alone end a failure.
+    pub is_up: bool,
     /// The call's own number: rows say which call they are from.
     pub call: u64,
 }
@@ -104,6 +109,9 @@ pub fn key_bytes(key: u64) -> Bytes {
 
 /// Makes a call.
 pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
+    if mood.is_down {
+        return down(records.len());
+    }
     if let Some(outcome) = whole_failure(records, mood) {
         return outcome;
     }
@@ -133,8 +141,25 @@ pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
     }
 }
 
+fn down(records: usize) -> Outcome {
+    let failure = Failure {
+        kind: FailureKind::Retry,
+        retry_after_ms: None,
+        code: "down".into(),
+        message: "words".into(),
+    };
+    let failures = (0_u32..).take(records).map(|index| ItemFailure {
+        index,
+        failure: failure.clone(),
+    });
+    Outcome::Returned {
+        rows: Vec::new(),
+        failures: failures.collect(),
+    }
+}
+
 fn is_failing(record: &Seen, attempts: u32, mood: Mood) -> bool {
-    record.attempt <= attempts && !(mood.is_mended && record.attempt > 3)
+    !mood.is_up && record.attempt <= attempts && !(mood.is_mended && record.attempt > 3)
 }
 
 fn whole_failure(records: &[Seen], mood: Mood) -> Option<Outcome> {

@@ -44,6 +44,8 @@ pub struct Trouble {
     pub read: u64,
     /// A call meets a host at fault or is taken back, of a thousand calls.
     pub host: u64,
+    /// What the function needs goes down.
+    pub outage: u64,
 }
 
 /// A world.
@@ -95,6 +97,7 @@ impl Profile {
             letters_full: trouble(600),
             read: trouble(300),
             host: trouble(200),
+            outage: trouble(20),
         };
         Self {
             settings: draw_settings(random),
@@ -141,6 +144,7 @@ pub fn draw_settings(random: &mut Random) -> MappingSettings {
         on_failure: None,
         max_record_age_ms: random.pick(&[None, None, None, Some(1), Some(300), Some(5_000)]),
         bisect_on_error: random.chance(500),
+        circuit_breaker: random.chance(800),
         ordering,
         partial_failures: random.chance(700),
         on_fatal: random.pick(&[OnFatal::Stop, OnFatal::DeadLetter]),

@@ -292,7 +292,18 @@ impl Worker {
                             || self.given_up.contains(&position)
                     });
                 }
+                // An open circuit gives nobody up for attempts; the head of a shard in order may be, in the end.
+                let opened = self.pipeline.circuit().map(|open| open.since);
+                let is_under_it = opened.is_some_and(|since| since < plan.decided_at);
                 for letter in &plan.letters {
+                    let is_for_attempts =
+                        matches!(letter.kind, ErrorKind::Error | ErrorKind::Timeout);
+                    let is_head = self.settings.ordering == Ordering::Shard;
+                    let is_redriven = plan.redriven.is_some();
+                    assert!(
+                        !(is_under_it && is_for_attempts) || is_head || is_redriven,
+                        "given up while the circuit is open: {plan:?}"
+                    );
                     let put = self.shelf(journal).put(letter.record.position);
                     let is_for_age = letter.kind == ErrorKind::RecordTooOld;
                     assert!(!is_for_age || self.is_too_old(put), "{plan:?}");

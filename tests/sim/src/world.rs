@@ -111,6 +111,8 @@ struct World {
     steps: u64,
     is_paused: bool,
     is_mended: bool,
+    /// What the function needs is down.
+    is_down: bool,
     is_calm: bool,
     /// Policy and version that the last owner had, to see what changed.
     last_policy: Option<(MappingSettings, u64)>,
@@ -168,6 +170,7 @@ impl World {
             steps: 0,
             is_paused: false,
             is_mended: false,
+            is_down: false,
             is_calm: false,
             last_policy: None,
             relaying: Relaying::default(),
@@ -237,6 +240,9 @@ impl World {
             let is_held = worker.settings.ordering == Ordering::Shard
                 && worker.calls.is_empty()
                 && worker.pipeline.deadline().is_some();
+            if worker.pipeline.circuit().is_some() {
+                self.coverage.note(Reached::CircuitOpen);
+            }
             if is_held {
                 self.coverage.note(Reached::ShardHeld);
             }
@@ -268,6 +274,7 @@ impl World {
     fn settle_down(&mut self) {
         self.is_calm = true;
         self.is_mended = true;
+        self.is_down = false;
         self.trace.line(format_args!("{} calm", self.now));
         if self.is_paused {
             self.pause();

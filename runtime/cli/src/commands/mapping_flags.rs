@@ -61,6 +61,11 @@ pub(crate) struct MappingFlags {
     #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
           default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
     bisect_on_error: Option<Setting<Switch>>,
+    /// Whether calls are held while what the function needs is down: when key after key fails with retry or
+    /// a timeout, it is called to probe alone, at no attempt's cost [default: on]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
+          default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
+    circuit_breaker: Option<Setting<Switch>>,
     /// Whether a record that failed fails itself alone, or its whole call [default: on]
     #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true,
           default_missing_value = "on", value_parser = spelling::setting::<Switch>)]
@@ -103,6 +108,7 @@ impl MappingFlags {
             backoff_max: self.backoff_max.clone(),
             max_record_age: self.max_record_age.clone(),
             bisect_on_error: self.bisect_on_error.clone(),
+            circuit_breaker: self.circuit_breaker.clone(),
             partial_failures: self.partial_failures.clone(),
             on_unparsable: self.on_unparsable.clone(),
             on_failure: self.on_failure.clone(),

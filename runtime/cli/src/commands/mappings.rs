@@ -1,5 +1,6 @@
 //! `fnctl mappings`: list, describe, update, pause, resume, seek, parked keys, delete.
 
+mod circuit;
 mod parked;
 mod seek;
 mod update;
@@ -163,6 +164,9 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
     if let Some(detail) = &status.detail {
         out.line(&format!("  why     {}", words::first_line(detail, 400)))?;
     }
+    if let Some(lines) = circuit::lines(status) {
+        lines.iter().try_for_each(|line| out.line(line))?;
+    }
     let mut table = Table::new(&["shard", "age>", "pending>", "parked>", "checkpoint", "now"]);
     for shard in &status.shards {
         let now = shard.next_retry_at.as_deref();
@@ -262,6 +266,9 @@ fn relay_line(relay: &RelayStatus) -> String {
 fn waiting(shard: &ShardStatus) -> Option<String> {
     if shard.ended {
         return Some("ended".to_owned());
+    }
+    if let Some(open) = &shard.circuit {
+        return Some(circuit::now(open));
     }
     let (why, parent) = (shard.why.as_ref()?, shard.waits_for.as_ref()?);
     let key = shard.waits_for_key.as_ref();

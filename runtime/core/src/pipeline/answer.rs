@@ -220,7 +220,9 @@ impl ShardPipeline {
             }
         } else {
             for charge in &judgement.charges {
-                self.backlog.charge(records[charge.index], charge.attempts);
+                let serial = records[charge.index];
+                self.backlog
+                    .charge(serial, charge.attempts, charge.is_blamed);
             }
             if self.waits_in_order() {
                 self.take_over_in_order(index, records, judgement, actions);

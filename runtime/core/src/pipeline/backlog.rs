@@ -57,6 +57,8 @@ pub(super) struct Entry {
     pub(super) bytes: u32,
     /// Charged attempts, accepted.
     pub(super) attempts: u32,
+    /// It was charged by this owner, and it alone.
+    pub(super) is_named: bool,
     pub(super) hops: u8,
     /// A process died with it in hand, which is not charged yet.
     pub(super) has_died: bool,
@@ -212,6 +214,7 @@ impl Backlog {
             index: record.index,
             bytes: record.bytes,
             attempts,
+            is_named: false,
             hops: record.hops,
             has_died: false,
             is_unparsable: record.verdict == FilterVerdict::Unparsable,
@@ -260,11 +263,13 @@ impl Backlog {
         (reference, self.blocks.is_resident(reference.block))
     }
 
-    /// Sets the accepted charge of a record.
-    pub(super) fn charge(&mut self, serial: Serial, attempts: u32) {
+    /// Sets the accepted charge of a record; whether the failure was its own.
+    pub(super) fn charge(&mut self, serial: Serial, attempts: u32, is_blamed: bool) {
         let index = self.index(serial);
-        self.entries[index].attempts = attempts;
-        self.entries[index].has_died = false;
+        let entry = &mut self.entries[index];
+        entry.is_named |= is_blamed && attempts > entry.attempts;
+        entry.attempts = attempts;
+        entry.has_died = false;
     }
 
     /// A process died with this record in hand.

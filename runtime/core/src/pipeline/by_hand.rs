@@ -43,6 +43,7 @@ pub(super) struct Failures(BTreeMap<Ordinal, (Arc<str>, Arc<str>)>);
 impl ShardPipeline {
     /// A person has charged records tried now. What is done, or with a slot, is passed over.
     pub(super) fn release_by_hand(&mut self, positions: &[Ordinal], now: Timestamp) {
+        self.probe_now(now);
         let mut keys = KeyMap::default();
         for &position in positions {
             if let Some(mark) = self.marks.get_mut(&position) {

@@ -65,6 +65,11 @@ impl Caution {
         self.is_ending() || self.covers(index) && self.turn != Turn::Away
     }
 
+    /// Whether a slot has the turn: its record is marked, or is about to be.
+    pub(super) const fn has_marked(&self) -> bool {
+        matches!(self.turn, Turn::Held(Some(_)))
+    }
+
     /// The mapping is about to stop: no call starts.
     pub(super) fn is_ending(&self) -> bool {
         self.ending.is_some()
@@ -110,6 +115,9 @@ impl ShardPipeline {
             if is_wanted && index == first % count {
                 break;
             }
+            if !self.may_call(now) {
+                break;
+            }
             if self.bring_up(index, is_pressed, now, actions) {
                 is_wanted = true;
                 if self.caution.turn == Turn::Held(None) {
@@ -126,6 +134,15 @@ impl ShardPipeline {
             // What it was asked for went elsewhere meanwhile: another asks anew.
             Turn::Held(_) if !is_wanted => self.end_turn(actions),
             Turn::Away | Turn::Asked | Turn::Held(_) => {}
+        }
+    }
+
+    /// No other call may start now: what is marked is called, and a turn that nothing is marked with goes.
+    pub(super) fn wait_cautiously(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        match self.caution.turn {
+            Turn::Held(Some(index)) => self.call_marked(index, now, actions),
+            Turn::Held(None) => self.end_turn(actions),
+            Turn::Away | Turn::Asked => {}
         }
     }
 

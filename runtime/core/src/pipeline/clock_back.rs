@@ -1,4 +1,4 @@
-//! A wall clock that goes back.
+//! A wall clock that goes back makes no wait longer.
 
 use super::{Mode, ShardPipeline, slot::Phase};
 use crate::{id::Timestamp, limits};
@@ -30,6 +30,7 @@ impl ShardPipeline {
         let latest = now.plus_ms(limits::READ_RETRY_MS_MAX);
         self.reading.not_before = self.reading.not_before.min(latest);
         self.filtered.clock_went_back(now);
+        self.circuit.clock_went_back(now);
         if let Mode::Quiet {
             until, moment_ms, ..
         } = &mut self.mode

@@ -37,6 +37,7 @@ impl ShardPipeline {
         };
         self.state_left(slot, state);
         self.slots[slot].cost = Some(cost);
+        self.feel(attempt, slot, &records, &outcome, now);
         self.conclude(slot, records, outcome, now, actions);
         self.slots[slot].cost = None;
     }
@@ -67,12 +68,20 @@ impl ShardPipeline {
                 expires_at: age.expires_at(entry.arrival),
             }
         };
-        let rules = &self.config.settings;
-        match judge(outcome, records.len(), subject, rules, &self.policy, now) {
+        let settings = &self.config.settings;
+        let free = self.circuit.free_rules(settings, self.config.seed);
+        let (rules, policy) = match &free {
+            Some((rules, policy)) => (rules, policy),
+            None => (settings, &self.policy),
+        };
+        match judge(outcome, records.len(), subject, rules, policy, now) {
             Verdict::Ended(mut judgement) => {
                 let window = self.fold(slot, &records, &mut judgement);
                 let version = self.version_in(slot, &records);
-                let adds = self.adds(records.len(), &judgement, version);
+                let mut adds = self.adds(records.len(), &judgement, version);
+                if self.circuit.is_free() {
+                    self.uncharge(&records, &mut judgement, &mut adds);
+                }
                 self.decide(slot, records, judgement, adds, now);
                 self.plan_window(slot, window);
             }

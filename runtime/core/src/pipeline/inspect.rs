@@ -8,6 +8,7 @@ use super::{
     slot::Slot,
 };
 use crate::{
+    breaker::Open,
     commit::{Unavailable, UnitTotals},
     id::{Ordinal, SlotId, Timestamp},
     lane::KeyHash,
@@ -40,6 +41,8 @@ pub struct PipelineStats {
     pub totals: UnitTotals,
     /// Why a commit is refused at present.
     pub blocked: Option<Unavailable>,
+    /// The circuit, while it is open.
+    pub circuit: Option<Open>,
 }
 
 /// Everything that the invariants ask of a pipeline. Walks all its records: for tests.
@@ -79,6 +82,7 @@ impl ShardPipeline {
             running_calls: u32::try_from(running).unwrap_or(u32::MAX),
             totals: self.totals,
             blocked: self.refusal().cloned(),
+            circuit: self.circuit().cloned(),
         }
     }
 

@@ -127,6 +127,10 @@ impl ShardPipeline {
             return;
         }
         if self.redrives.current.is_none() {
+            if self.circuit.is_open() {
+                // Letters wait for what is not given up yet.
+                return;
+            }
             let is_parked_due = self.park.next_retry().is_some_and(|at| at <= now);
             let is_other_due = is_parked_due || self.suspects.is_waiting();
             let is_turn = self.redrives.is_due || !is_other_due;

@@ -6,8 +6,8 @@ use crate::{id::Timestamp, park::KeyMap};
 impl ShardPipeline {
     /// Starts every call that may start now.
     pub(super) fn start_calls(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        if self.caution.is_ending() {
-            return;
+        if self.caution.is_ending() || !self.may_call(now) {
+            return self.hold_careful_calls(now, actions);
         }
         if self.windows.is_some() && self.ends_old_windows(now, actions) {
             return;
@@ -15,7 +15,11 @@ impl ShardPipeline {
         self.start_redrive(now, actions);
         let is_pressed = self.is_pressed();
         let mut is_careful = false;
-        for index in 0..self.slots.len() {
+        for step in 0..self.slots.len() {
+            if !self.may_call(now) {
+                break;
+            }
+            let index = self.in_turn(step);
             if self.caution.covers(index) {
                 is_careful = true;
                 continue;
@@ -36,7 +40,7 @@ impl ShardPipeline {
                 self.begin(index, records, is_fresh, now, actions);
             }
         }
-        if is_careful {
+        if is_careful && self.may_call(now) {
             self.start_cautiously(now, actions);
         }
         if self.has_windows() && !is_pressed && self.is_pressed() {
@@ -53,7 +57,10 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        while self.slots[index].is_free() && self.slots[index].not_before <= now {
+        while self.slots[index].is_free()
+            && self.slots[index].not_before <= now
+            && self.may_call(now)
+        {
             match self.next_batch(index, is_pressed, now, actions) {
                 Some((records, is_fresh)) if records.is_empty() => {
                     self.begin_close(index, is_fresh, actions);
@@ -173,6 +180,9 @@ impl ShardPipeline {
             let pieces = &mut self.slots[index].pieces;
             records = pieces.pop_front().expect("it was cut into pieces");
             return self.begin(index, records, is_fresh || at == 0, now, actions);
+        }
+        if too_old == 0 && died_at.is_none() {
+            self.cut_to_probe(index, &mut records);
         }
         let Some((records, references)) = self.bring_in(index, records, actions) else {
             return;

@@ -6,6 +6,7 @@ mod batching;
 mod bisecting;
 mod canary;
 mod caution;
+mod circuit;
 mod counting;
 mod failing;
 mod feeding;

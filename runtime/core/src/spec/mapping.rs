@@ -67,6 +67,9 @@ pub struct MappingSpec {
     /// Whether a call that failed as a whole is cut in two until one record is left; on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bisect_on_error: Option<Setting<Switch>>,
+    /// Whether calls are held, at no attempt's cost, while what the function needs is down; on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<Setting<Switch>>,
     /// Whether a record that failed fails itself alone; on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_failures: Option<Setting<Switch>>,
@@ -106,6 +109,7 @@ impl MappingSpec {
         "backoff_max",
         "max_record_age",
         "bisect_on_error",
+        "circuit_breaker",
         "partial_failures",
         "filter",
         "on_unparsable",
@@ -144,6 +148,7 @@ impl MappingSpec {
             backoff_max: over(self.backoff_max, top.backoff_max),
             max_record_age: over(self.max_record_age, top.max_record_age),
             bisect_on_error: over(self.bisect_on_error, top.bisect_on_error),
+            circuit_breaker: over(self.circuit_breaker, top.circuit_breaker),
             partial_failures: over(self.partial_failures, top.partial_failures),
             filter: over(self.filter, top.filter),
             on_unparsable: over(self.on_unparsable, top.on_unparsable),

@@ -319,6 +319,12 @@ pub fn mapping(
             live.bisect_on_error,
             default.bisect_on_error,
         ),
+        circuit_breaker: problems.switch(
+            &at("circuit_breaker"),
+            spec.circuit_breaker.as_ref(),
+            live.circuit_breaker,
+            default.circuit_breaker,
+        ),
         ordering: problems.pick(
             &at("ordering"),
             spec.ordering.as_ref(),

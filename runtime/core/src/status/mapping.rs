@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::canary::CanaryStatus;
 use crate::{
+    breaker::Open,
     commit::UnitTotals,
     mapping::{Mapping, MappingState, MaxAttempts, OutputBinding},
+    rfc3339,
     spec::mapping::OnFailure,
 };
 
@@ -63,9 +65,12 @@ pub struct ShardStatus {
     /// When the oldest of them ends, RFC 3339.
     #[serde(default)]
     pub oldest_window_ends_at: Option<String>,
-    /// Why nothing of it is called: `waiting-for-parents`; `null` otherwise.
+    /// Why nothing of it is called: `waiting-for-parents`, `circuit-open`; `null` otherwise.
     #[serde(default)]
     pub why: Option<String>,
+    /// The circuit, while it is open; `null` otherwise.
+    #[serde(default)]
+    pub circuit: Option<CircuitStatus>,
     /// The shard whose records come first, where it waits for one.
     #[serde(default)]
     pub waits_for: Option<String>,
@@ -75,6 +80,35 @@ pub struct ShardStatus {
     /// Whether the shard is closed and settled to its end: its children are read instead.
     #[serde(default)]
     pub ended: bool,
+}
+
+/// A circuit that is open: what the function needs is down, and it is called to probe alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CircuitStatus {
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// When the next probe may be made, RFC 3339.
+    pub next_probe_at: String,
+    /// Probes that failed.
+    pub probes_failed: u32,
+    /// How the last call failed: the author's code, else the kind.
+    pub code: String,
+    /// Words to it.
+    pub error: String,
+}
+
+impl CircuitStatus {
+    /// Of a circuit.
+    #[must_use]
+    pub fn of(open: &Open) -> Self {
+        Self {
+            since: rfc3339::format(open.since),
+            next_probe_at: rfc3339::format(open.next_probe),
+            probes_failed: open.probes,
+            code: open.cause.code.to_string(),
+            error: open.cause.error.to_string(),
+        }
+    }
 }
 
 /// Records and calls since the mapping was made or last sent elsewhere. `polled` counts reads: it starts anew
@@ -144,6 +178,9 @@ pub struct SettingsStatus {
     /// Whether a call that failed as a whole is cut in two.
     #[serde(default)]
     pub bisect_on_error: bool,
+    /// Whether calls are held while what the function needs is down.
+    #[serde(default)]
+    pub circuit_breaker: bool,
     /// Whether a record that failed fails itself alone.
     #[serde(default)]
     pub partial_failures: bool,
@@ -187,6 +224,7 @@ impl SettingsStatus {
                 .collect(),
             on_unparsable: settings.on_unparsable.as_str().to_owned(),
             bisect_on_error: settings.bisect_on_error,
+            circuit_breaker: settings.circuit_breaker,
             partial_failures: settings.partial_failures,
             on_failure: OnFailure::of(settings).to_string(),
             on_fatal: settings.on_fatal.as_str().to_owned(),

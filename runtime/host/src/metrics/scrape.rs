@@ -4,6 +4,8 @@
 //! and the shards a mapping should have stand beside those that are owned, because a shard that
 //! nobody owns has no age.
 
+mod storage;
+
 use std::sync::Arc;
 
 use fnctl_core::{
@@ -57,6 +59,8 @@ pub(crate) struct ShardSample {
     pub(crate) parked_keys: u64,
     /// When the next of them is tried.
     pub(crate) next_retry: Option<Timestamp>,
+    /// Whether its circuit is open.
+    pub(crate) is_circuit_open: bool,
     /// Windows with records that had no final call.
     pub(crate) open_windows: u64,
 }
@@ -135,8 +139,7 @@ impl Metrics {
         states(&mut out, mappings);
         totals(&mut out, mappings);
         relays(&mut out, mappings);
-        journal(&mut out, store);
-        streams(&mut out, &store.streams);
+        storage::expose(&mut out, store);
         out.finish()
     }
 }
@@ -181,6 +184,11 @@ fn counted_by_mapping(out: &mut Exposition, children: &Children) {
         "fnctl_batch_retries_total",
         "Calls made because an earlier one failed",
         &|m| m.retries.get(),
+    );
+    one(
+        "fnctl_mapping_circuit_opens_total",
+        "Times that the circuit of a shard opened since the server started",
+        &|m| m.circuit_opens.get(),
     );
     let name = "fnctl_record_bytes_total";
     out.family(
@@ -336,6 +344,11 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
         &|m| m.shards.iter().map(|shard| shard.parked_keys).sum(),
     );
     gauge(
+        "fnctl_mapping_circuit_open",
+        "Shards whose calls are held because what the function needs is down",
+        &|m| m.shards.iter().filter(|s| s.is_circuit_open).count() as u64,
+    );
+    gauge(
         "fnctl_open_windows",
         "Tumbling windows with records in them that had no final call yet",
         &|m| m.shards.iter().map(|shard| shard.open_windows).sum(),
@@ -439,54 +452,4 @@ fn relays(out: &mut Exposition, mappings: &[MappingSample]) {
             &|relay| relay.failures as f64,
         );
     }
-}
-
-fn streams(out: &mut Exposition, streams: &[StreamSample]) {
-    let name = "fnctl_stream_stored_bytes";
-    let help = "Bytes that the stream's logs take on the disk, with what is on its way there";
-    out.family(name, "gauge", help);
-    for stream in streams {
-        out.sample(name, "stream", stream.name.as_str(), stream.stored_bytes);
-    }
-    let name = "fnctl_stream_quota_bytes";
-    let help = "Bytes that they may take; streams without a quota have no sample";
-    out.family(name, "gauge", help);
-    for stream in streams {
-        if let Some(bytes) = stream.quota_bytes {
-            out.sample(name, "stream", stream.name.as_str(), bytes);
-        }
-    }
-}
-
-fn journal(out: &mut Exposition, store: &StoreSample) {
-    for (name, kind, help, value) in &store.values {
-        out.family(name, kind, help);
-        out.line(format_args!("{name} {value}"));
-    }
-    let name = "fnctl_storage_errors_total";
-    let help = "Damaged places found at rest, each counted once: alert on any";
-    out.family(name, "counter", help);
-    for (file, count) in &store.storage_errors {
-        out.sample(name, "file", file, count);
-    }
-    let name = "fnctl_puts_refused_total";
-    let help =
-        "Puts told to come again: too much under way (of the node, of the stream), quota, disk";
-    out.family(name, "counter", help);
-    for (reason, count) in &store.puts_refused {
-        out.sample(name, "reason", reason, count);
-    }
-    let name = "fnctl_journal_sync_seconds";
-    out.family(name, "histogram", "Time of a sync of the journal");
-    let mut count = 0;
-    for (bound, inside) in &store.sync_buckets {
-        count += inside;
-        out.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
-    }
-    count += store.sync_above;
-    out.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
-    out.line(format_args!(
-        "{name}_sum {}\n{name}_count {count}",
-        store.sync_sum
-    ));
 }

@@ -28,6 +28,7 @@ fn sample(name: &str, age_ms: u64) -> MappingSample {
             is_owned: true,
             parked_keys: 2,
             next_retry: Some(Timestamp(1_500)),
+            is_circuit_open: true,
             open_windows: 4,
         }],
         totals: UnitTotals {
@@ -63,6 +64,8 @@ fn counters_exist_at_zero_before_anything_happens() {
         "fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"out-of-memory\"} 0",
         "fnctl_records_dead_lettered_total{mapping=\"enrich/signups\",error_kind=\"skip\"} 0",
         "fnctl_batch_retries_total{mapping=\"enrich/signups\"} 0",
+        "fnctl_mapping_circuit_opens_total{mapping=\"enrich/signups\"} 0",
+        "fnctl_mapping_circuit_open{mapping=\"enrich/signups\"} 1",
         "fnctl_commits_total{answer=\"fenced\"} 0",
         "fnctl_shard_iterator_age_seconds{mapping=\"enrich/signups\",shard=\"shardId-000000000007\"} 1.5",
         "fnctl_shard_pending_records{mapping=\"enrich/signups\",shard=\"shardId-000000000007\"} 3",

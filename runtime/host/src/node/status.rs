@@ -11,7 +11,9 @@ use fnctl_core::{
     mapping::{Mapping, MappingState, OutputBinding},
     rfc3339,
     shard::Stream,
-    status::{CanaryStatus, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
+    status::{
+        CanaryStatus, CircuitStatus, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name,
+    },
     view::{NodeView, UnitTurn},
 };
 
@@ -240,8 +242,16 @@ impl HostNode {
                 },
                 None => None,
             };
+            let standing = self.supervisor().statuses().standing(unit.unit);
+            let open = standing.and_then(|standing| standing.circuit);
+            let why = match (waits_for, &open) {
+                (Some(_), _) => Some("waiting-for-parents".to_owned()),
+                (None, Some(_)) => Some("circuit-open".to_owned()),
+                (None, None) => None,
+            };
             shards.push(ShardStatus {
-                why: waits_for.map(|_| "waiting-for-parents".to_owned()),
+                why,
+                circuit: open.as_ref().map(CircuitStatus::of),
                 waits_for: waits_for.map(|ancestor| ancestor.shard.shard_id()),
                 waits_for_key,
                 ended: unit.turn == UnitTurn::Ended,
@@ -359,6 +369,7 @@ impl HostNode {
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
                     parked_keys: standing.parked_keys,
                     next_retry: standing.next_retry,
+                    is_circuit_open: standing.circuit.is_some(),
                     open_windows: unit.open_windows,
                 });
             }

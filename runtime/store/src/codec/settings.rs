@@ -31,6 +31,8 @@ const ON_FATAL: u8 = 5;
 const ON_FAILURE_FULL: u8 = 6;
 /// Where dead letters are copied to, as it is written, and the last one that is not.
 const ON_FAILURE: u8 = 7;
+/// Whether calls are held while what the function needs is down.
+const CIRCUIT_BREAKER: u8 = 8;
 /// The patterns of the filter, each as it was written.
 const FILTER: u8 = 16;
 /// What becomes of records that the filter cannot judge.
@@ -79,6 +81,7 @@ impl Value for MappingSettings {
             on_failure,
             max_record_age_ms,
             bisect_on_error,
+            circuit_breaker,
             ordering,
             partial_failures,
             on_fatal,
@@ -106,6 +109,10 @@ impl Value for MappingSettings {
             other_than(on_failure_full, &default.on_failure_full),
         );
         options.add(ON_FAILURE, on_failure.as_ref());
+        options.add(
+            CIRCUIT_BREAKER,
+            other_than(circuit_breaker, &default.circuit_breaker),
+        );
         options.add(FILTER, filter.as_deref());
         options.add(
             ON_UNPARSABLE,
@@ -163,6 +170,7 @@ impl Value for MappingSettings {
                 ON_FATAL => settings.on_fatal = Value::take(&mut option)?,
                 ON_FAILURE_FULL => settings.on_failure_full = Value::take(&mut option)?,
                 ON_FAILURE => settings.on_failure = Some(Value::take(&mut option)?),
+                CIRCUIT_BREAKER => settings.circuit_breaker = Value::take(&mut option)?,
                 FILTER => settings.filter = Some(Arc::new(Value::take(&mut option)?)),
                 ON_UNPARSABLE => settings.on_unparsable = Value::take(&mut option)?,
                 TUMBLING_WINDOW => settings.tumbling_window_ms = Value::take(&mut option)?,

@@ -54,6 +54,13 @@ fn one(record: Record<'_>, cx: &mut Context) -> Result<()> {
                 format_args!("attempt {}", record.attempt()),
             ));
         }
+        // Until so many milliseconds since 1970: what it needs is down.
+        "down-until" => {
+            let until = SystemTime::UNIX_EPOCH + Duration::from_millis(number()?);
+            if SystemTime::now() < until {
+                return Err(Error::retry("upstream-down", "asked to come later"));
+            }
+        }
         "skip" => return Err(Error::skip("refused", "asked to be skipped")),
         "fatal" => return Err(Error::fatal("gone", "asked to stop")),
         "panic" => panic!("asked to panic"),

@@ -373,6 +373,8 @@ impl World {
         let mood = Mood {
             emits_whole_call: false,
             is_mended: self.is_mended,
+            is_down: false,
+            is_up: self.is_calm,
             call: self.calls,
         };
         let window = call.invocation.window.as_ref();

@@ -123,7 +123,8 @@ impl World {
             Step::Call(at, call) => self.call(at, call),
             Step::Ghost(at) => {
                 let call = self.workers[at].ghosts.pop().expect("enabled");
-                let outcome = self.outcome(&call);
+                let is_open = self.workers[at].pipeline.circuit().is_some();
+                let outcome = self.outcome(&call, is_open);
                 self.coverage.note(Reached::LateAnswer);
                 self.tell(at, Worker::invoked(&call, outcome));
             }
@@ -279,16 +280,19 @@ impl World {
             self.tell(at, event);
             return;
         }
-        let outcome = self.outcome(&call);
+        let is_open = self.workers[at].pipeline.circuit().is_some();
+        let outcome = self.outcome(&call, is_open);
         self.note_outcome(&outcome, call.records.len());
         self.tell(at, Worker::invoked(&call, outcome));
     }
 
-    fn outcome(&mut self, call: &Invocation) -> Outcome {
+    fn outcome(&mut self, call: &Invocation, is_open: bool) -> Outcome {
         self.calls += 1;
         let mood = Mood {
             emits_whole_call: self.profile.emits_whole_call,
             is_mended: self.is_mended,
+            is_down: self.is_down,
+            is_up: self.is_calm && is_open,
             call: self.calls,
         };
         let seen = Worker::seen(&self.journal, call);

@@ -20,6 +20,10 @@ impl World {
             return true;
         }
         let random = &mut self.random;
+        let turns = if self.is_down { 10 } else { trouble.outage };
+        if random.chance(turns) {
+            self.is_down = !self.is_down;
+        }
         if random.chance(trouble.crash) {
             self.crash();
         } else if random.chance(trouble.takeover) {

@@ -1,6 +1,7 @@
 //! Drives a pipeline and writes down what it wants done.
 
 mod lines;
+mod running;
 
 use std::collections::BTreeMap;
 
@@ -72,6 +73,10 @@ pub(super) struct Harness {
     pub(super) block_bytes: u64,
     /// Of a record by name.
     pub(super) record_bytes: u32,
+    /// What [`Self::run_until`] took.
+    pub(super) commits: Vec<String>,
+    /// Turns that it granted, and that came back.
+    pub(super) turns: (u32, u32),
     /// Keys among [`Self::fetched_many`].
     pub(super) keys_of_many: u64,
     /// Put in front of keys by name.
@@ -144,6 +149,8 @@ impl Harness {
             running: Vec::new(),
             block_bytes: 1_000,
             record_bytes: 10,
+            commits: Vec::new(),
+            turns: (0, 0),
             keys_of_many: 7,
             key_space: 0,
             many: FilterVerdict::Match,
@@ -374,50 +381,6 @@ impl Harness {
         self.end(attempt, outcome);
     }
 
-    /// Takes every commit and makes every call, in the order wanted, until nothing is left to do: calls
-    /// with one of these records trap. The records of each call.
-    pub(super) fn run_trapping_at(&mut self, bad: &[u64]) -> Vec<Vec<u64>> {
-        self.run_all(|records| match records.iter().any(|r| bad.contains(r)) {
-            true => Outcome::Trap {
-                record: None,
-                message: "trap".into(),
-            },
-            false => Outcome::Returned {
-                rows: Vec::new(),
-                failures: Vec::new(),
-            },
-        })
-    }
-
-    /// The same, with a guest of one's own.
-    pub(super) fn run_all(&mut self, mut guest: impl FnMut(&[u64]) -> Outcome) -> Vec<Vec<u64>> {
-        let mut calls = Vec::new();
-        loop {
-            let lines = self.lines();
-            if lines.is_empty() {
-                let Some(deadline) = self.deadline() else {
-                    return calls;
-                };
-                self.at(deadline).tick();
-            }
-            for line in lines {
-                let words: Vec<&str> = line.split(' ').collect();
-                if words[0] == "commit" {
-                    let (slot, number) = words[1].split_once('#').unwrap();
-                    let number = number.parse().unwrap();
-                    self.answer(slot, number, TAKEN);
-                    self.durable(slot, number);
-                } else if words[0] == "call" {
-                    let attempt = words[1].parse().unwrap();
-                    let records = words[3..].iter().filter_map(|word| word.parse().ok());
-                    let records: Vec<u64> = records.collect();
-                    calls.push(records.clone());
-                    self.end(attempt, guest(&records));
-                }
-            }
-        }
-    }
-
     pub(super) fn timeout(&mut self, attempt: u64) {
         self.end(attempt, Outcome::Timeout { after_ms: 1 });
     }
@@ -444,6 +407,10 @@ impl Harness {
             slot: slot(name),
             number,
         });
+    }
+
+    pub(super) fn circuit_opens(&self) -> u64 {
+        self.pipeline.circuit_opens()
     }
 
     pub(super) fn stats(&self) -> PipelineStats {

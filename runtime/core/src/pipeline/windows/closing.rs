@@ -43,6 +43,7 @@ impl ShardPipeline {
             let slot = &self.slots[index];
             if slot.is_free()
                 && slot.not_before <= now
+                && self.may_call(now)
                 && let Some((_, is_fresh)) = self.next_in_windows(index, false, now, actions)
             {
                 self.begin_close(index, is_fresh, actions);
@@ -85,6 +86,13 @@ impl ShardPipeline {
             redrive: None,
             window: Some(window),
         }));
+    }
+
+    /// The group whose window a slot's call was to end, and how many such calls failed in a row.
+    pub(in crate::pipeline) fn closing_failures(&self, index: usize) -> Option<(u32, u32)> {
+        let hand = self.windows.as_ref()?.hands.get(index)?;
+        let failures = self.windows.as_ref()?.in_hand(index)?.failures;
+        Some((hand.group?, failures))
     }
 
     fn closing(&self, index: usize) -> Option<(Close, OpenWindow)> {
@@ -155,15 +163,18 @@ impl ShardPipeline {
             return;
         };
         let group = windows.group_mut(id);
-        group.failures += 1;
-        let attempts = group.failures;
+        let is_free = self.circuit.is_free();
+        let attempts = group.failures + 1;
+        if !is_free {
+            group.failures = attempts;
+        }
         // Another attempt would give the same.
         let is_hopeless = matches!(
             cause.kind,
             ErrorKind::Skip | ErrorKind::Fatal | ErrorKind::OutputTooLarge
         );
         let is_over = is_hopeless
-            || self.policy.is_exhausted(attempts)
+            || self.policy.is_exhausted(attempts) && !is_free
             || self.age.is_too_old(open.window.end);
         if !is_over {
             windows.hands[index].task = None;

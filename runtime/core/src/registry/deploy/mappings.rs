@@ -402,6 +402,11 @@ fn note(changes: &mut Changes, prefix: &str, from: &Mapping, to: &Layer) {
         switch(new.bisect_on_error),
     );
     changes.text(
+        &at("circuit_breaker"),
+        switch(old.circuit_breaker),
+        switch(new.circuit_breaker),
+    );
+    changes.text(
         &at("ordering"),
         old.ordering.as_str(),
         new.ordering.as_str(),

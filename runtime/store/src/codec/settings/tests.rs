@@ -7,7 +7,10 @@ use fnctl_core::{
 };
 use proptest::prelude::*;
 
-use super::{FILTER, HAS_OPTIONS, KEY_GROUPS, MAX_RECORD_AGE, ON_UNPARSABLE, TUMBLING_WINDOW};
+use super::{
+    CIRCUIT_BREAKER, FILTER, HAS_OPTIONS, KEY_GROUPS, MAX_RECORD_AGE, ON_UNPARSABLE,
+    TUMBLING_WINDOW,
+};
 use crate::codec::{DecodeError, Decoder, Value};
 
 fn encoded(settings: &MappingSettings) -> Vec<u8> {
@@ -89,6 +92,17 @@ fn a_filter_is_kept_as_it_was_written() {
 }
 
 #[test]
+fn a_circuit_breaker_is_written_where_it_is_off() {
+    let settings = MappingSettings {
+        circuit_breaker: false,
+        ..MappingSettings::default()
+    };
+    let bytes = with_options(&[(CIRCUIT_BREAKER, &[0])]);
+    assert_eq!(encoded(&settings), bytes);
+    assert_eq!(decoded(&bytes), Ok(settings));
+}
+
+#[test]
 fn windows_and_groups_are_options_of_their_own() {
     let settings = MappingSettings {
         tumbling_window_ms: 60_000,
@@ -140,6 +154,7 @@ proptest! {
         factor in 1_u16..=256,
         age in any::<Option<u64>>(),
         bisects in any::<bool>(),
+        breaks in any::<bool>(),
         holds_the_shard in any::<bool>(),
         partial in any::<bool>(),
         reacts in any::<[bool; 2]>(),
@@ -160,6 +175,7 @@ proptest! {
             max_attempts: attempts,
             max_record_age_ms: age,
             bisect_on_error: bisects,
+            circuit_breaker: breaks,
             ordering: if holds_the_shard { Ordering::Shard } else { Ordering::Key },
             partial_failures: partial,
             on_fatal: if reacts[0] { OnFatal::DeadLetter } else { OnFatal::Stop },

@@ -1,0 +1,175 @@
+//! When a unit holds its calls because what its function needs is sick.
+//!
+//! A function that answers `retry`, or times out, for key after key does not tell of bad records: what it
+//! depends on is down. Attempts would be used up on good records then, so the circuit *opens*: nothing is
+//! called but one *probe* at a time, whose failure costs no attempt, after pauses that double up to a bound.
+//! The first probe that is well closes it.
+//!
+//! What tells an outage from poison is who fails for the *first* time. A record that failed before was chosen
+//! by that, and says nothing new: a thousand retries of bad records never open the circuit, however little else
+//! is called. So two things must hold at once: of the last [`limits::CIRCUIT_KEYS`] keys that were tried,
+//! [`limits::CIRCUIT_SICK_KEYS`] failed by name and for the first time; and of the last
+//! [`limits::CIRCUIT_CALLS`] calls, retries among them, [`limits::CIRCUIT_SICK_CALLS`] failed. Where the first
+//! holds and a call would give records up, the second is not waited for.
+//!
+//! Every unit decides for itself: it has all that it needs, and no other shard waits for it.
+
+use crate::{id::Timestamp, lane::KeyHash, limits, outcome::Cause};
+
+/// What a call that ended says of what the function needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Nothing: it was taken back, or failed for another reason.
+    None,
+    /// It is well: it had these records done, or a window closed, and most did not fail.
+    Well {
+        /// How many, at least 1.
+        records: u64,
+    },
+    /// It may be sick: most records failed with `retry`, or the call did, or it timed out.
+    Sick {
+        /// Keys that failed by name and had not before; a call that failed as a whole names none but that of
+        /// its only record.
+        keys: Vec<KeyHash>,
+        /// How.
+        cause: Cause,
+    },
+}
+
+/// A circuit that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Since when.
+    pub since: Timestamp,
+    /// When the next probe may be made.
+    pub next_probe: Timestamp,
+    /// Probes that failed.
+    pub probes: u32,
+    /// How the last call failed.
+    pub cause: Cause,
+}
+
+impl Open {
+    /// Whether pauses are at their longest.
+    #[must_use]
+    pub const fn is_long(&self) -> bool {
+        self.probes >= limits::CIRCUIT_PROBES_TO_MAX
+    }
+}
+
+/// The circuit of one unit. Memory alone: after a restart it is closed, and opens again by what is seen.
+#[derive(Clone, Debug, Default)]
+pub struct Breaker {
+    /// The last calls, the newest lowest: set where one was sick.
+    calls: u32,
+    /// Keys that were tried so far; a call that was well counts its records.
+    tried: u64,
+    /// Those that failed by name for the first time, each with `tried` as it was then, ascending.
+    sick: Vec<(u64, KeyHash)>,
+    open: Option<Box<Open>>,
+    opens: u64,
+}
+
+impl Breaker {
+    /// The circuit, while it is open.
+    #[must_use]
+    pub fn open(&self) -> Option<&Open> {
+        self.open.as_deref()
+    }
+
+    /// How often it has opened.
+    #[must_use]
+    pub const fn opens(&self) -> u64 {
+        self.opens
+    }
+
+    /// A call ended that was made while the circuit was closed; `is_last`: if it is sick, records are given
+    /// up for it. What began before the circuit opened and ends later says nothing.
+    pub fn called(&mut self, sign: Sign, is_last: bool, now: Timestamp) {
+        if self.open.is_some() {
+            return;
+        }
+        match sign {
+            Sign::None => {}
+            Sign::Well { records } => {
+                self.calls <<= 1;
+                self.tried += records;
+                if !self.sick.is_empty() {
+                    self.forget();
+                }
+            }
+            Sign::Sick { keys, cause } => {
+                self.calls = self.calls << 1 | 1;
+                for key in keys {
+                    // One key is one witness, whatever becomes of its records.
+                    if self.sick.iter().all(|(_, known)| *known != key) {
+                        self.tried += 1;
+                        self.sick.push((self.tried, key));
+                    }
+                }
+                self.forget();
+                if self.is_sick(is_last) {
+                    self.calls = 0;
+                    self.sick = Vec::new();
+                    self.opens += 1;
+                    self.open = Some(Box::new(Open {
+                        since: now,
+                        next_probe: now.plus_ms(limits::CIRCUIT_PROBE_MS),
+                        probes: 0,
+                        cause,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// A probe ended. One that says nothing may be followed by another at once.
+    pub fn probed(&mut self, sign: Sign, now: Timestamp) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        match sign {
+            Sign::None => {}
+            Sign::Well { .. } => self.open = None,
+            Sign::Sick { cause, .. } => {
+                open.probes = open.probes.saturating_add(1);
+                let doublings = open.probes.min(limits::CIRCUIT_PROBES_TO_MAX);
+                let pause = limits::CIRCUIT_PROBE_MS << doublings;
+                open.next_probe = now.plus_ms(pause.min(limits::CIRCUIT_PROBE_MS_MAX));
+                open.cause = cause;
+            }
+        }
+    }
+
+    /// Somebody wants a probe now.
+    pub fn probe_now(&mut self, now: Timestamp) {
+        if let Some(open) = &mut self.open {
+            open.next_probe = open.next_probe.min(now);
+        }
+    }
+
+    /// The clock went back to `now`: no wait is longer than it would have been had it begun now.
+    pub fn clock_went_back(&mut self, now: Timestamp) {
+        if let Some(open) = &mut self.open {
+            let latest = now.plus_ms(limits::CIRCUIT_PROBE_MS_MAX);
+            open.next_probe = open.next_probe.min(latest);
+        }
+    }
+
+    /// Forgets keys behind which enough others were tried.
+    fn forget(&mut self) {
+        let tried = self.tried;
+        self.sick
+            .retain(|(at, _)| at + limits::CIRCUIT_KEYS > tried);
+    }
+
+    fn is_sick(&self, is_last: bool) -> bool {
+        let last = u32::MAX >> (u32::BITS - limits::CIRCUIT_CALLS);
+        let calls = (self.calls & last).count_ones();
+        self.sick.len() >= limits::CIRCUIT_SICK_KEYS
+            && (is_last || calls >= limits::CIRCUIT_SICK_CALLS)
+    }
+}
+
+#[cfg(test)]
+mod tests;

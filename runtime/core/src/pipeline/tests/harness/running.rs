@@ -1,0 +1,71 @@
+//! Runs a pipeline by itself, against a guest.
+
+use super::{Harness, TAKEN};
+use crate::{outcome::Outcome, pipeline::Event};
+
+impl Harness {
+    /// Takes every commit and makes every call, in the order wanted, until nothing is left to do: calls
+    /// with one of these records trap. The records of each call.
+    pub(in super::super) fn run_trapping_at(&mut self, bad: &[u64]) -> Vec<Vec<u64>> {
+        self.run_all(|records| match records.iter().any(|r| bad.contains(r)) {
+            true => Outcome::Trap {
+                record: None,
+                message: "trap".into(),
+            },
+            false => Outcome::Returned {
+                rows: Vec::new(),
+                failures: Vec::new(),
+            },
+        })
+    }
+
+    /// The same, with a guest of one's own.
+    pub(in super::super) fn run_all(
+        &mut self,
+        guest: impl FnMut(&[u64]) -> Outcome,
+    ) -> Vec<Vec<u64>> {
+        let calls = self.run_until(u64::MAX, guest);
+        calls.into_iter().map(|(_, records)| records).collect()
+    }
+
+    /// The same, as long as something is to be done at `until` or before; with the time of each call. Turns
+    /// are granted.
+    pub(in super::super) fn run_until(
+        &mut self,
+        until: u64,
+        mut guest: impl FnMut(&[u64]) -> Outcome,
+    ) -> Vec<(u64, Vec<u64>)> {
+        let mut calls = Vec::new();
+        loop {
+            let lines = self.lines();
+            if lines.is_empty() {
+                let Some(deadline) = self.deadline().filter(|at| *at <= until) else {
+                    return calls;
+                };
+                self.at(deadline.max(self.now())).tick();
+            }
+            for line in lines {
+                if line == "ask turn" {
+                    self.turns.0 += 1;
+                    self.tell(Event::TurnGranted);
+                } else if line == "end turn" {
+                    self.turns.1 += 1;
+                }
+                let words: Vec<&str> = line.split(' ').collect();
+                if words[0] == "commit" {
+                    self.commits.push(line.clone());
+                    let (slot, number) = words[1].split_once('#').unwrap();
+                    let number = number.parse().unwrap();
+                    self.answer(slot, number, TAKEN);
+                    self.durable(slot, number);
+                } else if words[0] == "call" {
+                    let attempt = words[1].parse().unwrap();
+                    let records = words[3..].iter().filter_map(|word| word.parse().ok());
+                    let records: Vec<u64> = records.collect();
+                    calls.push((self.now(), records.clone()));
+                    self.end(attempt, guest(&records));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The circuit breaker of a mapping.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::support::{all, deploy_hostile, describe, drained, metric, one, put, server, tail};
+use fnctl_tests::Server;
+
+/// How long what the function needs is down.
+const OUTAGE: Duration = Duration::from_secs(8);
+
+const POLICY: [&str; 4] = ["--max-attempts", "3", "--backoff-initial", "1ms"];
+
+/// Puts records, each under a key of its own, in one batch.
+fn put_at_once(server: &Server, records: &[String]) {
+    one(server, &["mappings", "pause", "hostile"]);
+    put(server, "in", records, &[]);
+    one(server, &["mappings", "resume", "hostile"]);
+}
+
+/// The mapping once its circuit is open; `None`: the outage was over before anybody saw it.
+fn seen_open(server: &Server, until: SystemTime) -> Option<Value> {
+    while SystemTime::now() < until {
+        let status = describe(server, "hostile");
+        if !status["shards"][0]["circuit"].is_null() {
+            return Some(status);
+        }
+    }
+    None
+}
+
+#[test]
+fn records_survive_an_outage_that_is_longer_than_their_attempts() {
+    let server = server();
+    deploy_hostile(&server, &POLICY);
+    let until = SystemTime::now() + OUTAGE;
+    let until_ms = until.duration_since(SystemTime::UNIX_EPOCH);
+    let until_ms = until_ms.expect("it is later than 1970").as_millis();
+    let records = vec![format!("down-until {until_ms}"); 60];
+    put_at_once(&server, &records);
+    let status = seen_open(&server, until).expect("the circuit opens before the outage is over");
+    let shard = &status["shards"][0];
+    assert_eq!(shard["why"], "circuit-open", "{status}");
+    assert_eq!(shard["circuit"]["code"], "upstream-down", "{status}");
+    assert_eq!(status["state"], "running", "{status}");
+    assert_eq!(
+        metric(
+            &server,
+            "fnctl_mapping_circuit_opens_total{mapping=\"hostile/in\"}"
+        ),
+        1.0
+    );
+    // Long after their attempts would have been used up.
+    let status = drained(&server, "hostile");
+    let totals = &status["totals"];
+    assert_eq!(totals["dead_lettered"], 0, "{status}");
+    assert_eq!(totals["processed"], 60, "{status}");
+    assert_eq!(status["shards"][0]["circuit"], Value::Null, "{status}");
+    assert_eq!(tail(&server, "out", 60).len(), 60);
+    assert_eq!(
+        metric(
+            &server,
+            "fnctl_mapping_circuit_open{mapping=\"hostile/in\"}"
+        ),
+        0.0
+    );
+}
+
+#[test]
+fn poison_is_given_up_as_ever_and_a_breaker_can_be_off() {
+    let server = server();
+    deploy_hostile(&server, &POLICY);
+    // More bad records than open a circuit, of few keys; then of many, among good ones.
+    for key in ["a", "b", "c"] {
+        put(
+            &server,
+            "in",
+            &["retry"; 10].map(str::to_owned),
+            &["--key", key],
+        );
+    }
+    let status = drained(&server, "hostile");
+    assert_eq!(status["totals"]["dead_lettered"], 30, "{status}");
+    assert_eq!(status["settings"]["circuit_breaker"], true, "{status}");
+    let mixed = |n: usize| if n.is_multiple_of(4) { "retry" } else { "ok" }.to_owned();
+    put_at_once(&server, &(0..100).map(mixed).collect::<Vec<_>>());
+    let status = drained(&server, "hostile");
+    assert_eq!(status["totals"]["dead_lettered"], 55, "{status}");
+    assert_eq!(
+        metric(
+            &server,
+            "fnctl_mapping_circuit_opens_total{mapping=\"hostile/in\"}"
+        ),
+        0.0
+    );
+
+    one(
+        &server,
+        &["mappings", "update", "hostile", "--circuit-breaker=off"],
+    );
+    put_at_once(&server, &["retry"; 40].map(str::to_owned));
+    let status = drained(&server, "hostile");
+    assert_eq!(status["settings"]["circuit_breaker"], false, "{status}");
+    assert_eq!(status["totals"]["dead_lettered"], 95, "{status}");
+    assert_eq!(all(&server, &["dlq", "list", "hostile"]).len(), 95);
+}
