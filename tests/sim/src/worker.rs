@@ -1,5 +1,6 @@
 //! A worker as the host's is, without a runtime: does the pipeline's actions, one happening at a time.
 
+mod calls;
 mod checks;
 mod redriving;
 
@@ -10,15 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use fnctl_core::{
-    commit::{Commit, CommitAnswer, ErrorKind, Redriven},
+    commit::{Commit, CommitAnswer, Redriven},
     filter::FilterVerdict,
     id::{LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
     invariants,
-    invoker::CallStats,
     lane::key_hash,
     limits,
     mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
-    outcome::Outcome,
     pipeline::{
         Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineConfig,
         RecordMeta, RecordRef, RedriveEnding, Relocated, ShardPipeline, Started, StopReason,
@@ -27,7 +26,7 @@ use fnctl_core::{
 };
 
 use crate::{
-    guest::{Nature, Seen, key_bytes},
+    guest::{Nature, key_bytes},
     journal::{Journal, Put, output_name},
     ledger::falls,
     random::Random,
@@ -88,6 +87,8 @@ pub struct Worker {
     pub dropped: u64,
     /// Commits sent again.
     pub resent: u64,
+    /// While the circuit is open: the latest time that was known when it opened.
+    opened_by: Option<Timestamp>,
     /// Blocks of which only some records were kept.
     pub cut_blocks: u64,
     kept: BTreeMap<SlotId, Commit>,
@@ -178,6 +179,7 @@ impl Worker {
             attempts_max: settings.max_attempts,
             stopped: None,
             fetch: None,
+            opened_by: None,
             rereads: VecDeque::new(),
             calls: Vec::new(),
             ghosts: Vec::new(),
@@ -228,6 +230,11 @@ impl Worker {
             trace.line(format_args!("{now} e{} -> {action:?}", self.epoch));
             self.act(action, journal);
         }
+        self.opened_by = match (self.pipeline.circuit(), self.opened_by) {
+            (Some(_), None) => Some(self.latest),
+            (Some(_), opened_by) => opened_by,
+            (None, _) => None,
+        };
         if let Err(broken) = invariants::pipeline_is_sound(
             &self.pipeline.inspect(),
             &self.pipeline.stats(),
@@ -292,29 +299,7 @@ impl Worker {
                             || self.given_up.contains(&position)
                     });
                 }
-                // An open circuit gives nobody up for attempts; the head of a shard in order may be, in the end.
-                let opened = self.pipeline.circuit().map(|open| open.since);
-                let is_under_it = opened.is_some_and(|since| since < plan.decided_at);
-                for letter in &plan.letters {
-                    let is_for_attempts =
-                        matches!(letter.kind, ErrorKind::Error | ErrorKind::Timeout);
-                    let is_head = self.settings.ordering == Ordering::Shard;
-                    let is_redriven = plan.redriven.is_some();
-                    assert!(
-                        !(is_under_it && is_for_attempts) || is_head || is_redriven,
-                        "given up while the circuit is open: {plan:?}"
-                    );
-                    let put = self.shelf(journal).put(letter.record.position);
-                    let is_for_age = letter.kind == ErrorKind::RecordTooOld;
-                    assert!(!is_for_age || self.is_too_old(put), "{plan:?}");
-                    let unit = journal.published.unit(self.unit);
-                    let marks = unit.map(|unit| &unit.attempts);
-                    let mark = marks.and_then(|marks| marks.get(&letter.record.position));
-                    if is_for_age && mark.is_some_and(|mark| mark.is_in_hand) {
-                        // Grown too old behind its mark: it was of the first batch, and is not called.
-                        *self.careful_calls.entry(plan.slot).or_default() += 1;
-                    }
-                }
+                self.check_letters(&plan, journal);
                 let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
                 let commit = complete(*plan, &outputs, &self.shelf(journal), |_| 0);
                 self.kept.insert(commit.slot, commit.clone());
@@ -479,34 +464,6 @@ impl Worker {
                 Nature::Unparsable => FilterVerdict::Unparsable,
                 _ => FilterVerdict::Match,
             },
-        }
-    }
-
-    /// The records of a call, as the function sees them.
-    #[must_use]
-    pub fn seen(journal: &Journal, call: &Invocation) -> Vec<Seen> {
-        call.records
-            .iter()
-            .map(|record| {
-                let index = usize::try_from(record.position.0 - 1).expect("an index");
-                let put = journal.puts[index];
-                Seen {
-                    position: record.position.0,
-                    key: put.key,
-                    nature: put.nature,
-                    attempt: record.attempts + 1,
-                }
-            })
-            .collect()
-    }
-
-    /// The answer of a call.
-    pub fn invoked(call: &Invocation, outcome: Outcome) -> Event {
-        Event::Invoked {
-            attempt: call.attempt,
-            outcome,
-            state: None,
-            cost: CallStats::default().into(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What a worker must never be asked to do.
 
 use fnctl_core::{
+    commit::ErrorKind,
     id::{Ordinal, SlotId},
     limits,
+    mapping::Ordering,
     pipeline::{CommitPlan, Invocation},
     settled::SettledRange,
 };
@@ -30,6 +32,31 @@ impl Worker {
             is_synced || is_former,
             "called before its mark was synced: {call:?}"
         );
+    }
+
+    /// What is given up, and why. An open circuit gives nobody up for attempts; the head of a shard in order
+    /// may be, in the end.
+    pub(super) fn check_letters(&mut self, plan: &CommitPlan, journal: &Journal) {
+        // The clock may have gone back since a plan was made.
+        let is_open = self.opened_by.is_some_and(|by| by < plan.decided_at);
+        let is_held = is_open && self.settings.ordering != Ordering::Shard;
+        for letter in &plan.letters {
+            let is_for_attempts = matches!(letter.kind, ErrorKind::Error | ErrorKind::Timeout);
+            assert!(
+                !(is_held && is_for_attempts) || plan.redriven.is_some(),
+                "given up while the circuit is open: {plan:?}"
+            );
+            let put = self.shelf(journal).put(letter.record.position);
+            let is_for_age = letter.kind == ErrorKind::RecordTooOld;
+            assert!(!is_for_age || self.is_too_old(put), "{plan:?}");
+            let unit = journal.published.unit(self.unit);
+            let marks = unit.map(|unit| &unit.attempts);
+            let mark = marks.and_then(|marks| marks.get(&letter.record.position));
+            if is_for_age && mark.is_some_and(|mark| mark.is_in_hand) {
+                // Grown too old behind its mark: it was of the first batch, and is not called.
+                *self.careful_calls.entry(plan.slot).or_default() += 1;
+            }
+        }
     }
 
     /// Order within the shard: one call at a time, and nothing settles in front of an unsettled record.
