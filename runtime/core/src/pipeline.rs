@@ -342,9 +342,9 @@ impl ShardPipeline {
         } else if self.suspects.is_waiting() {
             Some(slot.not_before)
         } else {
-            // A redrive that may start has; one may wait for the slot's pause.
-            let redrive = (self.redrives.is_wanted() && slot.not_before > self.last_now)
-                .then_some(slot.not_before);
+            // A redrive that may start has; one may wait for the slot's pause, or to be a probe.
+            let redrive =
+                (self.redrives.is_wanted() && earliest > self.last_now).then_some(earliest);
             self.park.next_retry().into_iter().chain(redrive).min()
         };
         due.map(|due| due.max(earliest))

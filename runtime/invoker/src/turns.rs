@@ -68,6 +68,10 @@ impl Turns {
     pub(crate) async fn take(self: &Arc<Self>, mapping: &Arc<str>) -> Turn {
         let mut place = {
             let mut state = self.lock();
+            if state.order.is_empty() && state.running < state.limit.min(state.most) {
+                state.running += 1;
+                return Turn(Arc::clone(self));
+            }
             let (grant, granted) = oneshot::channel();
             state.last += 1;
             let place = Place {

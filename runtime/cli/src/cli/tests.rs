@@ -243,7 +243,7 @@ fn values_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
             let word = format!("{flag}={value}");
             let words = [command, &[word.as_str()]].concat();
             // A setting that is not allowed is told together with all others, behind the parser.
-            let has_settings = matches!(command[0], "deploy" | "invoke" | "streams");
+            let has_settings = matches!(command[0], "deploy" | "invoke" | "promote" | "streams");
             if exit == 7 && has_settings && flag != "--wait" {
                 let all = std::iter::once("fnctl").chain(words.iter().copied());
                 assert!(Cli::try_parse_from(all).is_ok(), "{words:?}");

@@ -2,14 +2,15 @@
 //!
 //! While it is open nothing is called but a probe: work that would be due anyway, so backoffs are kept, and in
 //! every slot's turn. Where keys wait by themselves it is one record, and what fails parks its key, so the next
-//! probe is of another one: poison cannot be the only probe. What failed so stands as it did: no attempt is
+//! probe is of another one: a few poison keys cannot be the only probe. What failed so stands as it did: no attempt is
 //! charged, nobody is given up for it, a call is not bisected, a window that was to end waits. Records that
 //! are too old, or that a person gives up, become letters as ever: that takes no call.
 //!
 //! With order within the shard the head alone can be probed. An outage and a poison head look the same then, and
 //! a head that costs nothing would hold the shard for ever: from the longest pause on, its probes cost attempts.
 //!
-//! A redriven letter neither opens nor closes a circuit: it failed before.
+//! A redriven letter opens no circuit: it failed before. It waits until the circuit is closed, or nothing else
+//! is left to probe; one that is well closes it.
 
 use super::{Action, ShardPipeline, backlog::Serial, judge::Judgement};
 use crate::{
@@ -105,9 +106,13 @@ impl ShardPipeline {
         }
     }
 
-    /// Whether a call is under way, or is about to be.
+    /// Whether a probe is under way, or is about to be. A call from before the circuit opened is none: it may
+    /// hang for as long as its timeout lets it.
     fn is_probing(&self) -> bool {
-        let is_busy = |slot: &super::Slot| slot.call.is_some() || slot.reread.is_some();
+        let is_busy = |slot: &super::Slot| {
+            let mut call = slot.call.iter();
+            call.any(|call| self.circuit.first_probe <= call.attempt) || slot.reread.is_some()
+        };
         self.caution.has_marked() || self.slots.iter().any(is_busy)
     }
 
@@ -144,6 +149,10 @@ impl ShardPipeline {
     ) {
         self.circuit.is_free = false;
         let is_redrive = records.is_empty() && slot == self.lanes.len();
+        if is_redrive && is_well(outcome) {
+            // What failed before and is well now is as good a probe as any.
+            self.circuit.breaker.probed(Sign::Well { records: 1 }, now);
+        }
         if !self.circuit.is_on || is_redrive {
             return;
         }
@@ -273,6 +282,11 @@ impl ShardPipeline {
             self.wait_cautiously(now, actions);
         }
     }
+}
+
+/// Whether nothing of a call failed.
+fn is_well(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Returned { failures, .. } if failures.is_empty())
 }
 
 /// Whether a call, or some record of it, is to be tried again for what may be the fault of what is down.

@@ -234,12 +234,12 @@ impl ShardPipeline {
         let mut room = Room::of(&self.config.settings, taken, &self.backlog);
         let mut keys: KeyMap<bool> = KeyMap::default();
         let wished: Vec<Serial> = self.wished().collect();
+        // A commit says which version it is of: those of the other one are next.
         let mut version = None;
         for serial in wished {
             let entry = *self.backlog.get(serial);
-            // A commit says which version it is of: those of the other one are next.
             let meets = self.version_of(entry.key);
-            if *version.get_or_insert(meets) != meets {
+            if version.is_some_and(|of| of != meets) {
                 continue;
             }
             let is_had = match keys.get(&entry.key) {
@@ -251,6 +251,7 @@ impl ShardPipeline {
                 }
             };
             if is_had {
+                version = Some(meets);
                 if !room.takes(entry.bytes) {
                     break;
                 }

@@ -214,8 +214,9 @@ impl ShardPipeline {
                     ..
                 }
             );
-            if is_paused && kind == Some(ErrorKind::ByHand) {
-                // A pause holds calls, and this is none.
+            let is_held = is_paused || self.circuit.is_open();
+            if is_held && kind == Some(ErrorKind::ByHand) {
+                // A pause and an open circuit hold calls, and this is none.
                 self.begin(index, call, true, now, actions);
             } else {
                 self.slots[index].pieces.push_front(call);

@@ -127,8 +127,8 @@ impl ShardPipeline {
             return;
         }
         if self.redrives.current.is_none() {
-            if self.circuit.is_open() {
-                // Letters wait for what is not given up yet.
+            if self.circuit.is_open() && self.backlog.oldest().is_some() {
+                // Letters wait for what is not given up yet; with nothing left of that they are the probe.
                 return;
             }
             let is_parked_due = self.park.next_retry().is_some_and(|at| at <= now);

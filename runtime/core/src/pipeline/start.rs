@@ -40,8 +40,11 @@ impl ShardPipeline {
                 self.begin(index, records, is_fresh, now, actions);
             }
         }
-        if is_careful && self.may_call(now) {
-            self.start_cautiously(now, actions);
+        match self.may_call(now) {
+            true if is_careful => self.start_cautiously(now, actions),
+            true => {}
+            // The probe that started is not one that needs the node's turn.
+            false => self.hold_careful_calls(now, actions),
         }
         if self.has_windows() && !is_pressed && self.is_pressed() {
             // Groups that waited wait for calls now: batches wait for no more records.

@@ -1,6 +1,6 @@
 //! Which of a unit's versions is called for what. Beside a canary a unit has twice its lanes: those behind
 //! the others are the canary's. So every batch is of one version, and a canary that is slow or fails holds
-//! none of the keys that meet the live one.
+//! no lane of the keys that meet the live one; reading ahead and the retry slot are of both.
 
 use super::{OtherVersion, ShardPipeline, backlog::Serial};
 use crate::{

@@ -232,6 +232,46 @@ fn calls_in_flight_when_it_opens_cost_no_attempt_and_do_not_close_it() {
 }
 
 #[test]
+fn a_call_that_hangs_since_before_it_opened_holds_no_probe() {
+    let lanes = MappingSettings {
+        parallelization_factor: 3,
+        ..attempts(1)
+    };
+    let mut shard = shard(lanes, 90);
+    shard.forget();
+    shard.end_with(1, down(&[0; 30]));
+    assert!(shard.stats().circuit.is_some());
+    let calls = shard.run_until(1_000, well);
+    assert_eq!(calls[0].1.len(), 1, "{calls:?}");
+    assert!(shard.stats().circuit.is_none());
+}
+
+#[test]
+fn a_redrive_is_the_probe_where_nothing_else_is_left() {
+    let aging = MappingSettings {
+        max_record_age_ms: Some(60_000),
+        ..attempts(3)
+    };
+    let mut shard = shard(aging, 100);
+    shard.run_until(59_000, down);
+    let due = shard.stats().circuit.expect("it is open").next_probe;
+    shard.redrive(9, "a");
+    assert!(due > Timestamp(59_000));
+    let calls = shard.run_until(2 * HOUR, down);
+    let letters: Vec<&u64> = calls.iter().map(|(_, records)| &records[0]).collect();
+    assert_eq!(
+        letters.iter().filter(|letter| ***letter == 1_009).count(),
+        1
+    );
+    assert_eq!(letters.last(), Some(&&1_009), "behind all others");
+    assert!(shard.stats().circuit.is_some(), "it failed again");
+    shard.redrive(10, "b");
+    let calls = shard.run_until(2 * HOUR, well);
+    assert_eq!(calls, [(shard.now(), vec![1_010])]);
+    assert!(shard.stats().circuit.is_none());
+}
+
+#[test]
 fn a_probe_that_is_taken_back_says_nothing() {
     let mut shard = shard(attempts(1), 30);
     shard.forget();
