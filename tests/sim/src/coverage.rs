@@ -210,6 +210,24 @@ reached! {
     RelayPassedOver,
     /// A destination was named, or taken away, while letters waited for it.
     RelayChanged,
+    /// A canary began.
+    CanaryBegun,
+    /// A canary has another weight.
+    CanaryChanged,
+    /// A canary was given the weight that it had.
+    CanaryKept,
+    /// A canary became live.
+    CanaryPromoted,
+    /// A canary was taken back by a person.
+    CanaryDropped,
+    /// A canary was taken back for a `fatal`.
+    CanaryRolledBack,
+    /// Nothing but the canary was called.
+    CanaryCalled,
+    /// Both versions were called at once.
+    CanaryBesideLive,
+    /// What a version was charged is forgotten for good, another one having been called.
+    ChargeForgotten,
 }
 
 /// How often each was reached.

@@ -11,6 +11,10 @@
 //!   published in the same act. Failing again it is the same letter, with one attempt more. The accounts of
 //!   the unit know no more of it than rows and a failure. A letter that was resolved or purged is never
 //!   redriven (commit and storage rules §3, `resolves`).
+//! * A record has one mark, and a mark is of one version. Charges of a version stand while no other one marked
+//!   the record, called or about to be called; from then on they are forgotten, also where that version comes
+//!   back: a canary that is dropped, or a live version that is a canary again. So is a death in hand of a
+//!   version that the key does not meet any more.
 
 mod account;
 mod letters;
@@ -176,6 +180,7 @@ impl<'a> Ledger<'a> {
         let settings = &mapping.settings;
         for letter in &commit.dead_letters {
             let nature = self.put(letter.position).nature;
+            let nature = nature.under(letter.version, letter.position.0);
             if &*letter.code == PROCESS_DIED {
                 coverage.note(Reached::LetterProcessDied);
             }
@@ -345,6 +350,9 @@ fn take_marks(
             }
             if !mark.is_in_hand {
                 coverage.note(Reached::MarkTakenBack);
+            }
+            if account.stand(mark.position, mark.version) {
+                coverage.note(Reached::ChargeForgotten);
             }
             continue;
         }

@@ -15,5 +15,6 @@ pub mod node;
 pub mod profile;
 pub mod random;
 pub mod trace;
+pub mod versions;
 pub mod worker;
 pub mod world;

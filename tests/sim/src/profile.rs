@@ -65,6 +65,8 @@ pub struct Profile {
     pub emits_whole_call: bool,
     /// Bytes that a block claims to hold in memory, at most.
     pub block_bytes_max: u64,
+    /// A canary is switched, of a thousand changes of what runs.
+    pub canaries: u64,
     /// Trouble.
     pub trouble: Trouble,
 }
@@ -107,6 +109,7 @@ impl Profile {
             bad: random.pick(&[0, 50, 200, 500, 900]),
             emits_whole_call: random.chance(250),
             block_bytes_max: random.pick(&[1_000, 1_000, 6 << 20, 20 << 20]),
+            canaries: random.pick(&[0, 500, 800]),
             trouble,
         }
     }

@@ -13,15 +13,15 @@ use bytes::Bytes;
 use fnctl_core::{
     commit::{Commit, CommitAnswer, Redriven},
     filter::FilterVerdict,
-    id::{LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
+    id::{FunctionVersion, LeaseEpoch, Lsn, Ordinal, SlotId, Timestamp, UnitId},
     invariants,
     lane::key_hash,
     limits,
     mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
     pipeline::{
-        Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineConfig,
-        RecordMeta, RecordRef, RedriveEnding, Relocated, ShardPipeline, Started, StopReason,
-        complete,
+        Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineCanary,
+        PipelineConfig, RecordMeta, RecordRef, RedriveEnding, Relocated, ShardPipeline, Started,
+        StopReason, complete,
     },
 };
 
@@ -31,6 +31,7 @@ use crate::{
     ledger::falls,
     random::Random,
     trace::Trace,
+    versions::Versions,
 };
 
 /// A read that was asked for.
@@ -52,6 +53,8 @@ pub struct Worker {
     pub unit: UnitId,
     /// Policy it runs under.
     pub settings: MappingSettings,
+    /// Versions that it calls: for all keys, and for those of the canary.
+    met: (FunctionVersion, Option<PipelineCanary>),
     /// The most attempts that it or an owner before it ran under.
     attempts_max: MaxAttempts,
     /// Why it stopped.
@@ -148,18 +151,20 @@ impl Worker {
         journal: &Journal,
         settings: &MappingSettings,
         epoch: LeaseEpoch,
-        version: u64,
+        versions: Versions,
         seed: u64,
     ) -> (Self, Event) {
         let unit = journal.unit();
         let view = journal.published.unit(unit).expect("the unit exists");
         let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
+        let outputs: Arc<[OutputBinding]> = outputs.into();
+        let met = versions.of_unit(settings, unit, &outputs);
         let config = PipelineConfig {
-            canary: None,
+            canary: met.1.clone(),
             unit,
-            version: fnctl_core::id::FunctionVersion(version),
+            version: met.0,
             settings: settings.clone(),
-            outputs: outputs.into(),
+            outputs,
             seed,
         };
         let started = Event::Started(Started {
@@ -176,6 +181,7 @@ impl Worker {
             epoch,
             unit,
             settings: settings.clone(),
+            met,
             attempts_max: settings.max_attempts,
             stopped: None,
             fetch: None,
@@ -272,6 +278,7 @@ impl Worker {
                     self.check_mark(&call, journal);
                 }
                 self.check_company(&call, journal);
+                self.check_version(&call, journal);
                 let shelf = self.shelf(journal);
                 for record in &call.records {
                     shelf.check(record);

@@ -19,6 +19,7 @@ use crate::{
     profile::Profile,
     random::Random,
     trace::Trace,
+    versions::Versions,
     worker::Worker,
 };
 
@@ -101,7 +102,7 @@ struct World {
     settings: MappingSettings,
     /// The most attempts that any owner ran under.
     max_attempts: MaxAttempts,
-    version: u64,
+    versions: Versions,
     journal: Journal,
     workers: Vec<Worker>,
     /// A lease that is not synced.
@@ -162,7 +163,7 @@ impl World {
             settings,
             profile,
             random,
-            version: 1,
+            versions: Versions::first(),
             workers: Vec::new(),
             starting: None,
             now: Timestamp(1_000_000),
@@ -253,6 +254,14 @@ impl World {
                 self.coverage.note(Reached::LaneBesideRetry);
                 if worker.calls.iter().any(|call| call.redrive.is_some()) {
                     self.coverage.note(Reached::RedriveBesideLane);
+                }
+            }
+            if let Some(canary) = worker.canary() {
+                let of_canary = worker.calls.iter().filter(|call| call.version == canary);
+                match of_canary.count() {
+                    0 => {}
+                    all if all == worker.calls.len() => self.coverage.note(Reached::CanaryCalled),
+                    _ => self.coverage.note(Reached::CanaryBesideLive),
                 }
             }
             if lanes > 1 {

@@ -57,6 +57,18 @@ impl Account {
         }
     }
 
+    /// A mark stands for a record that says no more than what was charged before. Another version's mark takes
+    /// the place of the one that stood: what that version was charged is forgotten, also when it comes back.
+    /// Whether there was any.
+    pub(super) fn stand(&mut self, position: Ordinal, version: FunctionVersion) -> bool {
+        let is_other = |(last, _): &(FunctionVersion, u32)| *last != version;
+        let is_forgotten = self.charged.get(&position).is_some_and(is_other);
+        if is_forgotten {
+            self.charged.remove(&position);
+        }
+        is_forgotten
+    }
+
     /// Attempts are counted one by one; another version starts from nothing.
     pub(super) fn charge(
         &mut self,

@@ -21,7 +21,7 @@ impl Worker {
                 Seen {
                     position: record.position.0,
                     key: put.key,
-                    nature: put.nature,
+                    nature: put.nature.under(call.version, record.position.0),
                     attempt: record.attempts + 1,
                 }
             })

@@ -2,7 +2,8 @@
 
 use fnctl_core::{
     commit::ErrorKind,
-    id::{Ordinal, SlotId},
+    id::{FunctionVersion, Ordinal, SlotId},
+    lane::key_hash,
     limits,
     mapping::Ordering,
     pipeline::{CommitPlan, Invocation},
@@ -10,7 +11,11 @@ use fnctl_core::{
 };
 
 use super::Worker;
-use crate::journal::{Journal, Put};
+use crate::{
+    guest::key_bytes,
+    journal::{Journal, Put},
+    versions,
+};
 
 impl Worker {
     /// In caution a retry, and a call of a lane's first batch, has one record, whose mark is synced.
@@ -85,6 +90,23 @@ impl Worker {
     pub(super) fn is_too_old(&self, put: Put) -> bool {
         let age = self.latest.since_ms(put.arrival);
         self.settings.max_record_age_ms.is_some_and(|max| age > max)
+    }
+
+    /// A key meets one version, and what is called together meets the same. A letter may be given to any.
+    pub(super) fn check_version(&self, call: &Invocation, journal: &Journal) {
+        if call.redrive.is_some() {
+            return;
+        }
+        for record in &call.records {
+            let put = self.shelf(journal).put(record.position);
+            let key = key_hash(Some(&key_bytes(put.key)), record.position);
+            assert_eq!(call.version, versions::met(&self.met, key), "{call:?}");
+        }
+    }
+
+    /// Whether it has a canary beside the version that most keys meet, and which.
+    pub(crate) fn canary(&self) -> Option<FunctionVersion> {
+        self.met.1.as_ref().map(|canary| canary.version.version)
     }
 
     pub(super) fn check_size(&self, call: &Invocation) {

@@ -188,7 +188,10 @@ impl World {
         }
         let unit = self.journal.accepted(self.journal.unit());
         let (has_gaps, has_marks) = (unit.settled.gaps() > 0, !unit.attempts.is_empty());
-        let old_marks = unit.attempts.values().any(|m| m.version.0 != self.version);
+        let old_marks = unit
+            .attempts
+            .values()
+            .any(|m| m.version.0 != self.versions.live);
         if has_gaps {
             self.coverage.note(Reached::StartedOverGaps);
         }
@@ -201,7 +204,7 @@ impl World {
             if last.parallelization_factor != factor && has_marks && has_gaps {
                 self.coverage.note(Reached::FactorChanged);
             }
-            if *last_version != self.version && old_marks {
+            if *last_version != self.versions.live && old_marks {
                 self.coverage.note(Reached::VersionChanged);
             }
             let is_filter_same =
@@ -213,10 +216,10 @@ impl World {
                 self.coverage.note(Reached::OrderingChanged);
             }
         }
-        self.last_policy = Some((settings.clone(), self.version));
+        self.last_policy = Some((settings.clone(), self.versions.live));
         let seed = self.random.next();
         let (worker, event) =
-            Worker::start(&self.journal, &self.settings, epoch, self.version, seed);
+            Worker::start(&self.journal, &self.settings, epoch, self.versions, seed);
         let worker = worker.with_attempts_max(self.max_attempts);
         self.workers.push(worker);
         let at = self.workers.len() - 1;

@@ -51,7 +51,7 @@ impl World {
         }
         let with = self.random.chance(200).then(|| {
             self.coverage.note(Reached::RedriveOtherVersion);
-            FunctionVersion(self.version + OTHER_VERSION)
+            FunctionVersion(self.versions.live + OTHER_VERSION)
         });
         let mut event = worker.redrive(redriven, &letter, with, &mut self.random);
         if self.weakness == Some(Weakness::RedriveBesideItsKey)

@@ -162,7 +162,16 @@ impl World {
         let relay = self.settings.on_failure.take();
         self.settings = draw_settings(&mut self.random);
         self.settings.on_failure = self.redraw_relay(relay);
-        self.version += self.random.below(2);
+        if self.random.chance(self.profile.canaries) {
+            let reached = self.versions.switch(&mut self.random);
+            self.coverage.note(reached);
+            self.trace.line(format_args!(
+                "{} {reached:?}: {:?}",
+                self.now, self.versions
+            ));
+        } else if self.random.chance(500) {
+            self.versions.deploy();
+        }
         self.max_attempts = match (self.max_attempts, self.settings.max_attempts) {
             (MaxAttempts::Count(a), MaxAttempts::Count(b)) => MaxAttempts::Count(a.max(b)),
             _ => MaxAttempts::Unlimited,
@@ -179,9 +188,13 @@ impl World {
             self.coverage.note(Reached::CommitDropped);
         }
         match worker.stopped {
-            Some(StopReason::Fatal { .. }) => {
-                self.is_mended |= self.random.chance(500);
-                self.version += 1;
+            Some(StopReason::Fatal { version, .. }) => {
+                if self.versions.take_back(version) {
+                    self.coverage.note(Reached::CanaryRolledBack);
+                } else {
+                    self.is_mended |= self.random.chance(500);
+                    self.versions.deploy();
+                }
                 self.journal.change_mapping(&self.settings);
                 self.starting = None;
             }
