@@ -267,7 +267,8 @@ fn a_redrive_is_the_probe_where_nothing_else_is_left() {
     assert!(shard.stats().circuit.is_some(), "it failed again");
     shard.redrive(10, "b");
     let calls = shard.run_until(2 * HOUR, well);
-    assert_eq!(calls, [(shard.now(), vec![1_010])]);
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(calls[0].1[0], 1_010);
     assert!(shard.stats().circuit.is_none());
 }
 
