@@ -104,6 +104,7 @@ pub(super) fn evaluate(
     check_cycles(&work, &layers, &after)?;
     notes.extend(notes::without_windows(&function, &after, &prefix));
     notes.extend(notes::of_canary(&work, existing, &function));
+    notes.extend(notes::states_of_both(&work, &function, &after, &prefix));
     if is_new_version {
         let before = existing.map(|function| function.live);
         notes.extend(notes::states_left_unread(

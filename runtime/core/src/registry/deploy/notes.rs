@@ -146,6 +146,40 @@ pub(super) fn states_left_unread(
     with.map(note).collect()
 }
 
+/// Mappings with windows of a function that gets a canary, where it and the live version read states: what
+/// changes sides has the state that the other one left. Not refused, because most states keep their shape.
+pub(super) fn states_of_both(
+    work: &Work<'_>,
+    function: &Function,
+    mappings: &[Arc<Mapping>],
+    prefix: impl Fn(&StreamName) -> String,
+) -> Vec<Note> {
+    let asks = |version: &Version| version.uses.iter().any(|used| used == WINDOW_STATE);
+    let canary = function.canary_version().filter(|version| asks(version));
+    let canary = canary.filter(|_| work.deploy.canary.is_some() && asks(function.live_version()));
+    let Some(canary) = canary else {
+        return Vec::new();
+    };
+    let with = mappings
+        .iter()
+        .filter(|mapping| mapping.state != MappingState::Failed && mapping.settings.has_windows());
+    let note = |mapping: &Arc<Mapping>| {
+        let (name, live, canary) = (&function.name, function.live, canary.number);
+        Note {
+            path: format!("{}.tumbling_window", prefix(&mapping.stream_name)),
+            message: format!(
+                "open windows of `{name}/{}` that change sides, also when the canary goes, hand their state on: \
+                 versions {live} and {canary} must read each other's, or the mapping stops",
+                mapping.stream_name
+            ),
+            fix: format!(
+                "fnctl rollback {name}, if either has fields that the other cannot do without"
+            ),
+        }
+    };
+    with.map(note).collect()
+}
+
 /// Streams that are there already, and are named otherwise than they are.
 fn streams(work: &Work<'_>, layers: &[Layer], notes: &mut Vec<Note>) {
     let deploy = work.deploy;

@@ -124,6 +124,38 @@ fn a_function_that_asks_for_windows_is_told_which_mappings_have_none() {
 }
 
 #[test]
+fn a_canary_in_windows_is_told_that_states_change_sides() {
+    let mut bench = Bench::default();
+    let mut counts = deploy("a", json!({"stream": "s", "tumbling_window": "60s"}));
+    counts.component.as_mut().unwrap().uses = vec!["state".to_owned()];
+    bench.deploy(counts.clone()).unwrap();
+    counts.component.as_mut().unwrap().digest = "b".into();
+    counts.canary = Some(serde_json::from_value(json!({"weight": "10%"})).unwrap());
+    let done = bench.deploy(counts.clone()).unwrap();
+    assert_eq!(paths(&done), ["mapping.tumbling_window"]);
+    let words = &done.notes[0].message;
+    assert!(words.contains("versions 1 and 2"), "{words}");
+    // Without windows no state is handed on.
+    let mut bench = Bench::default();
+    counts.canary = None;
+    counts.mappings =
+        serde_json::from_value(json!([{"stream": "s", "tumbling_window": "0s"}])).unwrap();
+    bench.deploy(counts.clone()).unwrap();
+    counts.component.as_mut().unwrap().digest = "c".into();
+    counts.canary = Some(serde_json::from_value(json!({"weight": "10%"})).unwrap());
+    let done = bench.deploy(counts).unwrap();
+    let words: Vec<&str> = done
+        .notes
+        .iter()
+        .map(|note| note.message.as_str())
+        .collect();
+    assert!(
+        words.iter().all(|words| !words.contains("change sides")),
+        "{words:?}"
+    );
+}
+
+#[test]
 fn a_version_that_reads_no_states_is_told_what_open_windows_lose() {
     let mut bench = Bench::default();
     let windows = json!({"stream": "s", "tumbling_window": "60s"});
