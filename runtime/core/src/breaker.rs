@@ -10,7 +10,9 @@
 //! is called. So two things must hold at once: of the last [`limits::CIRCUIT_KEYS`] keys that were tried,
 //! [`limits::CIRCUIT_SICK_KEYS`] failed by name and for the first time; and of the last
 //! [`limits::CIRCUIT_CALLS`] calls, retries among them, [`limits::CIRCUIT_SICK_CALLS`] failed. Where the first
-//! holds and a call would give records up, the second is not waited for.
+//! holds and a call would give records up, the second is not waited for. What was seen longer than
+//! [`limits::CIRCUIT_WITNESS_MS`] ago tells nothing of now: two bursts of bad records, hours apart, are no
+//! outage.
 //!
 //! Every unit decides for itself: it has all that it needs, and no other shard waits for it.
 
@@ -57,6 +59,15 @@ impl Open {
     }
 }
 
+/// A key that failed by name for the first time.
+#[derive(Clone, Copy, Debug)]
+struct Witness {
+    key: KeyHash,
+    /// How many keys had been tried then.
+    tried: u64,
+    at: Timestamp,
+}
+
 /// The circuit of one unit. Memory alone: after a restart it is closed, and opens again by what is seen.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
@@ -64,8 +75,8 @@ pub struct Breaker {
     calls: u32,
     /// Keys that were tried so far; a call that was well counts its records.
     tried: u64,
-    /// Those that failed by name for the first time, each with `tried` as it was then, ascending.
-    sick: Vec<(u64, KeyHash)>,
+    /// Those that failed by name for the first time, in that order.
+    sick: Vec<Witness>,
     open: Option<Box<Open>>,
     opens: u64,
 }
@@ -94,20 +105,19 @@ impl Breaker {
             Sign::Well { records } => {
                 self.calls <<= 1;
                 self.tried += records;
-                if !self.sick.is_empty() {
-                    self.forget();
-                }
+                self.forget(now);
             }
             Sign::Sick { keys, cause } => {
                 self.calls = self.calls << 1 | 1;
                 for key in keys {
                     // One key is one witness, whatever becomes of its records.
-                    if self.sick.iter().all(|(_, known)| *known != key) {
+                    if self.sick.iter().all(|known| known.key != key) {
                         self.tried += 1;
-                        self.sick.push((self.tried, key));
+                        let (tried, at) = (self.tried, now);
+                        self.sick.push(Witness { key, tried, at });
                     }
                 }
-                self.forget();
+                self.forget(now);
                 if self.is_sick(is_last) {
                     self.calls = 0;
                     self.sick = Vec::new();
@@ -148,19 +158,25 @@ impl Breaker {
         }
     }
 
-    /// The clock went back to `now`: no wait is longer than it would have been had it begun now.
+    /// The clock went back to `now`: no wait is longer, and nothing is remembered longer, than if it had
+    /// begun now.
     pub fn clock_went_back(&mut self, now: Timestamp) {
+        for witness in &mut self.sick {
+            witness.at = witness.at.min(now);
+        }
         if let Some(open) = &mut self.open {
             let latest = now.plus_ms(limits::CIRCUIT_PROBE_MS_MAX);
             open.next_probe = open.next_probe.min(latest);
         }
     }
 
-    /// Forgets keys behind which enough others were tried.
-    fn forget(&mut self) {
+    /// Forgets keys behind which enough others were tried, and those that failed too long ago.
+    fn forget(&mut self, now: Timestamp) {
         let tried = self.tried;
-        self.sick
-            .retain(|(at, _)| at + limits::CIRCUIT_KEYS > tried);
+        self.sick.retain(|witness| {
+            let is_near = witness.tried + limits::CIRCUIT_KEYS > tried;
+            is_near && now.since_ms(witness.at) < limits::CIRCUIT_WITNESS_MS
+        });
     }
 
     fn is_sick(&self, is_last: bool) -> bool {

@@ -106,6 +106,36 @@ fn with_enough_keys_it_opens_rather_than_that_records_are_given_up() {
 }
 
 #[test]
+fn what_failed_long_ago_tells_nothing_of_now() {
+    let second = |gap: u64| {
+        let mut breaker = Breaker::default();
+        breaker.called(sick(0..SICK_KEYS - 1), true, Timestamp(7));
+        breaker.called(sick(100..100 + SICK_KEYS - 1), true, Timestamp(7 + gap));
+        breaker.open().is_some()
+    };
+    assert!(second(limits::CIRCUIT_WITNESS_MS - 1));
+    assert!(!second(limits::CIRCUIT_WITNESS_MS));
+    // A key that fails again is not seen anew: it was chosen by that.
+    let mut breaker = Breaker::default();
+    for at in [0, limits::CIRCUIT_WITNESS_MS / 2] {
+        breaker.called(sick(0..SICK_KEYS - 1), true, Timestamp(at));
+    }
+    let later = Timestamp(limits::CIRCUIT_WITNESS_MS);
+    breaker.called(sick([100]), true, later);
+    assert!(breaker.open().is_none());
+}
+
+#[test]
+fn what_was_seen_by_a_clock_that_was_ahead_is_forgotten_in_time() {
+    let mut breaker = Breaker::default();
+    breaker.called(sick(0..SICK_KEYS - 1), true, Timestamp(1_000_000_000));
+    breaker.clock_went_back(Timestamp(0));
+    let later = Timestamp(limits::CIRCUIT_WITNESS_MS);
+    breaker.called(sick([100]), true, later);
+    assert!(breaker.open().is_none());
+}
+
+#[test]
 fn what_says_nothing_counts_for_nothing() {
     let signs = (0..SICK_CALLS).flat_map(|key| [sick([key]), Sign::None, Sign::None]);
     assert!(opens(signs));
