@@ -5,6 +5,9 @@
 //! called but one *probe* at a time, whose failure costs no attempt, after pauses that double up to a bound.
 //! The first probe that is well closes it.
 //!
+//! A record that failed before may be poison, which tells nothing of the outage's end. So records that were
+//! not tried yet are probed first, after pauses of their own: a good one waits for no probe of a bad one.
+//!
 //! What tells an outage from poison is who fails for the *first* time. A record that failed before was chosen
 //! by that, and says nothing new: a thousand retries of bad records never open the circuit, however little else
 //! is called. So two things must hold at once: of the last [`limits::CIRCUIT_KEYS`] keys that were tried,
@@ -38,21 +41,55 @@ pub enum Sign {
     },
 }
 
+/// What a probe is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A record that was not tried yet.
+    Untried,
+    /// What failed before, or may have.
+    Tried,
+}
+
 /// A circuit that is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     /// Since when.
     pub since: Timestamp,
-    /// When the next probe may be made.
+    /// When the next probe may be made of what failed before.
     pub next_probe: Timestamp,
-    /// Probes that failed.
+    /// Such probes that failed.
     pub probes: u32,
+    /// When the next probe may be made of a record that was not tried yet.
+    pub next_untried: Timestamp,
+    /// Such probes that failed.
+    pub probes_untried: u32,
     /// How the last call failed.
     pub cause: Cause,
 }
 
 impl Open {
-    /// Whether pauses are at their longest.
+    /// When the next probe of a sort may be made.
+    #[must_use]
+    pub const fn next(&self, probe: Probe) -> Timestamp {
+        match probe {
+            Probe::Untried => self.next_untried,
+            Probe::Tried => self.next_probe,
+        }
+    }
+
+    /// By when something may be probed, whatever it is.
+    #[must_use]
+    pub fn next_at_latest(&self) -> Timestamp {
+        self.next_untried.max(self.next_probe)
+    }
+
+    /// Probes of either sort that failed.
+    #[must_use]
+    pub const fn probes_failed(&self) -> u32 {
+        self.probes.saturating_add(self.probes_untried)
+    }
+
+    /// Whether pauses between probes of what failed before are at their longest.
     #[must_use]
     pub const fn is_long(&self) -> bool {
         self.probes >= limits::CIRCUIT_PROBES_TO_MAX
@@ -122,10 +159,13 @@ impl Breaker {
                     self.calls = 0;
                     self.sick = Vec::new();
                     self.opens += 1;
+                    let next = now.plus_ms(limits::CIRCUIT_PROBE_MS);
                     self.open = Some(Box::new(Open {
                         since: now,
-                        next_probe: now.plus_ms(limits::CIRCUIT_PROBE_MS),
+                        next_probe: next,
                         probes: 0,
+                        next_untried: next,
+                        probes_untried: 0,
                         cause,
                     }));
                 }
@@ -134,7 +174,7 @@ impl Breaker {
     }
 
     /// A probe ended. One that says nothing may be followed by another at once.
-    pub fn probed(&mut self, sign: Sign, now: Timestamp) {
+    pub fn probed(&mut self, probe: Probe, sign: Sign, now: Timestamp) {
         let Some(open) = &mut self.open else {
             return;
         };
@@ -142,10 +182,14 @@ impl Breaker {
             Sign::None => {}
             Sign::Well { .. } => self.open = None,
             Sign::Sick { cause, .. } => {
-                open.probes = open.probes.saturating_add(1);
-                let doublings = open.probes.min(limits::CIRCUIT_PROBES_TO_MAX);
-                let pause = limits::CIRCUIT_PROBE_MS << doublings;
-                open.next_probe = now.plus_ms(pause.min(limits::CIRCUIT_PROBE_MS_MAX));
+                let (probes, next) = match probe {
+                    Probe::Untried => (&mut open.probes_untried, &mut open.next_untried),
+                    Probe::Tried => (&mut open.probes, &mut open.next_probe),
+                };
+                *probes = probes.saturating_add(1);
+                let pause =
+                    limits::CIRCUIT_PROBE_MS << (*probes).min(limits::CIRCUIT_PROBES_TO_MAX);
+                *next = now.plus_ms(pause.min(limits::CIRCUIT_PROBE_MS_MAX));
                 open.cause = cause;
             }
         }
@@ -155,6 +199,7 @@ impl Breaker {
     pub fn probe_now(&mut self, now: Timestamp) {
         if let Some(open) = &mut self.open {
             open.next_probe = open.next_probe.min(now);
+            open.next_untried = open.next_untried.min(now);
         }
     }
 
@@ -167,6 +212,7 @@ impl Breaker {
         if let Some(open) = &mut self.open {
             let latest = now.plus_ms(limits::CIRCUIT_PROBE_MS_MAX);
             open.next_probe = open.next_probe.min(latest);
+            open.next_untried = open.next_untried.min(latest);
         }
     }
 

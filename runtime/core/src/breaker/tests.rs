@@ -151,7 +151,7 @@ fn pauses_double_up_to_their_bound() {
             breaker.open().unwrap().is_long(),
             at > limits::CIRCUIT_PROBES_TO_MAX
         );
-        breaker.probed(sick([]), Timestamp(100));
+        breaker.probed(Probe::Tried, sick([]), Timestamp(100));
         let open = breaker.open().unwrap();
         assert_eq!((open.since, open.probes), (Timestamp(7), at));
         pauses.push(open.next_probe.0 - 100);
@@ -163,9 +163,27 @@ fn pauses_double_up_to_their_bound() {
 }
 
 #[test]
+fn a_record_that_was_not_tried_waits_for_no_probe_of_what_failed() {
+    let mut breaker = open();
+    for at in 1..=6 {
+        breaker.probed(Probe::Tried, sick([]), Timestamp(at * 100));
+    }
+    let told = |breaker: &Breaker| {
+        let open = breaker.open().unwrap();
+        let next = [Probe::Untried, Probe::Tried].map(|probe| open.next(probe).0);
+        (next, open.next_at_latest().0, open.probes_failed())
+    };
+    assert_eq!(told(&breaker), ([507, 30_600], 30_600, 6));
+    breaker.probed(Probe::Untried, sick([]), Timestamp(600));
+    assert_eq!(told(&breaker), ([1_600, 30_600], 30_600, 7));
+    breaker.probe_now(Timestamp(700));
+    assert_eq!(told(&breaker), ([700, 700], 700, 7));
+}
+
+#[test]
 fn a_probe_that_is_well_closes_it_and_counting_begins_anew() {
     let mut breaker = open();
-    breaker.probed(well(1), Timestamp(600));
+    breaker.probed(Probe::Tried, well(1), Timestamp(600));
     assert!(breaker.open().is_none());
     for key in 0..SICK_CALLS - 1 {
         breaker.called(sick([key]), false, Timestamp(700));
@@ -180,7 +198,7 @@ fn a_probe_that_is_well_closes_it_and_counting_begins_anew() {
 fn a_probe_that_says_nothing_changes_nothing_and_neither_do_late_calls() {
     let mut breaker = open();
     let before = breaker.open().cloned();
-    breaker.probed(Sign::None, Timestamp(600));
+    breaker.probed(Probe::Tried, Sign::None, Timestamp(600));
     breaker.called(well(100), false, Timestamp(600));
     breaker.called(sick(0..100), true, Timestamp(600));
     assert_eq!(breaker.open().cloned(), before);
@@ -201,5 +219,6 @@ fn a_clock_that_goes_back_makes_no_wait_longer() {
     breaker.called(sick(0..SICK_KEYS), true, Timestamp(1_000_000));
     breaker.clock_went_back(Timestamp(0));
     let latest = Timestamp(limits::CIRCUIT_PROBE_MS_MAX);
-    assert_eq!(breaker.open().unwrap().next_probe, latest);
+    let open = breaker.open().unwrap();
+    assert_eq!((open.next_probe, open.next_untried), (latest, latest));
 }

@@ -160,6 +160,7 @@ impl ShardPipeline {
             || !slot.is_free()
             || slot.not_before > now
             || slot.mark.is_some()
+            || !self.may_call_in(index, now)
         {
             return false;
         }

@@ -22,7 +22,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             }
             (Some(open), None) => {
                 let open_ms = self.clock.now().since_ms(open.since);
-                let probes_failed = open.probes;
+                let probes_failed = open.probes_failed();
                 info!(%mapping, %shard, open_ms, probes_failed, "circuit closed: a probe succeeded");
             }
             (None, None) | (Some(_), Some(_)) => {}
