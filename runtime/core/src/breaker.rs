@@ -19,7 +19,16 @@
 //!
 //! Every unit decides for itself: it has all that it needs, and no other shard waits for it.
 
-use crate::{id::Timestamp, lane::KeyHash, limits, outcome::Cause};
+mod outage;
+
+use crate::{
+    id::{FunctionVersion, Timestamp},
+    lane::KeyHash,
+    limits,
+    outcome::Cause,
+};
+
+pub use self::outage::{Outage, Outages};
 
 /// What a call that ended says of what the function needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +74,8 @@ pub struct Open {
     pub probes_untried: u32,
     /// How the last call failed.
     pub cause: Cause,
+    /// The unit's owner began with it.
+    pub is_inherited: bool,
 }
 
 impl Open {
@@ -105,7 +116,7 @@ struct Witness {
     at: Timestamp,
 }
 
-/// The circuit of one unit. Memory alone: after a restart it is closed, and opens again by what is seen.
+/// The circuit of one unit. What was seen is memory alone; that it is open outlives the owner ([`Outage`]).
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
     /// The last calls, the newest lowest: set where one was sick.
@@ -119,13 +130,51 @@ pub struct Breaker {
 }
 
 impl Breaker {
+    /// The circuit that an earlier owner left open. A probe may be made at once: the outage may be over.
+    #[must_use]
+    pub fn inherited(outage: &Outage, now: Timestamp) -> Self {
+        let open = Open {
+            since: outage.since,
+            next_probe: now,
+            probes: 0,
+            next_untried: now,
+            probes_untried: 0,
+            cause: outage.cause.clone(),
+            is_inherited: true,
+        };
+        Self {
+            open: Some(Box::new(open)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the unit's next owner would begin with this circuit as it is, told what it is told now.
+    #[must_use]
+    pub fn is_told(&self, version: FunctionVersion, told: Option<&Outage>) -> bool {
+        match (self.open(), told) {
+            (None, None) => true,
+            (Some(open), Some(told)) => (open.since, version) == (told.since, told.version),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// What is told the unit's next owner; `None`: the circuit is closed.
+    #[must_use]
+    pub fn outage(&self, version: FunctionVersion) -> Option<Outage> {
+        self.open().map(|open| Outage {
+            version,
+            since: open.since,
+            cause: open.cause.in_brief(),
+        })
+    }
+
     /// The circuit, while it is open.
     #[must_use]
     pub fn open(&self) -> Option<&Open> {
         self.open.as_deref()
     }
 
-    /// How often it has opened.
+    /// How often it has opened under this owner.
     #[must_use]
     pub const fn opens(&self) -> u64 {
         self.opens
@@ -167,6 +216,7 @@ impl Breaker {
                         next_untried: next,
                         probes_untried: 0,
                         cause,
+                        is_inherited: false,
                     }));
                 }
             }

@@ -36,8 +36,10 @@ pub const FRAME_BYTES_MAX: u64 = 64 << 20;
 /// Records of its first batch that a lane calls alone after unclean stops, at most: each costs two synced
 /// commits.
 pub const CAREFUL_RECORDS_MAX: u32 = 256;
-/// Charged records of one unit whose last failure is kept in memory, to be told.
+/// Charged records of one unit whose last failure is kept, to be told.
 pub const FAILURES_TOLD_MAX: usize = 1_024;
+/// Words of a failure that are kept with a record that waits, or with a circuit that is open, bytes.
+pub const BRIEF_CAUSE_BYTES_MAX: usize = 256;
 /// Batches of one unit that failed as a whole and wait to be bisected, of each version that it calls; with
 /// so many the lanes of that version start no other.
 pub const SUSPECT_BATCHES_MAX: usize = 16;

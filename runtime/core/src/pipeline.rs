@@ -394,6 +394,7 @@ impl ShardPipeline {
             totals,
             tail,
             windows,
+            outages,
             is_closed,
         } = started;
         let end = is_closed.then_some(tail);
@@ -416,6 +417,8 @@ impl ShardPipeline {
                 ..mark
             });
         self.marks = of_this_version.map(|mark| (mark.position, mark)).collect();
+        self.failures = Failures::of(self.marks.values());
+        self.circuit.begin(outages, self.config.version, now);
         self.done = settled;
     }
 

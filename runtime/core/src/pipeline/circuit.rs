@@ -15,9 +15,9 @@
 
 use super::{Action, ShardPipeline, backlog::Serial, judge::Judgement};
 use crate::{
-    breaker::{Breaker, Open, Probe, Sign},
+    breaker::{Breaker, Open, Outages, Probe, Sign},
     commit::UnitTotals,
-    id::{AttemptId, Timestamp},
+    id::{AttemptId, FunctionVersion, Timestamp},
     lane::KeyHash,
     limits,
     mapping::{MappingSettings, MaxAttempts},
@@ -36,6 +36,8 @@ pub(super) struct Circuit {
     turn: usize,
     /// The call that is being judged costs nobody an attempt.
     is_free: bool,
+    /// What the last commit that was accepted leaves to the unit's next owner.
+    told: Outages,
 }
 
 impl Circuit {
@@ -46,7 +48,31 @@ impl Circuit {
             first_probe: AttemptId(0),
             turn: 0,
             is_free: false,
+            told: Outages::default(),
         }
+    }
+
+    /// An owner begins with what the last one left open.
+    pub(super) fn begin(&mut self, left: Outages, version: FunctionVersion, now: Timestamp) {
+        if let Some(outage) = left.of(version).filter(|_| self.is_on) {
+            self.breaker = Breaker::inherited(outage, now);
+        }
+        self.told = left;
+    }
+
+    /// What the next commit says, if the last one said something else.
+    pub(super) fn untold(&self, version: FunctionVersion) -> Option<Outages> {
+        let Outages { live, canary } = &self.told;
+        let is_told = self.breaker.is_told(version, live.as_ref()) && canary.is_none();
+        (!is_told).then(|| Outages {
+            live: self.breaker.outage(version),
+            canary: None,
+        })
+    }
+
+    /// A commit that says so was accepted.
+    pub(super) fn tell(&mut self, outages: Outages) {
+        self.told = outages;
     }
 
     pub(super) fn is_open(&self) -> bool {
