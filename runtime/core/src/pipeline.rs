@@ -308,15 +308,14 @@ impl ShardPipeline {
             }
             Mode::Running => {
                 let reading = self.wants_read().then_some(self.reading.not_before);
-                let from = self.calls_from();
-                let slots = (0..self.slots.len()).filter_map(|at| self.slot_deadline(at, from));
+                let slots = (0..self.slots.len()).filter_map(|at| self.slot_deadline(at));
                 let filtered = self.filtered_deadline();
                 slots.chain(reading).chain(filtered).min()
             }
         }
     }
 
-    fn slot_deadline(&self, index: usize, calls_from: Option<Timestamp>) -> Option<Timestamp> {
+    fn slot_deadline(&self, index: usize) -> Option<Timestamp> {
         let slot = &self.slots[index];
         if let Some(commit) = &slot.unaccepted {
             return match commit.phase {
@@ -327,7 +326,6 @@ impl ShardPipeline {
         if !slot.is_free() || self.caution.waits_for_turn(index) {
             return None;
         }
-        let earliest = calls_from?.max(slot.not_before);
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
         } else if self.windows.is_some() && index < self.lanes.len() {
@@ -343,11 +341,11 @@ impl ShardPipeline {
             Some(slot.not_before)
         } else {
             // A redrive that may start has; one may wait for the slot's pause, or to be a probe.
-            let redrive =
-                (self.redrives.is_wanted() && earliest > self.last_now).then_some(earliest);
+            let from = self.calls_from(index)?.max(slot.not_before);
+            let redrive = (self.redrives.is_wanted() && from > self.last_now).then_some(from);
             self.park.next_retry().into_iter().chain(redrive).min()
-        };
-        due.map(|due| due.max(earliest))
+        }?;
+        Some(due.max(self.calls_from(index)?).max(slot.not_before))
     }
 
     /// Does whatever has become possible.
@@ -396,6 +394,7 @@ impl ShardPipeline {
             totals,
             tail,
             windows,
+            outages,
             is_closed,
         } = started;
         let end = is_closed.then_some(tail);
@@ -418,6 +417,8 @@ impl ShardPipeline {
                 ..mark
             });
         self.marks = of_this_version.map(|mark| (mark.position, mark)).collect();
+        self.failures = Failures::of(self.marks.values());
+        self.circuit.begin(outages, self.config.version, now);
         self.done = settled;
     }
 

@@ -82,6 +82,7 @@ pub(crate) fn real_commit(
                 version: FunctionVersion(1),
                 next_retry: NOW,
                 is_in_hand: false,
+                cause: None,
             })
             .collect(),
         totals: UnitTotals {
@@ -105,6 +106,7 @@ pub(crate) fn real_commit(
         function_version: FunctionVersion(1),
         redriven: None,
         window: None,
+        outages: None,
     }
 }
 

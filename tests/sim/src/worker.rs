@@ -172,6 +172,7 @@ impl Worker {
             totals: view.totals,
             tail: journal.published_tail(),
             windows: view.windows.clone(),
+            outages: journal.told_of(unit),
             is_closed: false,
         });
         let worker = Self {
@@ -228,8 +229,12 @@ impl Worker {
             let arrivals = fetched.records.iter().map(|record| record.arrival);
             self.latest = arrivals.fold(self.latest, Timestamp::max);
         }
+        let is_start = matches!(event, Event::Started(_));
         let mut actions = Vec::new();
         self.pipeline.handle(event, now, &mut actions);
+        if is_start {
+            self.check_begun(journal);
+        }
         for action in actions {
             trace.line(format_args!("{now} e{} -> {action:?}", self.epoch));
             self.act(action, journal);
@@ -305,6 +310,7 @@ impl Worker {
                     });
                 }
                 self.check_letters(&plan, journal);
+                self.check_told(&plan, journal);
                 let shelf = self.shelf(journal);
                 let commit = complete(*plan, &output_bindings(), &shelf, |_| 0);
                 self.kept.insert(commit.slot, commit.clone());

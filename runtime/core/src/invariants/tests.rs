@@ -105,6 +105,7 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
                 version: FunctionVersion(1),
                 next_retry: Timestamp(0),
                 is_in_hand: false,
+                cause: None,
             })
             .into_iter()
             .collect(),
@@ -114,6 +115,7 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
         function_version: FunctionVersion(1),
         redriven: None,
         window: None,
+        outages: None,
     };
     let settled = Settled::starting_after(Ordinal(5));
     for (settles, marked, holds) in [

@@ -11,12 +11,14 @@ use super::{
     ShardPipeline,
     backlog::{Place, Serial},
     in_order::THE_SHARD,
-    judge::{Ending, Judgement},
+    judge::{Charge, Ending, Judgement},
 };
 use crate::{
+    commit::AttemptMark,
     id::{Ordinal, Timestamp},
     lane::KeyHash,
     limits,
+    outcome::Cause,
     park::KeyMap,
 };
 
@@ -28,17 +30,57 @@ pub struct Parked {
     /// Records behind it that wait with it, as far as was read: those of its key, or of the shard where
     /// order holds within that.
     pub waiting: u64,
-    /// Code and words of its last failure; `None`: it failed before this owner began, or there were
-    /// too many to keep.
+    /// Code and words of its last failure; `None`: there were too many to keep, or it failed before an
+    /// owner began that was not told ([`crate::commit::AttemptMark::cause`]).
     pub failure: Option<(Arc<str>, Arc<str>)>,
     /// Until when it waits though it is not charged, which no journaled mark says: with order within the
     /// shard, where the call that it failed in settled others.
     pub uncharged_until: Option<Timestamp>,
 }
 
-/// Code and words of the last failure of charged records that are not done.
+/// The last failure of charged records that are not done.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Failures(BTreeMap<Ordinal, (Arc<str>, Arc<str>)>);
+pub(super) struct Failures(BTreeMap<Ordinal, Arc<Cause>>);
+
+impl Failures {
+    /// As earlier owners' marks tell them.
+    pub(super) fn of<'a>(marks: impl Iterator<Item = &'a AttemptMark>) -> Self {
+        let told = marks.filter_map(|mark| Some((mark.position, mark.cause.clone()?)));
+        Self(told.take(limits::FAILURES_TOLD_MAX).collect())
+    }
+
+    /// Of how many more records the failure is kept.
+    pub(super) fn room(&self) -> usize {
+        limits::FAILURES_TOLD_MAX.saturating_sub(self.0.len())
+    }
+
+    /// What a mark keeps of a charge, if it is one of those of which that is kept: it takes from the room.
+    pub(super) fn cause_of(
+        &self,
+        position: Ordinal,
+        charge: &Charge,
+        room: &mut usize,
+    ) -> Option<Arc<Cause>> {
+        if charge.attempts == 0 {
+            return None;
+        }
+        if !self.0.contains_key(&position) {
+            *room = room.checked_sub(1)?;
+        }
+        Some(Arc::new(charge.cause().in_brief()))
+    }
+
+    /// What a mark keeps of the last failure of a record that is not charged anew.
+    pub(super) fn last_of(&self, position: Ordinal) -> Option<Arc<Cause>> {
+        let cause = self.0.get(&position)?;
+        Some(Arc::new(cause.in_brief()))
+    }
+
+    /// A record is none of the unit's any more.
+    pub(super) fn forget(&mut self, position: Ordinal) {
+        self.0.remove(&position);
+    }
+}
 
 impl ShardPipeline {
     /// A person has charged records tried now. What is done, or with a slot, is passed over.
@@ -75,9 +117,9 @@ impl ShardPipeline {
         }
     }
 
-    /// Code and words of the last failure of a charged record, as far as they are kept.
-    pub(super) fn failure_of(&self, position: Ordinal) -> Option<&(Arc<str>, Arc<str>)> {
-        self.failures.0.get(&position)
+    /// The last failure of a charged record, as far as it is kept.
+    pub(super) fn failure_of(&self, position: Ordinal) -> Option<&Cause> {
+        self.failures.0.get(&position).map(Arc::as_ref)
     }
 
     /// Notes why records were charged, and forgets those that are done.
@@ -90,7 +132,7 @@ impl ShardPipeline {
             }
             let position = self.backlog.get(records[charge.index]).position;
             if failures.len() < limits::FAILURES_TOLD_MAX || failures.contains_key(&position) {
-                failures.insert(position, (charge.code.clone(), charge.error.clone()));
+                failures.insert(position, Arc::new(charge.cause()));
             }
         }
         if failures.is_empty() {
@@ -147,7 +189,9 @@ impl ShardPipeline {
         let parked = |(key, count, position): (_, u64, Ordinal)| Parked {
             position,
             waiting: open.get(&key).map_or(0, |all| all - count),
-            failure: self.failures.0.get(&position).cloned(),
+            failure: self
+                .failure_of(position)
+                .map(|cause| (cause.code.clone(), cause.error.clone())),
             uncharged_until: uncharged
                 .filter(|mark| mark.position == position)
                 .map(|mark| mark.next_retry),

@@ -160,6 +160,7 @@ impl ShardPipeline {
             || !slot.is_free()
             || slot.not_before > now
             || slot.mark.is_some()
+            || !self.may_call_in(index, now)
         {
             return false;
         }
@@ -264,12 +265,14 @@ impl ShardPipeline {
         now: Timestamp,
     ) {
         let version = self.version_in(index, &records);
+        let position = self.backlog.get(records[0]).position;
         let mark = AttemptMark {
-            position: self.backlog.get(records[0]).position,
+            position,
             count,
             version,
             next_retry: now,
             is_in_hand: purpose == Purpose::Mark,
+            cause: self.failures.last_of(position),
         };
         let plan = CommitPlan {
             attempts: vec![mark],

@@ -249,6 +249,7 @@ impl ShardPipeline {
             purpose,
             drops_letters: false,
             window: None,
+            outages: None,
         });
         self.send_queue.push_back(slot);
     }
@@ -272,6 +273,7 @@ impl ShardPipeline {
             cost: self.slots[slot].cost,
             redriven: None,
             window: None,
+            outages: None,
         }
     }
 
@@ -290,15 +292,20 @@ impl ShardPipeline {
             .filter(|&index| matches!(endings.get(index), None | Some(Ending::Done | Ending::Dead)))
             .map(|index| entry(index).range())
             .collect();
+        let mut room = self.failures.room();
         let attempts = judgement
             .charges
             .iter()
-            .map(|charge| AttemptMark {
-                position: entry(charge.index).position,
-                count: charge.attempts,
-                version,
-                next_retry: charge.next_retry,
-                is_in_hand: false,
+            .map(|charge| {
+                let position = entry(charge.index).position;
+                AttemptMark {
+                    position,
+                    count: charge.attempts,
+                    version,
+                    next_retry: charge.next_retry,
+                    is_in_hand: false,
+                    cause: self.failures.cause_of(position, charge, &mut room),
+                }
             })
             .collect();
         let retries = judgement

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Redrive;
 use crate::{
+    breaker::Outages,
     commit::{AttemptMark, CallCost, CommitAnswer, UnitTotals},
     filter::FilterVerdict,
     id::{AttemptId, LeaseEpoch, Ordinal, SlotId, Timestamp},
@@ -68,6 +69,8 @@ pub struct Started {
     pub tail: Ordinal,
     /// The windows of its groups ([`crate::view::UnitView::windows`]).
     pub windows: BTreeMap<u32, Arc<GroupWindow>>,
+    /// Circuits that an owner before it left open.
+    pub outages: Outages,
     /// Whether the shard is closed, and nothing follows `tail`: then open windows have their final call at
     /// its end. Nothing else asks for that.
     pub is_closed: bool,

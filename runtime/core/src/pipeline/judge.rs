@@ -63,6 +63,17 @@ pub(super) struct Charge {
     pub(super) error: Arc<str>,
 }
 
+impl Charge {
+    /// Why.
+    pub(super) fn cause(&self) -> outcome::Cause {
+        outcome::Cause {
+            kind: self.kind,
+            code: self.code.clone(),
+            error: self.error.clone(),
+        }
+    }
+}
+
 /// A call that decided something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Judgement {

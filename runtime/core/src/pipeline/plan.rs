@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{RecordRef, Redrive};
 use crate::{
+    breaker::Outages,
     commit::{AttemptMark, CallCost, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
     mapping::OutputBinding,
@@ -102,6 +103,8 @@ pub struct CommitPlan {
     pub redriven: Option<Arc<Redrive>>,
     /// What becomes of a group's window.
     pub window: Option<PlannedWindow>,
+    /// What becomes of the unit's circuits; put in when it is sent.
+    pub outages: Option<Outages>,
 }
 
 /// What a commit says of a window.
@@ -190,6 +193,7 @@ pub fn complete(
         function_version: plan.version,
         redriven: letter,
         window: plan.window.map(|window| window.change),
+        outages: plan.outages,
     }
 }
 

@@ -154,7 +154,8 @@ impl ShardPipeline {
         }
         let index = self.lanes.len();
         let slot = &self.slots[index];
-        if !slot.is_free() || slot.not_before > now || !slot.pieces.is_empty() {
+        let may_start = slot.is_free() && slot.not_before <= now && slot.pieces.is_empty();
+        if !may_start || !self.may_call_in(index, now) {
             return;
         }
         if self.redrives.current.is_none() {

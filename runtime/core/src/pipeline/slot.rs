@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{CommitPlan, PlannedWindow, backlog::Serial, judge::Judgement};
 use crate::{
+    breaker::Outages,
     commit::{CallCost, Unavailable, UnitTotals},
     id::{AttemptId, SlotId, Timestamp},
     lane::KeyHash,
@@ -59,6 +60,8 @@ pub(super) struct Unaccepted {
     pub(super) drops_letters: bool,
     /// What it says of a window.
     pub(super) window: Option<PlannedWindow>,
+    /// What it says of circuits.
+    pub(super) outages: Option<Outages>,
 }
 
 /// A slot holds the keys of its batch from the batch's start until its last commit is accepted.

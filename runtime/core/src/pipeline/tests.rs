@@ -25,7 +25,8 @@ mod windows;
 use self::harness::{FULL, Harness, TAKEN, settings};
 use super::*;
 use crate::{
-    commit::Unavailable, mapping::MaxAttempts, outcome::FailureKind::Retry, settled::SettledRange,
+    breaker::Outages, commit::Unavailable, mapping::MaxAttempts, outcome::FailureKind::Retry,
+    settled::SettledRange,
 };
 
 #[test]
@@ -250,6 +251,7 @@ fn what_an_earlier_owner_settled_is_passed_over() {
             totals: UnitTotals::default(),
             tail: Ordinal(60),
             windows: BTreeMap::new(),
+            outages: Outages::default(),
             is_closed: false,
         };
         let mut shard = Harness::started(settings(), start);

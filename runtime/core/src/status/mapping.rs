@@ -87,7 +87,7 @@ pub struct ShardStatus {
 pub struct CircuitStatus {
     /// Since when, RFC 3339.
     pub since: String,
-    /// When the next probe may be made, RFC 3339.
+    /// When the next probe is made at the latest, of what is due, RFC 3339.
     pub next_probe_at: String,
     /// Probes that failed.
     pub probes_failed: u32,
@@ -103,8 +103,8 @@ impl CircuitStatus {
     pub fn of(open: &Open) -> Self {
         Self {
             since: rfc3339::format(open.since),
-            next_probe_at: rfc3339::format(open.next_probe),
-            probes_failed: open.probes,
+            next_probe_at: rfc3339::format(open.next_at_latest()),
+            probes_failed: open.probes_failed(),
             code: open.cause.code.to_string(),
             error: open.cause.error.to_string(),
         }

@@ -24,7 +24,8 @@ pub struct ParkedStatus {
     pub attempts: u32,
     /// When it is tried again at the earliest, RFC 3339; `null` while the mapping does not run.
     pub next_retry_at: Option<String>,
-    /// Code of its last failure; `null`: it failed before the shard's present owner began.
+    /// Code of its last failure; `null`: not known, as of very many failing records, or of one that an older
+    /// version of the server charged.
     pub code: Option<String>,
     /// Words of it.
     pub error: Option<String>,

@@ -171,7 +171,7 @@ impl HostNode {
         position: Ordinal,
         created_at: Timestamp,
     ) -> Option<(CapturedRecord, FunctionVersion)> {
-        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).copied())?;
+        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).cloned())?;
         let block = self.record_at(unit, position).await?;
         let key = DataText::of(block.records.keys.get(0), text::base64);
         let arrival = block.arrival(0);

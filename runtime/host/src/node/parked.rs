@@ -37,10 +37,11 @@ impl HostNode {
             let function = view.registry().function(mapping.function);
             let is_called = |version| function.is_some_and(|function| function.calls(version));
             let units = view.units_of(mapping.id).map(|(unit, progress)| {
-                let marks = progress.attempts.values().copied();
+                let marks = progress.attempts.values();
                 // A new version starts from nothing; what is in hand is being tried.
                 let marks = marks.filter(|mark| is_called(mark.version) && !mark.is_in_hand);
-                (unit, marks.take(limits::CHARGED_RECORDS_READ_MAX).collect())
+                let marks = marks.take(limits::CHARGED_RECORDS_READ_MAX);
+                (unit, marks.cloned().collect())
             });
             units.collect()
         });
@@ -83,6 +84,11 @@ impl HostNode {
                 Some(parked) => (Some(parked.waiting), parked.failure),
                 None => (None, None),
             };
+            // A record that its owner has not read yet, or that nobody runs: as it was charged.
+            let failure = failure.or_else(|| {
+                let cause = mark.cause.as_ref()?;
+                Some((cause.code.clone(), cause.error.clone()))
+            });
             if let Some(&at) = by_key.get(&key) {
                 let one: &mut ParkedOne = &mut all[at];
                 one.positions.push(mark.position);

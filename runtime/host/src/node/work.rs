@@ -79,6 +79,7 @@ impl Node for WorkerNode {
                 totals: progress.totals,
                 tail: view.tail(unit.stream, unit.shard)?.last(),
                 windows: progress.windows.clone(),
+                outages: progress.outages.clone(),
                 is_closed: view
                     .registry()
                     .stream(unit.stream)?

@@ -152,6 +152,7 @@ impl FakeNode {
             dead_letters: Vec::new(),
             redriven: None,
             window: None,
+            outages: None,
             outputs: Vec::new(),
             function_version: worker.version,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fnctl_core::{
+    breaker::Outages,
     id::{FunctionId, MappingId, Ordinal, ShardNumber, StreamId, UnitId},
     settled::{Settled, SettledRanges},
     view::{
@@ -67,7 +68,8 @@ impl Value for LettersView {
     }
 }
 
-/// Without its windows, which are values of their own: a large state is written when it has changed.
+/// Without its windows, which are values of their own: a large state is written when it has changed. What is
+/// said of circuits follows where one is open; otherwise it is encoded as before there were such.
 impl Value for UnitView {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -76,21 +78,33 @@ impl Value for UnitView {
             attempts,
             totals,
             windows: _,
+            outages,
         } = self;
         epoch.put(out);
         settled.put(out);
         attempts.put(out);
         totals.put(out);
+        if !outages.is_none() {
+            outages.put(out);
+        }
     }
 
     fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        Ok(Self {
+        let mut unit = Self {
             epoch: Value::take(from)?,
             settled: Value::take(from)?,
             attempts: Value::take(from)?,
             totals: Value::take(from)?,
             windows: BTreeMap::new(),
-        })
+            outages: Outages::default(),
+        };
+        if from.remaining() > 0 {
+            unit.outages = Value::take(from)?;
+            if unit.outages.is_none() {
+                return Err(from.fail("circuits are told of, and none is open"));
+            }
+        }
+        Ok(unit)
     }
 }
 

@@ -85,10 +85,11 @@ impl Driven {
         let started = Event::Started(Started {
             epoch: LeaseEpoch(u64::from(epoch)),
             settled: unit.settled.clone(),
-            attempts: unit.attempts.values().copied().collect(),
+            attempts: unit.attempts.values().cloned().collect(),
             totals,
             tail: self.tail(owner.unit),
             windows: unit.windows.clone(),
+            outages: unit.outages.clone(),
             is_closed: false,
         });
         self.tell(&mut owner, started);

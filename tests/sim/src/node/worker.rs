@@ -142,6 +142,7 @@ impl Worker {
             totals: state.totals,
             tail,
             windows: state.windows.clone(),
+            outages: state.outages.clone(),
             is_closed,
         });
         let worker = Self {

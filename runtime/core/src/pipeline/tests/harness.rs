@@ -89,6 +89,9 @@ pub(super) struct Harness {
     /// The version of each call, and its records.
     pub(super) called: Vec<(u64, Vec<u64>)>,
     planned: BTreeMap<SlotId, WindowChange>,
+    /// What the next owner begins with, were all commits taken; commits that said which circuits are open.
+    pub(super) left: Started,
+    pub(super) told: u32,
     /// What the filter says of records of [`Self::fetched_many`].
     pub(super) many: FilterVerdict,
 }
@@ -131,6 +134,8 @@ impl Harness {
         let windows = start.windows.iter();
         let windows = windows.map(|(&group, known)| (group, GroupWindow::clone(known)));
         let mut harness = Self {
+            left: start.clone(),
+            told: 0,
             pipeline: ShardPipeline::new(config),
             settings,
             now: Timestamp(0),

@@ -43,7 +43,7 @@ impl ShardPipeline {
             let slot = &self.slots[index];
             if slot.is_free()
                 && slot.not_before <= now
-                && self.may_call(now)
+                && self.may_call_in(index, now)
                 && let Some((_, is_fresh)) = self.next_in_windows(index, false, now, actions)
             {
                 self.begin_close(index, is_fresh, actions);

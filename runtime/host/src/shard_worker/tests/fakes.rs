@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use fnctl_core::{
+    breaker::Outages,
     clock::Clock,
     commit::{Commit, CommitAnswer, UnitTotals},
     committer::{Committer, Stopped, Ticket},
@@ -277,6 +278,7 @@ impl Harness {
             totals: UnitTotals::default(),
             tail: *self.0.tail.borrow(),
             windows: std::collections::BTreeMap::new(),
+            outages: Outages::default(),
             is_closed: false,
         };
         let source = FakeSource {
