@@ -31,15 +31,15 @@ pub(super) struct GivenUp {
     unsynced: Vec<(usize, u64, Ordinal, bool)>,
 }
 
-/// What is left of one batch of letters.
-struct Room {
+/// What is left of one batch.
+pub(super) struct Room {
     records: u32,
     bytes: u64,
     is_empty: bool,
 }
 
 impl Room {
-    fn of(settings: &MappingSettings, taken: &[Serial], backlog: &Backlog) -> Self {
+    pub(super) fn of(settings: &MappingSettings, taken: &[Serial], backlog: &Backlog) -> Self {
         let limits = BatchLimits::of(settings);
         let mut room = Self {
             records: limits.records_max,
@@ -52,8 +52,14 @@ impl Room {
         room
     }
 
+    /// The same, but for no more records than that.
+    pub(super) fn at_most(self, records: u32) -> Self {
+        let records = self.records.min(records);
+        Self { records, ..self }
+    }
+
     /// Whether one more fits; one alone always does.
-    fn takes(&mut self, bytes: u32) -> bool {
+    pub(super) fn takes(&mut self, bytes: u32) -> bool {
         let fits = self.records > 0 && self.bytes >= u64::from(bytes);
         if !fits && !self.is_empty {
             return false;
