@@ -27,6 +27,7 @@ mod read;
 mod redrive;
 mod slot;
 mod start;
+mod together;
 mod versions;
 mod windows;
 

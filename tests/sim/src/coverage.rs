@@ -46,6 +46,12 @@ reached! {
     OutcomeTooLargeAlone,
     /// Pieces of a batch that failed as a whole, of several keys, in the retry slot.
     SuspectCalled,
+    /// Charged records of several keys in one call of the retry slot.
+    RetriesTogether,
+    /// Such a call failed as a whole: they are called one by one.
+    RetriesParted,
+    /// What follows a record in its key went along with its last attempt.
+    RetryTookAlong,
     /// Progress within a shard gave what is left a budget of its own.
     BudgetAnew,
     /// Order within the shard held a call back.

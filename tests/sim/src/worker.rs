@@ -3,6 +3,7 @@
 mod calls;
 mod checks;
 pub(crate) mod redriving;
+mod together;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -81,6 +82,8 @@ pub struct Worker {
     careful_calls: BTreeMap<SlotId, u32>,
     /// Records that a person gave up.
     pub(crate) given_up: BTreeSet<Ordinal>,
+    /// Records that were retried in company when that call failed as a whole.
+    apart: BTreeSet<Ordinal>,
     /// Letters that it was given and that have not ended, by ticket.
     pub(crate) redrives: BTreeMap<u64, Redriven>,
     /// How those of them ended that did.
@@ -195,6 +198,7 @@ impl Worker {
             is_careful: false,
             careful_calls: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            apart: BTreeSet::new(),
             redrives: BTreeMap::new(),
             redriven: Vec::new(),
             last_ticket: 0,
@@ -288,6 +292,7 @@ impl Worker {
                 }
                 assert!(call.records.is_sorted_by_key(|record| record.position));
                 self.check_size(&call);
+                self.check_apart(&call);
                 if call.redrive.is_none() {
                     for record in &call.records {
                         assert!(!self.is_too_old(shelf.put(record.position)), "{call:?}");

@@ -251,8 +251,15 @@ impl World {
             if is_held {
                 self.coverage.note(Reached::ShardHeld);
             }
-            if worker.calls.iter().any(|call| worker.is_of_suspect(call)) {
-                self.coverage.note(Reached::SuspectCalled);
+            for call in worker.calls.iter().filter(in_retry) {
+                if Worker::is_of_several(call, &self.journal) {
+                    self.coverage.note(Reached::RetriesTogether);
+                } else if worker.is_of_suspect(call) {
+                    self.coverage.note(Reached::SuspectCalled);
+                }
+                if worker.takes_along(call, &self.journal) {
+                    self.coverage.note(Reached::RetryTookAlong);
+                }
             }
             if retries > 0 && lanes > 0 {
                 self.coverage.note(Reached::LaneBesideRetry);

@@ -129,8 +129,8 @@ impl ShardPipeline {
     }
 
     /// What the free retry slot calls next, and its keys: a suspect's lower half, or the records of the
-    /// parked key that is due longest.
-    pub(super) fn next_retry_batch(&mut self, now: Timestamp) -> Option<Vec<Serial>> {
+    /// parked key that is due longest, and what goes with them. And whether in a fresh instance.
+    pub(super) fn next_retry_batch(&mut self, now: Timestamp) -> Option<(Vec<Serial>, bool)> {
         let index = self.lanes.len();
         debug_assert!(
             self.slots[index].keys.is_empty(),
@@ -147,12 +147,11 @@ impl ShardPipeline {
             keys.dedup();
             self.slots[index].keys = keys;
             self.halve(index, records, presumes);
-            return self.slots[index].pieces.pop_front();
+            let lower = self.slots[index].pieces.pop_front()?;
+            return Some((lower, true));
         }
-        let mut call = Vec::new();
-        let key = self.park.take_due(now, &mut call)?;
-        self.slots[index].keys = vec![key];
-        Some(call)
+        let due = self.park.due(now).next()?;
+        Some(self.retry(due, now))
     }
 
     /// Records of these keys that the retry slot was to call wait behind one that was charged.

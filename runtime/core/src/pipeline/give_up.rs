@@ -32,7 +32,7 @@ pub(super) struct GivenUp {
     unsynced: Vec<(usize, u64, Ordinal, bool)>,
 }
 
-/// What is left of one batch of letters.
+/// What is left of one batch.
 pub(super) struct Room {
     records: u32,
     bytes: u64,
@@ -51,6 +51,12 @@ impl Room {
             room.takes(backlog.get(serial).bytes);
         }
         room
+    }
+
+    /// The same, but for no more records than that.
+    pub(super) fn at_most(self, records: u32) -> Self {
+        let records = self.records.min(records);
+        Self { records, ..self }
     }
 
     /// Whether one more fits; one alone always does.

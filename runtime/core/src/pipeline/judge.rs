@@ -49,6 +49,17 @@ pub(super) struct Letter {
     pub(super) attempts: u32,
 }
 
+/// Whose a failure was, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The call failed, with other records in it.
+    Call,
+    /// The record's: it was named, or alone, in a call that broke.
+    Record,
+    /// The record's, by the function's own answer: it went on, and did the others of the call.
+    Answered,
+}
+
 /// A record charged, by its index in the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
@@ -56,8 +67,7 @@ pub(super) struct Charge {
     /// Charged attempts after this call.
     pub(super) attempts: u32,
     pub(super) next_retry: Timestamp,
-    /// The record itself failed, not the call.
-    pub(super) is_blamed: bool,
+    pub(super) fault: Fault,
     pub(super) kind: ErrorKind,
     pub(super) code: Arc<str>,
     pub(super) error: Arc<str>,
@@ -179,9 +189,18 @@ struct Cause {
     code: Arc<str>,
     error: Arc<str>,
     own_delay_ms: Option<u32>,
+    fault: Fault,
 }
 
 impl Cause {
+    /// What the function answered for one record, having done the others.
+    fn answered(failure: &Failure) -> Self {
+        Self {
+            fault: Fault::Answered,
+            ..Self::named(failure)
+        }
+    }
+
     /// The author's own words.
     fn named(failure: &Failure) -> Self {
         Self {
@@ -197,6 +216,7 @@ impl Cause {
             code: cause.code,
             error: cause.error,
             own_delay_ms: None,
+            fault: Fault::Record,
         }
     }
 }
@@ -271,7 +291,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                             && self.has_progressed(&judgement.endings) =>
                     {
                         has_progressed = true;
-                        let cause = Cause::named(failure);
+                        let cause = Cause::answered(failure);
                         judgement
                             .charges
                             .push(self.uncharged(index, subject, cause));
@@ -279,7 +299,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                         Ending::Void
                     }
                     Some(failure) => {
-                        let cause = Cause::named(failure);
+                        let cause = Cause::answered(failure);
                         let ending = self.charge(&mut judgement, index, subject, &cause, None);
                         if ending == Ending::Dead
                             && is_nothing
@@ -322,7 +342,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             index,
             attempts: 0,
             next_retry: next_retry.min(subject.expires_at),
-            is_blamed: true,
+            fault: cause.fault,
             kind: cause.kind,
             code: cause.code,
             error: cause.error,
@@ -397,7 +417,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         }
         if self.records > 1 {
             for charge in &mut judgement.charges {
-                charge.is_blamed = false;
+                charge.fault = Fault::Call;
             }
         }
         Verdict::Ended(judgement)
@@ -443,16 +463,23 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             index,
             attempts,
             next_retry: next_retry.unwrap_or_else(|| {
-                self.policy
-                    .next_retry(self.now, subject.position, attempts, cause.own_delay_ms)
-                    .min(subject.expires_at)
+                let next_retry = self.next_retry(subject.position, attempts, cause);
+                next_retry.min(subject.expires_at)
             }),
-            is_blamed: true,
+            fault: cause.fault,
             kind: cause.kind,
             code: cause.code.clone(),
             error: cause.error.clone(),
         });
         Ending::Charged
+    }
+
+    fn next_retry(&self, position: Ordinal, attempts: u32, cause: &Cause) -> Timestamp {
+        let may_share = cause.fault == Fault::Answered && self.rules.ordering == Ordering::Key;
+        match cause.own_delay_ms {
+            None if may_share => self.policy.next_beat(self.now, position, attempts),
+            own => self.policy.next_retry(self.now, position, attempts, own),
+        }
     }
 
     /// Whether an earlier record of the key of `index` is to be run again.
