@@ -19,6 +19,7 @@ pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
 pub use mapping::{
+    OpenCircuits,
     CircuitStatus, MappingLine, MappingStatus, RelayHeld, RelayStatus, SeekShard, SeekStatus,
     SettingsStatus, ShardStatus, Totals, state_name,
 };

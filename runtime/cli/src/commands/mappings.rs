@@ -104,22 +104,32 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
     if session.out.is_json() {
         return all.iter().try_for_each(|line| session.out.json(line));
     }
-    // Worst first: what does not run, then what is furthest behind.
+    // Worst first: what does not run, what is held, then what is furthest behind.
     all.sort_by_key(|line| {
         (
             line.state == "running",
+            line.circuit.is_none(),
             std::cmp::Reverse(line.iterator_age_ms),
         )
     });
-    let mut table = Table::new(&["mapping", "state", "age>", "pending>", "id>"]);
+    let mut headers = vec!["mapping", "state", "age>", "pending>", "id>"];
+    let is_held = all.iter().any(|line| line.circuit.is_some());
+    if is_held {
+        headers.push("why");
+    }
+    let mut table = Table::new(&headers);
     for line in &all {
-        table.row([
+        let mut cells = vec![
             line.name.clone(),
             state(&line.state, line.reason.as_deref()),
             words::age(line.iterator_age_ms),
             line.pending_records.to_string(),
             line.id.clone(),
-        ]);
+        ];
+        if is_held {
+            cells.push(circuit::in_list(line.circuit.as_ref()));
+        }
+        table.row(cells);
     }
     if table.is_empty() {
         session

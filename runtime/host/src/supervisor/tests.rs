@@ -307,6 +307,22 @@ async fn a_hold_drains_and_what_runs_afterwards_is_the_new_version() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_limit_of_calls_at_once_restarts_no_worker() {
+    let mut test = Test::new();
+    let [first, second] = test.workers().await;
+    test.node.hand_in(&Command::SetConcurrency {
+        function: FunctionName::parse("f").expect("a name"),
+        concurrency: Some(3),
+    });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for mut worker in [first, second] {
+        assert!(worker.directives.try_recv().is_err(), "it goes on");
+        assert!(test.supervisor.statuses().is_owned(worker.unit));
+    }
+    assert!(test.started.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_from_outside_ends_the_fenced_worker_at_once() {
     let mut test = Test::new();
     let [first, second] = test.workers().await;

@@ -184,14 +184,14 @@ impl Work {
     }
 }
 
-/// What a worker is built from, besides its unit.
+/// What a worker is built from, besides its unit. The function's concurrency is none of it: its workers share
+/// what bounds their calls, and that is changed in its place.
 #[derive(Clone, Debug, PartialEq)]
 struct Build {
     settings: MappingSettings,
     outputs: BTreeMap<OutputName, OutputBinding>,
     version: FunctionVersion,
     canary: Option<Canary>,
-    concurrency: Option<u32>,
 }
 
 /// Numbers what workers are built from: equal numbers of one mapping, equal workers.
@@ -213,7 +213,6 @@ impl Generations {
                 function.is_some_and(|function| {
                     build.version == function.live
                         && build.canary.as_ref() == function.canary()
-                        && build.concurrency == function.concurrency
                         && build.settings == mapping.settings
                         && build.outputs == mapping.outputs
                 })
@@ -225,7 +224,6 @@ impl Generations {
                     outputs: mapping.outputs.clone(),
                     version: function.map(|function| function.live).unwrap_or_default(),
                     canary: function.and_then(|function| function.canary().copied()),
-                    concurrency: function.and_then(|function| function.concurrency),
                 };
                 self.builds.insert(mapping.id, (build, self.last));
             }
