@@ -1,36 +1,26 @@
 //! A canary on the real binary: which keys meet it, how it becomes live or goes, and that neither loses or
 //! repeats a record.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use fnctl_tests::Server;
 use serde_json::Value;
 
 use crate::support::{
-    deploy_hostile, describe, drained, kinesis, metric, one, server, server_on, tail,
+    deploy_hostile, describe, drained, metric, one, put_keyed, refused, server, server_on, tail,
 };
 
-/// What tells the version that it is called by, in base64.
-const FACTS: &str = "ZmFjdHM=";
-/// `sleep 60`: longer than a version with a time limit of 20 ms has.
-const SLEEP: &str = "c2xlZXAgNjA=";
-/// `retry`: fails whoever calls it.
-const RETRY: &str = "cmV0cnk=";
+/// What tells the version that it is called by.
+const FACTS: &str = "facts";
+/// Longer than a version with a time limit of 20 ms has.
+const SLEEP: &str = "sleep 60";
+/// Fails whoever calls it.
+const RETRY: &str = "retry";
 
 /// Puts one such record for each of so many keys.
 fn put_keys(server: &Server, keys: usize, data: &str) {
-    let mut records = String::new();
-    for key in 0..keys {
-        let comma = if key > 0 { "," } else { "" };
-        write!(
-            records,
-            "{comma}{{\"Data\": \"{data}\", \"PartitionKey\": \"key-{key}\"}}"
-        )
-        .expect("a string takes everything");
-    }
-    let body = format!("{{\"StreamName\": \"in\", \"Records\": [{records}]}}");
-    let (status, answer) = kinesis(server, "PutRecords", &body);
-    assert_eq!(status, 200, "{answer}");
+    let keys: Vec<String> = (0..keys).map(|key| format!("key-{key}")).collect();
+    put_keyed(server, "in", keys.iter().map(|key| (key.as_str(), data)));
 }
 
 fn function(server: &Server) -> Value {
@@ -217,15 +207,10 @@ fn a_rollback_takes_a_canary_back_before_anything_else_and_text_says_what_stands
 fn what_is_no_canary_is_refused() {
     let server = server();
     let refused = |words: &[&str]| {
-        let failure = server.json(words).expect_err("it is refused");
-        let error = failure.error.unwrap_or_default();
+        let (exit, error) = refused(&server, words);
         let path = error["problems"][0]["path"].as_str().unwrap_or_default();
         let code = error["code"].as_str().unwrap_or_default();
-        (
-            failure.exit.unwrap_or_default(),
-            code.to_owned(),
-            path.to_owned(),
-        )
+        (exit.unwrap_or_default(), code.to_owned(), path.to_owned())
     };
     let guest = crate::support::guest("hostile");
     let deploy = |more: &[&str]| {

@@ -2,12 +2,11 @@
 //! stops first batches and retries are called record by record, each marked before, so that the killer is
 //! charged and given up, and nothing else is.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_tests::{Server, get};
 use serde_json::Value;
 
 use crate::support::{
-    all, deploy_hostile, describe, drained, kinesis, metric, one, server_on, tail,
+    all, deploy_hostile, describe, drained, metric, one, put_keyed, server_on, tail,
 };
 
 fn pending(status: &Value) -> u64 {
@@ -38,16 +37,11 @@ fn a_record_that_kills_the_process_is_given_up_and_all_others_come_out_once_in_o
     let good: Vec<String> = (0..20).map(|n| format!("ok {n}")).collect();
     // One request, so that one read gives them all and the first call has them all.
     let keyed = good.iter().map(|data| ("good", data.as_str()));
-    let records: Vec<String> = keyed
-        .chain([("bad", "loop"), ("bad", "ok behind")])
-        .map(|(key, data)| {
-            let data = STANDARD.encode(data);
-            format!(r#"{{"PartitionKey":"{key}","Data":"{data}"}}"#)
-        })
-        .collect();
-    let request = format!(r#"{{"StreamName":"in","Records":[{}]}}"#, records.join(","));
-    let (code, answer) = kinesis(&server, "PutRecords", &request);
-    assert_eq!(code, 200, "{answer}");
+    put_keyed(
+        &server,
+        "in",
+        keyed.chain([("bad", "loop"), ("bad", "ok behind")]),
+    );
     one(&server, &["mappings", "resume", "hostile"]);
 
     // Twice nobody is charged: the killer goes with its batch.

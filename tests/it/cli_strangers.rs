@@ -6,18 +6,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use fnctl_tests::{Server, binary};
+use fnctl_tests::binary;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{all, deploy_hostile, guest, one, put, server, tail};
-
-fn refused(server: &Server, arguments: &[&str]) -> Value {
-    let failure = server.json(arguments).expect_err("it is refused");
-    failure
-        .error
-        .unwrap_or_else(|| panic!("{}", failure.message))
-}
+use crate::support::{all, deploy_hostile, guest, one, put, refused, server, tail};
 
 /// Reads one line of a command, goes away, and expects the command to end quietly.
 fn reads_one_line_and_goes(mut child: Child) {
@@ -96,7 +89,7 @@ fn a_line_too_long_is_named_with_its_bytes_the_limit_and_the_command_that_goes_o
     let long = format!("{longest}x");
     std::fs::write(&path, format!("a\n{long}\nc\n")).expect("a file");
     let path = path.to_string_lossy().into_owned();
-    let error = refused(
+    let (_, error) = refused(
         &server,
         &["put", "in", "--file", &path, "--producer", "p-1"],
     );
@@ -160,7 +153,7 @@ fn a_call_looks_the_same_of_a_file_and_of_a_function() {
             "rows"
         ]
     );
-    let error = refused(
+    let (_, error) = refused(
         &server,
         &["invoke", "hostile", "--file", &path, "--memory", "64MiB"],
     );
@@ -198,7 +191,7 @@ fn a_name_that_is_not_there_is_answered_with_where_to_look() {
         ),
         (&["rollback", "echo"], 4, "fnctl deploy"),
     ] {
-        let error = refused(&server, arguments);
+        let (_, error) = refused(&server, arguments);
         assert_eq!(error["exit_code"], exit, "{arguments:?}: {error}");
         let said = error["fix"].as_str().unwrap_or_default();
         assert!(said.starts_with(fix), "{arguments:?}: {error}");

@@ -5,16 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{all, guest, one, put, server, tail};
-
-/// The exit code and the error object of a command that fails.
-fn refused(server: &fnctl_tests::Server, arguments: &[&str]) -> (Option<i32>, Value) {
-    let failure = server.json(arguments).expect_err("it is refused");
-    let error = failure
-        .error
-        .unwrap_or_else(|| panic!("{}", failure.message));
-    (failure.exit, error)
-}
+use crate::support::{all, guest, one, put, refused, server, tail};
 
 #[test]
 fn destroying_without_a_terminal_needs_a_yes_and_what_is_absent_comes_first() {

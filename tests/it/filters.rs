@@ -4,7 +4,7 @@
 use fnctl_tests::Server;
 use serde_json::{Value, json};
 
-use crate::support::{all, drained, guest, metric, one, put, server, server_on, tail};
+use crate::support::{all, drained, guest, metric, one, put, refused, server, server_on, tail};
 
 const ADULTS: &str = r#"{"data": {"age": [{"numeric": [">=", 18]}]}}"#;
 
@@ -19,15 +19,6 @@ fn ages(from: u32, to: u32) -> Vec<String> {
     (from..to)
         .map(|age| json!({"age": age}).to_string())
         .collect()
-}
-
-fn refused(server: &Server, words: &[&str]) -> (Option<i32>, Value) {
-    let failure = server.json(words).expect_err("it is refused");
-    let error = failure.error;
-    (
-        failure.exit,
-        error.unwrap_or_else(|| panic!("{}", failure.message)),
-    )
 }
 
 #[test]

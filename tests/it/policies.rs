@@ -3,16 +3,16 @@
 
 use serde_json::Value;
 
-use crate::support::{all, deploy_hostile, describe, drained, metric, one, put, server, tail};
+use crate::support::{
+    all, deploy_hostile, describe, drained, metric, one, put, put_keyed, server, tail,
+};
 use fnctl_tests::Server;
 
 /// Puts records, each under a key of its own or as given, while the mapping is paused: one batch has them
 /// all.
 fn put_at_once(server: &Server, records: &[(&str, &str)]) {
     one(server, &["mappings", "pause", "hostile"]);
-    for (key, record) in records {
-        put(server, "in", &[(*record).to_owned()], &["--key", key]);
-    }
+    put_keyed(server, "in", records.iter().copied());
     one(server, &["mappings", "resume", "hostile"]);
 }
 

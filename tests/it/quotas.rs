@@ -7,19 +7,10 @@ use fnctl_tests::{Server, request};
 use serde_json::Value;
 
 use crate::support::{
-    describe, drained, guest, kinesis, metric, one, put, server, server_on, tail,
+    describe, drained, guest, kinesis, metric, one, put, refused, server, server_on, tail,
 };
 
 const MIB: usize = 1 << 20;
-
-/// The exit code and the error object of a command that fails.
-fn refused(server: &Server, arguments: &[&str]) -> (Option<i32>, Value) {
-    let failure = server.json(arguments).expect_err("it is refused");
-    let error = failure
-        .error
-        .unwrap_or_else(|| panic!("{}", failure.message));
-    (failure.exit, error)
-}
 
 /// Puts one record of almost a mebibyte; the status and what it says.
 fn put_large(server: &Server, stream: &str) -> (u16, Value) {

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_tests::{Answer, Server, ServerOptions, get, request};
 use serde_json::Value;
 
@@ -49,6 +50,32 @@ pub(crate) fn all(server: &Server, arguments: &[&str]) -> Vec<Value> {
     server
         .json(arguments)
         .unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()))
+}
+
+/// Runs a command that is refused; its exit code and error.
+pub(crate) fn refused(server: &Server, arguments: &[&str]) -> (Option<i32>, Value) {
+    let failure = server.json(arguments).expect_err("it is refused");
+    let error = failure.error;
+    (
+        failure.exit,
+        error.unwrap_or_else(|| panic!("{}", failure.message)),
+    )
+}
+
+/// Puts records, each with its key, in one request: whoever reads them gets all at once.
+pub(crate) fn put_keyed<'a>(
+    server: &Server,
+    stream: &str,
+    records: impl IntoIterator<Item = (&'a str, &'a str)>,
+) {
+    let records = records.into_iter().map(|(key, data)| {
+        let data = STANDARD.encode(data);
+        serde_json::json!({ "PartitionKey": key, "Data": data })
+    });
+    let records: Vec<Value> = records.collect();
+    let request = serde_json::json!({ "StreamName": stream, "Records": records });
+    let (status, answer) = kinesis(server, "PutRecords", &request.to_string());
+    assert_eq!(status, 200, "{answer}");
 }
 
 /// Writes lines to a file beside the server and puts them.

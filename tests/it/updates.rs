@@ -22,12 +22,7 @@ fn update(server: &Server, options: &[&str]) -> Value {
 
 fn refused(server: &Server, options: &[&str]) -> (Option<i32>, Value) {
     let words = [&["mappings", "update", "echo"], options].concat();
-    let failure = server.json(&words).expect_err("it is refused");
-    let error = failure.error;
-    (
-        failure.exit,
-        error.unwrap_or_else(|| panic!("{}", failure.message)),
-    )
+    crate::support::refused(server, &words)
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub const FAILURES_TOLD_MAX: usize = 1_024;
 pub const SUSPECT_BATCHES_MAX: usize = 16;
 /// Commits of one slot accepted and not yet synced.
 pub const COMMITS_IN_FLIGHT_MAX: u32 = 2;
+/// Redriven letters that a unit has in memory: one runs, the others wait for their keys.
+pub const REDRIVES_TAKEN_MAX: usize = 4;
 /// Above this many hops a record is dead-lettered as `loop`.
 pub const HOPS_MAX: u8 = 16;
 /// A partition key, in characters.

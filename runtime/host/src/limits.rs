@@ -73,8 +73,6 @@ pub const ANSWER_CHUNKS_MAX: usize = 16;
 pub const TAIL_READ_RECORDS_MAX: usize = 1_000;
 /// Bytes read at once for a tail.
 pub const TAIL_READ_BYTES_MAX: usize = 1 << 20;
-/// Redriven letters that a worker has in memory: one runs, the others wait for their keys.
-pub const REDRIVES_TAKEN_MAX: usize = 4;
 /// Letters of one redrive that are with workers at once.
 pub const REDRIVES_AT_ONCE: usize = 8;
 /// A redrive looks so often whether a worker has come, or its mapping gone.

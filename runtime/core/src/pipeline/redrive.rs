@@ -18,9 +18,10 @@ use super::{
     slot::{Call, Purpose},
 };
 use crate::{
-    commit::{ErrorKind, Redriven, UnitTotals},
+    commit::{DeadLetter, ErrorKind, Redriven, UnitTotals},
     id::{FunctionVersion, Ordinal, ShardNumber, Timestamp},
-    lane::KeyHash,
+    lane::{KeyHash, key_hash},
+    limits,
     mapping::{MappingSettings, MaxAttempts, OutputBinding},
     outcome::{Outcome, Rows},
     park::KeyMap,
@@ -55,7 +56,37 @@ pub struct Redrive {
     pub with: Option<OtherVersion>,
 }
 
-/// A version that only redriven letters are given to.
+impl Redrive {
+    /// A letter as a unit is given it, with its payload as the only record of `block`.
+    #[must_use]
+    pub fn of(
+        ticket: u64,
+        redriven: Redriven,
+        letter: &DeadLetter,
+        block: BlockMeta,
+        with: Option<OtherVersion>,
+    ) -> Self {
+        Self {
+            ticket,
+            letter: redriven,
+            block,
+            key: key_hash(Some(&letter.key), letter.position),
+            shard: letter.shard,
+            position: letter.position,
+            sequence_number: Arc::clone(&letter.sequence_number),
+            arrival: letter.arrival,
+            attempts: letter.attempts,
+            // A letter does not keep them; one of a loop has more than are allowed.
+            hops: match letter.kind {
+                ErrorKind::Loop => limits::HOPS_MAX,
+                _ => 0,
+            },
+            with,
+        }
+    }
+}
+
+/// A version that is called beside the live one: by a redrive that names it, or as a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherVersion {
     /// The version.

@@ -8,18 +8,17 @@ use std::{
 
 use fnctl_core::{
     clock::Clock,
-    commit::{DeadLetter, ErrorKind, Redriven},
+    commit::{DeadLetter, Redriven},
     committer::Committer,
     id::{StreamId, Timestamp, UnitId},
     invoker::{CallContext, Invoker},
-    lane::key_hash,
-    limits::HOPS_MAX,
+    limits,
     pipeline::{BlockMeta, Event, OtherVersion, Redrive, RedriveEnding},
     record::{ColumnBuilder, RecordBlock, Records},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{limits, shard_worker::ShardWorker};
+use crate::shard_worker::ShardWorker;
 
 /// A version that only redriven letters are given to, as a worker calls it.
 #[derive(Clone, Debug)]
@@ -173,23 +172,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let id = self.blocks.push(Arc::new(block));
         self.redriving.last_ticket += 1;
         let ticket = self.redriving.last_ticket;
-        let event = Redrive {
-            ticket,
-            letter: redriven,
-            block: BlockMeta { id, bytes },
-            key: key_hash(Some(&letter.key), letter.position),
-            shard: letter.shard,
-            position: letter.position,
-            sequence_number: Arc::clone(&letter.sequence_number),
-            arrival: letter.arrival,
-            attempts: letter.attempts,
-            // A letter does not keep them; one of a loop has more than are allowed.
-            hops: match letter.kind {
-                ErrorKind::Loop => HOPS_MAX,
-                _ => 0,
-            },
-            with: with.as_ref().map(|with| with.other.clone()),
-        };
+        let other = with.as_ref().map(|with| with.other.clone());
+        let event = Redrive::of(ticket, redriven, &letter, BlockMeta { id, bytes }, other);
         let taken = Taken {
             sequence_number: letter.sequence_number,
             with,

@@ -39,7 +39,7 @@ const COUNTED: [(&str, &str); 3] = [
 const CALLS: &str = "fnctl_invocations_total{";
 /// Between two looks at the mapping.
 const LOOK: Duration = Duration::from_millis(10);
-/// The same once the healthy keys are done: a look costs the server something, and what is left has no aim.
+/// The same once the healthy keys are done: a look costs the server something, which is counted in the CPU.
 const LATE_LOOK: Duration = Duration::from_millis(50);
 
 const BISECT_RECORDS: u64 = 10_000;

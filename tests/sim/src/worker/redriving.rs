@@ -1,11 +1,8 @@
 //! Dead letters that a worker is given, and what it must never do with them.
 
-use std::sync::Arc;
-
 use fnctl_core::{
-    commit::{DeadLetter, ErrorKind, Redriven},
+    commit::{DeadLetter, Redriven},
     id::{FunctionVersion, Ordinal},
-    lane::key_hash,
     limits,
     mapping::{Ordering, OutputBinding},
     pipeline::{Event, Invocation, OtherVersion, Redrive, RedriveEnding},
@@ -18,14 +15,11 @@ use crate::{
     random::Random,
 };
 
-/// Letters that a worker has at most at once, as the host bounds them.
-const REDRIVES_TAKEN_MAX: usize = 4;
-
 impl Worker {
     /// Whether it takes another letter.
     #[must_use]
     pub fn takes_letters(&self) -> bool {
-        self.stopped.is_none() && self.redrives.len() < REDRIVES_TAKEN_MAX
+        self.stopped.is_none() && self.redrives.len() < limits::REDRIVES_TAKEN_MAX
     }
 
     /// Takes a letter on: its payload is a block of its own.
@@ -43,25 +37,13 @@ impl Worker {
         self.last_ticket += 1;
         self.redrives.insert(self.last_ticket, redriven.clone());
         let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
-        Event::Redrive(Box::new(Redrive {
-            ticket: self.last_ticket,
-            letter: redriven,
-            block: blocks.remove(0),
-            key: key_hash(Some(&letter.key), letter.position),
-            shard: letter.shard,
-            position: letter.position,
-            sequence_number: Arc::clone(&letter.sequence_number),
-            arrival: letter.arrival,
-            attempts: letter.attempts,
-            hops: match letter.kind {
-                ErrorKind::Loop => limits::HOPS_MAX,
-                _ => 0,
-            },
-            with: with.map(|version| OtherVersion {
-                version,
-                outputs: outputs.into(),
-            }),
-        }))
+        let with = with.map(|version| OtherVersion {
+            version,
+            outputs: outputs.into(),
+        });
+        let block = blocks.remove(0);
+        let redrive = Redrive::of(self.last_ticket, redriven, letter, block, with);
+        Event::Redrive(Box::new(redrive))
     }
 
     /// A redrive ended, and what is said of it is published.

@@ -1,37 +1,27 @@
 //! A canary beside the live version: every batch is of one version, a key meets one of them, and what one
 //! does holds none of the keys of the other.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
-use super::harness::{Harness, TAKEN, settings};
+use super::harness::{
+    Harness, TAKEN,
+    given::{beginning, charged, mark},
+    running::failing,
+    settings,
+};
 use crate::{
     canary::{Permille, Share},
-    commit::{AttemptMark, UnitTotals},
-    id::{FunctionId, FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
+    commit::AttemptMark,
+    id::{FunctionId, FunctionVersion, Ordinal},
     limits,
     mapping::MappingSettings,
-    outcome::{Failure, FailureKind::Retry, ItemFailure, Outcome},
+    outcome::{FailureKind::Retry, Outcome},
     pipeline::{Event, OtherVersion, PipelineCanary, Started},
-    settled::Settled,
 };
 
 /// Half of the keys.
 fn half() -> Share {
     Share::new(FunctionId(1), Permille::new(500).unwrap())
-}
-
-fn beginning() -> Started {
-    Started {
-        epoch: LeaseEpoch(2),
-        settled: Settled::default(),
-        attempts: Vec::new(),
-        totals: UnitTotals::default(),
-        tail: Ordinal(0),
-        windows: BTreeMap::new(),
-        is_closed: false,
-    }
 }
 
 fn started(settings: MappingSettings, start: Started) -> Harness {
@@ -140,16 +130,16 @@ fn what_the_canary_fails_at_as_a_whole_is_bisected_by_it_and_holds_no_other_key(
 #[test]
 fn charges_of_the_version_that_a_key_does_not_meet_any_more_count_for_nothing() {
     let mark = |position, version| AttemptMark {
-        position: Ordinal(position),
-        count: 3,
         version: FunctionVersion(version),
-        next_retry: Timestamp(50),
-        is_in_hand: false,
+        ..mark(position, 3, 50)
     };
-    let start = Started {
-        attempts: vec![mark(1, 1), mark(2, 2), mark(3, 1), mark(4, 2), mark(5, 9)],
-        ..beginning()
-    };
+    let start = charged(vec![
+        mark(1, 1),
+        mark(2, 2),
+        mark(3, 1),
+        mark(4, 2),
+        mark(5, 9),
+    ]);
     let mut shard = started(settings(), start);
     shard.put(&named("L L C C D"));
     // 1 was charged by the version that it meets, so its key waits for it; 2 is behind it. 4 was charged by
@@ -259,7 +249,7 @@ proptest! {
     #[test]
     fn a_key_meets_one_version_whatever_fails(
         keys in prop::collection::vec(0_u8..26, 1..60),
-        failing in prop::collection::btree_set(1_u64..60, 0..20),
+        bad in prop::collection::btree_set(1_u64..60, 0..20),
         trapping in prop::collection::btree_set(1_u64..60, 0..4),
         factor in 1_u16..4,
         batch_size in 1_u32..8,
@@ -277,17 +267,7 @@ proptest! {
             if records.iter().any(|record| trapping.contains(record)) {
                 return Outcome::Trap { record: None, message: "trap".into() };
             }
-            let failures = (0_u32..).zip(records).filter(|(_, record)| failing.contains(record));
-            let failures = failures.map(|(index, _)| ItemFailure {
-                index,
-                failure: Failure {
-                    kind: Retry,
-                    retry_after_ms: None,
-                    code: "code".into(),
-                    message: "words".into(),
-                },
-            });
-            Outcome::Returned { rows: Vec::new(), failures: failures.collect() }
+            failing(records, |record| bad.contains(&record))
         });
         prop_assert_eq!(shard.stats().low_watermark, Ordinal(keys.len() as u64));
         for (version, records) in &shard.called {

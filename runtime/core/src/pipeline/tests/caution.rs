@@ -1,13 +1,16 @@
 //! Calls after unclean stops (commit and storage rules §4, schedule 25).
 
-use super::harness::{FULL, Harness, TAKEN, settings};
+use super::harness::{
+    FULL, Harness, TAKEN,
+    given::{charged, mark},
+    settings,
+};
 use crate::{
     commit::{AttemptMark, UnitTotals},
-    id::{AttemptId, FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
+    id::{AttemptId, Timestamp},
     mapping::{MappingSettings, MaxAttempts, Ordering},
     outcome::FailureKind::{Fatal, Retry},
     pipeline::{Event, Started},
-    settled::Settled,
 };
 
 fn careful(settings: MappingSettings) -> Harness {
@@ -143,21 +146,10 @@ fn a_failure_is_charged_once_mark_or_no_mark() {
 
 /// What a start after an unclean stop finds: record 1 was in hand at its `count`th attempt.
 fn after_death(count: u32) -> Started {
-    Started {
-        epoch: LeaseEpoch(2),
-        settled: Settled::default(),
-        attempts: vec![AttemptMark {
-            position: Ordinal(1),
-            count,
-            version: FunctionVersion(1),
-            next_retry: Timestamp(0),
-            is_in_hand: true,
-        }],
-        totals: UnitTotals::default(),
-        tail: Ordinal(0),
-        windows: std::collections::BTreeMap::new(),
-        is_closed: false,
-    }
+    charged(vec![AttemptMark {
+        is_in_hand: true,
+        ..mark(1, count, 0)
+    }])
 }
 
 #[test]

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::harness::{Harness, TAKEN, settings};
+use super::harness::{
+    Harness, TAKEN,
+    given::{charged, mark},
+    running::failing,
+    settings,
+};
 use crate::{
-    commit::{AttemptMark, UnitTotals},
-    id::{FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
+    id::Ordinal,
     mapping::{MappingSettings, MaxAttempts},
-    outcome::{Failure, FailureKind::Retry, ItemFailure, Outcome},
-    pipeline::Started,
-    settled::Settled,
+    outcome::FailureKind::Retry,
 };
 
 /// A record is given up at its second failure.
@@ -20,24 +22,6 @@ fn twice() -> MappingSettings {
         max_attempts: MaxAttempts::Count(2),
         backoff_initial_ms: 0,
         ..settings()
-    }
-}
-
-/// The records of which `is_bad` says so fail, each for itself.
-fn failing(records: &[u64], is_bad: impl Fn(u64) -> bool) -> Outcome {
-    let failures = (0..).zip(records).filter(|(_, record)| is_bad(**record));
-    let failures = failures.map(|(index, _)| ItemFailure {
-        index,
-        failure: Failure {
-            kind: Retry,
-            retry_after_ms: None,
-            code: "code".into(),
-            message: "words".into(),
-        },
-    });
-    Outcome::Returned {
-        rows: Vec::new(),
-        failures: failures.collect(),
     }
 }
 
@@ -196,23 +180,7 @@ fn a_redrive_holds_what_waits_to_be_fed() {
 #[test]
 fn what_an_earlier_owner_charged_is_retried_when_its_turn_to_be_fed_comes() {
     for bad in [&[1][..], &[1, 3]] {
-        let mark = AttemptMark {
-            position: Ordinal(8),
-            count: 1,
-            version: FunctionVersion(1),
-            next_retry: Timestamp(0),
-            is_in_hand: false,
-        };
-        let start = Started {
-            epoch: LeaseEpoch(2),
-            settled: Settled::default(),
-            attempts: vec![mark],
-            totals: UnitTotals::default(),
-            tail: Ordinal(0),
-            windows: BTreeMap::new(),
-            is_closed: false,
-        };
-        let mut shard = fed_since(Harness::started(twice(), start));
+        let mut shard = fed_since(Harness::started(twice(), charged(vec![mark(8, 1, 0)])));
         shard.put("a a a");
         shard.ok(3);
         let calls = shard.run_all(|called| failing(called, |record| bad.contains(&record)));

@@ -1,34 +1,18 @@
 //! Records that a person gives up (commit and storage rules §2, "one key, one slot"; §9, "the hand tools
 //! end it").
 
-use super::harness::{FULL, Harness, TAKEN, settings, too_large_to_keep};
+use super::harness::{
+    FULL, Harness, TAKEN,
+    given::{charged, mark, parked, slow},
+    too_large_to_keep,
+};
 use crate::{
-    commit::{AttemptMark, UnitTotals},
-    id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp},
+    commit::AttemptMark,
+    id::{SlotId, Timestamp},
     mapping::{MappingSettings, Ordering},
     outcome::FailureKind::Retry,
-    pipeline::{Event, Started},
-    settled::Settled,
+    pipeline::Event,
 };
-
-fn slow() -> MappingSettings {
-    MappingSettings {
-        backoff_initial_ms: 100_000,
-        backoff_max_ms: 100_000,
-        ..settings()
-    }
-}
-
-/// A shard in which record 1 of key "a" waits for a retry, and 3 behind it.
-fn parked(settings: MappingSettings) -> Harness {
-    let mut shard = Harness::new(settings);
-    shard.put("a b a");
-    shard.fail(1, &[(0, Retry)]);
-    shard.answer("lane0", 1, TAKEN);
-    shard.durable("lane0", 1);
-    shard.forget();
-    shard
-}
 
 #[test]
 fn a_record_given_up_is_a_letter_without_a_call_and_what_waited_behind_it_runs_on() {
@@ -191,21 +175,10 @@ fn what_an_earlier_owner_charged_is_given_up_when_it_is_read() {
         (Ordering::Key, true),
     ] {
         let mark = AttemptMark {
-            position: Ordinal(1),
-            count: 3,
-            version: FunctionVersion(1),
-            next_retry: Timestamp(90_000),
             is_in_hand,
+            ..mark(1, 3, 90_000)
         };
-        let start = Started {
-            epoch: LeaseEpoch(2),
-            settled: Settled::default(),
-            attempts: vec![mark],
-            totals: UnitTotals::default(),
-            tail: Ordinal(0),
-            is_closed: false,
-            windows: Default::default(),
-        };
+        let start = charged(vec![mark]);
         let mut shard = Harness::started(MappingSettings { ordering, ..slow() }, start);
         shard.give_up(&[1]);
         shard.expect(&[]);

@@ -1,18 +1,20 @@
 //! Drives a pipeline and writes down what it wants done.
 
+pub(super) mod given;
 mod lines;
-mod running;
+pub(super) mod running;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use given::beginning;
 
 use crate::{
-    commit::{CallCost, CommitAnswer, Redriven, Unavailable, UnitTotals},
+    commit::{CallCost, CommitAnswer, Redriven, Unavailable},
     filter::FilterVerdict,
     id::{
-        AttemptId, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal, ShardNumber, SlotId,
-        StreamId, Timestamp, UnitId,
+        AttemptId, FunctionVersion, Lsn, MappingId, Ordinal, ShardNumber, SlotId, StreamId,
+        Timestamp, UnitId,
     },
     invariants,
     lane::KeyHash,
@@ -23,7 +25,6 @@ use crate::{
         BlockId, BlockMeta, Event, Fetched, Parked, PipelineCanary, PipelineConfig, PipelineStats,
         RecordMeta, Redrive, Relocated, ShardPipeline, Started,
     },
-    settled::Settled,
     window::{GroupWindow, WindowChange},
 };
 
@@ -101,16 +102,7 @@ fn slot(name: &str) -> SlotId {
 impl Harness {
     /// An owner of a shard in which nothing was ever done.
     pub(super) fn new(settings: MappingSettings) -> Self {
-        let start = Started {
-            epoch: LeaseEpoch(1),
-            settled: Settled::default(),
-            attempts: Vec::new(),
-            totals: UnitTotals::default(),
-            tail: Ordinal(0),
-            windows: BTreeMap::new(),
-            is_closed: false,
-        };
-        Self::started(settings, start)
+        Self::started(settings, beginning())
     }
 
     pub(super) fn started(settings: MappingSettings, start: Started) -> Self {

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
-use super::harness::{Harness, TAKEN, settings};
+use super::harness::{
+    Harness, TAKEN,
+    given::{charged, mark, waiting_ms},
+    running::failing,
+    settings,
+};
 use crate::{
-    commit::{AttemptMark, UnitTotals},
-    id::{FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
+    id::{Ordinal, Timestamp},
     mapping::{MappingSettings, MaxAttempts, Ordering},
-    outcome::{Failure, FailureKind, FailureKind::Retry, ItemFailure, Outcome},
-    pipeline::{Event, Started},
-    settled::Settled,
+    outcome::{FailureKind::Retry, Outcome},
+    pipeline::Event,
 };
 
 fn in_order(max_attempts: u32) -> MappingSettings {
@@ -20,23 +23,6 @@ fn in_order(max_attempts: u32) -> MappingSettings {
         bisect_on_error: true,
         max_attempts: MaxAttempts::Count(max_attempts),
         ..settings()
-    }
-}
-
-fn failing(records: &[u64], bad: impl Fn(u64) -> bool) -> Outcome {
-    let failures = (0..).zip(records).filter(|(_, record)| bad(**record));
-    let failures = failures.map(|(index, _)| ItemFailure {
-        index,
-        failure: Failure {
-            kind: FailureKind::Retry,
-            retry_after_ms: None,
-            code: "code".into(),
-            message: "words".into(),
-        },
-    });
-    Outcome::Returned {
-        rows: Vec::new(),
-        failures: failures.collect(),
     }
 }
 
@@ -86,11 +72,7 @@ fn the_lowest_failed_record_is_the_checkpoint_and_later_successes_run_again() {
 /// Nothing of it is journaled: it is not charged.
 #[test]
 fn a_record_that_waits_behind_progress_is_seen_and_released_by_hand() {
-    let mut shard = Harness::new(MappingSettings {
-        backoff_initial_ms: 50_000,
-        backoff_max_ms: 50_000,
-        ..in_order(5)
-    });
+    let mut shard = Harness::new(waiting_ms(in_order(5), 50_000));
     shard.put("a b c");
     shard.fail(1, &[(1, Retry)]);
     shard.answer("lane0", 1, TAKEN);
@@ -236,23 +218,7 @@ fn with_bisect_a_partial_answer_splits_at_its_record_and_a_trap_in_two() {
 
 #[test]
 fn an_owner_that_takes_over_waits_out_what_is_left_of_the_backoff() {
-    let mark = AttemptMark {
-        position: Ordinal(2),
-        count: 3,
-        version: FunctionVersion(1),
-        next_retry: Timestamp(90),
-        is_in_hand: false,
-    };
-    let start = Started {
-        epoch: LeaseEpoch(2),
-        settled: Settled::default(),
-        attempts: vec![mark],
-        totals: UnitTotals::default(),
-        tail: Ordinal(0),
-        windows: BTreeMap::new(),
-        is_closed: false,
-    };
-    let mut shard = Harness::started(in_order(4), start);
+    let mut shard = Harness::started(in_order(4), charged(vec![mark(2, 3, 90)]));
     shard.put("a b c");
     shard.expect(&["call 1 lane0: 1"]);
     shard.ok(1);

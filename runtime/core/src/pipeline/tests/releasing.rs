@@ -1,34 +1,16 @@
 //! What a person sees of charged records and does to them (commit and storage rules §2, "one key, one
 //! slot").
 
-use super::harness::{Harness, TAKEN, settings};
+use super::harness::{
+    Harness, TAKEN,
+    given::{charged, mark, parked, slow},
+};
 use crate::{
-    commit::{AttemptMark, UnitTotals},
-    id::{FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
+    id::{Ordinal, Timestamp},
     mapping::{MappingSettings, Ordering},
     outcome::FailureKind::Retry,
-    pipeline::{Event, Started},
-    settled::Settled,
+    pipeline::Event,
 };
-
-fn slow() -> MappingSettings {
-    MappingSettings {
-        backoff_initial_ms: 100_000,
-        backoff_max_ms: 100_000,
-        ..settings()
-    }
-}
-
-/// A shard in which record 1 of key "a" waits for a retry, and 3 behind it.
-fn parked(settings: MappingSettings) -> Harness {
-    let mut shard = Harness::new(settings);
-    shard.put("a b a");
-    shard.fail(1, &[(0, Retry)]);
-    shard.answer("lane0", 1, TAKEN);
-    shard.durable("lane0", 1);
-    shard.forget();
-    shard
-}
 
 fn release(positions: &[u64]) -> Event {
     Event::Release {
@@ -105,24 +87,8 @@ fn within_the_shard_a_release_ends_the_wait_as_well() {
 #[test]
 fn what_an_earlier_owner_charged_is_released_before_it_is_read() {
     for ordering in [Ordering::Key, Ordering::Shard] {
-        let mark = AttemptMark {
-            position: Ordinal(1),
-            count: 3,
-            version: FunctionVersion(1),
-            next_retry: Timestamp(90_000),
-            is_in_hand: false,
-        };
-        let start = Started {
-            epoch: LeaseEpoch(2),
-            settled: Settled::default(),
-            attempts: vec![mark],
-            totals: UnitTotals::default(),
-            tail: Ordinal(0),
-            windows: std::collections::BTreeMap::new(),
-            is_closed: false,
-        };
         let settings = MappingSettings { ordering, ..slow() };
-        let mut shard = Harness::started(settings, start);
+        let mut shard = Harness::started(settings, charged(vec![mark(1, 3, 90_000)]));
         shard.tell(release(&[1]));
         shard.put("a");
         let lines = shard.lines();

@@ -1,6 +1,10 @@
 //! Owners that pause, drain, are fenced, and hand over (commit and storage rules §2).
 
-use super::harness::{FULL, Harness, TAKEN, settings};
+use super::harness::{
+    FULL, Harness, TAKEN,
+    given::{beginning, mark},
+    settings,
+};
 use crate::{
     commit::{AttemptMark, CommitAnswer, UnitTotals},
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp},
@@ -13,12 +17,9 @@ use crate::{
 /// Schedules 22 and 23: another factor, another version, over gaps, marks and a parked key.
 #[test]
 fn another_owner_goes_on_with_what_was_committed_whatever_its_factor() {
-    let mark = |position, version| AttemptMark {
-        position: Ordinal(position),
-        count: 2,
+    let charged_by = |version, position| AttemptMark {
         version: FunctionVersion(version),
-        next_retry: Timestamp(500),
-        is_in_hand: false,
+        ..mark(position, 2, 500)
     };
     let mut settled = Settled::starting_after(Ordinal(3));
     settled.settle(SettledRange {
@@ -29,14 +30,13 @@ fn another_owner_goes_on_with_what_was_committed_whatever_its_factor() {
         epoch: LeaseEpoch(9),
         settled,
         // The second is of a version that is called no more: it starts from nothing.
-        attempts: vec![mark(4, 1), mark(6, 7)],
+        attempts: vec![charged_by(1, 4), charged_by(7, 6)],
         totals: UnitTotals {
             processed: 4,
             ..UnitTotals::default()
         },
         tail: Ordinal(8),
-        windows: std::collections::BTreeMap::new(),
-        is_closed: false,
+        ..beginning()
     };
     let mut shard = Harness::started(
         MappingSettings {

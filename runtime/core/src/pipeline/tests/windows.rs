@@ -1,18 +1,20 @@
 //! Tumbling windows (Lambda ESM specification §11, §20 row 11, §22 row Window; commit and storage rules §8).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::harness::{Harness, TAKEN, settings};
+use super::harness::{
+    Harness, TAKEN,
+    given::{beginning, charged, mark, waiting_ms},
+    settings,
+};
 use crate::{
-    commit::{AttemptMark, UnitTotals},
-    id::{FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
+    id::{Ordinal, Timestamp},
     limits,
     mapping::{MappingSettings, MaxAttempts, Ordering},
     outcome::FailureKind::{Fatal, Retry, Skip},
     pipeline::{Event, Started},
-    settled::Settled,
     window::{GroupWindow, OpenWindow, Window},
 };
 
@@ -42,18 +44,6 @@ fn following(settings: MappingSettings, windows: &[(u32, GroupWindow)]) -> Harne
         ..beginning()
     };
     Harness::started(settings, start)
-}
-
-fn beginning() -> Started {
-    Started {
-        epoch: LeaseEpoch(2),
-        settled: Settled::default(),
-        attempts: Vec::new(),
-        totals: UnitTotals::default(),
-        tail: Ordinal(0),
-        windows: BTreeMap::new(),
-        is_closed: false,
-    }
 }
 
 fn open(start: u64, span_ms: u32, groups: u32, state: &'static [u8]) -> GroupWindow {
@@ -477,18 +467,7 @@ fn windows_that_the_mapping_has_no_more_get_their_final_call_before_anything_is_
 /// A charge of an earlier owner makes its group wait.
 #[test]
 fn what_an_earlier_owner_charged_still_waits() {
-    let mark = AttemptMark {
-        position: Ordinal(1),
-        count: 2,
-        version: FunctionVersion(1),
-        next_retry: Timestamp(80),
-        is_in_hand: false,
-    };
-    let start = Started {
-        attempts: vec![mark],
-        ..beginning()
-    };
-    let mut shard = Harness::started(windowed(), start);
+    let mut shard = Harness::started(windowed(), charged(vec![mark(1, 2, 80)]));
     shard.put("a b");
     shard.expect(&["call 1 lane0: 2 in 0-1000 []"]);
     shard.ok(1);

@@ -1,7 +1,28 @@
 //! Runs a pipeline by itself, against a guest.
 
 use super::{Harness, TAKEN};
-use crate::{outcome::Outcome, pipeline::Event};
+use crate::{
+    outcome::{Failure, FailureKind::Retry, ItemFailure, Outcome},
+    pipeline::Event,
+};
+
+/// The call returned, and says `retry` of each of its records (by position) for which `is_bad`.
+pub(in super::super) fn failing(records: &[u64], is_bad: impl Fn(u64) -> bool) -> Outcome {
+    let failures = (0..).zip(records).filter(|(_, record)| is_bad(**record));
+    let failures = failures.map(|(index, _)| ItemFailure {
+        index,
+        failure: Failure {
+            kind: Retry,
+            retry_after_ms: None,
+            code: "code".into(),
+            message: "words".into(),
+        },
+    });
+    Outcome::Returned {
+        rows: Vec::new(),
+        failures: failures.collect(),
+    }
+}
 
 impl Harness {
     /// Takes every commit and makes every call, in the order wanted, until nothing is left to do: calls
@@ -12,10 +33,7 @@ impl Harness {
                 record: None,
                 message: "trap".into(),
             },
-            false => Outcome::Returned {
-                rows: Vec::new(),
-                failures: Vec::new(),
-            },
+            false => failing(records, |_| false),
         })
     }
 

@@ -103,11 +103,7 @@ fn a_redriven_record_runs_in_the_current_window_of_its_group_which_waits_for_it(
 /// A window that it opened would take in what waits in front of it.
 #[test]
 fn a_redriven_record_waits_for_what_its_group_retries() {
-    let mut shard = Harness::new(MappingSettings {
-        backoff_initial_ms: 50_000,
-        backoff_max_ms: 50_000,
-        ..windowed()
-    });
+    let mut shard = Harness::new(waiting_ms(windowed(), 50_000));
     shard.put("a");
     shard.fail(1, &[(0, Retry)]);
     shard.answer("lane0", 1, TAKEN);
@@ -180,11 +176,7 @@ fn a_redrive_that_fails_again_changes_no_state() {
 
 #[test]
 fn a_person_ends_the_wait_of_a_group() {
-    let mut shard = Harness::new(MappingSettings {
-        backoff_initial_ms: 50_000,
-        backoff_max_ms: 50_000,
-        ..windowed()
-    });
+    let mut shard = Harness::new(waiting_ms(windowed(), 50_000));
     shard.put("a");
     shard.fail(1, &[(0, Retry)]);
     shard.answer("lane0", 1, TAKEN);
@@ -202,10 +194,8 @@ fn a_person_ends_the_wait_of_a_group() {
 #[test]
 fn while_one_group_waits_the_shard_is_read_on() {
     let mut shard = Harness::new(MappingSettings {
-        backoff_initial_ms: 50_000,
-        backoff_max_ms: 50_000,
         max_attempts: MaxAttempts::Unlimited,
-        ..windowed()
+        ..waiting_ms(windowed(), 50_000)
     });
     shard.put("a");
     shard.fail(1, &[(0, Retry)]);
@@ -220,10 +210,8 @@ fn while_one_group_waits_the_shard_is_read_on() {
 #[test]
 fn while_a_final_call_fails_the_shard_is_read_on_and_its_group_is_parked() {
     let mut shard = Harness::new(MappingSettings {
-        backoff_initial_ms: 50_000,
-        backoff_max_ms: 50_000,
         max_attempts: MaxAttempts::Unlimited,
-        ..windowed()
+        ..waiting_ms(windowed(), 50_000)
     });
     shard.put("a");
     shard.leaving(b"1").ok(1);
