@@ -185,6 +185,44 @@ impl<T: Copy + Ord> Park<T> {
         self.enqueue(key, now);
     }
 
+    /// All keys that wait for time wait no longer.
+    pub fn all_due_now(&mut self, now: Timestamp) {
+        let later: Vec<KeyHash> = self
+            .queue
+            .iter()
+            .filter(|(at, ..)| *at > now)
+            .map(|(_, _, key)| *key)
+            .collect();
+        for key in later {
+            for record in &mut self.parked_mut(key).records {
+                if let Some(charge) = &mut record.charge {
+                    charge.next_retry = charge.next_retry.min(now);
+                }
+            }
+        }
+        let queued = std::mem::take(&mut self.queue);
+        for (at, first, key) in queued {
+            self.queue.insert((at.min(now), first, key));
+        }
+    }
+
+    /// When the keys are due that wait for time.
+    #[must_use]
+    pub(crate) fn due(&self) -> KeyMap<Timestamp> {
+        self.queue.iter().map(|&(at, _, key)| (key, at)).collect()
+    }
+
+    /// The charge of a record, if its key is parked and it is charged.
+    #[must_use]
+    pub fn charge_of(&self, key: KeyHash, item: T) -> Option<ParkedCharge> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        let records = &self.keys.get(&key)?.records;
+        let at = records.binary_search_by_key(&item, |record| record.item);
+        records[at.ok()?].charge
+    }
+
     /// Takes a key that waits for time for the retry slot, until that gives it back; whether it waited so.
     pub fn seize(&mut self, key: KeyHash) -> bool {
         // A person asks for it: the queue need not be found by key otherwise.

@@ -57,6 +57,9 @@ impl ShardPipeline {
                 false => self.conclude_redrive(outcome, now),
             };
         }
+        if let Some(cause) = self.unreadable(slot, &outcome) {
+            return self.give_state_up(slot, records, cause, now);
+        }
         let (backlog, age) = (&self.backlog, self.age);
         let is_one_key = self.waits_in_order();
         let subject = |index: usize| {

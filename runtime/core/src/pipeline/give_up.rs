@@ -17,6 +17,7 @@ use crate::{
     id::{Ordinal, Timestamp},
     lane::KeyHash,
     mapping::MappingSettings,
+    outcome::Cause,
     park::KeyMap,
 };
 
@@ -312,8 +313,8 @@ impl ShardPipeline {
         let by = self.given_up.taken.get(&position);
         let by = by.map_or("a person", |by| by);
         match self.failure_of(position) {
-            Some((code, words)) => {
-                format!("given up by hand, by {by}; it last failed with {code}: {words}")
+            Some(Cause { code, error, .. }) => {
+                format!("given up by hand, by {by}; it last failed with {code}: {error}")
             }
             None => format!("given up by hand, by {by}"),
         }

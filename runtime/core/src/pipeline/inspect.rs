@@ -93,7 +93,10 @@ impl ShardPipeline {
     pub fn parked(&self) -> (u64, Option<Timestamp>) {
         let (parked, next) = self.parked_by_themselves();
         let probe = self.circuit().map(|open| open.next_probe);
-        (parked, next.map(|next| probe.map_or(next, |probe| next.max(probe))))
+        (
+            parked,
+            next.map(|next| probe.map_or(next, |probe| next.max(probe))),
+        )
     }
 
     fn parked_by_themselves(&self) -> (u64, Option<Timestamp>) {

@@ -84,7 +84,11 @@ fn note(
 /// Why a canary of this weight may not have that one; `None`: it may. A key that met the newer version would
 /// meet the older one again, and be tried by the newer one once more when the weight goes up: who wants that
 /// takes the canary back first.
-pub(super) fn is_less(function: &FunctionName, before: Permille, weight: Permille) -> Option<String> {
+pub(super) fn is_less(
+    function: &FunctionName,
+    before: Permille,
+    weight: Permille,
+) -> Option<String> {
     (weight < before).then(|| {
         format!(
             "{weight} is less than the {before} it has, and no key goes back to the version before while there \

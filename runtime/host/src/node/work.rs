@@ -91,6 +91,8 @@ impl Node for WorkerNode {
             unit,
             version: work.version().number,
             canary: work.canary(&assignment),
+            is_canary: work.is_canary(),
+            stateless: work.stateless(),
             settings: work.mapping().settings.clone(),
             outputs: Arc::clone(&assignment.outputs),
             seed: u64::from_le_bytes(

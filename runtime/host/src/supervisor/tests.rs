@@ -377,14 +377,14 @@ async fn what_people_ask_of_a_worker_that_does_not_listen_takes_no_room_from_its
     let mut test = Test::new();
     let [mut first, _second] = test.workers().await;
     for _ in 0..2 * limits::DIRECTIVES_MAX {
-        assert_eq!(test.supervisor.parked(first.unit, Vec::new()).await, None);
+        assert_eq!(test.supervisor.waiting(first.unit, None, 9).await, None);
     }
     let mapping = test.node.mapping();
     test.node.hand_in(&Command::PauseMapping { mapping });
     let told = async {
         loop {
             match first.directives.recv().await {
-                Some(Directive::Parked { .. }) => {}
+                Some(Directive::Waiting { .. }) => {}
                 told => break told,
             }
         }

@@ -121,6 +121,20 @@ impl Work {
         &self.version
     }
 
+    /// Whether [`Self::version`] is the function's canary, called for the whole shard.
+    pub(crate) fn is_canary(&self) -> bool {
+        let canary = self.function.canary();
+        canary.is_some_and(|canary| canary.version == self.version.number)
+    }
+
+    /// Which of the versions that are called ask for no window's state.
+    pub(crate) fn stateless(&self) -> Vec<FunctionVersion> {
+        let canary = self.canary.iter().map(|(version, _)| version);
+        let called = std::iter::once(&self.version).chain(canary);
+        let stateless = called.filter(|version| !version.reads_states());
+        stateless.map(|version| version.number).collect()
+    }
+
     /// The canary of its pipeline.
     pub(crate) fn canary(&self, assignment: &Assignment) -> Option<PipelineCanary> {
         let (_, share) = self.canary.as_ref()?;

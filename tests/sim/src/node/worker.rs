@@ -136,6 +136,8 @@ impl Worker {
         let watch = store.watch(unit.stream, unit.shard).ok()?;
         let config = PipelineConfig {
             canary: None,
+            is_canary: false,
+            stateless: Vec::new(),
             unit,
             version: FunctionVersion(start.version),
             settings: start.settings.clone(),

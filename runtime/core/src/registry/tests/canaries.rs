@@ -148,8 +148,14 @@ fn no_key_goes_back_while_there_is_a_canary() {
     let Err(Refusal::Invalid { problems }) = promoted else {
         panic!("{promoted:?}");
     };
-    assert_eq!((&*problems[0].path, &*problems[0].message), ("canary", words));
-    assert_eq!(refused(&mut bench, canary("b", lower.clone())), [format!("canary: {words}")]);
+    assert_eq!(
+        (&*problems[0].path, &*problems[0].message),
+        ("canary", words)
+    );
+    assert_eq!(
+        refused(&mut bench, canary("b", lower.clone())),
+        [format!("canary: {words}")]
+    );
     // Another version begins with whatever weight it is given.
     bench.deploy(canary("c", lower)).unwrap();
     assert_eq!(bench.versions(), (1, Some((3, 50))));
