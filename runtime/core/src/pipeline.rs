@@ -21,6 +21,7 @@ mod give_up;
 mod in_order;
 mod inspect;
 mod judge;
+mod listing;
 mod plan;
 mod quiet;
 mod read;
@@ -37,10 +38,10 @@ use std::{
 };
 
 pub use action::{Action, Invocation, RecordRef, StopReason};
-pub use by_hand::Parked;
 pub use caution::PROCESS_DIED;
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
 pub use inspect::{Inspection, PipelineStats};
+pub use listing::{WaitingKey, WaitingKeys, WaitingRecord, WaitingWindow, WaitsFor};
 pub use plan::{
     CommitPlan, LostWindow, Payloads, PlannedLetter, PlannedRetry, PlannedRows, PlannedWindow,
     RowSource, complete,
@@ -85,6 +86,10 @@ pub struct PipelineConfig {
     pub version: FunctionVersion,
     /// Another one, for some of the keys; never with order within the shard, which is called by one.
     pub canary: Option<PipelineCanary>,
+    /// `version` is the function's canary: it is called for the whole shard.
+    pub is_canary: bool,
+    /// Which of the versions that are called ask for no window's state.
+    pub stateless: Vec<FunctionVersion>,
     /// Batching and failure policy.
     pub settings: MappingSettings,
     /// Bindings by output number: what is not bound to a stream is not counted as emitted.
@@ -278,6 +283,7 @@ impl ShardPipeline {
             Event::Redrive(redrive) => self.redrive(*redrive),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Release { positions } => self.release_by_hand(&positions, now),
+            Event::ReleaseAll => self.release_all(now),
             Event::GiveUp { positions, by } => {
                 self.wish_given_up(&positions, &by);
             }

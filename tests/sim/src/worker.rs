@@ -162,6 +162,8 @@ impl Worker {
         let met = versions.of_unit(settings, unit, &outputs);
         let config = PipelineConfig {
             canary: met.1.clone(),
+            is_canary: false,
+            stateless: Vec::new(),
             unit,
             version: met.0,
             settings: settings.clone(),

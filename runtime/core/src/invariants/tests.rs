@@ -187,6 +187,7 @@ fn a_state_that_forked_and_a_window_that_was_closed_are_found() {
             hops: 0,
             last: Ordinal(1),
             groups: 1,
+            left_by: None,
         }),
     };
     let open = Some((2_000, 1_000));

@@ -240,6 +240,11 @@ impl ShardPipeline {
     /// The records of a slot's marked call run again, uncharged: the mark is taken back first.
     pub(super) fn unmark(&mut self, index: usize, records: Vec<Serial>, now: Timestamp) {
         self.pause_uncharged(index, now);
+        self.unmark_at_once(index, records, now);
+    }
+
+    /// The same, without a pause.
+    pub(super) fn unmark_at_once(&mut self, index: usize, records: Vec<Serial>, now: Timestamp) {
         let count = self.backlog.get(records[0]).attempts;
         self.commit_mark(index, records, Purpose::Unmark, count, now);
     }

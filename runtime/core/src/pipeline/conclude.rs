@@ -60,6 +60,9 @@ impl ShardPipeline {
         if self.must_part(slot, &records, &outcome) {
             return self.part(slot, records, now, actions);
         }
+        if let Some(cause) = self.unreadable(slot, &outcome) {
+            return self.give_state_up(slot, records, cause, now);
+        }
         let (backlog, age) = (&self.backlog, self.age);
         let is_one_key = self.waits_in_order();
         let subject = |index: usize| {

@@ -178,6 +178,8 @@ pub enum Event {
         /// Their positions. What is done already, or being tried, is passed over.
         positions: Vec<Ordinal>,
     },
+    /// A person has everything tried now that waits, charged or not.
+    ReleaseAll,
     /// A person gives records up: they become dead letters without another call, told by
     /// `Action::GivenUp`. What is in hand is left to its call first.
     GiveUp {

@@ -283,7 +283,7 @@ impl ShardPipeline {
         let plan = self.plan_redrive(&redrive, judgement, now);
         let is_dead = !plan.letters.is_empty();
         let window = match self.has_windows() && !is_dead {
-            true => self.folded(index, redrive.hops, Ordinal(0)),
+            true => self.folded(index, plan.version, redrive.hops, Ordinal(0)),
             false => None,
         };
         let adds = UnitTotals {

@@ -137,10 +137,15 @@ impl Slot {
 
     /// The records whose keys the slot holds.
     pub(super) fn held(&self) -> impl Iterator<Item = Serial> {
+        self.under_way()
+            .chain(self.pieces.iter().flatten().copied())
+    }
+
+    /// Those of them that do not wait for a call.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = Serial> {
         let call = self.call.iter().flat_map(|call| &call.records);
         let commit = self.unaccepted.iter().flat_map(|commit| &commit.records);
-        let pieces = self.pieces.iter().flatten();
         let reread = self.reread.iter().flatten();
-        call.chain(commit).chain(pieces).chain(reread).copied()
+        call.chain(commit).chain(reread).copied()
     }
 }

@@ -14,6 +14,7 @@ mod filtered;
 mod giving_up;
 mod harness;
 mod in_order;
+mod listing;
 mod ordering;
 mod reacting;
 mod redrive;

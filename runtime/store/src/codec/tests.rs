@@ -19,6 +19,7 @@ use fnctl_core::{
     view::{
         LettersParts, LettersView, ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey,
     },
+    window::GroupWindow,
 };
 use proptest::prelude::*;
 
@@ -210,6 +211,29 @@ fn a_dead_letter_has_the_cost_of_its_call_where_that_is_known() {
     assert_eq!(differ.count(), 1, "the kind says that it is there");
     assert_eq!(decode_dead_letter(new.into()).unwrap(), letter);
     assert_eq!(decode_dead_letter(old.into()).unwrap().cost, None);
+}
+
+/// A window whose state is from before it was kept who left it is written as it was then; one that tells it is
+/// refused by who does not know that.
+#[test]
+fn a_window_says_who_left_its_state_where_that_is_known() {
+    let before = given::group_window();
+    let mut window = before.clone();
+    let open = window.open.as_mut().expect("it is open");
+    open.left_by = Some(FunctionVersion(9));
+    let encode = |window: &GroupWindow| encode_value(&ViewValue::Window(Arc::new(window.clone())));
+    let (old, new) = (encode(&before), encode(&window));
+    assert_eq!(new.len(), old.len() + 8);
+    let differ: Vec<usize> = (0..old.len()).filter(|&at| old[at] != new[at]).collect();
+    let [sort] = differ[..] else {
+        panic!("the sort alone tells them apart: {differ:?}");
+    };
+    assert_eq!((old[sort], new[sort]), (1, 2));
+    let back = decode_value(new.clone().into());
+    assert_eq!(back, Ok(ViewValue::Window(Arc::new(window))));
+    let mut later = new;
+    later[sort] = 3;
+    assert!(decode_value(later.into()).is_err());
 }
 
 #[test]

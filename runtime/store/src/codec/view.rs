@@ -38,11 +38,60 @@ fields!(ShardTail {
     bytes
 });
 fields!(ProducerState { last, seen });
-fields!(GroupWindow {
-    version,
-    closed_through,
-    open
-});
+/// A group has no open window.
+const CLOSED: u8 = 0;
+/// It has one, from before it was kept which version left its state.
+const OPEN: u8 = 1;
+/// The version that left the state follows an open window: who does not know that would take a state that a
+/// version cannot read for its own fault.
+const OPEN_LEFT_BY: u8 = 2;
+
+impl Value for GroupWindow {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            version,
+            closed_through,
+            open,
+        } = self;
+        version.put(out);
+        closed_through.put(out);
+        let Some(open) = open else {
+            return out.push(CLOSED);
+        };
+        match open.left_by {
+            None => {
+                out.push(OPEN);
+                open.put(out);
+            }
+            Some(left_by) => {
+                out.push(OPEN_LEFT_BY);
+                open.put(out);
+                left_by.put(out);
+            }
+        }
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let (version, closed_through) = (Value::take(from)?, Value::take(from)?);
+        let open = match u8::take(from)? {
+            CLOSED => None,
+            OPEN => Some(OpenWindow::take(from)?),
+            OPEN_LEFT_BY => {
+                let open = OpenWindow::take(from)?;
+                Some(OpenWindow {
+                    left_by: Some(Value::take(from)?),
+                    ..open
+                })
+            }
+            _ => return Err(from.fail("a window's state has a sort that is not known")),
+        };
+        Ok(Self {
+            version,
+            closed_through,
+            open,
+        })
+    }
+}
 
 fields!(LettersParts {
     closed,
@@ -108,6 +157,7 @@ impl Value for UnitView {
     }
 }
 
+/// Without the version that left its state, which follows it where it is known.
 impl Value for OpenWindow {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -116,6 +166,7 @@ impl Value for OpenWindow {
             hops,
             last,
             groups,
+            left_by: _,
         } = self;
         start.put(out);
         end.put(out);
@@ -138,6 +189,7 @@ impl Value for OpenWindow {
             hops: Value::take(from)?,
             last: Value::take(from)?,
             groups: Value::take(from)?,
+            left_by: None,
         })
     }
 }

@@ -327,10 +327,16 @@ fn window(line: Line, window: &GroupWindow) -> Line {
         .with("closed_through_ms", window.closed_through.0);
     match &window.open {
         None => line,
-        Some(open) => line
-            .with("window_start_ms", open.window.start.0)
-            .with("window_end_ms", open.window.end.0)
-            .with("state_bytes", open.state.len() as u64),
+        Some(open) => {
+            let line = line
+                .with("window_start_ms", open.window.start.0)
+                .with("window_end_ms", open.window.end.0)
+                .with("state_bytes", open.state.len() as u64);
+            match open.left_by {
+                Some(version) => line.with("state_left_by", version.0),
+                None => line,
+            }
+        }
     }
 }
 

@@ -52,6 +52,8 @@ impl Driven {
         let mut owner = Owner {
             pipeline: ShardPipeline::new(PipelineConfig {
                 canary: None,
+                is_canary: false,
+                stateless: Vec::new(),
                 unit: unit_of(&self.config, 0, unit),
                 version: FunctionVersion(1),
                 settings: MappingSettings {

@@ -129,6 +129,8 @@ impl Worker {
         let met = start.versions.of_unit(start.settings, unit, &start.outputs);
         let config = PipelineConfig {
             canary: met.1.clone(),
+            is_canary: false,
+            stateless: Vec::new(),
             unit,
             version: met.0,
             settings: start.settings.clone(),

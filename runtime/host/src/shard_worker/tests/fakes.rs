@@ -254,6 +254,8 @@ impl Harness {
             settings: self.0.settings.clone(),
             outputs,
             canary: None,
+            is_canary: false,
+            stateless: Vec::new(),
             seed: 7,
         });
         let share = NodeShare {

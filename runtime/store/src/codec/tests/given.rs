@@ -258,6 +258,7 @@ pub(super) fn group_window() -> GroupWindow {
             hops: 3,
             last: Ordinal(7),
             groups: 64,
+            left_by: None,
         }),
     }
 }

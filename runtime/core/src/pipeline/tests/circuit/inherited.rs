@@ -169,9 +169,9 @@ fn what_a_record_failed_with_is_known_to_the_next_owner() {
     shard.tail(10);
     shard.forget();
     shard.fetched_many(Ordinal(2), 1);
-    let known = shard.parked_records(&[3]);
-    let (code, words) = known[0].failure.clone().expect("it was told");
-    assert_eq!((&*code, &*words), ("busy", "it is down"));
+    let known = shard.waiting_keys(None, 9).keys;
+    let cause = known[0].records[0].failure.clone().expect("it was told");
+    assert_eq!((&*cause.code, &*cause.error), ("busy", "it is down"));
 }
 
 #[test]
