@@ -99,7 +99,8 @@ pub enum ErrorKind {
     RecordTooOld,
     /// A `fatal`, where that does not stop the mapping.
     Fatal,
-    /// The final call of a window, out of attempts: the letter holds the window's state.
+    /// The final call of a window, out of attempts, or a state that another version left and nobody can read:
+    /// the letter holds the state.
     WindowFailed,
     /// A person gave it up.
     ByHand,

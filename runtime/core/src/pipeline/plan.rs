@@ -116,14 +116,14 @@ pub struct PlannedWindow {
     pub lost: Option<LostWindow>,
 }
 
-/// A window whose final call was given up: its state becomes a dead letter.
+/// A window whose state is given up, with its final call or because nobody can read it: it becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostWindow {
     /// The window as it was open.
     pub open: OpenWindow,
-    /// Why its last call failed, in words that name the window.
+    /// Why, in words that name the window.
     pub cause: Cause,
-    /// Final calls that failed.
+    /// Calls that failed for it.
     pub attempts: u32,
 }
 
