@@ -154,14 +154,30 @@ impl<T: Copy + Ord> Park<T> {
         self.queue.first().map(|&(at, _, _)| at)
     }
 
+    /// When the next of the keys that are `mine` may be retried.
+    #[must_use]
+    pub fn next_retry_of(&self, mine: impl Fn(KeyHash) -> bool) -> Option<Timestamp> {
+        let mut queued = self.queue.iter();
+        queued.find(|(_, _, key)| mine(*key)).map(|(at, ..)| *at)
+    }
+
     /// Takes the key that is due longest for the retry slot, and appends to `call` the records of its
     /// next call, oldest first.
     pub fn take_due(&mut self, now: Timestamp, call: &mut Vec<T>) -> Option<KeyHash> {
-        let &(at, _, key) = self.queue.first()?;
-        if at > now {
-            return None;
-        }
-        self.queue.pop_first();
+        self.take_due_of(now, |_| true, call)
+    }
+
+    /// The same, of the keys that are `mine` alone.
+    pub fn take_due_of(
+        &mut self,
+        now: Timestamp,
+        mine: impl Fn(KeyHash) -> bool,
+        call: &mut Vec<T>,
+    ) -> Option<KeyHash> {
+        let mut due = self.queue.iter().take_while(|(at, ..)| *at <= now);
+        let queued = *due.find(|(_, _, key)| mine(*key))?;
+        self.queue.remove(&queued);
+        let key = queued.2;
         let limits = self.limits;
         let parked = self.parked_mut(key);
         let records = parked.next_call(limits);
@@ -183,6 +199,14 @@ impl<T: Copy + Ord> Park<T> {
             }
         }
         self.enqueue(key, now);
+    }
+
+    /// Of the keys that are `mine` the one that is due next waits no longer.
+    pub fn hurry(&mut self, mine: impl Fn(KeyHash) -> bool, now: Timestamp) {
+        let next = self.queue.iter().find(|(_, _, key)| mine(*key));
+        if let Some(&(_, _, key)) = next {
+            self.due_now(key, now);
+        }
     }
 
     /// Takes a key that waits for time for the retry slot, until that gives it back; whether it waited so.

@@ -68,9 +68,12 @@ pub struct ShardStatus {
     /// Why nothing of it is called: `waiting-for-parents`, `circuit-open`; `null` otherwise.
     #[serde(default)]
     pub why: Option<String>,
-    /// The circuit, while it is open; `null` otherwise.
+    /// The circuit of the version that most keys meet, while it is open; `null` otherwise.
     #[serde(default)]
     pub circuit: Option<CircuitStatus>,
+    /// The circuit of the canary, while it is open: it holds the keys that meet the canary, and no others.
+    #[serde(default)]
+    pub canary_circuit: Option<CircuitStatus>,
     /// The shard whose records come first, where it waits for one.
     #[serde(default)]
     pub waits_for: Option<String>,

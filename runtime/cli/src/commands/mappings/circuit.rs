@@ -1,22 +1,20 @@
 //! What is said of a circuit that is open.
 
-use fnctl_core::status::{CircuitStatus, MappingStatus};
+use fnctl_core::status::{CircuitStatus, MappingStatus, ShardStatus};
 
 use crate::output::words;
 
-/// Why, since when, and what to do; `None`: no circuit of the mapping is open.
+/// Why, since when, and what to do; `None`: no circuit of the mapping is open. Where that of a canary alone is,
+/// it is named so: other keys go on.
 pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
-    let open = status
-        .shards
-        .iter()
-        .filter_map(|shard| shard.circuit.as_ref());
-    let longest = open.clone().min_by(|a, b| a.since.cmp(&b.since))?;
+    let open: Vec<(&CircuitStatus, &str)> = status.shards.iter().filter_map(open_in).collect();
+    let (longest, whose) = open.iter().min_by(|a, b| a.0.since.cmp(&b.0.since))?;
     let (function, name) = (&status.function, &status.name);
     Some([
         format!(
-            "  why     circuit-open since {}, {} of {}: calls end in `{}`: {}",
+            "  why     {whose}circuit-open since {}, {} of {}: calls end in `{}`: {}",
             words::local(&longest.since),
-            open.count(),
+            open.len(),
             words::count(status.shards.len() as u64, "shard"),
             longest.code,
             words::first_line(&longest.error, 200),
@@ -30,12 +28,19 @@ pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
     ])
 }
 
-/// What a shard does meanwhile.
-pub(super) fn now(open: &CircuitStatus) -> String {
+/// The circuit of a shard that is open, and whose it is, where that is not the live version's.
+fn open_in(shard: &ShardStatus) -> Option<(&CircuitStatus, &'static str)> {
+    let live = shard.circuit.as_ref().map(|open| (open, ""));
+    live.or_else(|| Some((shard.canary_circuit.as_ref()?, "canary's ")))
+}
+
+/// What a shard does meanwhile; `None`: no circuit of it is open.
+pub(super) fn now(shard: &ShardStatus) -> Option<String> {
+    let (open, whose) = open_in(shard)?;
     let failed = match open.probes_failed {
         0 => String::new(),
         probes => format!(", {} failed", words::count(probes.into(), "probe")),
     };
     let next = words::local_time(&open.next_probe_at);
-    format!("circuit-open, next probe {next}{failed}")
+    Some(format!("{whose}circuit-open, next probe {next}{failed}"))
 }
