@@ -21,6 +21,8 @@
 
 mod outage;
 
+use std::sync::Arc;
+
 use crate::{
     id::{FunctionVersion, Timestamp},
     lane::KeyHash,
@@ -160,12 +162,13 @@ impl Breaker {
 
     /// What is told the unit's next owner; `None`: the circuit is closed.
     #[must_use]
-    pub fn outage(&self, version: FunctionVersion) -> Option<Outage> {
-        self.open().map(|open| Outage {
+    pub fn outage(&self, version: FunctionVersion) -> Option<Arc<Outage>> {
+        let open = self.open()?;
+        Some(Arc::new(Outage {
             version,
             since: open.since,
             cause: open.cause.in_brief(),
-        })
+        }))
     }
 
     /// The circuit, while it is open.

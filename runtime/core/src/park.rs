@@ -165,6 +165,13 @@ impl<T: Copy + Ord> Park<T> {
         self.queue.first().map(|due| due.at)
     }
 
+    /// When the next of the keys that are `mine` may be retried.
+    #[must_use]
+    pub fn next_retry_of(&self, mine: impl Fn(KeyHash) -> bool) -> Option<Timestamp> {
+        let mut queued = self.queue.iter();
+        queued.find(|due| mine(due.key)).map(|due| due.at)
+    }
+
     /// The keys that are due, the one that is due longest first.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Due<T>> {
         let due = self.queue.iter().take_while(move |due| due.at <= now);
@@ -195,18 +202,18 @@ impl<T: Copy + Ord> Park<T> {
         // A person asks for it: the queue need not be found by key otherwise.
         let queued = self.queue.iter().find(|due| due.key == key).copied();
         if let Some(queued) = queued {
-            self.hurry(queued, now);
+            self.make_due(queued, now);
         }
     }
 
     /// All keys that wait for time wait no longer.
     pub fn all_due_now(&mut self, now: Timestamp) {
         for queued in self.queue.clone() {
-            self.hurry(queued, now);
+            self.make_due(queued, now);
         }
     }
 
-    fn hurry(&mut self, queued: Due<T>, now: Timestamp) {
+    fn make_due(&mut self, queued: Due<T>, now: Timestamp) {
         if queued.at <= now {
             return;
         }
@@ -235,6 +242,14 @@ impl<T: Copy + Ord> Park<T> {
         let records = &self.keys.get(&key)?.records;
         let at = records.binary_search_by_key(&item, |record| record.item);
         records[at.ok()?].charge
+    }
+
+    /// Of the keys that are `mine` the one that is due next waits no longer.
+    pub fn hurry(&mut self, mine: impl Fn(KeyHash) -> bool, now: Timestamp) {
+        let next = self.queue.iter().find(|due| mine(due.key)).copied();
+        if let Some(next) = next {
+            self.make_due(next, now);
+        }
     }
 
     /// Takes a key that waits for time for the retry slot, until that gives it back; whether it waited so.

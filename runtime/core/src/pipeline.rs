@@ -344,13 +344,11 @@ impl ShardPipeline {
             let is_full = self.suspects.is_full(self.is_canary_lane(index));
             let may_start = !is_full && !self.waits_for_redrive();
             lane.batcher.deadline().filter(|_| may_start)
-        } else if self.suspects.is_waiting() {
-            Some(slot.not_before)
         } else {
-            // A redrive that may start has; one may wait for the slot's pause, or to be a probe.
-            let from = self.calls_from(index)?.max(slot.not_before);
-            let redrive = (self.redrives.is_wanted() && from > self.last_now).then_some(from);
-            self.park.next_retry().into_iter().chain(redrive).min()
+            let redrive = (self.redrives.is_wanted() && slot.not_before > self.last_now)
+                .then_some(slot.not_before);
+            let due = self.retry_deadline().into_iter().chain(redrive).min();
+            return due.map(|due| due.max(slot.not_before));
         }?;
         Some(due.max(self.calls_from(index)?).max(slot.not_before))
     }
@@ -425,7 +423,7 @@ impl ShardPipeline {
             });
         self.marks = of_this_version.map(|mark| (mark.position, mark)).collect();
         self.failures = Failures::of(self.marks.values());
-        self.circuit.begin(outages, self.config.version, now);
+        self.begin_circuits(outages, now);
         self.done = settled;
     }
 

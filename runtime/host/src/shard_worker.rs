@@ -220,8 +220,10 @@ pub(crate) struct Standing {
     pub(crate) next_retry: Option<Timestamp>,
     /// Why a commit is refused, and since when commits are.
     pub(crate) blocked: Option<(Unavailable, Timestamp)>,
-    /// The circuit, while it is open.
-    pub(crate) circuit: Option<Open>,
+    /// The circuit of the version that most keys meet, while it is open.
+    pub(crate) circuit: Option<Box<Open>>,
+    /// That of the canary.
+    pub(crate) canary_circuit: Option<Box<Open>>,
 }
 
 /// The worker of one unit.
@@ -435,21 +437,25 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let (parked_keys, next_retry) = self.pipeline.parked();
         let blocked = self.pipeline.blocked();
         let circuit = self.pipeline.circuit();
+        let canary_circuit = self.pipeline.canary_circuit();
         let now = &self.standing;
         let is_same = (now.parked_keys, now.next_retry) == (parked_keys, next_retry)
             && now.blocked.as_ref().map(|(reason, _)| reason) == blocked
-            && now.circuit.as_ref() == circuit;
+            && now.circuit.as_deref() == circuit
+            && now.canary_circuit.as_deref() == canary_circuit;
         if is_same {
             return false;
         }
-        self.circuit_moves(circuit);
+        self.circuit_moves("live", now.circuit.as_deref(), circuit);
+        self.circuit_moves("canary", now.canary_circuit.as_deref(), canary_circuit);
         let since = now.blocked.as_ref().map(|(_, since)| *since);
         self.standing = Standing {
             parked_keys,
             next_retry,
             blocked: blocked
                 .map(|reason| (reason.clone(), since.unwrap_or_else(|| self.clock.now()))),
-            circuit: circuit.cloned(),
+            circuit: circuit.cloned().map(Box::new),
+            canary_circuit: canary_circuit.cloned().map(Box::new),
         };
         true
     }

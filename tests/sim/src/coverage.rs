@@ -150,6 +150,8 @@ reached! {
     ClockBack,
     /// A circuit was open.
     CircuitOpen,
+    /// The circuit of a canary was open.
+    CanaryCircuitOpen,
     /// An owner began with a circuit that the last one left open.
     OutageInherited,
     /// A parked key was released to its lane.

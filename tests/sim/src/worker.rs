@@ -93,8 +93,9 @@ pub struct Worker {
     pub dropped: u64,
     /// Commits sent again.
     pub resent: u64,
-    /// While the circuit is open: the latest time that was known when it opened.
-    opened_by: Option<Timestamp>,
+    /// While a circuit is open: the latest time that was known when it opened; of the live version, and of the
+    /// canary.
+    opened_by: [Option<Timestamp>; 2],
     /// Blocks of which only some records were kept.
     pub cut_blocks: u64,
     kept: BTreeMap<SlotId, Commit>,
@@ -189,7 +190,7 @@ impl Worker {
             attempts_max: settings.max_attempts,
             stopped: None,
             fetch: None,
-            opened_by: None,
+            opened_by: [None; 2],
             rereads: VecDeque::new(),
             calls: Vec::new(),
             ghosts: Vec::new(),
@@ -245,11 +246,11 @@ impl Worker {
             trace.line(format_args!("{now} e{} -> {action:?}", self.epoch));
             self.act(action, journal);
         }
-        self.opened_by = match (self.pipeline.circuit(), self.opened_by) {
-            (Some(_), None) => Some(self.latest),
-            (Some(_), opened_by) => opened_by,
-            (None, _) => None,
-        };
+        for is_canary in [false, true] {
+            let is_open = self.is_circuit_open(is_canary);
+            let opened_by = &mut self.opened_by[usize::from(is_canary)];
+            *opened_by = is_open.then(|| opened_by.unwrap_or(self.latest));
+        }
         if let Err(broken) = invariants::pipeline_is_sound(
             &self.pipeline.inspect(),
             &self.pipeline.stats(),

@@ -118,6 +118,8 @@ struct World {
     is_mended: bool,
     /// What the function needs is down.
     is_down: bool,
+    /// It is what the canary alone needs.
+    is_down_for_canary: bool,
     is_calm: bool,
     /// Policy and version that the last owner had, to see what changed.
     last_policy: Option<(MappingSettings, u64)>,
@@ -176,6 +178,7 @@ impl World {
             is_paused: false,
             is_mended: false,
             is_down: false,
+            is_down_for_canary: false,
             is_calm: false,
             last_policy: None,
             relaying: Relaying::default(),
@@ -247,6 +250,9 @@ impl World {
                 && worker.pipeline.deadline().is_some();
             if worker.pipeline.circuit().is_some() {
                 self.coverage.note(Reached::CircuitOpen);
+            }
+            if worker.pipeline.canary_circuit().is_some() {
+                self.coverage.note(Reached::CanaryCircuitOpen);
             }
             if is_held {
                 self.coverage.note(Reached::ShardHeld);

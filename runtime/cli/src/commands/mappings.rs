@@ -280,8 +280,8 @@ fn waiting(shard: &ShardStatus) -> Option<String> {
     if shard.ended {
         return Some("ended".to_owned());
     }
-    if let Some(open) = &shard.circuit {
-        return Some(circuit::now(open));
+    if let Some(open) = circuit::now(shard) {
+        return Some(open);
     }
     let (why, parent) = (shard.why.as_ref()?, shard.waits_for.as_ref()?);
     let key = shard.waits_for_key.as_ref();

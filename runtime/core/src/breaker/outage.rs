@@ -1,6 +1,8 @@
 //! What of an open circuit outlives its unit's owner: an outage does not end because a process does, and were
 //! each new owner to find it out by itself, each would charge a score of good records for that.
 
+use std::sync::Arc;
+
 use crate::{
     id::{FunctionVersion, Timestamp},
     outcome::Cause,
@@ -21,9 +23,9 @@ pub struct Outage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outages {
     /// That of the version that most keys meet.
-    pub live: Option<Outage>,
+    pub live: Option<Arc<Outage>>,
     /// That of its canary.
-    pub canary: Option<Outage>,
+    pub canary: Option<Arc<Outage>>,
 }
 
 impl Outages {
@@ -46,7 +48,7 @@ impl Outages {
     pub fn of(&self, version: FunctionVersion) -> Option<&Outage> {
         let both = self.live.iter().chain(&self.canary);
         let own = both.into_iter().find(|outage| outage.version == version);
-        own.or(self.live.as_ref())
+        own.or(self.live.as_ref()).map(Arc::as_ref)
     }
 }
 
@@ -57,10 +59,12 @@ mod tests {
 
     #[test]
     fn a_version_begins_with_its_own_circuit_or_that_of_the_live_one() {
-        let outage = |version| Outage {
-            version: FunctionVersion(version),
-            since: Timestamp(version),
-            cause: Cause::of(ErrorKind::Error, "down".into()),
+        let outage = |version| {
+            Arc::new(Outage {
+                version: FunctionVersion(version),
+                since: Timestamp(version),
+                cause: Cause::of(ErrorKind::Error, "down".into()),
+            })
         };
         let outages = |live: Option<u64>, canary: Option<u64>| Outages {
             live: live.map(outage),

@@ -47,9 +47,9 @@ impl Cause {
         let end = self
             .error
             .floor_char_boundary(limits::BRIEF_CAUSE_BYTES_MAX);
-        let error = match end < self.error.len() {
-            true => self.error[..end].into(),
-            false => self.error.clone(),
+        let error = match self.error.split_at(end) {
+            (_, "") => self.error.clone(),
+            (words, _) => words.into(),
         };
         Self {
             error,
@@ -124,7 +124,7 @@ mod tests {
             let cause = Cause::of(ErrorKind::Timeout, words.as_str().into());
             let brief = cause.in_brief();
             assert_eq!((brief.kind, &*brief.code), (ErrorKind::Timeout, "timeout"));
-            assert_eq!(&*brief.error, &words[..left]);
+            assert_eq!(&*brief.error, words.split_at(left).0);
         }
     }
 

@@ -29,6 +29,7 @@ impl ShardPipeline {
         let Some(index) = self.send_queue.pop_front() else {
             return;
         };
+        let mut untold = self.untold_circuits();
         let slot = &mut self.slots[index];
         let number = slot.accepted + 1;
         let commit = slot.unaccepted.as_mut().expect("a queued slot has one");
@@ -38,7 +39,7 @@ impl ShardPipeline {
         }
         let totals = self.totals + commit.adds;
         if let Phase::Queued(plan) = &mut commit.phase {
-            plan.outages = self.circuit.untold(self.config.version);
+            plan.outages = untold.take();
             commit.outages.clone_from(&plan.outages);
         }
         match std::mem::replace(&mut commit.phase, Phase::Sent) {

@@ -20,7 +20,7 @@ use crate::{
     id::Timestamp,
     lane::KeyHash,
     limits,
-    park::{KeyMap, ParkedRecord},
+    park::{Due, KeyMap, ParkedRecord},
 };
 
 /// A batch whose call failed as a whole.
@@ -59,11 +59,19 @@ impl Suspects {
         !self.waiting.is_empty()
     }
 
-    /// The next one, if it has its turn: suspects and keys whose backoff is over take turns, so that
-    /// neither waits for all of the others.
-    fn next(&mut self, is_key_due: bool) -> Option<Suspect> {
-        self.was_last = self.is_waiting() && !(self.was_last && is_key_due);
-        self.waiting.pop_front_if(|_| self.was_last)
+    /// Whether one of the canary waits, or of the version beside it.
+    pub(super) fn is_waiting_of(&self, is_canary: bool) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|suspect| suspect.is_canary == is_canary)
+    }
+
+    /// The next one that may be called, if it has its turn: suspects and keys whose backoff is over take
+    /// turns, so that neither waits for all of the others.
+    fn next(&mut self, is_key_due: bool, may_call: impl Fn(bool) -> bool) -> Option<Suspect> {
+        let mut waiting = self.waiting.iter();
+        let next = waiting.position(|suspect| may_call(suspect.is_canary));
+        self.was_last = next.is_some() && !(self.was_last && is_key_due);
+        self.waiting.remove(next.filter(|_| self.was_last)?)
     }
 }
 
@@ -136,10 +144,12 @@ impl ShardPipeline {
             self.slots[index].keys.is_empty(),
             "a key without pieces was given back"
         );
-        let is_key_due = self.park.next_retry().is_some_and(|at| at <= now);
+        let may = [false, true].map(|is_canary| self.may_retry(is_canary, now));
+        let may_call = |is_canary: bool| may[usize::from(is_canary)];
+        let is_key_due = self.is_key_due(may, now);
         if let Some(Suspect {
             records, presumes, ..
-        }) = self.suspects.next(is_key_due)
+        }) = self.suspects.next(is_key_due, may_call)
         {
             let keys = records.iter().map(|&serial| self.backlog.get(serial).key);
             let mut keys: Vec<KeyHash> = keys.collect();
@@ -150,8 +160,56 @@ impl ShardPipeline {
             let lower = self.slots[index].pieces.pop_front()?;
             return Some((lower, true));
         }
-        let due = self.park.due(now).next()?;
+        let is_open = self.circuit.is_open();
+        let is_mine = |due: &Due<Serial>| !is_open || may_call(self.meets_canary(due.key));
+        let due = self.park.due(now).find(is_mine)?;
         Some(self.retry(due, now))
+    }
+
+    /// Whether a parked key is due that may be called: of the live version, of the canary.
+    fn is_key_due(&self, may_call: [bool; 2], now: Timestamp) -> bool {
+        let is_mine = |key| may_call[usize::from(self.meets_canary(key))];
+        match self.circuit.is_open() {
+            true => self.park.next_retry_of(is_mine),
+            false => self.park.next_retry(),
+        }
+        .is_some_and(|at| at <= now)
+    }
+
+    /// Whether the retry slot may call something now that is no redrive.
+    pub(super) fn is_retry_due(&self, now: Timestamp) -> bool {
+        let may = [false, true].map(|is_canary| self.may_retry(is_canary, now));
+        let is_suspect = |of: bool| may[usize::from(of)] && self.suspects.is_waiting_of(of);
+        self.is_key_due(may, now) || is_suspect(false) || is_suspect(true)
+    }
+
+    /// What the retry slot holds of a side whose circuit is open waits as a suspect, so that the other side's
+    /// retries go on.
+    pub(super) fn set_held_aside(&mut self, actions: &mut Vec<Action>) {
+        if !self.holds_one_side() {
+            return;
+        }
+        let index = self.lanes.len();
+        let slot = &self.slots[index];
+        let is_idle = slot.is_at_rest() && slot.mark.is_none() && !self.redrives.has_slot();
+        let mut pieces = slot.pieces.iter().flatten();
+        // What becomes a letter without a call is not held.
+        let is_called = pieces.all(|&serial| self.backlog.get(serial).condemned().is_none());
+        let Some(is_canary) = self.held_in_retry().filter(|_| is_idle && is_called) else {
+            return;
+        };
+        let slot = &mut self.slots[index];
+        slot.keys.clear();
+        let mut records: Vec<Serial> = slot.pieces.drain(..).flatten().collect();
+        records.sort_unstable();
+        for &serial in &records {
+            self.backlog.place(serial, Place::Parked, actions);
+        }
+        self.suspects.waiting.push_front(Suspect {
+            records,
+            presumes: false,
+            is_canary,
+        });
     }
 
     /// Records of these keys that the retry slot was to call wait behind one that was charged.
@@ -214,7 +272,7 @@ mod tests {
         let turns = [true, true, true, false, false, true];
         let went: Vec<bool> = turns
             .iter()
-            .map(|&is_key_due| suspects.next(is_key_due).is_some())
+            .map(|&is_key_due| suspects.next(is_key_due, |_| true).is_some())
             .collect();
         assert_eq!(went, [true, false, true, true, false, false]);
     }

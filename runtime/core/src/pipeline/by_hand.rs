@@ -116,7 +116,7 @@ impl ShardPipeline {
     }
 
     /// With order within the shard the lane's slot waits, for the first of its pieces.
-    fn hurry_the_shard(&mut self, serial: Serial, now: Timestamp) {
+    pub(super) fn hurry_the_shard(&mut self, serial: Serial, now: Timestamp) {
         let slot = &mut self.slots[0];
         let first = slot.pieces.front().map(|piece| piece[0]);
         if first == Some(serial) {

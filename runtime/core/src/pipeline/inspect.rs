@@ -41,8 +41,10 @@ pub struct PipelineStats {
     pub totals: UnitTotals,
     /// Why a commit is refused at present.
     pub blocked: Option<Unavailable>,
-    /// The circuit, while it is open.
+    /// The circuit of the version that most keys meet, while it is open.
     pub circuit: Option<Open>,
+    /// That of the canary.
+    pub canary_circuit: Option<Open>,
 }
 
 /// Everything that the invariants ask of a pipeline. Walks all its records: for tests.
@@ -83,6 +85,7 @@ impl ShardPipeline {
             totals: self.totals,
             blocked: self.refusal().cloned(),
             circuit: self.circuit().cloned(),
+            canary_circuit: self.canary_circuit().cloned(),
         }
     }
 

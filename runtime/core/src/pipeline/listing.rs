@@ -12,6 +12,7 @@ use super::{
     windows::GroupWithRecords,
 };
 use crate::{
+    breaker::Probe,
     id::{Ordinal, Timestamp},
     lane::KeyHash,
     outcome::Cause,
@@ -165,11 +166,13 @@ impl ShardPipeline {
         let (in_hand, paused) = (self.keys_in_hand(), self.keys_of_pauses());
         let waits = |(key, seen): (KeyHash, Seen)| {
             let pause = paused.get(&key).copied();
-            let is_held = pause.is_some() || self.circuit.is_open() && !in_hand.contains_key(&key);
+            let is_canary = self.meets_canary(key);
+            let is_circuit = self.circuit.is_open_for(is_canary);
+            let is_held = pause.is_some() || is_circuit && !in_hand.contains_key(&key);
             if seen.failing.is_empty() && !is_held {
                 return None;
             }
-            let (why, until) = self.why(seen.until, pause);
+            let (why, until) = self.why(is_canary, seen.until, pause);
             let oldest = WaitingRecord {
                 position: seen.first,
                 attempts: 0,
@@ -195,7 +198,9 @@ impl ShardPipeline {
         let slot = &self.slots[0];
         let pause = self.pause_of(slot);
         let failed = self.first_failed();
-        let is_held = pause.is_some() || self.circuit.is_open() && slot.is_at_rest();
+        let is_canary = false;
+        let is_circuit = self.circuit.is_open_for(is_canary);
+        let is_held = pause.is_some() || is_circuit && slot.is_at_rest();
         let mut open = self.backlog.iter().filter(|entry| is_open(entry));
         let head = match failed {
             Some(mark) => open.find(|entry| entry.position == mark.position)?,
@@ -205,7 +210,7 @@ impl ShardPipeline {
         if !is_asked(head.key) {
             return None;
         }
-        let (why, until) = self.why(failed.map(|mark| mark.next_retry), pause);
+        let (why, until) = self.why(is_canary, failed.map(|mark| mark.next_retry), pause);
         Some(WaitingKey {
             records: vec![match failed {
                 Some(_) => self.failed_record(head),
@@ -228,14 +233,16 @@ impl ShardPipeline {
             let entry = self.backlog.get(group.first);
             let mark = self.marks.get(&entry.position);
             let has_failed = mark.is_some() || entry.attempts > 0;
-            let is_held = pause.is_some() || self.circuit.is_open() && !is_under_way;
+            let is_canary = self.is_canary_lane(group.lane);
+            let is_circuit = self.circuit.is_open_for(is_canary);
+            let is_held = pause.is_some() || is_circuit && !is_under_way;
             if !has_failed && !is_held || group.is_closing || !is_asked(entry.key) {
                 return None;
             }
             let own = mark.map_or(group.not_before, |mark| {
                 mark.next_retry.max(group.not_before)
             });
-            let (why, until) = self.why(Some(own), pause);
+            let (why, until) = self.why(is_canary, Some(own), pause);
             Some(WaitingKey {
                 records: vec![match has_failed {
                     true => self.failed_record(entry),
@@ -255,7 +262,8 @@ impl ShardPipeline {
         let windows = self.windows.iter();
         let closing = windows.flat_map(|windows| windows.failing_closes());
         let told = closing.map(|(window, behind, not_before)| {
-            let (why, until) = self.why(Some(not_before), None);
+            let (why, until) =
+                self.why(self.is_canarys_group(window.group), Some(not_before), None);
             WaitingKey {
                 records: Vec::new(),
                 behind,
@@ -270,14 +278,15 @@ impl ShardPipeline {
     /// What is waited for, and until when, where the wait itself ends at `own`.
     fn why(
         &self,
+        is_canary: bool,
         own: Option<Timestamp>,
         pause: Option<Timestamp>,
     ) -> (WaitsFor, Option<Timestamp>) {
         let latest = own.max(pause);
-        match (self.circuit.is_open(), pause) {
+        match (self.circuit.is_open_for(is_canary), pause) {
             (true, _) => {
                 // Behind a probe that is under way nobody knows.
-                let from = self.calls_from(self.lanes.len());
+                let from = self.side_from(is_canary, Probe::Tried);
                 let until = from.map(|from| latest.map_or(from, |latest| latest.max(from)));
                 (WaitsFor::Circuit, until)
             }

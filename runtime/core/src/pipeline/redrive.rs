@@ -159,15 +159,10 @@ impl ShardPipeline {
             return;
         }
         if self.redrives.current.is_none() {
-            if self.circuit.is_open() && self.backlog.oldest().is_some() {
-                // Letters wait for what is not given up yet; with nothing left of that they are the probe.
-                return;
-            }
-            let is_parked_due = self.park.next_retry().is_some_and(|at| at <= now);
-            let is_other_due = is_parked_due || self.suspects.is_waiting();
+            let is_other_due = self.is_retry_due(now);
             let is_turn = self.redrives.is_due || !is_other_due;
             // After unclean stops retries are made with care, which is not for letters: they wait.
-            if !is_turn || self.caution.covers(index) || !self.seize_next(actions) {
+            if !is_turn || self.caution.covers(index) || !self.seize_next(now, actions) {
                 return;
             }
         }
@@ -202,8 +197,11 @@ impl ShardPipeline {
 
     /// Takes the first redrive whose key is free, and the key with it: the key's other records wait
     /// behind it.
-    fn seize_next(&mut self, actions: &mut Vec<Action>) -> bool {
+    fn seize_next(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> bool {
         let is_free = |redrive: &Arc<Redrive>| {
+            if !self.lets_redrive(redrive.key, now) {
+                return false;
+            }
             if self.has_windows() {
                 return self.seize_group(redrive);
             }

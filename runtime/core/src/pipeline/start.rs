@@ -12,30 +12,25 @@ impl ShardPipeline {
         if self.windows.is_some() && self.ends_old_windows(now, actions) {
             return;
         }
+        self.set_held_aside(actions);
         self.start_redrive(now, actions);
         let is_pressed = self.is_pressed();
         let mut is_careful = false;
         for step in 0..self.slots.len() {
-            if !self.may_call(now) {
-                break;
-            }
             let index = self.in_turn(step);
             if self.caution.covers(index) {
                 is_careful = true;
-                continue;
-            }
-            if !self.may_call_in(index, now) {
                 continue;
             }
             if index < self.lanes.len() && self.has_windows() {
                 self.start_in_windows(index, is_pressed, now, actions);
                 continue;
             }
-            let slot = &mut self.slots[index];
-            if !slot.is_free() || slot.not_before > now {
+            let slot = &self.slots[index];
+            if !slot.is_free() || slot.not_before > now || !self.may_call_in(index, now) {
                 continue;
             }
-            let next = match slot.pieces.pop_front() {
+            let next = match self.slots[index].pieces.pop_front() {
                 Some(piece) => Some((piece, true)),
                 None => self.next_batch(index, is_pressed, now, actions),
             };

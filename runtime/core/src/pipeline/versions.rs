@@ -2,7 +2,7 @@
 //! the others are the canary's. So every batch is of one version, and a canary that is slow or fails holds
 //! no lane of the keys that meet the live one; reading ahead and the retry slot are of both.
 
-use super::{OtherVersion, ShardPipeline, backlog::Serial};
+use super::{OtherVersion, PipelineConfig, ShardPipeline, backlog::Serial};
 use crate::{
     canary::Share,
     id::FunctionVersion,
@@ -28,6 +28,14 @@ fn takes(share: Share, settings: &MappingSettings, key: KeyHash) -> bool {
     })
 }
 
+impl PipelineConfig {
+    /// Whether a key meets the canary.
+    pub(super) fn meets_canary(&self, key: KeyHash) -> bool {
+        let canary = self.canary.as_ref();
+        canary.is_some_and(|canary| takes(canary.share, &self.settings, key))
+    }
+}
+
 impl ShardPipeline {
     /// The lane of a key.
     pub(super) fn lane_of(&self, key: KeyHash) -> usize {
@@ -38,9 +46,14 @@ impl ShardPipeline {
         }
     }
 
-    fn meets_canary(&self, key: KeyHash) -> bool {
+    pub(super) fn meets_canary(&self, key: KeyHash) -> bool {
+        self.config.meets_canary(key)
+    }
+
+    /// Whether a group of keys meets the canary.
+    pub(super) fn is_canarys_group(&self, group: u32) -> bool {
         let canary = self.config.canary.as_ref();
-        canary.is_some_and(|canary| takes(canary.share, &self.config.settings, key))
+        canary.is_some_and(|canary| canary.share.takes(group.into()))
     }
 
     /// Whether a lane is the canary's.

@@ -50,6 +50,9 @@ pub struct MappingLine {
 /// The circuits of a mapping that are open: what the function needs is down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCircuits {
+    /// Only a canary is held: all other keys go on.
+    #[serde(default)]
+    pub of_canary: bool,
     /// Shards whose circuit is open.
     pub open_shards: u64,
     /// Shards in all.
@@ -86,9 +89,12 @@ pub struct ShardStatus {
     /// Why nothing of it is called: `waiting-for-parents`, `circuit-open`; `null` otherwise.
     #[serde(default)]
     pub why: Option<String>,
-    /// The circuit, while it is open; `null` otherwise.
+    /// The circuit of the version that most keys meet, while it is open; `null` otherwise.
     #[serde(default)]
     pub circuit: Option<CircuitStatus>,
+    /// The circuit of the canary, while it is open: it holds the keys that meet the canary, and no others.
+    #[serde(default)]
+    pub canary_circuit: Option<CircuitStatus>,
     /// The shard whose records come first, where it waits for one.
     #[serde(default)]
     pub waits_for: Option<String>,
@@ -364,16 +370,28 @@ impl MappingStatus {
     /// Its circuits that are open, told by the one that has been for longest.
     #[must_use]
     pub fn open_circuits(&self) -> Option<OpenCircuits> {
-        let shards = self.shards.iter();
-        let open = shards.filter_map(|shard| shard.circuit.as_ref());
-        let first = open.clone().min_by(|a, b| a.since.cmp(&b.since))?;
+        let open = self.shards.iter().filter_map(ShardStatus::open_circuit);
+        let (first, of_canary) = open.clone().min_by(|(a, is), (b, of)| {
+            // What holds all keys says more.
+            is.cmp(of).then_with(|| a.since.cmp(&b.since))
+        })?;
         Some(OpenCircuits {
+            of_canary,
             open_shards: open.count() as u64,
             shards: self.shards.len() as u64,
             since: first.since.clone(),
             code: first.code.clone(),
             error: first.error.clone(),
         })
+    }
+}
+
+impl ShardStatus {
+    /// Its circuit that is open, and whether that is the canary's: then other keys go on.
+    #[must_use]
+    pub fn open_circuit(&self) -> Option<(&CircuitStatus, bool)> {
+        let live = self.circuit.as_ref().map(|open| (open, false));
+        live.or_else(|| Some((self.canary_circuit.as_ref()?, true)))
     }
 }
 

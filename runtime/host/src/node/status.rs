@@ -243,7 +243,8 @@ impl HostNode {
                 None => None,
             };
             let standing = self.supervisor().statuses().standing(unit.unit);
-            let open = standing.and_then(|standing| standing.circuit);
+            let standing = standing.unwrap_or_default();
+            let (open, canary) = (standing.circuit, standing.canary_circuit);
             let why = match (waits_for, &open) {
                 (Some(_), _) => Some("waiting-for-parents".to_owned()),
                 (None, Some(_)) => Some("circuit-open".to_owned()),
@@ -251,7 +252,8 @@ impl HostNode {
             };
             shards.push(ShardStatus {
                 why,
-                circuit: open.as_ref().map(CircuitStatus::of),
+                circuit: open.as_deref().map(CircuitStatus::of),
+                canary_circuit: canary.as_deref().map(CircuitStatus::of),
                 waits_for: waits_for.map(|ancestor| ancestor.shard.shard_id()),
                 waits_for_key,
                 ended: unit.turn == UnitTurn::Ended,
@@ -369,7 +371,8 @@ impl HostNode {
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
                     parked_keys: standing.parked_keys,
                     next_retry: standing.next_retry,
-                    is_circuit_open: standing.circuit.is_some(),
+                    is_circuit_open: standing.circuit.is_some()
+                        || standing.canary_circuit.is_some(),
                     open_windows: unit.open_windows,
                 });
             }

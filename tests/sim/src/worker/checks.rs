@@ -43,7 +43,8 @@ impl Worker {
     /// may be, in the end.
     pub(super) fn check_letters(&mut self, plan: &CommitPlan, journal: &Journal) {
         // The clock may have gone back since a plan was made.
-        let is_open = self.opened_by.is_some_and(|by| by < plan.decided_at);
+        let opened_by = self.opened_by[usize::from(self.canary() == Some(plan.version))];
+        let is_open = opened_by.is_some_and(|by| by < plan.decided_at);
         let is_held = is_open && self.settings.ordering != Ordering::Shard;
         for letter in &plan.letters {
             let is_for_attempts = matches!(letter.kind, ErrorKind::Error | ErrorKind::Timeout);
@@ -66,10 +67,29 @@ impl Worker {
 
     /// An owner begins with the circuit that the last one left open: an outage charges nobody anew for that.
     pub(super) fn check_begun(&self, journal: &Journal) {
-        let unit = journal.published.unit(self.unit);
-        let left = unit.and_then(|unit| unit.outages.of(self.met.0));
-        let is_left = left.is_some() && self.settings.circuit_breaker;
-        assert_eq!(self.pipeline.circuit().is_some(), is_left, "{left:?}");
+        let Some(unit) = journal.published.unit(self.unit) else {
+            return;
+        };
+        let is_left = |version| {
+            let left = unit.outages.of(version).is_some();
+            left && self.settings.circuit_breaker
+        };
+        let begins = [Some(self.met.0), self.canary()].map(|of| of.is_some_and(is_left));
+        let open = [false, true].map(|is_canary| self.is_circuit_open(is_canary));
+        assert_eq!(open, begins, "{:?}", unit.outages);
+    }
+
+    /// Whether the circuit of the version that is called is open.
+    pub(crate) fn is_held(&self, call: &Invocation) -> bool {
+        self.is_circuit_open(self.canary() == Some(call.version))
+    }
+
+    /// Whether the circuit of the live version, or of the canary, is open.
+    pub(crate) fn is_circuit_open(&self, is_canary: bool) -> bool {
+        match is_canary {
+            true => self.pipeline.canary_circuit().is_some(),
+            false => self.pipeline.circuit().is_some(),
+        }
     }
 
     /// Every commit leaves to the next owner what the circuit is.
@@ -77,8 +97,9 @@ impl Worker {
         let accepted = journal.view.unit(self.unit);
         if let Some(accepted) = accepted.filter(|unit| unit.epoch == self.epoch) {
             let told = plan.outages.as_ref().unwrap_or(&accepted.outages);
-            let open = u64::from(self.pipeline.circuit().is_some());
-            assert_eq!(told.count(), open, "{plan:?}");
+            let told = [&told.live, &told.canary].map(Option::is_some);
+            let open = [false, true].map(|is_canary| self.is_circuit_open(is_canary));
+            assert_eq!(told, open, "{plan:?}");
         }
     }
 

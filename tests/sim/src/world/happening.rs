@@ -123,8 +123,8 @@ impl World {
             Step::Call(at, call) => self.call(at, call),
             Step::Ghost(at) => {
                 let call = self.workers[at].ghosts.pop().expect("enabled");
-                let is_open = self.workers[at].pipeline.circuit().is_some();
-                let outcome = self.outcome(&call, is_open);
+                let is_open = self.workers[at].is_held(&call);
+                let outcome = self.outcome(at, &call, is_open);
                 self.coverage.note(Reached::LateAnswer);
                 self.tell(at, Worker::invoked(&call, outcome));
             }
@@ -228,7 +228,7 @@ impl World {
             self.coverage.note(Reached::DiedInHand);
         }
         self.tell(at, event);
-        if self.workers[at].pipeline.circuit().is_some() {
+        if [false, true].map(|of| self.workers[at].is_circuit_open(of)) != [false; 2] {
             self.coverage.note(Reached::OutageInherited);
         }
         if self
@@ -286,8 +286,8 @@ impl World {
             self.tell(at, event);
             return;
         }
-        let is_open = self.workers[at].pipeline.circuit().is_some();
-        let outcome = self.outcome(&call, is_open);
+        let is_open = self.workers[at].is_held(&call);
+        let outcome = self.outcome(at, &call, is_open);
         self.note_outcome(&outcome, call.records.len());
         if self.workers[at].parts(&call, &outcome, &self.journal) {
             self.coverage.note(Reached::RetriesParted);
@@ -295,12 +295,13 @@ impl World {
         self.tell(at, Worker::invoked(&call, outcome));
     }
 
-    fn outcome(&mut self, call: &Invocation, is_open: bool) -> Outcome {
+    fn outcome(&mut self, at: usize, call: &Invocation, is_open: bool) -> Outcome {
         self.calls += 1;
+        let is_canary = self.workers[at].canary() == Some(call.version);
         let mood = Mood {
             emits_whole_call: self.profile.emits_whole_call,
             is_mended: self.is_mended,
-            is_down: self.is_down,
+            is_down: self.is_down && (is_canary || !self.is_down_for_canary),
             is_up: self.is_calm && is_open,
             call: self.calls,
         };

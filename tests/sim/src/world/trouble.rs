@@ -23,6 +23,7 @@ impl World {
         let turns = if self.is_down { 10 } else { trouble.outage };
         if random.chance(turns) {
             self.is_down = !self.is_down;
+            self.is_down_for_canary = random.chance(300);
         }
         if random.chance(trouble.crash) {
             self.crash();

@@ -1,13 +1,14 @@
 //! What is said of a circuit that is open.
 
-use fnctl_core::status::{CircuitStatus, MappingStatus, OpenCircuits};
+use fnctl_core::status::{MappingStatus, OpenCircuits, ShardStatus};
 
 use crate::output::words;
 
 /// Characters of a failure's words in the list of mappings.
 const LISTED_CHARS: usize = 60;
 
-/// Why, since when, and what to do; `None`: no circuit of the mapping is open.
+/// Why, since when, and what to do; `None`: no circuit of the mapping is open. Where that of a canary alone is,
+/// it is named so: other keys go on.
 pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
     let open = status.open_circuits()?;
     let (function, name) = (&status.function, &status.name);
@@ -37,19 +38,26 @@ pub(super) fn in_list(open: Option<&OpenCircuits>) -> String {
 
 fn since(open: &OpenCircuits) -> String {
     format!(
-        "circuit-open since {}, {} of {}",
+        "{}circuit-open since {}, {} of {}",
+        whose(open.of_canary),
         words::local(&open.since),
         open.open_shards,
         words::count(open.shards, "shard"),
     )
 }
 
-/// What a shard does meanwhile.
-pub(super) fn now(open: &CircuitStatus) -> String {
+const fn whose(of_canary: bool) -> &'static str {
+    if of_canary { "canary's " } else { "" }
+}
+
+/// What a shard does meanwhile; `None`: no circuit of it is open.
+pub(super) fn now(shard: &ShardStatus) -> Option<String> {
+    let (open, of_canary) = shard.open_circuit()?;
     let failed = match open.probes_failed {
         0 => String::new(),
         probes => format!(", {} failed", words::count(probes.into(), "probe")),
     };
     let next = words::local_time(&open.next_probe_at);
-    format!("circuit-open, next probe {next}{failed}")
+    let whose = whose(of_canary);
+    Some(format!("{whose}circuit-open, next probe {next}{failed}"))
 }

@@ -1,5 +1,6 @@
 //! A circuit that opens, and what it does to calls, charges, windows and retries.
 
+mod canary;
 mod inherited;
 
 use super::harness::{Harness, given::waiting_ms, settings};
@@ -355,6 +356,24 @@ fn a_release_by_hand_probes_at_once() {
     assert_eq!(calls[0].0, 40_000);
     shard.run_until(HOUR, well);
     assert_eq!(totals(&shard)[..2], [40, 0]);
+}
+
+#[test]
+fn a_release_of_nothing_probes_what_waits_the_shortest() {
+    for ordering in [Ordering::Key, Ordering::Shard] {
+        let slow = MappingSettings {
+            ordering,
+            ..waiting_ms(attempts(1), 100_000)
+        };
+        let mut shard = shard(slow, 40);
+        shard.run_until(0, down);
+        assert!(shard.stats().circuit.is_some());
+        let positions = Vec::new();
+        shard.at(400).tell(Event::Release { positions });
+        let calls = shard.run_until(400, well);
+        assert_eq!(calls[0].0, 400, "{ordering:?}");
+        assert!(shard.stats().circuit.is_none());
+    }
 }
 
 #[test]

@@ -130,6 +130,21 @@ impl ShardPipeline {
         }
     }
 
+    /// The group that waits the shortest for a retry waits no longer.
+    pub(in crate::pipeline) fn hurry_a_group(&mut self, now: Timestamp) {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let groups = windows
+            .by_lane
+            .iter_mut()
+            .flat_map(|lane| lane.values_mut());
+        let waiting = groups.filter(|group| group.is_parked);
+        if let Some(group) = waiting.min_by_key(|group| group.not_before) {
+            group.not_before = group.not_before.min(now);
+        }
+    }
+
     /// A person has a record tried now: its group's wait ends, if it is the record that it waits for.
     pub(in crate::pipeline) fn hurry_the_group(&mut self, serial: Serial, now: Timestamp) {
         let key = self.backlog.get(serial).key;

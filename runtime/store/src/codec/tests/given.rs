@@ -159,7 +159,10 @@ fn outages() -> impl Strategy<Value = Option<Outages>> {
             }),
         )
     };
-    let both = (outage(), outage()).prop_map(|(live, canary)| Outages { live, canary });
+    let both = (outage(), outage()).prop_map(|(live, canary)| Outages {
+        live: live.map(Arc::new),
+        canary: canary.map(Arc::new),
+    });
     prop::option::weighted(0.3, both)
 }
 
@@ -240,12 +243,12 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
         )
 }
 
-pub(super) fn outage() -> Outage {
-    Outage {
+pub(super) fn outage() -> Arc<Outage> {
+    Arc::new(Outage {
         version: FunctionVersion(7),
         since: Timestamp(8),
         cause: Cause::timeout(9),
-    }
+    })
 }
 
 pub(super) fn group_window() -> GroupWindow {

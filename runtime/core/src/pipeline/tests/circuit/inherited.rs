@@ -30,7 +30,7 @@ fn live(version: u64) -> Outages {
         cause: cause(),
     };
     Outages {
-        live: Some(outage),
+        live: Some(Arc::new(outage)),
         canary: None,
     }
 }
