@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::versions::Switch;
+
 macro_rules! reached {
     ($(#[$of:meta])* $kind:ident: $($(#[$doc:meta])* $name:ident,)*) => {
         $(#[$of])*
@@ -234,6 +236,20 @@ reached! {
     CanaryBesideLive,
     /// What a version was charged is forgotten for good, another one having been called.
     ChargeForgotten,
+}
+
+impl Reached {
+    /// What a switch of a canary is.
+    #[must_use]
+    pub const fn of_switch(switch: Switch) -> Self {
+        match switch {
+            Switch::Begun => Self::CanaryBegun,
+            Switch::Changed => Self::CanaryChanged,
+            Switch::Kept => Self::CanaryKept,
+            Switch::Promoted => Self::CanaryPromoted,
+            Switch::Dropped => Self::CanaryDropped,
+        }
+    }
 }
 
 /// How often each was reached.

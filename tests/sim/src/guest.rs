@@ -133,6 +133,8 @@ pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
         return outcome;
     }
     let mut failures = Vec::new();
+    // A function that says `fatal` looks at nothing that is behind, as the SDK's loop.
+    let mut looked_at = records;
     for (index, record) in (0_u32..).zip(records) {
         let kind = match record.nature {
             Nature::Skip => FailureKind::Skip,
@@ -155,9 +157,13 @@ pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
                 message: "words".into(),
             },
         });
+        if kind == FailureKind::Fatal {
+            looked_at = &records[..=index as usize];
+            break;
+        }
     }
     Outcome::Returned {
-        rows: emit(records, &failures, mood, random),
+        rows: emit(looked_at, &failures, mood, random),
         failures,
     }
 }

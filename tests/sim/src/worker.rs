@@ -2,7 +2,7 @@
 
 mod calls;
 mod checks;
-mod redriving;
+pub(crate) mod redriving;
 mod together;
 
 use std::{
@@ -18,7 +18,7 @@ use fnctl_core::{
     invariants,
     lane::key_hash,
     limits,
-    mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
+    mapping::{MappingSettings, MaxAttempts, Ordering},
     pipeline::{
         Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineCanary,
         PipelineConfig, RecordMeta, RecordRef, RedriveEnding, Relocated, ShardPipeline, Started,
@@ -28,7 +28,7 @@ use fnctl_core::{
 
 use crate::{
     guest::{Nature, key_bytes},
-    journal::{Journal, Put, output_name},
+    journal::{Journal, Put, output_bindings},
     ledger::falls,
     random::Random,
     trace::Trace,
@@ -109,7 +109,7 @@ pub struct Worker {
 
 struct Shelf<'a> {
     blocks: &'a BTreeMap<BlockId, Vec<Ordinal>>,
-    puts: &'a [Put],
+    journal: &'a Journal,
 }
 
 impl Shelf<'_> {
@@ -121,8 +121,7 @@ impl Shelf<'_> {
     }
 
     fn put(&self, position: Ordinal) -> Put {
-        let index = usize::try_from(position.0 - 1).expect("an index");
-        self.puts[index]
+        self.journal.put_at(position)
     }
 }
 
@@ -159,8 +158,7 @@ impl Worker {
     ) -> (Self, Event) {
         let unit = journal.unit();
         let view = journal.published.unit(unit).expect("the unit exists");
-        let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
-        let outputs: Arc<[OutputBinding]> = outputs.into();
+        let outputs = output_bindings();
         let met = versions.of_unit(settings, unit, &outputs);
         let config = PipelineConfig {
             canary: met.1.clone(),
@@ -312,8 +310,8 @@ impl Worker {
                     });
                 }
                 self.check_letters(&plan, journal);
-                let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
-                let commit = complete(*plan, &outputs, &self.shelf(journal), |_| 0);
+                let shelf = self.shelf(journal);
+                let commit = complete(*plan, &output_bindings(), &shelf, |_| 0);
                 self.kept.insert(commit.slot, commit.clone());
                 self.outbox.push_back(commit);
             }
@@ -357,7 +355,7 @@ impl Worker {
     fn shelf<'a>(&'a self, journal: &'a Journal) -> Shelf<'a> {
         Shelf {
             blocks: &self.blocks,
-            puts: &journal.puts,
+            journal,
         }
     }
 
@@ -388,7 +386,7 @@ impl Worker {
         let stop = random.between(1, 40);
         while after < journal.published_tail() && (fetched.records.len() as u64) < stop {
             let position = after.next();
-            let put = journal.puts[usize::try_from(after.0).expect("an index")];
+            let put = journal.put_at(position);
             let meta = self.describe(position, put);
             bytes += u64::from(meta.bytes.min(100));
             let is_full =

@@ -1,6 +1,7 @@
 //! One run: a schedule of everything that can happen, drawn from a seed.
 
 mod happening;
+mod judging;
 mod letters;
 mod relay;
 mod seeking;
@@ -15,7 +16,6 @@ use fnctl_core::{
 use crate::{
     coverage::{Coverage, Reached},
     journal::Journal,
-    ledger::Ledger,
     profile::Profile,
     random::Random,
     trace::Trace,
@@ -335,8 +335,8 @@ impl World {
             let stats = worker.pipeline.stats();
             assert_eq!(stats.window_records, 0, "nothing is held at rest");
         }
-        let ledger = Ledger::read(&self.journal, self.max_attempts, &mut self.coverage);
-        if let Err(broken) = ledger.and_then(|ledger| ledger.close()) {
+        let judged = judging::judge(&self.journal, self.max_attempts, &mut self.coverage);
+        if let Err(broken) = judged {
             panic!("{broken}");
         }
         self.judge_relay();

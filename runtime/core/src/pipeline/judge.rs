@@ -243,10 +243,10 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         if let Some(item) = failures.iter().find(|i| is_fatal(i.failure.kind)) {
             return fatal(&item.failure);
         }
+        let ended_at = outcome::ended_at(failures);
         // Rows of no record stand for the whole call: it is all or nothing.
-        let is_nothing = failures
-            .iter()
-            .any(|i| i.failure.kind == FailureKind::Retry)
+        let runs_again = |item: &ItemFailure| item.failure.kind == FailureKind::Retry;
+        let is_nothing = (ended_at.is_some() || failures.iter().any(runs_again))
             && rows.iter().any(|rows| rows.sources.contains(&WHOLE_CALL));
         let mut judgement = Judgement {
             endings: Vec::with_capacity(self.records),
@@ -260,6 +260,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             let failure = failures
                 .next_if(|item| item.index as usize == index)
                 .map(|item| &item.failure);
+            let is_behind = ended_at.is_some_and(|ended_at| ended_at < index);
             let subject = (self.subject)(index);
             let ending = match held.entry(subject.key) {
                 // An outcome behind a held record of its key is void.
@@ -270,6 +271,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                     }
                     Ending::Void
                 }
+                Entry::Vacant(_) if is_behind => Ending::Again,
                 Entry::Vacant(free) => match failure {
                     None if is_nothing => Ending::Again,
                     None => Ending::Done,

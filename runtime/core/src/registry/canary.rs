@@ -9,6 +9,7 @@ use crate::{
     canary::{Canary, Switch, SwitchKind, Tripped},
     function::Function,
     id::{FunctionId, FunctionName, FunctionVersion, Timestamp},
+    mapping::MappingState,
     spec::{
         canary::{CanarySettings, CanarySpec},
         resolve::Problems,
@@ -150,7 +151,9 @@ impl Registry {
         let mut changed = Function::clone(function);
         let dropped = end(&mut changed, kind, why, now).map(|canary| canary.version);
         let previous = function.live;
-        let (draft, function) = self.switched(changed, true, now)?;
+        // What stopped a mapping is the live version's `fatal`: the canary's took the canary back.
+        let is_resuming = kind == SwitchKind::Dropped;
+        let (draft, function) = self.switched(changed, is_resuming, now)?;
         Ok(draft.done(Applied::RolledBack {
             function,
             previous,
@@ -158,7 +161,8 @@ impl Registry {
         }))
     }
 
-    /// A function as it becomes, its mappings fenced: nothing calls what it was any more.
+    /// A function as it becomes, its mappings fenced: nothing calls what it was any more. One that failed calls
+    /// nothing, so no output of it has to be bound.
     pub(super) fn switched(
         &self,
         changed: Function,
@@ -169,7 +173,8 @@ impl Registry {
         let mut draft = Draft::new(self);
         draft.put_function(&changed);
         let version = changed.live_version();
-        for mapping in self.mappings_of_function(changed.id) {
+        let mappings = self.mappings_of_function(changed.id);
+        for mapping in mappings.filter(|mapping| mapping.state != MappingState::Failed) {
             deploy::check_bound(
                 &self.address(mapping),
                 &mapping.outputs,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Applied, Command, Evaluated, Refusal, Registry, Tails, canary, deploy, draft::Draft};
 use crate::{
-    canary::{Canary, SwitchKind},
+    canary::SwitchKind,
     function::Function,
     id::{FunctionName, FunctionVersion, MappingId, StreamName, Timestamp},
     mapping::{Mapping, MappingState},
@@ -232,7 +232,9 @@ impl Registry {
         Ok(draft.done(Applied::Mapping(changed)))
     }
 
-    /// Only a running mapping stops: a paused one meets the same record again when it is resumed.
+    /// Only a running mapping stops: a paused one meets the same record again when it is resumed. What a
+    /// version said that nobody calls any more stops nothing: of two shards that a canary was fatal to, the
+    /// first one's words have taken it back.
     fn stop(
         &self,
         id: MappingId,
@@ -244,12 +246,14 @@ impl Registry {
         if mapping.state != MappingState::Running {
             return Ok(Evaluated::unchanged(Applied::Mapping(Arc::clone(mapping))));
         }
-        let is_it = |canary: &Canary| canary.version == version;
-        if let Some(function) = self.function(mapping.function)
-            && function.canary().is_some_and(is_it)
-        {
-            let words = format!("it said `fatal`: {code}: {message}");
-            return self.take_back(function, SwitchKind::RolledBack, &words, now);
+        if let Some(function) = self.function(mapping.function) {
+            if !function.calls(version) {
+                return Ok(Evaluated::unchanged(Applied::Mapping(Arc::clone(mapping))));
+            }
+            if version != function.live {
+                let words = format!("it said `fatal`: {code}: {message}");
+                return self.take_back(function, SwitchKind::RolledBack, &words, now);
+            }
         }
         let state = MappingState::Stopped {
             code: code.to_owned(),

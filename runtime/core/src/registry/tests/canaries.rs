@@ -325,8 +325,11 @@ fn a_fatal_of_the_canary_takes_it_back_and_stops_nothing() {
         message: "no such table".to_owned(),
         version: FunctionVersion(version),
     };
-    bench.run(&stop(2)).unwrap();
-    assert_eq!(bench.mapping("enrich/signups").state, MappingState::Running);
+    // Two shards met it.
+    for _ in 0..2 {
+        bench.run(&stop(2)).unwrap();
+        assert_eq!(bench.mapping("enrich/signups").state, MappingState::Running);
+    }
     let said = bench.enrich().rollout.rolled_back().unwrap();
     assert_eq!(said.why, "it said `fatal`: bad-config: no such table");
     bench.run(&stop(1)).unwrap();
@@ -334,6 +337,57 @@ fn a_fatal_of_the_canary_takes_it_back_and_stops_nothing() {
         bench.mapping("enrich/signups").state,
         MappingState::Stopped { .. }
     ));
+}
+
+#[test]
+fn a_canary_that_is_taken_back_resumes_nothing_that_the_live_version_stopped() {
+    let mut bench = with_canary();
+    let mapping = bench.mapping("enrich/signups").id;
+    let stop = |version| Command::StopMapping {
+        mapping,
+        code: "bad-config".to_owned(),
+        message: "no such table".to_owned(),
+        version: FunctionVersion(version),
+    };
+    bench.run(&stop(1)).unwrap();
+    let trip = Command::GuardTripped {
+        function: bench.enrich().id,
+        version: FunctionVersion(2),
+        tripped: Tripped {
+            reason: GuardReason::Errors,
+            words: String::new(),
+        },
+    };
+    bench.run(&trip).unwrap();
+    assert_eq!(bench.versions(), (1, None));
+    let state = &bench.mapping("enrich/signups").state;
+    assert!(matches!(state, MappingState::Stopped { .. }), "{state:?}");
+}
+
+#[test]
+fn a_mapping_that_failed_keeps_no_canary() {
+    let mut bench = deployed();
+    bench
+        .deploy(deploy("a", json!({"stream": "orders"})))
+        .unwrap();
+    let delete = Command::DeleteStream {
+        name: name("signups"),
+        force: true,
+    };
+    bench.run(&delete).unwrap();
+    // What this one declares is bound where it can be.
+    let outputs = json!({"stream": "orders", "outputs": {"rejected": "rejects"}});
+    let mut wider = deploy("b", outputs);
+    wider.component = Some(component("b", &["default", "rejected"]));
+    bench.deploy(wider).unwrap();
+    let mut third = canary("c", json!({"weight": "10%"}));
+    third.component = Some(component("c", &["default", "rejected"]));
+    bench.deploy(third).unwrap();
+    for command in [promote(None), rollback(None)] {
+        bench.ask(&command).unwrap();
+    }
+    bench.run(&rollback(None)).unwrap();
+    assert_eq!(bench.versions(), (2, None));
 }
 
 #[test]
