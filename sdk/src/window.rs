@@ -106,7 +106,7 @@ pub(crate) fn read<S: State>(state: &[u8]) -> Result<S> {
         return Ok(S::default());
     }
     json::read(state).map_err(|error| {
-        // Another attempt reads the same: who stops the mapping loses nothing, and can roll back.
+        // Another attempt reads the same. The host makes a dead letter of what another version left.
         let words = format_args!(
             "the window's state, as earlier calls left it, is no `{}`: {error}; a field that is new needs \
              `#[serde(default)]`",

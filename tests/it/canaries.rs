@@ -189,10 +189,22 @@ fn a_rollback_takes_a_canary_back_before_anything_else_and_text_says_what_stands
             "{said}"
         );
     }
-    let said = text(&["promote", "hostile", "--canary", "5%"]);
+    let said = text(&["promote", "hostile", "--canary", "5 %"]);
     assert_eq!(
         said,
         "function   hostile  version 2, canary version 3 with 5%\n"
+    );
+    let (exit, error) = refused(&server, &["promote", "hostile", "--canary", "1%"]);
+    assert_eq!(
+        (exit, &error["code"]),
+        (Some(7), &"FN2102".into()),
+        "{error}"
+    );
+    assert!(
+        error["problems"][0]["message"]
+            .as_str()
+            .is_some_and(|words| words.contains("fnctl rollback hostile")),
+        "{error}"
     );
     let said = text(&["rollback", "hostile"]);
     assert_eq!(

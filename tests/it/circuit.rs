@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::support::{all, deploy_hostile, describe, drained, metric, one, put, server, tail};
+use crate::support::{
+    all, deploy_hostile, describe, drained, metric, one, put, server, server_on, tail,
+};
 use fnctl_tests::Server;
 
 /// How long what the function needs is down.
@@ -17,6 +19,13 @@ fn put_at_once(server: &Server, records: &[String]) {
     one(server, &["mappings", "pause", "hostile"]);
     put(server, "in", records, &[]);
     one(server, &["mappings", "resume", "hostile"]);
+}
+
+/// A record that fails until then.
+fn down_until(until: SystemTime) -> String {
+    let until = until.duration_since(SystemTime::UNIX_EPOCH);
+    let until_ms = until.expect("it is later than 1970").as_millis();
+    format!("down-until {until_ms}")
 }
 
 /// The mapping once its circuit is open; `None`: the outage was over before anybody saw it.
@@ -35,10 +44,7 @@ fn records_survive_an_outage_that_is_longer_than_their_attempts() {
     let server = server();
     deploy_hostile(&server, &POLICY);
     let until = SystemTime::now() + OUTAGE;
-    let until_ms = until.duration_since(SystemTime::UNIX_EPOCH);
-    let until_ms = until_ms.expect("it is later than 1970").as_millis();
-    let records = vec![format!("down-until {until_ms}"); 60];
-    put_at_once(&server, &records);
+    put_at_once(&server, &vec![down_until(until); 60]);
     let status = seen_open(&server, until).expect("the circuit opens before the outage is over");
     let shard = &status["shards"][0];
     assert_eq!(shard["why"], "circuit-open", "{status}");
@@ -65,6 +71,46 @@ fn records_survive_an_outage_that_is_longer_than_their_attempts() {
         ),
         0.0
     );
+}
+
+#[test]
+fn an_outage_outlives_a_restart_and_updates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_on(folder.path());
+    deploy_hostile(&server, &POLICY);
+    let until = SystemTime::now() + 3 * OUTAGE;
+    put_at_once(&server, &vec![down_until(until); 60]);
+    let is_open = |server: &Server| seen_open(server, until).expect("the outage is not over");
+    is_open(&server);
+    one(&server, &["mappings", "pause", "hostile"]);
+    one(&server, &["mappings", "resume", "hostile"]);
+    let charged = is_open(&server)["totals"]["failed"].clone();
+    for batch in ["50", "51", "52", "53"] {
+        one(
+            &server,
+            &["mappings", "update", "hostile", "--batch-size", batch],
+        );
+        assert_eq!(is_open(&server)["totals"]["failed"], charged);
+    }
+    let opens = "fnctl_mapping_circuit_opens_total{mapping=\"hostile/in\"}";
+    assert_eq!(metric(&server, opens), 1.0, "it went on");
+    server.kill().unwrap_or_else(|e| panic!("{e}"));
+
+    let server = server_on(folder.path());
+    let status = is_open(&server);
+    assert_eq!(
+        status["shards"][0]["circuit"]["code"], "upstream-down",
+        "{status}"
+    );
+    let parked = all(&server, &["mappings", "parked", "hostile"]);
+    assert!(!parked.is_empty());
+    for key in parked {
+        assert_eq!(key["code"], "upstream-down", "{key}");
+    }
+    let totals = &drained(&server, "hostile")["totals"];
+    assert_eq!(totals["failed"], charged, "{totals}");
+    assert_eq!(totals["dead_lettered"], 0, "{totals}");
+    assert_eq!(totals["processed"], 60, "{totals}");
 }
 
 #[test]

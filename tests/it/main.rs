@@ -17,6 +17,7 @@ mod flow;
 #[path = "../../runtime/invoker/tests/it/handmade.rs"]
 #[allow(dead_code, reason = "shared with the invoker's tests")]
 mod handmade;
+mod held;
 mod hostile;
 mod kinesis;
 mod letters;

@@ -2,6 +2,7 @@
 
 mod failing;
 mod flowing;
+mod unreadable;
 
 use serde_json::{Value, json};
 

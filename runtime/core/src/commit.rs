@@ -6,18 +6,20 @@ use std::{ops::Add, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
+    breaker::Outages,
     id::{
         FunctionVersion, LeaseEpoch, Lsn, Ordinal, ShardNumber, SlotId, StreamName, Timestamp,
         UnitId,
     },
     invoker::CallStats,
+    outcome::Cause,
     record::NewRecords,
     settled::SettledRanges,
     window::WindowChange,
 };
 
 /// How often a record that is still unsettled was charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptMark {
     /// The record.
     pub position: Ordinal,
@@ -31,6 +33,9 @@ pub struct AttemptMark {
     /// start after an unclean stop, it says that the process died with the record in hand
     /// (commit and storage rules §4).
     pub is_in_hand: bool,
+    /// How it failed last, in brief ([`Cause::in_brief`]); `None`: it is not known, or of very many records
+    /// this is one of which that is not kept ([`crate::limits::FAILURES_TOLD_MAX`]).
+    pub cause: Option<Arc<Cause>>,
 }
 
 /// Totals of a unit since its start or last seek. Absolute, so that redo may repeat them.
@@ -94,7 +99,8 @@ pub enum ErrorKind {
     RecordTooOld,
     /// A `fatal`, where that does not stop the mapping.
     Fatal,
-    /// The final call of a window, out of attempts: the letter holds the window's state.
+    /// The final call of a window, out of attempts, or a state that another version left and nobody can read:
+    /// the letter holds the state.
     WindowFailed,
     /// A person gave it up.
     ByHand,
@@ -282,6 +288,8 @@ pub struct Commit {
     pub redriven: Option<Redriven>,
     /// What becomes of a group's window (commit and storage rules §8).
     pub window: Option<WindowChange>,
+    /// The circuits that are open now, where that is not what the unit's last commit said of them.
+    pub outages: Option<Outages>,
 }
 
 /// Why a commit cannot be taken now; the same commit is sent again.

@@ -63,6 +63,14 @@ pub struct Version {
 /// The interface that a function with tumbling windows imports, as [`Version::uses`] names it.
 pub const WINDOW_STATE: &str = "state";
 
+impl Version {
+    /// Whether it asks for the states of windows.
+    #[must_use]
+    pub fn reads_states(&self) -> bool {
+        self.uses.iter().any(|used| used == WINDOW_STATE)
+    }
+}
+
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {

@@ -36,8 +36,10 @@ pub const FRAME_BYTES_MAX: u64 = 64 << 20;
 /// Records of its first batch that a lane calls alone after unclean stops, at most: each costs two synced
 /// commits.
 pub const CAREFUL_RECORDS_MAX: u32 = 256;
-/// Charged records of one unit whose last failure is kept in memory, to be told.
+/// Charged records of one unit whose last failure is kept, to be told.
 pub const FAILURES_TOLD_MAX: usize = 1_024;
+/// Words of a failure that are kept with a record that waits, or with a circuit that is open, bytes.
+pub const BRIEF_CAUSE_BYTES_MAX: usize = 256;
 /// Batches of one unit that failed as a whole and wait to be bisected, of each version that it calls; with
 /// so many the lanes of that version start no other.
 pub const SUSPECT_BATCHES_MAX: usize = 16;
@@ -131,6 +133,9 @@ pub const RESEND_MS_MAX: u64 = 2_000;
 pub const CIRCUIT_KEYS: u64 = 20;
 /// Of them, those that must have failed by name, each for the first time: few poison keys are not enough.
 pub const CIRCUIT_SICK_KEYS: usize = 16;
+/// How long such a failure tells of an outage, ms. Longer than an outage takes to be seen where a new key
+/// comes twice in a minute; shorter than what lies between two uploads of bad records.
+pub const CIRCUIT_WITNESS_MS: u64 = 600_000;
 /// Calls that ended last by which it does.
 pub const CIRCUIT_CALLS: u32 = 25;
 /// Of them, those that must have failed.

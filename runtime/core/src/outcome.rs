@@ -57,6 +57,9 @@ pub struct Rows {
     pub data: ByteColumn,
 }
 
+/// Code of the `fatal` of a function that cannot read the state of a window.
+pub const BAD_STATE: &str = "bad-state";
+
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

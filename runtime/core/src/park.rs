@@ -194,16 +194,47 @@ impl<T: Copy + Ord> Park<T> {
     pub fn due_now(&mut self, key: KeyHash, now: Timestamp) {
         // A person asks for it: the queue need not be found by key otherwise.
         let queued = self.queue.iter().find(|due| due.key == key).copied();
-        let Some(queued) = queued.filter(|due| due.at > now) else {
+        if let Some(queued) = queued {
+            self.hurry(queued, now);
+        }
+    }
+
+    /// All keys that wait for time wait no longer.
+    pub fn all_due_now(&mut self, now: Timestamp) {
+        for queued in self.queue.clone() {
+            self.hurry(queued, now);
+        }
+    }
+
+    fn hurry(&mut self, queued: Due<T>, now: Timestamp) {
+        if queued.at <= now {
             return;
-        };
+        }
         self.queue.remove(&queued);
-        for record in &mut self.parked_mut(key).records {
+        for record in &mut self.parked_mut(queued.key).records {
             if let Some(charge) = &mut record.charge {
                 charge.next_retry = charge.next_retry.min(now);
             }
         }
-        self.enqueue(key, now);
+        self.enqueue(queued.key, now);
+    }
+
+    /// When the keys are due that wait for time.
+    #[must_use]
+    pub(crate) fn due_times(&self) -> KeyMap<Timestamp> {
+        let times = self.queue.iter().map(|due| (due.key, due.at));
+        times.collect()
+    }
+
+    /// The charge of a record, if its key is parked and it is charged.
+    #[must_use]
+    pub fn charge_of(&self, key: KeyHash, item: T) -> Option<ParkedCharge> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        let records = &self.keys.get(&key)?.records;
+        let at = records.binary_search_by_key(&item, |record| record.item);
+        records[at.ok()?].charge
     }
 
     /// Takes a key that waits for time for the retry slot, until that gives it back; whether it waited so.

@@ -21,6 +21,7 @@ mod give_up;
 mod in_order;
 mod inspect;
 mod judge;
+mod listing;
 mod plan;
 mod quiet;
 mod read;
@@ -37,10 +38,10 @@ use std::{
 };
 
 pub use action::{Action, Invocation, RecordRef, StopReason};
-pub use by_hand::Parked;
 pub use caution::PROCESS_DIED;
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
 pub use inspect::{Inspection, PipelineStats};
+pub use listing::{WaitingKey, WaitingKeys, WaitingRecord, WaitingWindow, WaitsFor};
 pub use plan::{
     CommitPlan, LostWindow, Payloads, PlannedLetter, PlannedRetry, PlannedRows, PlannedWindow,
     RowSource, complete,
@@ -85,6 +86,10 @@ pub struct PipelineConfig {
     pub version: FunctionVersion,
     /// Another one, for some of the keys; never with order within the shard, which is called by one.
     pub canary: Option<PipelineCanary>,
+    /// `version` is the function's canary: it is called for the whole shard.
+    pub is_canary: bool,
+    /// Which of the versions that are called ask for no window's state.
+    pub stateless: Vec<FunctionVersion>,
     /// Batching and failure policy.
     pub settings: MappingSettings,
     /// Bindings by output number: what is not bound to a stream is not counted as emitted.
@@ -278,8 +283,9 @@ impl ShardPipeline {
             Event::Redrive(redrive) => self.redrive(*redrive),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Release { positions } => self.release_by_hand(&positions, now),
+            Event::ReleaseAll => self.release_all(now),
             Event::GiveUp { positions, by } => {
-                self.wish_given_up(&positions, &by, actions);
+                self.wish_given_up(&positions, &by);
             }
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),
@@ -309,15 +315,14 @@ impl ShardPipeline {
             }
             Mode::Running => {
                 let reading = self.wants_read().then_some(self.reading.not_before);
-                let from = self.calls_from();
-                let slots = (0..self.slots.len()).filter_map(|at| self.slot_deadline(at, from));
+                let slots = (0..self.slots.len()).filter_map(|at| self.slot_deadline(at));
                 let filtered = self.filtered_deadline();
                 slots.chain(reading).chain(filtered).min()
             }
         }
     }
 
-    fn slot_deadline(&self, index: usize, calls_from: Option<Timestamp>) -> Option<Timestamp> {
+    fn slot_deadline(&self, index: usize) -> Option<Timestamp> {
         let slot = &self.slots[index];
         if let Some(commit) = &slot.unaccepted {
             return match commit.phase {
@@ -328,7 +333,6 @@ impl ShardPipeline {
         if !slot.is_free() || self.caution.waits_for_turn(index) {
             return None;
         }
-        let earliest = calls_from?.max(slot.not_before);
         let due = if !slot.pieces.is_empty() {
             Some(slot.not_before)
         } else if self.windows.is_some() && index < self.lanes.len() {
@@ -344,11 +348,11 @@ impl ShardPipeline {
             Some(slot.not_before)
         } else {
             // A redrive that may start has; one may wait for the slot's pause, or to be a probe.
-            let redrive =
-                (self.redrives.is_wanted() && earliest > self.last_now).then_some(earliest);
+            let from = self.calls_from(index)?.max(slot.not_before);
+            let redrive = (self.redrives.is_wanted() && from > self.last_now).then_some(from);
             self.park.next_retry().into_iter().chain(redrive).min()
-        };
-        due.map(|due| due.max(earliest))
+        }?;
+        Some(due.max(self.calls_from(index)?).max(slot.not_before))
     }
 
     /// Does whatever has become possible.
@@ -397,6 +401,7 @@ impl ShardPipeline {
             totals,
             tail,
             windows,
+            outages,
             is_closed,
         } = started;
         let end = is_closed.then_some(tail);
@@ -419,6 +424,8 @@ impl ShardPipeline {
                 ..mark
             });
         self.marks = of_this_version.map(|mark| (mark.position, mark)).collect();
+        self.failures = Failures::of(self.marks.values());
+        self.circuit.begin(outages, self.config.version, now);
         self.done = settled;
     }
 

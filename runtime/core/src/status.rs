@@ -19,10 +19,10 @@ pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
 pub use mapping::{
-    CircuitStatus, MappingLine, MappingStatus, RelayHeld, RelayStatus, SeekShard, SeekStatus,
-    SettingsStatus, ShardStatus, Totals, state_name,
+    CircuitStatus, MappingLine, MappingStatus, OpenCircuits, RelayHeld, RelayStatus, SeekShard,
+    SeekStatus, SettingsStatus, ShardStatus, Totals, state_name,
 };
-pub use parked::{GiveUpKey, GiveUpStatus, ParkedKey, ParkedStatus, ReleaseStatus};
+pub use parked::{GiveUpKey, GiveUpStatus, ParkedStatus, ParkedWindow, ReleaseKeys, ReleaseStatus};
 pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
     RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,

@@ -157,7 +157,7 @@ impl NodeView {
     pub fn marks_in_hand(&self) -> impl Iterator<Item = (UnitId, AttemptMark)> {
         self.units().flat_map(|(id, unit)| {
             let marks = unit.attempts.values().filter(|mark| mark.is_in_hand);
-            marks.map(move |mark| (id, *mark))
+            marks.map(move |mark| (id, mark.clone()))
         })
     }
 }

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use crate::{
-    id::{Ordinal, Timestamp},
+    id::{FunctionVersion, Ordinal, Timestamp},
     lane::KeyHash,
     limits,
 };
@@ -91,6 +91,8 @@ pub struct OpenWindow {
     pub last: Ordinal,
     /// How many groups there were when it was opened.
     pub groups: u32,
+    /// The version that left the state; `None`: it is from before that was kept.
+    pub left_by: Option<FunctionVersion>,
 }
 
 impl OpenWindow {

@@ -146,16 +146,15 @@ impl Functions {
         loaded.retain(|(function, version), _| is_kept(*function, *version));
     }
 
-    /// Functions have these limits from now on; those without one (the outer `None`) are gone.
-    pub(crate) fn limit(&self, limit: impl Fn(FunctionId) -> Option<Option<u32>>) {
+    /// Functions have these limits from now on, those that were not called yet too: who calls them first may
+    /// have known another limit. Others are gone.
+    pub(crate) fn limit(&self, limits: &HashMap<FunctionId, Option<u32>>) {
         let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|function, turns| match limit(*function) {
-            Some(limit) => {
-                turns.set_limit(limit);
-                true
-            }
-            None => false,
-        });
+        all.retain(|function, _| limits.contains_key(function));
+        for (&function, &limit) in limits {
+            let turns = all.entry(function).or_insert_with(|| Turns::new(limit));
+            turns.set_limit(limit);
+        }
     }
 }
 

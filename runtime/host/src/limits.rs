@@ -152,6 +152,9 @@ pub const ENDS_WITHIN: Duration = Duration::from_millis(900);
 /// Charged records of one unit that are read for a status, to tell their keys; more are not looked at.
 pub const CHARGED_RECORDS_READ_MAX: usize = 256;
 
+/// Keys of one unit that a list of those that wait names, the failing and the oldest first; more are counted.
+pub const WAITING_KEYS_LISTED_MAX: usize = 256;
+
 // Metrics.
 
 /// Shards of one mapping exported one by one; of a mapping with more only the highest age and the sum.

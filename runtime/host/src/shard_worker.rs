@@ -29,9 +29,10 @@ use fnctl_core::{
     filter::Filter,
     id::{FunctionVersion, MappingId, Ordinal, StreamId, Timestamp, UnitId},
     invoker::{CallContext, Invoker},
+    lane::KeyHash,
     mapping::{MaxAttempts, OutputBinding},
     outcome::Outcome,
-    pipeline::{Action, Event, Parked, ShardPipeline, Started},
+    pipeline::{Action, Event, ShardPipeline, Started, WaitingKeys},
     source::{ShardSource, SourceError},
 };
 use tokio::{
@@ -82,12 +83,19 @@ pub(crate) enum Directive {
         /// Answered when they are due.
         done: oneshot::Sender<()>,
     },
-    /// Tell what is known of charged records.
-    Parked {
-        /// Their positions.
-        positions: Vec<Ordinal>,
+    /// A person has everything tried now that waits.
+    ReleaseAll {
+        /// Told how many keys waited, when they are due.
+        done: oneshot::Sender<u64>,
+    },
+    /// Tell which keys wait.
+    Waiting {
+        /// Those of one of these hashes; `None`: all.
+        of: Option<Vec<KeyHash>>,
+        /// At most so many.
+        most: usize,
         /// Whom.
-        reply: oneshot::Sender<Vec<Parked>>,
+        reply: oneshot::Sender<WaitingKeys>,
     },
     /// A person gives records up.
     GiveUp(GiveUpRequest),
@@ -405,8 +413,13 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 done.send(()).unwrap_or_default();
                 Event::Release { positions }
             }
-            Directive::Parked { positions, reply } => {
-                drop(reply.send(self.pipeline.parked_records(&positions)));
+            Directive::ReleaseAll { done } => {
+                let waiting = self.pipeline.waiting_keys(None, 0);
+                done.send(waiting.count).unwrap_or_default();
+                Event::ReleaseAll
+            }
+            Directive::Waiting { of, most, reply } => {
+                drop(reply.send(self.pipeline.waiting_keys(of.as_deref(), most)));
                 return None;
             }
             Directive::GiveUp(request) => self.giving_up.asked(request),

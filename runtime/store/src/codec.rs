@@ -5,6 +5,7 @@
 //! panics or allocates without bound, whatever the bytes are.
 
 mod columns;
+mod commit;
 mod dead_letter;
 mod entry;
 mod registry;

@@ -107,7 +107,7 @@ impl UncleanStops {
     /// The marks of a unit's records that the last process died with.
     pub(crate) fn in_hand(&self, unit: UnitId) -> Vec<AttemptMark> {
         let of_unit = self.in_hand.iter().filter(|(of, _)| *of == unit);
-        of_unit.map(|(_, mark)| *mark).collect()
+        of_unit.map(|(_, mark)| mark.clone()).collect()
     }
 
     /// Forgets the stops once the node has been quiet for long enough.

@@ -150,6 +150,8 @@ reached! {
     ClockBack,
     /// A circuit was open.
     CircuitOpen,
+    /// An owner began with a circuit that the last one left open.
+    OutageInherited,
     /// A parked key was released to its lane.
     KeyReleased,
     /// An owner was careful from its start.

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
+    breaker::Outages,
     commit::{AttemptMark, Commit, CommitAnswer, DeadLetter},
     entry::{Entry, UnitChange},
     id::{
@@ -70,6 +71,8 @@ pub struct Journal {
     bodies: BTreeMap<StreamId, Vec<DeadLetter>>,
     /// The world is wrong: a letter may be redriven whatever became of it.
     pub takes_closed_letters: bool,
+    /// The world is wrong: owners are not told of circuits that are open.
+    pub forgets_outages: bool,
     next_stream: StreamId,
 }
 
@@ -88,6 +91,7 @@ impl Journal {
             mapping: MappingId(1),
             bodies: BTreeMap::new(),
             takes_closed_letters: false,
+            forgets_outages: false,
             next_stream: FIRST_OUTPUT.next(),
         };
         journal.change(RegistryChange {
@@ -329,11 +333,20 @@ impl Journal {
         }
     }
 
+    /// What a unit's owner is told of circuits that are open.
+    #[must_use]
+    pub fn told_of(&self, unit: UnitId) -> Outages {
+        match self.published.unit(unit) {
+            Some(view) if !self.forgets_outages => view.outages.clone(),
+            _ => Outages::default(),
+        }
+    }
+
     /// The marks of a unit's records that the last process died with.
     #[must_use]
     pub fn died_with(&self, unit: UnitId) -> Vec<AttemptMark> {
         let of_unit = self.died_with.iter().filter(|(of, _)| *of == unit);
-        of_unit.map(|(_, mark)| *mark).collect()
+        of_unit.map(|(_, mark)| mark.clone()).collect()
     }
 
     /// Whether the output stream exists.

@@ -101,7 +101,7 @@ impl Profile {
             host: trouble(200),
             outage: trouble(20),
         };
-        Self {
+        let mut profile = Self {
             settings: draw_settings(random),
             keys: random.pick(&[1, 2, 3, 5, 9, 40]),
             records: random.between(5, 90),
@@ -111,7 +111,33 @@ impl Profile {
             block_bytes_max: random.pick(&[1_000, 1_000, 6 << 20, 20 << 20]),
             canaries: random.pick(&[0, 500, 800]),
             trouble,
+        };
+        if random.chance(100) {
+            profile.suffer(random);
         }
+        profile
+    }
+
+    /// What the function needs is down for much of the time, there are keys enough to tell, and owners change
+    /// meanwhile.
+    fn suffer(&mut self, random: &mut Random) {
+        self.keys = 40;
+        self.records = 90;
+        self.steps = random.between(400, 700);
+        self.bad = random.pick(&[0, 0, 50]);
+        self.settings = MappingSettings {
+            batch_size: random.pick(&[10, 100]),
+            batch_bytes: 6 << 20,
+            circuit_breaker: true,
+            max_record_age_ms: None,
+            filter: None,
+            ..self.settings.clone()
+        };
+        self.trouble.outage = random.between(20, 60);
+        self.trouble.crash = random.between(2, 10);
+        self.trouble.change = random.between(10, 40);
+        self.trouble.remake = 0;
+        self.trouble.seek = 0;
     }
 }
 

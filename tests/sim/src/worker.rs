@@ -162,6 +162,8 @@ impl Worker {
         let met = versions.of_unit(settings, unit, &outputs);
         let config = PipelineConfig {
             canary: met.1.clone(),
+            is_canary: false,
+            stateless: Vec::new(),
             unit,
             version: met.0,
             settings: settings.clone(),
@@ -175,6 +177,7 @@ impl Worker {
             totals: view.totals,
             tail: journal.published_tail(),
             windows: view.windows.clone(),
+            outages: journal.told_of(unit),
             is_closed: false,
         });
         let worker = Self {
@@ -232,8 +235,12 @@ impl Worker {
             let arrivals = fetched.records.iter().map(|record| record.arrival);
             self.latest = arrivals.fold(self.latest, Timestamp::max);
         }
+        let is_start = matches!(event, Event::Started(_));
         let mut actions = Vec::new();
         self.pipeline.handle(event, now, &mut actions);
+        if is_start {
+            self.check_begun(journal);
+        }
         for action in actions {
             trace.line(format_args!("{now} e{} -> {action:?}", self.epoch));
             self.act(action, journal);
@@ -310,6 +317,7 @@ impl Worker {
                     });
                 }
                 self.check_letters(&plan, journal);
+                self.check_told(&plan, journal);
                 let shelf = self.shelf(journal);
                 let commit = complete(*plan, &output_bindings(), &shelf, |_| 0);
                 self.kept.insert(commit.slot, commit.clone());

@@ -47,15 +47,18 @@ pub enum Weakness {
     RedriveBesideItsKey,
     /// The relay notes letters as brought that the destination refused.
     HastyRelay,
+    /// An owner is not told that the last one left a circuit open.
+    ForgottenOutage,
 }
 
 impl Weakness {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::UnfencedSeek,
         Self::RedriveOfClosed,
         Self::RedriveBesideItsKey,
         Self::HastyRelay,
+        Self::ForgottenOutage,
     ];
 }
 
@@ -80,6 +83,7 @@ pub fn run_weakened(seed: u64, weakness: Weakness) -> Report {
     let mut world = World::new(seed, false);
     world.weakness = Some(weakness);
     world.journal.takes_closed_letters = weakness == Weakness::RedriveOfClosed;
+    world.journal.forgets_outages = weakness == Weakness::ForgottenOutage;
     run_in(world)
 }
 

@@ -46,20 +46,14 @@ enum Action {
     },
     /// Go on elsewhere in the stream
     Seek(seek::Args),
-    /// List the keys that wait for a retry
+    /// List the keys that wait, for what, and until when
     Parked {
         /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
         mapping: String,
     },
-    /// Try a parked key now, whatever is left of its backoff
-    Release {
-        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
-        mapping: String,
-        /// The partition key, as `parked` writes it
-        #[arg(long, allow_hyphen_values = true)]
-        key: String,
-    },
-    /// Give up a parked key's failing records by hand: they become dead letters, the rest goes on
+    /// Try a key that waits now, or everything, whatever is left of the wait
+    Release(parked::Release),
+    /// Give up a waiting key's failing records by hand: they become dead letters, the rest goes on
     DeadLetter(parked::GiveUp),
     /// Delete a mapping and its progress
     #[command(visible_alias = "rm")]
@@ -90,7 +84,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Resume { mapping } => set(&mapping, "resume", session).await,
         Action::Seek(args) => seek::run(args, session).await,
         Action::Parked { mapping } => parked::list(&mapping, session).await,
-        Action::Release { mapping, key } => parked::release(&mapping, key, session).await,
+        Action::Release(args) => parked::release(args, session).await,
         Action::DeadLetter(args) => parked::dead_letter(args, session).await,
         Action::Delete {
             mapping,
@@ -104,22 +98,32 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
     if session.out.is_json() {
         return all.iter().try_for_each(|line| session.out.json(line));
     }
-    // Worst first: what does not run, then what is furthest behind.
+    // Worst first: what does not run, what is held, then what is furthest behind.
     all.sort_by_key(|line| {
         (
             line.state == "running",
+            line.circuit.is_none(),
             std::cmp::Reverse(line.iterator_age_ms),
         )
     });
-    let mut table = Table::new(&["mapping", "state", "age>", "pending>", "id>"]);
+    let mut headers = vec!["mapping", "state", "age>", "pending>", "id>"];
+    let is_held = all.iter().any(|line| line.circuit.is_some());
+    if is_held {
+        headers.push("why");
+    }
+    let mut table = Table::new(&headers);
     for line in &all {
-        table.row([
+        let mut cells = vec![
             line.name.clone(),
             state(&line.state, line.reason.as_deref()),
             words::age(line.iterator_age_ms),
             line.pending_records.to_string(),
             line.id.clone(),
-        ]);
+        ];
+        if is_held {
+            cells.push(circuit::in_list(line.circuit.as_ref()));
+        }
+        table.row(cells);
     }
     if table.is_empty() {
         session

@@ -106,6 +106,36 @@ fn with_enough_keys_it_opens_rather_than_that_records_are_given_up() {
 }
 
 #[test]
+fn what_failed_long_ago_tells_nothing_of_now() {
+    let second = |gap: u64| {
+        let mut breaker = Breaker::default();
+        breaker.called(sick(0..SICK_KEYS - 1), true, Timestamp(7));
+        breaker.called(sick(100..100 + SICK_KEYS - 1), true, Timestamp(7 + gap));
+        breaker.open().is_some()
+    };
+    assert!(second(limits::CIRCUIT_WITNESS_MS - 1));
+    assert!(!second(limits::CIRCUIT_WITNESS_MS));
+    // A key that fails again is not seen anew: it was chosen by that.
+    let mut breaker = Breaker::default();
+    for at in [0, limits::CIRCUIT_WITNESS_MS / 2] {
+        breaker.called(sick(0..SICK_KEYS - 1), true, Timestamp(at));
+    }
+    let later = Timestamp(limits::CIRCUIT_WITNESS_MS);
+    breaker.called(sick([100]), true, later);
+    assert!(breaker.open().is_none());
+}
+
+#[test]
+fn what_was_seen_by_a_clock_that_was_ahead_is_forgotten_in_time() {
+    let mut breaker = Breaker::default();
+    breaker.called(sick(0..SICK_KEYS - 1), true, Timestamp(1_000_000_000));
+    breaker.clock_went_back(Timestamp(0));
+    let later = Timestamp(limits::CIRCUIT_WITNESS_MS);
+    breaker.called(sick([100]), true, later);
+    assert!(breaker.open().is_none());
+}
+
+#[test]
 fn what_says_nothing_counts_for_nothing() {
     let signs = (0..SICK_CALLS).flat_map(|key| [sick([key]), Sign::None, Sign::None]);
     assert!(opens(signs));
@@ -121,7 +151,7 @@ fn pauses_double_up_to_their_bound() {
             breaker.open().unwrap().is_long(),
             at > limits::CIRCUIT_PROBES_TO_MAX
         );
-        breaker.probed(sick([]), Timestamp(100));
+        breaker.probed(Probe::Tried, sick([]), Timestamp(100));
         let open = breaker.open().unwrap();
         assert_eq!((open.since, open.probes), (Timestamp(7), at));
         pauses.push(open.next_probe.0 - 100);
@@ -133,9 +163,27 @@ fn pauses_double_up_to_their_bound() {
 }
 
 #[test]
+fn a_record_that_was_not_tried_waits_for_no_probe_of_what_failed() {
+    let mut breaker = open();
+    for at in 1..=6 {
+        breaker.probed(Probe::Tried, sick([]), Timestamp(at * 100));
+    }
+    let told = |breaker: &Breaker| {
+        let open = breaker.open().unwrap();
+        let next = [Probe::Untried, Probe::Tried].map(|probe| open.next(probe).0);
+        (next, open.next_at_latest().0, open.probes_failed())
+    };
+    assert_eq!(told(&breaker), ([507, 30_600], 30_600, 6));
+    breaker.probed(Probe::Untried, sick([]), Timestamp(600));
+    assert_eq!(told(&breaker), ([1_600, 30_600], 30_600, 7));
+    breaker.probe_now(Timestamp(700));
+    assert_eq!(told(&breaker), ([700, 700], 700, 7));
+}
+
+#[test]
 fn a_probe_that_is_well_closes_it_and_counting_begins_anew() {
     let mut breaker = open();
-    breaker.probed(well(1), Timestamp(600));
+    breaker.probed(Probe::Tried, well(1), Timestamp(600));
     assert!(breaker.open().is_none());
     for key in 0..SICK_CALLS - 1 {
         breaker.called(sick([key]), false, Timestamp(700));
@@ -150,7 +198,7 @@ fn a_probe_that_is_well_closes_it_and_counting_begins_anew() {
 fn a_probe_that_says_nothing_changes_nothing_and_neither_do_late_calls() {
     let mut breaker = open();
     let before = breaker.open().cloned();
-    breaker.probed(Sign::None, Timestamp(600));
+    breaker.probed(Probe::Tried, Sign::None, Timestamp(600));
     breaker.called(well(100), false, Timestamp(600));
     breaker.called(sick(0..100), true, Timestamp(600));
     assert_eq!(breaker.open().cloned(), before);
@@ -171,5 +219,6 @@ fn a_clock_that_goes_back_makes_no_wait_longer() {
     breaker.called(sick(0..SICK_KEYS), true, Timestamp(1_000_000));
     breaker.clock_went_back(Timestamp(0));
     let latest = Timestamp(limits::CIRCUIT_PROBE_MS_MAX);
-    assert_eq!(breaker.open().unwrap().next_probe, latest);
+    let open = breaker.open().unwrap();
+    assert_eq!((open.next_probe, open.next_untried), (latest, latest));
 }

@@ -134,7 +134,7 @@ fn the_guard_asks_for_enough_calls_above_the_bound_and_worse_than_the_live_versi
             "above it",
             five,
             &[(8, false, 94), (8, true, 6)],
-            Some("5% of 99 calls failed (bound 5%)"),
+            Some("5.1% of 99 calls failed (bound 5%)"),
         ),
         ("no bound", off, &[(8, true, 500)], None),
         (
@@ -160,6 +160,30 @@ fn the_guard_asks_for_enough_calls_above_the_bound_and_worse_than_the_live_versi
         let mut watch = CanaryWatch::new(FunctionVersion(8));
         let said = told(&mut watch, &guard, calls, 0);
         assert_eq!(said.as_deref(), words, "{what}");
+    }
+}
+
+#[test]
+fn a_share_just_above_its_bound_is_told_so_that_it_is_seen_to_be() {
+    for (failed, calls, bound, told) in [
+        (6, 99, 50, "6%"),
+        (501, 10_000, 50, "5.01%"),
+        (50_001, 1_000_000, 50, "5.001%"),
+        (5_000_001, 100_000_000, 50, "5.001%"),
+        (26, 1_000, 25, "3%"),
+        (109, 2_000, 54, "5.5%"),
+        (1, 20, 1, "5%"),
+    ] {
+        let counts = CanaryCounts {
+            canary: VersionCalls {
+                calls,
+                failures: failed,
+            },
+            live: VersionCalls::default(),
+        };
+        let bound = Permille::new(bound).unwrap();
+        let words = watch::errors_tripped(counts, bound).unwrap().words;
+        assert!(words.starts_with(&format!("{told} of ")), "{words}");
     }
 }
 

@@ -44,6 +44,22 @@ impl VersionCalls {
         self.failures as u128 * other.calls as u128 > other.failures as u128 * self.calls as u128
     }
 
+    /// The failed share in words, with as many decimals as it takes to be seen above a bound that it is
+    /// above: `5.1` for 5 of 99 and a bound of 5%.
+    fn percent_above(self, bound: Permille) -> String {
+        let calls = u128::from(self.calls.max(1));
+        let hundredfold = u128::from(self.failures) * 100;
+        let mut scale = 1;
+        for decimals in 0..DECIMALS_MAX {
+            let rounded = (hundredfold * scale + calls / 2) / calls;
+            if rounded * 10 > u128::from(bound.get()) * scale {
+                return decimal(rounded, scale, decimals);
+            }
+            scale *= 10;
+        }
+        decimal((hundredfold * scale).div_ceil(calls), scale, DECIMALS_MAX)
+    }
+
     /// The failed share in whole per cent, rounded; 0 without a call.
     #[must_use]
     pub const fn failed_percent(self) -> u64 {
@@ -51,6 +67,17 @@ impl VersionCalls {
             0 => 0,
             calls => (self.failures * 100 + calls / 2) / calls,
         }
+    }
+}
+
+/// Decimals of a share that is just above its bound, at most.
+const DECIMALS_MAX: usize = 3;
+
+fn decimal(scaled: u128, scale: u128, decimals: usize) -> String {
+    let (whole, rest) = (scaled / scale, scaled % scale);
+    match decimals {
+        0 => whole.to_string(),
+        _ => format!("{whole}.{rest:0decimals$}"),
     }
 }
 
@@ -174,7 +201,7 @@ impl CanaryWatch {
 
 /// Whether the canary fails too much: above the bound, and more than the live version does on the same
 /// stream at the same time. What is sick behind both is not the canary's fault.
-fn errors_tripped(recent: CanaryCounts, bound: Permille) -> Option<Tripped> {
+pub(super) fn errors_tripped(recent: CanaryCounts, bound: Permille) -> Option<Tripped> {
     let CanaryCounts { canary, live } = recent;
     let is_known = canary.calls >= limits::CANARY_CALLS_MIN;
     let live_is_known = live.calls >= limits::CANARY_CALLS_MIN;
@@ -184,7 +211,7 @@ fn errors_tripped(recent: CanaryCounts, bound: Permille) -> Option<Tripped> {
     }
     let mut words = format!(
         "{}% of {} calls failed (bound {bound}",
-        canary.failed_percent(),
+        canary.percent_above(bound),
         canary.calls
     );
     if live.calls > 0 {

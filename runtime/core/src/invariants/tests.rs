@@ -105,6 +105,7 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
                 version: FunctionVersion(1),
                 next_retry: Timestamp(0),
                 is_in_hand: false,
+                cause: None,
             })
             .into_iter()
             .collect(),
@@ -114,6 +115,7 @@ fn a_commit_that_contradicts_what_is_settled_is_found() {
         function_version: FunctionVersion(1),
         redriven: None,
         window: None,
+        outages: None,
     };
     let settled = Settled::starting_after(Ordinal(5));
     for (settles, marked, holds) in [
@@ -185,6 +187,7 @@ fn a_state_that_forked_and_a_window_that_was_closed_are_found() {
             hops: 0,
             last: Ordinal(1),
             groups: 1,
+            left_by: None,
         }),
     };
     let open = Some((2_000, 1_000));

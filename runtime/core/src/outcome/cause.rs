@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Failure, FailureKind, Outcome};
-use crate::commit::ErrorKind;
+use crate::{commit::ErrorKind, limits};
 
 /// Why a record failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,22 @@ impl Cause {
             kind,
             code: kind.as_str().into(),
             error,
+        }
+    }
+
+    /// The same with no more words than what is kept with a record that waits may have.
+    #[must_use]
+    pub fn in_brief(&self) -> Self {
+        let end = self
+            .error
+            .floor_char_boundary(limits::BRIEF_CAUSE_BYTES_MAX);
+        let error = match end < self.error.len() {
+            true => self.error[..end].into(),
+            false => self.error.clone(),
+        };
+        Self {
+            error,
+            ..self.clone()
         }
     }
 
@@ -95,6 +111,22 @@ impl Outcome {
 mod tests {
     use super::*;
     use crate::outcome::ItemFailure;
+
+    #[test]
+    fn words_in_brief_are_cut_between_characters() {
+        let max = limits::BRIEF_CAUSE_BYTES_MAX;
+        for (words, left) in [
+            (String::new(), 0),
+            ("x".repeat(max), max),
+            ("x".repeat(max + 1), max),
+            (format!("{}ß", "x".repeat(max - 1)), max - 1),
+        ] {
+            let cause = Cause::of(ErrorKind::Timeout, words.as_str().into());
+            let brief = cause.in_brief();
+            assert_eq!((brief.kind, &*brief.code), (ErrorKind::Timeout, "timeout"));
+            assert_eq!(&*brief.error, &words[..left]);
+        }
+    }
 
     #[test]
     fn a_record_fails_for_itself_or_with_its_call() {

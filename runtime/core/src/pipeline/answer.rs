@@ -37,6 +37,10 @@ impl ShardPipeline {
             commit.adds.filtered = commit.filtered.len() as u64;
         }
         let totals = self.totals + commit.adds;
+        if let Phase::Queued(plan) = &mut commit.phase {
+            plan.outages = self.circuit.untold(self.config.version);
+            commit.outages.clone_from(&plan.outages);
+        }
         match std::mem::replace(&mut commit.phase, Phase::Sent) {
             Phase::Queued(mut plan) => {
                 plan.number = number;
@@ -79,6 +83,9 @@ impl ShardPipeline {
                 slot.refusal = None;
                 let commit = slot.unaccepted.take().expect("the answer's commit");
                 self.totals = self.totals + commit.adds;
+                if let Some(outages) = commit.outages {
+                    self.circuit.tell(outages);
+                }
                 self.take_over_filtered(&commit.filtered, actions);
                 self.take_over(index, &commit.records, &commit.judgement, now, actions);
                 if let Some(planned) = &commit.window {

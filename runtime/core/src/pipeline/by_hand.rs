@@ -1,4 +1,4 @@
-//! What a person sees of charged records, and does to them.
+//! What a person has tried now of what waits ([`super::listing`] tells it), and how that last failed.
 //!
 //! A release is an event to the owning unit, serialised with the record's key (commit and storage rules §2,
 //! "one key, one slot"): nothing is done to a key while a slot holds it. It ends the wait of what waits, and
@@ -9,36 +9,60 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ShardPipeline,
-    backlog::{Place, Serial},
-    in_order::THE_SHARD,
-    judge::{Ending, Judgement},
+    backlog::Serial,
+    judge::{Charge, Ending, Judgement},
 };
 use crate::{
+    commit::AttemptMark,
     id::{Ordinal, Timestamp},
-    lane::KeyHash,
     limits,
+    outcome::Cause,
     park::KeyMap,
 };
 
-/// What a unit's owner knows of a record that waits for a retry, beside its mark.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parked {
-    /// The record.
-    pub position: Ordinal,
-    /// Records behind it that wait with it, as far as was read: those of its key, or of the shard where
-    /// order holds within that.
-    pub waiting: u64,
-    /// Code and words of its last failure; `None`: it failed before this owner began, or there were
-    /// too many to keep.
-    pub failure: Option<(Arc<str>, Arc<str>)>,
-    /// Until when it waits though it is not charged, which no journaled mark says: with order within the
-    /// shard, where the call that it failed in settled others.
-    pub uncharged_until: Option<Timestamp>,
-}
-
-/// Code and words of the last failure of charged records that are not done.
+/// How charged records that are not done, and those that only were not charged, last failed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Failures(BTreeMap<Ordinal, (Arc<str>, Arc<str>)>);
+pub(super) struct Failures(BTreeMap<Ordinal, Arc<Cause>>);
+
+impl Failures {
+    /// As earlier owners' marks tell them.
+    pub(super) fn of<'a>(marks: impl Iterator<Item = &'a AttemptMark>) -> Self {
+        let told = marks.filter_map(|mark| Some((mark.position, mark.cause.clone()?)));
+        Self(told.take(limits::FAILURES_TOLD_MAX).collect())
+    }
+
+    /// Of how many more records the failure is kept.
+    pub(super) fn room(&self) -> usize {
+        limits::FAILURES_TOLD_MAX.saturating_sub(self.0.len())
+    }
+
+    /// What a mark keeps of a charge, if it is one of those of which that is kept: it takes from the room.
+    pub(super) fn cause_of(
+        &self,
+        position: Ordinal,
+        charge: &Charge,
+        room: &mut usize,
+    ) -> Option<Arc<Cause>> {
+        if charge.attempts == 0 {
+            return None;
+        }
+        if !self.0.contains_key(&position) {
+            *room = room.checked_sub(1)?;
+        }
+        Some(Arc::new(charge.cause().in_brief()))
+    }
+
+    /// What a mark keeps of the last failure of a record that is not charged anew.
+    pub(super) fn last_of(&self, position: Ordinal) -> Option<Arc<Cause>> {
+        let cause = self.0.get(&position)?;
+        Some(Arc::new(cause.in_brief()))
+    }
+
+    /// A record is none of the unit's any more.
+    pub(super) fn forget(&mut self, position: Ordinal) {
+        self.0.remove(&position);
+    }
+}
 
 impl ShardPipeline {
     /// A person has charged records tried now. What is done, or with a slot, is passed over.
@@ -60,8 +84,34 @@ impl ShardPipeline {
                 keys.insert(self.backlog.get(serial).key, ());
             }
         }
+        if keys.is_empty() {
+            return;
+        }
         for &key in keys.keys() {
             self.park.due_now(key, now);
+        }
+        let backlog = &self.backlog;
+        for slot in &mut self.slots {
+            let mut waiting = slot.pieces.iter().flatten();
+            // A slot that pauses because its call was taken back has its records in front of all others.
+            if waiting.any(|&serial| keys.contains_key(&backlog.get(serial).key)) {
+                slot.not_before = slot.not_before.min(now);
+            }
+        }
+    }
+
+    /// A person has everything tried now that waits.
+    pub(super) fn release_all(&mut self, now: Timestamp) {
+        self.probe_now(now);
+        for mark in self.marks.values_mut() {
+            mark.next_retry = mark.next_retry.min(now);
+        }
+        self.park.all_due_now(now);
+        if let Some(windows) = &mut self.windows {
+            windows.all_due_now(now);
+        }
+        for slot in &mut self.slots {
+            slot.not_before = slot.not_before.min(now);
         }
     }
 
@@ -69,28 +119,29 @@ impl ShardPipeline {
     fn hurry_the_shard(&mut self, serial: Serial, now: Timestamp) {
         let slot = &mut self.slots[0];
         let first = slot.pieces.front().map(|piece| piece[0]);
-        // A pause after something that cost nobody an attempt is not the record's.
-        if first == Some(serial) && slot.faults == 0 {
+        if first == Some(serial) {
             slot.not_before = slot.not_before.min(now);
         }
     }
 
-    /// Code and words of the last failure of a charged record, as far as they are kept.
-    pub(super) fn failure_of(&self, position: Ordinal) -> Option<&(Arc<str>, Arc<str>)> {
-        self.failures.0.get(&position)
+    /// How a record last failed, as far as that is kept.
+    pub(super) fn failure_of(&self, position: Ordinal) -> Option<&Cause> {
+        self.failures.0.get(&position).map(Arc::as_ref)
     }
 
     /// Notes why records were charged, and forgets those that are done.
     pub(super) fn note_failures(&mut self, records: &[Serial], judgement: &Judgement) {
+        let in_order = self.holds_the_shard();
         let failures = &mut self.failures.0;
         for (at, charge) in judgement.charges.iter().enumerate() {
-            // A budget that begins anew is no failure, but behind the first: that one failed.
-            if at > 0 && charge.attempts == 0 {
+            // A budget that begins anew is no failure, but behind the first: that one failed. Where keys wait by
+            // themselves what is not charged failed while the circuit was open.
+            if in_order && at > 0 && charge.attempts == 0 {
                 continue;
             }
             let position = self.backlog.get(records[charge.index]).position;
             if failures.len() < limits::FAILURES_TOLD_MAX || failures.contains_key(&position) {
-                failures.insert(position, (charge.code.clone(), charge.error.clone()));
+                failures.insert(position, Arc::new(charge.cause()));
             }
         }
         if failures.is_empty() {
@@ -111,47 +162,5 @@ impl ShardPipeline {
                 failures.remove(&self.backlog.get(serial).position);
             }
         }
-    }
-
-    /// What is known of charged records that are not done, and of one that waits uncharged, which need not be
-    /// asked for; of those that were not read yet, nothing.
-    #[must_use]
-    pub fn parked_records(&self, positions: &[Ordinal]) -> Vec<Parked> {
-        let found = positions.iter().filter_map(|&at| self.backlog.find(at));
-        let uncharged = self.first_failed().filter(|mark| mark.count == 0);
-        let unasked = uncharged.and_then(|mark| self.backlog.find(mark.position));
-        let mut found: Vec<Serial> = found.chain(unasked).collect();
-        found.sort_unstable();
-        found.dedup();
-        let mut known = Vec::with_capacity(found.len());
-        let mut wanted = found.into_iter().peekable();
-        // Records that are not done, by key, up to the present one and to the end.
-        let mut open: KeyMap<u64> = KeyMap::default();
-        for serial in self.backlog.serials() {
-            let entry = self.backlog.get(serial);
-            let is_wanted = wanted.next_if_eq(&serial).is_some();
-            if matches!(entry.place, Place::Done | Place::Fallen) {
-                continue;
-            }
-            let key = match &self.windows {
-                Some(windows) if self.has_windows() => KeyHash(windows.group_of(entry.key).into()),
-                _ if self.holds_the_shard() => THE_SHARD,
-                _ => entry.key,
-            };
-            let count = open.entry(key).or_default();
-            *count += 1;
-            if is_wanted {
-                known.push((key, *count, entry.position));
-            }
-        }
-        let parked = |(key, count, position): (_, u64, Ordinal)| Parked {
-            position,
-            waiting: open.get(&key).map_or(0, |all| all - count),
-            failure: self.failures.0.get(&position).cloned(),
-            uncharged_until: uncharged
-                .filter(|mark| mark.position == position)
-                .map(|mark| mark.next_retry),
-        };
-        known.into_iter().map(parked).collect()
     }
 }

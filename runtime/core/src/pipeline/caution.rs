@@ -160,6 +160,7 @@ impl ShardPipeline {
             || !slot.is_free()
             || slot.not_before > now
             || slot.mark.is_some()
+            || !self.may_call_in(index, now)
         {
             return false;
         }
@@ -239,6 +240,11 @@ impl ShardPipeline {
     /// The records of a slot's marked call run again, uncharged: the mark is taken back first.
     pub(super) fn unmark(&mut self, index: usize, records: Vec<Serial>, now: Timestamp) {
         self.pause_uncharged(index, now);
+        self.unmark_at_once(index, records, now);
+    }
+
+    /// The same, without a pause.
+    pub(super) fn unmark_at_once(&mut self, index: usize, records: Vec<Serial>, now: Timestamp) {
         let count = self.backlog.get(records[0]).attempts;
         self.commit_mark(index, records, Purpose::Unmark, count, now);
     }
@@ -264,12 +270,14 @@ impl ShardPipeline {
         now: Timestamp,
     ) {
         let version = self.version_in(index, &records);
+        let position = self.backlog.get(records[0]).position;
         let mark = AttemptMark {
-            position: self.backlog.get(records[0]).position,
+            position,
             count,
             version,
             next_retry: now,
             is_in_hand: purpose == Purpose::Mark,
+            cause: self.failures.last_of(position),
         };
         let plan = CommitPlan {
             attempts: vec![mark],

@@ -1,8 +1,9 @@
 //! What a circuit that is open does to calls ([`crate::breaker`]).
 //!
-//! While it is open nothing is called but a probe: work that would be due anyway, so backoffs are kept, and in
-//! every slot's turn. Where keys wait by themselves it is one record, and what fails parks its key, so the next
-//! probe is of another one: a few poison keys cannot be the only probe. What failed so stands as it did: no attempt is
+//! While it is open nothing is called but a probe: work that would be due anyway, so backoffs are kept. Where
+//! keys wait by themselves it is one record, and what fails parks its key. So what the lanes have was not tried
+//! yet: they probe first, each in its turn, and wait for no probe of the retry slot, which may have nothing but
+//! poison. What failed so stands as it did: no attempt is
 //! charged, nobody is given up for it, a call is not bisected, a window that was to end waits. Records that
 //! are too old, or that a person gives up, become letters as ever: that takes no call.
 //!
@@ -14,9 +15,9 @@
 
 use super::{Action, ShardPipeline, backlog::Serial, judge::Judgement};
 use crate::{
-    breaker::{Breaker, Open, Sign},
+    breaker::{Breaker, Open, Outages, Probe, Sign},
     commit::UnitTotals,
-    id::{AttemptId, Timestamp},
+    id::{AttemptId, FunctionVersion, Timestamp},
     lane::KeyHash,
     limits,
     mapping::{MappingSettings, MaxAttempts},
@@ -31,10 +32,12 @@ pub(super) struct Circuit {
     breaker: Breaker,
     /// Calls from this one on are probes, while it is open.
     first_probe: AttemptId,
-    /// The slot that may probe first.
+    /// The lane that may probe first.
     turn: usize,
     /// The call that is being judged costs nobody an attempt.
     is_free: bool,
+    /// What the last commit that was accepted leaves to the unit's next owner.
+    told: Outages,
 }
 
 impl Circuit {
@@ -45,7 +48,31 @@ impl Circuit {
             first_probe: AttemptId(0),
             turn: 0,
             is_free: false,
+            told: Outages::default(),
         }
+    }
+
+    /// An owner begins with what the last one left open.
+    pub(super) fn begin(&mut self, left: Outages, version: FunctionVersion, now: Timestamp) {
+        if let Some(outage) = left.of(version).filter(|_| self.is_on) {
+            self.breaker = Breaker::inherited(outage, now);
+        }
+        self.told = left;
+    }
+
+    /// What the next commit says, if the last one said something else.
+    pub(super) fn untold(&self, version: FunctionVersion) -> Option<Outages> {
+        let Outages { live, canary } = &self.told;
+        let is_told = self.breaker.is_told(version, live.as_ref()) && canary.is_none();
+        (!is_told).then(|| Outages {
+            live: self.breaker.outage(version),
+            canary: None,
+        })
+    }
+
+    /// A commit that says so was accepted.
+    pub(super) fn tell(&mut self, outages: Outages) {
+        self.told = outages;
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -92,17 +119,31 @@ impl ShardPipeline {
         self.circuit.breaker.opens()
     }
 
-    /// Whether a call may start.
+    /// Whether some call may start.
     pub(super) fn may_call(&self, now: Timestamp) -> bool {
         self.circuit()
-            .is_none_or(|open| open.next_probe <= now && !self.is_probing())
+            .is_none_or(|open| open.next_untried.min(open.next_probe) <= now && !self.is_probing())
     }
 
-    /// From when on a call may start; `None`: not before something happens.
-    pub(super) fn calls_from(&self) -> Option<Timestamp> {
+    /// Whether a call of a slot may start.
+    pub(super) fn may_call_in(&self, index: usize, now: Timestamp) -> bool {
+        self.calls_from(index).is_some_and(|from| from <= now)
+    }
+
+    /// From when on a call of a slot may start; `None`: not before something happens.
+    pub(super) fn calls_from(&self, index: usize) -> Option<Timestamp> {
         match self.circuit() {
             None => Some(Timestamp(0)),
-            Some(open) => (!self.is_probing()).then_some(open.next_probe),
+            Some(open) => (!self.is_probing()).then(|| open.next(self.probe_of(index))),
+        }
+    }
+
+    /// What a probe of a slot is of: what failed is parked, so a lane has what was not tried, but where the
+    /// lane itself waits with it.
+    fn probe_of(&self, index: usize) -> Probe {
+        match index < self.lanes.len() && !self.waits_in_order() {
+            true => Probe::Untried,
+            false => Probe::Tried,
         }
     }
 
@@ -116,10 +157,12 @@ impl ShardPipeline {
         self.caution.has_marked() || self.slots.iter().any(is_busy)
     }
 
-    /// The slots in the order in which they may start calls: while the circuit is open, each has its turn.
+    /// The slots in the order in which they may start calls: while the circuit is open, each lane has its
+    /// turn, in front of the retry slot.
     pub(super) fn in_turn(&self, step: usize) -> usize {
-        match self.circuit.is_open() {
-            true => (self.circuit.turn + step) % self.slots.len(),
+        let lanes = self.lanes.len();
+        match self.circuit.is_open() && step < lanes {
+            true => (self.circuit.turn + step) % lanes,
             false => step,
         }
     }
@@ -151,7 +194,8 @@ impl ShardPipeline {
         let is_redrive = records.is_empty() && slot == self.lanes.len();
         if is_redrive && is_well(outcome) {
             // What failed before and is well now is as good a probe as any.
-            self.circuit.breaker.probed(Sign::Well { records: 1 }, now);
+            let sign = Sign::Well { records: 1 };
+            self.circuit.breaker.probed(Probe::Tried, sign, now);
         }
         if !self.circuit.is_on || is_redrive {
             return;
@@ -168,8 +212,11 @@ impl ShardPipeline {
         let is_probe = self.circuit.first_probe <= attempt;
         let is_charged = is_probe && open.is_long() && self.holds_the_shard();
         if is_probe {
-            self.circuit.turn = (slot + 1) % self.slots.len();
-            self.circuit.breaker.probed(sign, now);
+            if slot < self.lanes.len() {
+                self.circuit.turn = slot + 1;
+            }
+            let probe = self.probe_of(slot);
+            self.circuit.breaker.probed(probe, sign, now);
         }
         // Few of many that failed are no less likely to have failed for that.
         self.circuit.is_free = self.circuit.is_open() && !is_charged && asks_again(outcome);

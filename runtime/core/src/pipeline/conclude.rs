@@ -60,6 +60,9 @@ impl ShardPipeline {
         if self.must_part(slot, &records, &outcome) {
             return self.part(slot, records, now, actions);
         }
+        if let Some(cause) = self.unreadable(slot, &outcome) {
+            return self.give_state_up(slot, records, cause, now);
+        }
         let (backlog, age) = (&self.backlog, self.age);
         let is_one_key = self.waits_in_order();
         let subject = |index: usize| {
@@ -252,6 +255,7 @@ impl ShardPipeline {
             purpose,
             drops_letters: false,
             window: None,
+            outages: None,
         });
         self.send_queue.push_back(slot);
     }
@@ -275,6 +279,7 @@ impl ShardPipeline {
             cost: self.slots[slot].cost,
             redriven: None,
             window: None,
+            outages: None,
         }
     }
 
@@ -293,15 +298,20 @@ impl ShardPipeline {
             .filter(|&index| matches!(endings.get(index), None | Some(Ending::Done | Ending::Dead)))
             .map(|index| entry(index).range())
             .collect();
+        let mut room = self.failures.room();
         let attempts = judgement
             .charges
             .iter()
-            .map(|charge| AttemptMark {
-                position: entry(charge.index).position,
-                count: charge.attempts,
-                version,
-                next_retry: charge.next_retry,
-                is_in_hand: false,
+            .map(|charge| {
+                let position = entry(charge.index).position;
+                AttemptMark {
+                    position,
+                    count: charge.attempts,
+                    version,
+                    next_retry: charge.next_retry,
+                    is_in_hand: false,
+                    cause: self.failures.cause_of(position, charge, &mut room),
+                }
             })
             .collect();
         let retries = judgement

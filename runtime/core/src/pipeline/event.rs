@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Redrive;
 use crate::{
+    breaker::Outages,
     commit::{AttemptMark, CallCost, CommitAnswer, UnitTotals},
     filter::FilterVerdict,
     id::{AttemptId, LeaseEpoch, Ordinal, SlotId, Timestamp},
@@ -68,6 +69,8 @@ pub struct Started {
     pub tail: Ordinal,
     /// The windows of its groups ([`crate::view::UnitView::windows`]).
     pub windows: BTreeMap<u32, Arc<GroupWindow>>,
+    /// Circuits that an owner before it left open.
+    pub outages: Outages,
     /// Whether the shard is closed, and nothing follows `tail`: then open windows have their final call at
     /// its end. Nothing else asks for that.
     pub is_closed: bool,
@@ -175,6 +178,8 @@ pub enum Event {
         /// Their positions. What is done already, or being tried, is passed over.
         positions: Vec<Ordinal>,
     },
+    /// A person has everything tried now that waits, charged or not.
+    ReleaseAll,
     /// A person gives records up: they become dead letters without another call, told by
     /// `Action::GivenUp`. What is in hand is left to its call first.
     GiveUp {

@@ -50,6 +50,7 @@ impl ShardPipeline {
                             version,
                             next_retry: charge.next_retry,
                             is_in_hand: false,
+                            cause: None,
                         };
                         self.marks.insert(position, mark);
                         failed.get_or_insert(left.len());

@@ -87,9 +87,19 @@ impl ShardPipeline {
     }
 
     /// Keys that wait for a retry, the one that is tried now included (with windows, groups; with order
-    /// within the shard, the shard), and when the next one is tried.
+    /// within the shard, the shard), and when the next one is tried: while the circuit is open, not before the
+    /// next probe.
     #[must_use]
     pub fn parked(&self) -> (u64, Option<Timestamp>) {
+        let (parked, next) = self.parked_by_themselves();
+        let probe = self.circuit().map(|open| open.next_probe);
+        (
+            parked,
+            next.map(|next| probe.map_or(next, |probe| next.max(probe))),
+        )
+    }
+
+    fn parked_by_themselves(&self) -> (u64, Option<Timestamp>) {
         if let Some(windows) = &self.windows {
             return windows.parked();
         }

@@ -1,8 +1,11 @@
 //! What an outcome means for each record of the call (commit and storage rules §4, command line and
 //! SDK §2).
 
+mod cause;
+
 use std::{collections::hash_map::Entry, sync::Arc};
 
+use self::cause::Cause;
 use crate::{
     commit::ErrorKind,
     id::{Ordinal, Timestamp},
@@ -71,6 +74,17 @@ pub(super) struct Charge {
     pub(super) kind: ErrorKind,
     pub(super) code: Arc<str>,
     pub(super) error: Arc<str>,
+}
+
+impl Charge {
+    /// Why.
+    pub(super) fn cause(&self) -> outcome::Cause {
+        outcome::Cause {
+            kind: self.kind,
+            code: self.code.clone(),
+            error: self.error.clone(),
+        }
+    }
 }
 
 /// A call that decided something.
@@ -169,44 +183,6 @@ fn fatal(failure: &Failure) -> Verdict {
     Verdict::Fatal {
         code: failure.code.clone(),
         message: failure.message.clone(),
-    }
-}
-
-/// Why a record failed.
-struct Cause {
-    kind: ErrorKind,
-    code: Arc<str>,
-    error: Arc<str>,
-    own_delay_ms: Option<u32>,
-    fault: Fault,
-}
-
-impl Cause {
-    /// What the function answered for one record, having done the others.
-    fn answered(failure: &Failure) -> Self {
-        Self {
-            fault: Fault::Answered,
-            ..Self::named(failure)
-        }
-    }
-
-    /// The author's own words.
-    fn named(failure: &Failure) -> Self {
-        Self {
-            own_delay_ms: failure.retry_after_ms,
-            ..Self::unnamed(outcome::Cause::named(failure))
-        }
-    }
-
-    /// A cause without a delay of its own.
-    fn unnamed(cause: outcome::Cause) -> Self {
-        Self {
-            kind: cause.kind,
-            code: cause.code,
-            error: cause.error,
-            own_delay_ms: None,
-            fault: Fault::Record,
-        }
     }
 }
 

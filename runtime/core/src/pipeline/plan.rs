@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{RecordRef, Redrive};
 use crate::{
+    breaker::Outages,
     commit::{AttemptMark, CallCost, Commit, DeadLetter, ErrorKind, OutputRecords, UnitTotals},
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
     mapping::OutputBinding,
@@ -102,6 +103,8 @@ pub struct CommitPlan {
     pub redriven: Option<Arc<Redrive>>,
     /// What becomes of a group's window.
     pub window: Option<PlannedWindow>,
+    /// What becomes of the unit's circuits; put in when it is sent.
+    pub outages: Option<Outages>,
 }
 
 /// What a commit says of a window.
@@ -113,14 +116,14 @@ pub struct PlannedWindow {
     pub lost: Option<LostWindow>,
 }
 
-/// A window whose final call was given up: its state becomes a dead letter.
+/// A window whose state is given up, with its final call or because nobody can read it: it becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostWindow {
     /// The window as it was open.
     pub open: OpenWindow,
-    /// Why its last call failed, in words that name the window.
+    /// Why, in words that name the window.
     pub cause: Cause,
-    /// Final calls that failed.
+    /// Calls that failed for it.
     pub attempts: u32,
 }
 
@@ -190,6 +193,7 @@ pub fn complete(
         function_version: plan.version,
         redriven: letter,
         window: plan.window.map(|window| window.change),
+        outages: plan.outages,
     }
 }
 

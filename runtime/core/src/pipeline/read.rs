@@ -124,6 +124,7 @@ impl ShardPipeline {
         };
         if record.verdict == FilterVerdict::NoMatch {
             self.marks.remove(&record.position);
+            self.failures.forget(record.position);
             let serial = self
                 .backlog
                 .push(record, settled_before, 0, Place::Fallen, actions);
@@ -171,6 +172,7 @@ impl ShardPipeline {
         let mark = self.marks.get(&record.position);
         if mark.is_some_and(|mark| mark.version != self.version_of(record.key)) {
             self.marks.remove(&record.position);
+            self.failures.forget(record.position);
         }
     }
 

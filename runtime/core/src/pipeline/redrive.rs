@@ -154,7 +154,8 @@ impl ShardPipeline {
         }
         let index = self.lanes.len();
         let slot = &self.slots[index];
-        if !slot.is_free() || slot.not_before > now || !slot.pieces.is_empty() {
+        let may_start = slot.is_free() && slot.not_before <= now && slot.pieces.is_empty();
+        if !may_start || !self.may_call_in(index, now) {
             return;
         }
         if self.redrives.current.is_none() {
@@ -282,7 +283,7 @@ impl ShardPipeline {
         let plan = self.plan_redrive(&redrive, judgement, now);
         let is_dead = !plan.letters.is_empty();
         let window = match self.has_windows() && !is_dead {
-            true => self.folded(index, redrive.hops, Ordinal(0)),
+            true => self.folded(index, plan.version, redrive.hops, Ordinal(0)),
             false => None,
         };
         let adds = UnitTotals {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{CommitPlan, PlannedWindow, backlog::Serial, judge::Judgement};
 use crate::{
+    breaker::Outages,
     commit::{CallCost, Unavailable, UnitTotals},
     id::{AttemptId, SlotId, Timestamp},
     lane::KeyHash,
@@ -59,6 +60,8 @@ pub(super) struct Unaccepted {
     pub(super) drops_letters: bool,
     /// What it says of a window.
     pub(super) window: Option<PlannedWindow>,
+    /// What it says of circuits.
+    pub(super) outages: Option<Outages>,
 }
 
 /// A slot holds the keys of its batch from the batch's start until its last commit is accepted.
@@ -134,10 +137,15 @@ impl Slot {
 
     /// The records whose keys the slot holds.
     pub(super) fn held(&self) -> impl Iterator<Item = Serial> {
+        self.under_way()
+            .chain(self.pieces.iter().flatten().copied())
+    }
+
+    /// Those of them that do not wait for a call.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = Serial> {
         let call = self.call.iter().flat_map(|call| &call.records);
         let commit = self.unaccepted.iter().flat_map(|commit| &commit.records);
-        let pieces = self.pieces.iter().flatten();
         let reread = self.reread.iter().flatten();
-        call.chain(commit).chain(pieces).chain(reread).copied()
+        call.chain(commit).chain(reread).copied()
     }
 }

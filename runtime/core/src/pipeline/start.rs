@@ -24,6 +24,9 @@ impl ShardPipeline {
                 is_careful = true;
                 continue;
             }
+            if !self.may_call_in(index, now) {
+                continue;
+            }
             if index < self.lanes.len() && self.has_windows() {
                 self.start_in_windows(index, is_pressed, now, actions);
                 continue;
@@ -62,7 +65,7 @@ impl ShardPipeline {
     ) {
         while self.slots[index].is_free()
             && self.slots[index].not_before <= now
-            && self.may_call(now)
+            && self.may_call_in(index, now)
         {
             match self.next_batch(index, is_pressed, now, actions) {
                 Some((records, is_fresh)) if records.is_empty() => {

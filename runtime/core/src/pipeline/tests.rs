@@ -14,6 +14,7 @@ mod filtered;
 mod giving_up;
 mod harness;
 mod in_order;
+mod listing;
 mod ordering;
 mod reacting;
 mod redrive;
@@ -26,7 +27,8 @@ mod windows;
 use self::harness::{FULL, Harness, TAKEN, settings};
 use super::*;
 use crate::{
-    commit::Unavailable, mapping::MaxAttempts, outcome::FailureKind::Retry, settled::SettledRange,
+    breaker::Outages, commit::Unavailable, mapping::MaxAttempts, outcome::FailureKind::Retry,
+    settled::SettledRange,
 };
 
 #[test]
@@ -251,6 +253,7 @@ fn what_an_earlier_owner_settled_is_passed_over() {
             totals: UnitTotals::default(),
             tail: Ordinal(60),
             windows: BTreeMap::new(),
+            outages: Outages::default(),
             is_closed: false,
         };
         let mut shard = Harness::started(settings(), start);

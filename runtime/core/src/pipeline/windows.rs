@@ -6,13 +6,16 @@
 //! the *group* parks in its lane, or the record becomes a dead letter and the rest runs again at once. Other
 //! groups of the lane go on. State, settled records and rows are one commit.
 //!
-//! When a window closes is in [`ready`], its last calls are in [`closing`], and how a group waits in
-//! [`parking`].
+//! When a window closes is in [`ready`], its last calls are in [`closing`], how a group waits in [`parking`],
+//! how a person gives records of it up in [`giving_up`], and what becomes of a state that nobody can read in
+//! [`unreadable`].
 
 mod closing;
+mod giving_up;
 mod parking;
 mod ready;
 mod redriving;
+mod unreadable;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,12 +30,14 @@ use super::{
 use crate::{
     batch::{BatchLimits, Batcher},
     canary::Share,
-    id::{Ordinal, Timestamp},
+    id::{FunctionVersion, Ordinal, Timestamp},
     lane::KeyHash,
     mapping::MappingSettings,
+    outcome::Cause,
     window::{GroupWindow, OpenWindow, Window, WindowCall, WindowChange, group_of, lane_of},
 };
 
+pub(super) use self::parking::GroupWithRecords;
 use self::ready::Next;
 
 /// A group of keys.
@@ -50,6 +55,8 @@ struct Group {
     is_parked: bool,
     /// Calls that were to end its window and failed, in a row. Not journaled: another owner counts anew.
     failures: u32,
+    /// How the last of them failed, charged or not.
+    close_failure: Option<Cause>,
     /// When its window last changed, on the pipeline's clock.
     since: Timestamp,
 }
@@ -162,6 +169,7 @@ impl Windows {
             not_before: Timestamp(0),
             is_parked: false,
             failures: 0,
+            close_failure: None,
             since: now,
         })
     }
@@ -352,13 +360,15 @@ impl ShardPipeline {
         let entries = records.iter().map(|&serial| self.backlog.get(serial));
         let hops = entries.map(|entry| entry.hops).max().unwrap_or_default();
         let last = self.backlog.get(*records.last()?).position;
-        self.folded(index, hops, last)
+        let version = self.version_in(index, records);
+        self.folded(index, version, hops, last)
     }
 
-    /// The window of the slot's group after a call that succeeded with records up to `last`.
+    /// The window of the slot's group after a call of a version that succeeded with records up to `last`.
     pub(super) fn folded(
         &mut self,
         index: usize,
+        version: FunctionVersion,
         hops: u8,
         last: Ordinal,
     ) -> Option<PlannedWindow> {
@@ -374,6 +384,10 @@ impl ShardPipeline {
             before.is_none_or(|open| open.window == window),
             "a group has one open window"
         );
+        let left_by = match before {
+            Some(open) if left.is_none() => open.left_by,
+            Some(_) | None => Some(version),
+        };
         let state = left.or_else(|| before.map(|open| open.state.clone()));
         let open = OpenWindow {
             window,
@@ -381,6 +395,7 @@ impl ShardPipeline {
             hops: before.map_or(hops, |open| open.hops.max(hops)),
             last: before.map_or(last, |open| open.last.max(last)),
             groups,
+            left_by,
         };
         let becomes = GroupWindow {
             version: known.version + 1,
@@ -423,6 +438,7 @@ impl ShardPipeline {
         group.since = now;
         if !is_redrive {
             group.failures = 0;
+            group.close_failure = None;
             self.unpark_group(change.group, actions);
         }
     }

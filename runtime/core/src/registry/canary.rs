@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Applied, Evaluated, Refusal, Registry, deploy, draft::Draft};
 use crate::{
-    canary::{Canary, Switch, SwitchKind, Tripped},
+    canary::{Canary, Permille, Switch, SwitchKind, Tripped},
     function::Function,
     id::{FunctionId, FunctionName, FunctionVersion, Timestamp},
     mapping::MappingState,
@@ -82,8 +82,24 @@ fn note(
     function.rollout.note(switch);
 }
 
+/// Why a canary of this weight may not have that one; `None`: it may. A key that met the newer version would
+/// meet the older one again, and be tried by the newer one once more when the weight goes up: who wants that
+/// takes the canary back first.
+pub(super) fn is_less(
+    function: &FunctionName,
+    before: Permille,
+    weight: Permille,
+) -> Option<String> {
+    (weight < before).then(|| {
+        format!(
+            "{weight} is less than the {before} it has, and no key goes back to the version before while there \
+             is a canary: fnctl rollback {function} takes all of them back"
+        )
+    })
+}
+
 impl Registry {
-    /// Makes a canary live, or gives it other settings.
+    /// Makes a canary live, or gives it other settings; never less weight.
     pub(super) fn promote(
         &self,
         name: &FunctionName,
@@ -103,6 +119,12 @@ impl Registry {
                     problems: problems.0,
                 });
             };
+            if let Some(words) = is_less(name, canary.weight, settings.weight) {
+                problems.push("canary", words);
+                return Err(Refusal::Invalid {
+                    problems: problems.0,
+                });
+            }
             begin(&mut changed, canary.version, settings, now);
             if changed == **function {
                 let applied = Applied::Function(Arc::clone(function));

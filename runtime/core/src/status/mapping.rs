@@ -42,6 +42,24 @@ pub struct MappingLine {
     /// Tumbling windows with records in them that had no final call yet, over all shards.
     #[serde(default)]
     pub open_windows: u64,
+    /// Its circuits that are open; `null`: none is.
+    #[serde(default)]
+    pub circuit: Option<OpenCircuits>,
+}
+
+/// The circuits of a mapping that are open: what the function needs is down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenCircuits {
+    /// Shards whose circuit is open.
+    pub open_shards: u64,
+    /// Shards in all.
+    pub shards: u64,
+    /// Since when the first of them is, RFC 3339.
+    pub since: String,
+    /// How the last call of that shard failed: the author's code, else the kind.
+    pub code: String,
+    /// Words to it.
+    pub error: String,
 }
 
 /// One shard of a mapping.
@@ -87,7 +105,7 @@ pub struct ShardStatus {
 pub struct CircuitStatus {
     /// Since when, RFC 3339.
     pub since: String,
-    /// When the next probe may be made, RFC 3339.
+    /// When the next probe is made at the latest, of what is due, RFC 3339.
     pub next_probe_at: String,
     /// Probes that failed.
     pub probes_failed: u32,
@@ -103,8 +121,8 @@ impl CircuitStatus {
     pub fn of(open: &Open) -> Self {
         Self {
             since: rfc3339::format(open.since),
-            next_probe_at: rfc3339::format(open.next_probe),
-            probes_failed: open.probes,
+            next_probe_at: rfc3339::format(open.next_at_latest()),
+            probes_failed: open.probes_failed(),
             code: open.cause.code.to_string(),
             error: open.cause.error.to_string(),
         }
@@ -339,7 +357,23 @@ impl MappingStatus {
             iterator_age_ms: self.iterator_age_ms,
             pending_records: self.pending_records,
             open_windows: self.shards.iter().map(|shard| shard.open_windows).sum(),
+            circuit: self.open_circuits(),
         }
+    }
+
+    /// Its circuits that are open, told by the one that has been for longest.
+    #[must_use]
+    pub fn open_circuits(&self) -> Option<OpenCircuits> {
+        let shards = self.shards.iter();
+        let open = shards.filter_map(|shard| shard.circuit.as_ref());
+        let first = open.clone().min_by(|a, b| a.since.cmp(&b.since))?;
+        Some(OpenCircuits {
+            open_shards: open.count() as u64,
+            shards: self.shards.len() as u64,
+            since: first.since.clone(),
+            code: first.code.clone(),
+            error: first.error.clone(),
+        })
     }
 }
 

@@ -4,38 +4,65 @@ use serde::{Deserialize, Serialize};
 
 use super::Encoding;
 
-/// `mappings parked`: one key.
+/// `mappings parked`: one key that waits, or a window that cannot be closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedStatus {
     /// The shard, `shardId-000000000000`.
     pub shard_id: String,
-    /// The partition key.
+    /// The partition key; empty: it is a window.
     pub partition_key: String,
     /// How the key is written.
     pub key_encoding: Encoding,
-    /// Sequence number of its oldest failing record.
+    /// Sequence number of its oldest failing record, or of its oldest one where none failed; empty: it is a
+    /// window.
     pub sequence_number: String,
-    /// Failing records of the key.
+    /// The window whose last call fails; `null`: it is a key.
+    #[serde(default)]
+    pub window: Option<ParkedWindow>,
+    /// Failing records of the key; 0: it is held by no fault of its own.
     pub failing_records: u64,
     /// Records that wait behind the oldest, as far as they were read; `null`: not read, or nobody runs
     /// the shard.
     pub waiting_records: Option<u64>,
-    /// Charged attempts of the oldest.
+    /// Charged attempts of the oldest, or calls that were to close the window.
     pub attempts: u32,
-    /// When it is tried again at the earliest, RFC 3339; `null` while the mapping does not run.
+    /// What it waits for: `retry`, `circuit-open`, `throttled`.
+    #[serde(default)]
+    pub why: String,
+    /// When it is tried at the earliest, RFC 3339; `null`: that hangs on a call under way, or the mapping does
+    /// not run.
     pub next_retry_at: Option<String>,
-    /// Code of its last failure; `null`: it failed before the shard's present owner began.
+    /// Kind of its last failure; `null` as `code` is.
+    #[serde(default)]
+    pub error_kind: Option<String>,
+    /// Code of its last failure; `null`: it did not fail, or that is not known, as of very many failing records,
+    /// or of one that an older version of the server charged.
     pub code: Option<String>,
     /// Words of it.
     pub error: Option<String>,
 }
 
-/// `mappings release`: which key.
+/// The window of a group of keys that waits for a call that ends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedWindow {
+    /// The group.
+    pub group: u32,
+    /// Its first millisecond, RFC 3339.
+    pub starts_at: String,
+    /// The first millisecond behind it, RFC 3339.
+    pub ends_at: String,
+}
+
+/// `mappings release`: which keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ParkedKey {
-    /// As `mappings parked` writes it.
-    pub key: String,
+pub struct ReleaseKeys {
+    /// This one, as `mappings parked` writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Everything that waits, windows too.
+    #[serde(default)]
+    pub all: bool,
 }
 
 /// What came of it.
@@ -45,9 +72,12 @@ pub struct ReleaseStatus {
     pub id: String,
     /// The mapping, `<function>/<stream>`.
     pub name: String,
-    /// The key.
-    pub partition_key: String,
-    /// Its failing records whose wait is over.
+    /// The key; `null`: all that waited.
+    pub partition_key: Option<String>,
+    /// Keys, groups of keys or shards that waited.
+    #[serde(default)]
+    pub released_keys: u64,
+    /// Records of the key whose wait is over; 0 where everything was released.
     pub released_records: u64,
 }
 

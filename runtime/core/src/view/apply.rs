@@ -207,13 +207,16 @@ impl NodeView {
         for &range in commit.settles.as_slice() {
             unit.settle(range);
         }
-        for &mark in &commit.attempts {
-            unit.mark(mark);
+        for mark in &commit.attempts {
+            unit.mark(mark.clone());
         }
         unit.totals = commit.totals;
         if let Some(change) = &commit.window {
             unit.change_window(change);
             dirty(ValueKey::Window(commit.unit, change.group));
+        }
+        if let Some(outages) = &commit.outages {
+            unit.outages = outages.clone();
         }
         // Redo may pass an owner that a newer value has already replaced: its numbers mean nothing.
         if unit.epoch == commit.epoch {

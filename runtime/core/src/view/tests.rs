@@ -181,6 +181,7 @@ impl Bench {
             function_version: FunctionVersion(1),
             redriven: None,
             window: None,
+            outages: None,
         }
     }
 
@@ -233,6 +234,7 @@ fn mark(position: u64, count: u32) -> AttemptMark {
         version: FunctionVersion(1),
         next_retry: Timestamp(0),
         is_in_hand: false,
+        cause: None,
     }
 }
 

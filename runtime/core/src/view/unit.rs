@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    breaker::Outages,
     commit::{AttemptMark, UnitTotals},
     id::{LeaseEpoch, MappingId, Ordinal, ShardNumber, SlotId, StreamId, UnitId},
     settled::{Settled, SettledRange},
@@ -22,6 +23,8 @@ pub struct UnitView {
     pub totals: UnitTotals,
     /// Windows of its groups, by group: of those that ever had one since the start or the last seek.
     pub windows: BTreeMap<u32, Arc<GroupWindow>>,
+    /// Circuits that are open: its next owner begins with them.
+    pub outages: Outages,
 }
 
 impl UnitView {
@@ -71,9 +74,9 @@ impl UnitView {
             true if !died.contains(mark) => AttemptMark {
                 count: mark.count - 1,
                 is_in_hand: false,
-                ..*mark
+                ..mark.clone()
             },
-            _ => *mark,
+            _ => mark.clone(),
         });
         marks.filter(|mark| mark.count > 0).collect()
     }

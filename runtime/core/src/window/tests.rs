@@ -36,6 +36,7 @@ fn a_record_belongs_to_no_window_that_closed() {
         hops: 0,
         last: Ordinal(1),
         groups: 64,
+        left_by: None,
     };
     for (closed, is_open, arrival, start) in [
         (0, None, 250, 200),

@@ -56,10 +56,10 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
     let version = version_of(&foreseen)?;
     let ready = node.functions().check(&foreseen.function, version).await?;
     let before = node.function(name.as_str()).ok();
-    let mappings = before
-        .as_ref()
-        .map(|function| node.mappings_of(function.id))
-        .unwrap_or_default();
+    let mappings = match &before {
+        Some(function) if !is_limit_alone(&foreseen) => node.mappings_of(function.id),
+        Some(_) | None => Vec::new(),
+    };
     let hold = node.supervisor().hold(mappings).await;
     let applied = node.command(command).await;
     drop(hold);
@@ -70,6 +70,14 @@ pub(super) async fn deploy(node: &Arc<HostNode>, asked: Asked) -> Answer {
     drop(ready);
     result.waited = waited(node, &deployed, &result, wait).await;
     one(&result)
+}
+
+/// Whether the calls at once are all that a deploy changes: then what runs goes on, under the new limit.
+fn is_limit_alone(foreseen: &Deployed) -> bool {
+    let mut changes = foreseen.changes.iter();
+    foreseen.previous_version == Some(foreseen.version)
+        && foreseen.created_mappings.is_empty()
+        && changes.all(|change| change.path == "function.concurrency")
 }
 
 /// The version that a deploy is about.

@@ -1,15 +1,15 @@
-//! Keys of a mapping that wait for a retry, and what a person does to them.
+//! Keys of a mapping that wait, and what a person does to them.
 
 use std::sync::Arc;
 
 use fnctl_core::{
     error_code::ErrorCode,
     mapping::Mapping,
-    status::{GiveUpKey, GiveUpStatus, ParkedKey, ReleaseStatus},
+    status::{GiveUpKey, GiveUpStatus, ReleaseKeys, ReleaseStatus},
 };
 
 use crate::{
-    api::{Answer, Asked, error::ApiError, json, later, many, one},
+    api::{Answer, Asked, error::ApiError, json, many, one},
     limits,
     node::{HostNode, parked::ParkedOne},
     supervisor::GivenUp,
@@ -19,17 +19,26 @@ use crate::{
 pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let mapping = node.mapping(address)?;
-    let parked = node.parked_keys(&mapping).await;
+    let parked = node.parked_keys(&mapping, None).await;
     many(parked.into_iter().map(|parked| parked.status))
 }
 
-/// `POST /v1/mappings/{m}/parked/release`: in every shard that has the key. Works while the mapping is
+/// `POST /v1/mappings/{m}/parked/release`: in every shard that has the key, or everything. Works while the mapping is
 /// paused: then the key is tried as soon as it goes on.
 pub(super) async fn release(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
-    let ParkedKey { key } = json::read(&body)?;
+    let ReleaseKeys { key, all } = json::read(&body)?;
     let mapping = node.mapping(address)?;
+    let name = node.view(|view| view.registry().address(&mapping));
+    let key = match (key, all) {
+        (Some(key), false) => key,
+        (None, true) => return release_all(node, &mapping, address, name).await,
+        (Some(_), true) | (None, false) => {
+            let words = "either `key` says which key is released, or `all` that everything is";
+            return Err(ApiError::new(ErrorCode::BodyUnreadable, words).at("key"));
+        }
+    };
     let parked = parked_as(node, &mapping, address, &key).await?;
     let mut released_records = 0;
     for parked in &parked {
@@ -40,9 +49,29 @@ pub(super) async fn release(node: &Arc<HostNode>, address: &str, asked: Asked) -
     }
     one(&ReleaseStatus {
         id: mapping.id.to_string(),
-        name: node.view(|view| view.registry().address(&mapping)),
-        partition_key: key,
+        name,
+        partition_key: Some(key),
+        released_keys: parked.len() as u64,
         released_records,
+    })
+}
+
+async fn release_all(
+    node: &Arc<HostNode>,
+    mapping: &Mapping,
+    address: &str,
+    name: String,
+) -> Answer {
+    let Some(released_keys) = node.release_all(mapping).await else {
+        let words = format!("`{address}` does not run: nobody could be told");
+        return Err(not_told(address, words));
+    };
+    one(&ReleaseStatus {
+        id: mapping.id.to_string(),
+        name,
+        partition_key: None,
+        released_keys,
+        released_records: 0,
     })
 }
 
@@ -57,12 +86,6 @@ pub(super) async fn dead_letter(node: &Arc<HostNode>, address: &str, asked: Aske
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
     let GiveUpKey { key, all, dry_run } = json::read(&body)?;
     let mapping = node.mapping(address)?;
-    let whole = (
-        "giving up a parked key",
-        "with windows a group of keys waits as a whole",
-        "fnctl mappings release, or fnctl mappings seek",
-    );
-    later::without_windows(&mapping, address, whole)?;
     let name = node.view(|view| view.registry().address(&mapping));
     let by: Arc<str> = who.as_str().into();
     let mut done = GivenUp::default();
@@ -123,8 +146,7 @@ async fn parked_as(
     address: &str,
     key: &str,
 ) -> Result<Vec<ParkedOne>, ApiError> {
-    let mut parked = node.parked_keys(mapping).await;
-    parked.retain(|parked| parked.status.partition_key == key);
+    let parked = node.parked_keys(mapping, Some(key)).await;
     if parked.is_empty() {
         return Err(not_parked(address, key));
     }
@@ -132,7 +154,7 @@ async fn parked_as(
 }
 
 fn not_parked(address: &str, key: &str) -> ApiError {
-    let words = format!("no key `{key}` of `{address}` waits for a retry");
+    let words = format!("no key `{key}` of `{address}` waits");
     ApiError::new(ErrorCode::NoSuchParkedKey, words)
         .at("key")
         .fix(format!("fnctl mappings parked {address}"))
@@ -140,6 +162,10 @@ fn not_parked(address: &str, key: &str) -> ApiError {
 
 fn not_running(address: &str, key: &str) -> ApiError {
     let words = format!("`{address}` does not run: nobody could be told of key `{key}`");
+    not_told(address, words)
+}
+
+fn not_told(address: &str, words: String) -> ApiError {
     ApiError::new(ErrorCode::MappingNotRunning, words)
         .at(address)
         .fix(format!("fnctl mappings describe {address}"))

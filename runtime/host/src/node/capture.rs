@@ -122,7 +122,7 @@ impl HostNode {
         captured: &mut Captured,
     ) {
         let now = self.now();
-        for parked in self.parked_keys(mapping).await {
+        for parked in self.parked_keys(mapping, wanted.key.as_deref()).await {
             let unit = parked.unit;
             let created_at = self.view(|view| {
                 let stream = view.registry().stream(unit.stream)?;
@@ -153,8 +153,8 @@ impl HostNode {
                     failures: vec![CapturedFailure {
                         index: 0,
                         error_kind: None,
-                        code: failure.as_ref().map(|(code, _)| code.to_string()),
-                        error: failure.as_ref().map(|(_, error)| error.to_string()),
+                        code: failure.as_ref().map(|cause| cause.code.to_string()),
+                        error: failure.as_ref().map(|cause| cause.error.to_string()),
                     }],
                 };
                 if !captured.push(batch, wanted) {
@@ -171,7 +171,7 @@ impl HostNode {
         position: Ordinal,
         created_at: Timestamp,
     ) -> Option<(CapturedRecord, FunctionVersion)> {
-        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).copied())?;
+        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).cloned())?;
         let block = self.record_at(unit, position).await?;
         let key = DataText::of(block.records.keys.get(0), text::base64);
         let arrival = block.arrival(0);

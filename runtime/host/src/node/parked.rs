@@ -1,27 +1,26 @@
-//! Keys that wait for a retry, and what a person does to them.
+//! Keys that wait, and what a person does to them.
 
 use std::{collections::HashMap, sync::Arc};
 
 use fnctl_core::{
     commit::AttemptMark,
-    id::{Ordinal, UnitId},
-    mapping::{Mapping, MappingState},
-    pipeline::Parked,
+    id::{Ordinal, Timestamp, UnitId},
+    lane::{KeyHash, key_hash},
+    mapping::{Mapping, MappingState, Ordering},
+    outcome::Cause,
+    pipeline::{WaitingKey, WaitingRecord, WaitingWindow, WaitsFor},
     record::RecordBlock,
     rfc3339,
-    status::{DataText, ParkedStatus},
+    status::{DataText, Encoding, ParkedStatus, ParkedWindow},
 };
 use fnctl_streams::sequence;
 
 use crate::{limits, node::HostNode, source, supervisor::GivenUp, text};
 
-/// Code and words of a failure.
-pub(crate) type Cause = (Arc<str>, Arc<str>);
-
-/// A parked key: where it waits, and its failing records.
+/// A key that waits: where, and its failing records, or the oldest where none failed.
 pub(crate) struct ParkedOne {
     pub(crate) unit: UnitId,
-    /// The oldest first.
+    /// The oldest first; none where a window cannot be closed.
     pub(crate) positions: Vec<Ordinal>,
     /// What each of them last failed with, as far as that is known.
     pub(crate) failures: Vec<Option<Cause>>,
@@ -29,26 +28,34 @@ pub(crate) struct ParkedOne {
     pub(crate) status: ParkedStatus,
 }
 
+/// A unit whose keys are listed.
+struct Unit {
+    id: UnitId,
+    created_at: Timestamp,
+    is_running: bool,
+}
+
 impl HostNode {
-    /// The parked keys of a mapping, shard by shard, the oldest failing record first. Of very many failing
-    /// records of a shard the oldest are looked at.
-    pub(crate) async fn parked_keys(&self, mapping: &Mapping) -> Vec<ParkedOne> {
+    /// The keys of a mapping that wait, shard by shard, those that failed first; or those that are written so.
+    /// Of very many of a shard the oldest are looked at.
+    pub(crate) async fn parked_keys(&self, mapping: &Mapping, key: Option<&str>) -> Vec<ParkedOne> {
         let units: Vec<(UnitId, Vec<AttemptMark>)> = self.view(|view| {
             let function = view.registry().function(mapping.function);
             let is_called = |version| function.is_some_and(|function| function.calls(version));
             let units = view.units_of(mapping.id).map(|(unit, progress)| {
-                let marks = progress.attempts.values().copied();
+                let marks = progress.attempts.values();
                 // A new version starts from nothing; what is in hand is being tried.
                 let marks = marks.filter(|mark| is_called(mark.version) && !mark.is_in_hand);
-                (unit, marks.take(limits::CHARGED_RECORDS_READ_MAX).collect())
+                (unit, marks.cloned().collect())
             });
             units.collect()
         });
         let mut all = Vec::new();
         for (unit, marks) in units {
-            if !marks.is_empty() {
-                self.parked_of(mapping, unit, &marks, &mut all).await;
-            }
+            self.parked_of(mapping, unit, marks, key, &mut all).await;
+        }
+        if let Some(key) = key {
+            all.retain(|one| one.status.partition_key == key && one.status.window.is_none());
         }
         all
     }
@@ -56,66 +63,91 @@ impl HostNode {
     async fn parked_of(
         &self,
         mapping: &Mapping,
-        unit: UnitId,
-        marks: &[AttemptMark],
+        id: UnitId,
+        mut marks: Vec<AttemptMark>,
+        key: Option<&str>,
         all: &mut Vec<ParkedOne>,
     ) {
         let created_at = self.view(|view| {
-            let stream = view.registry().stream(unit.stream)?;
-            Some(stream.shard(unit.shard)?.created_at)
+            let stream = view.registry().stream(id.stream)?;
+            Some(stream.shard(id.shard)?.created_at)
         });
         // A shard that is gone has no records that could wait.
         let Some(created_at) = created_at else {
             return;
         };
-        let positions = marks.iter().map(|mark| mark.position).collect();
-        let known = self.supervisor().parked(unit, positions).await;
-        let known = known.unwrap_or_default().into_iter();
-        let mut known: HashMap<Ordinal, Parked> = known.map(|one| (one.position, one)).collect();
-        let is_running = mapping.state == MappingState::Running;
+        let unit = Unit {
+            id,
+            created_at,
+            is_running: mapping.state == MappingState::Running,
+        };
+        let most = limits::WAITING_KEYS_LISTED_MAX;
+        let known = self.supervisor().waiting(id, key.map(hashes), most).await;
         let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
-        for mark in marks {
-            let Some(block) = self.record_at(unit, mark.position).await else {
-                continue;
-            };
-            let key = block.records.keys.get(0).to_vec();
-            let (waiting, failure) = match known.remove(&mark.position) {
-                Some(parked) => (Some(parked.waiting), parked.failure),
-                None => (None, None),
-            };
-            if let Some(&at) = by_key.get(&key) {
-                let one: &mut ParkedOne = &mut all[at];
-                one.positions.push(mark.position);
-                one.failures.push(failure);
-                one.status.failing_records += 1;
-                continue;
+        if let Some(known) = known {
+            // What was read the owner knows better.
+            marks.retain(|mark| mark.position > known.read_position);
+            for waiting in known.keys {
+                match &waiting.window {
+                    Some(window) => all.push(unit.window(window, &waiting)),
+                    None => self.add(&unit, waiting, &mut by_key, all).await,
+                }
             }
-            let (code, error) = failure.clone().unzip();
-            let shown = DataText::of(&key, text::base64);
-            let arrival = block.arrival(0);
-            by_key.insert(key, all.len());
-            all.push(ParkedOne {
-                unit,
-                positions: vec![mark.position],
-                failures: vec![failure],
-                status: ParkedStatus {
-                    shard_id: unit.shard.shard_id(),
-                    partition_key: shown.data,
-                    key_encoding: shown.encoding,
-                    sequence_number: sequence::encode(
-                        created_at,
-                        unit.shard,
-                        mark.position,
-                        arrival,
-                    ),
-                    failing_records: 1,
-                    waiting_records: waiting,
+        }
+        // With order within the shard the first is what all others wait for.
+        let is_shard = mapping.settings.ordering == Ordering::Shard;
+        marks.truncate(match is_shard {
+            true => usize::from(by_key.is_empty()),
+            false => limits::CHARGED_RECORDS_READ_MAX,
+        });
+        for mark in marks {
+            let waiting = WaitingKey {
+                records: vec![WaitingRecord {
+                    position: mark.position,
                     attempts: mark.count,
-                    next_retry_at: is_running.then(|| rfc3339::format(mark.next_retry)),
-                    code: code.map(|code| code.to_string()),
-                    error: error.map(|error| error.to_string()),
-                },
-            });
+                    has_failed: true,
+                    // As it was charged.
+                    failure: mark.cause.as_deref().cloned(),
+                }],
+                behind: 0,
+                why: WaitsFor::Retry,
+                until: Some(mark.next_retry),
+                window: None,
+            };
+            let before = all.len();
+            self.add(&unit, waiting, &mut by_key, all).await;
+            for one in &mut all[before..] {
+                // Nobody has read what is behind it.
+                one.status.waiting_records = None;
+            }
+        }
+    }
+
+    /// Adds a key, or its records to those of the same key.
+    async fn add(
+        &self,
+        unit: &Unit,
+        waiting: WaitingKey,
+        by_key: &mut HashMap<Vec<u8>, usize>,
+        all: &mut Vec<ParkedOne>,
+    ) {
+        let Some(first) = waiting.records.first() else {
+            return;
+        };
+        let Some(block) = self.record_at(unit.id, first.position).await else {
+            return;
+        };
+        let key = block.records.keys.get(0).to_vec();
+        let at = *by_key.entry(key).or_insert(all.len());
+        if at == all.len() {
+            all.push(unit.key(&waiting, &block));
+        }
+        let one = &mut all[at];
+        let failing = waiting.records.iter().filter(|record| record.has_failed);
+        one.status.failing_records += failing.count() as u64;
+        for record in waiting.records {
+            one.positions.push(record.position);
+            one.failures.push(record.failure);
         }
     }
 
@@ -131,8 +163,8 @@ impl HostNode {
         (block.first == position && !block.is_empty()).then_some(block)
     }
 
-    /// The failing records of a key; with `all` everything of it that is not done, as far as it was read.
-    /// `None`: nobody runs its shard.
+    /// The failing records of a key, or the oldest; with `all` everything of it that is not done, as far as it
+    /// was read. `None`: nobody runs its shard.
     pub(crate) async fn parked_records(
         &self,
         parked: &ParkedOne,
@@ -147,7 +179,7 @@ impl HostNode {
         supervisor.records_of_keys(parked.unit, positions).await
     }
 
-    /// Makes dead letters of records of a parked key, on behalf of somebody. `None`: nobody runs its
+    /// Makes dead letters of records of a key that waits, on behalf of somebody. `None`: nobody runs its
     /// shard, and nothing was done.
     pub(crate) async fn give_up_parked(
         &self,
@@ -158,7 +190,7 @@ impl HostNode {
         self.supervisor().give_up(parked.unit, records, by).await
     }
 
-    /// Has the failing records of a key tried now: how many. None: nobody runs its shard.
+    /// Has the records of a key tried now: how many. None: nobody runs its shard.
     pub(crate) async fn release_parked(&self, parked: &ParkedOne) -> u64 {
         let positions = parked.positions.clone();
         let is_told = self.supervisor().release(parked.unit, positions).await;
@@ -168,4 +200,93 @@ impl HostNode {
             0
         }
     }
+
+    /// Has everything of a mapping tried now that waits: how many keys do. `None`: nobody runs it.
+    pub(crate) async fn release_all(&self, mapping: &Mapping) -> Option<u64> {
+        let units: Vec<UnitId> =
+            self.view(|view| view.units_of(mapping.id).map(|(unit, _)| unit).collect());
+        let mut released = None;
+        for unit in units {
+            let told = self.supervisor().release_all(unit).await;
+            released = match (released, told) {
+                (Some(before), Some(more)) => Some(before + more),
+                (before, more) => before.or(more),
+            };
+        }
+        released
+    }
+}
+
+impl Unit {
+    fn key(&self, waiting: &WaitingKey, block: &RecordBlock) -> ParkedOne {
+        let shown = DataText::of(block.records.keys.get(0), text::base64);
+        let arrival = block.arrival(0);
+        let first = waiting.records.first();
+        let sequence_number =
+            sequence::encode(self.created_at, self.id.shard, block.first, arrival);
+        let failure = first.and_then(|record| record.failure.as_ref());
+        ParkedOne {
+            status: ParkedStatus {
+                partition_key: shown.data,
+                key_encoding: shown.encoding,
+                sequence_number,
+                attempts: first.map_or(0, |record| record.attempts),
+                ..self.status(waiting, failure)
+            },
+            ..self.nobody(waiting)
+        }
+    }
+
+    fn window(&self, window: &WaitingWindow, waiting: &WaitingKey) -> ParkedOne {
+        ParkedOne {
+            status: ParkedStatus {
+                attempts: window.attempts,
+                window: Some(ParkedWindow {
+                    group: window.group,
+                    starts_at: rfc3339::format(window.window.start),
+                    ends_at: rfc3339::format(window.window.end),
+                }),
+                ..self.status(waiting, Some(&window.failure))
+            },
+            ..self.nobody(waiting)
+        }
+    }
+
+    fn nobody(&self, waiting: &WaitingKey) -> ParkedOne {
+        ParkedOne {
+            unit: self.id,
+            positions: Vec::new(),
+            failures: Vec::new(),
+            status: self.status(waiting, None),
+        }
+    }
+
+    /// What is the same of a key and a window.
+    fn status(&self, waiting: &WaitingKey, failure: Option<&Cause>) -> ParkedStatus {
+        let until = waiting.until.filter(|_| self.is_running);
+        ParkedStatus {
+            shard_id: self.id.shard.shard_id(),
+            partition_key: String::new(),
+            key_encoding: Encoding::Text,
+            sequence_number: String::new(),
+            window: None,
+            failing_records: 0,
+            waiting_records: Some(waiting.behind),
+            attempts: 0,
+            why: waiting.why.as_str().to_owned(),
+            next_retry_at: until.map(rfc3339::format),
+            error_kind: failure.map(|cause| cause.kind.as_str().to_owned()),
+            code: failure.map(|cause| cause.code.to_string()),
+            error: failure.map(|cause| cause.error.to_string()),
+        }
+    }
+}
+
+/// The hashes that a key may have which is written so: as text, or as base64.
+fn hashes(key: &str) -> Vec<KeyHash> {
+    let bytes = text::from_base64(key);
+    let written = [Some(key.as_bytes()), bytes.as_deref()];
+    // What has a key has its hash wherever it lies.
+    let hash = |key| key_hash(Some(key), Ordinal(0));
+    written.into_iter().flatten().map(hash).collect()
 }

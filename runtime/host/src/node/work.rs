@@ -79,6 +79,7 @@ impl Node for WorkerNode {
                 totals: progress.totals,
                 tail: view.tail(unit.stream, unit.shard)?.last(),
                 windows: progress.windows.clone(),
+                outages: progress.outages.clone(),
                 is_closed: view
                     .registry()
                     .stream(unit.stream)?
@@ -91,6 +92,8 @@ impl Node for WorkerNode {
             unit,
             version: work.version().number,
             canary: work.canary(&assignment),
+            is_canary: work.is_canary(),
+            stateless: work.stateless(),
             settings: work.mapping().settings.clone(),
             outputs: Arc::clone(&assignment.outputs),
             seed: u64::from_le_bytes(
@@ -143,8 +146,9 @@ impl Node for WorkerNode {
             self.log.logs().retain(is_function);
             let retries = self.statuses.retries();
             retries.retain(|mapping| registry.mapping(mapping).is_some());
-            self.functions
-                .limit(|id| registry.function(id).map(|function| function.concurrency));
+            let functions = registry.functions();
+            let limits = functions.map(|function| (function.id, function.concurrency));
+            self.functions.limit(&limits.collect());
             // What is called, and what a rollback would bring back.
             self.functions.retain(|id, version| {
                 registry.function(id).is_some_and(|function| {

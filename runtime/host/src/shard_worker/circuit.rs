@@ -11,6 +11,14 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let context = &self.assignment.context;
         let (mapping, shard) = (&context.mapping, context.shard.shard_id());
         match (&self.standing.circuit, circuit) {
+            (None, Some(open)) if open.is_inherited => {
+                let open_ms = self.clock.now().since_ms(open.since);
+                let (code, error) = (&open.cause.code, &open.cause.error);
+                warn!(
+                    %mapping, %shard, open_ms, %code, %error,
+                    "circuit still open: the shard's last owner left it so; a probe is made at once"
+                );
+            }
             (None, Some(open)) => {
                 self.metrics.mapping.circuit_opens.inc();
                 let (code, error) = (&open.cause.code, &open.cause.error);
@@ -22,7 +30,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             }
             (Some(open), None) => {
                 let open_ms = self.clock.now().since_ms(open.since);
-                let probes_failed = open.probes;
+                let probes_failed = open.probes_failed();
                 info!(%mapping, %shard, open_ms, probes_failed, "circuit closed: a probe succeeded");
             }
             (None, None) | (Some(_), Some(_)) => {}

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use fnctl_core::{
     id::{MappingId, Ordinal, UnitId},
-    pipeline::Parked,
+    lane::KeyHash,
+    pipeline::WaitingKeys,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -120,14 +121,24 @@ impl Supervisor {
         self.ask(unit, directive, released).await.is_some()
     }
 
-    /// What the worker of a unit knows of charged records; `None`: there is none, or it is too busy.
-    pub(crate) async fn parked(
+    /// Has a unit's worker try everything now that waits: how many keys do. `None`: there is none, or it is
+    /// too busy.
+    pub(crate) async fn release_all(&self, unit: UnitId) -> Option<u64> {
+        let (done, released) = oneshot::channel();
+        self.ask(unit, Directive::ReleaseAll { done }, released)
+            .await
+    }
+
+    /// The keys that wait by what the worker of a unit knows, at most so many, and with `of` only those of one
+    /// of these hashes; `None`: there is none, or it is too busy.
+    pub(crate) async fn waiting(
         &self,
         unit: UnitId,
-        positions: Vec<Ordinal>,
-    ) -> Option<Vec<Parked>> {
+        of: Option<Vec<KeyHash>>,
+        most: usize,
+    ) -> Option<WaitingKeys> {
         let (reply, answer) = oneshot::channel();
-        let directive = Directive::Parked { positions, reply };
+        let directive = Directive::Waiting { of, most, reply };
         self.ask(unit, directive, answer).await
     }
 

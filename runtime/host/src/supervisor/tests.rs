@@ -152,6 +152,7 @@ impl FakeNode {
             dead_letters: Vec::new(),
             redriven: None,
             window: None,
+            outages: None,
             outputs: Vec::new(),
             function_version: worker.version,
         };
@@ -307,6 +308,22 @@ async fn a_hold_drains_and_what_runs_afterwards_is_the_new_version() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_limit_of_calls_at_once_restarts_no_worker() {
+    let mut test = Test::new();
+    let [first, second] = test.workers().await;
+    test.node.hand_in(&Command::SetConcurrency {
+        function: FunctionName::parse("f").expect("a name"),
+        concurrency: Some(3),
+    });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for mut worker in [first, second] {
+        assert!(worker.directives.try_recv().is_err(), "it goes on");
+        assert!(test.supervisor.statuses().is_owned(worker.unit));
+    }
+    assert!(test.started.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_from_outside_ends_the_fenced_worker_at_once() {
     let mut test = Test::new();
     let [first, second] = test.workers().await;
@@ -361,14 +378,14 @@ async fn what_people_ask_of_a_worker_that_does_not_listen_takes_no_room_from_its
     let mut test = Test::new();
     let [mut first, _second] = test.workers().await;
     for _ in 0..2 * limits::DIRECTIVES_MAX {
-        assert_eq!(test.supervisor.parked(first.unit, Vec::new()).await, None);
+        assert_eq!(test.supervisor.waiting(first.unit, None, 9).await, None);
     }
     let mapping = test.node.mapping();
     test.node.hand_in(&Command::PauseMapping { mapping });
     let told = async {
         loop {
             match first.directives.recv().await {
-                Some(Directive::Parked { .. }) => {}
+                Some(Directive::Waiting { .. }) => {}
                 told => break told,
             }
         }

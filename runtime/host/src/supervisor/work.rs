@@ -121,6 +121,20 @@ impl Work {
         &self.version
     }
 
+    /// Whether [`Self::version`] is the function's canary, called for the whole shard.
+    pub(crate) fn is_canary(&self) -> bool {
+        let canary = self.function.canary();
+        canary.is_some_and(|canary| canary.version == self.version.number)
+    }
+
+    /// Which of the versions that are called ask for no window's state.
+    pub(crate) fn stateless(&self) -> Vec<FunctionVersion> {
+        let canary = self.canary.iter().map(|(version, _)| version);
+        let called = std::iter::once(&self.version).chain(canary);
+        let stateless = called.filter(|version| !version.reads_states());
+        stateless.map(|version| version.number).collect()
+    }
+
     /// The canary of its pipeline.
     pub(crate) fn canary(&self, assignment: &Assignment) -> Option<PipelineCanary> {
         let (_, share) = self.canary.as_ref()?;
@@ -184,14 +198,14 @@ impl Work {
     }
 }
 
-/// What a worker is built from, besides its unit.
+/// What a worker is built from, besides its unit. The function's concurrency is none of it: its workers share
+/// what bounds their calls, and that is changed in its place.
 #[derive(Clone, Debug, PartialEq)]
 struct Build {
     settings: MappingSettings,
     outputs: BTreeMap<OutputName, OutputBinding>,
     version: FunctionVersion,
     canary: Option<Canary>,
-    concurrency: Option<u32>,
 }
 
 /// Numbers what workers are built from: equal numbers of one mapping, equal workers.
@@ -213,7 +227,6 @@ impl Generations {
                 function.is_some_and(|function| {
                     build.version == function.live
                         && build.canary.as_ref() == function.canary()
-                        && build.concurrency == function.concurrency
                         && build.settings == mapping.settings
                         && build.outputs == mapping.outputs
                 })
@@ -225,7 +238,6 @@ impl Generations {
                     outputs: mapping.outputs.clone(),
                     version: function.map(|function| function.live).unwrap_or_default(),
                     canary: function.and_then(|function| function.canary().copied()),
-                    concurrency: function.and_then(|function| function.concurrency),
                 };
                 self.builds.insert(mapping.id, (build, self.last));
             }

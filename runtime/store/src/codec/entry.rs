@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fnctl_core::{
-    commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
+    commit::{Commit, Redriven},
     entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange, UnitSeek},
     id::{
         AttemptId, FunctionId, FunctionName, FunctionVersion, LeaseEpoch, Lsn, MappingId, Ordinal,
-        OutputName, ShardNumber, SlotId, StreamId, StreamName, Timestamp, UnitId,
+        OutputName, ShardNumber, StreamId, StreamName, Timestamp, UnitId,
     },
     record::NewRecords,
-    settled::{SettledRange, SettledRanges},
-    window::WindowChange,
 };
 
 use crate::codec::{
-    DecodeError, Decoder, Value, fields, newtypes, put_length, put_u32s, take_u32s,
+    DecodeError, Decoder, Value, commit::commit_bytes, fields, newtypes, put_length, put_u32s,
+    take_u32s,
 };
 
 newtypes!(
@@ -54,14 +53,6 @@ fields!(UnitId {
     stream,
     shard
 });
-fields!(AttemptMark {
-    position,
-    count,
-    version,
-    next_retry,
-    is_in_hand
-});
-fields!(OutputRecords { stream, records });
 fields!(ProducerMark { producer, last });
 fields!(UnitChange {
     unit,
@@ -74,164 +65,6 @@ fields!(Placement {
     shards
 });
 fields!(UnitSeek { unit, epoch, after });
-fields!(Redriven { id, body, bytes });
-fields!(WindowChange { group, becomes });
-
-/// Without the letter that it redrives, and without windows: a commit that has them is an entry of its own
-/// kind.
-impl Value for Commit {
-    fn put(&self, out: &mut Vec<u8>) {
-        let Self {
-            unit,
-            epoch,
-            slot,
-            number,
-            settles,
-            attempts,
-            totals,
-            dead_letters,
-            outputs,
-            function_version,
-            redriven: _,
-            window: _,
-        } = self;
-        unit.put(out);
-        epoch.put(out);
-        slot.put(out);
-        number.put(out);
-        settles.put(out);
-        attempts.put(out);
-        totals.put(out);
-        dead_letters.put(out);
-        outputs.put(out);
-        function_version.put(out);
-    }
-
-    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        Ok(Self {
-            unit: Value::take(from)?,
-            epoch: Value::take(from)?,
-            slot: Value::take(from)?,
-            number: Value::take(from)?,
-            settles: Value::take(from)?,
-            attempts: Value::take(from)?,
-            totals: Value::take(from)?,
-            dead_letters: Value::take(from)?,
-            outputs: Value::take(from)?,
-            function_version: Value::take(from)?,
-            redriven: None,
-            window: None,
-        })
-    }
-}
-
-/// Set in the stored number of filtered records, which no unit ever reaches: the number of dropped ones
-/// follows. Totals without any are encoded as before there were such.
-const HAS_DROPPED: u64 = 1 << 63;
-
-impl Value for UnitTotals {
-    fn put(&self, out: &mut Vec<u8>) {
-        let Self {
-            filtered,
-            processed,
-            failed,
-            dead_lettered,
-            expired,
-            emitted,
-            dropped,
-        } = self;
-        let flag = if *dropped > 0 { HAS_DROPPED } else { 0 };
-        for total in [
-            &(filtered | flag),
-            processed,
-            failed,
-            dead_lettered,
-            expired,
-            emitted,
-        ] {
-            total.put(out);
-        }
-        if *dropped > 0 {
-            dropped.put(out);
-        }
-    }
-
-    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        let filtered = u64::take(from)?;
-        let mut totals = Self {
-            filtered: filtered & !HAS_DROPPED,
-            processed: Value::take(from)?,
-            failed: Value::take(from)?,
-            dead_lettered: Value::take(from)?,
-            expired: Value::take(from)?,
-            emitted: Value::take(from)?,
-            dropped: 0,
-        };
-        if filtered & HAS_DROPPED != 0 {
-            totals.dropped = Value::take(from)?;
-        }
-        Ok(totals)
-    }
-}
-
-impl Value for SlotId {
-    fn put(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Lane(lane) => {
-                out.push(0);
-                lane.put(out);
-            }
-            Self::Retry => out.push(1),
-        }
-    }
-
-    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        match u8::take(from)? {
-            0 => Ok(Self::Lane(u16::take(from)?)),
-            1 => Ok(Self::Retry),
-            _ => Err(from.fail("a slot is neither lane nor retry slot")),
-        }
-    }
-}
-
-impl Value for SettledRange {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.after.put(out);
-        self.through.put(out);
-    }
-
-    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        let (after, through) = (Ordinal::take(from)?, Ordinal::take(from)?);
-        if after >= through {
-            return Err(from.fail("a settled range is empty"));
-        }
-        Ok(Self { after, through })
-    }
-}
-
-impl Value for SettledRanges {
-    fn put(&self, out: &mut Vec<u8>) {
-        put_length(self.as_slice().len(), out);
-        for range in self.as_slice() {
-            range.put(out);
-        }
-    }
-
-    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        let count = from.count(16)?;
-        let (mut ranges, mut last) = (Self::new(), None);
-        for _ in 0..count {
-            let range = SettledRange::take(from)?;
-            if last.is_some_and(|last| range.after <= last) {
-                return Err(from.fail("settled ranges touch or do not ascend"));
-            }
-            last = Some(range.through);
-            ranges.push(range);
-        }
-        Ok(ranges)
-    }
-}
-
 impl Value for ShardRun {
     fn put(&self, out: &mut Vec<u8>) {
         let Self { shard, first, rows } = self;
@@ -283,6 +116,8 @@ const PURGE: u8 = 17;
 const SEEK: u8 = 18;
 /// A commit that changes a window, and may redrive a letter.
 const WINDOW: u8 = 19;
+/// A commit that says which circuits are open, and may change a window or redrive a letter.
+const CIRCUIT: u8 = 20;
 
 /// Appends an entry: its kind (which is also its format), then its value.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
@@ -302,14 +137,21 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             outputs,
             dead_letters,
         } => {
-            out.push(match (&commit.window, &commit.redriven) {
-                (None, None) => COMMIT,
-                (None, Some(_)) => REDRIVE,
-                (Some(_), _) => WINDOW,
+            out.push(match (&commit.outages, &commit.window, &commit.redriven) {
+                (Some(_), _, _) => CIRCUIT,
+                (None, None, None) => COMMIT,
+                (None, None, Some(_)) => REDRIVE,
+                (None, Some(_), _) => WINDOW,
             });
             commit.put(out);
+            if let Some(outages) = &commit.outages {
+                outages.put(out);
+                commit.window.is_some().put(out);
+            }
             if let Some(change) = &commit.window {
                 change.put(out);
+            }
+            if commit.outages.is_some() || commit.window.is_some() {
                 commit.redriven.is_some().put(out);
             }
             if let Some(redriven) = &commit.redriven {
@@ -386,13 +228,20 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
                 producer,
             }
         }
-        kind @ (COMMIT | REDRIVE | WINDOW) => {
+        kind @ (COMMIT | REDRIVE | WINDOW | CIRCUIT) => {
             let mut commit = Commit::take(&mut from)?;
-            let mut is_redriven = kind == REDRIVE;
-            if kind == WINDOW {
-                commit.window = Some(Value::take(&mut from)?);
-                is_redriven = Value::take(&mut from)?;
+            let mut is_windowed = kind == WINDOW;
+            if kind == CIRCUIT {
+                commit.outages = Some(Value::take(&mut from)?);
+                is_windowed = Value::take(&mut from)?;
             }
+            if is_windowed {
+                commit.window = Some(Value::take(&mut from)?);
+            }
+            let is_redriven = match kind {
+                WINDOW | CIRCUIT => Value::take(&mut from)?,
+                _ => kind == REDRIVE,
+            };
             if is_redriven {
                 let redriven = Redriven::take(&mut from)?;
                 if redriven.id == Ordinal(0) || redriven.body < redriven.id {
@@ -471,21 +320,4 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Forget { shards, totals, .. } => ENTRY + (shards.len() + totals.len()) * RECORD,
         Entry::Meta { .. } | Entry::Trim { .. } => ENTRY,
     }
-}
-
-/// As [`entry_bytes`], of a commit that is not placed yet.
-pub(crate) fn commit_bytes(commit: &Commit) -> usize {
-    const ROW: usize = 64;
-    const LETTER: usize = 256;
-    let rows = |output: &OutputRecords| output.records.byte_len() + output.records.len() * ROW;
-    let window = commit.window.as_ref();
-    let state = window.and_then(|window| Some(window.becomes.open.as_ref()?.state.len()));
-    commit.outputs.iter().map(rows).sum::<usize>()
-        + state.unwrap_or_default()
-        + commit
-            .dead_letters
-            .iter()
-            .map(|l| l.data.len() + l.key.len() + l.error.len() + LETTER)
-            .sum::<usize>()
-        + (commit.settles.as_slice().len() + commit.attempts.len()) * ROW
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use fnctl_core::{
+    breaker::Outages,
     commit::{AttemptMark, CallCost, UnitTotals},
     entry::Entry,
     id::{
@@ -11,12 +12,14 @@ use fnctl_core::{
         Timestamp, UnitId,
     },
     mapping::MappingState,
+    outcome::Cause,
     record::{RecordBlock, Records},
     settled::{Settled, SettledRange, SettledRanges},
     shard::{Stream, StreamMode, StreamOptions},
     view::{
         LettersParts, LettersView, ProducerState, ShardTail, UnitView, Value as ViewValue, ValueKey,
     },
+    window::GroupWindow,
 };
 use proptest::prelude::*;
 
@@ -60,6 +63,7 @@ fn every_value_of_a_view_comes_back_under_its_key() {
         version: FunctionVersion(1),
         next_retry: Timestamp(5),
         is_in_hand: true,
+        cause: Some(Arc::new(Cause::timeout(5))),
     };
     let tail = ShardTail {
         next: Ordinal(5),
@@ -108,6 +112,10 @@ fn every_value_of_a_view_comes_back_under_its_key() {
                     ..UnitTotals::default()
                 },
                 windows: BTreeMap::new(),
+                outages: Outages {
+                    live: None,
+                    canary: Some(given::outage()),
+                },
             })),
         ),
         (
@@ -142,6 +150,52 @@ fn every_value_of_a_view_comes_back_under_its_key() {
     }
 }
 
+/// What waits without a known cause, and a unit without an open circuit, are encoded as before there were such.
+#[test]
+fn marks_and_units_of_before_there_were_causes_and_circuits_are_read() {
+    let put = |value: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        value(&mut bytes);
+        bytes
+    };
+    let mark = |cause| AttemptMark {
+        position: Ordinal(6),
+        count: 2,
+        version: FunctionVersion(3),
+        next_retry: Timestamp(5),
+        is_in_hand: true,
+        cause,
+    };
+    let mut old = Vec::new();
+    for number in [6_u64, 3, 5] {
+        if number == 3 {
+            old.extend(2_u32.to_le_bytes());
+        }
+        old.extend(number.to_le_bytes());
+    }
+    old.push(1);
+    assert_eq!(put(&|out| mark(None).put(out)), old);
+    let told = put(&|out| mark(Some(Arc::new(Cause::timeout(5)))).put(out));
+    assert_eq!(told[..old.len() - 1], old[..old.len() - 1]);
+    assert_eq!(told[old.len() - 1], 3, "a flag that is not known before");
+    let unknown = [&old[..old.len() - 1], &[4]].concat();
+    assert!(AttemptMark::take(&mut Decoder::new(unknown.into())).is_err());
+
+    let unit = UnitView::default();
+    let bytes = encode_value(&ViewValue::Unit(Arc::new(unit.clone())));
+    let open = UnitView {
+        outages: Outages {
+            live: Some(given::outage()),
+            canary: None,
+        },
+        ..unit
+    };
+    let longer = encode_value(&ViewValue::Unit(Arc::new(open)));
+    assert!(longer.starts_with(&bytes), "followed by the circuit");
+    let empty = [&bytes[..], &[0, 0]].concat();
+    assert!(decode_value(empty.into()).is_err());
+}
+
 /// Letters from before the cost of their call was kept end in front of it, and mean none.
 #[test]
 fn a_dead_letter_has_the_cost_of_its_call_where_that_is_known() {
@@ -157,6 +211,29 @@ fn a_dead_letter_has_the_cost_of_its_call_where_that_is_known() {
     assert_eq!(differ.count(), 1, "the kind says that it is there");
     assert_eq!(decode_dead_letter(new.into()).unwrap(), letter);
     assert_eq!(decode_dead_letter(old.into()).unwrap().cost, None);
+}
+
+/// A window whose state is from before it was kept who left it is written as it was then; one that tells it is
+/// refused by who does not know that.
+#[test]
+fn a_window_says_who_left_its_state_where_that_is_known() {
+    let before = given::group_window();
+    let mut window = before.clone();
+    let open = window.open.as_mut().expect("it is open");
+    open.left_by = Some(FunctionVersion(9));
+    let encode = |window: &GroupWindow| encode_value(&ViewValue::Window(Arc::new(window.clone())));
+    let (old, new) = (encode(&before), encode(&window));
+    assert_eq!(new.len(), old.len() + 8);
+    let differ: Vec<usize> = (0..old.len()).filter(|&at| old[at] != new[at]).collect();
+    let [sort] = differ[..] else {
+        panic!("the sort alone tells them apart: {differ:?}");
+    };
+    assert_eq!((old[sort], new[sort]), (1, 2));
+    let back = decode_value(new.clone().into());
+    assert_eq!(back, Ok(ViewValue::Window(Arc::new(window))));
+    let mut later = new;
+    later[sort] = 3;
+    assert!(decode_value(later.into()).is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fnctl_core::{
+    breaker::Outages,
     id::{FunctionId, MappingId, Ordinal, ShardNumber, StreamId, UnitId},
     settled::{Settled, SettledRanges},
     view::{
@@ -37,11 +38,60 @@ fields!(ShardTail {
     bytes
 });
 fields!(ProducerState { last, seen });
-fields!(GroupWindow {
-    version,
-    closed_through,
-    open
-});
+/// A group has no open window.
+const CLOSED: u8 = 0;
+/// It has one, from before it was kept which version left its state.
+const OPEN: u8 = 1;
+/// The version that left the state follows an open window: who does not know that would take a state that a
+/// version cannot read for its own fault.
+const OPEN_LEFT_BY: u8 = 2;
+
+impl Value for GroupWindow {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self {
+            version,
+            closed_through,
+            open,
+        } = self;
+        version.put(out);
+        closed_through.put(out);
+        let Some(open) = open else {
+            return out.push(CLOSED);
+        };
+        match open.left_by {
+            None => {
+                out.push(OPEN);
+                open.put(out);
+            }
+            Some(left_by) => {
+                out.push(OPEN_LEFT_BY);
+                open.put(out);
+                left_by.put(out);
+            }
+        }
+    }
+
+    fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
+        let (version, closed_through) = (Value::take(from)?, Value::take(from)?);
+        let open = match u8::take(from)? {
+            CLOSED => None,
+            OPEN => Some(OpenWindow::take(from)?),
+            OPEN_LEFT_BY => {
+                let open = OpenWindow::take(from)?;
+                Some(OpenWindow {
+                    left_by: Some(Value::take(from)?),
+                    ..open
+                })
+            }
+            _ => return Err(from.fail("a window's state has a sort that is not known")),
+        };
+        Ok(Self {
+            version,
+            closed_through,
+            open,
+        })
+    }
+}
 
 fields!(LettersParts {
     closed,
@@ -67,7 +117,8 @@ impl Value for LettersView {
     }
 }
 
-/// Without its windows, which are values of their own: a large state is written when it has changed.
+/// Without its windows, which are values of their own: a large state is written when it has changed. What is
+/// said of circuits follows where one is open; otherwise it is encoded as before there were such.
 impl Value for UnitView {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -76,24 +127,37 @@ impl Value for UnitView {
             attempts,
             totals,
             windows: _,
+            outages,
         } = self;
         epoch.put(out);
         settled.put(out);
         attempts.put(out);
         totals.put(out);
+        if !outages.is_none() {
+            outages.put(out);
+        }
     }
 
     fn take(from: &mut Decoder) -> Result<Self, DecodeError> {
-        Ok(Self {
+        let mut unit = Self {
             epoch: Value::take(from)?,
             settled: Value::take(from)?,
             attempts: Value::take(from)?,
             totals: Value::take(from)?,
             windows: BTreeMap::new(),
-        })
+            outages: Outages::default(),
+        };
+        if from.remaining() > 0 {
+            unit.outages = Value::take(from)?;
+            if unit.outages.is_none() {
+                return Err(from.fail("circuits are told of, and none is open"));
+            }
+        }
+        Ok(unit)
     }
 }
 
+/// Without the version that left its state, which follows it where it is known.
 impl Value for OpenWindow {
     fn put(&self, out: &mut Vec<u8>) {
         let Self {
@@ -102,6 +166,7 @@ impl Value for OpenWindow {
             hops,
             last,
             groups,
+            left_by: _,
         } = self;
         start.put(out);
         end.put(out);
@@ -124,6 +189,7 @@ impl Value for OpenWindow {
             hops: Value::take(from)?,
             last: Value::take(from)?,
             groups: Value::take(from)?,
+            left_by: None,
         })
     }
 }

@@ -308,6 +308,10 @@ fn commit(line: Line, commit: &Commit) -> Line {
         None => line,
         Some(change) => window(line.with("group", u64::from(change.group)), &change.becomes),
     };
+    let line = match &commit.outages {
+        None => line,
+        Some(outages) => line.with("circuits_open", outages.count()),
+    };
     match &commit.redriven {
         None => line,
         Some(redriven) => line
@@ -323,10 +327,16 @@ fn window(line: Line, window: &GroupWindow) -> Line {
         .with("closed_through_ms", window.closed_through.0);
     match &window.open {
         None => line,
-        Some(open) => line
-            .with("window_start_ms", open.window.start.0)
-            .with("window_end_ms", open.window.end.0)
-            .with("state_bytes", open.state.len() as u64),
+        Some(open) => {
+            let line = line
+                .with("window_start_ms", open.window.start.0)
+                .with("window_end_ms", open.window.end.0)
+                .with("state_bytes", open.state.len() as u64);
+            match open.left_by {
+                Some(version) => line.with("state_left_by", version.0),
+                None => line,
+            }
+        }
     }
 }
 
@@ -468,6 +478,7 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("settled_through", Field::Id(unit.settled.low_watermark().0))
             .with("done", ranges(&unit.settled.done()))
             .with("marks", unit.attempts.len() as u64)
+            .with("circuits_open", unit.outages.count())
             .with("processed", unit.totals.processed)
             .with("dead_lettered", unit.totals.dead_lettered),
         Value::Gone(totals) => line

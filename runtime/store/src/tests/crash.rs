@@ -351,6 +351,7 @@ fn commit_of(
         function_version: FunctionVersion(1),
         redriven: None,
         window: None,
+        outages: None,
     }
 }
 

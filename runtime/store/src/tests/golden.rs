@@ -112,6 +112,7 @@ fn fill(directory: &Path) {
         function_version: FunctionVersion(1),
         redriven: None,
         window: None,
+        outages: None,
     };
     let ticket = store.commit(commit);
     node.write().unwrap();

@@ -194,5 +194,6 @@ pub(super) fn commit(
         function_version: FunctionVersion(1),
         redriven: None,
         window: None,
+        outages: None,
     }
 }

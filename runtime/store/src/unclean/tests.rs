@@ -142,6 +142,7 @@ fn in_hand(unit: UnitId, epoch: LeaseEpoch) -> Commit {
             version: FunctionVersion(1),
             next_retry: Timestamp(0),
             is_in_hand: true,
+            cause: None,
         }],
         totals: UnitTotals::default(),
         dead_letters: Vec::new(),
@@ -149,6 +150,7 @@ fn in_hand(unit: UnitId, epoch: LeaseEpoch) -> Commit {
         function_version: FunctionVersion(1),
         redriven: None,
         window: None,
+        outages: None,
     }
 }
 
@@ -176,7 +178,7 @@ fn schedule_25_a_start_after_an_unclean_stop_knows_what_was_in_hand() {
         let store = node.store.clone();
         let epoch = node.run(store.lease(vec![unit])).unwrap().unwrap()[0].1;
         let commit = in_hand(unit, epoch);
-        let mark = commit.attempts[0];
+        let mark = commit.attempts[0].clone();
         let mut ticket = store.commit(commit);
         node.run(ticket.durable()).unwrap().unwrap();
         drop((ticket, store));

@@ -42,7 +42,7 @@ pub(super) struct Owner {
     pub(super) refused: Vec<Arc<Commit>>,
     /// Its clock moves when it has nothing to do but wait.
     pub(super) now: Timestamp,
-    blocks: u64,
+    pub(super) blocks: u64,
     pub(super) is_stopped: bool,
     pub(super) fingerprint: u128,
 }
@@ -52,6 +52,8 @@ impl Driven {
         let mut owner = Owner {
             pipeline: ShardPipeline::new(PipelineConfig {
                 canary: None,
+                is_canary: false,
+                stateless: Vec::new(),
                 unit: unit_of(&self.config, 0, unit),
                 version: FunctionVersion(1),
                 settings: MappingSettings {
@@ -85,10 +87,11 @@ impl Driven {
         let started = Event::Started(Started {
             epoch: LeaseEpoch(u64::from(epoch)),
             settled: unit.settled.clone(),
-            attempts: unit.attempts.values().copied().collect(),
+            attempts: unit.attempts.values().cloned().collect(),
             totals,
             tail: self.tail(owner.unit),
             windows: unit.windows.clone(),
+            outages: unit.outages.clone(),
             is_closed: false,
         });
         self.tell(&mut owner, started);
@@ -133,7 +136,8 @@ impl Driven {
                         owner.take_refused(slot);
                     }
                     Action::Stop(_) => owner.is_stopped = true,
-                    Action::KeepOnly { .. } | Action::ReleaseBlock(_) => {}
+                    Action::KeepOnly { .. } | Action::ReleaseBlock(_) | Action::Redriven { .. } => {
+                    }
                     other => unreachable!("nothing is read again, no turn is asked for: {other:?}"),
                 }
             }
@@ -180,7 +184,7 @@ impl Driven {
         Ordinal(u64::from(self.config.records_of(unit).count_ones()))
     }
 
-    fn key(&self, unit: usize, position: Ordinal) -> &Bytes {
+    pub(super) fn key(&self, unit: usize, position: Ordinal) -> &Bytes {
         &self.keys[self.config.key[self.config.record_at(unit, position)]]
     }
 

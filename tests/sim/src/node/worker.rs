@@ -129,6 +129,8 @@ impl Worker {
         let met = start.versions.of_unit(start.settings, unit, &start.outputs);
         let config = PipelineConfig {
             canary: met.1.clone(),
+            is_canary: false,
+            stateless: Vec::new(),
             unit,
             version: met.0,
             settings: start.settings.clone(),
@@ -142,6 +144,7 @@ impl Worker {
             totals: state.totals,
             tail,
             windows: state.windows.clone(),
+            outages: state.outages.clone(),
             is_closed,
         });
         let worker = Self {

@@ -64,6 +64,24 @@ impl Worker {
         }
     }
 
+    /// An owner begins with the circuit that the last one left open: an outage charges nobody anew for that.
+    pub(super) fn check_begun(&self, journal: &Journal) {
+        let unit = journal.published.unit(self.unit);
+        let left = unit.and_then(|unit| unit.outages.of(self.met.0));
+        let is_left = left.is_some() && self.settings.circuit_breaker;
+        assert_eq!(self.pipeline.circuit().is_some(), is_left, "{left:?}");
+    }
+
+    /// Every commit leaves to the next owner what the circuit is.
+    pub(super) fn check_told(&self, plan: &CommitPlan, journal: &Journal) {
+        let accepted = journal.view.unit(self.unit);
+        if let Some(accepted) = accepted.filter(|unit| unit.epoch == self.epoch) {
+            let told = plan.outages.as_ref().unwrap_or(&accepted.outages);
+            let open = u64::from(self.pipeline.circuit().is_some());
+            assert_eq!(told.count(), open, "{plan:?}");
+        }
+    }
+
     /// Order within the shard: one call at a time, and nothing settles in front of an unsettled record.
     /// What the filter lets fall settles whenever it may: nothing is called for it.
     pub(super) fn check_order(&self, plan: &CommitPlan, has_fallen: impl Fn(Ordinal) -> bool) {

@@ -228,6 +228,9 @@ impl World {
             self.coverage.note(Reached::DiedInHand);
         }
         self.tell(at, event);
+        if self.workers[at].pipeline.circuit().is_some() {
+            self.coverage.note(Reached::OutageInherited);
+        }
         if self
             .random
             .chance(if died_with.is_empty() { 200 } else { 800 })

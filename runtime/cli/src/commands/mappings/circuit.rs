@@ -1,25 +1,22 @@
 //! What is said of a circuit that is open.
 
-use fnctl_core::status::{CircuitStatus, MappingStatus};
+use fnctl_core::status::{CircuitStatus, MappingStatus, OpenCircuits};
 
 use crate::output::words;
 
+/// Characters of a failure's words in the list of mappings.
+const LISTED_CHARS: usize = 60;
+
 /// Why, since when, and what to do; `None`: no circuit of the mapping is open.
 pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
-    let open = status
-        .shards
-        .iter()
-        .filter_map(|shard| shard.circuit.as_ref());
-    let longest = open.clone().min_by(|a, b| a.since.cmp(&b.since))?;
+    let open = status.open_circuits()?;
     let (function, name) = (&status.function, &status.name);
     Some([
         format!(
-            "  why     circuit-open since {}, {} of {}: calls end in `{}`: {}",
-            words::local(&longest.since),
-            open.count(),
-            words::count(status.shards.len() as u64, "shard"),
-            longest.code,
-            words::first_line(&longest.error, 200),
+            "  why     {}: calls end in `{}`: {}",
+            since(&open),
+            open.code,
+            words::first_line(&open.error, 200),
         ),
         format!(
             "  do      mend what {function} needs: a probe that succeeds ends it; fnctl logs {function} --since 15m"
@@ -28,6 +25,23 @@ pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
             "          fnctl mappings parked {name}  ·  fnctl mappings update {name} --circuit-breaker=off"
         ),
     ])
+}
+
+/// Why a mapping of the list is not called; nothing where its circuits are closed.
+pub(super) fn in_list(open: Option<&OpenCircuits>) -> String {
+    open.map_or_else(String::new, |open| {
+        let error = words::first_line(&open.error, LISTED_CHARS);
+        format!("{}: {}: {error}", since(open), open.code)
+    })
+}
+
+fn since(open: &OpenCircuits) -> String {
+    format!(
+        "circuit-open since {}, {} of {}",
+        words::local(&open.since),
+        open.open_shards,
+        words::count(open.shards, "shard"),
+    )
 }
 
 /// What a shard does meanwhile.

@@ -1,7 +1,7 @@
-//! `fnctl mappings parked|release|dead-letter`: keys that wait for a retry.
+//! `fnctl mappings parked|release|dead-letter`: keys that wait.
 
 use fnctl_core::status::{
-    Encoding, GiveUpKey, GiveUpStatus, ParkedKey, ParkedStatus, ReleaseStatus,
+    Encoding, GiveUpKey, GiveUpStatus, ParkedStatus, ReleaseKeys, ReleaseStatus,
 };
 
 use crate::{
@@ -14,13 +14,27 @@ use crate::{
 const ERROR_CHARS: usize = 60;
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").args(["key", "all"]).required(true))]
+pub(super) struct Release {
+    /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+    mapping: String,
+    /// The partition key, as `parked` writes it
+    #[arg(long, allow_hyphen_values = true)]
+    key: Option<String>,
+    /// Everything that waits; a shard whose circuit is open probes
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct GiveUp {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
     /// The partition key, as `parked` writes it
     #[arg(long, allow_hyphen_values = true)]
     key: String,
-    /// Everything of the key that was read and is not done, not its failing records alone
+    /// Everything of the key that was read and is not done, not its failing records alone (of a key that has
+    /// not failed, its oldest)
     #[arg(long)]
     all: bool,
     /// Only say what would be given up
@@ -40,31 +54,27 @@ pub(super) async fn list(mapping: &str, session: &mut Session) -> Result<(), Cli
         "record",
         "attempts>",
         "waiting>",
-        "next attempt",
+        "waits for",
         "code",
         "error",
     ]);
     for parked in &all {
-        let base64 = match parked.key_encoding {
-            Encoding::Text => "",
-            Encoding::Base64 => "(base64) ",
-        };
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        let next = parked.next_retry_at.as_deref().map(words::local_time);
         let error = parked.error.as_deref();
+        let record = Some(&*parked.sequence_number).filter(|number| !number.is_empty());
         table.row([
-            format!("{base64}{}", parked.partition_key),
+            who(parked),
             parked.shard_id.clone(),
-            words::short_number(&parked.sequence_number),
+            or_dash(record.map(words::short_number)),
             parked.attempts.to_string(),
             or_dash(parked.waiting_records.map(|waiting| waiting.to_string())),
-            or_dash(next),
+            waits_for(parked),
             or_dash(parked.code.clone()),
             or_dash(error.map(|error| words::first_line(error, ERROR_CHARS))),
         ]);
     }
     if table.is_empty() {
-        session.out.note("no key waits for a retry");
+        session.out.note("no key waits");
         return Ok(());
     }
     table
@@ -73,20 +83,42 @@ pub(super) async fn list(mapping: &str, session: &mut Session) -> Result<(), Cli
         .try_for_each(|line| session.out.line(line))
 }
 
-pub(super) async fn release(
-    mapping: &str,
-    key: String,
-    session: &mut Session,
-) -> Result<(), CliError> {
-    let path = ["v1", "mappings", mapping, "parked", "release"];
-    let done: ReleaseStatus = session.client.post(&path, &ParkedKey { key }).await?;
+/// A key, or the group of keys whose window cannot be closed.
+fn who(parked: &ParkedStatus) -> String {
+    if let Some(window) = &parked.window {
+        let start = words::local_time(&window.starts_at);
+        return format!("(window {start} of group {})", window.group);
+    }
+    match parked.key_encoding {
+        Encoding::Text => parked.partition_key.clone(),
+        Encoding::Base64 => format!("(base64) {}", parked.partition_key),
+    }
+}
+
+/// `retry at 12:00:01`.
+fn waits_for(parked: &ParkedStatus) -> String {
+    match &parked.next_retry_at {
+        Some(at) => format!("{} at {}", parked.why, words::local_time(at)),
+        None => parked.why.clone(),
+    }
+}
+
+pub(super) async fn release(args: Release, session: &mut Session) -> Result<(), CliError> {
+    let Release { mapping, key, all } = args;
+    let path = ["v1", "mappings", &mapping, "parked", "release"];
+    let done: ReleaseStatus = session
+        .client
+        .post(&path, &ReleaseKeys { key, all })
+        .await?;
     if session.out.is_json() {
         return session.out.json(&done);
     }
+    let what = match &done.partition_key {
+        Some(key) => format!("{key}  {}", words::count(done.released_records, "record")),
+        None => format!("all  {}", words::count(done.released_keys, "key")),
+    };
     session.out.line(&format!(
-        "released   {}  {}        fnctl mappings parked {}",
-        done.partition_key,
-        words::count(done.released_records, "failing record"),
+        "released   {what}        fnctl mappings parked {}",
         done.name
     ))
 }

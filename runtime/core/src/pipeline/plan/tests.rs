@@ -80,6 +80,7 @@ fn plan(rows: Vec<Rows>, kept: [bool; 4]) -> CommitPlan {
         cost: Some(COST),
         redriven: None,
         window: None,
+        outages: None,
         decided_at: Timestamp(99),
     }
 }

@@ -1,5 +1,7 @@
 //! A circuit that opens, and what it does to calls, charges, windows and retries.
 
+mod inherited;
+
 use super::harness::{Harness, given::waiting_ms, settings};
 use crate::{
     id::{Ordinal, Timestamp},
@@ -169,6 +171,44 @@ fn what_waits_in_a_lane_is_probed_too_and_goes_on_whole() {
         .count();
     assert!(whole >= 2, "{calls:?}");
     assert_eq!(totals(&shard)[..2], [200, 0]);
+}
+
+#[test]
+fn a_good_record_waits_for_no_poison_that_is_probed() {
+    let bad: Vec<u64> = (2..=31).collect();
+    let mut shard = shard(attempts(3), 31);
+    shard.run_until(100_000, poison(&bad));
+    let open = shard.stats().circuit.expect("nothing was well");
+    assert!(open.next_probe > Timestamp(100_000));
+    shard.at(100_000).tail(32);
+    shard.forget();
+    shard.fetched_many(Ordinal(31), 1);
+    let calls = shard.run_until(100_000, poison(&bad));
+    assert_eq!(calls[0], (100_000, vec![32]));
+    assert_eq!(shard.stats().circuit, None);
+}
+
+#[test]
+fn what_was_not_tried_and_what_failed_are_probed_each_after_pauses_of_its_own() {
+    let small = MappingSettings {
+        batch_size: 10,
+        parallelization_factor: 2,
+        ..attempts(3)
+    };
+    let mut shard = shard(small, 400);
+    let calls = shard.run_until(40_000, down);
+    let open = shard.stats().circuit.expect("it is open");
+    let mut seen = std::collections::BTreeSet::new();
+    let mut probes = [Vec::new(), Vec::new()];
+    for (at, records) in &calls {
+        let is_new = records.iter().all(|record| seen.insert(*record));
+        if *at > open.since.0 {
+            probes[usize::from(is_new)].push(at - open.since.0);
+        }
+    }
+    let doubled = [500, 1_500, 3_500, 7_500, 15_500, 31_500];
+    assert_eq!(probes, [doubled, doubled], "{calls:?}");
+    assert_eq!((open.probes, open.probes_untried), (6, 6));
 }
 
 #[test]
@@ -409,7 +449,7 @@ fn a_redrive_waits_until_it_is_closed() {
 }
 
 #[test]
-fn it_drains_at_once_and_another_owner_begins_closed() {
+fn it_drains_at_once() {
     let mut shard = shard(attempts(3), 40);
     shard.run_until(40_000, down);
     let until = Timestamp(50_000);

@@ -3,6 +3,7 @@
 pub(super) mod given;
 mod lines;
 pub(super) mod running;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ use crate::{
     mapping::MappingSettings,
     outcome::{FailureKind, Outcome},
     pipeline::{
-        BlockId, BlockMeta, Event, Fetched, Parked, PipelineCanary, PipelineConfig, PipelineStats,
+        BlockId, BlockMeta, Event, Fetched, PipelineCanary, PipelineConfig, PipelineStats,
         RecordMeta, Redrive, Relocated, ShardPipeline, Started,
     },
     window::{GroupWindow, WindowChange},
@@ -89,6 +90,9 @@ pub(super) struct Harness {
     /// The version of each call, and its records.
     pub(super) called: Vec<(u64, Vec<u64>)>,
     planned: BTreeMap<SlotId, WindowChange>,
+    /// What the next owner begins with, were all commits taken; commits that said which circuits are open.
+    pub(super) left: Started,
+    pub(super) told: u32,
     /// What the filter says of records of [`Self::fetched_many`].
     pub(super) many: FilterVerdict,
 }
@@ -118,6 +122,8 @@ impl Harness {
     ) -> Self {
         let config = PipelineConfig {
             canary,
+            is_canary: false,
+            stateless: Vec::new(),
             unit: UnitId {
                 mapping: MappingId(1),
                 stream: StreamId(1),
@@ -131,6 +137,8 @@ impl Harness {
         let windows = start.windows.iter();
         let windows = windows.map(|(&group, known)| (group, GroupWindow::clone(known)));
         let mut harness = Self {
+            left: start.clone(),
+            told: 0,
             pipeline: ShardPipeline::new(config),
             settings,
             now: Timestamp(0),
@@ -154,6 +162,22 @@ impl Harness {
         };
         harness.tell(Event::Started(start));
         harness
+    }
+
+    /// Its version is the function's canary.
+    pub(super) fn be_canary(&mut self) {
+        self.pipeline.config.is_canary = true;
+    }
+
+    /// Its version asks for no states.
+    pub(super) fn ask_no_states(&mut self) {
+        self.pipeline.config.stateless = vec![FunctionVersion(1)];
+    }
+
+    /// Which version left the state of a group's open window, as accepted.
+    pub(super) fn state_left_by(&self, group: u32) -> Option<u64> {
+        let open = self.windows.get(&group)?.open.as_ref()?;
+        open.left_by.map(|version| version.0)
     }
 
     pub(super) fn at(&mut self, now: u64) -> &mut Self {
@@ -402,11 +426,6 @@ impl Harness {
     /// Charges that are remembered for records that wait in order, or that were not read yet.
     pub(super) fn remembered_marks(&self) -> usize {
         self.pipeline.marks.len()
-    }
-
-    pub(super) fn parked_records(&self, positions: &[u64]) -> Vec<Parked> {
-        let positions: Vec<Ordinal> = positions.iter().copied().map(Ordinal).collect();
-        self.pipeline.parked_records(&positions)
     }
 
     /// A person gives records up.

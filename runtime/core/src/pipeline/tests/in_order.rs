@@ -82,21 +82,18 @@ fn a_record_that_waits_behind_progress_is_seen_and_released_by_hand() {
     ]);
     let due = shard.deadline().map(Timestamp);
     assert!(due > Some(Timestamp(0)));
-    let parked = shard.parked_records(&[]);
-    assert_eq!(parked.len(), 1);
-    assert_eq!((parked[0].position, parked[0].waiting), (Ordinal(2), 1));
-    assert_eq!(parked[0].uncharged_until, due);
-    let failure = parked[0].failure.as_ref();
-    assert!(failure.is_some_and(|(code, words)| (&**code, &**words) == ("code", "words")));
+    let until = due.expect("it waits");
+    let told = format!("2:0 +1 retry {until} error code: words");
+    assert_eq!(shard.waiting(), [told]);
     shard.tell(Event::Release {
         positions: vec![Ordinal(2)],
     });
     shard.expect(&["call 2 lane0: 2 3 fresh"]);
-    // Charged, its journaled mark says the rest.
     shard.fail(2, &[(0, Retry)]);
     shard.answer("lane0", 2, TAKEN);
-    assert!(shard.parked_records(&[]).is_empty());
-    assert_eq!(shard.parked_records(&[2])[0].uncharged_until, None);
+    let until = shard.stats().next_retry.expect("it waits");
+    let told = format!("2:1 +1 retry {until} error code: words");
+    assert_eq!(shard.waiting(), [told]);
 }
 
 #[test]

@@ -96,26 +96,3 @@ fn what_an_earlier_owner_charged_is_released_before_it_is_read() {
         assert!(is_called, "{lines:?}");
     }
 }
-
-#[test]
-fn what_waits_behind_a_charged_record_and_why_is_told_until_it_is_done() {
-    let mut shard = parked(slow());
-    shard.put("a");
-    let told = shard.parked_records(&[1, 2, 9]);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((told[0].position, told[0].waiting), (Ordinal(1), 2));
-    assert!(told[0].failure.is_some());
-    shard.tell(release(&[1]));
-    shard.ok(2);
-    shard.answer("retry", 1, TAKEN);
-    assert_eq!(shard.parked_records(&[1]), []);
-}
-
-#[test]
-fn within_the_shard_everything_waits_behind_a_charged_record() {
-    let shard = parked(MappingSettings {
-        ordering: Ordering::Shard,
-        ..slow()
-    });
-    assert_eq!(shard.parked_records(&[1])[0].waiting, 2);
-}

@@ -18,7 +18,9 @@ use crate::{
     window::{GroupWindow, OpenWindow, Window},
 };
 
+mod giving_up;
 mod groups;
+mod unreadable;
 
 /// Windows of 1 s, of four groups: the harness hashes key "a" to 0, "b" to 1 …
 pub(super) fn windowed() -> MappingSettings {
@@ -56,6 +58,7 @@ fn open(start: u64, span_ms: u32, groups: u32, state: &'static [u8]) -> GroupWin
             hops: 1,
             last: Ordinal(1),
             groups,
+            left_by: None,
         }),
     }
 }

@@ -43,7 +43,7 @@ impl ShardPipeline {
             let slot = &self.slots[index];
             if slot.is_free()
                 && slot.not_before <= now
-                && self.may_call(now)
+                && self.may_call_in(index, now)
                 && let Some((_, is_fresh)) = self.next_in_windows(index, false, now, actions)
             {
                 self.begin_close(index, is_fresh, actions);
@@ -111,12 +111,19 @@ impl ShardPipeline {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        if let Some(cause) = self.unreadable(index, &outcome) {
+            let lost = self.lost(index, cause);
+            return self.close(index, Vec::new(), lost, now);
+        }
         let own_delay_ms = match &outcome {
             Outcome::Error(failure) => failure.retry_after_ms,
             _ => None,
         };
         let cause = match outcome {
-            Outcome::Returned { rows, .. } => return self.close(index, rows, None, now),
+            Outcome::Returned { rows, .. } => {
+                let lost = self.unread(index).and_then(|cause| self.lost(index, cause));
+                return self.close(index, rows, lost, now);
+            }
             Outcome::Interrupted => return self.pause_uncharged(index, now),
             Outcome::Error(failure) => {
                 let is_fatal = failure.kind == FailureKind::Fatal;
@@ -177,6 +184,7 @@ impl ShardPipeline {
             || self.policy.is_exhausted(attempts) && !is_free
             || self.age.is_too_old(open.window.end);
         if !is_over {
+            group.close_failure = Some(cause);
             windows.hands[index].task = None;
             let until = self
                 .policy

@@ -1,13 +1,79 @@
 //! Groups that wait for a retry: of a record, or of the call that ends their window. What was read of such a
 //! group takes no room of records that wait for calls, so that other groups are read on.
 
+use super::Windows;
 use crate::{
     id::Timestamp,
     pipeline::{
-        Action, ShardPipeline,
+        Action, ShardPipeline, WaitingWindow,
         backlog::{Place, Serial},
+        slot::Slot,
     },
 };
+
+/// A group with records that are not done.
+pub(in crate::pipeline) struct GroupWithRecords {
+    pub(in crate::pipeline) lane: usize,
+    pub(in crate::pipeline) first: Serial,
+    /// Records behind the first.
+    pub(in crate::pipeline) behind: u64,
+    pub(in crate::pipeline) not_before: Timestamp,
+    /// Its lane worked on it last, or does.
+    pub(in crate::pipeline) is_in_hand: bool,
+    /// The call that ends its window fails.
+    pub(in crate::pipeline) is_closing: bool,
+}
+
+impl Windows {
+    /// The groups that have records.
+    pub(in crate::pipeline) fn groups_with_records(
+        &self,
+        slots: &[Slot],
+    ) -> impl Iterator<Item = GroupWithRecords> {
+        let lanes = self.by_lane.iter().enumerate();
+        let groups = lanes.flat_map(|(lane, groups)| groups.iter().map(move |of| (lane, of)));
+        groups.filter_map(move |(lane, (&id, group))| {
+            let is_in_hand = self.hands[lane].group == Some(id);
+            let held = slots.get(lane).filter(|_| is_in_hand);
+            let held = held.into_iter().flat_map(Slot::held);
+            let own = group.pieces.iter().flatten().copied();
+            let mut records = held.chain(own).chain(group.batcher.iter());
+            Some(GroupWithRecords {
+                lane,
+                first: records.next()?,
+                behind: records.count() as u64,
+                not_before: group.not_before,
+                is_in_hand,
+                is_closing: group.close_failure.is_some(),
+            })
+        })
+    }
+
+    /// Windows whose last call fails, the records behind each, and when it is made again.
+    pub(in crate::pipeline) fn failing_closes(
+        &self,
+    ) -> impl Iterator<Item = (WaitingWindow, u64, Timestamp)> {
+        let groups = self.by_lane.iter().flatten();
+        groups.filter_map(|(&id, group)| {
+            let window = WaitingWindow {
+                group: id,
+                window: group.known.open.as_ref()?.window,
+                attempts: group.failures,
+                failure: group.close_failure.clone()?,
+            };
+            let pieces = group.pieces.iter().map(Vec::len).sum::<usize>();
+            let behind = pieces + group.batcher.len();
+            Some((window, behind as u64, group.not_before))
+        })
+    }
+
+    /// No group waits longer.
+    pub(in crate::pipeline) fn all_due_now(&mut self, now: Timestamp) {
+        for group in self.by_lane.iter_mut().flat_map(|lane| lane.values_mut()) {
+            group.not_before = group.not_before.min(now);
+        }
+    }
+}
 
 impl ShardPipeline {
     /// The group of a slot waits for a retry of these records, in front of its others.
@@ -68,10 +134,15 @@ impl ShardPipeline {
     pub(in crate::pipeline) fn hurry_the_group(&mut self, serial: Serial, now: Timestamp) {
         let key = self.backlog.get(serial).key;
         if let Some(windows) = &mut self.windows {
-            let group = windows.group_of(key);
-            let group = windows.group_mut(group);
+            let id = windows.group_of(key);
+            let lane = windows.lane_of(id);
+            let group = windows.group_mut(id);
             if group.pieces.front().is_some_and(|piece| piece[0] == serial) {
                 group.not_before = group.not_before.min(now);
+            }
+            let slot = &mut self.slots[lane];
+            if slot.pieces.front().is_some_and(|piece| piece[0] == serial) {
+                slot.not_before = slot.not_before.min(now);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Note, Work, mappings, mappings::Layer};
 use crate::{
-    function::{Function, Version, WINDOW_STATE},
+    function::Function,
     id::{FunctionVersion, StreamName},
     mapping::{Mapping, MappingState},
     shard::{Ack, Stream},
@@ -61,8 +61,7 @@ pub(super) fn without_windows(
     mappings: &[Arc<Mapping>],
     prefix: impl Fn(&StreamName) -> String,
 ) -> Vec<Note> {
-    let uses = &function.live_version().uses;
-    if !uses.iter().any(|used| used == WINDOW_STATE) {
+    if !function.live_version().reads_states() {
         return Vec::new();
     }
     let without = mappings
@@ -115,16 +114,16 @@ pub(super) fn of_canary(
 }
 
 /// Mappings with windows of a function whose new version knows no states, where the one before it did: what
-/// open windows have counted so far is read by nobody, and they end without a row. Not refused, because a
-/// function may give windows up; a rollback in front of their end reads the states again.
+/// open windows have counted so far is read by nobody, and becomes dead letters when they end. Not refused,
+/// because a function may give windows up; a rollback in front of their end reads the states again.
 pub(super) fn states_left_unread(
     function: &Function,
     (before, version): (Option<FunctionVersion>, FunctionVersion),
     mappings: &[Arc<Mapping>],
     prefix: impl Fn(&StreamName) -> String,
 ) -> Vec<Note> {
-    let asks = |version: &Version| version.uses.iter().any(|used| used == WINDOW_STATE);
-    let asks_in = |number| function.versions.get(&number).is_some_and(|of| asks(of));
+    let version_of = |number| function.versions.get(&number);
+    let asks_in = |number| version_of(number).is_some_and(|of| of.reads_states());
     if asks_in(version) || !before.is_some_and(asks_in) {
         return Vec::new();
     }
@@ -137,8 +136,8 @@ pub(super) fn states_left_unread(
         Note {
             path: format!("{}.tumbling_window", prefix(&mapping.stream_name)),
             message: format!(
-                "version {version} of `{name}` reads no states: windows of `{address}` that are open end \
-                 without what they have counted"
+                "version {version} of `{name}` reads no states: what windows of `{address}` that are open have \
+                 counted becomes dead letters when they end"
             ),
             fix: format!("fnctl rollback {name}, before they end"),
         }
@@ -154,9 +153,11 @@ pub(super) fn states_of_both(
     mappings: &[Arc<Mapping>],
     prefix: impl Fn(&StreamName) -> String,
 ) -> Vec<Note> {
-    let asks = |version: &Version| version.uses.iter().any(|used| used == WINDOW_STATE);
-    let canary = function.canary_version().filter(|version| asks(version));
-    let canary = canary.filter(|_| work.deploy.canary.is_some() && asks(function.live_version()));
+    let canary = function
+        .canary_version()
+        .filter(|version| version.reads_states());
+    let is_asked = work.deploy.canary.is_some() && function.live_version().reads_states();
+    let canary = canary.filter(|_| is_asked);
     let Some(canary) = canary else {
         return Vec::new();
     };
@@ -169,7 +170,8 @@ pub(super) fn states_of_both(
             path: format!("{}.tumbling_window", prefix(&mapping.stream_name)),
             message: format!(
                 "open windows of `{name}/{}` that change sides, also when the canary goes, hand their state on: \
-                 versions {live} and {canary} must read each other's, or the mapping stops",
+                 version {canary} is taken back if it cannot read those of {live}, and those of {canary} that {live} \
+                 cannot read become dead letters",
                 mapping.stream_name
             ),
             fix: format!(

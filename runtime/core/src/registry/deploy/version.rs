@@ -137,7 +137,14 @@ pub(super) fn wish(
         (Some(_), Some(canary)) => canary.guard,
         _ => Guard::default(),
     };
-    spec.resolve(&guard, &mut work.problems)
+    let settings = spec.resolve(&guard, &mut work.problems)?;
+    let before = tried.and(existing.canary());
+    let less = before.and_then(|canary| canary::is_less(name, canary.weight, settings.weight));
+    if let Some(words) = less {
+        work.problems.push("canary", words);
+        return None;
+    }
+    Some(settings)
 }
 
 /// Puts the function into the draft if it changed; gives it and the version live before.

@@ -139,6 +139,29 @@ fn a_canary_needs_something_to_stand_beside_and_a_difference() {
 }
 
 #[test]
+fn no_key_goes_back_while_there_is_a_canary() {
+    let words = "5% is less than the 10% it has, and no key goes back to the version before while there is a \
+                 canary: fnctl rollback enrich takes all of them back";
+    let mut bench = with_canary();
+    let lower = json!({"weight": "5%"});
+    let promoted = bench.ask(&promote(Some(lower.clone())));
+    let Err(Refusal::Invalid { problems }) = promoted else {
+        panic!("{promoted:?}");
+    };
+    assert_eq!(
+        (&*problems[0].path, &*problems[0].message),
+        ("canary", words)
+    );
+    assert_eq!(
+        refused(&mut bench, canary("b", lower.clone())),
+        [format!("canary: {words}")]
+    );
+    // Another version begins with whatever weight it is given.
+    bench.deploy(canary("c", lower)).unwrap();
+    assert_eq!(bench.versions(), (1, Some((3, 50))));
+}
+
+#[test]
 fn the_same_canary_again_changes_its_weight_alone() {
     let mut bench = with_canary();
     let since = bench.enrich().canary().unwrap().since;

@@ -272,7 +272,7 @@ fn settling_a_record_forgets_its_mark_and_a_mark_of_a_settled_one_is_ignored() {
         .unwrap()
         .attempts
         .values()
-        .copied()
+        .cloned()
         .collect();
     assert_eq!(marks, [mark(3, 2)]);
     bench

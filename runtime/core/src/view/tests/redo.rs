@@ -303,6 +303,7 @@ impl Bench {
                     hops: 0,
                     last: Ordinal(version),
                     groups: 3,
+                    left_by: None,
                 });
                 let becomes = GroupWindow {
                     version,

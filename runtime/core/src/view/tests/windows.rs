@@ -17,6 +17,7 @@ fn becoming(version: u64, state: Option<&'static [u8]>) -> WindowChange {
         hops: 0,
         last: Ordinal(version),
         groups: 64,
+        left_by: None,
     });
     let closed_through = match open {
         Some(_) => Timestamp(0),

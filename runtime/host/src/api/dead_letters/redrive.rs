@@ -90,7 +90,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
             let (what, why, tool) = match kind {
                 ErrorKind::WindowFailed => (
                     "holds no record",
-                    "it is the state of a window whose final call failed",
+                    "it is the state of a window that was given up",
                     "show",
                 ),
                 _ => (

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use fnctl_core::{
+    breaker::Outages,
     clock::Clock,
     commit::{Commit, CommitAnswer, UnitTotals},
     committer::{Committer, Stopped, Ticket},
@@ -253,6 +254,8 @@ impl Harness {
             settings: self.0.settings.clone(),
             outputs,
             canary: None,
+            is_canary: false,
+            stateless: Vec::new(),
             seed: 7,
         });
         let share = NodeShare {
@@ -277,6 +280,7 @@ impl Harness {
             totals: UnitTotals::default(),
             tail: *self.0.tail.borrow(),
             windows: std::collections::BTreeMap::new(),
+            outages: Outages::default(),
             is_closed: false,
         };
         let source = FakeSource {

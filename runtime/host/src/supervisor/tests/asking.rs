@@ -27,7 +27,7 @@ async fn records_are_given_up_pending_or_left_as_their_worker_told_and_not_where
 
     // It does not listen, and what it has room for is the supervisor's.
     for _ in 0..2 * limits::DIRECTIVES_MAX {
-        assert_eq!(supervisor.parked(unit, Vec::new()).await, None);
+        assert_eq!(supervisor.waiting(unit, None, 9).await, None);
     }
     assert_eq!(give_up().await.expect("no panic"), None);
 

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
+    breaker::{Outage, Outages},
     canary::Rollout,
-    commit::{AttemptMark, Commit, OutputRecords, Redriven, UnitTotals},
+    commit::{AttemptMark, Commit, ErrorKind, OutputRecords, Redriven, UnitTotals},
     entry::{Entry, Placement, ProducerMark, ShardRun, UnitChange, UnitSeek},
     function::{Function, Isolation, SecretValue, Version, VersionSettings},
     id::{
@@ -12,6 +13,7 @@ use fnctl_core::{
         ShardNumber, SlotId, StreamId, StreamName, Timestamp, UnitId,
     },
     mapping::{Mapping, MappingSettings, MappingState, MaxAttempts, OutputBinding},
+    outcome::Cause,
     record::{ColumnBuilder, NewRecords, Origin},
     registry::RegistryChange,
     settled::{SettledRange, SettledRanges},
@@ -123,15 +125,42 @@ fn unit() -> impl Strategy<Value = UnitId> {
 }
 
 fn mark() -> impl Strategy<Value = AttemptMark> {
-    any::<(u64, u32, u64, u64, bool)>().prop_map(|(position, count, version, retry, is_in_hand)| {
+    let numbers = any::<(u64, u32, u64, u64, bool)>();
+    (numbers, prop::option::of(cause())).prop_map(|(numbers, cause)| {
+        let (position, count, version, retry, is_in_hand) = numbers;
         AttemptMark {
             position: Ordinal(position),
             count,
             version: FunctionVersion(version),
             next_retry: Timestamp(retry),
             is_in_hand,
+            cause: cause.map(Arc::new),
         }
     })
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    let kind = prop::sample::select(ErrorKind::ALL.to_vec());
+    (kind, "[a-z]{0,9}", ".{0,9}").prop_map(|(kind, code, error)| Cause {
+        kind,
+        code: code.into(),
+        error: error.into(),
+    })
+}
+
+/// Mostly nothing is said of circuits, as it is.
+fn outages() -> impl Strategy<Value = Option<Outages>> {
+    let outage = || {
+        prop::option::of(
+            (any::<(u64, u64)>(), cause()).prop_map(|((version, since), cause)| Outage {
+                version: FunctionVersion(version),
+                since: Timestamp(since),
+                cause,
+            }),
+        )
+    };
+    let both = (outage(), outage()).prop_map(|(live, canary)| Outages { live, canary });
+    prop::option::weighted(0.3, both)
 }
 
 fn totals() -> impl Strategy<Value = UnitTotals> {
@@ -165,11 +194,12 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
         totals(),
         new_records(),
         0..3_usize,
-        any::<bool>(),
-        any::<bool>(),
+        any::<(bool, bool)>(),
+        outages(),
     )
         .prop_flat_map(
-            |(unit, settles, attempts, totals, records, letters, is_redriven, is_windowed)| {
+            |(unit, settles, attempts, totals, records, letters, of_letter_or_window, outages)| {
+                let (is_redriven, is_windowed) = of_letter_or_window;
                 let count = records.len();
                 (placement(count), placement(letters)).prop_map(move |(outputs, places)| {
                     Entry::Commit {
@@ -200,6 +230,7 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
                                 group: 63,
                                 becomes: group_window(),
                             }),
+                            outages: outages.clone(),
                         }),
                         outputs: vec![outputs],
                         dead_letters: (letters > 0).then_some(places),
@@ -207,6 +238,14 @@ pub(super) fn commit_entry() -> impl Strategy<Value = Entry> {
                 })
             },
         )
+}
+
+pub(super) fn outage() -> Outage {
+    Outage {
+        version: FunctionVersion(7),
+        since: Timestamp(8),
+        cause: Cause::timeout(9),
+    }
 }
 
 pub(super) fn group_window() -> GroupWindow {
@@ -219,6 +258,7 @@ pub(super) fn group_window() -> GroupWindow {
             hops: 3,
             last: Ordinal(7),
             groups: 64,
+            left_by: None,
         }),
     }
 }

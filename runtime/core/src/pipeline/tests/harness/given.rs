@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Harness, TAKEN, settings};
 use crate::{
+    breaker::Outages,
     commit::{AttemptMark, UnitTotals},
     id::{FunctionVersion, LeaseEpoch, Ordinal, Timestamp},
     mapping::MappingSettings,
@@ -21,6 +22,7 @@ pub(in super::super) fn beginning() -> Started {
         totals: UnitTotals::default(),
         tail: Ordinal(0),
         windows: BTreeMap::new(),
+        outages: Outages::default(),
         is_closed: false,
     }
 }
@@ -41,6 +43,7 @@ pub(in super::super) fn mark(position: u64, count: u32, next_retry: u64) -> Atte
         version: FunctionVersion(1),
         next_retry: Timestamp(next_retry),
         is_in_hand: false,
+        cause: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Harness;
 use crate::{
+    commit::AttemptMark,
     id::{FunctionVersion, SlotId},
     invariants,
     pipeline::{Action, CommitPlan, PlannedWindow, StopReason},
@@ -16,6 +17,28 @@ fn slot_name(slot: SlotId) -> String {
 }
 
 impl Harness {
+    /// What a commit leaves to the next owner.
+    fn leave(&mut self, plan: &CommitPlan) {
+        let left = &mut self.left;
+        left.totals = plan.totals;
+        for &range in plan.settles.as_slice() {
+            left.settled.settle(range);
+        }
+        let is_new = |mark: &AttemptMark| {
+            plan.attempts
+                .iter()
+                .all(|new| new.position != mark.position)
+        };
+        left.attempts
+            .retain(|mark| is_new(mark) && !left.settled.contains(mark.position));
+        let charged = plan.attempts.iter().filter(|mark| mark.count > 0);
+        left.attempts.extend(charged.cloned());
+        if let Some(outages) = &plan.outages {
+            left.outages = outages.clone();
+            self.told += 1;
+        }
+    }
+
     pub(super) fn write_down(&mut self, action: Action) {
         let line = match action {
             Action::Fetch { after, .. } => {
@@ -51,6 +74,7 @@ impl Harness {
                 format!("interrupt {attempt}")
             }
             Action::Commit(plan) => {
+                self.leave(&plan);
                 self.planned.remove(&plan.slot);
                 if let Some(window) = &plan.window {
                     let change = window.change.clone();
