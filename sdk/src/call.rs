@@ -29,8 +29,8 @@ pub(crate) fn take_in_hand(index: u32) {
     IN_HAND.set(index);
 }
 
-/// Runs `function` for each record. An error is that record's own; a `fatal` ends the loop, because
-/// nothing of the call will be kept.
+/// Runs `function` for each record. An error is that record's own; a `fatal` ends the loop: either nothing of
+/// the call will be kept, or the records behind it are called again.
 pub(crate) fn run_each<'a, F>(batch: Batch<'a>, cx: &mut Context, mut function: F)
 where
     F: for<'c> FnMut(Record<'a>, &'c mut Context) -> Result<()>,

@@ -84,7 +84,8 @@ enum Command {
     /// Call what was captured again, without a server
     ///
     /// Each batch is called as the attempt that failed, in a world that is the same each time: two runs print
-    /// the same. Exit 0: every batch ended as it did; 4: some did not.
+    /// the same. Exit 0: every batch ended as it did; 4: some did not, or could
+    /// not be compared.
     Replay(replay::Args),
     /// Run another version beside the live one, and print where they differ
     ///

@@ -52,7 +52,8 @@ pub struct Call {
     pub records: Records,
     /// Facts by record.
     pub facts: Arc<dyn CallFacts>,
-    /// Start from a new store: every retry, and every call of a function with fresh isolation.
+    /// Start from a new store, as every call of a function with fresh isolation does
+    /// ([`Invocation::is_fresh`](crate::pipeline::Invocation::is_fresh)).
     pub is_fresh: bool,
     /// The window of the records, for a mapping with tumbling windows.
     pub window: Option<WindowCall>,

@@ -43,6 +43,9 @@ pub const BRIEF_CAUSE_BYTES_MAX: usize = 256;
 /// Batches of one unit that failed as a whole and wait to be bisected, of each version that it calls; with
 /// so many the lanes of that version start no other.
 pub const SUSPECT_BATCHES_MAX: usize = 16;
+/// Records of one call of retries, those included that are called behind them: as many are called one by one
+/// where such a call fails as a whole.
+pub const RETRIES_TOGETHER_MAX: u32 = 32;
 /// Commits of one slot accepted and not yet synced.
 pub const COMMITS_IN_FLIGHT_MAX: u32 = 2;
 /// Redriven letters that a unit has in memory: one runs, the others wait for their keys.

@@ -133,6 +133,15 @@ impl OutcomeKind {
     }
 }
 
+/// The record, by index in its call, behind which nothing was looked at: the first one that is `fatal`, because
+/// nothing can go on behind it. What a call says of later ones says nothing.
+#[must_use]
+pub fn ended_at(failures: &[ItemFailure]) -> Option<usize> {
+    let mut failures = failures.iter();
+    let item = failures.find(|item| item.failure.kind == FailureKind::Fatal)?;
+    Some(item.index as usize)
+}
+
 impl Outcome {
     /// Whether the call counts as failed where versions are compared: it did not return, or a record of it is
     /// to be tried again or was fatal. A record that the function skips is its decision, and a call that was

@@ -38,8 +38,8 @@ pub(crate) type KeyMap<V> = HashMap<KeyHash, V, BuildHasherDefault<HashOfHash>>;
 pub struct ParkedCharge {
     /// When it may be tried again.
     pub next_retry: Timestamp,
-    /// The record itself was named as the culprit, so it is retried alone; without, all charged
-    /// records of the key are retried together.
+    /// The record itself was named as the culprit, so it is retried without the others that its key has
+    /// charged; without, all of these are retried together.
     pub is_blamed: bool,
 }
 
@@ -59,6 +59,17 @@ struct ParkedKey<T> {
     records: VecDeque<ParkedRecord<T>>,
 }
 
+/// A key that waits for time: ordered by when it is due, then by its oldest record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due<T> {
+    /// When.
+    pub at: Timestamp,
+    /// Its oldest record, with which its next call begins.
+    pub oldest: T,
+    /// The key.
+    pub key: KeyHash,
+}
+
 /// The parked keys of a unit, queued by the time of their next retry.
 #[derive(Clone, Debug)]
 pub struct Park<T> {
@@ -67,7 +78,7 @@ pub struct Park<T> {
     /// Keys that the retry slot does not hold: by when they are due, then by oldest record. A key that
     /// comes back is due now at the earliest, so it stands behind all that were due before: while one
     /// key fails again and again, every other one has its turn in between.
-    queue: BTreeSet<(Timestamp, T, KeyHash)>,
+    queue: BTreeSet<Due<T>>,
 }
 
 impl<T: Copy + Ord> Park<T> {
@@ -151,45 +162,46 @@ impl<T: Copy + Ord> Park<T> {
     /// When the next key may be retried.
     #[must_use]
     pub fn next_retry(&self) -> Option<Timestamp> {
-        self.queue.first().map(|&(at, _, _)| at)
+        self.queue.first().map(|due| due.at)
     }
 
     /// When the next of the keys that are `mine` may be retried.
     #[must_use]
     pub fn next_retry_of(&self, mine: impl Fn(KeyHash) -> bool) -> Option<Timestamp> {
         let mut queued = self.queue.iter();
-        queued.find(|(_, _, key)| mine(*key)).map(|(at, ..)| *at)
+        queued.find(|due| mine(due.key)).map(|due| due.at)
     }
 
-    /// Takes the key that is due longest for the retry slot, and appends to `call` the records of its
-    /// next call, oldest first.
-    pub fn take_due(&mut self, now: Timestamp, call: &mut Vec<T>) -> Option<KeyHash> {
-        self.take_due_of(now, |_| true, call)
+    /// The keys that are due, the one that is due longest first.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Due<T>> {
+        let due = self.queue.iter().take_while(move |due| due.at <= now);
+        due.copied()
     }
 
-    /// The same, of the keys that are `mine` alone.
-    pub fn take_due_of(
-        &mut self,
-        now: Timestamp,
-        mine: impl Fn(KeyHash) -> bool,
-        call: &mut Vec<T>,
-    ) -> Option<KeyHash> {
-        let mut due = self.queue.iter().take_while(|(at, ..)| *at <= now);
-        let queued = *due.find(|(_, _, key)| mine(*key))?;
-        self.queue.remove(&queued);
-        let key = queued.2;
+    /// Takes a key that waits for time for the retry slot, and appends to `call` the records of its next
+    /// call, oldest first.
+    pub fn take(&mut self, due: Due<T>, call: &mut Vec<T>) {
+        let was_queued = self.queue.remove(&due);
+        debug_assert!(was_queued, "the key waits");
         let limits = self.limits;
-        let parked = self.parked_mut(key);
+        let parked = self.parked_mut(due.key);
         let records = parked.next_call(limits);
         call.extend(parked.records.range(..records).map(|record| record.item));
-        Some(key)
+    }
+
+    /// The records of a parked key behind its oldest one, as far as they wait for nothing else.
+    pub fn behind(&self, key: KeyHash) -> impl Iterator<Item = T> {
+        let records = self.keys.get(&key).into_iter();
+        let behind = records.flat_map(|parked| parked.records.iter().skip(1));
+        let waiting = behind.take_while(|record| record.charge.is_none());
+        waiting.map(|record| record.item)
     }
 
     /// A key that waits for time waits no longer; one that is with the retry slot, or not parked, is left.
     pub fn due_now(&mut self, key: KeyHash, now: Timestamp) {
         // A person asks for it: the queue need not be found by key otherwise.
-        let queued = self.queue.iter().find(|(_, _, of)| *of == key).copied();
-        let Some(queued) = queued.filter(|(at, ..)| *at > now) else {
+        let queued = self.queue.iter().find(|due| due.key == key).copied();
+        let Some(queued) = queued.filter(|due| due.at > now) else {
             return;
         };
         self.queue.remove(&queued);
@@ -203,8 +215,8 @@ impl<T: Copy + Ord> Park<T> {
 
     /// Of the keys that are `mine` the one that is due next waits no longer.
     pub fn hurry(&mut self, mine: impl Fn(KeyHash) -> bool, now: Timestamp) {
-        let next = self.queue.iter().find(|(_, _, key)| mine(*key));
-        if let Some(&(_, _, key)) = next {
+        let next = self.queue.iter().find(|due| mine(due.key));
+        if let Some(&Due { key, .. }) = next {
             self.due_now(key, now);
         }
     }
@@ -212,7 +224,7 @@ impl<T: Copy + Ord> Park<T> {
     /// Takes a key that waits for time for the retry slot, until that gives it back; whether it waited so.
     pub fn seize(&mut self, key: KeyHash) -> bool {
         // A person asks for it: the queue need not be found by key otherwise.
-        let queued = self.queue.iter().find(|(_, _, of)| *of == key).copied();
+        let queued = self.queue.iter().find(|due| due.key == key).copied();
         queued.is_some_and(|queued| self.queue.remove(&queued))
     }
 
@@ -256,8 +268,8 @@ impl<T: Copy + Ord> Park<T> {
             }
         }
         let queued = std::mem::take(&mut self.queue);
-        for (_, _, key) in queued {
-            self.enqueue(key, now);
+        for due in queued {
+            self.enqueue(due.key, now);
         }
     }
 
@@ -273,8 +285,8 @@ impl<T: Copy + Ord> Park<T> {
             .max()
             // Records in front of a blamed one were not at fault: nothing to wait for but others.
             .unwrap_or(now);
-        let first = parked.records[0].item;
-        self.queue.insert((at, first, key));
+        let oldest = parked.records[0].item;
+        self.queue.insert(Due { at, oldest, key });
     }
 
     fn parked_mut(&mut self, key: KeyHash) -> &mut ParkedKey<T> {

@@ -27,6 +27,7 @@ mod read;
 mod redrive;
 mod slot;
 mod start;
+mod together;
 mod versions;
 mod windows;
 
@@ -278,7 +279,7 @@ impl ShardPipeline {
             Event::TurnGranted => self.turn_granted(actions),
             Event::Release { positions } => self.release_by_hand(&positions, now),
             Event::GiveUp { positions, by } => {
-                self.wish_given_up(&positions, &by, actions);
+                self.wish_given_up(&positions, &by);
             }
             Event::Tick => {}
             Event::Pause { until } => self.quiet(until, false, now),

@@ -63,6 +63,24 @@ impl RetryPolicy {
         };
         now.plus_ms(delay_ms)
     }
+
+    /// As [`Self::next_retry`] without a delay of the function's own, for a record whose retry may share a call
+    /// with others of its unit: it falls on a beat, so that they are due together. Beats are half of the longest
+    /// wait apart, and other ones in every unit. A wait is as long in the mean, and no longer at the most.
+    #[must_use]
+    pub fn next_beat(&self, now: Timestamp, position: Ordinal, attempts: u32) -> Timestamp {
+        let ceiling = exponential(self.initial_ms, self.max_ms, attempts);
+        let beat = ceiling / 2;
+        if beat == 0 {
+            return self.next_retry(now, position, attempts, None);
+        }
+        let earliest = now.plus_ms(full_jitter(self.seed, position.0, attempts, ceiling - beat));
+        let since_beat = (earliest.0 % beat + beat - mix(self.seed) % beat) % beat;
+        match since_beat {
+            0 => earliest,
+            since => earliest.plus_ms(beat - since),
+        }
+    }
 }
 
 /// The ceiling of the `attempts`th wait (from 1): `initial_ms`, doubling, at most `max_ms`.

@@ -184,7 +184,7 @@ impl LiveFunction {
 }
 
 impl LiveFunction {
-    /// Calls another version: dead letters may be redriven with one.
+    /// Calls another version: a canary, or one that dead letters are redriven with.
     async fn invoke_other(&self, call: Call) -> Result<Completed, InvokerFault> {
         let number = call.context.version;
         let failed = |why: String| {

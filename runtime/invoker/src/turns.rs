@@ -68,7 +68,8 @@ impl Turns {
     pub(crate) async fn take(self: &Arc<Self>, mapping: &Arc<str>) -> Turn {
         let mut place = {
             let mut state = self.lock();
-            if state.order.is_empty() && state.running < state.limit.min(state.most) {
+            // While there is room nobody waits.
+            if state.running < state.limit.min(state.most) {
                 state.running += 1;
                 return Turn(Arc::clone(self));
             }
@@ -87,7 +88,6 @@ impl Turns {
                     grant,
                 },
             );
-            state.grant();
             place
         };
         if let Some(granted) = &mut place.granted {

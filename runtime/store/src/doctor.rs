@@ -20,7 +20,7 @@ use fnctl_core::clock::Clock;
 pub use self::report::{Finding, FindingKind, Found, Health, Report, Severity};
 use crate::{
     Loops, OpenError, Options, Store,
-    disk::{DirLock, Disk, overlay::Overlay},
+    disk::{DirLock, Disk, Holder, overlay::Overlay},
     limits::{SECRET_BYTES, SECRET_FILE},
     recovery,
 };
@@ -35,8 +35,13 @@ pub enum DoctorError {
     #[error("{} is no data directory", .0.display())]
     NoData(PathBuf),
     /// A server has it: what is read would be of no one moment.
-    #[error("{} is in use by a server", .0.display())]
-    Locked(PathBuf),
+    #[error("{} is in use by {}", path.display(), holder.as_ref().map_or("a server".to_owned(), Holder::to_string))]
+    Locked {
+        /// Its path.
+        path: PathBuf,
+        /// Who has it, where that can be told.
+        holder: Option<Holder>,
+    },
     /// A newer version wrote it.
     #[error("{} was written by a newer version ({found})", path.display())]
     NewerVersion {
@@ -130,7 +135,10 @@ fn take(disk: &dyn Disk, data: &Path) -> Result<Option<Box<dyn DirLock>>, Doctor
     let path = data.join("LOCK");
     match disk.lock_to_read(&path) {
         Ok(Some(lock)) => Ok(Some(lock)),
-        Ok(None) => Err(DoctorError::Locked(data.to_owned())),
+        Ok(None) => Err(DoctorError::Locked {
+            path: data.to_owned(),
+            holder: disk.holder(&path),
+        }),
         // Neither file nor directory can be taken here.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at(&path)(error)),

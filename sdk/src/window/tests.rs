@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use serde::Deserialize;
 
@@ -160,6 +160,43 @@ fn a_state_that_cannot_be_written_is_fatal() {
         (error.kind(), error.code()),
         (FailureKind::Fatal, "bad-state")
     );
+}
+
+#[test]
+fn a_key_that_is_no_number_fails_its_call_as_a_value_does() {
+    #[derive(Serialize, Deserialize)]
+    struct Price(f64);
+    impl Ord for Price {
+        fn cmp(&self, other: &Self) -> Ordering {
+            self.0.total_cmp(&other.0)
+        }
+    }
+    impl PartialOrd for Price {
+        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+    impl PartialEq for Price {
+        fn eq(&self, other: &Self) -> bool {
+            self.cmp(other).is_eq()
+        }
+    }
+    impl Eq for Price {}
+    type Prices = BTreeMap<Price, u64>;
+    let put = |record: Record<'_>, prices: &mut Prices, _: &mut Context| -> Result<()> {
+        let price = record.text()?.parse().or_skip("bad", "no float")?;
+        *prices.entry(Price(price)).or_default() += 1;
+        Ok(())
+    };
+    let close = |_: Prices, _: &mut Context| -> Result<()> { Ok(()) };
+    let mut window = Harness::new().window(put, close);
+    window.run([testing::record("1.5")]);
+    let error = window.run([testing::record("NaN")]).call.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (FailureKind::Retry, "bad-state")
+    );
+    assert_eq!(window.state().unwrap()[&Price(1.5)], 1);
 }
 
 /// `null` in its place would be committed, and stop every call behind it.

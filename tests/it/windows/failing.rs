@@ -3,7 +3,7 @@
 use fnctl_tests::{Server, get};
 use serde_json::Value;
 
-use crate::support::{all, drained, guest, one, put, server_on};
+use crate::support::{all, describe, drained, guest, one, put, server_on};
 
 /// What closed windows told, in order: how they ended, and what was in them.
 fn closed(server: &Server) -> Vec<(String, Vec<String>)> {
@@ -105,4 +105,35 @@ fn the_state_of_a_lost_window_is_neither_redriven_nor_captured() {
     let named = server.one(&["capture", "windowed", "--dead-letters", &lost]);
     let words = named.expect_err("it holds no record").to_string();
     assert!(words.contains("FN4003"), "{words}");
+}
+
+#[test]
+fn a_record_of_a_window_is_given_up_by_hand_and_its_group_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_on(folder.path());
+    let component = guest("windowed");
+    let deploy = ["deploy", &component, "--stream", "in", "--to", "out"];
+    let windows = ["--tumbling-window", "15m", "--key-groups", "1"];
+    let waits = ["--backoff-initial", "1h", "--backoff-max", "24h"];
+    one(&server, &[&deploy[..], &windows, &waits].concat());
+    put(&server, "in", &["retry".to_owned()], &["--key", "bad"]);
+    while describe(&server, "windowed")["parked_keys"] != 1 {}
+    put(&server, "in", &["n1".to_owned()], &["--key", "good"]);
+    let given_up = one(
+        &server,
+        &["mappings", "dead-letter", "windowed", "--key", "bad"],
+    );
+    assert_eq!(given_up["dead_lettered_records"], 1, "{given_up}");
+    drained(&server, "windowed");
+    let letters = all(&server, &["dlq", "list", "windowed"]);
+    assert_eq!(letters[0]["error_kind"], "by-hand", "{letters:?}");
+    let update = ["mappings", "update", "windowed", "--tumbling-window", "0s"];
+    one(&server, &update);
+    let told = loop {
+        let told = closed(&server);
+        if !told.is_empty() {
+            break told;
+        }
+    };
+    assert_eq!(told[0].1, ["n1"]);
 }

@@ -31,6 +31,10 @@ pub enum Violation {
     OutputLost,
     /// A record counts twice, not at all, or as what it is not.
     WrongTotals,
+    /// A letter was redriven that was not open.
+    LetterEndedTwice,
+    /// A letter is not what became of it.
+    LetterLost,
     /// A reader saw what a crash then took back.
     Retracted,
     /// From this state no schedule settles everything.
@@ -51,6 +55,8 @@ impl fmt::Display for Violation {
             Self::WrongTotals => {
                 f.write_str("the unit's totals are not what became of its records")
             }
+            Self::LetterEndedTwice => f.write_str("a letter is redriven that is not open"),
+            Self::LetterLost => f.write_str("a letter is not what became of it"),
             Self::Retracted => f.write_str("what a reader saw is retracted"),
             Self::Stuck => f.write_str("no schedule settles everything from here"),
         }
@@ -102,13 +108,16 @@ pub(crate) fn check(
 
 /// What must hold of every view that an entry leads to.
 pub(crate) fn check_view(config: &Config, facts: &Facts) -> Option<Violation> {
-    if u32::from(facts.rows - facts.earlier[0]) != facts.here.count_ones() {
+    let counted = facts.here.count_ones() + u32::from(facts.beside);
+    if u32::from(facts.rows - facts.earlier[0]) != counted {
         return Some(Violation::OutputLost);
     }
     let became = [facts.outputs, facts.outputs, facts.dead, facts.expired];
     let is_wrong = |unit: usize| {
         let mine = config.records_of(unit);
-        facts.units[unit].totals != became.map(|mask| (mask & mine).count_ones() as u8)
+        let mut totals = became.map(|mask| (mask & mine).count_ones() as u8);
+        totals[1] += facts.redriven[unit];
+        facts.units[unit].totals != totals
     };
     (0..config.units())
         .any(is_wrong)

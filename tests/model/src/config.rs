@@ -6,6 +6,8 @@ use fnctl_core::id::Ordinal;
 pub(crate) const UNITS_MAX: usize = 3;
 /// Most records of a configuration.
 pub(crate) const RECORDS_MAX: usize = 5;
+/// Most bodies of letters of a configuration with redrives or purges.
+pub(crate) const BODIES_MAX: usize = 7;
 /// Most keys of a configuration.
 pub(crate) const KEYS_MAX: usize = 3;
 /// Two lanes and the retry slot.
@@ -61,6 +63,12 @@ pub struct Config {
     pub outages: u8,
     /// Times that the mapping is deleted; one of its name is made later.
     pub deletions: u8,
+    /// Times that somebody sends a unit elsewhere.
+    pub seeks: u8,
+    /// Letters that somebody has redriven. Only the production pipeline does it.
+    pub redrives: u8,
+    /// Letters that somebody throws away.
+    pub purges: u8,
     /// Commits refused for want of a stream that their owner hears of; else the answer waits until
     /// there is one. Only the production pipeline tells the two apart.
     pub refusals: u8,
@@ -104,6 +112,14 @@ pub struct Config {
     pub expiry_counts: bool,
     /// An owner goes on with the count of what expired before it started.
     pub carries_expired: bool,
+    /// A seek fences the owner.
+    pub seek_fences: bool,
+    /// A seek fences the owners of the shards that descend from the unit's.
+    pub seek_fences_children: bool,
+    /// Guard: a letter that is redriven is open.
+    pub guards_letters: bool,
+    /// The commit of a redrive says which letter it is.
+    pub names_letters: bool,
     /// Outputs go to the stream that has the name when the commit is accepted, not to the one that
     /// had it when the mapping was made.
     pub outputs_by_name: bool,
@@ -142,6 +158,9 @@ impl Config {
             expiries: 0,
             outages: 0,
             deletions: 0,
+            seeks: 0,
+            redrives: 0,
+            purges: 0,
             refusals: 0,
             states_max: 40_000_000,
             collapses_former: true,
@@ -161,6 +180,10 @@ impl Config {
             expiry_fences: true,
             expiry_counts: true,
             carries_expired: true,
+            seek_fences: true,
+            seek_fences_children: true,
+            guards_letters: true,
+            names_letters: true,
             outputs_by_name: true,
             guards_outputs: true,
             refusal_keeps_number: true,
@@ -216,6 +239,16 @@ impl Config {
         bits(self.records_of(unit))
             .nth(position.0 as usize - 1)
             .expect("a position of a record")
+    }
+
+    /// Where a unit may be sent: after each of its records, or before all.
+    pub(crate) fn places_of(&self, unit: usize) -> impl Iterator<Item = Ordinal> + use<> {
+        (0..=u64::from(self.records_of(unit).count_ones())).map(Ordinal)
+    }
+
+    /// Whether letters are told apart.
+    pub(crate) const fn tells_letters_apart(&self) -> bool {
+        self.redrives > 0 || self.purges > 0
     }
 
     /// All records, as a mask.

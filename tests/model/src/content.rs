@@ -28,6 +28,8 @@ pub(crate) const NOW: Timestamp = Timestamp(1_000);
 /// The stream read.
 pub(crate) const SOURCE: StreamId = StreamId(1);
 const LETTERS: StreamId = StreamId(2);
+/// What is said of a letter's bytes: nobody asks for room here.
+pub(crate) const LETTER_BYTES: u64 = 1;
 /// The output stream, until one of its name follows it.
 pub(crate) const OUTPUT: StreamId = StreamId(3);
 /// A unit of the mapping that was made after `generation` others of its name.
@@ -133,10 +135,11 @@ pub(crate) fn rows(config: &Config, mask: u8) -> NewRecords {
     }
 }
 
-fn letter(config: &Config, record: usize) -> DeadLetter {
+/// The letter of a record. Its bytes are [`LETTER_BYTES`] in the model.
+pub(crate) fn letter(config: &Config, record: usize) -> DeadLetter {
     DeadLetter {
-        shard: ShardNumber(0),
-        position: Ordinal(record as u64 + 1),
+        shard: ShardNumber(u32::try_from(config.shard[record]).expect("few shards")),
+        position: config.position(record),
         arrival: NOW,
         sequence_number: "1".into(),
         key: Bytes::copy_from_slice(&[b'a' + config.key[record] as u8]),

@@ -1,9 +1,12 @@
 //! What the model knows of a view, and of what the log did to each record.
 
-use fnctl_core::id::LeaseEpoch;
+use fnctl_core::{
+    id::{LeaseEpoch, Ordinal},
+    view::LetterStatus,
+};
 
 use crate::{
-    config::{Config, KEYS_MAX, RECORDS_MAX, SLOTS, UNITS_MAX, bits},
+    config::{BODIES_MAX, Config, KEYS_MAX, RECORDS_MAX, SLOTS, UNITS_MAX, bits},
     state::SentParts,
 };
 
@@ -30,6 +33,18 @@ pub(crate) struct Facts {
     pub(crate) output: OutputStream,
     /// Rows of the stream that has the name now.
     pub(crate) rows: u8,
+    /// Rows of it that are in no account any more: of records before a seek, and of letters.
+    pub(crate) beside: u8,
+    /// How often somebody sought.
+    pub(crate) seeks: u8,
+    /// Letters of records before a seek.
+    pub(crate) dead_before: u8,
+    /// Letters that were resolved or purged.
+    pub(crate) closed: u8,
+    /// Bodies of letters, where they are told apart.
+    pub(crate) bodies: [Body; BODIES_MAX],
+    /// Rows of letters that count in a unit's totals.
+    pub(crate) redriven: [u8; UNITS_MAX],
     /// What belongs to a unit, and not to a record.
     pub(crate) units: [UnitFacts; UNITS_MAX],
 }
@@ -55,6 +70,16 @@ impl Facts {
             return self.generation < kept.generation
                 && (!is_same_stream || self.rows <= kept.rows);
         }
+        if self.seeks != kept.seeks {
+            return self.seeks < kept.seeks && (!is_same_stream || self.rows <= kept.rows);
+        }
+        let mut at = 0;
+        while at < BODIES_MAX {
+            if !self.bodies[at].is_kept_by(kept.bodies[at]) {
+                return false;
+            }
+            at += 1;
+        }
         self.outputs & !kept.outputs == 0
             && self.dead & !kept.dead == 0
             && self.expired & !kept.expired == 0
@@ -72,7 +97,133 @@ impl Facts {
             let latest = &mut after.latest[config.key[record]];
             *latest = (*latest).max(record as u8 + 1);
         }
+        if config.tells_letters_apart() {
+            for record in bits(parts.dead) {
+                after.store(Body::new(record, after.count()));
+            }
+        }
         after
+    }
+
+    /// A unit was sent elsewhere: its accounts begin anew, and what was published stays.
+    pub(crate) fn sought(self, config: &Config, unit: usize) -> Self {
+        let mine = config.records_of(unit);
+        let mut after = self;
+        after.seeks += 1;
+        after.beside += (self.here & mine).count_ones() as u8;
+        after.dead_before += (self.dead & mine).count_ones() as u8;
+        for mask in [
+            &mut after.here,
+            &mut after.outputs,
+            &mut after.dead,
+            &mut after.expired,
+        ] {
+            *mask &= !mine;
+        }
+        for key in bits(config.keys_of(mine)) {
+            after.latest[key] = 0;
+        }
+        after.redriven[unit] = 0;
+        after
+    }
+
+    /// Number of bodies.
+    fn count(&self) -> usize {
+        let bodies = self.bodies.iter();
+        bodies.take_while(|body| **body != Body::NONE).count()
+    }
+
+    fn store(&mut self, body: Body) {
+        let at = self.count();
+        self.bodies[at] = body;
+    }
+
+    /// A body, by where it is stored.
+    pub(crate) fn body(&self, at: Ordinal) -> Body {
+        let index = usize::try_from(at.0 - 1).expect("an index");
+        self.bodies.get(index).copied().unwrap_or(Body::NONE)
+    }
+
+    /// Bodies of open letters, by where they are stored.
+    pub(crate) fn open_bodies(&self) -> impl Iterator<Item = Ordinal> {
+        let bodies = (1..).map(Ordinal).zip(self.bodies);
+        let open = bodies.filter(|(_, body)| body.status() == Some(LetterStatus::Open));
+        open.map(|(at, _)| at)
+    }
+
+    /// An open letter is resolved or thrown away.
+    pub(crate) fn close(&mut self, at: Ordinal, status: LetterStatus) {
+        let body = self.body(at);
+        self.bodies[usize::try_from(at.0 - 1).expect("an index")] = body.closed(status);
+        self.closed += 1;
+    }
+
+    /// An open letter failed again: it is stored anew.
+    pub(crate) fn move_on(&mut self, at: Ordinal) {
+        let body = self.body(at);
+        self.bodies[usize::try_from(at.0 - 1).expect("an index")] = body.moved();
+        self.store(Body::new(body.record(), body.id()));
+    }
+}
+
+/// The body of a letter: 1 and its record, its id, what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Body(u8);
+
+const OPEN: u8 = 0;
+const RESOLVED: u8 = 1;
+const PURGED: u8 = 2;
+const MOVED: u8 = 3;
+
+impl Body {
+    pub(crate) const NONE: Self = Self(0);
+
+    /// Of an open letter, whose first body had so many in front of it.
+    fn new(record: usize, id: usize) -> Self {
+        assert!(record < RECORDS_MAX && id < BODIES_MAX, "few letters");
+        Self((record as u8 + 1) << 5 | (id as u8) << 2 | OPEN)
+    }
+
+    /// Its record.
+    pub(crate) const fn record(self) -> usize {
+        (self.0 >> 5) as usize - 1
+    }
+
+    const fn id(self) -> usize {
+        (self.0 >> 2 & 7) as usize
+    }
+
+    /// Its letter's id.
+    pub(crate) const fn letter(self) -> Ordinal {
+        Ordinal(self.id() as u64 + 1)
+    }
+
+    /// What became of its letter; `None`: it was stored anew elsewhere, or there is none.
+    pub(crate) const fn status(self) -> Option<LetterStatus> {
+        match self.0 & 3 {
+            _ if self.0 == 0 => None,
+            OPEN => Some(LetterStatus::Open),
+            RESOLVED => Some(LetterStatus::Resolved),
+            PURGED => Some(LetterStatus::Purged),
+            _ => None,
+        }
+    }
+
+    const fn closed(self, status: LetterStatus) -> Self {
+        match status {
+            LetterStatus::Open => self,
+            LetterStatus::Resolved => Self(self.0 | RESOLVED),
+            LetterStatus::Purged => Self(self.0 | PURGED),
+        }
+    }
+
+    const fn moved(self) -> Self {
+        Self(self.0 | MOVED)
+    }
+
+    /// What was seen of it was not taken back.
+    const fn is_kept_by(self, kept: Self) -> bool {
+        self.0 == 0 || self.0 == kept.0 || (self.0 & 3 == OPEN && self.0 >> 2 == kept.0 >> 2)
     }
 }
 

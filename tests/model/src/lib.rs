@@ -2,17 +2,18 @@
 //!
 //! One unit, a handful of records, lanes and the retry slot, an owner and the one it replaces, a
 //! journal with its unsynced tail, crashes at every step; from outside, retention that takes what is
-//! unsettled, an output stream that is deleted and made anew, a mapping likewise. What a worker and a
+//! unsettled, an output stream that is deleted and made anew, a mapping likewise, people who send a unit
+//! elsewhere, have letters redriven and throw them away. What a worker and a
 //! journal do is modelled here, small; **what the sequencer answers is asked of the production
 //! `NodeView`**: each pair of a view and a commit once, because evaluating is a pure function, and the
 //! answer is remembered. With the production pipeline as its worker (`explore_pipeline`) there are
-//! fewer records, and two units where that is asked.
+//! fewer records, and two units where that is asked; letters are redriven there alone.
 //!
 //! Splits and merges are made before a schedule begins: what matters of them is when a child's unit gets
 //! its owner, and that the view decides ([`Family`]).
 //!
-//! Not here: windows, redrive, purge and seek. Their interleavings are walked by the simulation of the node
-//! (`tests/sim`) and, one schedule at a time, by the tests of `core::view` and of the store.
+//! Not here: windows. Their interleavings are walked by the simulation of the node (`tests/sim`) and, one
+//! schedule at a time, by the tests of `core::view` and of the store.
 //!
 //! A configuration either holds (no violation in any reachable state, and from every one of them a
 //! path to all records settled) or yields the shortest schedule that breaks it. `tests/protocol.rs`

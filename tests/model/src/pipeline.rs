@@ -1,6 +1,7 @@
 //! The same protocol with the production pipeline as its worker: small, because a pipeline's state
 //! is large, and exact, because nothing of it is modelled.
 
+mod by_hand;
 mod disturb;
 mod owner;
 mod step;
@@ -40,6 +41,9 @@ struct State {
     takeovers: u8,
     expiries: u8,
     outages: u8,
+    seeks: u8,
+    redrives: u8,
+    purges: u8,
     refusals: u8,
 }
 
@@ -69,6 +73,9 @@ pub fn explore_pipeline(config: &Config) -> Report {
         takeovers: config.takeovers,
         expiries: config.expiries,
         outages: config.outages,
+        seeks: config.seeks,
+        redrives: config.redrives,
+        purges: config.purges,
         refusals: config.refusals,
     };
     search(config.name, config.states_max, &mut driven, &start)
@@ -130,6 +137,20 @@ impl Driven {
             Answer::Unavailable => return self.refuse(state, index, out),
             Answer::Fenced(_) => {
                 next.owners.remove(index);
+                Ok(next)
+            }
+            Answer::Refused(closed) => {
+                let owner = Rc::make_mut(&mut next.owners[index]);
+                let commit = owner.commit.take().expect("a commit is answered");
+                let (slot, number) = (commit.slot, commit.number);
+                owner.refused.push(commit);
+                let answer = CommitAnswer::Refused { closed };
+                let answered = Event::CommitAnswered {
+                    slot,
+                    number,
+                    answer,
+                };
+                self.tell(owner, answered);
                 Ok(next)
             }
             Answer::Accepted(view) => {
@@ -260,8 +281,10 @@ impl System for Driven {
             self.end_calls(state, index, out);
             self.answer(state, index, out);
             self.wait(state, index, out);
+            self.redrive(state, index, out);
         }
         self.disturb(state, out);
+        self.seek_and_purge(state, out);
         self.store(state, out);
     }
 
@@ -274,6 +297,9 @@ impl System for Driven {
             state.takeovers,
             state.expiries,
             state.outages,
+            state.seeks,
+            state.redrives,
+            state.purges,
             state.refusals,
         ]);
         let units = self.views.facts(state.journal.ahead()).units;

@@ -84,6 +84,11 @@ pub(crate) enum Step {
         /// The record.
         through: usize,
     },
+    /// Somebody sends the unit to the place after a record.
+    Seek {
+        /// How many records are in front of it.
+        after: u64,
+    },
     /// The output stream goes.
     DeleteOutput,
     /// A stream of its name is made.
@@ -153,6 +158,7 @@ impl fmt::Display for Step {
                     "retention takes what is unsettled up to record {through}"
                 )
             }
+            Self::Seek { after } => write!(f, "somebody seeks to the place after {after} records"),
             Self::DeleteOutput => f.write_str("the output stream is deleted"),
             Self::MakeOutput => f.write_str("an output stream of that name is made"),
             Self::DeleteMapping => f.write_str("the mapping is deleted"),

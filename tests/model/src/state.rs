@@ -228,6 +228,7 @@ pub(crate) struct State {
     pub(crate) expiries: u8,
     pub(crate) outages: u8,
     pub(crate) deletions: u8,
+    pub(crate) seeks: u8,
 }
 
 impl State {
@@ -290,6 +291,7 @@ impl State {
             self.expiries,
             self.outages,
             self.deletions,
+            self.seeks,
         ]);
         for (_, worker) in self.workers() {
             buffer.extend_from_slice(&[

@@ -84,6 +84,7 @@ fn successors(config: &Config, views: &mut Views, state: &State, out: &mut Succe
         }
     }
     disturb(config, views, state, out);
+    seek(config, views, state, out);
     remap(views, state, out);
     store(config, views, state, out);
     for (_, next) in out {
@@ -262,6 +263,7 @@ fn answer(
                     if is_ours { Err(violation) } else { Ok(next) },
                 ));
             }
+            Answer::Refused(_) => unreachable!("no letter is redriven"),
             Answer::Broken(violation) => out.push((step(true, true), Err(violation))),
             Answer::Accepted(view) => {
                 let mut next = *state;
@@ -308,6 +310,23 @@ fn disturb(config: &Config, views: &mut Views, state: &State, out: &mut Successo
             Step::MakeOutput
         };
         out.push((step, Ok(next)));
+    }
+}
+
+/// Somebody sends the unit elsewhere.
+fn seek(config: &Config, views: &mut Views, state: &State, out: &mut Successors) {
+    let ahead = state.journal.ahead();
+    if state.seeks == 0 || views.facts(ahead).is_unmapped {
+        return;
+    }
+    for after in config.places_of(0) {
+        let sought = views.seek(ahead, 0, after).map(|view| {
+            let mut next = *state;
+            next.seeks -= 1;
+            next.journal.take(view, None, true);
+            next
+        });
+        out.push((Step::Seek { after: after.0 }, sought));
     }
 }
 
@@ -373,6 +392,7 @@ fn initial(config: &Config, view: ViewId) -> State {
         expiries: config.expiries,
         outages: config.outages,
         deletions: config.deletions,
+        seeks: config.seeks,
         ..State::default()
     }
 }

@@ -1,5 +1,7 @@
 //! The production view, asked: each question once.
 
+mod by_hand;
+
 use std::{collections::HashMap, sync::Arc};
 
 use fnctl_core::{
@@ -33,6 +35,8 @@ pub(crate) enum Answer {
     /// Accepted, and a rule is broken: where it leads does not matter.
     Broken(Violation),
     Fenced(CommitFault),
+    /// The letter with this id is not open.
+    Refused(Ordinal),
     Unavailable,
 }
 
@@ -148,7 +152,8 @@ impl Views {
 
     fn accept(&mut self, at: ViewId, entry: Entry, after: Facts) -> Answer {
         let next = self.follow(at, &entry, after);
-        match check_view(&self.config, self.facts(next)) {
+        let broken = check_view(&self.config, self.facts(next));
+        match broken.or_else(|| self.check_letters(next)) {
             Some(violation) => Answer::Broken(violation),
             None => Answer::Accepted(next),
         }
@@ -238,7 +243,7 @@ impl Views {
         Some(match self.accept(at, entry, facts) {
             Answer::Accepted(next) => Ok(next),
             Answer::Broken(violation) => Err(violation),
-            Answer::Fenced(_) | Answer::Unavailable => unreachable!("retention has no guard"),
+            _ => unreachable!("retention has no guard"),
         })
     }
 
@@ -262,6 +267,7 @@ impl Views {
         };
         facts.output.exists = !facts.output.exists;
         facts.here = 0;
+        facts.beside = 0;
         facts.earlier[0] = 0;
         let (entry, _) = self.views[at.0 as usize]
             .evaluate_command(&command, NOW)
@@ -289,7 +295,7 @@ impl Views {
             .evaluate_command(&command, NOW)
             .expect("the mapping exists");
         let entry = entry.expect("the catalogue changes");
-        let letters = facts.dead.count_ones() as u8;
+        let letters = facts.dead.count_ones() as u8 + facts.dead_before;
         let gone = Facts {
             generation: facts.generation + 1,
             is_unmapped: true,
@@ -315,6 +321,9 @@ impl Views {
 
     /// Evaluates a whole commit, as it is, but for the rules that `config` takes away.
     pub(crate) fn take(&mut self, at: ViewId, commit: &Arc<Commit>) -> Answer {
+        if let Some(redriven) = &commit.redriven {
+            return self.take_redriven(at, commit, redriven);
+        }
         let view = &self.views[at.0 as usize];
         let facts = *self.facts(at);
         let mut judged = Arc::clone(commit);
@@ -384,10 +393,10 @@ impl Views {
             .flat_map(|stream| view.tails(stream.id))
             .map(|(_, tail)| tail.last().0 as u8)
             .sum();
-        if self.config.asserts {
+        if self.config.asserts && self.config.names_letters && self.config.guards_letters {
             assert_eq!(
-                view.open_letters(mapping),
-                u64::from(facts.dead.count_ones())
+                view.open_letters(mapping) + u64::from(facts.closed),
+                u64::from(facts.dead.count_ones()) + u64::from(facts.dead_before)
             );
         }
         if let Some(&known) = self.ids.get(&facts) {

@@ -117,6 +117,27 @@ fn a_mapping_goes_and_one_of_its_name_comes() {
     });
 }
 
+/// What a seek goes back over ends once more, what it skips ends nowhere; the owner is fenced.
+#[test]
+fn somebody_seeks() {
+    holds(&Config {
+        seeks: 1,
+        takeovers: 0,
+        ..Config::protocol("3 records, a seek")
+    });
+}
+
+#[test]
+fn somebody_seeks_while_retention_takes_records() {
+    holds(&Config {
+        records: 2,
+        seeks: 1,
+        expiries: 1,
+        takeovers: 0,
+        ..Config::protocol("2 records, a seek, expiry")
+    });
+}
+
 #[test]
 fn larger_configurations_when_asked() {
     if std::env::var_os("FNCTL_MODEL").is_none() {
@@ -146,6 +167,28 @@ fn larger_configurations_when_asked() {
         },
         Config {
             name: "4 records, expiry, output deleted",
+            expiries: 1,
+            outages: 1,
+            takeovers: 0,
+            ..base.clone()
+        },
+        Config {
+            name: "4 records, a seek, takeover",
+            seeks: 1,
+            ..base.clone()
+        },
+        Config {
+            name: "2 records, 2 seeks, expiry",
+            records: 2,
+            seeks: 2,
+            expiries: 1,
+            takeovers: 0,
+            ..base.clone()
+        },
+        Config {
+            name: "3 records, a seek, expiry, output deleted",
+            records: 3,
+            seeks: 1,
             expiries: 1,
             outages: 1,
             takeovers: 0,

@@ -311,3 +311,18 @@ fn a_mapping_made_anew_under_an_old_id_takes_a_former_owners_commits() {
     };
     breaks(&weak, |violation| violation == Violation::FormerOwner);
 }
+
+/// §2: an owner that a seek does not fence goes on from where it was: it settles a key's later record in front
+/// of those that are to be called again.
+#[test]
+fn a_seek_that_does_not_fence_is_overtaken_by_its_owner() {
+    let weak = Config {
+        seeks: 1,
+        takeovers: 0,
+        seek_fences: false,
+        ..Config::protocol("a seek without a fence")
+    };
+    breaks(&weak, |violation| {
+        is_out_of_order(violation) || is_settled_twice(violation)
+    });
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::versions::Switch;
+
 macro_rules! reached {
     ($(#[$of:meta])* $kind:ident: $($(#[$doc:meta])* $name:ident,)*) => {
         $(#[$of])*
@@ -44,6 +46,12 @@ reached! {
     OutcomeTooLargeAlone,
     /// Pieces of a batch that failed as a whole, of several keys, in the retry slot.
     SuspectCalled,
+    /// Charged records of several keys in one call of the retry slot.
+    RetriesTogether,
+    /// Such a call failed as a whole: they are called one by one.
+    RetriesParted,
+    /// What follows a record in its key went along with its last attempt.
+    RetryTookAlong,
     /// Progress within a shard gave what is left a budget of its own.
     BudgetAnew,
     /// Order within the shard held a call back.
@@ -232,6 +240,20 @@ reached! {
     CanaryBesideLive,
     /// What a version was charged is forgotten for good, another one having been called.
     ChargeForgotten,
+}
+
+impl Reached {
+    /// What a switch of a canary is.
+    #[must_use]
+    pub const fn of_switch(switch: Switch) -> Self {
+        match switch {
+            Switch::Begun => Self::CanaryBegun,
+            Switch::Changed => Self::CanaryChanged,
+            Switch::Kept => Self::CanaryKept,
+            Switch::Promoted => Self::CanaryPromoted,
+            Switch::Dropped => Self::CanaryDropped,
+        }
+    }
 }
 
 /// How often each was reached.

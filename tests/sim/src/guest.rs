@@ -18,6 +18,8 @@ pub enum Nature {
     Skip,
     /// `retry` until this many attempts were made.
     Retry(u32),
+    /// The same; where it was tried before, it traps, unnamed, in a call that has others.
+    Lonely(u32),
     /// `retry` now and then, with a delay of its own.
     Flaky,
     /// Panics, named, until this many attempts were made.
@@ -52,7 +54,7 @@ impl Nature {
     /// Any nature that is not good.
     pub fn draw_bad(random: &mut Random) -> Self {
         let attempts = u32::try_from(random.pick(&[1, 1, 2, 3, 9])).expect("few");
-        match random.below(44) {
+        match random.below(47) {
             0..=5 => Self::Skip,
             6..=13 => Self::Retry(attempts),
             14..=16 => Self::Flaky,
@@ -68,6 +70,7 @@ impl Nature {
             37..=38 => Self::Loop,
             39 => Self::Huge,
             40..=42 => Self::Fallen,
+            43..=45 => Self::Lonely(attempts),
             _ => Self::Unparsable,
         }
     }
@@ -130,10 +133,16 @@ pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
         return outcome;
     }
     let mut failures = Vec::new();
+    // A function that says `fatal` looks at nothing that is behind, as the SDK's loop.
+    let mut looked_at = records;
     for (index, record) in (0_u32..).zip(records) {
         let kind = match record.nature {
             Nature::Skip => FailureKind::Skip,
-            Nature::Retry(attempts) if is_failing(record, attempts, mood) => FailureKind::Retry,
+            Nature::Retry(attempts) | Nature::Lonely(attempts)
+                if is_failing(record, attempts, mood) =>
+            {
+                FailureKind::Retry
+            }
             Nature::Flaky if !mood.is_mended && random.chance(500) => FailureKind::Retry,
             Nature::Fatal if !mood.is_mended => FailureKind::Fatal,
             _ => continue,
@@ -148,9 +157,13 @@ pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
                 message: "words".into(),
             },
         });
+        if kind == FailureKind::Fatal {
+            looked_at = &records[..=index as usize];
+            break;
+        }
     }
     Outcome::Returned {
-        rows: emit(records, &failures, mood, random),
+        rows: emit(looked_at, &failures, mood, random),
         failures,
     }
 }
@@ -197,6 +210,14 @@ fn whole_failure(records: &[Seen], mood: Mood) -> Option<Outcome> {
                 record: None,
                 message: "trap".into(),
             }),
+            Nature::Lonely(attempts)
+                if failing(attempts) && record.attempt > 1 && records.len() > 1 =>
+            {
+                Some(Outcome::Trap {
+                    record: None,
+                    message: "not alone".into(),
+                })
+            }
             Nature::Timeout(attempts) if failing(attempts) => {
                 Some(Outcome::Timeout { after_ms: 30_000 })
             }

@@ -42,6 +42,12 @@ pub fn output_name() -> StreamName {
     StreamName::parse("out").expect("a name")
 }
 
+/// What the function's outputs are bound to: a stream, and nothing.
+#[must_use]
+pub fn output_bindings() -> Arc<[OutputBinding]> {
+    [OutputBinding::Stream(output_name()), OutputBinding::None].into()
+}
+
 /// The journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -110,6 +116,16 @@ impl Journal {
             stream: SOURCE,
             shard: ShardNumber(0),
         }
+    }
+
+    /// A record that was put.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn put_at(&self, position: Ordinal) -> Put {
+        let index = usize::try_from(position.0 - 1).expect("an index");
+        self.puts[index]
     }
 
     /// The unit as everything accepted has it.

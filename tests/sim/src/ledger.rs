@@ -1,4 +1,5 @@
-//! Judges the journal alone: what every record came to, in which order, and what was said about it.
+//! Judges what was accepted, in the order of the log: what every record came to, in which order, and what was
+//! said about it. Both worlds ask it: one reads its whole journal, the other what its workers were told.
 //!
 //! What "once" means when people step in:
 //!
@@ -7,6 +8,8 @@
 //!   in none of them; what it goes back over ends once more.
 //! * A change of the filter judges anew what is not settled. A record that fell until then, and was not
 //!   settled when others of its key were, comes late: it alone has no place in the order.
+//! * With windows a group waits as a whole, so a letter has no place in the order of its key: it goes first,
+//!   and the rest of its group runs again (§8). What is published is in order all the same.
 //! * A letter, not its record, is what a redrive ends: it is open, is resolved once, and rows of it are
 //!   published in the same act. Failing again it is the same letter, with one attempt more. The accounts of
 //!   the unit know no more of it than rows and a failure. A letter that was resolved or purged is never
@@ -18,186 +21,190 @@
 
 mod account;
 mod letters;
+mod windowed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fnctl_core::{
     commit::{Commit, ErrorKind, OutputRecords, Redriven},
-    entry::{Entry, Placement},
-    id::{MappingId, Ordinal, UnitId},
+    entry::Placement,
+    id::{MappingId, Ordinal, StreamId, UnitId},
     invariants::{self, Violation},
     limits,
-    mapping::{Mapping, MappingSettings, MaxAttempts, OnUnparsable},
+    mapping::{MappingSettings, MaxAttempts, OnUnparsable},
     outcome::WHOLE_CALL,
     pipeline::PROCESS_DIED,
-    registry::RegistryChange,
+    record::Origin,
 };
 
-use self::{
-    account::{Account, End, Folds},
+use self::account::{Account, End, Folds};
+pub(crate) use self::{
     letters::LetterBook,
+    windowed::{Listed, entry, listed, write},
 };
 use crate::{
     coverage::{Coverage, Reached},
     guest::Nature,
-    journal::{Journal, Put},
-    worker::hops_of,
 };
 
-/// Whether a letter is of a record that no call was given: it charges nothing.
-const fn is_condemned(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Loop
-            | ErrorKind::RecordTooLarge
-            | ErrorKind::RecordTooOld
-            | ErrorKind::Unparsable
-            | ErrorKind::ByHand
-    )
+/// What a world knows of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// Its key.
+    pub(crate) key: u64,
+    /// What the function does with it.
+    pub(crate) nature: Nature,
+    /// How many functions it came through.
+    pub(crate) hops: u8,
+}
+
+/// A world, as far as its ledger asks.
+pub(crate) trait Surroundings {
+    /// A record that was read, by where it is.
+    fn record(&self, at: &Origin) -> Known;
+
+    /// What a mapping's policy is at this place of the log.
+    fn settings(&self, mapping: MappingId) -> &MappingSettings;
+
+    /// Where the dead letters of a mapping go.
+    fn letters_of(&self, mapping: MappingId) -> StreamId;
 }
 
 fn broken(words: String) -> Violation {
     Violation(words)
 }
 
-/// What the journal says of every unit.
+/// The accounts of every unit and every letter.
 #[derive(Debug)]
-pub struct Ledger<'a> {
-    journal: &'a Journal,
-    max_attempts: MaxAttempts,
-    accounts: BTreeMap<UnitId, Account>,
-    letters: LetterBook,
+pub(crate) struct Ledger {
+    /// The most attempts that any owner ran under.
+    pub(crate) max_attempts: MaxAttempts,
+    pub(crate) accounts: BTreeMap<UnitId, Account>,
+    pub(crate) letters: LetterBook,
     folds: Folds,
-    /// Mappings as they are in the log so far.
-    mappings: BTreeMap<MappingId, &'a Mapping>,
 }
 
-impl<'a> Ledger<'a> {
-    /// Reads the whole journal. `max_attempts` is the most that any owner ran under.
-    ///
-    /// # Errors
-    /// The first rule that a commit breaks.
-    pub fn read(
-        journal: &'a Journal,
-        max_attempts: MaxAttempts,
-        coverage: &mut Coverage,
-    ) -> Result<Self, Violation> {
-        let mut ledger = Self {
-            journal,
+/// The rows of an output.
+struct Published {
+    /// Those of records, in order, each with its call.
+    of_records: Vec<(u64, Ordinal)>,
+    /// Records in windows that ended.
+    listed: Vec<Listed>,
+}
+
+impl Ledger {
+    /// Of a world where owners made so many attempts at most.
+    pub(crate) fn new(max_attempts: MaxAttempts) -> Self {
+        Self {
             max_attempts,
             accounts: BTreeMap::new(),
             letters: LetterBook::default(),
             folds: Folds::default(),
-            mappings: BTreeMap::new(),
-        };
-        for entry in &journal.entries {
-            match entry {
-                Entry::Commit {
-                    commit,
-                    dead_letters,
-                    ..
-                } => match &commit.redriven {
-                    None => ledger.take(commit, dead_letters.as_ref(), coverage)?,
-                    Some(redriven) => {
-                        ledger.take_redriven(commit, redriven, dead_letters.as_ref())?;
-                    }
-                },
-                Entry::Purge {
-                    stream,
-                    letters,
-                    bytes,
-                } => ledger.letters.purge(*stream, letters, *bytes)?,
-                Entry::Seek { seeks, .. } => {
-                    for seek in seeks {
-                        let sought = Account::starting_after(seek.after);
-                        if let Some(before) = ledger.accounts.insert(seek.unit, sought) {
-                            before.close()?;
-                        }
-                    }
-                }
-                Entry::Meta { change, .. } => ledger.change(change),
-                _ => {}
-            }
-        }
-        Ok(ledger)
-    }
-
-    fn change(&mut self, change: &'a RegistryChange) {
-        for mapping in &change.mappings {
-            let policy = |mapping: &Mapping| {
-                let settings = &mapping.settings;
-                (settings.filter.clone(), settings.on_unparsable)
-            };
-            let before = self.mappings.insert(mapping.id, mapping);
-            if before.is_some_and(|before| policy(before) != policy(mapping)) {
-                for (unit, account) in &mut self.accounts {
-                    account.has_other_filter |= unit.mapping == mapping.id;
-                }
-            }
-        }
-        for &stream in &change.deleted_streams {
-            self.letters.delete(stream);
         }
     }
 
-    fn put(&self, position: Ordinal) -> Put {
-        let index = usize::try_from(position.0 - 1).expect("an index");
-        self.journal.puts[index]
+    /// A unit was sent elsewhere: its accounts begin anew.
+    pub(crate) fn seek(&mut self, unit: UnitId, after: Ordinal) -> Result<(), Violation> {
+        let sought = Account::starting_after(after);
+        match self.accounts.insert(unit, sought) {
+            Some(before) => before.close(unit.shard),
+            None => Ok(()),
+        }
     }
 
-    /// The key of a record that has a place in its order.
-    fn key_in_order(&self, has_other_filter: bool, position: Ordinal) -> Option<u64> {
-        let put = self.put(position);
-        let may_fall = matches!(put.nature, Nature::Fallen | Nature::Unparsable);
-        (!may_fall || !has_other_filter).then_some(put.key)
+    /// The mapping has another filter, or another rule for what it cannot judge.
+    pub(crate) fn has_other_filter(&mut self, mapping: MappingId) {
+        for (unit, account) in &mut self.accounts {
+            account.has_other_filter |= unit.mapping == mapping;
+        }
     }
 
-    fn take(
+    /// A commit was accepted.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub(crate) fn take(
         &mut self,
         commit: &Commit,
+        world: &impl Surroundings,
         placed: Option<&Placement>,
         coverage: &mut Coverage,
     ) -> Result<(), Violation> {
-        let mut account = self.accounts.remove(&commit.unit).unwrap_or_default();
+        match &commit.redriven {
+            None => self.take_batch(commit, world, coverage)?,
+            Some(redriven) => self.take_redriven(commit, redriven, world)?,
+        }
+        match placed {
+            Some(placement) => self
+                .letters
+                .check_place(commit.dead_letters.len(), placement),
+            None => Ok(()),
+        }
+    }
+
+    fn take_batch(
+        &mut self,
+        commit: &Commit,
+        world: &impl Surroundings,
+        coverage: &mut Coverage,
+    ) -> Result<(), Violation> {
+        let unit = commit.unit;
+        let known = |position| world.record(&place_in(unit, position));
+        let mut account = self.accounts.remove(&unit).unwrap_or_default();
         invariants::commit_is_sound(commit, &account.settled)?;
         if commit.settles.is_empty() {
             coverage.note(Reached::MarksOnly);
         }
         let charged = take_marks(&mut account, commit, self.max_attempts, coverage)?;
         let has_other_filter = account.has_other_filter;
+        let key_in_order = |position| key_in_order(known(position), has_other_filter);
         let mut kept = BTreeSet::new();
         for output in &commit.outputs {
-            for (call, origin) in self.rows_of(output, hops_of, coverage)? {
+            let Published { of_records, listed } = self.rows_of(output, |at| {
+                (at.shard == unit.shard).then(|| world.record(at).hops.max(of_state(commit)))
+            })?;
+            for (call, origin) in of_records {
                 account.end(origin, End::Rows)?;
                 kept.insert(origin);
-                if let Some(key) = self.key_in_order(has_other_filter, origin) {
+                if let Some(key) = key_in_order(origin) {
                     account.published.push((key, origin));
                 }
                 self.folds.row(call, origin);
             }
+            account.windowed.list(listed);
         }
-        let mapping: &'a Mapping = self.mappings[&commit.unit.mapping];
-        let settings = &mapping.settings;
-        for letter in &commit.dead_letters {
-            let nature = self.put(letter.position).nature;
+        if commit.outputs.iter().any(has_fold) {
+            coverage.note(Reached::WholeCallRowsKept);
+        }
+        let settings = world.settings(unit.mapping);
+        let of_records = || {
+            let letters = commit.dead_letters.iter();
+            letters.filter(|letter| letter.kind != ErrorKind::WindowFailed)
+        };
+        for letter in of_records() {
+            let nature = known(letter.position).nature;
             let nature = nature.under(letter.version, letter.position.0);
             if &*letter.code == PROCESS_DIED {
                 coverage.note(Reached::LetterProcessDied);
             }
             check_letter(letter.kind, nature, settings, coverage)?;
-            if !is_condemned(letter.kind) {
+            if !letter.kind.is_without_call() {
                 account.charge(letter.position, letter.version, letter.attempts)?;
             }
             invariants::charges_are_bounded(letter.attempts, true, self.max_attempts)?;
             account.end(letter.position, End::Letter(letter.kind))?;
         }
-        if let Some(placement) = placed {
-            self.letters.store(&commit.dead_letters, placement)?;
+        for letter in &commit.dead_letters {
+            if letter.kind == ErrorKind::WindowFailed {
+                account.windowed.list(windowed::listed(&letter.data));
+            }
         }
+        self.letters
+            .store(world.letters_of(unit.mapping), &commit.dead_letters);
         let mut fallen = 0;
         for range in commit.settles.as_slice() {
             for position in (range.after.0 + 1..=range.through.0).map(Ordinal) {
-                if falls(self.put(position).nature, settings) {
+                if falls(known(position).nature, settings) {
                     fallen += 1;
                     account.end(position, End::Fallen)?;
                 }
@@ -213,11 +220,11 @@ impl<'a> Ledger<'a> {
                 false => Reached::FilteredRode,
             });
         }
-        let charged_letters = commit.dead_letters.iter().filter(|l| !is_condemned(l.kind));
+        let charged_letters = of_records().filter(|letter| !letter.kind.is_without_call());
         let totals = &mut account.totals;
         totals.filtered += fallen;
         totals.processed += kept.len() as u64;
-        totals.dead_lettered += commit.dead_letters.len() as u64;
+        totals.dead_lettered += of_records().count() as u64;
         totals.failed += charged_letters.count() as u64 + charged;
         totals.emitted += rows(commit);
         totals.dropped += dropped;
@@ -226,10 +233,9 @@ impl<'a> Ledger<'a> {
         if failed.contains(&commit.totals.failed) {
             totals.failed = commit.totals.failed;
         }
-        check_totals(&account, commit)?;
-        let key = |position| self.key_in_order(has_other_filter, position);
-        account.settle(commit, key)?;
-        self.accounts.insert(commit.unit, account);
+        check_totals(&mut account, commit)?;
+        account.settle(commit, settings.has_windows(), key_in_order)?;
+        self.accounts.insert(unit, account);
         Ok(())
     }
 
@@ -238,92 +244,116 @@ impl<'a> Ledger<'a> {
         &mut self,
         commit: &Commit,
         redriven: &Redriven,
-        placed: Option<&Placement>,
+        world: &impl Surroundings,
     ) -> Result<(), Violation> {
         invariants::redrive_is_sound(commit)?;
-        let stream = self.mappings[&commit.unit.mapping].dead_letters;
-        let again = self.letters.redrive(stream, redriven, commit, placed)?;
+        let stream = world.letters_of(commit.unit.mapping);
+        let again = self.letters.redrive(stream, redriven, commit)?;
         // A letter does not keep its hops; one of a loop has as many as are allowed.
         let hops = match again.kind {
             ErrorKind::Loop => limits::HOPS_MAX,
             _ => 0,
         };
-        let mut unseen = Coverage::default();
+        let mut has_rows = false;
         for output in &commit.outputs {
-            for (call, origin) in self.rows_of(output, |_| hops, &mut unseen)? {
-                if origin != again.position {
-                    return Err(broken(format!("{again:?} gave a row of {origin}")));
-                }
+            let is_its = |at: &Origin| at.shard == again.shard && at.position == again.position;
+            let published =
+                self.rows_of(output, |at| is_its(at).then(|| hops.max(of_state(commit))))?;
+            for (call, origin) in published.of_records {
                 self.folds.row(call, origin);
+                has_rows = true;
             }
         }
         let account = self.accounts.entry(commit.unit).or_default();
+        if has_rows {
+            account.windowed.redriven((again.shard, again.position));
+        }
         account.totals.emitted += rows(commit);
         account.totals.failed += commit.dead_letters.len() as u64;
         check_totals(account, commit)
     }
 
-    /// The rows of records, in order, each with its call; those of no record are noted.
+    /// The rows of records; those of no record are noted. `hops` are those of a record that may be told of
+    /// here; `None`: it may not.
     fn rows_of(
         &mut self,
         output: &OutputRecords,
-        hops: impl Fn(Ordinal) -> u8,
-        coverage: &mut Coverage,
-    ) -> Result<Vec<(u64, Ordinal)>, Violation> {
+        hops: impl Fn(&Origin) -> Option<u8>,
+    ) -> Result<Published, Violation> {
         let records = &output.records;
-        let mut found = Vec::new();
+        let mut of_records = Vec::new();
+        let mut listed = Vec::new();
         let mut order = Vec::new();
         for row in 0..records.len() {
             let text = String::from_utf8_lossy(records.data.get(row)).into_owned();
             let words: Vec<&str> = text.split(' ').collect();
             let call = words[if words[0] == "row" { 2 } else { 1 }];
             let call = call.parse().expect("a number");
-            let origin = records.origins[row].position;
-            if words[0] == "fold" {
-                coverage.note(Reached::WholeCallRowsKept);
-                let folded = words[2].split(',').filter(|w| !w.is_empty());
-                let folded = folded.map(|w| w.parse().expect("a number")).collect();
-                self.folds.fold(call, folded);
-                order.push(u64::from(WHOLE_CALL));
-                continue;
+            let origin = &records.origins[row];
+            let position = origin.position;
+            let items = || words[2].split(',').filter(|word| !word.is_empty());
+            match words[0] {
+                "fold" => {
+                    let folded = items().map(|word| word.parse().expect("a number"));
+                    self.folds.fold(call, folded.collect());
+                    order.push(u64::from(WHOLE_CALL));
+                }
+                "window" => {
+                    listed.extend(items().map(windowed::parse));
+                    order.push(u64::from(WHOLE_CALL));
+                }
+                _ => {
+                    let is_right = hops(origin).is_some_and(|hops| records.hops[row] == hops + 1);
+                    if words[1] != position.to_string() || !is_right {
+                        return Err(broken(format!("row {text:?} has the origin {origin:?}")));
+                    }
+                    order.push(position.0);
+                    of_records.push((call, position));
+                }
             }
-            if words[1] != origin.to_string() || records.hops[row] != hops(origin) + 1 {
-                return Err(broken(format!("row {text:?} has the origin {origin}")));
-            }
-            order.push(origin.0);
-            found.push((call, origin));
         }
         match order.is_sorted() {
-            true => Ok(found),
+            true => Ok(Published { of_records, listed }),
             false => Err(broken(format!("rows out of order: {order:?}"))),
         }
     }
 
-    /// Every record of the present unit behind its start has come to its one end, every letter is what the
-    /// view says of it, and everything adds up.
+    /// Rows of no record stand for those that came with them, and what was published is in order.
     ///
     /// # Errors
-    /// The first that does not.
-    pub fn close(&self) -> Result<(), Violation> {
-        let unit = self.journal.unit();
-        let none = Account::default();
+    /// The first that is not.
+    pub(crate) fn close(&self) -> Result<(), Violation> {
         self.folds.close()?;
-        self.letters.close(&self.journal.view)?;
-        for account in self.accounts.values() {
-            account.close()?;
-        }
-        let account = self.accounts.get(&unit).unwrap_or(&none);
-        let view = self.journal.accepted(unit);
-        if view.settled != account.settled || view.totals != account.totals {
-            return Err(broken("the view and the journal disagree".to_owned()));
-        }
-        let records = self.journal.puts.len() as u64;
-        for position in (1..=records).map(Ordinal) {
-            let ends = u32::from(account.ends.contains_key(&position));
-            invariants::one_end(position, ends, position > account.start)?;
-        }
-        invariants::totals_add_up(&account.totals, records - account.start.0, 0)
+        let mut accounts = self.accounts.iter();
+        accounts.try_for_each(|(unit, account)| account.close(unit.shard))
     }
+}
+
+/// Where a record of a unit is.
+const fn place_in(unit: UnitId, position: Ordinal) -> Origin {
+    Origin {
+        stream: unit.stream,
+        shard: unit.shard,
+        position,
+    }
+}
+
+/// The key of a record that has a place in its order.
+fn key_in_order(record: Known, has_other_filter: bool) -> Option<u64> {
+    let may_fall = matches!(record.nature, Nature::Fallen | Nature::Unparsable);
+    (!may_fall || !has_other_filter).then_some(record.key)
+}
+
+/// Hops of the state that a call was given and made: its rows come from all records of that.
+fn of_state(commit: &Commit) -> u8 {
+    let change = commit.window.as_ref();
+    let open = change.and_then(|change| change.becomes.open.as_ref());
+    open.map_or(0, |open| open.hops)
+}
+
+fn has_fold(output: &OutputRecords) -> bool {
+    let records = &output.records;
+    (0..records.len()).any(|row| records.data.get(row).starts_with(b"fold "))
 }
 
 /// Charges of records that are not done: how many attempts they are.
@@ -368,8 +398,11 @@ fn rows(commit: &Commit) -> u64 {
     rows.sum()
 }
 
-fn check_totals(account: &Account, commit: &Commit) -> Result<(), Violation> {
-    let (totals, said) = (account.totals, commit.totals);
+/// What retention took is told by its own entries: a commit carries it on.
+fn check_totals(account: &mut Account, commit: &Commit) -> Result<(), Violation> {
+    let said = commit.totals;
+    account.totals.expired = account.totals.expired.max(said.expired);
+    let totals = account.totals;
     match totals == said {
         true => Ok(()),
         false => Err(broken(format!(

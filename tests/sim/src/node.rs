@@ -3,8 +3,10 @@
 //!
 //! A run is a few lives of a process on one disk. A life opens the directory, works, and ends in a
 //! crash, a failed operation, an orderly shutdown or a `kill -9`. After every start, and at the end, the
-//! `ledger` is asked.
+//! `ledger` is asked: what is there must be what the commits in front of the end of the log say, in their
+//! order, and no more.
 
+mod between;
 mod clock;
 mod control;
 mod damage;
@@ -14,6 +16,7 @@ mod ledger;
 mod life;
 mod listener;
 mod outsiders;
+mod people;
 mod profile;
 mod reached;
 mod resharding;
@@ -32,7 +35,7 @@ use fnctl_store::{
 
 use self::{clock::SimClock, facts::Facts, ledger::Ledger, listener::Listener, profile::Profile};
 pub use self::{profile::Trouble, reached::Branch};
-use crate::{coverage::Coverage, random::Random, trace::Trace};
+use crate::{coverage::Coverage, random::Random, trace::Trace, versions::Versions};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -79,11 +82,15 @@ pub enum Weakness {
     HastyClock,
     /// Damage of a record's bytes passes every checksum.
     UnnoticedDamage,
+    /// A seek leaves the owner its epoch.
+    UnfencedSeek,
+    /// The commit of a redrive does not say which letter it was.
+    ForgottenLetter,
 }
 
 impl Weakness {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::IgnoredSync,
         Self::IgnoredDirSync,
         Self::HiddenFailedSync,
@@ -92,6 +99,8 @@ impl Weakness {
         Self::DroppedEffects,
         Self::HastyClock,
         Self::UnnoticedDamage,
+        Self::UnfencedSeek,
+        Self::ForgottenLetter,
     ];
 }
 
@@ -139,6 +148,7 @@ struct World {
     reshards: Random,
     profile: Profile,
     windows: windows::Day,
+    people: people::People,
     disk: SimDisk,
     clock: Arc<SimClock>,
     ledger: Ledger,
@@ -146,7 +156,7 @@ struct World {
     listener: Listener,
     /// The most attempts that any owner ran under.
     attempts_max: MaxAttempts,
-    version: u64,
+    versions: Versions,
     /// An image of an earlier moment.
     old_image: Vec<ImageValue>,
     calls: u64,
@@ -174,6 +184,9 @@ impl World {
         let windows = windows::Day::draw(schedule.seed, &schedule.without);
         windows.apply(&mut profile.settings);
         let is_all_windowed = windows.is_always_on;
+        let people = people::People::draw(schedule.seed, &schedule.without);
+        profile.keys = people.keys(profile.keys);
+        let facts = Facts::new(people.has_canaries());
         let disk = SimDisk::new(random.next());
         let weakness = schedule.weakness;
         let is = |of: Weakness| weakness == Some(of);
@@ -186,7 +199,7 @@ impl World {
         });
         let clock = SimClock::new(if is(Weakness::HastyClock) { 10 } else { 1 });
         let mut trace = Trace::new(keeps_text);
-        trace.line(format_args!("{schedule:?}: {profile:?}"));
+        trace.line(format_args!("{schedule:?}: {profile:?}, {people:?}"));
         Self {
             schedule: schedule.clone(),
             random,
@@ -194,13 +207,14 @@ impl World {
             attempts_max: profile.settings.max_attempts,
             profile,
             windows,
+            people,
             disk,
             frame_wall: clock.now().0,
             clock: Arc::new(clock),
             ledger: Ledger::new(is(Weakness::UnnoticedDamage), is_all_windowed),
-            facts: Facts::default(),
+            facts,
             listener,
-            version: 1,
+            versions: Versions::first(),
             old_image: Vec::new(),
             calls: 0,
             scratches: 0,

@@ -8,14 +8,32 @@ use fnctl_core::{
     lane::KeyHash,
     mapping::{MappingSettings, OutputBinding},
     pipeline::{OtherVersion, PipelineCanary},
+    window::group_of,
 };
 
-use crate::{coverage::Reached, random::Random};
+use crate::random::Random;
 
 /// Both are of one function: which keys meet the canary follows from it.
 const FUNCTION: FunctionId = FunctionId(1);
+/// What the number of a version that only letters meet is above that of the live one.
+pub(crate) const OTHER_VERSION: u64 = 1_000;
 /// Weights that a canary is given, in thousandths.
 const WEIGHTS: [u16; 4] = [100, 500, 500, 900];
+
+/// What became of a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It began.
+    Begun,
+    /// It has another weight.
+    Changed,
+    /// It was given the weight that it had.
+    Kept,
+    /// It became live.
+    Promoted,
+    /// A person took it back.
+    Dropped,
+}
 
 /// What is deployed at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +65,7 @@ impl Versions {
 
     /// One switch of a canary: it begins, meets more keys or fewer, becomes live or goes. Now and then it is
     /// a version that was called before, so that a record may meet a version, then another, then that again.
-    pub fn switch(&mut self, random: &mut Random) -> Reached {
+    pub fn switch(&mut self, random: &mut Random) -> Switch {
         let Some((version, weight)) = self.canary else {
             let weight = draw_weight(random);
             let again = random.between(1, self.latest);
@@ -57,25 +75,25 @@ impl Versions {
             };
             self.latest = self.latest.max(version);
             self.canary = Some((version, weight));
-            return Reached::CanaryBegun;
+            return Switch::Begun;
         };
         match random.below(3) {
             0 => {
                 let other = draw_weight(random);
                 self.canary = Some((version, other));
                 match other == weight {
-                    true => Reached::CanaryKept,
-                    false => Reached::CanaryChanged,
+                    true => Switch::Kept,
+                    false => Switch::Changed,
                 }
             }
             1 => {
                 self.live = version;
                 self.canary = None;
-                Reached::CanaryPromoted
+                Switch::Promoted
             }
             _ => {
                 self.canary = None;
-                Reached::CanaryDropped
+                Switch::Dropped
             }
         }
     }
@@ -119,11 +137,19 @@ impl Versions {
     }
 }
 
-/// The version that a key meets, of those that an owner calls. Nothing here has windows.
+/// The version that a key, or its group where there are windows, meets, of those that an owner calls.
 #[must_use]
-pub fn met(calls: &(FunctionVersion, Option<PipelineCanary>), key: KeyHash) -> FunctionVersion {
+pub fn met(
+    calls: &(FunctionVersion, Option<PipelineCanary>),
+    settings: &MappingSettings,
+    key: KeyHash,
+) -> FunctionVersion {
+    let subject = match settings.has_windows() {
+        true => group_of(key, settings.window_groups()).into(),
+        false => key.0,
+    };
     match &calls.1 {
-        Some(canary) if canary.share.takes(key.0) => canary.version.version,
+        Some(canary) if canary.share.takes(subject) => canary.version.version,
         _ => calls.0,
     }
 }

@@ -2,7 +2,8 @@
 
 mod calls;
 mod checks;
-mod redriving;
+pub(crate) mod redriving;
+mod together;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -17,7 +18,7 @@ use fnctl_core::{
     invariants,
     lane::key_hash,
     limits,
-    mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
+    mapping::{MappingSettings, MaxAttempts, Ordering},
     pipeline::{
         Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineCanary,
         PipelineConfig, RecordMeta, RecordRef, RedriveEnding, Relocated, ShardPipeline, Started,
@@ -27,7 +28,7 @@ use fnctl_core::{
 
 use crate::{
     guest::{Nature, key_bytes},
-    journal::{Journal, Put, output_name},
+    journal::{Journal, Put, output_bindings},
     ledger::falls,
     random::Random,
     trace::Trace,
@@ -81,6 +82,8 @@ pub struct Worker {
     careful_calls: BTreeMap<SlotId, u32>,
     /// Records that a person gave up.
     pub(crate) given_up: BTreeSet<Ordinal>,
+    /// Records that were retried in company when that call failed as a whole.
+    apart: BTreeSet<Ordinal>,
     /// Letters that it was given and that have not ended, by ticket.
     pub(crate) redrives: BTreeMap<u64, Redriven>,
     /// How those of them ended that did.
@@ -107,7 +110,7 @@ pub struct Worker {
 
 struct Shelf<'a> {
     blocks: &'a BTreeMap<BlockId, Vec<Ordinal>>,
-    puts: &'a [Put],
+    journal: &'a Journal,
 }
 
 impl Shelf<'_> {
@@ -119,8 +122,7 @@ impl Shelf<'_> {
     }
 
     fn put(&self, position: Ordinal) -> Put {
-        let index = usize::try_from(position.0 - 1).expect("an index");
-        self.puts[index]
+        self.journal.put_at(position)
     }
 }
 
@@ -157,8 +159,7 @@ impl Worker {
     ) -> (Self, Event) {
         let unit = journal.unit();
         let view = journal.published.unit(unit).expect("the unit exists");
-        let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
-        let outputs: Arc<[OutputBinding]> = outputs.into();
+        let outputs = output_bindings();
         let met = versions.of_unit(settings, unit, &outputs);
         let config = PipelineConfig {
             canary: met.1.clone(),
@@ -198,6 +199,7 @@ impl Worker {
             is_careful: false,
             careful_calls: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            apart: BTreeSet::new(),
             redrives: BTreeMap::new(),
             redriven: Vec::new(),
             last_ticket: 0,
@@ -291,6 +293,7 @@ impl Worker {
                 }
                 assert!(call.records.is_sorted_by_key(|record| record.position));
                 self.check_size(&call);
+                self.check_apart(&call);
                 if call.redrive.is_none() {
                     for record in &call.records {
                         assert!(!self.is_too_old(shelf.put(record.position)), "{call:?}");
@@ -314,8 +317,8 @@ impl Worker {
                 }
                 self.check_letters(&plan, journal);
                 self.check_told(&plan, journal);
-                let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
-                let commit = complete(*plan, &outputs, &self.shelf(journal), |_| 0);
+                let shelf = self.shelf(journal);
+                let commit = complete(*plan, &output_bindings(), &shelf, |_| 0);
                 self.kept.insert(commit.slot, commit.clone());
                 self.outbox.push_back(commit);
             }
@@ -359,7 +362,7 @@ impl Worker {
     fn shelf<'a>(&'a self, journal: &'a Journal) -> Shelf<'a> {
         Shelf {
             blocks: &self.blocks,
-            puts: &journal.puts,
+            journal,
         }
     }
 
@@ -390,7 +393,7 @@ impl Worker {
         let stop = random.between(1, 40);
         while after < journal.published_tail() && (fetched.records.len() as u64) < stop {
             let position = after.next();
-            let put = journal.puts[usize::try_from(after.0).expect("an index")];
+            let put = journal.put_at(position);
             let meta = self.describe(position, put);
             bytes += u64::from(meta.bytes.min(100));
             let is_full =

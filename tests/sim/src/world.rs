@@ -1,6 +1,7 @@
 //! One run: a schedule of everything that can happen, drawn from a seed.
 
 mod happening;
+mod judging;
 mod letters;
 mod relay;
 mod seeking;
@@ -15,7 +16,6 @@ use fnctl_core::{
 use crate::{
     coverage::{Coverage, Reached},
     journal::Journal,
-    ledger::Ledger,
     profile::Profile,
     random::Random,
     trace::Trace,
@@ -257,8 +257,15 @@ impl World {
             if is_held {
                 self.coverage.note(Reached::ShardHeld);
             }
-            if worker.calls.iter().any(|call| worker.is_of_suspect(call)) {
-                self.coverage.note(Reached::SuspectCalled);
+            for call in worker.calls.iter().filter(in_retry) {
+                if Worker::is_of_several(call, &self.journal) {
+                    self.coverage.note(Reached::RetriesTogether);
+                } else if worker.is_of_suspect(call) {
+                    self.coverage.note(Reached::SuspectCalled);
+                }
+                if worker.takes_along(call, &self.journal) {
+                    self.coverage.note(Reached::RetryTookAlong);
+                }
             }
             if retries > 0 && lanes > 0 {
                 self.coverage.note(Reached::LaneBesideRetry);
@@ -338,8 +345,8 @@ impl World {
             let stats = worker.pipeline.stats();
             assert_eq!(stats.window_records, 0, "nothing is held at rest");
         }
-        let ledger = Ledger::read(&self.journal, self.max_attempts, &mut self.coverage);
-        if let Err(broken) = ledger.and_then(|ledger| ledger.close()) {
+        let judged = judging::judge(&self.journal, self.max_attempts, &mut self.coverage);
+        if let Err(broken) = judged {
             panic!("{broken}");
         }
         self.judge_relay();

@@ -1,6 +1,6 @@
 //! Thousands of schedules, each from a seed.
 //!
-//! `FNCTL_SIM_SEEDS=2000000` runs more; `FNCTL_SIM_SEED=17` runs one and prints what happened; of one that
+//! `FNCTL_SIM_SEEDS=2000000` runs more, from `FNCTL_SIM_FIRST` on; `FNCTL_SIM_SEED=17` runs one and prints what happened; of one that
 //! fails the last lines, or the last `FNCTL_SIM_LINES`.
 
 use std::{panic, thread};
@@ -20,9 +20,9 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs a share of the seeds; the first that fails is named.
-fn run_share(first: u64, seeds: u64) -> Result<Coverage, u64> {
+fn run_share(seeds: std::ops::Range<u64>) -> Result<Coverage, u64> {
     let mut coverage = Coverage::default();
-    for seed in (first..seeds).step_by(usize::try_from(THREADS).expect("few")) {
+    for seed in seeds.step_by(usize::try_from(THREADS).expect("few")) {
         match panic::catch_unwind(|| world::run(seed, false)) {
             Ok(report) => coverage.add(&report.coverage),
             Err(_) => return Err(seed),
@@ -38,9 +38,10 @@ fn every_schedule_gives_each_record_one_end_in_the_order_of_its_key() {
         println!("{}", report.trace.text());
         return;
     }
+    let first = number("FNCTL_SIM_FIRST").unwrap_or(0);
     let seeds = number("FNCTL_SIM_SEEDS").unwrap_or(SEEDS);
     let shares: Vec<_> = (0..THREADS)
-        .map(|first| thread::spawn(move || run_share(first, seeds)))
+        .map(|share| thread::spawn(move || run_share(first + share..first + seeds)))
         .collect();
     let mut coverage = Coverage::default();
     for share in shares {

@@ -24,10 +24,13 @@ pub(super) fn explain(error: &Error, words: &[String]) -> CliError {
         ErrorKind::InvalidSubcommand => {
             return place.unknown(text(error, ContextKind::InvalidSubcommand));
         }
-        ErrorKind::UnknownArgument => match place.of_the_function(error) {
-            Some(said) => return said,
-            None => place.not_one_of_its(error),
-        },
+        ErrorKind::UnknownArgument => {
+            let known = place.of_the_function(error);
+            match known.or_else(|| place.without_sign(error, words)) {
+                Some(said) => return said,
+                None => place.not_one_of_its(error),
+            }
+        }
         ErrorKind::ValueValidation => unfit(error).unwrap_or_else(|| rendered(error)),
         ErrorKind::InvalidValue => not_possible(error).unwrap_or_else(|| rendered(error)),
         ErrorKind::MissingRequiredArgument => {
@@ -115,18 +118,41 @@ impl Place {
         }
     }
 
-    /// A flag of `fnctl deploy` given for one mapping: it belongs to the function or its version.
+    /// A flag of `fnctl deploy` given for one mapping: it belongs to the function, to its version, or to what a
+    /// deploy does once.
     fn of_the_function(&self, error: &Error) -> Option<CliError> {
         let given = text(error, ContextKind::InvalidArg)?;
         let given = given.split(['=', ' ']).next().unwrap_or_default();
         let name = given.strip_prefix("--")?;
-        if self.path != ["mappings", "update"] || !OF_THE_FUNCTION.contains(&name) {
+        if self.path != ["mappings", "update"] {
             return None;
         }
+        let cli = Cli::command();
+        let mut flags = cli.find_subcommand("deploy")?.get_arguments();
+        let flag = flags.find(|flag| flag.get_long() == Some(name))?;
         let said = CliError::usage(format!("`{}` has no flag `{given}`", self.name()));
-        let why = "it belongs to the function or to its version, not to one mapping";
-        let fix = format!("fnctl deploy --name FUNCTION {given} VALUE");
+        let why = "it is a deploy's: it belongs to the function, to its version, or is said once";
+        let value = if flag.get_action().takes_values() {
+            " VALUE"
+        } else {
+            ""
+        };
+        let fix = format!("fnctl deploy --name FUNCTION {given}{value}");
         Some(said.because(why).fix(fix))
+    }
+
+    /// A word behind the flag that it belongs to, had it been written with `=`.
+    fn without_sign(&self, error: &Error, words: &[String]) -> Option<CliError> {
+        let given = text(error, ContextKind::InvalidArg)?;
+        let at = words.iter().position(|word| *word == given)?;
+        let flag = &words[at.checked_sub(1)?];
+        let long = flag.strip_prefix("--")?;
+        let mut flags = self.command.get_arguments();
+        let is_it = |one: &clap::Arg| one.get_long() == Some(long) && one.is_require_equals_set();
+        let said = format!("`{flag} {given}` is written with `=`");
+        let fix = format!("{flag}={given}");
+        let is_one = flags.any(is_it);
+        is_one.then(|| CliError::usage(said).at(flag).fix(fix))
     }
 
     /// A flag or a word that the command does not take.
@@ -151,16 +177,6 @@ impl Place {
         }
     }
 }
-
-/// Flags of `fnctl deploy` that set what all mappings of a function share.
-const OF_THE_FUNCTION: &[&str] = &[
-    "concurrency",
-    "config",
-    "isolation",
-    "memory",
-    "secret",
-    "timeout",
-];
 
 /// A value that one of our readers refuses: which refusal it is decides the exit code.
 fn unfit(error: &Error) -> Option<CliError> {

@@ -149,6 +149,21 @@ fn slips_are_usage_errors_in_our_words_with_the_help_of_their_command() {
             "fnctl tail --help",
         ),
         (
+            &["mappings", "update", "m", "--circuit-breaker", "off"],
+            "`--circuit-breaker off` is written with `=`",
+            "--circuit-breaker=off",
+        ),
+        (
+            &["mappings", "update", "m", "--allow-loop"],
+            "`fnctl mappings update` has no flag `--allow-loop`",
+            "fnctl deploy --name FUNCTION --allow-loop",
+        ),
+        (
+            &["mappings", "update", "m", "--starting-position=latest"],
+            "`fnctl mappings update` has no flag `--starting-position`",
+            "fnctl deploy --name FUNCTION --starting-position VALUE",
+        ),
+        (
             &["deploy", "--secret", "a=b"],
             "--secret: a secret's value does not belong on a command line: put it into a file, --secret a=@FILE",
             "fnctl deploy --help",

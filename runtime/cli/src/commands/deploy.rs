@@ -137,12 +137,15 @@ fn named(error: CliError, path: &Path) -> CliError {
 /// that refuses it in the middle may be gone before its words are read.
 pub(crate) fn read_component(path: &Path) -> Result<Bytes, CliError> {
     let bytes = std::fs::read(path).map_err(|error| {
-        CliError::new(
-            ErrorCode::FileUnreadable,
-            format!("no component at `{}`", path.display()),
-        )
-        .because(error.to_string())
-        .fix("fnctl build        (in the folder with fnctl.toml)")
+        let words = format!("no component at `{}`", path.display());
+        let said = CliError::new(ErrorCode::FileUnreadable, words);
+        if ["on", "off"].iter().any(|word| path == Path::new(word)) {
+            return said
+                .because("a flag that is on or off is written with `=`")
+                .fix("--circuit-breaker=off, for one");
+        }
+        said.because(error.to_string())
+            .fix("fnctl build        (in the folder with fnctl.toml)")
     })?;
     if bytes.len() > COMPONENT_BYTES_MAX {
         let bytes = bytes.len();

@@ -173,7 +173,7 @@ fn canary_lines(status: &FunctionStatus) -> Vec<String> {
     lines
 }
 
-/// `canary  version 8 with 10% of the keys, since …: 3 of 54 calls failed (live: 1 of 480); back at …`.
+/// `canary  version 8 with 10% of the keys, since …: 3 of 54 calls failed (live: 1 of 480); taken back if …`, or `by hand alone`.
 pub(crate) fn canary_line(canary: &CanaryStatus) -> String {
     let bounds: Vec<String> = [
         canary

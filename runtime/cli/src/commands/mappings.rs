@@ -164,6 +164,15 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
     if let Some(detail) = &status.detail {
         out.line(&format!("  why     {}", words::first_line(detail, 400)))?;
     }
+    if status.state == "stopped" {
+        let (name, function) = (&status.name, &status.function);
+        out.line(&format!(
+            "  do      mend what it says, and: fnctl mappings resume {name}  ·  or deploy `{function}` anew"
+        ))?;
+        out.line(&format!(
+            "          fnctl mappings update {name} --on-fatal dead-letter        (to give such records up instead)"
+        ))?;
+    }
     if let Some(lines) = circuit::lines(status) {
         lines.iter().try_for_each(|line| out.line(line))?;
     }
@@ -309,10 +318,8 @@ async fn delete(
         .await?;
     let windows = match status.shards.iter().map(|shard| shard.open_windows).sum() {
         0 => String::new(),
-        open => format!(
-            ", {} without their last rows",
-            words::count(open, "open window")
-        ),
+        1 => ", 1 open window without its last rows".to_owned(),
+        open => format!(", {open} open windows without their last rows"),
     };
     let loss = format!(
         "mapping `{}` goes, with its progress: {} pending{windows}",

@@ -48,7 +48,7 @@ impl CanaryFlags {
     }
 }
 
-/// `version 8 with 10%`.
+/// `canary version 8 with 10%`.
 pub(crate) fn in_words(canary: &CanaryStatus) -> String {
     format!("canary version {} with {}", canary.version, canary.weight)
 }

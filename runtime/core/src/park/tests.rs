@@ -23,6 +23,12 @@ fn record(item: u32, charge: Charged) -> ParkedRecord<u32> {
     }
 }
 
+fn take_due(park: &mut Park<u32>, now: Timestamp, call: &mut Vec<u32>) -> Option<KeyHash> {
+    let due = park.due(now).next()?;
+    park.take(due, call);
+    Some(due.key)
+}
+
 fn charge(at: u64, is_blamed: bool) -> ParkedCharge {
     ParkedCharge {
         next_retry: Timestamp(at),
@@ -74,13 +80,13 @@ fn the_next_call_of_a_key() {
         let mut taken = Vec::new();
         if due > 0 {
             assert_eq!(
-                park.take_due(Timestamp(due - 1), &mut taken),
+                take_due(&mut park, Timestamp(due - 1), &mut taken),
                 None,
                 "{name}"
             );
         }
         assert_eq!(
-            park.take_due(Timestamp(due), &mut taken),
+            take_due(&mut park, Timestamp(due), &mut taken),
             Some(KEY),
             "{name}"
         );
@@ -99,13 +105,13 @@ fn a_key_stays_parked_until_no_charged_record_is_left() {
     );
     park.wait_behind(KEY, 7, 1);
     let mut call = Vec::new();
-    park.take_due(Timestamp(5), &mut call);
+    take_due(&mut park, Timestamp(5), &mut call);
     assert_eq!(call, [1]);
     park.remove(KEY, 1);
     assert!(park.give_back(KEY, Timestamp(5)).is_empty());
     assert!(park.contains(KEY));
     call.clear();
-    park.take_due(Timestamp(5), &mut call);
+    take_due(&mut park, Timestamp(5), &mut call);
     assert_eq!(call, [3]);
     park.remove(KEY, 3);
     let released: Vec<u32> = park
@@ -124,7 +130,7 @@ fn the_key_that_is_due_longest_goes_first_and_the_older_record_among_equals() {
     park.park(KeyHash(1), vec![record(8, Some((6, true)))], Timestamp(0));
     park.park(KeyHash(2), vec![record(2, Some((5, true)))], Timestamp(0));
     let mut order = Vec::new();
-    while let Some(key) = park.take_due(Timestamp(10), &mut Vec::new()) {
+    while let Some(key) = take_due(&mut park, Timestamp(10), &mut Vec::new()) {
         order.push(key.0);
     }
     assert_eq!(order, [2, 3, 1]);
@@ -144,7 +150,7 @@ fn a_key_that_needs_many_calls_lets_others_in_between() {
     let mut order = Vec::new();
     for now in [1, 4, 7] {
         let mut call = Vec::new();
-        let key = park.take_due(Timestamp(now), &mut call).unwrap();
+        let key = take_due(&mut park, Timestamp(now), &mut call).unwrap();
         park.remove(key, call[0]);
         park.give_back(key, Timestamp(now + 2));
         order.push((key.0, call[0]));
@@ -156,7 +162,7 @@ fn a_key_that_needs_many_calls_lets_others_in_between() {
 fn a_failed_retry_waits_again() {
     let mut park = Park::new(LIMITS);
     park.park(KEY, vec![record(1, Some((5, false)))], Timestamp(0));
-    park.take_due(Timestamp(5), &mut Vec::new());
+    take_due(&mut park, Timestamp(5), &mut Vec::new());
     park.charge(KEY, 1, charge(50, true));
     park.give_back(KEY, Timestamp(5));
     assert_eq!(park.next_retry(), Some(Timestamp(50)));
@@ -167,7 +173,7 @@ fn a_clock_that_goes_back_lengthens_no_wait() {
     let mut park = Park::new(LIMITS);
     park.park(KEY, vec![record(1, Some((5_000, true)))], Timestamp(0));
     park.park(KeyHash(2), vec![record(2, Some((10, true)))], Timestamp(0));
-    park.take_due(Timestamp(10), &mut Vec::new());
+    take_due(&mut park, Timestamp(10), &mut Vec::new());
     park.clock_went_back(Timestamp(1), Timestamp(100));
     assert_eq!(
         park.next_retry(),
@@ -206,7 +212,7 @@ proptest! {
             }
             let due = park.next_retry().unwrap();
             let mut call = Vec::new();
-            park.take_due(due, &mut call).unwrap();
+            take_due(&mut park, due, &mut call).unwrap();
             prop_assert!(!call.is_empty() && call.len() <= 3 && call.is_sorted());
             // Done up to some record, which is charged.
             let done = match outcome { 0 => 0, 1 => 1, _ => call.len() };
@@ -245,7 +251,7 @@ proptest! {
         }
         for (takes, backoff, is_named) in steps {
             let mut call = Vec::new();
-            let Some(key) = park.take_due(Timestamp(now), &mut call) else {
+            let Some(key) = take_due(&mut park, Timestamp(now), &mut call) else {
                 now = due.iter().copied().min().unwrap();
                 continue;
             };

@@ -33,7 +33,8 @@ pub struct Invocation {
     pub records: Vec<RecordRef>,
     /// The version that is called.
     pub version: FunctionVersion,
-    /// Start from a new store: every retry and every piece of a batch that is run again.
+    /// Start from a new store: every piece of a batch that is run again, and every retry but those of records
+    /// that failed by the function's own answer and have attempts left.
     pub is_fresh: bool,
     /// The redrive that it is for, by its ticket: then its one record is that of a dead letter.
     pub redrive: Option<u64>,

@@ -7,8 +7,9 @@
 use super::{
     Action, ShardPipeline, StopReason,
     backlog::{Place, Serial},
-    judge::{Charge, Ending, Judgement},
+    judge::{Charge, Ending, Fault, Judgement},
     slot::{Phase, Purpose, Unaccepted},
+    together::Behind,
 };
 use crate::{
     commit::{CommitAnswer, Unavailable},
@@ -229,8 +230,7 @@ impl ShardPipeline {
         } else {
             for charge in &judgement.charges {
                 let serial = records[charge.index];
-                self.backlog
-                    .charge(serial, charge.attempts, charge.is_blamed);
+                self.backlog.charge(serial, charge.attempts, charge.fault);
             }
             if self.waits_in_order() {
                 self.take_over_in_order(index, records, judgement, actions);
@@ -351,8 +351,15 @@ impl ShardPipeline {
         let mut rest = Vec::new();
         // Keys that wait, and whether for a record that had not failed before.
         let mut held: KeyMap<bool> = KeyMap::default();
+        let mut behind = Behind::default();
         for (at, &serial) in records.iter().enumerate() {
-            let key = self.backlog.get(serial).key;
+            let entry = self.backlog.get(serial);
+            let key = entry.key;
+            let is_over = matches!(
+                judgement.endings.get(at),
+                None | Some(Ending::Done | Ending::Dead)
+            );
+            behind.ended(entry, is_over);
             match judgement.endings.get(at) {
                 None | Some(Ending::Done | Ending::Dead) => {
                     self.park.remove(key, serial);
@@ -370,6 +377,7 @@ impl ShardPipeline {
                 }
             }
         }
+        self.went_along(behind);
         let failed = held.iter().filter(|(_, is_first)| **is_first);
         self.failed(failed.map(|(key, _)| *key));
         let slot = &mut self.slots[index];
@@ -388,6 +396,6 @@ impl ShardPipeline {
 fn parked(charge: &Charge) -> ParkedCharge {
     ParkedCharge {
         next_retry: charge.next_retry,
-        is_blamed: charge.is_blamed,
+        is_blamed: charge.fault != Fault::Call,
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, ops::Range};
 use super::{
     Action, BlockId, RecordMeta, RecordRef,
     blocks::{Blocks, Pin, Repin},
+    judge::Fault,
 };
 use crate::{
     commit::ErrorKind,
@@ -59,6 +60,10 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
     /// It was charged by this owner, and it alone.
     pub(super) is_named: bool,
+    /// It failed last by the function's own answer, which did the others of the call.
+    pub(super) is_harmless: bool,
+    /// A call of it and others failed as a whole: it is retried alone.
+    is_apart: bool,
     pub(super) hops: u8,
     /// A process died with it in hand, which is not charged yet.
     pub(super) has_died: bool,
@@ -215,6 +220,8 @@ impl Backlog {
             bytes: record.bytes,
             attempts,
             is_named: false,
+            is_harmless: false,
+            is_apart: false,
             hops: record.hops,
             has_died: false,
             is_unparsable: record.verdict == FilterVerdict::Unparsable,
@@ -263,13 +270,22 @@ impl Backlog {
         (reference, self.blocks.is_resident(reference.block))
     }
 
-    /// Sets the accepted charge of a record; whether the failure was its own.
-    pub(super) fn charge(&mut self, serial: Serial, attempts: u32, is_blamed: bool) {
+    /// Sets the accepted charge of a record; whose the failure was.
+    pub(super) fn charge(&mut self, serial: Serial, attempts: u32, fault: Fault) {
         let index = self.index(serial);
         let entry = &mut self.entries[index];
-        entry.is_named |= is_blamed && attempts > entry.attempts;
+        entry.is_named |= fault != Fault::Call && attempts > entry.attempts;
+        entry.is_harmless = fault == Fault::Answered && !entry.is_apart;
         entry.attempts = attempts;
         entry.has_died = false;
+    }
+
+    /// From now on this record is retried alone.
+    pub(super) fn set_apart(&mut self, serial: Serial) {
+        let index = self.index(serial);
+        let entry = &mut self.entries[index];
+        entry.is_harmless = false;
+        entry.is_apart = true;
     }
 
     /// A process died with this record in hand.

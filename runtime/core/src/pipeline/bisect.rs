@@ -20,7 +20,7 @@ use crate::{
     id::Timestamp,
     lane::KeyHash,
     limits,
-    park::{KeyMap, ParkedRecord},
+    park::{Due, KeyMap, ParkedRecord},
 };
 
 /// A batch whose call failed as a whole.
@@ -137,8 +137,8 @@ impl ShardPipeline {
     }
 
     /// What the free retry slot calls next, and its keys: a suspect's lower half, or the records of the
-    /// parked key that is due longest.
-    pub(super) fn next_retry_batch(&mut self, now: Timestamp) -> Option<Vec<Serial>> {
+    /// parked key that is due longest, and what goes with them. And whether in a fresh instance.
+    pub(super) fn next_retry_batch(&mut self, now: Timestamp) -> Option<(Vec<Serial>, bool)> {
         let index = self.lanes.len();
         debug_assert!(
             self.slots[index].keys.is_empty(),
@@ -157,18 +157,12 @@ impl ShardPipeline {
             keys.dedup();
             self.slots[index].keys = keys;
             self.halve(index, records, presumes);
-            return self.slots[index].pieces.pop_front();
+            let lower = self.slots[index].pieces.pop_front()?;
+            return Some((lower, true));
         }
-        let mut call = Vec::new();
-        let key = match self.circuit.is_open() {
-            true => {
-                let (config, park) = (&self.config, &mut self.park);
-                park.take_due_of(now, |key| may_call(config.meets_canary(key)), &mut call)?
-            }
-            false => self.park.take_due(now, &mut call)?,
-        };
-        self.slots[index].keys = vec![key];
-        Some(call)
+        let is_mine = |due: &Due<Serial>| may_call(self.meets_canary(due.key));
+        let due = self.park.due(now).find(is_mine)?;
+        Some(self.retry(due, now))
     }
 
     /// Whether a parked key is due that may be called: of the live version, of the canary.

@@ -14,7 +14,7 @@
 use super::{
     Action, CommitPlan, ShardPipeline, StopReason,
     backlog::Serial,
-    judge::{Charge, Ending, Judgement, Letter},
+    judge::{Charge, Ending, Fault, Judgement, Letter},
     slot::Purpose,
 };
 use crate::{
@@ -325,7 +325,7 @@ impl ShardPipeline {
                 index: 0,
                 attempts,
                 next_retry,
-                is_blamed: true,
+                fault: Fault::Record,
                 kind: ErrorKind::Trap,
                 code: PROCESS_DIED.into(),
                 error: words.into(),

@@ -57,6 +57,9 @@ impl ShardPipeline {
                 false => self.conclude_redrive(outcome, now),
             };
         }
+        if self.must_part(slot, &records, &outcome) {
+            return self.part(slot, records, now, actions);
+        }
         let (backlog, age) = (&self.backlog, self.age);
         let is_one_key = self.waits_in_order();
         let subject = |index: usize| {

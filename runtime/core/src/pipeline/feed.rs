@@ -110,6 +110,21 @@ impl Feed {
         next
     }
 
+    /// How many records of a key that failed its lane gets next.
+    pub(super) fn next(&self, key: KeyHash) -> usize {
+        self.0.get(&key).map_or(0, |fed| fed.portion)
+    }
+
+    /// So many records of a key went well in front of its lane; whether that were all that were called.
+    pub(super) fn went_well(&mut self, key: KeyHash, records: usize, is_all: bool) {
+        if let Some(fed) = self.0.get_mut(&key) {
+            fed.run += records;
+            if is_all {
+                fed.portion = fed.portion.saturating_mul(2);
+            }
+        }
+    }
+
     /// What waits, and the record that it waits for: for inspection.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Option<Serial>, Serial)> {
         let of = |fed: &Fed| (fed.through, fed.waiting.clone());

@@ -32,15 +32,15 @@ pub(super) struct GivenUp {
     unsynced: Vec<(usize, u64, Ordinal, bool)>,
 }
 
-/// What is left of one batch of letters.
-struct Room {
+/// What is left of one batch.
+pub(super) struct Room {
     records: u32,
     bytes: u64,
     is_empty: bool,
 }
 
 impl Room {
-    fn of(settings: &MappingSettings, taken: &[Serial], backlog: &Backlog) -> Self {
+    pub(super) fn of(settings: &MappingSettings, taken: &[Serial], backlog: &Backlog) -> Self {
         let limits = BatchLimits::of(settings);
         let mut room = Self {
             records: limits.records_max,
@@ -53,8 +53,14 @@ impl Room {
         room
     }
 
+    /// The same, but for no more records than that.
+    pub(super) fn at_most(self, records: u32) -> Self {
+        let records = self.records.min(records);
+        Self { records, ..self }
+    }
+
     /// Whether one more fits; one alone always does.
-    fn takes(&mut self, bytes: u32) -> bool {
+    pub(super) fn takes(&mut self, bytes: u32) -> bool {
         let fits = self.records > 0 && self.bytes >= u64::from(bytes);
         if !fits && !self.is_empty {
             return false;
@@ -67,22 +73,9 @@ impl Room {
 }
 
 impl ShardPipeline {
-    /// A person gives records up. Where windows are, the group waits and not the key: nothing is taken out of
-    /// its chain of calls, and the wish is over at once. Where some were and are not closed, it waits for that.
-    pub(super) fn wish_given_up(
-        &mut self,
-        positions: &[Ordinal],
-        by: &Arc<str>,
-        actions: &mut Vec<Action>,
-    ) {
-        if self.has_windows() {
-            let over = |&position: &Ordinal| Action::GivenUp {
-                position,
-                is_letter: false,
-            };
-            actions.extend(positions.iter().map(over));
-            return;
-        }
+    /// A person gives records up. Where windows are open that the mapping has no more, that waits until they
+    /// are closed.
+    pub(super) fn wish_given_up(&mut self, positions: &[Ordinal], by: &Arc<str>) {
         for &position in positions {
             let given_up = &mut self.given_up;
             let is_over = given_up.unsynced.iter().any(|ended| ended.2 == position);
@@ -116,7 +109,14 @@ impl ShardPipeline {
 
     /// Makes letters of what is to be given up, wherever that is not in hand now.
     pub(super) fn take_given_up(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        if self.given_up.wishes.is_empty() || self.windows.is_some() {
+        if self.given_up.wishes.is_empty() {
+            return;
+        }
+        if let Some(windows) = &self.windows {
+            if self.has_windows() && !windows.has_old() {
+                self.forget_what_is_over(actions);
+                self.take_given_up_of_groups(now, actions);
+            }
             return;
         }
         self.forget_what_is_over(actions);
@@ -140,14 +140,19 @@ impl ShardPipeline {
                 continue;
             }
             taken.sort_unstable();
-            for &serial in &taken {
-                self.backlog.give_up(serial);
-                let position = self.backlog.get(serial).position;
-                if let Some(by) = self.given_up.wishes.remove(&position) {
-                    self.given_up.taken.insert(position, by);
-                }
-            }
+            self.condemn_by_hand(&taken);
             self.begin(index, taken, true, now, actions);
+        }
+    }
+
+    /// Letters are made of wished records that a slot has.
+    pub(super) fn condemn_by_hand(&mut self, taken: &[Serial]) {
+        for &serial in taken {
+            self.backlog.give_up(serial);
+            let position = self.backlog.get(serial).position;
+            if let Some(by) = self.given_up.wishes.remove(&position) {
+                self.given_up.taken.insert(position, by);
+            }
         }
     }
 
@@ -172,7 +177,7 @@ impl ShardPipeline {
     }
 
     /// The wished records that no letter is made of anyway, ascending.
-    fn wished(&self) -> impl Iterator<Item = Serial> {
+    pub(super) fn wished(&self) -> impl Iterator<Item = Serial> {
         let positions = self.given_up.wishes.keys();
         let found = positions.filter_map(|&at| self.backlog.find(at));
         found.filter(|&serial| self.backlog.get(serial).condemned().is_none())

@@ -1,8 +1,11 @@
 //! What an outcome means for each record of the call (commit and storage rules §4, command line and
 //! SDK §2).
 
+mod cause;
+
 use std::{collections::hash_map::Entry, sync::Arc};
 
+use self::cause::Cause;
 use crate::{
     commit::ErrorKind,
     id::{Ordinal, Timestamp},
@@ -49,6 +52,17 @@ pub(super) struct Letter {
     pub(super) attempts: u32,
 }
 
+/// Whose a failure was, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The call failed, with other records in it.
+    Call,
+    /// The record's: it was named, or alone, in a call that broke.
+    Record,
+    /// The record's, by the function's own answer: it went on, and did the others of the call.
+    Answered,
+}
+
 /// A record charged, by its index in the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
@@ -56,8 +70,7 @@ pub(super) struct Charge {
     /// Charged attempts after this call.
     pub(super) attempts: u32,
     pub(super) next_retry: Timestamp,
-    /// The record itself failed, not the call.
-    pub(super) is_blamed: bool,
+    pub(super) fault: Fault,
     pub(super) kind: ErrorKind,
     pub(super) code: Arc<str>,
     pub(super) error: Arc<str>,
@@ -173,34 +186,6 @@ fn fatal(failure: &Failure) -> Verdict {
     }
 }
 
-/// Why a record failed.
-struct Cause {
-    kind: ErrorKind,
-    code: Arc<str>,
-    error: Arc<str>,
-    own_delay_ms: Option<u32>,
-}
-
-impl Cause {
-    /// The author's own words.
-    fn named(failure: &Failure) -> Self {
-        Self {
-            own_delay_ms: failure.retry_after_ms,
-            ..Self::unnamed(outcome::Cause::named(failure))
-        }
-    }
-
-    /// A cause without a delay of its own.
-    fn unnamed(cause: outcome::Cause) -> Self {
-        Self {
-            kind: cause.kind,
-            code: cause.code,
-            error: cause.error,
-            own_delay_ms: None,
-        }
-    }
-}
-
 struct Bench<'a, S> {
     records: usize,
     subject: S,
@@ -234,10 +219,10 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         if let Some(item) = failures.iter().find(|i| is_fatal(i.failure.kind)) {
             return fatal(&item.failure);
         }
+        let ended_at = outcome::ended_at(failures);
         // Rows of no record stand for the whole call: it is all or nothing.
-        let is_nothing = failures
-            .iter()
-            .any(|i| i.failure.kind == FailureKind::Retry)
+        let runs_again = |item: &ItemFailure| item.failure.kind == FailureKind::Retry;
+        let is_nothing = (ended_at.is_some() || failures.iter().any(runs_again))
             && rows.iter().any(|rows| rows.sources.contains(&WHOLE_CALL));
         let mut judgement = Judgement {
             endings: Vec::with_capacity(self.records),
@@ -251,6 +236,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             let failure = failures
                 .next_if(|item| item.index as usize == index)
                 .map(|item| &item.failure);
+            let is_behind = ended_at.is_some_and(|ended_at| ended_at < index);
             let subject = (self.subject)(index);
             let ending = match held.entry(subject.key) {
                 // An outcome behind a held record of its key is void.
@@ -261,6 +247,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                     }
                     Ending::Void
                 }
+                Entry::Vacant(_) if is_behind => Ending::Again,
                 Entry::Vacant(free) => match failure {
                     None if is_nothing => Ending::Again,
                     None => Ending::Done,
@@ -269,7 +256,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                             && self.has_progressed(&judgement.endings) =>
                     {
                         has_progressed = true;
-                        let cause = Cause::named(failure);
+                        let cause = Cause::answered(failure);
                         judgement
                             .charges
                             .push(self.uncharged(index, subject, cause));
@@ -277,7 +264,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
                         Ending::Void
                     }
                     Some(failure) => {
-                        let cause = Cause::named(failure);
+                        let cause = Cause::answered(failure);
                         let ending = self.charge(&mut judgement, index, subject, &cause, None);
                         if ending == Ending::Dead
                             && is_nothing
@@ -320,7 +307,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             index,
             attempts: 0,
             next_retry: next_retry.min(subject.expires_at),
-            is_blamed: true,
+            fault: cause.fault,
             kind: cause.kind,
             code: cause.code,
             error: cause.error,
@@ -395,7 +382,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
         }
         if self.records > 1 {
             for charge in &mut judgement.charges {
-                charge.is_blamed = false;
+                charge.fault = Fault::Call;
             }
         }
         Verdict::Ended(judgement)
@@ -441,16 +428,23 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
             index,
             attempts,
             next_retry: next_retry.unwrap_or_else(|| {
-                self.policy
-                    .next_retry(self.now, subject.position, attempts, cause.own_delay_ms)
-                    .min(subject.expires_at)
+                let next_retry = self.next_retry(subject.position, attempts, cause);
+                next_retry.min(subject.expires_at)
             }),
-            is_blamed: true,
+            fault: cause.fault,
             kind: cause.kind,
             code: cause.code.clone(),
             error: cause.error.clone(),
         });
         Ending::Charged
+    }
+
+    fn next_retry(&self, position: Ordinal, attempts: u32, cause: &Cause) -> Timestamp {
+        let may_share = cause.fault == Fault::Answered && self.rules.ordering == Ordering::Key;
+        match cause.own_delay_ms {
+            None if may_share => self.policy.next_beat(self.now, position, attempts),
+            own => self.policy.next_retry(self.now, position, attempts, own),
+        }
     }
 
     /// Whether an earlier record of the key of `index` is to be run again.

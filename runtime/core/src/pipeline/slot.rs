@@ -84,7 +84,7 @@ pub(super) struct Slot {
     pub(super) not_before: Timestamp,
     /// Calls in a row that cost nobody an attempt.
     pub(super) faults: u32,
-    /// The parked keys in the slot, ascending: one, or those of a suspect; retry slot only.
+    /// The parked keys in the slot, ascending: those of one call, or of a suspect; retry slot only.
     pub(super) keys: Vec<KeyHash>,
     /// The first of the pieces is the upper half of what failed as a whole, and if what is in hand, the lower
     /// half, succeeds, it is to blame.

@@ -85,9 +85,9 @@ impl ShardPipeline {
             if self.redrives.has_slot() {
                 return None;
             }
-            let call = self.next_retry_batch(now)?;
+            let next = self.next_retry_batch(now)?;
             self.redrives.gave_way();
-            return Some((call, true));
+            return Some(next);
         }
         let is_full = self.suspects.is_full(self.is_canary_lane(index));
         if is_full || self.waits_for_redrive() {

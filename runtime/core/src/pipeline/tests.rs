@@ -20,6 +20,7 @@ mod redrive;
 mod releasing;
 mod retrying;
 mod stopping;
+mod together;
 mod windows;
 
 use self::harness::{FULL, Harness, TAKEN, settings};

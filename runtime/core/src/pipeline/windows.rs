@@ -6,10 +6,11 @@
 //! the *group* parks in its lane, or the record becomes a dead letter and the rest runs again at once. Other
 //! groups of the lane go on. State, settled records and rows are one commit.
 //!
-//! When a window closes is in [`ready`], its last calls are in [`closing`], and how a group waits in
-//! [`parking`].
+//! When a window closes is in [`ready`], its last calls are in [`closing`], how a group waits in [`parking`],
+//! and how a person gives records of it up in [`giving_up`].
 
 mod closing;
+mod giving_up;
 mod parking;
 mod ready;
 mod redriving;

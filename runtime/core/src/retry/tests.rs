@@ -73,7 +73,46 @@ fn full_jitter_reaches_both_ends_and_spreads_evenly() {
     }
 }
 
+#[test]
+fn waits_that_end_on_a_beat_are_as_long_in_the_mean() {
+    // Without beats it is 50 as well.
+    let policy = policy(MaxAttempts::Count(5), 100, 1_000);
+    let wait = |n: u64| policy.next_beat(Timestamp(n), Ordinal(n), 1).0 - n;
+    let sum: u64 = (0..10_000).map(wait).sum();
+    assert!((480_000..520_000).contains(&sum), "{sum} ms in all");
+}
+
+#[test]
+fn records_that_fail_within_one_wait_fall_due_at_few_times() {
+    let policy = policy(MaxAttempts::Count(5), 100, 1_000);
+    let at = |n: u64| policy.next_beat(Timestamp(1_000 + n), Ordinal(n), 1);
+    let mut due: Vec<Timestamp> = (0..100).map(at).collect();
+    due.sort_unstable();
+    due.dedup();
+    assert!(due.len() <= 5, "{due:?}");
+}
+
 proptest! {
+    #[test]
+    fn a_wait_for_a_beat_is_no_longer_than_one_without(
+        now in 0..u64::MAX / 4,
+        position: u64,
+        attempts in 1..70_u32,
+        initial in 0..1_000_u64,
+        max in 0..100_000_u64,
+    ) {
+        let policy = policy(MaxAttempts::Unlimited, initial, max);
+        let (now, position) = (Timestamp(now), Ordinal(position));
+        let ceiling = exponential(initial, max, attempts);
+        let due = policy.next_beat(now, position, attempts);
+        prop_assert!(now <= due && due <= now.plus_ms(ceiling));
+        // All of a unit are of one grid.
+        if ceiling > 1 {
+            let other = policy.next_beat(now, Ordinal(!position.0), attempts);
+            prop_assert_eq!(due.0.abs_diff(other.0) % (ceiling / 2), 0);
+        }
+    }
+
     #[test]
     fn a_wait_is_bounded_and_repeats(seed: u64, subject: u64, attempt: u32, ceiling: u64) {
         let wait = full_jitter(seed, subject, attempt, ceiling);

@@ -74,45 +74,70 @@ pub(super) async fn rollback(node: &Arc<HostNode>, name: &str, asked: Asked) -> 
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
     let request: RollbackRequest = json::read(&body)?;
     let function = node.function(name)?;
-    let to = request.to.map(FunctionVersion);
-    // The version that comes back is made ready while the present one still works.
-    let is_taken_back = function.canary().is_some();
-    let before = function.live_before.last().filter(|_| !is_taken_back);
-    let target = to.or(before.copied());
-    if let Some(version) = target.and_then(|number| function.versions.get(&number)) {
-        node.functions()
-            .get(&function, version)
-            .await
-            .map_err(|error| ApiError::from(error.clone()))?;
-    }
-    let hold = node.supervisor().hold(node.mappings_of(function.id)).await;
     let command = Command::Rollback {
         function: function.name.clone(),
-        to,
+        to: request.to.map(FunctionVersion),
     };
+    // Judged once in front of the swap: a refusal, or nothing to do, must not disturb what runs.
+    let foreseen = RolledBack::of(node.judge(&command)?)?;
+    if *foreseen.function == *function {
+        return one(&foreseen.result());
+    }
+    // The version that comes back is made ready while the present one still works.
+    let version = foreseen.function.live_version();
+    node.functions()
+        .get(&foreseen.function, version)
+        .await
+        .map_err(|error| ApiError::from(error.clone()))?;
+    let hold = node.supervisor().hold(node.mappings_of(function.id)).await;
     let applied = node.command(command).await;
     drop(hold);
-    let (after, previous, dropped) = match applied? {
-        Applied::RolledBack {
-            function,
-            previous,
-            dropped,
-        } => (function, previous, dropped),
-        // It is what a rollback to the canary comes to.
-        Applied::Promoted { function, previous } => (function, previous, None),
-        other => {
-            let words = format!("a rollback was answered {other:?}");
-            return Err(ApiError::internal(words));
+    let done = RolledBack::of(applied?)?;
+    canaries::log_switches(Some(&function), &done.function, &who);
+    node.live(&done.function).await;
+    one(&done.result())
+}
+
+/// What a rollback came to.
+struct RolledBack {
+    function: Arc<Function>,
+    previous: FunctionVersion,
+    dropped: Option<FunctionVersion>,
+}
+
+impl RolledBack {
+    fn of(applied: Applied) -> Result<Self, ApiError> {
+        match applied {
+            Applied::RolledBack {
+                function,
+                previous,
+                dropped,
+            } => Ok(Self {
+                function,
+                previous,
+                dropped,
+            }),
+            // It is what a rollback to the canary comes to.
+            Applied::Promoted { function, previous } => Ok(Self {
+                function,
+                previous,
+                dropped: None,
+            }),
+            other => {
+                let words = format!("a rollback was answered {other:?}");
+                Err(ApiError::internal(words))
+            }
         }
-    };
-    canaries::log_switches(Some(&function), &after, &who);
-    node.live(&after).await;
-    one(&RollbackResult {
-        function: after.name.to_string(),
-        version: after.live.0,
-        previous_version: previous.0,
-        dropped_canary: dropped.map(|version| version.0),
-    })
+    }
+
+    fn result(&self) -> RollbackResult {
+        RollbackResult {
+            function: self.function.name.to_string(),
+            version: self.function.live.0,
+            previous_version: self.previous.0,
+            dropped_canary: self.dropped.map(|version| version.0),
+        }
+    }
 }
 
 /// `POST /v1/functions/{name}/promote`: the canary becomes live, or has other settings.

@@ -9,7 +9,7 @@ use fnctl_core::{
 };
 
 use crate::{
-    api::{Answer, Asked, error::ApiError, json, later, many, one},
+    api::{Answer, Asked, error::ApiError, json, many, one},
     limits,
     node::{HostNode, parked::ParkedOne},
     supervisor::GivenUp,
@@ -57,12 +57,6 @@ pub(super) async fn dead_letter(node: &Arc<HostNode>, address: &str, asked: Aske
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
     let GiveUpKey { key, all, dry_run } = json::read(&body)?;
     let mapping = node.mapping(address)?;
-    let whole = (
-        "giving up a parked key",
-        "with windows a group of keys waits as a whole",
-        "fnctl mappings release, or fnctl mappings seek",
-    );
-    later::without_windows(&mapping, address, whole)?;
     let name = node.view(|view| view.registry().address(&mapping));
     let by: Arc<str> = who.as_str().into();
     let mut done = GivenUp::default();

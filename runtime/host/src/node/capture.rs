@@ -102,7 +102,7 @@ impl HostNode {
             };
             let Some(found) = found.filter(holds_record) else {
                 let words = format!("there is no dead letter {id} that holds a record");
-                let fix = format!("fnctl dlq list {}", mapping.id);
+                let fix = format!("fnctl dlq list {}/{}", function.name, mapping.stream_name);
                 return Err(ApiError::new(ErrorCode::NoSuchDeadLetter, words).fix(fix));
             };
             if wanted.takes(&found.letter.key)

@@ -7,7 +7,7 @@ use fnctl_core::{
     id::UnitId,
     invoker::{Call, CallContext, Invoker},
     mapping::Mapping,
-    outcome::{Outcome, WHOLE_CALL},
+    outcome::{self, Outcome, WHOLE_CALL},
     registry::Refusal,
     status::{DataText, ShadowEnd, ShadowFailure, ShadowRow},
 };
@@ -55,7 +55,8 @@ impl Side {
         })
     }
 
-    /// How each record ends. A call that fails as a whole is cut in two until one record is left.
+    /// How each record ends. A call that fails as a whole is cut in two until one record is left; what is
+    /// behind a `fatal` one is called again.
     ///
     /// # Errors
     /// The host is at fault, or stops.
@@ -68,6 +69,9 @@ impl Side {
         let mut ends = vec![ShadowEnd::default(); count];
         let mut pieces: Vec<Range<usize>> = std::iter::once(0..count).collect();
         while let Some(piece) = pieces.pop() {
+            if piece.is_empty() {
+                continue;
+            }
             let runs = Run::cut(&picked.runs, &piece);
             let call = Call {
                 context: Arc::clone(&context),
@@ -82,9 +86,16 @@ impl Side {
             };
             let completed = self.callable.invoke(call).await;
             let completed = completed.map_err(ApiError::internal)?;
-            match completed.outcome {
+            let mut told = piece.clone();
+            match &completed.outcome {
                 Outcome::Interrupted => return Err(ApiError::stopping("the call was taken back")),
-                Outcome::Returned { .. } => {}
+                Outcome::Returned { failures, .. } => {
+                    // What is behind was not looked at.
+                    if let Some(at) = outcome::ended_at(failures) {
+                        told.end = piece.start + at + 1;
+                        pieces.push(told.end..piece.end);
+                    }
+                }
                 _ if piece.len() > 1 => {
                     let middle = piece.start + piece.len() / 2;
                     pieces.push(middle..piece.end);
@@ -94,7 +105,7 @@ impl Side {
                 }
                 _ => {}
             }
-            note(&completed.outcome, &context, &mut ends[piece]);
+            note(&completed.outcome, &context, &mut ends[told]);
             self.rest(completed.stats.duration_ns).await;
         }
         Ok(ends)

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::shard_worker::ShardWorker;
 
-/// A version that only redriven letters are given to, as a worker calls it.
+/// A version beside the unit's own, as a worker calls it: a canary, or one that letters are redriven with.
 #[derive(Clone, Debug)]
 pub(crate) struct CalledVersion {
     /// What the pipeline knows of it.

@@ -347,29 +347,36 @@ async fn a_damaged_shard_ends_the_worker_and_a_hiccup_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_starts_fresh_and_counts_its_attempt() {
-    let harness = Harness::new(|call| match call.number {
-        1 => Reply::Now(Outcome::Returned {
-            rows: Vec::new(),
-            failures: vec![ItemFailure {
-                index: 0,
-                failure: failure(FailureKind::Retry, "later"),
-            }],
-        }),
-        _ => {
-            assert!(call.is_fresh);
-            assert_eq!(call.attempts, [2]);
-            Reply::Now(rows(call))
-        }
-    });
-    harness.put(&["a"]);
-    let running = harness.start();
-    let commits = harness.commits(2).await;
-    assert_eq!(settled(&commits), [(0, 1)]);
-    assert_eq!(commits[1].totals.failed, 1);
-    running
-        .ends(Directive::Drain {
-            grace: Duration::ZERO,
-        })
-        .await;
+async fn a_retry_counts_its_attempt_and_starts_fresh_unless_the_function_answered_for_its_record() {
+    let answered = Outcome::Returned {
+        rows: Vec::new(),
+        failures: vec![ItemFailure {
+            index: 0,
+            failure: failure(FailureKind::Retry, "later"),
+        }],
+    };
+    let broken = Outcome::Trap {
+        record: None,
+        message: "trap".into(),
+    };
+    for (outcome, is_fresh) in [(answered, false), (broken, true)] {
+        let harness = Harness::new(move |call| match call.number {
+            1 => Reply::Now(outcome.clone()),
+            _ => {
+                assert_eq!(call.is_fresh, is_fresh);
+                assert_eq!(call.attempts, [2]);
+                Reply::Now(rows(call))
+            }
+        });
+        harness.put(&["a"]);
+        let running = harness.start();
+        let commits = harness.commits(2).await;
+        assert_eq!(settled(&commits), [(0, 1)]);
+        assert_eq!(commits[1].totals.failed, 1);
+        running
+            .ends(Directive::Drain {
+                grace: Duration::ZERO,
+            })
+            .await;
+    }
 }

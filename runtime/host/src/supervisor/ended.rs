@@ -49,8 +49,8 @@ impl<N: Node> Task<N> {
                     version,
                 };
                 match self.node.command(command).await {
-                    // The catalogue keeps the unit from now on; should it have said no, the next try
-                    // comes after a pause.
+                    // The catalogue keeps the unit from now on, or has taken the canary back;
+                    // should it have said no, the next try comes after a pause.
                     Ok(()) => {
                         let pause = limits::FAULT_BACKOFF_INITIAL;
                         let until = Some(Instant::now() + pause);

@@ -251,7 +251,7 @@ fn a_directory_in_use_or_none_at_all_is_refused() {
     let (disk, _) = filled(&clock, 1, true);
     let ask = |disk: &SimDisk| examine(&options(), disk.clone(), Arc::clone(&clock), &mut |_| {});
     let (store, loops) = open(options(), disk.clone(), Arc::clone(&clock)).unwrap();
-    assert!(matches!(ask(&disk), Err(DoctorError::Locked(_))));
+    assert!(matches!(ask(&disk), Err(DoctorError::Locked { .. })));
     drop((store, loops));
     assert!(matches!(ask(&SimDisk::new(1)), Err(DoctorError::NoData(_))));
 }

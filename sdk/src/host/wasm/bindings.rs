@@ -651,7 +651,9 @@ pub mod fnctl {
                 Retry,
                 /// Running it again cannot help: the record becomes a dead letter at once.
                 Skip,
-                /// Nothing can go on: the mapping stops, and nothing of the call is committed.
+                /// Nothing can go on: the mapping stops, and nothing of the call is committed. Where the mapping is told
+                /// to give such records up instead, this one becomes a dead letter, and records behind it are called
+                /// again, whatever is said of them.
                 Fatal,
             }
             impl ::core::fmt::Debug for FailureKind {

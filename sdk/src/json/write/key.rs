@@ -28,9 +28,7 @@ impl Key<'_> {
 
     fn float<T: Serialize>(self, value: &T, is_finite: bool) -> Result<(), JsonError> {
         if !is_finite {
-            return Err(ser::Error::custom(
-                "float key must be finite (got NaN or +/-inf)",
-            ));
+            return Err(JsonError::not_finite());
         }
         self.quoted(value)
     }

@@ -42,7 +42,7 @@ pub(super) struct Owner {
     pub(super) refused: Vec<Arc<Commit>>,
     /// Its clock moves when it has nothing to do but wait.
     pub(super) now: Timestamp,
-    blocks: u64,
+    pub(super) blocks: u64,
     pub(super) is_stopped: bool,
     pub(super) fingerprint: u128,
 }
@@ -134,7 +134,8 @@ impl Driven {
                         owner.take_refused(slot);
                     }
                     Action::Stop(_) => owner.is_stopped = true,
-                    Action::KeepOnly { .. } | Action::ReleaseBlock(_) => {}
+                    Action::KeepOnly { .. } | Action::ReleaseBlock(_) | Action::Redriven { .. } => {
+                    }
                     other => unreachable!("nothing is read again, no turn is asked for: {other:?}"),
                 }
             }
@@ -181,7 +182,7 @@ impl Driven {
         Ordinal(u64::from(self.config.records_of(unit).count_ones()))
     }
 
-    fn key(&self, unit: usize, position: Ordinal) -> &Bytes {
+    pub(super) fn key(&self, unit: usize, position: Ordinal) -> &Bytes {
         &self.keys[self.config.key[self.config.record_at(unit, position)]]
     }
 

@@ -33,6 +33,12 @@ pub(super) enum Step {
     Tick(u8),
     /// Retention takes what is unsettled up to a record.
     Expire(usize),
+    /// Somebody sends a unit to the place after so many records.
+    Seek(usize, u64),
+    /// A letter is given to an owner.
+    Redrive(usize, u8, u64),
+    /// A letter is thrown away.
+    Purge(u64),
     DeleteOutput,
     MakeOutput,
     Write,
@@ -75,6 +81,16 @@ impl fmt::Display for Step {
             Self::Expire(record) => {
                 write!(f, "retention takes what is unsettled up to record {record}")
             }
+            Self::Seek(unit, after) => {
+                write!(
+                    f,
+                    "unit {unit}: somebody seeks to the place after {after} records"
+                )
+            }
+            Self::Redrive(unit, epoch, body) => {
+                write!(f, "unit {unit}: owner {epoch}: letter {body} is redriven")
+            }
+            Self::Purge(body) => write!(f, "letter {body} is thrown away"),
             Self::DeleteOutput => f.write_str("the output stream is deleted"),
             Self::MakeOutput => f.write_str("an output stream of that name is made"),
             Self::Write => f.write_str("a frame is written"),

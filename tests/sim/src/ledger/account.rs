@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fnctl_core::{
     commit::{Commit, ErrorKind, UnitTotals},
-    id::{FunctionVersion, Ordinal},
+    id::{FunctionVersion, Ordinal, ShardNumber},
     invariants::{self, Violation},
     settled::Settled,
+    view::UnitView,
 };
 
-use super::broken;
+use super::{
+    broken,
+    windowed::{Listed, Windowed},
+};
 
 /// How a record ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +27,12 @@ pub(super) enum End {
 
 /// The accounts of one unit: a seek begins new ones.
 #[derive(Debug, Default)]
-pub(super) struct Account {
+pub(crate) struct Account {
     /// Everything up to here was settled when they began.
-    pub(super) start: Ordinal,
+    pub(crate) start: Ordinal,
     pub(super) ends: BTreeMap<Ordinal, End>,
-    pub(super) settled: Settled,
-    pub(super) totals: UnitTotals,
+    pub(crate) settled: Settled,
+    pub(crate) totals: UnitTotals,
     /// Charges of records that are not done, with the version that was charged.
     pub(super) charged: BTreeMap<Ordinal, (FunctionVersion, u32)>,
     /// Its filter was another one for a while.
@@ -37,6 +41,7 @@ pub(super) struct Account {
     pub(super) published: Vec<(u64, Ordinal)>,
     /// Per key, the last record settled, those without a call left out.
     pub(super) settled_of_key: BTreeMap<u64, Ordinal>,
+    pub(super) windowed: Windowed,
 }
 
 impl Account {
@@ -99,10 +104,11 @@ impl Account {
     }
 
     /// What a commit settled is settled in the order of its key: the key of a record, by its position; `None`: it has
-    /// no place in that order.
+    /// no place in that order. With windows letters have none.
     pub(super) fn settle(
         &mut self,
         commit: &Commit,
+        has_windows: bool,
         key: impl Fn(Ordinal) -> Option<u64>,
     ) -> Result<(), Violation> {
         for &range in commit.settles.as_slice() {
@@ -111,17 +117,13 @@ impl Account {
                 let end = self.ends.get(&position).copied();
                 let end =
                     end.ok_or_else(|| broken(format!("record {position} settled without an end")))?;
-                // What no call is made for has no place in the order.
+                // What no call is made for has no place in the order, unless it grew too old in its place.
                 let is_called = match end {
                     End::Rows => true,
                     End::Dropped | End::Fallen => false,
-                    End::Letter(kind) => !matches!(
-                        kind,
-                        ErrorKind::Loop
-                            | ErrorKind::RecordTooLarge
-                            | ErrorKind::Unparsable
-                            | ErrorKind::ByHand
-                    ),
+                    End::Letter(_) if has_windows => false,
+                    End::Letter(ErrorKind::RecordTooOld) => true,
+                    End::Letter(kind) => !kind.is_without_call(),
                 };
                 let Some(key) = key(position).filter(|_| is_called) else {
                     continue;
@@ -138,8 +140,55 @@ impl Account {
     }
 
     /// They end here, with the unit or at a seek.
-    pub(super) fn close(&self) -> Result<(), Violation> {
-        invariants::order_per_key(self.published.iter().copied())
+    pub(super) fn close(&self, shard: ShardNumber) -> Result<(), Violation> {
+        invariants::order_per_key(self.published.iter().copied())?;
+        self.windowed.check([], self.processed(shard), false)
+    }
+
+    /// Records that ended with rows.
+    fn processed(&self, shard: ShardNumber) -> impl Iterator<Item = Listed> {
+        let with_rows = self.ends.iter().filter(|(_, end)| **end == End::Rows);
+        with_rows.map(move |(&position, _)| (shard, position))
+    }
+
+    /// Whether a record ended.
+    pub(crate) fn has_ended(&self, position: Ordinal) -> bool {
+        self.ends.contains_key(&position)
+    }
+
+    /// Each record was in windows as often as it was processed; `open` are those in open ones.
+    pub(crate) fn check_windows(
+        &self,
+        shard: ShardNumber,
+        open: impl IntoIterator<Item = Listed>,
+        is_exact: bool,
+    ) -> Result<(), Violation> {
+        self.windowed.check(open, self.processed(shard), is_exact)
+    }
+
+    /// The unit, with a last record, is what they say, but for what retention took: that it counts itself.
+    pub(crate) fn compare(&mut self, view: &UnitView, last: Ordinal) -> Result<(), Violation> {
+        let mut expired = 0;
+        for position in (1..=last.0).map(Ordinal) {
+            let has_ended = self.has_ended(position) || position <= self.start;
+            match (has_ended, view.settled.contains(position)) {
+                (true, true) | (false, false) => {}
+                (false, true) => expired += 1,
+                (true, false) => {
+                    return Err(broken(format!(
+                        "record {position} ended and is not settled"
+                    )));
+                }
+            }
+        }
+        self.totals.expired = expired;
+        match view.totals == self.totals {
+            true => Ok(()),
+            false => Err(broken(format!(
+                "totals are {:?}, the view says {:?}",
+                self.totals, view.totals
+            ))),
+        }
     }
 }
 

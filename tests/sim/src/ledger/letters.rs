@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use fnctl_core::{
     commit::{Commit, DeadLetter, ErrorKind, Redriven},
     entry::Placement,
-    id::{Ordinal, StreamId},
+    id::{Ordinal, ShardNumber, StreamId},
     invariants::Violation,
     settled::SettledRanges,
     view::{LETTERS_SHARD, LetterStatus, NodeView},
@@ -19,10 +19,7 @@ use super::broken;
 struct Body {
     /// The letter that it is, or was, the last body of.
     id: Ordinal,
-    /// Its record.
-    position: Ordinal,
-    kind: ErrorKind,
-    attempts: u32,
+    letter: DeadLetter,
     bytes: u64,
     /// What became of it; `None`: it was stored anew elsewhere.
     status: Option<LetterStatus>,
@@ -30,11 +27,13 @@ struct Body {
 
 /// Bodies of every dead-letter stream by ordinal from 1.
 #[derive(Debug, Default)]
-pub(super) struct LetterBook(BTreeMap<StreamId, Vec<Body>>);
+pub(crate) struct LetterBook(BTreeMap<StreamId, Vec<Body>>);
 
 /// What was redriven, as its last body had it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Again {
+    /// The shard of its record.
+    pub(super) shard: ShardNumber,
     /// Its record.
     pub(super) position: Ordinal,
     /// Why it was given up.
@@ -43,17 +42,12 @@ pub(super) struct Again {
 
 impl LetterBook {
     /// Letters of a batch were stored.
-    pub(super) fn store(
-        &mut self,
-        letters: &[DeadLetter],
-        placement: &Placement,
-    ) -> Result<(), Violation> {
-        let bodies = self.0.entry(placement.stream).or_default();
+    pub(super) fn store(&mut self, stream: StreamId, letters: &[DeadLetter]) {
+        let bodies = self.0.entry(stream).or_default();
         for letter in letters {
             let id = Ordinal(bodies.len() as u64 + 1);
             bodies.push(Body::of(letter, id));
         }
-        self.check_place(letters.len(), placement)
     }
 
     /// A letter was redriven: it was open, and is resolved or stored anew.
@@ -62,7 +56,6 @@ impl LetterBook {
         stream: StreamId,
         redriven: &Redriven,
         commit: &Commit,
-        placement: Option<&Placement>,
     ) -> Result<Again, Violation> {
         let bodies = self.0.entry(stream).or_default();
         let Redriven { id, body, bytes } = *redriven;
@@ -73,27 +66,27 @@ impl LetterBook {
             return Err(broken(format!("{redriven:?} redrives {known:?}")));
         }
         let again = Again {
-            position: known.position,
-            kind: known.kind,
+            shard: known.letter.shard,
+            position: known.letter.position,
+            kind: known.letter.kind,
         };
-        let attempts = known.attempts;
+        let attempts = known.letter.attempts;
         let Some(letter) = commit.dead_letters.first() else {
             known.status = Some(LetterStatus::Resolved);
             return Ok(again);
         };
         known.status = None;
-        let is_same = letter.position == again.position && letter.attempts == attempts + 1;
-        if !is_same || letter.version != commit.function_version {
+        let is_same = letter.position == again.position && letter.shard == again.shard;
+        if !is_same || letter.attempts != attempts + 1 || letter.version != commit.function_version
+        {
             return Err(broken(format!("{again:?} became {letter:?}")));
         }
         bodies.push(Body::of(letter, id));
-        let placement = placement.ok_or_else(|| broken("a letter without a place".to_owned()))?;
-        self.check_place(1, placement)?;
         Ok(again)
     }
 
     /// Letters were thrown away: all of them were open.
-    pub(super) fn purge(
+    pub(crate) fn purge(
         &mut self,
         stream: StreamId,
         purged: &SettledRanges,
@@ -118,12 +111,12 @@ impl LetterBook {
     }
 
     /// A dead-letter stream went, with nothing in it that is open any more.
-    pub(super) fn delete(&mut self, stream: StreamId) {
+    pub(crate) fn delete(&mut self, stream: StreamId) {
         self.0.remove(&stream);
     }
 
     /// The view knows the same of every letter.
-    pub(super) fn close(&self, view: &NodeView) -> Result<(), Violation> {
+    pub(crate) fn close(&self, view: &NodeView) -> Result<(), Violation> {
         for (&stream, bodies) in &self.0 {
             let is_open = |body: &&Body| body.status == Some(LetterStatus::Open);
             let open = bodies.iter().filter(is_open);
@@ -133,7 +126,13 @@ impl LetterBook {
                 let words = format!("{stream:?} has {count} open letters, {bytes} bytes");
                 return Err(broken(format!("{words}; the view says {said:?}")));
             }
+            let floor = view.tail(stream, LETTERS_SHARD).map(|tail| tail.floor);
             for (at, body) in (1..).map(Ordinal).zip(bodies) {
+                if floor.is_some_and(|floor| at < floor) && body.status != Some(LetterStatus::Open)
+                {
+                    // Of what is stored no more the view knows that it is closed.
+                    continue;
+                }
                 let (status, id) = match view.letters(stream) {
                     None => (Some(LetterStatus::Open), at),
                     Some(letters) => (letters.status(at), letters.id_of(at)),
@@ -149,8 +148,23 @@ impl LetterBook {
         Ok(())
     }
 
+    /// Bodies of a stream.
+    pub(crate) fn count(&self, stream: StreamId) -> u64 {
+        self.0.get(&stream).map_or(0, |bodies| bodies.len() as u64)
+    }
+
+    /// A body as it was stored.
+    pub(crate) fn letter(&self, stream: StreamId, body: Ordinal) -> Option<&DeadLetter> {
+        let index = usize::try_from(body.0.checked_sub(1)?).ok()?;
+        Some(&self.0.get(&stream)?.get(index)?.letter)
+    }
+
     /// Where the last of so many letters was put is the end of its stream.
-    fn check_place(&self, letters: usize, placement: &Placement) -> Result<(), Violation> {
+    pub(super) fn check_place(
+        &self,
+        letters: usize,
+        placement: &Placement,
+    ) -> Result<(), Violation> {
         let last = self.0.get(&placement.stream).map_or(0, Vec::len);
         let first = placement.shards.first().map(|run| (run.shard, run.first));
         let expected = Ordinal((last - letters) as u64 + 1);
@@ -165,10 +179,8 @@ impl Body {
     fn of(letter: &DeadLetter, id: Ordinal) -> Self {
         Self {
             id,
-            position: letter.position,
-            kind: letter.kind,
-            attempts: letter.attempts,
             bytes: letter.byte_len(),
+            letter: letter.clone(),
             status: Some(LetterStatus::Open),
         }
     }

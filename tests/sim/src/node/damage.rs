@@ -77,6 +77,7 @@ impl World {
         self.disk.set_capacity(u64::MAX);
         let rules = Rules {
             may_be_damaged: true,
+            ..Rules::STRICT
         };
         let branch = match self.start(rules) {
             Ok(Some(node)) => {

@@ -15,9 +15,18 @@ pub(super) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     natures: Vec<Nature>,
+    /// Versions of the function differ.
+    pub(super) has_versions: bool,
 }
 
 impl Facts {
+    pub(super) fn new(has_versions: bool) -> Self {
+        Self {
+            natures: Vec::new(),
+            has_versions,
+        }
+    }
+
     /// Number of the next record.
     pub(super) fn next(&self) -> u64 {
         self.natures.len() as u64
@@ -27,8 +36,12 @@ impl Facts {
     pub(super) fn nature(&self, block: &RecordBlock, index: usize) -> Nature {
         let data = block.records.data.get(index);
         let (id, _) = data.split_first_chunk::<8>().expect("puts are numbered");
-        let id = usize::try_from(u64::from_le_bytes(*id)).expect("an index");
-        self.natures[id]
+        self.of(u64::from_le_bytes(*id))
+    }
+
+    /// The same by the number of the record.
+    pub(super) fn of(&self, id: u64) -> Nature {
+        self.natures[usize::try_from(id).expect("an index")]
     }
 
     /// New records.

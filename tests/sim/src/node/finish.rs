@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fnctl_core::clock::Clock as _;
+use fnctl_core::{clock::Clock as _, view::NodeView};
 use fnctl_store::Step as LoopStep;
 
 use super::{
@@ -29,6 +29,7 @@ impl World {
         };
         self.is_calm = true;
         self.is_mended = true;
+        self.people.is_down = false;
         let went_on = self.settle_down(&mut node);
         assert!(went_on.is_ok(), "a calm node stopped");
         self.shut_down(&mut node);
@@ -142,11 +143,26 @@ impl World {
                 view.pending(unit) == Some(0) && state.open_windows().next().is_none()
             })
         });
-        Ok(is_done && !has_written && !has_applied)
+        let present = node.workers.iter().filter(|worker| {
+            let epoch = |view: &NodeView| view.unit(worker.unit).map(|unit| unit.epoch);
+            node.store.view(epoch) == Some(worker.epoch)
+        });
+        let has_letters = present
+            .into_iter()
+            .any(|worker| !worker.redrives.is_empty());
+        Ok(is_done && !has_letters && !has_written && !has_applied)
     }
 
     fn judge(&mut self, node: &mut Node) -> Result<(), Over> {
-        if self.ledger.verify(&node.store, Rules::STRICT).is_err() {
+        self.overhear(node);
+        let next = node.store.published();
+        let effects = &mut self.ledger.effects;
+        node.store.view(|view| effects.survives(view, next, false));
+        let (facts, attempts_max) = (&self.facts, self.attempts_max);
+        let verified = self
+            .ledger
+            .verify(&node.store, Rules::STRICT, facts, attempts_max);
+        if verified.is_err() {
             panic!("a calm disk cannot be read");
         }
         for worker in &node.workers {

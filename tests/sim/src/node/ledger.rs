@@ -1,21 +1,22 @@
 //! The oracle: everything acknowledged or seen, and what must follow from it.
 
-mod windows;
+mod effects;
+mod known;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fnctl_core::{
-    commit::{DeadLetter, ErrorKind},
-    id::{MappingId, Ordinal, ShardNumber, StreamId, StreamName, Timestamp, UnitId},
-    invariants,
+    id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
+    mapping::MaxAttempts,
     record::{Origin, RecordBlock},
-    settled::{Settled, SettledRanges},
     shard::Stream,
     view::ShardTail,
 };
-use fnctl_store::{Appended, ReadError, Store, codec::decode_dead_letter};
+use fnctl_store::{Appended, ReadError, Store};
 
-use super::windows::CLOSED;
+pub(super) use self::effects::{Asked, Did, Effects};
+use super::facts::Facts;
 
 /// A shard of a stream.
 pub(super) type Shard = (StreamId, ShardNumber);
@@ -27,6 +28,7 @@ pub(super) struct Seen {
     data: Vec<u8>,
     arrival: Timestamp,
     origin: Option<Origin>,
+    hops: u8,
 }
 
 /// One shard as it was seen.
@@ -52,11 +54,14 @@ pub(super) enum Blind {
 pub(super) struct Rules {
     /// A damaged part may be named instead of shown.
     pub(super) may_be_damaged: bool,
+    /// It has less than was shown before: what was done may be forgotten.
+    pub(super) is_behind: bool,
 }
 
 impl Rules {
     pub(super) const STRICT: Self = Self {
         may_be_damaged: false,
+        is_behind: false,
     };
 }
 
@@ -80,7 +85,8 @@ pub(super) struct Ledger {
     demanded: Vec<u64>,
     /// A weakness of the world: bytes change behind every checksum.
     changes_bytes: bool,
-    settled: BTreeMap<UnitId, Settled>,
+    /// What workers and people did.
+    pub(super) effects: Effects,
     /// Upper bound of what the retention clock has advanced, ms.
     pub(super) retention_ms: u64,
     /// Deletions asked for: whether they happened is open until it is seen.
@@ -92,8 +98,8 @@ pub(super) struct Ledger {
     pub(super) expired: u64,
     /// No worker ran without windows.
     pub(super) is_all_windowed: bool,
-    /// The stream that closed windows go to.
-    closed: Option<StreamId>,
+    /// Some worker may have windows.
+    has_windows: bool,
 }
 
 /// The number of a put record.
@@ -106,6 +112,7 @@ impl Ledger {
     pub(super) fn new(changes_bytes: bool, is_all_windowed: bool) -> Self {
         Self {
             changes_bytes,
+            has_windows: is_all_windowed,
             is_all_windowed,
             ..Self::default()
         }
@@ -177,6 +184,7 @@ impl Ledger {
                 data: data.clone(),
                 arrival: appended.arrival,
                 origin: None,
+                hops: 0,
             };
             self.saw((appended.stream, shard), ordinal, seen, true);
         }
@@ -208,6 +216,7 @@ impl Ledger {
                 data: block.records.data.get(index).to_vec(),
                 arrival: block.arrival(index),
                 origin: block.origins.get(index).copied(),
+                hops: block.hops(index),
             };
             if self.changes_bytes
                 && let Some(last) = seen.data.get_mut(8..).and_then(<[u8]>::last_mut)
@@ -218,27 +227,21 @@ impl Ledger {
         }
     }
 
-    /// A commit is durable.
-    pub(super) fn committed(&mut self, unit: UnitId, settles: &SettledRanges) {
-        let settled = self.settled.entry(unit).or_default();
-        for &range in settles.as_slice() {
-            settled.settle(range);
-        }
-    }
-
     /// Everything seen or acknowledged is there, in place, unless retention took it in its time; outputs
     /// and letters are those of what is settled, each once.
-    pub(super) fn verify(&mut self, store: &Store, rules: Rules) -> Result<(), Blind> {
+    pub(super) fn verify(
+        &mut self,
+        store: &Store,
+        rules: Rules,
+        facts: &Facts,
+        attempts_max: MaxAttempts,
+    ) -> Result<(), Blind> {
         let streams: Vec<_> = store.view(|view| {
             let tails = |stream: &std::sync::Arc<Stream>| {
                 let tails: Vec<_> = view.tails(stream.id).map(|(n, tail)| (n, *tail)).collect();
                 (std::sync::Arc::clone(stream), tails)
             };
             view.registry().streams().map(tails).collect()
-        });
-        self.closed = store.view(|view| {
-            let closed = StreamName::parse(CLOSED).expect("a name");
-            Some(view.registry().stream_by_name(&closed)?.id)
         });
         let mut blind = None;
         for (stream, tails) in &streams {
@@ -273,7 +276,9 @@ impl Ledger {
         if let Some(blind) = blind {
             return Err(blind);
         }
-        self.verify_effects(store);
+        if !rules.is_behind {
+            store.view(|view| self.verify_effects(view, facts, attempts_max));
+        }
         Ok(())
     }
 
@@ -346,110 +351,6 @@ impl Ledger {
                 "{there} of {all} records of one put are there"
             );
         }
-    }
-
-    /// Each settled record ended once, by its rows or by a letter; what is not settled did not end.
-    fn verify_effects(&mut self, store: &Store) {
-        let mappings: Vec<_> = store.view(|view| view.registry().mappings().cloned().collect());
-        for mapping in &mappings {
-            self.verify_windows(store, mapping);
-            let ends = self.ends_of(mapping.id, mapping.dead_letters, mapping.stream);
-            let units: Vec<_> = store.view(|view| {
-                let of = |(unit, state): (UnitId, &fnctl_core::view::UnitView)| {
-                    let tail = view.tail(unit.stream, unit.shard).copied();
-                    (unit, state.clone(), tail, view.pending(unit))
-                };
-                view.units_of(mapping.id).map(of).collect()
-            });
-            for (unit, state, tail, pending) in units {
-                let before = self.settled.entry(unit).or_default();
-                for position in (1..=before.last().0).map(Ordinal) {
-                    assert!(
-                        state.settled.contains(position) || !before.contains(position),
-                        "progress of {unit:?} over {position} is retracted"
-                    );
-                }
-                before.clone_from(&state.settled);
-                let none = BTreeMap::new();
-                let ends = ends.get(&unit.shard).unwrap_or(&none);
-                for (&position, ends) in ends {
-                    assert_eq!(*ends, 1, "record {position} of {unit:?} ended {ends} times");
-                    assert!(
-                        state.settled.contains(position),
-                        "record {position} of {unit:?} has effects and is not settled"
-                    );
-                }
-                let Some(tail) = tail else { continue };
-                let settled = (1..tail.next.0)
-                    .filter(|&position| state.settled.contains(Ordinal(position)))
-                    .count() as u64;
-                let totals = state.totals;
-                assert_eq!(
-                    settled,
-                    ends.len() as u64 + totals.expired,
-                    "{unit:?} settled {settled}, with {} effects, {} expired",
-                    ends.len(),
-                    totals.expired
-                );
-                let pending = pending.expect("the unit is there");
-                if let Err(broken) = invariants::totals_add_up(&totals, tail.next.0 - 1, pending) {
-                    panic!("{unit:?}: {broken}");
-                }
-                self.expired = self.expired.max(totals.expired);
-            }
-        }
-    }
-
-    /// How often each record of a mapping ended, per shard; order per key is looked at on the way.
-    fn ends_of(
-        &self,
-        mapping: MappingId,
-        letters: StreamId,
-        source: StreamId,
-    ) -> BTreeMap<ShardNumber, BTreeMap<Ordinal, u32>> {
-        let mut ends: BTreeMap<ShardNumber, BTreeMap<Ordinal, u32>> = BTreeMap::new();
-        // Numbers of put records ascend as they were put, whatever became of their shards.
-        let number = |origin: &Origin| {
-            let (record, since) = self
-                .seen
-                .get(&(origin.stream, origin.shard))?
-                .records
-                .get(&origin.position)?;
-            since.map(|_| id_of(&record.data))
-        };
-        let with_ends = self.seen.iter();
-        for (shard, seen) in with_ends.filter(|(shard, _)| Some(shard.0) != self.closed) {
-            let mut published = Vec::new();
-            let mut numbers: BTreeMap<&[u8], u64> = BTreeMap::new();
-            for (record, _) in seen.records.values() {
-                if shard.0 == letters {
-                    let letter: DeadLetter = decode_dead_letter(record.data.clone().into())
-                        .expect("a letter can be read");
-                    if letter.kind == ErrorKind::WindowFailed {
-                        continue;
-                    }
-                    let of = ends.entry(letter.shard).or_default();
-                    *of.entry(letter.position).or_default() += 1;
-                } else if let Some(origin) = record.origin.filter(|o| o.stream == source) {
-                    let of = ends.entry(origin.shard).or_default();
-                    *of.entry(origin.position).or_default() += 1;
-                    published.push(((origin.shard, record.key.clone()), origin.position));
-                    if let Some(number) = number(&origin) {
-                        let last = numbers.entry(&record.key).or_default();
-                        assert!(
-                            *last <= number,
-                            "{mapping:?}: {number} of key {:?} follows {last}, over shards",
-                            record.key
-                        );
-                        *last = number;
-                    }
-                }
-            }
-            if let Err(broken) = invariants::order_per_key(published) {
-                panic!("{mapping:?}: {broken}");
-            }
-        }
-        ends
     }
 }
 

@@ -15,10 +15,7 @@ use fnctl_core::{
 };
 use fnctl_store::{
     AppendError, Appended, Loops, Step as LoopStep, Store,
-    disk::{
-        Disk as _,
-        simulated::{Counts, Fault},
-    },
+    disk::simulated::{Counts, Fault},
     open,
 };
 
@@ -26,7 +23,7 @@ use super::{
     Branch, World,
     facts::{Rows, records},
     ledger::{Blind, Rules},
-    worker::Worker,
+    worker::{Flight, Worker},
 };
 
 pub(super) const DATA: &str = "/data";
@@ -60,6 +57,8 @@ pub(super) struct Node {
     pub(super) leases: Vec<(UnitId, Request<Leased>)>,
     pub(super) scratches: Vec<Request<()>>,
     pub(super) workers: Vec<Worker>,
+    /// Commits of workers that are gone.
+    pub(super) orphans: Vec<Flight>,
     pub(super) is_full: bool,
     pub(super) is_shut_down: bool,
 }
@@ -157,6 +156,7 @@ impl World {
             leases: Vec::new(),
             scratches: Vec::new(),
             workers: Vec::new(),
+            orphans: Vec::new(),
             is_full: false,
             is_shut_down: false,
         };
@@ -184,7 +184,18 @@ impl World {
             self.published,
             node.store.published()
         );
-        match self.ledger.verify(&node.store, rules) {
+        let rules = Rules {
+            is_behind: node.store.published().0 < self.published,
+            ..rules
+        };
+        if !rules.is_behind {
+            let (next, is_rest_lost) = (node.store.published(), read_only.is_none());
+            let effects = &mut self.ledger.effects;
+            node.store
+                .view(|view| effects.survives(view, next, is_rest_lost));
+        }
+        let (facts, attempts_max) = (&self.facts, self.attempts_max);
+        match self.ledger.verify(&node.store, rules, facts, attempts_max) {
             Ok(()) => {
                 self.ledger.close_open_puts(&node.store);
                 if read_only.is_some() {
@@ -427,71 +438,32 @@ impl World {
     /// The process is gone: what was answered counts.
     pub(super) fn leave(&mut self, mut node: Node) {
         self.poll_requests(&mut node);
+        for worker in std::mem::take(&mut node.workers) {
+            self.note_end(&worker);
+            node.orphans.extend(worker.into_flights());
+        }
+        self.overhear(&mut node);
     }
 
-    /// What happens while the process is down.
-    pub(super) fn between(&mut self) {
-        let is_reboot = match self.random.below(12) {
-            0..=3 => {
-                self.coverage.note(Branch::Killed);
-                self.disk.kill();
-                false
-            }
-            4..=6 => {
-                self.coverage.note(Branch::AllUnsyncedLost);
-                self.disk.lose_unsynced();
-                true
-            }
-            _ => {
-                self.coverage.note(Branch::PowerLoss);
-                self.disk.power_loss();
-                true
-            }
-        };
-        if is_reboot {
-            let boot = self.random.between(1, 90_000);
-            self.clock.reboot(boot);
-        }
-        let off = self.random.pick(&[0, 10, 3_000, 7_200_000]);
-        self.clock.advance(off);
-        if self.random.chance(700) {
-            self.disk.set_capacity(u64::MAX);
-        }
-        self.say(format_args!("down, reboot: {is_reboot}, for {off} ms"));
-        self.meddle();
+    /// A worker goes; what it handed in goes on.
+    pub(super) fn remove_worker(&mut self, node: &mut Node, at: usize) {
+        let worker = node.workers.remove(at);
+        self.note_end(&worker);
+        node.orphans.extend(worker.into_flights());
     }
 
-    /// Somebody deletes the image while the node is down, puts an older copy back, or it is damaged.
-    fn meddle(&mut self) {
-        let image = Path::new(DATA).join("image");
-        let mut copy = self.disk.copy_image(&image);
-        if self.old_image.is_empty() && self.random.chance(300) {
-            self.old_image.clone_from(&copy);
+    fn note_end(&mut self, worker: &Worker) {
+        if !worker.redrives.is_empty() {
+            self.coverage.note(Branch::RedriveLost);
         }
-        if !self.random.chance(self.profile.image) || copy.is_empty() {
-            return;
-        }
-        match self.random.below(3) {
-            0 => {
-                self.coverage.note(Branch::ImageRemoved);
-                self.disk.remove_dir(&image).expect("it is there");
-                self.disk.sync_dir(Path::new(DATA)).expect("it is there");
+    }
+
+    /// Notes what the sequencer took that nobody waits for.
+    pub(super) fn overhear(&mut self, node: &mut Node) {
+        for flight in &mut node.orphans {
+            if let Some((lsn, commit)) = flight.overheard() {
+                self.ledger.effects.accepted(lsn, commit);
             }
-            1 => {
-                // The engine's promise is that a batch is whole; a value is not trusted to be.
-                let at = usize::try_from(self.random.below(copy.len() as u64)).expect("an index");
-                let value = &mut copy[at].1;
-                let middle = value.len() / 2;
-                value[middle] ^= 1;
-                self.coverage.note(Branch::ImageDamaged);
-                self.disk.put_image(&image, copy);
-            }
-            _ if !self.old_image.is_empty() => {
-                self.coverage.note(Branch::OldImage);
-                let old = std::mem::take(&mut self.old_image);
-                self.disk.put_image(&image, old);
-            }
-            _ => {}
         }
     }
 }

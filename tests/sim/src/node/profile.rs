@@ -34,11 +34,21 @@ pub enum Trouble {
     Reshard,
     /// Mappings have tumbling windows.
     Windows,
+    /// People give records up, or have them tried.
+    Hands,
+    /// People redrive letters and throw them away.
+    Letters,
+    /// People send mappings elsewhere.
+    Seeks,
+    /// Versions of the function differ, and some keys meet a canary.
+    Canaries,
+    /// What the function needs goes down.
+    Outages,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Crash,
         Self::DiskError,
         Self::Full,
@@ -52,6 +62,11 @@ impl Trouble {
         Self::Retention,
         Self::Reshard,
         Self::Windows,
+        Self::Hands,
+        Self::Letters,
+        Self::Seeks,
+        Self::Canaries,
+        Self::Outages,
     ];
 }
 

@@ -111,6 +111,56 @@ reached! {
     UnansweredKept,
     /// An owner was told that its unit has another one.
     OwnerFenced,
+    /// A person gave records up.
+    GivenUpByHand,
+    /// A redriven letter is resolved.
+    RedriveResolved,
+    /// A redriven letter failed again.
+    RedriveFailedAgain,
+    /// A letter was not open any more when its redrive ended.
+    RedriveClosed,
+    /// A letter was redriven with another version.
+    RedriveOtherVersion,
+    /// A letter was redriven by the owner of another shard than its record's.
+    RedriveElsewhere,
+    /// A letter was redriven into a window.
+    RedriveInWindow,
+    /// An owner went with letters that it had been given.
+    RedriveLost,
+    /// Letters were purged.
+    Purged,
+    /// A letter was purged while it was redriven.
+    PurgedUnderRedrive,
+    /// A seek that went back over records that were done.
+    SeekBack,
+    /// A seek that skipped records that were not.
+    SeekSkipped,
+    /// A seek while a call was under way.
+    SeekOverCall,
+    /// A seek while a commit was on its way.
+    SeekOverCommit,
+    /// A seek while a key was parked.
+    SeekOverParkedKey,
+    /// A seek while a letter was redriven.
+    SeekOverRedrive,
+    /// A seek of a shard with children.
+    SeekOfParent,
+    /// A seek while windows were open.
+    SeekOverWindow,
+    /// A canary began.
+    CanaryBegun,
+    /// A canary became live.
+    CanaryPromoted,
+    /// A canary was taken back by a person.
+    CanaryDropped,
+    /// A canary was taken back for a `fatal`.
+    CanaryRolledBack,
+    /// Both versions were called at once.
+    CanaryBesideLive,
+    /// What the function needs went down.
+    Outage,
+    /// A circuit was open.
+    CircuitOpen,
     /// Damage was done.
     Damaged,
     /// Damage made a start fail with words.

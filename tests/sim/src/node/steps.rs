@@ -10,7 +10,7 @@ use fnctl_core::{
     mapping::MaxAttempts,
     outcome::Outcome,
     pipeline::{Event, StopReason},
-    view::UnitTurn,
+    view::{NodeView, UnitTurn},
 };
 
 use super::{
@@ -149,6 +149,7 @@ impl World {
             self.jump();
         }
         self.reshard(node);
+        self.people(node);
         if self.random.chance(self.profile.takeover) {
             let units: Vec<UnitId> = node.store.view(|view| view.units().map(|u| u.0).collect());
             if !units.is_empty() && node.workers.len() < 8 {
@@ -230,7 +231,7 @@ impl World {
             Step::Progress(at) => self.progress(node, at),
             Step::Tail(at) => match node.workers[at].tail_news() {
                 Some(event) => self.tell(node, at, event),
-                None => drop(node.workers.remove(at)),
+                None => self.remove_worker(node, at),
             },
             Step::Tick(at) => {
                 self.tell(node, at, Event::Tick);
@@ -305,6 +306,7 @@ impl World {
         if self.random.chance(100) {
             self.redraw();
         }
+        self.switch_canary();
         let is_first = source == "in";
         let start = Start {
             unit,
@@ -312,11 +314,12 @@ impl World {
             settings: &self.profile.settings,
             attempts_max: self.attempts_max,
             outputs: bindings(if is_first { "out" } else { "end" }),
-            version: self.version,
+            versions: self.versions,
             seed: self.random.next(),
             is_first,
             habits: CommitHabits {
                 drops_effects: self.is(Weakness::DroppedEffects),
+                forgets_letters: self.is(Weakness::ForgottenLetter),
             },
         };
         if let Some((worker, event)) = Worker::start(&node.store, start) {
@@ -331,19 +334,22 @@ impl World {
         self.profile.settings = draw_settings(&mut self.random);
         self.windows.apply_changed(&mut self.profile.settings);
         self.ledger.is_all_windowed &= self.windows.is_always_on;
-        self.version += self.random.below(2);
+        if self.random.below(2) == 1 {
+            self.versions.deploy();
+        }
         self.attempts_max = match (self.attempts_max, self.profile.settings.max_attempts) {
             (MaxAttempts::Count(a), MaxAttempts::Count(b)) => MaxAttempts::Count(a.max(b)),
             _ => MaxAttempts::Unlimited,
         };
     }
 
-    fn tell(&mut self, node: &mut Node, at: usize, event: Event) {
+    pub(super) fn tell(&mut self, node: &mut Node, at: usize, event: Event) {
         let now = self.clock.now();
         let resent = node.workers[at].resent;
         node.workers[at].tell(event, now, &node.store, &self.facts, &mut self.trace);
         let resent = node.workers[at].resent - resent;
         self.coverage.note_times(Branch::CommitResent, resent);
+        self.note_worker(&mut node.workers[at]);
     }
 
     fn was_read(&mut self, node: &mut Node, at: usize, outcome: ReadOutcome) {
@@ -353,11 +359,12 @@ impl World {
         match outcome {
             ReadOutcome::Event(event) => self.tell(node, at, event),
             ReadOutcome::End => {
-                let worker = node.workers.remove(at);
+                let worker = &node.workers[at];
                 // The entry that expired it fenced its owner as well.
                 let is_right = node
                     .store
                     .view(|view| Some(view.unit(worker.unit)?.epoch > worker.epoch));
+                self.remove_worker(node, at);
                 assert!(
                     is_right != Some(false),
                     "records were taken from under an owner that was not fenced"
@@ -373,12 +380,12 @@ impl World {
         let mood = Mood {
             emits_whole_call: false,
             is_mended: self.is_mended,
-            is_down: false,
+            is_down: self.people.is_down,
             is_up: self.is_calm,
             call: self.calls,
         };
         let window = call.invocation.window.as_ref();
-        let state = window.map(|window| windows::fold(window, &call.seen));
+        let state = window.map(|window| windows::fold(window, call));
         let outcome: Outcome = match window {
             Some(window) if call.seen.is_empty() => self.window_ends(window),
             _ => guest::call(&call.seen, mood, &mut self.random),
@@ -392,12 +399,11 @@ impl World {
     }
 
     fn progress(&mut self, node: &mut Node, at: usize) {
-        let unit = node.workers[at].unit;
         match node.workers[at].progress() {
             None => {}
-            Some(Progress::Answered(event, answer)) => {
+            Some(Progress::Answered(event, answer, commit)) => {
                 match answer {
-                    CommitAnswer::Accepted(_) => {}
+                    CommitAnswer::Accepted(lsn) => self.ledger.effects.accepted(lsn, commit),
                     CommitAnswer::Fenced => self.coverage.note(Branch::CommitFenced),
                     CommitAnswer::Refused { .. } => {}
                     CommitAnswer::Unavailable(Unavailable::DiskFull) => {
@@ -407,26 +413,27 @@ impl World {
                 }
                 self.tell(node, at, event);
             }
-            Some(Progress::Durable(event, settles)) => {
-                self.ledger.committed(unit, &settles);
-                self.tell(node, at, event);
-            }
-            Some(Progress::Stopped) => drop(node.workers.remove(at)),
+            Some(Progress::Durable(event)) => self.tell(node, at, event),
+            Some(Progress::Stopped) => self.remove_worker(node, at),
         }
     }
 
     /// A stopped worker goes. A `fatal` is mended by whoever reads of it.
     fn bury(&mut self, node: &mut Node, at: usize) {
-        let worker = node.workers.remove(at);
-        if let Some(StopReason::Fatal { .. }) = worker.stopped {
-            self.is_mended |= self.random.chance(500);
-            self.version += 1;
-            let is_ours = node.store.view(|view| {
-                view.unit(worker.unit)
-                    .is_some_and(|u| u.epoch == worker.epoch)
-            });
-            if is_ours {
-                self.lease(node, worker.unit);
+        let worker = &node.workers[at];
+        let (unit, epoch) = (worker.unit, worker.epoch);
+        let stopped = worker.stopped.clone();
+        self.remove_worker(node, at);
+        if let Some(StopReason::Fatal { version, .. }) = stopped {
+            if self.versions.take_back(version) {
+                self.coverage.note(Branch::CanaryRolledBack);
+            } else {
+                self.is_mended |= self.random.chance(500);
+                self.versions.deploy();
+            }
+            let is_ours = |view: &NodeView| view.unit(unit).is_some_and(|u| u.epoch == epoch);
+            if node.store.view(is_ours) {
+                self.lease(node, unit);
             }
         }
     }

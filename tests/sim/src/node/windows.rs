@@ -1,11 +1,11 @@
-//! Days with tumbling windows. The function's state is the list of the records that it was given, eight
-//! bytes each; when a window ends it emits that list, or what is left of it becomes a letter. So a record
-//! that is in two windows, or in none, is seen.
+//! Days with tumbling windows. The function's state is the list of the records that it was given; when a
+//! window ends it emits that list, or what is left of it becomes a letter.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use fnctl_core::{
+    id::Ordinal,
     invariants,
     mapping::MappingSettings,
     outcome::{Failure, FailureKind, Outcome, Rows, WHOLE_CALL},
@@ -13,8 +13,8 @@ use fnctl_core::{
     window::{GroupWindow, WindowCall, WindowChange},
 };
 
-use super::{Branch, World, profile::Trouble};
-use crate::{guest::Seen, random::Random};
+use super::{Branch, World, profile::Trouble, worker::Call};
+use crate::{ledger, random::Random};
 
 /// The stream that lists go to.
 pub(super) const CLOSED: &str = "closed";
@@ -87,22 +87,15 @@ pub(super) fn check(known: &BTreeMap<u32, Arc<GroupWindow>>, change: Option<&Win
     }
 }
 
-/// The list with the records of a call behind it.
-pub(super) fn fold(window: &WindowCall, seen: &[Seen]) -> Bytes {
+/// The list with the records of a call behind it. One may be in it: its letter was redriven, and it again, or
+/// a seek went back over it. Whether that is right is the ledger's to judge.
+pub(super) fn fold(window: &WindowCall, call: &Call) -> Bytes {
     let mut state = window.state.to_vec();
-    for record in seen {
-        let is_new = !positions(&window.state).any(|position| position == record.position);
-        assert!(is_new, "record {} is counted already", record.position);
-        state.extend_from_slice(&record.position.to_le_bytes());
+    for record in &call.seen {
+        let place = (call.shard, Ordinal(record.position));
+        state.extend_from_slice(&ledger::entry(place));
     }
     state.into()
-}
-
-/// The records of a list.
-pub(super) fn positions(state: &[u8]) -> impl Iterator<Item = u64> {
-    let (numbers, rest) = state.as_chunks::<8>();
-    assert!(rest.is_empty(), "a list of whole numbers");
-    numbers.iter().map(|number| u64::from_le_bytes(*number))
 }
 
 impl World {
@@ -132,8 +125,10 @@ impl World {
         self.coverage.note(Branch::WindowEnded);
         let mut keys = ColumnBuilder::default();
         let mut data = ColumnBuilder::default();
+        let listed = ledger::listed(&window.state);
+        let listed: Vec<String> = listed.into_iter().map(ledger::write).collect();
         keys.push(b"w0");
-        data.push(&window.state);
+        data.push(format!("window {} {}", self.calls, listed.join(",")).as_bytes());
         Outcome::Returned {
             rows: vec![Rows {
                 output: OUTPUT,

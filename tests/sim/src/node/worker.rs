@@ -1,35 +1,36 @@
 //! A worker as the host's is, without a runtime, over the production store: reads its blocks, makes
 //! scripted calls and hands its commits in.
 
+mod flights;
+mod reading;
+mod redriving;
+
 use std::{
     collections::{BTreeMap, VecDeque},
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
 };
 
 use fnctl_core::{
-    commit::{Commit, CommitAnswer},
-    committer::{Committer, Stopped, Ticket},
-    id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp, UnitId},
-    invariants, limits,
+    commit::{Commit, Redriven},
+    id::{FunctionVersion, LeaseEpoch, Ordinal, ShardNumber, SlotId, Timestamp, UnitId},
+    invariants,
     mapping::{MappingSettings, MaxAttempts, OutputBinding},
     pipeline::{
-        Action, BlockId, BlockMeta, Event, Fetched, Invocation, PipelineConfig, RecordRef,
-        Relocated, ShardPipeline, Started, StopReason, complete,
+        Action, BlockId, Event, Invocation, PipelineCanary, PipelineConfig, RecordRef,
+        RedriveEnding, ShardPipeline, Started, StopReason, complete,
     },
     record::RecordBlock,
-    settled::SettledRanges,
-    source::describe,
-    window::{GroupWindow, WindowChange},
+    window::GroupWindow,
 };
-use fnctl_store::{CommitTicket, ReadError, Store};
+use fnctl_store::Store;
 use tokio::sync::watch;
 
-use super::{facts::Facts, hash_key, shelf::Shelf, windows};
+pub(super) use self::flights::{Flight, Progress};
+use super::{facts::Facts, hash_key, shelf::Shelf};
 use crate::{
     guest::{Nature, Seen},
     trace::Trace,
+    versions::Versions,
 };
 
 /// A read that was asked for.
@@ -44,16 +45,8 @@ struct Read {
 pub(super) struct Call {
     pub(super) invocation: Invocation,
     pub(super) seen: Vec<Seen>,
-}
-
-/// A commit on its way.
-struct Flight {
-    slot: SlotId,
-    number: u64,
-    settles: SettledRanges,
-    is_accepted: bool,
-    window: Option<WindowChange>,
-    ticket: CommitTicket,
+    /// The shard of its records.
+    pub(super) shard: ShardNumber,
 }
 
 /// What reading came to.
@@ -66,17 +59,12 @@ pub(super) enum ReadOutcome {
     Damaged(String),
 }
 
-/// What a commit on its way came to.
-pub(super) enum Progress {
-    Answered(Event, CommitAnswer),
-    Durable(Event, SettledRanges),
-    Stopped,
-}
-
 /// How a worker's commits are tampered with, to see the oracle notice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CommitHabits {
     pub(super) drops_effects: bool,
+    /// Of a letter that was redriven it says nothing.
+    pub(super) forgets_letters: bool,
 }
 
 /// An owner of a unit.
@@ -89,6 +77,14 @@ pub(super) struct Worker {
     /// Calls that were taken back and may still answer.
     pub(super) ghosts: Vec<Call>,
     pub(super) resent: u64,
+    /// Letters that it was given and that have not ended, by ticket.
+    pub(super) redrives: BTreeMap<u64, Redriven>,
+    /// How those of them ended that did.
+    pub(super) redriven: Vec<RedriveEnding>,
+    last_ticket: u64,
+    settings: MappingSettings,
+    /// Versions that it calls: for all keys, and for those of the canary.
+    met: (FunctionVersion, Option<PipelineCanary>),
     /// Windows of groups, as accepted.
     windows: BTreeMap<u32, Arc<GroupWindow>>,
     attempts_max: MaxAttempts,
@@ -112,14 +108,10 @@ pub(super) struct Start<'a> {
     pub(super) settings: &'a MappingSettings,
     pub(super) attempts_max: MaxAttempts,
     pub(super) outputs: Arc<[OutputBinding]>,
-    pub(super) version: u64,
+    pub(super) versions: Versions,
     pub(super) seed: u64,
     pub(super) is_first: bool,
     pub(super) habits: CommitHabits,
-}
-
-fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 impl Worker {
@@ -134,10 +126,11 @@ impl Worker {
             (state.epoch == start.epoch).then(|| (state.clone(), tail, is_closed))
         })?;
         let watch = store.watch(unit.stream, unit.shard).ok()?;
+        let met = start.versions.of_unit(start.settings, unit, &start.outputs);
         let config = PipelineConfig {
-            canary: None,
+            canary: met.1.clone(),
             unit,
-            version: FunctionVersion(start.version),
+            version: met.0,
             settings: start.settings.clone(),
             outputs: Arc::clone(&start.outputs),
             seed: start.seed,
@@ -160,6 +153,11 @@ impl Worker {
             calls: Vec::new(),
             ghosts: Vec::new(),
             resent: 0,
+            redrives: BTreeMap::new(),
+            redriven: Vec::new(),
+            last_ticket: 0,
+            settings: start.settings.clone(),
+            met,
             windows: state.windows.clone(),
             attempts_max: start.attempts_max,
             outputs: start.outputs,
@@ -226,8 +224,9 @@ impl Worker {
             }
             Action::Reread { slot, records } => self.rereads.push_back((slot, records)),
             Action::Invoke(invocation) => {
-                let seen = self.seen(&invocation, facts);
-                self.calls.push(Call { invocation, seen });
+                let call = self.called(invocation, facts);
+                self.check_call(&call);
+                self.calls.push(call);
             }
             Action::Interrupt { attempt } => {
                 let running = self
@@ -267,84 +266,15 @@ impl Worker {
                 assert!(self.blocks.remove(&id).is_some(), "{id:?} is held");
             }
             Action::AskTurn | Action::EndTurn => panic!("nobody was told to be careful"),
-            Action::Redriven { .. } => panic!("no letter was redriven"),
+            Action::Redriven { ticket, ending } => self.redrive_ended(ticket, ending, store),
             Action::KeepOnly { .. } | Action::GivenUp { .. } => {}
             Action::Stop(reason) => self.stopped = Some(reason),
         }
     }
 
-    fn hand_in(&mut self, mut commit: Commit, store: &Store) {
-        let (slot, number, settles) = (commit.slot, commit.number, commit.settles.clone());
-        if self.habits.drops_effects && number.is_multiple_of(7) {
-            commit.outputs.clear();
-        }
-        let window = commit.window.clone();
-        windows::check(&self.windows, window.as_ref());
-        let ticket = store.commit(commit);
-        self.flights.push_back(Flight {
-            slot,
-            number,
-            settles,
-            is_accepted: false,
-            window,
-            ticket,
-        });
-    }
-
     /// Whether its records are put from outside.
     pub(super) const fn is_first(&self) -> bool {
         self.is_first
-    }
-
-    /// Whether the sequencer may have said something.
-    pub(super) fn has_flights(&self) -> bool {
-        !self.flights.is_empty()
-    }
-
-    /// What the store says of the commits on their way: an answer before a durability, in the order
-    /// handed in.
-    pub(super) fn progress(&mut self) -> Option<Progress> {
-        for at in 0..self.flights.len() {
-            let flight = &mut self.flights[at];
-            let (slot, number) = (flight.slot, flight.number);
-            if flight.is_accepted {
-                continue;
-            }
-            match poll(flight.ticket.answer()) {
-                Poll::Pending => continue,
-                Poll::Ready(Err(Stopped(_))) => return Some(Progress::Stopped),
-                Poll::Ready(Ok(answer)) => {
-                    let event = Event::CommitAnswered {
-                        slot,
-                        number,
-                        answer: answer.clone(),
-                    };
-                    if matches!(answer, CommitAnswer::Accepted(_)) {
-                        flight.is_accepted = true;
-                        if let Some(change) = flight.window.take() {
-                            self.windows.insert(change.group, Arc::new(change.becomes));
-                        }
-                    } else {
-                        self.flights.remove(at);
-                    }
-                    return Some(Progress::Answered(event, answer));
-                }
-            }
-        }
-        let at = self.flights.iter().position(|flight| flight.is_accepted)?;
-        let flight = &mut self.flights[at];
-        match poll(flight.ticket.durable()) {
-            Poll::Pending => None,
-            Poll::Ready(Err(Stopped(_))) => Some(Progress::Stopped),
-            Poll::Ready(Ok(())) => {
-                let flight = self.flights.remove(at).expect("it was just found");
-                let event = Event::CommitDurable {
-                    slot: flight.slot,
-                    number: flight.number,
-                };
-                Some(Progress::Durable(event, flight.settles))
-            }
-        }
     }
 
     /// Whether there is news of the tail.
@@ -367,95 +297,6 @@ impl Worker {
         !self.rereads.is_empty()
     }
 
-    /// Makes the read asked for.
-    pub(super) fn fetch(
-        &mut self,
-        store: &Store,
-        facts: &Facts,
-        saw: impl FnMut(&RecordBlock),
-    ) -> ReadOutcome {
-        let read = self.fetch.take().expect("a read");
-        let bytes = usize::try_from(read.bytes_max).unwrap_or(usize::MAX);
-        let found = store.read(
-            self.unit.stream,
-            self.unit.shard,
-            read.after,
-            read.records_max as usize,
-            bytes,
-        );
-        let blocks = match taken(found, || Event::FetchFailed) {
-            Ok(blocks) => blocks,
-            Err(outcome) => return outcome,
-        };
-        blocks.iter().map(|block| &**block).for_each(saw);
-        let mut fetched = Fetched::default();
-        for block in blocks {
-            let count = u32::try_from(fetched.records.len()).expect("few");
-            let left = read.records_max.saturating_sub(count);
-            if left == 0 || block.last() <= read.after {
-                continue;
-            }
-            let id = self.hold(&block);
-            let first = fetched.records.len();
-            let meta = describe(&block, id, read.after, left, &mut fetched.records);
-            fetched.blocks.push(meta);
-            if self.is_first {
-                for record in &mut fetched.records[first..] {
-                    match facts.nature(&block, record.index as usize) {
-                        Nature::Huge => {
-                            record.bytes =
-                                u32::try_from(limits::RECORD_BYTES_MAX + 1).expect("it fits");
-                        }
-                        Nature::Loop => record.hops = limits::HOPS_MAX + 1,
-                        _ => {}
-                    }
-                }
-            }
-        }
-        ReadOutcome::Event(Event::Fetched(fetched))
-    }
-
-    /// Reads parked payload again.
-    pub(super) fn reread(
-        &mut self,
-        store: &Store,
-        mut saw: impl FnMut(&RecordBlock),
-    ) -> ReadOutcome {
-        let (slot, positions) = self.rereads.pop_front().expect("a read");
-        let (mut blocks, mut records): (Vec<BlockMeta>, Vec<Relocated>) = Default::default();
-        let mut last: Option<(BlockId, Arc<RecordBlock>)> = None;
-        for position in positions {
-            if last
-                .as_ref()
-                .is_none_or(|(_, block)| position > block.last())
-            {
-                let before = Ordinal(position.0 - 1);
-                let found = store.read(self.unit.stream, self.unit.shard, before, 3, 4_000);
-                let found = match taken(found, || Event::RereadFailed { slot }) {
-                    Ok(found) => found,
-                    Err(outcome) => return outcome,
-                };
-                let block = Arc::clone(found.first().expect("it is below the tail"));
-                saw(&block);
-                let id = self.hold(&block);
-                let bytes = block.records.byte_len() as u64;
-                blocks.push(BlockMeta { id, bytes });
-                last = Some((id, block));
-            }
-            let (id, block) = last.as_ref().expect("it was just read");
-            records.push(Relocated {
-                position,
-                block: *id,
-                index: u32::try_from(position.0 - block.first.0).expect("few"),
-            });
-        }
-        ReadOutcome::Event(Event::Reread {
-            slot,
-            blocks,
-            records,
-        })
-    }
-
     fn hold(&mut self, block: &Arc<RecordBlock>) -> BlockId {
         let id = self.next_block;
         self.next_block.0 += 1;
@@ -463,39 +304,32 @@ impl Worker {
         id
     }
 
-    /// The records of a call, as the function sees them.
-    fn seen(&self, call: &Invocation, facts: &Facts) -> Vec<Seen> {
-        let of = |record: &RecordRef, attempts: u32| {
+    /// A call, as the function sees it.
+    fn called(&self, invocation: Invocation, facts: &Facts) -> Call {
+        let mut shard = self.unit.shard;
+        let mut of = |record: &RecordRef| {
             let shelf = Shelf(&self.blocks);
             let (block, index) = shelf.find(record);
+            shard = block.shard;
+            let nature = match self.is_first {
+                true => facts.nature(block, index),
+                false => Nature::Good,
+            };
             Seen {
                 position: record.position.0,
                 key: super::key_number(block.records.keys.get(index)),
-                nature: if self.is_first {
-                    facts.nature(block, index)
-                } else {
-                    Nature::Good
+                nature: match facts.has_versions {
+                    true => nature.under(invocation.version, record.position.0),
+                    false => nature,
                 },
-                attempt: attempts + 1,
+                attempt: record.attempts + 1,
             }
         };
-        let records = call.records.iter();
-        records.map(|record| of(record, record.attempts)).collect()
+        let seen = invocation.records.iter().map(&mut of).collect();
+        Call {
+            invocation,
+            seen,
+            shard,
+        }
     }
-}
-
-/// What a read found, or what the worker makes of its failure.
-#[expect(
-    clippy::result_large_err,
-    reason = "an event is told at once, never kept"
-)]
-fn taken(
-    found: Result<Vec<Arc<RecordBlock>>, ReadError>,
-    failed: impl FnOnce() -> Event,
-) -> Result<Vec<Arc<RecordBlock>>, ReadOutcome> {
-    found.map_err(|error| match error {
-        ReadError::Io { .. } => ReadOutcome::Event(failed()),
-        ReadError::Trimmed { .. } | ReadError::NoSuchShard => ReadOutcome::End,
-        ReadError::Damaged { .. } => ReadOutcome::Damaged(error.to_string()),
-    })
 }

@@ -16,8 +16,7 @@ impl Worker {
         call.records
             .iter()
             .map(|record| {
-                let index = usize::try_from(record.position.0 - 1).expect("an index");
-                let put = journal.puts[index];
+                let put = journal.put_at(record.position);
                 Seen {
                     position: record.position.0,
                     key: put.key,

@@ -139,7 +139,11 @@ impl Worker {
         for record in &call.records {
             let put = self.shelf(journal).put(record.position);
             let key = key_hash(Some(&key_bytes(put.key)), record.position);
-            assert_eq!(call.version, versions::met(&self.met, key), "{call:?}");
+            assert_eq!(
+                call.version,
+                versions::met(&self.met, &self.settings, key),
+                "{call:?}"
+            );
         }
     }
 

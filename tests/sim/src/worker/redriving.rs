@@ -2,16 +2,16 @@
 
 use fnctl_core::{
     commit::{DeadLetter, Redriven},
-    id::{FunctionVersion, Ordinal},
+    id::{FunctionVersion, MappingId, Ordinal},
     limits,
-    mapping::{Ordering, OutputBinding},
+    mapping::Ordering,
     pipeline::{Event, Invocation, OtherVersion, Redrive, RedriveEnding},
-    view::LetterStatus,
+    view::{LETTERS_SHARD, LetterStatus, NodeView},
 };
 
 use super::Worker;
 use crate::{
-    journal::{Journal, output_name},
+    journal::{Journal, output_bindings},
     random::Random,
 };
 
@@ -36,10 +36,9 @@ impl Worker {
         held.push(letter.position);
         self.last_ticket += 1;
         self.redrives.insert(self.last_ticket, redriven.clone());
-        let outputs = [OutputBinding::Stream(output_name()), OutputBinding::None];
         let with = with.map(|version| OtherVersion {
             version,
-            outputs: outputs.into(),
+            outputs: output_bindings(),
         });
         let block = blocks.remove(0);
         let redrive = Redrive::of(self.last_ticket, redriven, letter, block, with);
@@ -49,19 +48,7 @@ impl Worker {
     /// A redrive ended, and what is said of it is published.
     pub(super) fn redrive_ended(&mut self, ticket: u64, ending: RedriveEnding, journal: &Journal) {
         let redriven = self.redrives.remove(&ticket).expect("it was given once");
-        let mapping = journal.published.registry().mapping(self.unit.mapping);
-        if let Some(mapping) = mapping {
-            let letters = journal.published.letters(mapping.dead_letters);
-            let status = letters.map(|letters| letters.status(redriven.body));
-            match ending {
-                RedriveEnding::Resolved => {
-                    assert_eq!(status, Some(Some(LetterStatus::Resolved)), "{redriven:?}");
-                }
-                RedriveEnding::FailedAgain => assert_eq!(status, Some(None), "{redriven:?}"),
-                // What closed it need not be synced.
-                RedriveEnding::Closed => {}
-            }
-        }
+        check_ending(&journal.published, self.unit.mapping, &redriven, ending);
         self.redriven.push((redriven, ending));
     }
 
@@ -74,10 +61,7 @@ impl Worker {
         assert!(call.redrive.is_none() || !self.is_careful, "{call:?}");
         let is_alone = self.settings.ordering == Ordering::Shard;
         assert!(self.calls.is_empty() || !is_alone, "{call:?} is not alone");
-        let key = |position: Ordinal| {
-            let index = usize::try_from(position.0 - 1).expect("an index");
-            journal.puts[index].key
-        };
+        let key = |position: Ordinal| journal.put_at(position).key;
         for other in &self.calls {
             for record in &other.records {
                 let is_shared = |mine: u64| mine == key(record.position);
@@ -85,5 +69,32 @@ impl Worker {
                 assert!(!mine.any(is_shared), "{call:?} beside {other:?}");
             }
         }
+    }
+}
+
+/// What is said of a redrive that ended is published.
+pub(crate) fn check_ending(
+    published: &NodeView,
+    mapping: MappingId,
+    redriven: &Redriven,
+    ending: RedriveEnding,
+) {
+    let Some(mapping) = published.registry().mapping(mapping) else {
+        return;
+    };
+    let tail = published.tail(mapping.dead_letters, LETTERS_SHARD);
+    if tail.is_none_or(|tail| redriven.body < tail.floor) {
+        // It was closed and is stored no more.
+        return;
+    }
+    let letters = published.letters(mapping.dead_letters);
+    let status = letters.map(|letters| letters.status(redriven.body));
+    match ending {
+        RedriveEnding::Resolved => {
+            assert_eq!(status, Some(Some(LetterStatus::Resolved)), "{redriven:?}");
+        }
+        RedriveEnding::FailedAgain => assert_eq!(status, Some(None), "{redriven:?}"),
+        // What closed it need not be synced.
+        RedriveEnding::Closed => {}
     }
 }

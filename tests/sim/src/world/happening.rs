@@ -289,6 +289,9 @@ impl World {
         let is_open = self.workers[at].is_held(&call);
         let outcome = self.outcome(at, &call, is_open);
         self.note_outcome(&outcome, call.records.len());
+        if self.workers[at].parts(&call, &outcome, &self.journal) {
+            self.coverage.note(Reached::RetriesParted);
+        }
         self.tell(at, Worker::invoked(&call, outcome));
     }
 

@@ -1,19 +1,17 @@
 //! A person looks after dead letters: has them redriven, throws them away.
 
 use fnctl_core::{
-    commit::{ErrorKind, Redriven},
+    commit::Redriven,
     id::{FunctionVersion, MappingId, Ordinal, StreamId},
     lane::key_hash,
     pipeline::Event,
 };
 
 use super::{Weakness, World};
-use crate::coverage::Reached;
+use crate::{coverage::Reached, versions::OTHER_VERSION};
 
 /// Letters that are purged at once, at most.
 const PURGED_MAX: u64 = 5;
-/// What the number of another version is above that of the live one.
-const OTHER_VERSION: u64 = 1_000;
 
 impl World {
     /// A letter is given to an owner: whether there is one, and an owner that takes it.
@@ -30,8 +28,7 @@ impl World {
         };
         let (body, bytes) = self.random.pick(&open);
         let letter = self.journal.letter(stream, body).expect("it is published");
-        if letter.kind == ErrorKind::RecordTooLarge {
-            // It has no payload.
+        if !letter.kind.holds_record() {
             return false;
         }
         let letter = letter.clone();

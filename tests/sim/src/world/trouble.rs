@@ -7,7 +7,7 @@ use fnctl_core::{
 };
 
 use super::{Step, World};
-use crate::{coverage::Reached, profile::draw_settings, worker::Worker};
+use crate::{coverage::Reached, hands, profile::draw_settings, worker::Worker};
 
 impl World {
     /// Whether trouble came.
@@ -72,23 +72,17 @@ impl World {
 
     /// A person does something to records that are not done: whether there are any.
     fn hand(&mut self) -> bool {
-        let open = |worker: &Worker| worker.pipeline.inspect().unsettled;
-        let living = |worker: &Worker| worker.stopped.is_none() && !open(worker).is_empty();
+        let is_open = |worker: &Worker| !worker.pipeline.inspect().unsettled.is_empty();
+        let living = |worker: &Worker| worker.stopped.is_none() && is_open(worker);
         let Some(at) = self.workers.iter().position(living) else {
             return false;
         };
-        let unsettled = open(&self.workers[at]);
-        let mut positions = vec![self.random.pick(&unsettled)];
-        if self.random.chance(300) {
-            self.tell(at, Event::Release { positions });
-            return true;
+        let drawn = hands::draw(&self.workers[at].pipeline, &mut self.random);
+        let event = drawn.expect("it has such records");
+        if let Event::GiveUp { positions, .. } = &event {
+            self.workers[at].given_up.extend(positions);
         }
-        if self.random.chance(300) {
-            positions = self.workers[at].pipeline.records_of_keys(&positions);
-        }
-        self.workers[at].given_up.extend(&positions);
-        let by = "somebody".into();
-        self.tell(at, Event::GiveUp { positions, by });
+        self.tell(at, event);
         true
     }
 
@@ -164,12 +158,10 @@ impl World {
         self.settings = draw_settings(&mut self.random);
         self.settings.on_failure = self.redraw_relay(relay);
         if self.random.chance(self.profile.canaries) {
-            let reached = self.versions.switch(&mut self.random);
-            self.coverage.note(reached);
-            self.trace.line(format_args!(
-                "{} {reached:?}: {:?}",
-                self.now, self.versions
-            ));
+            let switch = self.versions.switch(&mut self.random);
+            self.coverage.note(Reached::of_switch(switch));
+            self.trace
+                .line(format_args!("{} {switch:?}: {:?}", self.now, self.versions));
         } else if self.random.chance(500) {
             self.versions.deploy();
         }

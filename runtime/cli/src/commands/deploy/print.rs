@@ -115,6 +115,18 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
             say("outputs", format!("{:<width$}  {to}", mapping.name));
         }
     }
+    // Where dead letters are copied, and what else no output names.
+    let is_bound = |name: &String| {
+        done.mappings
+            .iter()
+            .any(|one| one.outputs.values().any(|to| to == name))
+    };
+    for stream in &done.created_streams {
+        if !is_bound(&stream.name) && !done.outputs.values().any(|to| *to == stream.name) {
+            let shards = words::count(stream.shards.into(), "shard");
+            say("stream", format!("{} (created, {shards})", stream.name));
+        }
+    }
     for note in &done.notes {
         say("note", format!("{}  {}", note.path, note.message));
         say("", note.fix.clone());

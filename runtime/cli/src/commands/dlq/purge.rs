@@ -62,8 +62,9 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         };
         return session.out.line(&words);
     }
+    let go = if doomed.purged == 1 { "goes" } else { "go" };
     let loss = format!(
-        "{letters} of `{}` go, with {size} of payload that nothing else holds",
+        "{letters} of `{}` {go}, with {size} of payload that nothing else holds",
         args.mapping
     );
     args.asking.confirm(&session.out, &loss)?;

@@ -66,7 +66,7 @@ fn refused(error: DoctorError) -> CliError {
     let words = error.to_string();
     match error {
         DoctorError::NoData(_) => CliError::new(ErrorCode::FileUnreadable, words),
-        DoctorError::Locked(_) => CliError::new(ErrorCode::DataDirectoryLocked, words)
+        DoctorError::Locked { .. } => CliError::new(ErrorCode::DataDirectoryLocked, words)
             .because("what a server writes meanwhile would look damaged")
             .fix("stop the server first; fnctl backup copies a running one"),
         DoctorError::NewerVersion { .. } => CliError::new(ErrorCode::DataDirectoryNewer, words)

@@ -57,6 +57,11 @@ fn loss(would: &SeekStatus) -> String {
         let records = words::count(again, "record");
         parts.push(format!("{records} will be processed again"));
     }
+    let windows = sum(|shard| shard.dropped_windows);
+    if windows > 0 {
+        let windows = words::count(windows, "open window");
+        parts.push(format!("{windows} dropped without a final call"));
+    }
     let what = match parts.is_empty() {
         true => "nothing is passed over and nothing comes again".to_owned(),
         false => parts.join(", "),

@@ -314,14 +314,17 @@ fn a_call_taken_back_costs_nothing() {
 
 #[test]
 fn blame_is_the_records_own_only_when_it_was_named_or_alone() {
-    for (records, outcome, is_blamed) in [
-        ("a0 b0", returned(&[(0, Retry)], &[]), true),
-        ("a0 b0", panicked(0), true),
-        ("a0", TRAP, true),
-        ("a0 b0", TRAP, false),
+    for (records, outcome, fault) in [
+        ("a0 b0", returned(&[(0, Retry)], &[]), Fault::Answered),
+        ("a0", returned(&[(0, Retry)], &[]), Fault::Answered),
+        ("a0 b0", panicked(0), Fault::Record),
+        ("a0", TRAP, Fault::Record),
+        ("a0", Outcome::Error(failure(Retry)), Fault::Record),
+        ("a0 b0", TRAP, Fault::Call),
+        ("a0 b0", Outcome::Error(failure(Retry)), Fault::Call),
     ] {
         let charge = judged(records, 5, outcome).charges.remove(0);
-        assert_eq!(charge.is_blamed, is_blamed, "{records}");
+        assert_eq!(charge.fault, fault, "{records}");
         assert_eq!((charge.attempts, charge.next_retry), (1, NOW));
     }
 }

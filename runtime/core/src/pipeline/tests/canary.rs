@@ -87,7 +87,7 @@ fn a_failing_key_of_the_canary_parks_is_charged_and_tried_again_by_it() {
     shard.forget();
     let deadline = shard.deadline().unwrap();
     shard.at(deadline).tick();
-    shard.expect(&["call 3 retry: 1 fresh v2"]);
+    shard.expect(&["call 3 retry: 1 v2"]);
     shard.fail(3, &[(0, Retry)]);
     shard.expect(&["commit retry#1 marks 1:2 v2"]);
 }

@@ -51,7 +51,7 @@ fn what_is_being_called_is_left_to_its_call() {
     for is_done in [false, true] {
         let mut shard = parked(slow());
         shard.at(100_000).tick();
-        shard.expect(&["call 2 retry: 1 fresh"]);
+        shard.expect(&["call 2 retry: 1"]);
         shard.give_up(&[1]);
         shard.give_up(&[1]);
         shard.expect(&[]);

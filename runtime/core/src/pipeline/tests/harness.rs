@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use given::beginning;
+use running::returned;
 
 use crate::{
     commit::{CallCost, CommitAnswer, Redriven, Unavailable},
@@ -20,7 +21,7 @@ use crate::{
     lane::KeyHash,
     limits,
     mapping::MappingSettings,
-    outcome::{Failure, FailureKind, ItemFailure, Outcome},
+    outcome::{FailureKind, Outcome},
     pipeline::{
         BlockId, BlockMeta, Event, Fetched, Parked, PipelineCanary, PipelineConfig, PipelineStats,
         RecordMeta, Redrive, Relocated, ShardPipeline, Started,
@@ -342,18 +343,7 @@ impl Harness {
     }
 
     pub(super) fn fail(&mut self, attempt: u64, failures: &[(u32, FailureKind)]) {
-        let failures = failures.iter().map(|&(index, kind)| ItemFailure {
-            index,
-            failure: Failure {
-                kind,
-                retry_after_ms: None,
-                code: "code".into(),
-                message: "words".into(),
-            },
-        });
-        let failures = failures.collect();
-        let rows = Vec::new();
-        self.end(attempt, Outcome::Returned { rows, failures });
+        self.end(attempt, returned(failures));
     }
 
     pub(super) fn panic(&mut self, attempt: u64, index: u32) {

@@ -32,7 +32,7 @@ fn one_key_is_serial_whatever_the_factor() {
         shard.durable("lane0", 2);
         shard.expect(&["commit lane0#2 marks 3:1"]);
         shard.at(100).tick();
-        shard.expect(&["call 3 retry: 3 fresh"]);
+        shard.expect(&["call 3 retry: 3"]);
         shard.ok(3);
         shard.answer("retry", 1, TAKEN);
         shard.durable("retry", 1);

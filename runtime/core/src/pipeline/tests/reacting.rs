@@ -1,9 +1,9 @@
 //! `on_fatal` and `on_failure_full` (commit and storage rules §4 and §7).
 
-use super::harness::{Harness, TAKEN, settings};
+use super::harness::{Harness, TAKEN, running::returned, settings};
 use crate::{
     commit::{CommitAnswer, Unavailable},
-    mapping::{MappingSettings, OnFailureFull, OnFatal},
+    mapping::{MappingSettings, OnFailureFull, OnFatal, Ordering},
     outcome::FailureKind::{Fatal, Skip},
     pipeline::Event,
 };
@@ -16,15 +16,57 @@ fn a_fatal_record_is_a_dead_letter_where_the_mapping_asks_for_that() {
         on_fatal: OnFatal::DeadLetter,
         ..settings()
     });
-    shard.put("a b");
-    shard.fail(1, &[(0, Fatal)]);
+    shard.put("b a");
+    shard.fail(1, &[(1, Fatal)]);
     shard.answer("lane0", 1, TAKEN);
     shard.expect(&[
         "call 1 lane0: 1 2",
-        "commit lane0#1 settles 0-2 letters 1:fatal:1",
+        "commit lane0#1 settles 0-2 letters 2:fatal:1",
         "release 1",
     ]);
     assert_eq!(shard.stats().totals.processed, 1);
+}
+
+/// A function that says so looks at nothing that is behind: it is called again, whatever is said of it.
+#[test]
+fn what_is_behind_a_fatal_record_is_called_again_and_costs_nothing() {
+    for (settings, calls) in [
+        (settings(), &[&[1, 2, 3, 4, 5][..], &[3, 4, 5], &[5]]),
+        (
+            MappingSettings {
+                ordering: Ordering::Shard,
+                ..settings()
+            },
+            &[&[1, 2, 3, 4, 5][..], &[3, 4, 5], &[5]],
+        ),
+        // A failed record discards its call there.
+        (
+            MappingSettings {
+                tumbling_window_ms: 1_000,
+                key_groups: 1,
+                ..settings()
+            },
+            &[&[1, 2, 3, 4, 5][..], &[1, 3, 4, 5], &[1, 3, 5]],
+        ),
+    ] {
+        let mut shard = Harness::new(MappingSettings {
+            on_fatal: OnFatal::DeadLetter,
+            ..settings
+        });
+        shard.put("a b c b d");
+        let called = shard.run_until(0, |records| {
+            let at = records.iter().position(|record| [2, 4].contains(record));
+            match at.and_then(|at| u32::try_from(at).ok()) {
+                Some(at) => returned(&[(at, Fatal), (at + 1, Skip)]),
+                None => returned(&[]),
+            }
+        });
+        let called: Vec<_> = called.into_iter().map(|(_, records)| records).collect();
+        assert_eq!(called, calls);
+        let totals = shard.stats().totals;
+        assert_eq!((totals.processed, totals.dead_lettered), (3, 2));
+        assert_eq!(totals.failed, 2, "the two that are letters");
+    }
 }
 
 #[test]

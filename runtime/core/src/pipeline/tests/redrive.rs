@@ -138,7 +138,7 @@ fn a_redrive_waits_while_its_key_is_parked_and_each_has_its_turn() {
     shard.durable("retry", 1);
     shard.forget_all_but(2);
     // The parked key is due: it goes before the next letter.
-    shard.expect(&["call 3 retry: 1 fresh", "letter 8 Resolved"]);
+    shard.expect(&["call 3 retry: 1", "letter 8 Resolved"]);
     shard.ok(3);
     shard.answer("retry", 2, TAKEN);
     shard.durable("retry", 2);

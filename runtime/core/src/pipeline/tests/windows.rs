@@ -18,6 +18,7 @@ use crate::{
     window::{GroupWindow, OpenWindow, Window},
 };
 
+mod giving_up;
 mod groups;
 
 /// Windows of 1 s, of four groups: the harness hashes key "a" to 0, "b" to 1 …

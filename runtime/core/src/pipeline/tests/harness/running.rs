@@ -2,17 +2,23 @@
 
 use super::{Harness, TAKEN};
 use crate::{
-    outcome::{Failure, FailureKind::Retry, ItemFailure, Outcome},
+    outcome::{Failure, FailureKind, FailureKind::Retry, ItemFailure, Outcome},
     pipeline::Event,
 };
 
 /// The call returned, and says `retry` of each of its records (by position) for which `is_bad`.
 pub(in super::super) fn failing(records: &[u64], is_bad: impl Fn(u64) -> bool) -> Outcome {
     let failures = (0..).zip(records).filter(|(_, record)| is_bad(**record));
-    let failures = failures.map(|(index, _)| ItemFailure {
+    let failures: Vec<_> = failures.map(|(index, _)| (index, Retry)).collect();
+    returned(&failures)
+}
+
+/// The call returned, and says this of its records, by index.
+pub(in super::super) fn returned(failures: &[(u32, FailureKind)]) -> Outcome {
+    let failures = failures.iter().map(|&(index, kind)| ItemFailure {
         index,
         failure: Failure {
-            kind: Retry,
+            kind,
             retry_after_ms: None,
             code: "code".into(),
             message: "words".into(),
