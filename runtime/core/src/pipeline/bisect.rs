@@ -160,8 +160,7 @@ impl ShardPipeline {
             let lower = self.slots[index].pieces.pop_front()?;
             return Some((lower, true));
         }
-        let is_open = self.circuit.is_open();
-        let is_mine = |due: &Due<Serial>| !is_open || may_call(self.meets_canary(due.key));
+        let is_mine = |due: &Due<Serial>| may_call(self.meets_canary(due.key));
         let due = self.park.due(now).find(is_mine)?;
         Some(self.retry(due, now))
     }

@@ -54,7 +54,7 @@ impl ShardPipeline {
         }
         debug_assert_eq!(call, [due.oldest], "what failed alone is retried alone");
         // A probe is one record, and so is what is called with care.
-        if !self.circuit.is_open() && !self.caution.covers(index) {
+        if !self.is_held(due.key) && !self.caution.covers(index) {
             let most = limits::RETRIES_TOGETHER_MAX - 1;
             let mut room = Room::of(&self.config.settings, &call, &self.backlog).at_most(most);
             self.take_other_keys(due, now, &mut room, &mut call);

@@ -79,12 +79,16 @@ impl ShardPipeline {
         side.filter(|is_canary| self.circuit.open(*is_canary).is_some())
     }
 
+    /// Whether the circuit of the version that a key meets is open.
+    pub(in crate::pipeline) fn is_held(&self, key: KeyHash) -> bool {
+        self.circuit.open(self.meets_canary(key)).is_some()
+    }
+
     /// Whether a letter of this key may be redriven. Where the circuit is open letters wait for what is not
     /// given up yet; with nothing left of that they are the probe.
     pub(in crate::pipeline) fn lets_redrive(&self, key: KeyHash, now: Timestamp) -> bool {
-        let is_canary = self.meets_canary(key);
-        let is_open = self.circuit.open(is_canary).is_some();
-        !is_open || self.backlog.oldest().is_none() && self.may_retry(is_canary, now)
+        let may_probe = || self.may_retry(self.meets_canary(key), now);
+        !self.is_held(key) || self.backlog.oldest().is_none() && may_probe()
     }
 
     /// From when on a side may be probed so, or called.
