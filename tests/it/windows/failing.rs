@@ -117,7 +117,7 @@ fn a_record_of_a_window_is_given_up_by_hand_and_its_group_goes_on() {
     let waits = ["--backoff-initial", "1h", "--backoff-max", "24h"];
     one(&server, &[&deploy[..], &windows, &waits].concat());
     put(&server, "in", &["retry".to_owned()], &["--key", "bad"]);
-    while describe(&server, "windowed")["parked_keys"] != 1 {}
+    while describe(&server, "windowed")["shards"][0]["parked_keys"] != 1 {}
     put(&server, "in", &["n1".to_owned()], &["--key", "good"]);
     let given_up = one(
         &server,
