@@ -260,6 +260,7 @@ impl ShardPipeline {
             } => self.invoked(attempt, outcome, (state, cost), now, actions),
             Event::HostFault { attempt } => {
                 if let Some((slot, records)) = self.end_call(attempt) {
+                    self.circuit.feels_nothing();
                     self.conclude(slot, records, Outcome::Interrupted, now, actions);
                 }
             }

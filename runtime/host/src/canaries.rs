@@ -8,12 +8,13 @@ use std::{
 };
 
 use fnctl_core::{
-    canary::{Canary, CanaryCounts, CanaryWatch, GuardReason, SwitchKind, Tripped},
+    canary::{Canary, CanaryWatch, GuardReason, SwitchKind, Tripped},
     function::Function,
     id::{FunctionId, FunctionVersion, Timestamp},
     mapping::{Mapping, MappingState},
     outcome::Outcome,
     registry::{Applied, Command},
+    status::CanaryStatus,
 };
 use tokio::{sync::Notify, time::sleep};
 use tracing::{info, warn};
@@ -79,15 +80,14 @@ impl Canaries {
         }
     }
 
-    /// The calls of a function's canary since the server started or it began.
-    pub(crate) fn counts(&self, function: &Function) -> CanaryCounts {
+    /// A function's canary, with its calls since the server started or it began; `None`: it has none.
+    pub(crate) fn status(&self, function: &Function) -> Option<CanaryStatus> {
+        let canary = function.canary()?;
         let all = self.lock();
         let watched = all.get(&function.id);
-        let canary = function.canary();
-        watched
-            .filter(|watched| canary.is_some_and(|c| c.version == watched.watch.version()))
-            .map(|watched| watched.watch.totals())
-            .unwrap_or_default()
+        let watched = watched.filter(|watched| watched.watch.version() == canary.version);
+        let counts = watched.map(|watched| watched.watch.totals());
+        Some(CanaryStatus::of(canary, counts.unwrap_or_default()))
     }
 
     fn found(&self, function: FunctionId, canary: FunctionVersion) -> Option<Tripped> {

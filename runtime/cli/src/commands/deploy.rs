@@ -11,12 +11,11 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fnctl_core::{
-    canary::Guard,
-    error_code::{ErrorCode, ErrorObject, Problem},
+    error_code::{ErrorCode, ErrorObject},
     spec::{
         FunctionSpec, MappingSpec,
         request::{ArtifactResult, DeployRequest, DeployResult, WaitOutcome},
-        resolve::{self, Problems},
+        resolve,
     },
 };
 use fnctl_invoker::{ComponentError, limits::COMPONENT_BYTES_MAX};
@@ -26,6 +25,7 @@ pub(crate) use self::flags::{Args, of_path, secret};
 use crate::{
     cli::Session,
     client::Client,
+    commands::promote,
     error::CliError,
     manifest::{self, Manifest},
     output::note,
@@ -77,26 +77,19 @@ fn check(request: &DeployRequest) -> Result<(), CliError> {
         &request.streams,
         &request.new_streams,
     );
-    if let Some(canary) = &request.canary {
-        let mut more = Problems::default();
-        canary.resolve(&Guard::default(), &mut more);
-        problems.extend(more.0);
+    if !request.is_manifest {
+        // Without a manifest everything was a flag.
+        for problem in &mut problems {
+            problem.path = of_path(&problem.path);
+        }
     }
+    // A canary is asked for by flags alone.
+    problems.extend(request.canary.iter().flat_map(promote::problems));
     if problems.is_empty() {
         return Ok(());
     }
-    // Without a manifest everything was a flag.
-    let problems = problems.into_iter().map(|problem| Problem {
-        // A canary is asked for by flags alone.
-        path: if request.is_manifest && !problem.path.starts_with("canary") {
-            problem.path
-        } else {
-            of_path(&problem.path)
-        },
-        ..problem
-    });
     let code = ErrorCode::SettingsInvalid;
-    let error = ErrorObject::of_problems(code, "what was asked for", problems.collect());
+    let error = ErrorObject::of_problems(code, "what was asked for", problems);
     Err(error.fix("fnctl deploy --help").into())
 }
 

@@ -1,7 +1,8 @@
 //! `fnctl promote`: makes a canary live, or gives it another weight.
 
 use fnctl_core::{
-    error_code::{ErrorCode, ErrorObject},
+    canary::Guard,
+    error_code::{ErrorCode, ErrorObject, Problem},
     spec::{
         Setting,
         canary::CanarySpec,
@@ -53,16 +54,22 @@ pub(crate) fn in_words(canary: &CanaryStatus) -> String {
     format!("canary version {} with {}", canary.version, canary.weight)
 }
 
+/// What is wrong with a canary, under the names of its flags.
+pub(crate) fn problems(spec: &CanarySpec) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    spec.resolve(&Guard::default(), &mut problems);
+    let named = problems.0.into_iter().map(|problem| Problem {
+        path: of_path(&problem.path),
+        ..problem
+    });
+    named.collect()
+}
+
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     let canary = args.canary.spec();
     if let Some(spec) = &canary {
-        let mut problems = Problems::default();
-        spec.resolve(&Default::default(), &mut problems);
-        if !problems.0.is_empty() {
-            let mut found = problems.0;
-            for problem in &mut found {
-                problem.path = of_path(&problem.path);
-            }
+        let found = problems(spec);
+        if !found.is_empty() {
             let code = ErrorCode::SettingsInvalid;
             let error = ErrorObject::of_problems(code, "what was asked for", found);
             return Err(error.fix("fnctl promote --help").into());

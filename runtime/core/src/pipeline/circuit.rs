@@ -3,9 +3,9 @@
 //! While it is open nothing is called but a probe: work that would be due anyway, so backoffs are kept. Where
 //! keys wait by themselves it is one record, and what fails parks its key. So what the lanes have was not tried
 //! yet: they probe first, each in its turn, and wait for no probe of the retry slot, which may have nothing but
-//! poison. What failed so stands as it did: no attempt is
-//! charged, nobody is given up for it, a call is not bisected, a window that was to end waits. Records that
-//! are too old, or that a person gives up, become letters as ever: that takes no call.
+//! poison. What failed so stands as it did: no attempt is charged, nobody is given up for it, a call is not
+//! bisected, a window that was to end waits. What a person gives up becomes a letter as ever, which takes no call;
+//! what is too old becomes one when a probe is due that it would be.
 //!
 //! With order within the shard the head alone can be probed. An outage and a poison head look the same then, and
 //! a head that costs nothing would hold the shard for ever: from the longest pause on, its probes cost attempts.
@@ -132,6 +132,11 @@ impl Circuit {
     pub(super) fn clock_went_back(&mut self, now: Timestamp) {
         self.live.breaker.clock_went_back(now);
         self.canary.breaker.clock_went_back(now);
+    }
+
+    /// The call that is judged next says nothing of what the function needs.
+    pub(super) const fn feels_nothing(&mut self) {
+        self.is_free = false;
     }
 
     /// Whether the call that is being judged costs nobody an attempt.

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::canary::{self, CanaryStatus, SwitchLine};
 use crate::{
-    canary::CanaryCounts,
     function::{Function, Version},
     rfc3339,
     shard::{Ack, Stream, StreamMode},
@@ -147,17 +146,16 @@ pub struct FunctionLine {
 }
 
 impl FunctionLine {
-    /// The line of a function; `counts` are its canary's.
+    /// The line of a function and its canary.
     #[must_use]
-    pub fn of(function: &Function, mappings: Vec<String>, counts: CanaryCounts) -> Self {
-        let canary = function.canary();
+    pub fn of(function: &Function, mappings: Vec<String>, canary: Option<CanaryStatus>) -> Self {
         Self {
             name: function.name.to_string(),
             version: function.live.0,
             digest: format!("sha256:{}", function.live_version().settings.digest),
             created_at: rfc3339::format(function.created_at),
             mappings,
-            canary: canary.map(|canary| CanaryStatus::of(canary, counts)),
+            canary,
             rolled_back: canary::rolled_back(function),
         }
     }
@@ -215,9 +213,9 @@ pub struct FunctionStatus {
 }
 
 impl FunctionStatus {
-    /// What there is to say about a function; `counts` are its canary's.
+    /// What there is to say about a function and its canary.
     #[must_use]
-    pub fn of(function: &Function, mappings: Vec<String>, counts: CanaryCounts) -> Self {
+    pub fn of(function: &Function, mappings: Vec<String>, canary: Option<CanaryStatus>) -> Self {
         let live = function.live_version();
         let line = |version: &Version| VersionLine {
             version: version.number.0,
@@ -236,7 +234,7 @@ impl FunctionStatus {
                 .map(|canary| canary.weight.to_string()),
         };
         Self {
-            line: FunctionLine::of(function, mappings, counts),
+            line: FunctionLine::of(function, mappings, canary),
             live_since: rfc3339::format(function.live_since),
             memory_bytes: live.settings.memory_bytes,
             timeout_ms: live.settings.timeout_ms,

@@ -16,7 +16,7 @@ use fnctl_core::{
         },
         setting::Text,
     },
-    status::{CanaryStatus, MappingStatus},
+    status::MappingStatus,
 };
 use tokio::time::Instant;
 
@@ -229,7 +229,6 @@ pub(super) async fn found(
 fn result(node: &HostNode, deployed: &Deployed) -> Result<DeployResult, ApiError> {
     let function = &deployed.function;
     let version = version_of(deployed)?;
-    let canary = function.canary();
     let address = |mapping: &fnctl_core::mapping::Mapping| {
         format!("{}/{}", function.name, mapping.stream_name)
     };
@@ -262,7 +261,7 @@ fn result(node: &HostNode, deployed: &Deployed) -> Result<DeployResult, ApiError
     Ok(DeployResult {
         function: function.name.to_string(),
         version: function.live.0,
-        canary: canary.map(|canary| CanaryStatus::of(canary, node.canaries().counts(function))),
+        canary: node.canaries().status(function),
         previous_version: deployed.previous_version.map(|version| version.0),
         digest: format!("sha256:{}", version.settings.digest),
         changed: deployed.changed,

@@ -7,7 +7,7 @@ use fnctl_core::{
     id::FunctionVersion,
     registry::{Applied, Command},
     spec::request::{PromoteRequest, PromoteResult, RollbackRequest, RollbackResult},
-    status::{CanaryStatus, FunctionLine, FunctionStatus},
+    status::{FunctionLine, FunctionStatus},
 };
 
 use crate::{
@@ -34,8 +34,8 @@ pub(super) fn list(node: &HostNode, asked: &Asked) -> Answer {
         let functions = registry.functions();
         functions
             .map(|f| {
-                let counts = node.canaries().counts(f);
-                FunctionLine::of(f, mappings_of(registry, f.id), counts)
+                let canary = node.canaries().status(f);
+                FunctionLine::of(f, mappings_of(registry, f.id), canary)
             })
             .collect()
     });
@@ -48,8 +48,8 @@ pub(super) fn describe(node: &HostNode, name: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let function = node.function(name)?;
     let mappings = node.view(|view| mappings_of(view.registry(), function.id));
-    let counts = node.canaries().counts(&function);
-    one(&FunctionStatus::of(&function, mappings, counts))
+    let canary = node.canaries().status(&function);
+    one(&FunctionStatus::of(&function, mappings, canary))
 }
 
 /// `DELETE /v1/functions/{name}`.
@@ -174,12 +174,10 @@ pub(super) async fn promote(node: &Arc<HostNode>, name: &str, asked: Asked) -> A
 }
 
 fn promoted(node: &HostNode, function: &Function, previous: FunctionVersion) -> PromoteResult {
-    let counts = node.canaries().counts(function);
-    let canary = function.canary();
     PromoteResult {
         function: function.name.to_string(),
         version: function.live.0,
         previous_version: previous.0,
-        canary: canary.map(|canary| CanaryStatus::of(canary, counts)),
+        canary: node.canaries().status(function),
     }
 }

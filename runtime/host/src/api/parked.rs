@@ -80,9 +80,7 @@ async fn release_all(
 /// Works while the mapping is paused.
 pub(super) async fn dead_letter(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
-    let who = asked
-        .peer
-        .map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+    let who = asked.who();
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
     let GiveUpKey { key, all, dry_run } = json::read(&body)?;
     let mapping = node.mapping(address)?;

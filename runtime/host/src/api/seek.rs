@@ -48,9 +48,7 @@ pub(super) enum Target {
 /// drained first, and goes on from there.
 pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
-    let who = asked
-        .peer
-        .map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+    let who = asked.who();
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
     let Body {
         to,

@@ -1,4 +1,4 @@
-use fnctl_core::canary::{Guard, Permille, VersionCalls};
+use fnctl_core::canary::{CanaryCounts, Guard, Permille, VersionCalls};
 
 use super::*;
 

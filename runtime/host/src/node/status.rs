@@ -11,9 +11,7 @@ use fnctl_core::{
     mapping::{Mapping, MappingState, OutputBinding},
     rfc3339,
     shard::Stream,
-    status::{
-        CanaryStatus, CircuitStatus, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name,
-    },
+    status::{CircuitStatus, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
     view::{NodeView, UnitTurn},
 };
 
@@ -23,6 +21,7 @@ use crate::{
     metrics::canary::CanarySample,
     metrics::scrape::{MappingSample, ShardSample, StreamSample},
     node::{HostNode, relays::letters_of},
+    shard_worker::Standing,
     supervisor::UnitStatus,
 };
 
@@ -154,10 +153,14 @@ impl HostNode {
 
     /// How many keys of a unit wait for a retry, and when the next one is tried. Without a worker the
     /// keys of charged records are read from the stream: they will wait when there is one.
-    async fn parked(&self, mapping: &Mapping, unit: UnitId) -> (u64, Option<Timestamp>) {
+    async fn parked(
+        &self,
+        mapping: &Mapping,
+        unit: UnitId,
+        standing: Option<&Standing>,
+    ) -> (u64, Option<Timestamp>) {
         // A paused worker has not read them.
         let is_running = mapping.state == MappingState::Running;
-        let standing = self.supervisor().statuses().standing(unit);
         if let Some(standing) = standing.filter(|_| is_running) {
             return (standing.parked_keys, standing.next_retry);
         }
@@ -221,8 +224,9 @@ impl HostNode {
                 }
                 _ => None,
             };
+            let standing = self.supervisor().statuses().standing(unit.unit);
             let (parked_keys, next_retry) = if details {
-                self.parked(mapping, unit.unit).await
+                self.parked(mapping, unit.unit, standing.as_ref()).await
             } else {
                 (0, None)
             };
@@ -242,7 +246,6 @@ impl HostNode {
                 },
                 None => None,
             };
-            let standing = self.supervisor().statuses().standing(unit.unit);
             let standing = standing.unwrap_or_default();
             let (open, canary) = (standing.circuit, standing.canary_circuit);
             let why = match (waits_for, &open) {
@@ -275,9 +278,7 @@ impl HostNode {
             name: format!("{}/{}", function.name, mapping.stream_name),
             function: function.name.to_string(),
             version: function.live.0,
-            canary: function
-                .canary()
-                .map(|canary| CanaryStatus::of(canary, self.canaries().counts(&function))),
+            canary: self.canaries().status(&function),
             stream: mapping.stream_name.to_string(),
             state,
             reason,
