@@ -13,9 +13,9 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     client::Client,
     commands::{
-        backup, build, capture, deploy, dev, dlq, doctor, dump, filter, functions, invoke, logs,
-        mappings, new, promote, put, replay, restore, rollback, server, shadow, streams, tail,
-        version,
+        backup, build, capture, completion, deploy, dev, dlq, doctor, dump, explain, filter,
+        functions, invoke, logs, man, mappings, new, promote, put, replay, restore, rollback,
+        server, shadow, streams, tail, version,
     },
     error::CliError,
     limits,
@@ -105,6 +105,12 @@ enum Command {
     Restore(restore::Args),
     /// Print journal, segments or image of a data directory
     Dump(dump::Args),
+    /// Say what an error's code means and what to do about it
+    Explain(explain::Args),
+    /// Print a page of the manual, or write all of them
+    Man(man::Args),
+    /// Print what a shell needs to complete words and names: source <(fnctl completion bash)
+    Completion(completion::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -194,6 +200,9 @@ impl Cli {
             Command::Backup(args) => backup::run(args, session).await,
             Command::Restore(args) => restore::run(args, session),
             Command::Dump(args) => dump::run(args, session),
+            Command::Explain(args) => explain::run(args, session),
+            Command::Man(args) => man::run(&args, session),
+            Command::Completion(args) => completion::run(&args, session),
             Command::Version(args) => version::run(args, session).await,
         };
         let flushed = session.out.flush();
@@ -208,6 +217,7 @@ impl Cli {
             Command::Version(_) | Command::Dump(_) | Command::Filter(_) | Command::Replay(_) => {
                 true
             }
+            Command::Explain(_) | Command::Man(_) | Command::Completion(_) => true,
             Command::Streams(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),
             Command::Mappings(args) => args.is_reading(),

@@ -1,7 +1,11 @@
 //! The stable codes of every error a person or a script can meet, and the one object that carries
 //! them (command line and SDK §4). Codes, kinds and exit codes only ever grow.
 
+mod explanation;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::explanation::{Explanation, families};
 
 /// What sort of failure it is; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
