@@ -35,6 +35,7 @@ mod relays;
 mod resharding;
 mod scrub;
 mod seeks;
+mod service;
 mod shadows;
 mod support;
 mod tools;
