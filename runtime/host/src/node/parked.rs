@@ -103,18 +103,25 @@ impl HostNode {
         all
     }
 
-    /// How many keys of a unit wait: as many as the list has, those that it leaves out included.
-    pub(super) async fn parked_count(&self, mapping: &Mapping, unit: UnitId) -> ParkedCount {
+    /// How many keys of a unit wait: as many as the list has, those that it leaves out included. `None`: its
+    /// owner is too busy to say.
+    pub(super) async fn parked_count(
+        &self,
+        mapping: &Mapping,
+        unit: UnitId,
+    ) -> Option<ParkedCount> {
         let marks = self.charged(mapping, unit);
-        if let Some(known) = self.supervisor().waiting(unit, None, 0).await
-            && marks
-                .iter()
-                .all(|mark| mark.position <= known.read_position)
-        {
-            return ParkedCount {
-                keys: known.count,
-                failed: known.failed,
-            };
+        let known = self.supervisor().waiting(unit, None, 0).await;
+        let has_read = |at: Ordinal| marks.iter().all(|mark| mark.position <= at);
+        match known {
+            Some(known) if has_read(known.read_position) => {
+                return Some(ParkedCount {
+                    keys: known.count,
+                    failed: known.failed,
+                });
+            }
+            None if self.supervisor().statuses().is_owned(unit) => return None,
+            Some(_) | None => {}
         }
         // Its owner has yet to read them, if there is one.
         let mut all = Vec::new();
@@ -123,10 +130,10 @@ impl HostNode {
         let has_failed =
             |one: &&ParkedOne| one.status.failing_records > 0 || one.status.window.is_some();
         let failed = all.iter().filter(has_failed).count() as u64;
-        ParkedCount {
+        Some(ParkedCount {
             keys: all.len() as u64 + left.unwrap_or_default(),
             failed,
-        }
+        })
     }
 
     /// The charged records of a unit that wait, ascending.

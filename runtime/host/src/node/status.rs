@@ -189,6 +189,7 @@ impl HostNode {
         let mut totals = Totals::default();
         totals.add(&gone);
         let mut shards = Vec::with_capacity(units.len());
+        let mut do_answer = true;
         let mut parked_keys_of: BTreeMap<UnitId, Option<String>> = BTreeMap::new();
         for unit in &units {
             totals.add(&unit.totals);
@@ -204,11 +205,18 @@ impl HostNode {
                 }
                 _ => None,
             };
-            let parked = match details {
+            let parked = match details && do_answer {
                 true => self.parked_count(mapping, unit.unit).await,
-                false => ParkedCount::default(),
+                false => None,
             };
             let standing = self.supervisor().statuses().standing(unit.unit);
+            let parked = parked.unwrap_or_else(|| {
+                // One that is too busy is waited for, and no others: what they last said is known.
+                do_answer = false;
+                let said = standing.as_ref().filter(|_| details);
+                let keys = said.map_or(0, |standing| standing.parked_keys);
+                ParkedCount { keys, failed: keys }
+            });
             // Of a mapping that does not run they have passed: they wait for whoever resumes it.
             let is_running = mapping.state == MappingState::Running;
             let next_retry = standing.as_ref().filter(|_| is_running && details);
