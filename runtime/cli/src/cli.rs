@@ -1,6 +1,7 @@
 //! The words of the command line: what can be said, and which command answers.
 
 mod later;
+mod signs;
 mod slips;
 
 use std::{
@@ -130,7 +131,8 @@ pub(crate) struct Session {
 impl Cli {
     /// Reads the process's arguments; help, version and errors end the process.
     pub(crate) fn read() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| match error.kind() {
+        let words = signs::joined(std::env::args_os());
+        Self::try_parse_from(&words).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // A closed stdout ends help as quietly as any reading command.
                 match error.print().and_then(|()| io::stdout().flush()) {
@@ -144,7 +146,8 @@ impl Cli {
                 }
             }
             _ => {
-                let words: Vec<String> = std::env::args_os()
+                let words: Vec<String> = words
+                    .iter()
                     .skip(1)
                     .map(|word| word.to_string_lossy().into_owned())
                     .collect();

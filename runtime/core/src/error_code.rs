@@ -209,6 +209,8 @@ codes! {
     MappingNotRunning = "FN3013", Conflict, 409;
     /// No such key waits for a retry.
     NoSuchParkedKey = "FN3014", NotFound, 404;
+    /// No record of the key failed: it waits for something else.
+    NoFailingRecord = "FN3015", Conflict, 409;
     /// The stream has no such shard.
     NoSuchShard = "FN3020", NotFound, 404;
     /// The shard was split or merged before.

@@ -92,6 +92,8 @@ pub struct WaitingKeys {
     pub keys: Vec<WaitingKey>,
     /// How many there are, those left out included.
     pub count: u64,
+    /// How many of them wait because they failed.
+    pub failed: u64,
     /// Everything up to here was read: charged records above are known by their marks alone.
     pub read_position: Ordinal,
 }
@@ -127,10 +129,12 @@ impl ShardPipeline {
             (!has_failed(key), first)
         });
         let count = keys.len() as u64;
+        let failed = keys.iter().filter(|key| has_failed(key)).count() as u64;
         keys.truncate(most);
         WaitingKeys {
             keys,
             count,
+            failed,
             read_position: self.backlog.read_position(),
         }
     }

@@ -76,9 +76,13 @@ pub struct ShardStatus {
     pub pending_records: u64,
     /// Sequence number of the low watermark; `null` before the first record.
     pub checkpoint: Option<String>,
-    /// Keys that wait for a retry.
+    /// Keys that wait, for whatever it is, as `mappings parked` lists them. Of what an owner has yet to read,
+    /// 256 charged records at most are looked at.
     pub parked_keys: u64,
-    /// When the next of them is tried, RFC 3339.
+    /// Those of them that failed; the others are held by no fault of their own.
+    #[serde(default)]
+    pub failed_keys: u64,
+    /// When the next of those that failed is tried, RFC 3339; `null`: none is, or the mapping does not run.
     pub next_retry_at: Option<String>,
     /// Tumbling windows with records in them that had no final call yet.
     #[serde(default)]
@@ -111,8 +115,9 @@ pub struct ShardStatus {
 pub struct CircuitStatus {
     /// Since when, RFC 3339.
     pub since: String,
-    /// When the next probe is made at the latest, of what is due, RFC 3339.
-    pub next_probe_at: String,
+    /// When the next probe is made at the latest, of what is due, RFC 3339; `null`: the mapping does not run,
+    /// and probes when it is resumed.
+    pub next_probe_at: Option<String>,
     /// Probes that failed.
     pub probes_failed: u32,
     /// How the last call failed: the author's code, else the kind.
@@ -127,10 +132,19 @@ impl CircuitStatus {
     pub fn of(open: &Open) -> Self {
         Self {
             since: rfc3339::format(open.since),
-            next_probe_at: rfc3339::format(open.next_at_latest()),
+            next_probe_at: Some(rfc3339::format(open.next_at_latest())),
             probes_failed: open.probes_failed(),
             code: open.cause.code.to_string(),
             error: open.cause.error.to_string(),
+        }
+    }
+
+    /// Of a mapping that does not run: it probes when it is resumed, whenever that is.
+    #[must_use]
+    pub fn until_resumed(self) -> Self {
+        Self {
+            next_probe_at: None,
+            ..self
         }
     }
 }

@@ -57,7 +57,10 @@ pub(super) fn now(shard: &ShardStatus) -> Option<String> {
         0 => String::new(),
         probes => format!(", {} failed", words::count(probes.into(), "probe")),
     };
-    let next = words::local_time(&open.next_probe_at);
+    let next = match &open.next_probe_at {
+        Some(at) => format!("next probe {}", words::local_time(at)),
+        None => super::WAITS_FOR_RESUME.to_owned(),
+    };
     let whose = whose(of_canary);
-    Some(format!("{whose}circuit-open, next probe {next}{failed}"))
+    Some(format!("{whose}circuit-open, {next}{failed}"))
 }
