@@ -24,6 +24,8 @@ pub(crate) struct ParkedOne {
     pub(crate) positions: Vec<Ordinal>,
     /// What each of them last failed with, as far as that is known.
     pub(crate) failures: Vec<Option<Cause>>,
+    /// It was not tried yet, and waits in its lane for a probe of whatever is first there.
+    pub(crate) is_behind_lane: bool,
     /// What is shown of it.
     pub(crate) status: ParkedStatus,
 }
@@ -113,6 +115,7 @@ impl HostNode {
                 why: WaitsFor::Retry,
                 until: Some(mark.next_retry),
                 window: None,
+                is_behind_lane: false,
             };
             let before = all.len();
             self.add(&unit, waiting, &mut by_key, all).await;
@@ -257,6 +260,7 @@ impl Unit {
             unit: self.id,
             positions: Vec::new(),
             failures: Vec::new(),
+            is_behind_lane: waiting.is_behind_lane,
             status: self.status(waiting, None),
         }
     }
