@@ -59,6 +59,9 @@ pub struct OpenCircuits {
     pub shards: u64,
     /// Since when the first of them is, RFC 3339.
     pub since: String,
+    /// Since when that one recovers, RFC 3339; `null`: it holds calls.
+    #[serde(default)]
+    pub recovering_since: Option<String>,
     /// How the last call of that shard failed: the author's code, else the kind.
     pub code: String,
     /// Words to it.
@@ -90,7 +93,8 @@ pub struct ShardStatus {
     /// When the oldest of them ends, RFC 3339.
     #[serde(default)]
     pub oldest_window_ends_at: Option<String>,
-    /// Why nothing of it is called: `waiting-for-parents`, `circuit-open`; `null` otherwise.
+    /// Why nothing of it is called, or nothing but what `circuit` lets through: `waiting-for-parents`,
+    /// `circuit-open`; `null` otherwise.
     #[serde(default)]
     pub why: Option<String>,
     /// The circuit of the version that most keys meet, while it is open; `null` otherwise.
@@ -110,15 +114,19 @@ pub struct ShardStatus {
     pub ended: bool,
 }
 
-/// A circuit that is open: what the function needs is down, and it is called to probe alone.
+/// A circuit that is open: what the function needs is down, or was just now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CircuitStatus {
     /// Since when, RFC 3339.
     pub since: String,
-    /// When the next probe is made at the latest, of what is due, RFC 3339; `null`: the mapping does not run,
-    /// and probes when it is resumed.
+    /// Since when it recovers, RFC 3339: new records are called, and what failed is let through one by one;
+    /// `null`: it holds calls.
+    #[serde(default)]
+    pub recovering_since: Option<String>,
+    /// When the next probe is made at the latest, of what is due, RFC 3339; of a circuit that recovers, of what
+    /// failed. `null`: the mapping does not run, and probes when it is resumed.
     pub next_probe_at: Option<String>,
-    /// Probes that failed.
+    /// Probes that failed since it opened.
     pub probes_failed: u32,
     /// How the last call failed: the author's code, else the kind.
     pub code: String,
@@ -132,8 +140,9 @@ impl CircuitStatus {
     pub fn of(open: &Open) -> Self {
         Self {
             since: rfc3339::format(open.since),
+            recovering_since: open.recovering_since().map(rfc3339::format),
             next_probe_at: Some(rfc3339::format(open.next_at_latest())),
-            probes_failed: open.probes_failed(),
+            probes_failed: open.probes_failed,
             code: open.cause.code.to_string(),
             error: open.cause.error.to_string(),
         }
@@ -394,6 +403,7 @@ impl MappingStatus {
             open_shards: open.count() as u64,
             shards: self.shards.len() as u64,
             since: first.since.clone(),
+            recovering_since: first.recovering_since.clone(),
             code: first.code.clone(),
             error: first.error.clone(),
         })

@@ -86,6 +86,10 @@ pub struct ReleaseStatus {
     pub released_keys: u64,
     /// Records of the key whose wait is over; 0 where everything was released.
     pub released_records: u64,
+    /// Of them those that were not tried yet and wait in a lane whose circuit is open: the next probe is of
+    /// whatever is first there.
+    #[serde(default)]
+    pub untried_in_lanes: u64,
 }
 
 /// `mappings dead-letter`: which records.

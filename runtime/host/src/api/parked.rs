@@ -63,7 +63,8 @@ fn most(asked: Option<usize>, shards: usize, address: &str) -> Result<usize, Api
         )))
 }
 
-/// `POST /v1/mappings/{m}/parked/release`: in every shard that has the key, or everything. Works while the mapping is
+/// `POST /v1/mappings/{m}/parked/release`: in every shard that has the key, or everything. Where a circuit is
+/// open the key is probed next, or what is first in its lane if it was not tried yet. Works while the mapping is
 /// paused: then the key is tried as soon as it goes on.
 pub(super) async fn release(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
@@ -80,9 +81,13 @@ pub(super) async fn release(node: &Arc<HostNode>, address: &str, asked: Asked) -
         }
     };
     let parked = parked_as(node, &mapping, address, &key).await?;
-    let mut released_records = 0;
+    let (mut released_records, mut untried_in_lanes) = (0, 0);
     for parked in &parked {
-        released_records += node.release_parked(parked).await;
+        let released = node.release_parked(parked).await;
+        released_records += released;
+        if parked.is_behind_lane {
+            untried_in_lanes += released;
+        }
     }
     if released_records == 0 {
         return Err(not_running(address, &key));
@@ -93,6 +98,7 @@ pub(super) async fn release(node: &Arc<HostNode>, address: &str, asked: Asked) -
         partition_key: Some(key),
         released_keys: parked.len() as u64,
         released_records,
+        untried_in_lanes,
     })
 }
 
@@ -112,6 +118,7 @@ async fn release_all(
         partition_key: None,
         released_keys,
         released_records: 0,
+        untried_in_lanes: 0,
     })
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct ParkedOne {
     pub(crate) failures: Vec<Option<Cause>>,
     /// Those of them that failed; with order within the shard the one that holds it, failed or not.
     pub(crate) failing: Vec<Ordinal>,
+    /// It was not tried yet, and waits in its lane for a probe of whatever is first there.
+    pub(crate) is_behind_lane: bool,
     /// What is shown of it.
     pub(crate) status: ParkedStatus,
 }
@@ -207,6 +209,7 @@ impl HostNode {
                 why: WaitsFor::Retry,
                 until: Some(mark.next_retry),
                 window: None,
+                is_behind_lane: false,
             };
             let before = all.len();
             self.add(&unit, waiting, &mut by_key, all).await;
@@ -362,6 +365,7 @@ impl Unit {
             positions: Vec::new(),
             failures: Vec::new(),
             failing: Vec::new(),
+            is_behind_lane: waiting.is_behind_lane,
             status: self.status(waiting, None),
         }
     }

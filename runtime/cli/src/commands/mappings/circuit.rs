@@ -12,6 +12,10 @@ const LISTED_CHARS: usize = 60;
 pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
     let open = status.open_circuits()?;
     let (function, name) = (&status.function, &status.name);
+    let ends = match open.recovering_since {
+        None => "a probe that succeeds begins to end it",
+        Some(_) => "it closes when others are well too",
+    };
     Some([
         format!(
             "  why     {}: calls end in `{}`: {}",
@@ -19,9 +23,7 @@ pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
             open.code,
             words::first_line(&open.error, 200),
         ),
-        format!(
-            "  do      mend what {function} needs: a probe that succeeds ends it; fnctl logs {function} --since 15m"
-        ),
+        format!("  do      mend what {function} needs: {ends}; fnctl logs {function} --since 15m"),
         format!(
             "          fnctl mappings parked {name}  ·  fnctl mappings update {name} --circuit-breaker=off"
         ),
@@ -37,12 +39,17 @@ pub(super) fn in_list(open: Option<&OpenCircuits>) -> String {
 }
 
 fn since(open: &OpenCircuits) -> String {
+    let recovering = open.recovering_since.as_deref();
     format!(
-        "{}circuit-open since {}, {} of {}",
+        "{}circuit-open since {}, {} of {}{}",
         whose(open.of_canary),
         words::local(&open.since),
         open.open_shards,
         words::count(open.shards, "shard"),
+        recovering.map_or_else(String::new, |since| format!(
+            ", recovering since {}",
+            words::local_time(since)
+        )),
     )
 }
 
@@ -62,5 +69,11 @@ pub(super) fn now(shard: &ShardStatus) -> Option<String> {
         None => super::WAITS_FOR_RESUME.to_owned(),
     };
     let whose = whose(of_canary);
+    if let (Some(since), Some(_)) = (&open.recovering_since, &open.next_probe_at) {
+        let since = words::local_time(since);
+        return Some(format!(
+            "{whose}circuit-open, recovering since {since}: new records are called, what failed is let through one by one{failed}"
+        ));
+    }
     Some(format!("{whose}circuit-open, {next}{failed}"))
 }

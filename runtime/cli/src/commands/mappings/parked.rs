@@ -32,7 +32,7 @@ pub(super) struct List {
 pub(super) struct Release {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
-    /// The partition key, as `parked` writes it
+    /// The partition key, as `parked` writes it; while its circuit is open it is probed next
     #[arg(long, allow_hyphen_values = true)]
     key: Option<String>,
     /// Everything that waits; a shard whose circuit is open probes
@@ -165,7 +165,14 @@ pub(super) async fn release(args: Release, session: &mut Session) -> Result<(), 
     session.out.line(&format!(
         "released   {what}        fnctl mappings parked {}",
         done.name
-    ))
+    ))?;
+    if done.untried_in_lanes > 0 {
+        let untried = words::count(done.untried_in_lanes, "record");
+        session.out.note(&format!(
+            "{untried} was not tried yet and waits in its lane: the next probe is of what is first there, which may be another key"
+        ));
+    }
+    Ok(())
 }
 
 pub(super) async fn dead_letter(args: GiveUp, session: &mut Session) -> Result<(), CliError> {
