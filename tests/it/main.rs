@@ -34,6 +34,7 @@ mod resharding;
 mod scrub;
 mod seeks;
 mod shadows;
+mod statuses;
 mod support;
 mod tools;
 mod updates;

@@ -39,7 +39,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "man",
             "nodes",
             "scrub",
-            "status",
             "tokens",
             "top",
             "traces",
