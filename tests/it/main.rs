@@ -37,6 +37,7 @@ mod scrub;
 mod seeks;
 mod service;
 mod shadows;
+mod statuses;
 mod support;
 mod tools;
 mod updates;

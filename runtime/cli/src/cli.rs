@@ -16,7 +16,7 @@ use crate::{
     commands::{
         backup, build, capture, completion, deploy, dev, dlq, doctor, dump, explain, filter,
         functions, invoke, logs, man, mappings, new, promote, put, replay, restore, rollback,
-        server, shadow, streams, tail, version,
+        server, shadow, status, streams, tail, version,
     },
     error::CliError,
     limits,
@@ -75,6 +75,11 @@ enum Command {
     /// List, describe and delete functions
     #[command(visible_alias = "function")]
     Functions(functions::Args),
+    /// Say what each mapping is doing, or what keeps it from it; the worst first
+    ///
+    /// Of one mapping it says why it stands where it stands, since when, and what to do, with commands that can
+    /// be pasted. Exit 0 whatever it says: it could be read.
+    Status(status::Args),
     /// List, describe, update, pause, resume, seek and delete mappings, and tend parked keys
     #[command(visible_alias = "mapping")]
     Mappings(mappings::Args),
@@ -192,6 +197,7 @@ impl Cli {
             Command::Logs(args) => logs::run(args, session).await,
             Command::Streams(args) => streams::run(args, session).await,
             Command::Functions(args) => functions::run(args, session).await,
+            Command::Status(args) => status::run(args, session).await,
             Command::Mappings(args) => mappings::run(args, session).await,
             Command::Dlq(args) => dlq::run(args, session).await,
             Command::Capture(args) => capture::run(args, session).await,
@@ -215,7 +221,7 @@ impl Cli {
     /// Whether the command only looks: it ends when nobody reads what it prints.
     pub(crate) fn is_reading(&self) -> bool {
         match &self.command {
-            Command::Tail(_) | Command::Logs(_) | Command::Doctor(_) => true,
+            Command::Tail(_) | Command::Logs(_) | Command::Doctor(_) | Command::Status(_) => true,
             Command::Dlq(args) => args.is_reading(),
             Command::Version(_) | Command::Dump(_) | Command::Filter(_) | Command::Replay(_) => {
                 true

@@ -25,6 +25,7 @@ pub(crate) mod restore;
 pub(crate) mod rollback;
 pub(crate) mod server;
 pub(crate) mod shadow;
+pub(crate) mod status;
 pub(crate) mod streams;
 pub(crate) mod tail;
 pub(crate) mod version;

@@ -58,6 +58,22 @@ pub struct UnitTotals {
     pub dropped: u64,
 }
 
+impl UnitTotals {
+    /// What came to them since they were `before`; nothing where they began anew.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            filtered: self.filtered.saturating_sub(before.filtered),
+            processed: self.processed.saturating_sub(before.processed),
+            failed: self.failed.saturating_sub(before.failed),
+            dead_lettered: self.dead_lettered.saturating_sub(before.dead_lettered),
+            expired: self.expired.saturating_sub(before.expired),
+            emitted: self.emitted.saturating_sub(before.emitted),
+            dropped: self.dropped.saturating_sub(before.dropped),
+        }
+    }
+}
+
 impl Add for UnitTotals {
     type Output = Self;
 

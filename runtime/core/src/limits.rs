@@ -215,3 +215,41 @@ pub const CANARY_WINDOW_PIECE_MS: u64 = 5_000;
 pub const CANARY_AGE_MS_MIN: u64 = 1_000;
 /// Switches of a function's canaries that are kept.
 pub const CANARY_SWITCHES_MAX: usize = 10;
+
+// What is told of a mapping's last minutes, and judged by it.
+
+/// Length of the pieces that the last minutes of a mapping are cut in, ms.
+pub const RECENT_PIECE_MS: u64 = 10_000;
+/// Pieces that are kept: five minutes.
+pub const RECENT_PIECES: u64 = 30;
+/// Versions of a function that are told apart there.
+pub const RECENT_VERSIONS_MAX: usize = 4;
+/// Codes of failures that are told apart in one piece, of one version.
+pub const RECENT_CAUSES_MAX: usize = 8;
+/// Share of the records that a version is given for the first time, per cent, from which on it is told to fail.
+pub const SICK_PERCENT: u64 = 50;
+/// The same, where the version before it did without such failures.
+pub const SICK_PERCENT_SINCE_DEPLOY: u64 = 5;
+/// Failures of records by name, or of whole calls, before that is told: one bad batch is none.
+pub const SICK_EVIDENCE_MIN: u64 = 3;
+/// Calls by which the version before is known to have done without.
+pub const WELL_CALLS_MIN: u64 = 3;
+/// How soon after a version became live it must have begun to fail to be told as its fault, ms.
+pub const SICK_SINCE_DEPLOY_MS: u64 = 600_000;
+/// A backlog that is gone so soon is told to be caught up with, whatever its lanes do, ms.
+pub const CATCHING_UP_MS: u64 = 300_000;
+/// Age of the oldest record from which on a mapping is told to be behind, ms, beyond what batches wait for.
+pub const BEHIND_AGE_MS: u64 = 5_000;
+/// Age of the oldest record from which on keys that wait for a retry are told to hold it, ms.
+pub const PARKED_AGE_MS: u64 = 1_000;
+/// Share of their time that the lanes have a call, per cent, from which on they are told to be busy.
+pub const BUSY_PERCENT: u64 = 80;
+/// How far back it is asked whether lanes are busy, ms.
+pub const BUSY_OVER_MS: u64 = 60_000;
+/// Calls that waited longer than they ran before the mapping is told to be throttled.
+pub const THROTTLED_CALLS_MIN: u64 = 5;
+/// Records that a filter should have let through, by what it let through before, before it is told that it
+/// lets none through any more.
+pub const FILTERED_EXPECTED_MIN: u64 = 10;
+/// Commands that a diagnosis names at most.
+pub const DIAGNOSIS_ACTIONS_MAX: usize = 4;

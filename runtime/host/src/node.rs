@@ -3,6 +3,8 @@
 pub(crate) mod awaited;
 pub(crate) mod capture;
 pub(crate) mod dead_letters;
+mod deleting;
+mod diagnosis;
 pub(crate) mod parked;
 mod positions;
 mod relays;
@@ -31,7 +33,7 @@ use fnctl_store::{ArtifactPin, CommandError, Store};
 use fnctl_streams::Kinesis;
 use tokio::{sync::watch, time::Instant};
 
-use self::{dead_letters::LetterCounts, positions::Ages};
+use self::{dead_letters::LetterCounts, deleting::Deleting, positions::Ages};
 pub(crate) use self::{dead_letters::StoredLetter, work::WorkerNode};
 use crate::{
     api::{error::ApiError, put::buffers::PutBuffers},
@@ -78,6 +80,7 @@ pub(crate) struct HostNode {
     uploads: Mutex<HashMap<String, Upload>>,
     ages: Ages,
     letters: LetterCounts,
+    deleting: Deleting,
     put_buffers: Arc<PutBuffers>,
     relays: Relays,
     kinesis: Option<Kinesis<StoreLog>>,
@@ -106,6 +109,7 @@ impl HostNode {
             uploads: Mutex::default(),
             ages: Ages::default(),
             letters: LetterCounts::default(),
+            deleting: Deleting::default(),
             put_buffers: Arc::default(),
             relays: Relays::default(),
             kinesis: None,

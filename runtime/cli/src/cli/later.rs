@@ -28,7 +28,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "status", "tokens",
+            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "tokens",
             "top", "traces",
         ],
     ),

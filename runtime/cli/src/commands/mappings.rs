@@ -1,6 +1,7 @@
 //! `fnctl mappings`: list, describe, update, pause, resume, seek, parked keys, delete.
 
 mod circuit;
+mod diagnosis;
 mod parked;
 mod seek;
 mod update;
@@ -137,7 +138,8 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
         .try_for_each(|line| session.out.line(line))
 }
 
-async fn describe(mapping: &str, session: &mut Session) -> Result<(), CliError> {
+/// Shows one mapping whole: where it stands, why, and what to do.
+pub(crate) async fn describe(mapping: &str, session: &mut Session) -> Result<(), CliError> {
     let status: MappingStatus = session
         .client
         .get(&["v1", "mappings", mapping], &[])
@@ -149,35 +151,20 @@ async fn describe(mapping: &str, session: &mut Session) -> Result<(), CliError> 
 }
 
 fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
-    let behind = if status.pending_records == 0 {
-        "caught up".to_owned()
-    } else {
-        format!("behind {}", words::age(status.iterator_age_ms))
-    };
     out.line(&format!(
-        "{}  {}, {behind}        {} version {}, since {}",
+        "{}  {}, {}        {} version {}, live since {}",
         status.name,
         state(&status.state, status.reason.as_deref()),
+        diagnosis::behind(status),
         status.function,
         status.version,
-        words::local(&status.since),
+        words::local(&status.live_since),
     ))?;
     if let Some(canary) = &status.canary {
         out.line(&format!("  {}", canary_line(canary)))?;
     }
-    if let Some(detail) = &status.detail {
-        out.line(&format!("  why     {}", words::first_line(detail, 400)))?;
-    }
-    if status.state == "stopped" {
-        let (name, function) = (&status.name, &status.function);
-        out.line(&format!(
-            "  do      mend what it says, and: fnctl mappings resume {name}  ·  or deploy `{function}` anew"
-        ))?;
-        out.line(&format!(
-            "          fnctl mappings update {name} --on-fatal dead-letter        (to give such records up instead)"
-        ))?;
-    }
-    if let Some(lines) = circuit::lines(status) {
+    if let Some(found) = &status.diagnosis {
+        let lines = diagnosis::why(found);
         lines.iter().try_for_each(|line| out.line(line))?;
     }
     let mut table = Table::new(&["shard", "age>", "pending>", "parked>", "checkpoint", "now"]);
@@ -197,6 +184,9 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
         ]);
     }
     table.lines(2).iter().try_for_each(|line| out.line(line))?;
+    if let Some(rates) = &status.rates {
+        out.line(&diagnosis::recent(rates))?;
+    }
     let totals = &status.totals;
     let dropped = match totals.dropped {
         0 => String::new(),

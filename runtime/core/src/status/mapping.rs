@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::canary::CanaryStatus;
+use super::{
+    canary::CanaryStatus,
+    diagnosis::{Diagnosis, RecentRates},
+};
 use crate::{
     breaker::Open,
     commit::UnitTotals,
@@ -45,6 +48,9 @@ pub struct MappingLine {
     /// Its circuits that are open; `null`: none is.
     #[serde(default)]
     pub circuit: Option<OpenCircuits>,
+    /// What it is doing, or what keeps it from it; `null` from an older server.
+    #[serde(default)]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// The circuits of a mapping that are open: what the function needs is down.
@@ -311,7 +317,7 @@ pub struct RelayHeld {
 }
 
 /// `mappings describe`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MappingStatus {
     /// Its id.
     pub id: String,
@@ -321,6 +327,9 @@ pub struct MappingStatus {
     pub function: String,
     /// The live version.
     pub version: u64,
+    /// Since when it is, RFC 3339.
+    #[serde(default)]
+    pub live_since: String,
     /// The function's canary; `null`: all keys meet the live version.
     #[serde(default)]
     pub canary: Option<CanaryStatus>,
@@ -356,6 +365,12 @@ pub struct MappingStatus {
     /// When it was made, RFC 3339.
     #[serde(default)]
     pub created_at: String,
+    /// What it is doing, or what keeps it from it; `null` from an older server.
+    #[serde(default)]
+    pub diagnosis: Option<Diagnosis>,
+    /// Its last minutes; `null`: it has not run since the server started.
+    #[serde(default)]
+    pub rates: Option<RecentRates>,
 }
 
 impl MappingStatus {
@@ -387,6 +402,7 @@ impl MappingStatus {
             pending_records: self.pending_records,
             open_windows: self.shards.iter().map(|shard| shard.open_windows).sum(),
             circuit: self.open_circuits(),
+            diagnosis: self.diagnosis.clone(),
         }
     }
 

@@ -244,7 +244,10 @@ pub struct LogLine {
     pub time: String,
     /// `error warn info debug trace`.
     pub level: String,
-    /// The version that wrote it.
+    /// The function.
+    #[serde(default)]
+    pub function: String,
+    /// The version that wrote it; 0: the host did, of lines that are lost.
     pub version: u64,
     /// `<function>/<stream>`; `null` outside a mapping.
     pub mapping: Option<String>,

@@ -8,10 +8,14 @@ use fnctl_core::{
     pipeline::Invocation,
 };
 use prometheus::IntGauge;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::{
+    task::{AbortHandle, Id, JoinError, JoinSet},
+    time::Instant,
+};
 
 use crate::{
     backoff,
+    recent::{MappingRecent, Wanted},
     shard_worker::{
         blocks::Run,
         call::{self, Ended, Prepared},
@@ -22,17 +26,18 @@ use crate::{
 pub(super) struct Calls {
     running: JoinSet<Ended>,
     tasks: HashMap<Id, AttemptId>,
-    handles: HashMap<AttemptId, (AbortHandle, FunctionVersion)>,
+    handles: HashMap<AttemptId, (AbortHandle, Wanted)>,
     /// The records of each slot's last call: its commit's rows inherit their hash keys.
     runs: HashMap<SlotId, Vec<Run>>,
     /// Pause in front of the next call, while the host is at fault.
     pause: Option<Duration>,
     in_flight: IntGauge,
+    recent: Arc<MappingRecent>,
 }
 
 impl Calls {
-    /// No call yet; those under way are counted in `in_flight`.
-    pub(super) fn new(in_flight: IntGauge) -> Self {
+    /// No call yet; those under way are counted in `in_flight`, all of them in `recent`.
+    pub(super) fn new(in_flight: IntGauge, recent: Arc<MappingRecent>) -> Self {
         Self {
             running: JoinSet::new(),
             tasks: HashMap::new(),
@@ -40,6 +45,7 @@ impl Calls {
             runs: HashMap::new(),
             pause: None,
             in_flight,
+            recent,
         }
     }
 
@@ -54,7 +60,18 @@ impl Calls {
         let call = call::make(Arc::clone(invoker), attempt, prepared.call, self.pause);
         let handle = self.running.spawn(call);
         self.tasks.insert(handle.id(), attempt);
-        self.handles.insert(attempt, (handle, invocation.version));
+        let is_lane = matches!(invocation.slot, SlotId::Lane(_));
+        let mut records = invocation.records.iter();
+        // The last call of a window has none, and is made again until it is well.
+        let is_untried = !invocation.records.is_empty() && records.all(|of| of.attempts == 0);
+        let wanted = Wanted {
+            version: invocation.version,
+            records: u32::try_from(invocation.records.len()).unwrap_or(u32::MAX),
+            is_first: is_lane && is_untried,
+            at: Instant::now(),
+        };
+        self.handles.insert(attempt, (handle, wanted));
+        self.recent.began();
         self.runs.insert(invocation.slot, prepared.runs);
         self.in_flight.inc();
     }
@@ -63,6 +80,7 @@ impl Calls {
     pub(super) fn interrupt(&mut self, attempt: AttemptId) {
         if let Some((handle, _)) = self.handles.remove(&attempt) {
             self.in_flight.dec();
+            self.recent.left();
             handle.abort();
         }
     }
@@ -88,13 +106,16 @@ impl Calls {
             Err(error) => (error.id(), Err(error.to_string())),
         };
         let attempt = self.tasks.remove(&task)?;
-        let (_, version) = self.handles.remove(&attempt)?;
+        let (_, wanted) = self.handles.remove(&attempt)?;
         self.in_flight.dec();
+        let told = result.as_ref();
+        let told = told.map(|completed| (&completed.outcome, completed.stats));
+        self.recent.ended(&wanted, told.map_err(String::as_str));
         self.pause = match &result {
             Ok(_) => None,
             Err(_) => Some(backoff::next(self.pause)),
         };
-        Some((attempt, version, result))
+        Some((attempt, wanted.version, result))
     }
 }
 
@@ -102,6 +123,7 @@ impl Drop for Calls {
     fn drop(&mut self) {
         for _ in self.handles.drain() {
             self.in_flight.dec();
+            self.recent.left();
         }
     }
 }

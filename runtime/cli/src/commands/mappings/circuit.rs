@@ -1,34 +1,11 @@
 //! What is said of a circuit that is open.
 
-use fnctl_core::status::{MappingStatus, OpenCircuits, ShardStatus};
+use fnctl_core::status::{OpenCircuits, ShardStatus};
 
 use crate::output::words;
 
 /// Characters of a failure's words in the list of mappings.
 const LISTED_CHARS: usize = 60;
-
-/// Why, since when, and what to do; `None`: no circuit of the mapping is open. Where that of a canary alone is,
-/// it is named so: other keys go on.
-pub(super) fn lines(status: &MappingStatus) -> Option<[String; 3]> {
-    let open = status.open_circuits()?;
-    let (function, name) = (&status.function, &status.name);
-    let ends = match open.recovering_since {
-        None => "a probe that succeeds begins to end it",
-        Some(_) => "it closes when others are well too",
-    };
-    Some([
-        format!(
-            "  why     {}: calls end in `{}`: {}",
-            since(&open),
-            open.code,
-            words::first_line(&open.error, 200),
-        ),
-        format!("  do      mend what {function} needs: {ends}; fnctl logs {function} --since 15m"),
-        format!(
-            "          fnctl mappings parked {name}  ·  fnctl mappings update {name} --circuit-breaker=off"
-        ),
-    ])
-}
 
 /// Why a mapping of the list is not called; nothing where its circuits are closed.
 pub(super) fn in_list(open: Option<&OpenCircuits>) -> String {
