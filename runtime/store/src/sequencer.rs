@@ -17,7 +17,7 @@ use std::{
 };
 
 use fnctl_core::{
-    commit::{Commit, CommitAnswer, Unavailable},
+    commit::{AttemptMark, Commit, CommitAnswer, Unavailable},
     committer::Stopped,
     entry::Entry,
     id::{Lsn, Timestamp},
@@ -161,7 +161,9 @@ impl Sequencer {
                 answer,
                 durable,
             } => {
-                let lingers = commit.only_charges() && self.frame.may_linger(commit.unit);
+                let lingers = commit.only_charges()
+                    && !self.ends_a_mark(&commit)
+                    && self.frame.may_linger(commit.unit);
                 let said = self.commit(shared, &commit, now);
                 if matches!(said, CommitAnswer::Accepted(_)) {
                     let waiter = Waiter::Commit(durable);
@@ -183,6 +185,16 @@ impl Sequencer {
                 self.frame.wait(Waiter::Announce(announce));
             }
         }
+    }
+
+    /// Whether it takes a mark back that stands in front of a call: found after an unclean stop, that would be
+    /// charged as a death.
+    fn ends_a_mark(&self, commit: &Commit) -> bool {
+        self.view.unit(commit.unit).is_some_and(|unit| {
+            let before = |mark: &AttemptMark| unit.attempts.get(&mark.position);
+            let mut before = commit.attempts.iter().filter_map(before);
+            before.any(|mark| mark.is_in_hand)
+        })
     }
 
     fn append(

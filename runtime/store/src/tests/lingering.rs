@@ -111,12 +111,21 @@ fn what_somebody_waits_for_is_urgent() {
         assert!(is_durable(&mut first) && is_durable(&mut second), "{what}");
         assert!(!is_urgent(&node), "{what}");
     }
-    // A mark in front of a call is called for only once it is synced.
-    let (node, unit, epoch) = node();
+}
+
+#[test]
+fn a_mark_in_front_of_a_call_and_what_takes_it_back_are_urgent() {
+    let (mut node, unit, epoch) = node();
     let mut marked = charge(unit, epoch, 1);
     marked.attempts[0].is_in_hand = true;
     handed_in(&node, marked);
     assert!(is_urgent(&node));
+    node.write().unwrap();
+    handed_in(&node, charge(unit, epoch, 2));
+    assert!(is_urgent(&node));
+    node.write().unwrap();
+    handed_in(&node, charge(unit, epoch, 3));
+    assert!(!is_urgent(&node));
 }
 
 #[test]
