@@ -28,8 +28,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "tokens",
-            "top", "traces",
+            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "tokens", "top",
+            "traces",
         ],
     ),
     ("functions", &["alias", "aliases"]),

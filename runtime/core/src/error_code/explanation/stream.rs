@@ -108,6 +108,16 @@ pub(super) const ALL: &[Explanation] = &[
         ],
     ),
     explained(
+        ErrorCode::NoFailingRecord,
+        "None of the key's records has failed",
+        "By hand only what failed is given up, so that a slip gives up no good record: the key waits for a reason that is not its own, such as an \
+         open circuit or a record of another key in front.",
+        &[
+            "see what it waits for: fnctl mappings parked MAPPING",
+            "give up all that was read of it: the same with --all",
+        ],
+    ),
+    explained(
         ErrorCode::NoSuchShard,
         "The stream has no such shard",
         "Shards are named `shardId-000000000003`, or by their number. Closed ones go with retention.",
