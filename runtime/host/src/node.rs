@@ -3,6 +3,7 @@
 pub(crate) mod awaited;
 pub(crate) mod capture;
 pub(crate) mod dead_letters;
+mod exposition;
 pub(crate) mod parked;
 mod positions;
 mod relays;
