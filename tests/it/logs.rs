@@ -2,6 +2,8 @@
 
 use crate::support::{deploy_hostile, metric, put, server, tail};
 
+const SHARD: &str = "shardId-000000000000";
+
 #[test]
 fn a_flood_of_log_lines_is_cut_counted_and_told() {
     let server = server();
@@ -23,6 +25,12 @@ fn a_flood_of_log_lines_is_cut_counted_and_told() {
             .next_json()
             .unwrap_or_else(|e| panic!("{e}\nserver log: {}", server.log()));
         let message = line["message"].as_str().unwrap_or_default();
+        assert_eq!(line["function"], "hostile", "{line}");
+        if message.starts_with("line ") {
+            let of = (&line["version"], &line["mapping"], &line["shard_id"]);
+            let expected = (&1.into(), &"hostile/in".into(), &SHARD.into());
+            assert_eq!(of, expected, "{line}");
+        }
         if message.contains(" lines dropped: above ") {
             assert_eq!(line["level"], "warn");
             break;

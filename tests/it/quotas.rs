@@ -160,6 +160,10 @@ fn a_mapping_waits_for_room_in_its_output_and_goes_on_by_itself() {
         }
     };
     assert_eq!(status["reason"], "output-full", "{status}");
+    let found = &status["diagnosis"];
+    assert_eq!(found["code"], "output-full", "{status}");
+    let command = &found["actions"][1]["command"];
+    assert_eq!(command, "fnctl streams update out --quota default");
     let totals = &status["totals"];
     assert_eq!(
         (&totals["failed"], &totals["dead_lettered"]),

@@ -142,10 +142,23 @@ pub const CIRCUIT_CALLS: u32 = 25;
 pub const CIRCUIT_SICK_CALLS: u32 = 20;
 /// First pause between the calls of an open circuit, ms; it doubles.
 pub const CIRCUIT_PROBE_MS: u64 = 500;
-/// Longest pause between them, ms.
+/// Longest pause between those of what failed before, ms.
 pub const CIRCUIT_PROBE_MS_MAX: u64 = 30_000;
+/// Longest pause between those of records that were not tried yet, ms: a good one waits behind others.
+pub const CIRCUIT_UNTRIED_MS_MAX: u64 = 5_000;
 /// Probes that fail until the pause is at its longest.
 pub const CIRCUIT_PROBES_TO_MAX: u32 = 6;
+/// Probes of what failed before that must be well, one after the other, to close a circuit that recovers.
+pub const CIRCUIT_TRIED_WELL: u32 = 4;
+/// Probes behind the longest pause that a record has before one costs it its last attempt while a circuit recovers,
+/// at least; as many as it has attempts, where these are more.
+pub const CIRCUIT_LONG_PROBES_MIN: u32 = 3;
+/// Calls of the lanes that must be sick, one after the other, for a circuit that recovers to hold calls again.
+pub const CIRCUIT_LANES_SICK: u32 = 4;
+/// Keys that the lanes tried while a circuit recovers by which it is judged: of so many at most.
+pub const CIRCUIT_RECOVERY_KEYS: usize = 20;
+/// Of them, those that must be well to close it, or sick for it to hold calls again.
+pub const CIRCUIT_RECOVERY_VERDICT: usize = 16;
 /// Elements that an empty buffer keeps room for: idle units are many, and must be small.
 pub const IDLE_CAPACITY_MAX: usize = 1_024;
 /// Problems of an input's types that are told together: each means reading it once more.
@@ -182,6 +195,9 @@ const _: () =
     assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX + WINDOW_STATE_SET_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);
 const _: () = assert!(CIRCUIT_PROBE_MS << CIRCUIT_PROBES_TO_MAX >= CIRCUIT_PROBE_MS_MAX);
+const _: () = assert!(CIRCUIT_UNTRIED_MS_MAX <= CIRCUIT_PROBE_MS_MAX);
+// Of one count both cannot be reached.
+const _: () = assert!(CIRCUIT_RECOVERY_KEYS < 2 * CIRCUIT_RECOVERY_VERDICT);
 const _: () = assert!(CIRCUIT_CALLS <= u32::BITS && CIRCUIT_SICK_CALLS <= CIRCUIT_CALLS);
 const _: () = assert!(FRAME_BYTES_MAX > COMMIT_BYTES_MAX);
 const _: () = assert!(STREAM_SHARDS_LISTED_MAX >= 4 * STREAM_SHARDS_MAX);
@@ -199,3 +215,41 @@ pub const CANARY_WINDOW_PIECE_MS: u64 = 5_000;
 pub const CANARY_AGE_MS_MIN: u64 = 1_000;
 /// Switches of a function's canaries that are kept.
 pub const CANARY_SWITCHES_MAX: usize = 10;
+
+// What is told of a mapping's last minutes, and judged by it.
+
+/// Length of the pieces that the last minutes of a mapping are cut in, ms.
+pub const RECENT_PIECE_MS: u64 = 10_000;
+/// Pieces that are kept: five minutes.
+pub const RECENT_PIECES: u64 = 30;
+/// Versions of a function that are told apart there.
+pub const RECENT_VERSIONS_MAX: usize = 4;
+/// Codes of failures that are told apart in one piece, of one version.
+pub const RECENT_CAUSES_MAX: usize = 8;
+/// Share of the records that a version is given for the first time, per cent, from which on it is told to fail.
+pub const SICK_PERCENT: u64 = 50;
+/// The same, where the version before it did without such failures.
+pub const SICK_PERCENT_SINCE_DEPLOY: u64 = 5;
+/// Failures of records by name, or of whole calls, before that is told: one bad batch is none.
+pub const SICK_EVIDENCE_MIN: u64 = 3;
+/// Calls by which the version before is known to have done without.
+pub const WELL_CALLS_MIN: u64 = 3;
+/// How soon after a version became live it must have begun to fail to be told as its fault, ms.
+pub const SICK_SINCE_DEPLOY_MS: u64 = 600_000;
+/// A backlog that is gone so soon is told to be caught up with, whatever its lanes do, ms.
+pub const CATCHING_UP_MS: u64 = 300_000;
+/// Age of the oldest record from which on a mapping is told to be behind, ms, beyond what batches wait for.
+pub const BEHIND_AGE_MS: u64 = 5_000;
+/// Age of the oldest record from which on keys that wait for a retry are told to hold it, ms.
+pub const PARKED_AGE_MS: u64 = 1_000;
+/// Share of their time that the lanes have a call, per cent, from which on they are told to be busy.
+pub const BUSY_PERCENT: u64 = 80;
+/// How far back it is asked whether lanes are busy, ms.
+pub const BUSY_OVER_MS: u64 = 60_000;
+/// Calls that waited longer than they ran before the mapping is told to be throttled.
+pub const THROTTLED_CALLS_MIN: u64 = 5;
+/// Records that a filter should have let through, by what it let through before, before it is told that it
+/// lets none through any more.
+pub const FILTERED_EXPECTED_MIN: u64 = 10;
+/// Commands that a diagnosis names at most.
+pub const DIAGNOSIS_ACTIONS_MAX: usize = 4;

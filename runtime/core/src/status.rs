@@ -5,6 +5,7 @@
 mod call;
 mod canary;
 mod catalogue;
+mod diagnosis;
 mod mapping;
 mod parked;
 mod record;
@@ -18,6 +19,7 @@ pub use canary::{CanaryStatus, SwitchLine};
 pub use catalogue::{
     DamagedLine, FunctionLine, FunctionStatus, ShardLine, StreamLine, StreamStatus, VersionLine,
 };
+pub use diagnosis::{Diagnosis, NextStep, RecentRates, Trend};
 pub use mapping::{
     CircuitStatus, MappingLine, MappingStatus, OpenCircuits, RelayHeld, RelayStatus, SeekShard,
     SeekStatus, SettingsStatus, ShardStatus, Totals, state_name,

@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod node;
 mod poller;
+mod recent;
 mod relay;
 mod retries;
 mod secret;

@@ -3,6 +3,8 @@
 pub(crate) mod awaited;
 pub(crate) mod capture;
 pub(crate) mod dead_letters;
+mod deleting;
+mod diagnosis;
 mod exposition;
 pub(crate) mod parked;
 mod positions;
@@ -32,7 +34,7 @@ use fnctl_store::{ArtifactPin, CommandError, Store};
 use fnctl_streams::Kinesis;
 use tokio::{sync::watch, time::Instant};
 
-use self::{dead_letters::LetterCounts, positions::Ages};
+use self::{dead_letters::LetterCounts, deleting::Deleting, positions::Ages};
 pub(crate) use self::{dead_letters::StoredLetter, work::WorkerNode};
 use crate::{
     api::{error::ApiError, put::buffers::PutBuffers},
@@ -79,6 +81,7 @@ pub(crate) struct HostNode {
     uploads: Mutex<HashMap<String, Upload>>,
     ages: Ages,
     letters: LetterCounts,
+    deleting: Deleting,
     put_buffers: Arc<PutBuffers>,
     relays: Relays,
     kinesis: Option<Kinesis<StoreLog>>,
@@ -107,6 +110,7 @@ impl HostNode {
             uploads: Mutex::default(),
             ages: Ages::default(),
             letters: LetterCounts::default(),
+            deleting: Deleting::default(),
             put_buffers: Arc::default(),
             relays: Relays::default(),
             kinesis: None,
@@ -251,6 +255,16 @@ impl HostNode {
         found.ok_or_else(|| {
             let words = format!("the function of `{address}` is gone");
             ApiError::new(ErrorCode::NoSuchFunction, words).fix("fnctl mappings list")
+        })
+    }
+
+    /// The stream that a mapping reads.
+    pub(crate) fn stream_of(&self, mapping: &Mapping) -> Result<Arc<Stream>, ApiError> {
+        let found = self.view(|view| view.registry().stream(mapping.stream).cloned());
+        found.ok_or_else(|| {
+            Refusal::NoSuchStream(mapping.stream_name.clone())
+                .to_error()
+                .into()
         })
     }
 

@@ -60,6 +60,7 @@ use crate::{
     canaries::{Canaries, WatchedCanary},
     metrics::{FunctionMetrics, MappingMetrics, Metrics},
     poller::{self, ReadRequest},
+    recent::MappingRecent,
     retries::Retries,
 };
 
@@ -185,6 +186,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) mapping: Arc<MappingMetrics>,
     /// The function's.
     pub(crate) function: Arc<FunctionMetrics>,
+    /// The mapping's last minutes.
+    pub(crate) recent: Arc<MappingRecent>,
 }
 
 /// What the workers of a node have in common.
@@ -286,7 +289,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             assignment,
             invoker,
             clock,
-            calls: Calls::new(metrics.function.in_flight.clone()),
+            calls: Calls::new(
+                metrics.function.in_flight.clone(),
+                Arc::clone(&metrics.recent),
+            ),
             metrics,
             requests: Vec::new(),
             actions: Vec::new(),
@@ -398,8 +404,14 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     }
 
     fn pipeline_handles(&mut self, event: Event) {
+        let is_commit = matches!(event, Event::CommitAnswered { .. });
+        let before = self.pipeline.totals();
         self.pipeline
             .handle(event, self.clock.now(), &mut self.actions);
+        if is_commit {
+            let adds = self.pipeline.totals().since(before);
+            self.metrics.recent.settled(adds);
+        }
     }
 
     fn directed(&mut self, directive: Directive) -> Option<Event> {

@@ -67,9 +67,15 @@ fn print(line: &[u8], out: &mut Output) -> Result<(), CliError> {
         )
         .because(error.to_string())
     })?;
-    let place = match (&line.shard_id, &line.sequence_number) {
-        (Some(shard), Some(number)) => format!("  ({shard} {})", words::short_number(number)),
-        _ => String::new(),
+    let place = [
+        line.mapping.clone(),
+        line.shard_id.clone(),
+        line.sequence_number.as_deref().map(words::short_number),
+    ];
+    let place: Vec<String> = place.into_iter().flatten().collect();
+    let place = match place.is_empty() {
+        true => String::new(),
+        false => format!("  ({})", place.join(" ")),
     };
     let source = if line.source == "log" {
         String::new()

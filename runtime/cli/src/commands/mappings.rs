@@ -1,6 +1,7 @@
 //! `fnctl mappings`: list, describe, update, pause, resume, seek, parked keys, delete.
 
 mod circuit;
+mod diagnosis;
 mod parked;
 mod seek;
 mod update;
@@ -15,6 +16,9 @@ use crate::{
     error::CliError,
     output::{Output, table::Table, words},
 };
+
+/// Said of a mapping that does not run, instead of a time that has passed.
+const WAITS_FOR_RESUME: &str = "waits for resume";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -47,10 +51,7 @@ enum Action {
     /// Go on elsewhere in the stream
     Seek(seek::Args),
     /// List the keys that wait, for what, and until when
-    Parked {
-        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
-        mapping: String,
-    },
+    Parked(parked::List),
     /// Try a key that waits now, or everything, whatever is left of the wait
     Release(parked::Release),
     /// Give up a waiting key's failing records by hand: they become dead letters, the rest goes on
@@ -70,7 +71,7 @@ impl Args {
     pub(crate) const fn is_reading(&self) -> bool {
         matches!(
             self.action,
-            Action::List | Action::Describe { .. } | Action::Parked { .. }
+            Action::List | Action::Describe { .. } | Action::Parked(_)
         )
     }
 }
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Pause { mapping } => set(&mapping, "pause", session).await,
         Action::Resume { mapping } => set(&mapping, "resume", session).await,
         Action::Seek(args) => seek::run(args, session).await,
-        Action::Parked { mapping } => parked::list(&mapping, session).await,
+        Action::Parked(args) => parked::list(args, session).await,
         Action::Release(args) => parked::release(args, session).await,
         Action::DeadLetter(args) => parked::dead_letter(args, session).await,
         Action::Delete {
@@ -137,7 +138,8 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
         .try_for_each(|line| session.out.line(line))
 }
 
-async fn describe(mapping: &str, session: &mut Session) -> Result<(), CliError> {
+/// Shows one mapping whole: where it stands, why, and what to do.
+pub(crate) async fn describe(mapping: &str, session: &mut Session) -> Result<(), CliError> {
     let status: MappingStatus = session
         .client
         .get(&["v1", "mappings", mapping], &[])
@@ -149,55 +151,42 @@ async fn describe(mapping: &str, session: &mut Session) -> Result<(), CliError> 
 }
 
 fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
-    let behind = if status.pending_records == 0 {
-        "caught up".to_owned()
-    } else {
-        format!("behind {}", words::age(status.iterator_age_ms))
-    };
     out.line(&format!(
-        "{}  {}, {behind}        {} version {}, since {}",
+        "{}  {}, {}        {} version {}, live since {}",
         status.name,
         state(&status.state, status.reason.as_deref()),
+        diagnosis::behind(status),
         status.function,
         status.version,
-        words::local(&status.since),
+        words::local(&status.live_since),
     ))?;
     if let Some(canary) = &status.canary {
         out.line(&format!("  {}", canary_line(canary)))?;
     }
-    if let Some(detail) = &status.detail {
-        out.line(&format!("  why     {}", words::first_line(detail, 400)))?;
-    }
-    if status.state == "stopped" {
-        let (name, function) = (&status.name, &status.function);
-        out.line(&format!(
-            "  do      mend what it says, and: fnctl mappings resume {name}  ·  or deploy `{function}` anew"
-        ))?;
-        out.line(&format!(
-            "          fnctl mappings update {name} --on-fatal dead-letter        (to give such records up instead)"
-        ))?;
-    }
-    if let Some(lines) = circuit::lines(status) {
+    if let Some(found) = &status.diagnosis {
+        let lines = diagnosis::why(found);
         lines.iter().try_for_each(|line| out.line(line))?;
     }
     let mut table = Table::new(&["shard", "age>", "pending>", "parked>", "checkpoint", "now"]);
     for shard in &status.shards {
-        let now = shard.next_retry_at.as_deref();
         table.row([
             shard.shard_id.clone(),
             words::age(shard.iterator_age_ms),
             shard.pending_records.to_string(),
-            shard.parked_keys.to_string(),
+            parked_keys(shard),
             shard
                 .checkpoint
                 .as_deref()
                 .map_or_else(|| "-".to_owned(), words::short_number),
             waiting(shard)
-                .or_else(|| now.map(|time| format!("next attempt {}", words::local_time(time))))
+                .or_else(|| next_attempt(shard, &status.state))
                 .unwrap_or_default(),
         ]);
     }
     table.lines(2).iter().try_for_each(|line| out.line(line))?;
+    if let Some(rates) = &status.rates {
+        out.line(&diagnosis::recent(rates))?;
+    }
     let totals = &status.totals;
     let dropped = match totals.dropped {
         0 => String::new(),
@@ -273,6 +262,24 @@ fn relay_line(relay: &RelayStatus) -> String {
         relay.to,
         held.unwrap_or_default()
     )
+}
+
+/// `40 (30 failed)`: keys that wait, and those of them that failed, where others are held as well.
+fn parked_keys(shard: &ShardStatus) -> String {
+    let (all, failed) = (shard.parked_keys, shard.failed_keys);
+    if all == failed {
+        return all.to_string();
+    }
+    format!("{all} ({failed} failed)")
+}
+
+/// When the next key is tried that failed; of a mapping that does not run nothing is until it is resumed.
+fn next_attempt(shard: &ShardStatus, state: &str) -> Option<String> {
+    if shard.parked_keys > 0 && matches!(state, "paused" | "stopped") {
+        return Some(WAITS_FOR_RESUME.to_owned());
+    }
+    let time = shard.next_retry_at.as_deref()?;
+    Some(format!("next attempt {}", words::local_time(time)))
 }
 
 /// What a shard waits for that is not its turn yet, or whose turn is over.

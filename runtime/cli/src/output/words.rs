@@ -22,14 +22,7 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// `0 ms`, `210 ms`, `12.4 s`, `14m02s`, `3h05m`, `2d04h`.
 pub(crate) fn age(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match ms {
-        0..=9_999 => format!("{ms} ms"),
-        10_000..=59_999 => format!("{}.{} s", seconds, ms % 1000 / 100),
-        60_000..=3_599_999 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3_600_000..=86_399_999 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
-    }
+    fnctl_core::diagnosis::age(ms)
 }
 
 /// `1 shard`, `4 shards`.

@@ -89,6 +89,12 @@ impl ShardPipeline {
         }
     }
 
+    /// Totals of what was committed.
+    #[must_use]
+    pub const fn totals(&self) -> UnitTotals {
+        self.totals
+    }
+
     /// Keys that wait for a retry, the one that is tried now included (with windows, groups; with order
     /// within the shard, the shard), and when the next one is tried: while the circuit is open, not before the
     /// next probe.

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use fnctl_core::{
-    error_code::ErrorCode, rfc3339, spec::StartingPosition, status::LogLine as LogText,
+    error_code::ErrorCode, id::FunctionName, rfc3339, spec::StartingPosition,
+    status::LogLine as LogText,
 };
 
 use crate::{
@@ -32,12 +33,21 @@ pub(super) fn logs(node: &Arc<HostNode>, name: &str, asked: &Asked) -> Answer {
     let log = node.logs().of(&function.name);
     let from = log.start(since, tail);
     let (chunks, body) = streamed();
-    tokio::spawn(serve(Arc::clone(node), log, from, is_following, chunks));
+    let name = function.name.clone();
+    tokio::spawn(serve(
+        Arc::clone(node),
+        name,
+        log,
+        from,
+        is_following,
+        chunks,
+    ));
     Ok(with_type(body, NDJSON))
 }
 
 async fn serve(
     node: Arc<HostNode>,
+    function: FunctionName,
     log: Arc<FunctionLog>,
     mut from: u64,
     is_following: bool,
@@ -51,10 +61,11 @@ async fn serve(
         from = read.next;
         let mut text = String::new();
         if read.missed > 0 {
-            text.push_str(&missed(&node, read.missed));
+            text.push_str(&missed(&node, &function, read.missed));
         }
         for line in &read.lines {
-            let line = serde_json::to_string(&shown(line)).expect("a log line is always JSON");
+            let line =
+                serde_json::to_string(&shown(line, &function)).expect("a log line is always JSON");
             text.push_str(&line);
             text.push('\n');
         }
@@ -81,10 +92,11 @@ async fn serve(
 }
 
 /// Says that lines fell out of memory in front of a reader.
-fn missed(node: &HostNode, count: u64) -> String {
+fn missed(node: &HostNode, function: &FunctionName, count: u64) -> String {
     let line = LogText {
         time: rfc3339::format(node.now()),
         level: "warn".to_owned(),
+        function: function.to_string(),
         version: 0,
         mapping: None,
         shard_id: None,
@@ -97,10 +109,11 @@ fn missed(node: &HostNode, count: u64) -> String {
     text
 }
 
-fn shown(line: &LogLine) -> LogText {
+fn shown(line: &LogLine, function: &FunctionName) -> LogText {
     LogText {
         time: rfc3339::format(line.time),
         level: line.level.to_owned(),
+        function: function.to_string(),
         version: line.version.0,
         mapping: (!line.mapping.is_empty()).then(|| line.mapping.to_string()),
         shard_id: line.shard.map(fnctl_core::id::ShardNumber::shard_id),

@@ -55,9 +55,11 @@ pub(super) async fn delete(node: &Arc<HostNode>, address: &str, asked: &Asked) -
         force,
     };
     node.judge(&command)?;
+    let shown = node.deleting(mapping.id);
     let hold = node.supervisor().hold(vec![mapping.id]).await;
     let applied = node.command(command).await;
     drop(hold);
+    drop(shown);
     applied?;
     one(&serde_json::json!({"deleted": format!("mapping/{name}")}))
 }

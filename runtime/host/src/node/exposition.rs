@@ -9,7 +9,7 @@ use fnctl_core::{
     clock::Clock,
     commit::UnitTotals,
     id::{Timestamp, UnitId},
-    mapping::Mapping,
+    mapping::{Mapping, MappingState},
     shard::Stream,
     view::{NodeView, UnitTurn},
 };
@@ -69,9 +69,11 @@ impl HostNode {
         for (name, seen) in seen {
             let mut totals = seen.gone;
             let mut shards = Vec::with_capacity(seen.units.len());
+            // Of a mapping that does not run the next retries have passed.
+            let is_running = seen.mapping.state == MappingState::Running;
             for unit in &seen.units {
                 totals = totals + unit.totals;
-                shards.push(self.shard_sample(unit).await);
+                shards.push(self.shard_sample(unit, is_running).await);
             }
             mappings.push(MappingSample {
                 name,
@@ -99,7 +101,7 @@ impl HostNode {
         })
     }
 
-    async fn shard_sample(&self, figures: &UnitFigures) -> ShardSample {
+    async fn shard_sample(&self, figures: &UnitFigures, is_running: bool) -> ShardSample {
         let unit = figures.unit;
         let status = self.supervisor().statuses().of(unit);
         let (standing, is_damaged) = match &status {
@@ -131,7 +133,9 @@ impl HostNode {
             is_blocked: standing.is_some_and(|standing| standing.blocked.is_some()),
             is_damaged,
             parked_keys: standing.map_or(0, |standing| standing.parked_keys),
-            next_retry: standing.and_then(|standing| standing.next_retry),
+            next_retry: standing
+                .and_then(|standing| standing.next_retry)
+                .filter(|_| is_running),
             is_circuit_open: standing.is_some_and(|standing| {
                 standing.circuit.is_some() || standing.canary_circuit.is_some()
             }),

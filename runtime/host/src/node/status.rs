@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
+    breaker::Open,
     commit::{Unavailable, UnitTotals},
+    diagnosis::Why,
     id::{Ordinal, StreamName, Timestamp, UnitId},
     mapping::{Mapping, MappingState, OutputBinding},
     rfc3339,
@@ -12,7 +14,10 @@ use fnctl_core::{
     view::{NodeView, UnitTurn},
 };
 
-use crate::{node::HostNode, shard_worker::Standing, supervisor::UnitStatus};
+use crate::{
+    node::{HostNode, diagnosis::Asked, parked::ParkedCount},
+    supervisor::UnitStatus,
+};
 
 /// A unit as the published view has it.
 pub(super) struct UnitFigures {
@@ -24,13 +29,16 @@ pub(super) struct UnitFigures {
     pub(super) open_windows: u64,
     /// When the oldest of them ends.
     window_end: Option<Timestamp>,
+    /// Records that are kept and that it is past.
+    older: u64,
 }
 
 /// What holds a mapping that should run.
 pub(crate) struct Blocked {
-    /// One of the words of command line and SDK §5.
-    reason: &'static str,
+    reason: Why,
     detail: String,
+    /// The stream that it writes to and waits for.
+    output: Option<StreamName>,
     /// Since when, where that is known.
     since: Option<Timestamp>,
 }
@@ -39,12 +47,14 @@ pub(super) fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
     let turns = view.turns(mapping);
     view.units_of(mapping.id)
         .map(|(unit, progress)| {
-            let last = view
-                .tail(unit.stream, unit.shard)
-                .map_or(Ordinal(0), |tail| tail.last());
+            let tail = view.tail(unit.stream, unit.shard);
+            let last = tail.map_or(Ordinal(0), |tail| tail.last());
+            let horizon = tail.map_or(Ordinal(1), |tail| tail.horizon);
+            let low = progress.settled.low_watermark();
             UnitFigures {
                 unit,
-                low_watermark: progress.settled.low_watermark(),
+                low_watermark: low,
+                older: low.min(last).next().0.saturating_sub(horizon.0),
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
                 turn: turns.get(&unit).copied().unwrap_or(UnitTurn::Due),
@@ -86,9 +96,10 @@ impl HostNode {
                 |(reason, _)| matches!(reason, Unavailable::NoSuchOutput(name) if *name == stream),
             );
             return Some(Blocked {
-                reason: "blocked-output",
+                reason: Why::BlockedOutput,
                 detail: format!("stream `{stream}` does not exist"),
                 since: waits.map(|(_, since)| *since),
+                output: Some(stream),
             });
         }
         let damaged = units.iter().find_map(|unit| match statuses.of(*unit)? {
@@ -97,30 +108,33 @@ impl HostNode {
         });
         if let Some(detail) = damaged {
             return Some(Blocked {
-                reason: "damaged",
+                reason: Why::Damaged,
                 detail,
                 since: None,
+                output: None,
             });
         }
         refused.into_iter().find_map(|(refusal, since)| {
+            let mut output = None;
             let (reason, detail) = match refusal {
                 Unavailable::DeadLettersFull => (
-                    "dead-letters-full",
+                    Why::DeadLettersFull,
                     "the mapping's dead letters have reached their quota: a record that would be one \
                      more waits until there is room"
                         .to_owned(),
                 ),
                 Unavailable::DiskFull => (
-                    "disk-full",
+                    Why::DiskFull,
                     "there is no room above the disk reserve".to_owned(),
                 ),
-                Unavailable::OutputFull(name) => (
-                    "output-full",
-                    format!(
+                Unavailable::OutputFull(name) => {
+                    let words = format!(
                         "output stream `{name}` is at its quota: results wait until there is room \
                          (fnctl streams describe {name})"
-                    ),
-                ),
+                    );
+                    output = Some(name);
+                    (Why::OutputFull, words)
+                }
                 // The stream is there again: the commit is about to be sent again.
                 Unavailable::NoSuchOutput(_) => return None,
             };
@@ -128,6 +142,7 @@ impl HostNode {
                 reason,
                 detail,
                 since: Some(since),
+                output,
             })
         })
     }
@@ -135,29 +150,10 @@ impl HostNode {
     /// The word of a mapping's state.
     pub(crate) fn state_of(&self, mapping: &Mapping, made: &[Arc<Stream>]) -> &'static str {
         match self.blocked(mapping, made) {
+            _ if self.is_deleting(mapping.id) => "deleting",
             Some(_) => "blocked",
             None => state_name(&mapping.state),
         }
-    }
-
-    /// How many keys of a unit wait for a retry, and when the next one is tried. Without a worker the
-    /// keys of charged records are read from the stream: they will wait when there is one.
-    async fn parked(
-        &self,
-        mapping: &Mapping,
-        unit: UnitId,
-        standing: Option<&Standing>,
-    ) -> (u64, Option<Timestamp>) {
-        // A paused worker has not read them.
-        let is_running = mapping.state == MappingState::Running;
-        if let Some(standing) = standing.filter(|_| is_running) {
-            return (standing.parked_keys, standing.next_retry);
-        }
-        let charged: Vec<Ordinal> = self.view(|view| {
-            let progress = view.unit(unit);
-            progress.map_or_else(Vec::new, |unit| unit.attempts.keys().copied().collect())
-        });
-        (self.distinct_keys(unit, &charged).await, None)
     }
 
     /// A mapping in words and figures; `None`: it is gone. Letters are
@@ -180,24 +176,24 @@ impl HostNode {
         })?;
         let blocked = self.blocked(mapping, &[]);
         let since = blocked.as_ref().and_then(|blocked| blocked.since);
+        let output = blocked.as_ref().and_then(|blocked| blocked.output.clone());
         let (state, reason, detail) = match (&mapping.state, blocked) {
-            (_, Some(Blocked { reason, detail, .. })) => {
-                ("blocked".to_owned(), Some(reason.to_owned()), Some(detail))
+            _ if self.is_deleting(mapping.id) => ("deleting", Some(Why::Deleting), None),
+            (_, Some(Blocked { reason, detail, .. })) => ("blocked", Some(reason), Some(detail)),
+            (MappingState::Stopped { code, message }, _) => {
+                let words = format!("{code}: {message}");
+                ("stopped", Some(Why::StoppedFatal), Some(words))
             }
-            (MappingState::Running, None) => ("running".to_owned(), None, None),
-            (MappingState::Paused, _) => ("paused".to_owned(), Some("paused".to_owned()), None),
-            (MappingState::Stopped { code, message }, _) => (
-                "stopped".to_owned(),
-                Some("stopped-fatal".to_owned()),
-                Some(format!("{code}: {message}")),
-            ),
-            (MappingState::Failed, _) => {
-                ("failed".to_owned(), Some("stream-deleted".to_owned()), None)
+            (state @ MappingState::Paused, _) => (state_name(state), Some(Why::Paused), None),
+            (state @ MappingState::Failed, _) => {
+                (state_name(state), Some(Why::StreamDeleted), None)
             }
+            (state @ MappingState::Running, None) => (state_name(state), None, None),
         };
         let mut totals = Totals::default();
         totals.add(&gone);
         let mut shards = Vec::with_capacity(units.len());
+        let mut do_answer = true;
         let mut parked_keys_of: BTreeMap<UnitId, Option<String>> = BTreeMap::new();
         for unit in &units {
             totals.add(&unit.totals);
@@ -213,11 +209,24 @@ impl HostNode {
                 }
                 _ => None,
             };
+            let parked = match details && do_answer {
+                true => self.parked_count(mapping, unit.unit).await,
+                false => None,
+            };
             let standing = self.supervisor().statuses().standing(unit.unit);
-            let (parked_keys, next_retry) = if details {
-                self.parked(mapping, unit.unit, standing.as_ref()).await
-            } else {
-                (0, None)
+            let parked = parked.unwrap_or_else(|| {
+                // One that is too busy is waited for, and no others: what they last said is known.
+                do_answer = false;
+                let keys = standing.as_ref().map_or(0, |standing| standing.parked_keys);
+                ParkedCount { keys, failed: keys }
+            });
+            // Of a mapping that does not run they have passed: they wait for whoever resumes it.
+            let is_running = mapping.state == MappingState::Running;
+            let next_retry = standing.as_ref().filter(|_| is_running);
+            let next_retry = next_retry.and_then(|standing| standing.next_retry);
+            let circuit_of = |open: &Open| match is_running {
+                true => CircuitStatus::of(open),
+                false => CircuitStatus::of(open).until_resumed(),
             };
             let waits_for = match unit.turn {
                 UnitTurn::Waiting(ancestor) => Some(ancestor),
@@ -244,8 +253,8 @@ impl HostNode {
             };
             shards.push(ShardStatus {
                 why,
-                circuit: open.as_deref().map(CircuitStatus::of),
-                canary_circuit: canary.as_deref().map(CircuitStatus::of),
+                circuit: open.as_deref().map(circuit_of),
+                canary_circuit: canary.as_deref().map(circuit_of),
                 waits_for: waits_for.map(|ancestor| ancestor.shard.shard_id()),
                 waits_for_key,
                 ended: unit.turn == UnitTurn::Ended,
@@ -253,7 +262,8 @@ impl HostNode {
                 iterator_age_ms: self.age_of(unit).await,
                 pending_records: unit.pending,
                 checkpoint,
-                parked_keys,
+                parked_keys: parked.keys,
+                failed_keys: parked.failed,
                 next_retry_at: next_retry.map(rfc3339::format),
                 open_windows: unit.open_windows,
                 oldest_window_ends_at: unit.window_end.map(rfc3339::format),
@@ -262,15 +272,16 @@ impl HostNode {
         totals.polled = self
             .metrics
             .polled(mapping.id, &function.name, &mapping.stream_name);
-        Some(MappingStatus {
+        let mut status = MappingStatus {
             id: mapping.id.to_string(),
             name: format!("{}/{}", function.name, mapping.stream_name),
             function: function.name.to_string(),
             version: function.live.0,
+            live_since: rfc3339::format(function.live_since),
             canary: self.canaries().status(&function),
             stream: mapping.stream_name.to_string(),
-            state,
-            reason,
+            state: state.to_owned(),
+            reason: reason.map(|reason| reason.as_str().to_owned()),
             detail,
             since: rfc3339::format(since.unwrap_or(mapping.state_since)),
             iterator_age_ms: shards
@@ -293,7 +304,19 @@ impl HostNode {
                 false => None,
             },
             created_at: rfc3339::format(mapping.created_at),
-        })
+            diagnosis: None,
+            rates: None,
+        };
+        let asked = Asked {
+            mapping: mapping.id,
+            function: &function,
+            units: units.iter().map(|unit| unit.unit).collect(),
+            older_records: units.iter().map(|unit| unit.older).sum(),
+            output,
+            details,
+        };
+        self.diagnose(&mut status, asked).await;
+        Some(status)
     }
 
     /// What a mapping has read is counted from nothing again.

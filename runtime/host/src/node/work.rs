@@ -108,6 +108,7 @@ impl Node for WorkerNode {
                 .metrics
                 .mapping(work.mapping().id, function, &work.mapping().stream_name),
             function: self.metrics.function(function),
+            recent: self.statuses.recents().of(unit.mapping),
             node: Arc::clone(&self.metrics),
         };
         let invoker = LiveFunction::new(
@@ -146,6 +147,8 @@ impl Node for WorkerNode {
             self.log.logs().retain(is_function);
             let retries = self.statuses.retries();
             retries.retain(|mapping| registry.mapping(mapping).is_some());
+            let recents = self.statuses.recents();
+            recents.retain(|mapping| registry.mapping(mapping).is_some());
             let functions = registry.functions();
             let limits = functions.map(|function| (function.id, function.concurrency));
             self.functions.limit(&limits.collect());

@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     backoff,
+    recent::{MappingRecent, Wanted},
     shard_worker::{
         blocks::Run,
         call::{self, Ended, Prepared},
@@ -24,9 +25,8 @@ use crate::{
 /// A call under way.
 struct Running {
     handle: AbortHandle,
-    version: FunctionVersion,
     slot: SlotId,
-    since: Instant,
+    wanted: Wanted,
 }
 
 /// How a call ended.
@@ -53,11 +53,12 @@ pub(super) struct Calls {
     /// Pause in front of the next call, while the host is at fault.
     pause: Option<Duration>,
     in_flight: IntGauge,
+    recent: Arc<MappingRecent>,
 }
 
 impl Calls {
-    /// No call yet; those under way are counted in `in_flight`.
-    pub(super) fn new(in_flight: IntGauge) -> Self {
+    /// No call yet; those under way are counted in `in_flight`, all of them in `recent`.
+    pub(super) fn new(in_flight: IntGauge, recent: Arc<MappingRecent>) -> Self {
         Self {
             running: JoinSet::new(),
             tasks: HashMap::new(),
@@ -66,6 +67,7 @@ impl Calls {
             ended: HashMap::new(),
             pause: None,
             in_flight,
+            recent,
         }
     }
 
@@ -80,13 +82,23 @@ impl Calls {
         let call = call::make(Arc::clone(invoker), attempt, prepared.call, self.pause);
         let handle = self.running.spawn(call);
         self.tasks.insert(handle.id(), attempt);
+        let is_lane = matches!(invocation.slot, SlotId::Lane(_));
+        let mut records = invocation.records.iter();
+        // The last call of a window has none, and is made again until it is well.
+        let is_untried = !invocation.records.is_empty() && records.all(|of| of.attempts == 0);
+        let wanted = Wanted {
+            version: invocation.version,
+            records: u32::try_from(invocation.records.len()).unwrap_or(u32::MAX),
+            is_first: is_lane && is_untried,
+            at: Instant::now(),
+        };
         let running = Running {
             handle,
-            version: invocation.version,
             slot: invocation.slot,
-            since: Instant::now(),
+            wanted,
         };
         self.handles.insert(attempt, running);
+        self.recent.began();
         self.runs.insert(invocation.slot, prepared.runs);
         self.in_flight.inc();
     }
@@ -95,6 +107,7 @@ impl Calls {
     pub(super) fn interrupt(&mut self, attempt: AttemptId) {
         if let Some(running) = self.handles.remove(&attempt) {
             self.in_flight.dec();
+            self.recent.left();
             running.handle.abort();
         }
     }
@@ -121,18 +134,21 @@ impl Calls {
             Err(error) => (error.id(), Err(error.to_string())),
         };
         let attempt = self.tasks.remove(&task)?;
-        let running = self.handles.remove(&attempt)?;
+        let Running { slot, wanted, .. } = self.handles.remove(&attempt)?;
         let now = Instant::now();
-        self.ended.insert(running.slot, now);
+        self.ended.insert(slot, now);
         self.in_flight.dec();
+        let told = result.as_ref();
+        let told = told.map(|completed| (&completed.outcome, completed.stats));
+        self.recent.ended(&wanted, told.map_err(String::as_str));
         self.pause = match &result {
             Ok(_) => None,
             Err(_) => Some(backoff::next(self.pause)),
         };
         Some(OfCall {
             attempt,
-            version: running.version,
-            took: now.saturating_duration_since(running.since),
+            version: wanted.version,
+            took: now.saturating_duration_since(wanted.at),
             result,
         })
     }
@@ -142,6 +158,7 @@ impl Drop for Calls {
     fn drop(&mut self) {
         for _ in self.handles.drain() {
             self.in_flight.dec();
+            self.recent.left();
         }
     }
 }

@@ -13,6 +13,7 @@ use fnctl_core::{
 use tokio::sync::watch;
 
 use crate::{
+    recent::Recents,
     retries::Retries,
     shard_worker::{Redrivers, Standing, Told},
 };
@@ -58,6 +59,7 @@ impl UnitStatus {
 pub(crate) struct Statuses {
     units: Mutex<HashMap<UnitId, UnitStatus>>,
     retries: Arc<Retries>,
+    recents: Recents,
     redrivers: Arc<Redrivers>,
     changed: watch::Sender<u64>,
 }
@@ -67,6 +69,7 @@ impl Default for Statuses {
         Self {
             units: Mutex::default(),
             retries: Arc::default(),
+            recents: Recents::default(),
             redrivers: Arc::default(),
             changed: watch::Sender::new(0),
         }
@@ -92,6 +95,11 @@ impl Statuses {
     /// Retries as they happen.
     pub(crate) const fn retries(&self) -> &Arc<Retries> {
         &self.retries
+    }
+
+    /// The last minutes of mappings.
+    pub(crate) const fn recents(&self) -> &Recents {
+        &self.recents
     }
 
     /// Wakes when any status changed.

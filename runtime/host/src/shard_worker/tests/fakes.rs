@@ -36,6 +36,7 @@ use tokio::{
 
 use crate::{
     metrics::Metrics,
+    recent::Recents,
     retries::Retries,
     shard_worker::{
         Assignment, Directive, Exit, NodeShare, ShardWorker, Told, Turns, WorkerMetrics,
@@ -271,6 +272,7 @@ impl Harness {
         let metrics = WorkerMetrics {
             mapping: node.mapping(MappingId(1), &function, &stream),
             function: node.function(&function),
+            recent: Recents::default().of(MappingId(1)),
             node,
         };
         let started = Started {

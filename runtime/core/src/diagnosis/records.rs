@@ -1,0 +1,262 @@
+//! What records wait for, or whether there are any.
+
+use super::{
+    Figures, Found, calls, is_behind, step,
+    words::{age, count, per_second, quoted},
+};
+use crate::limits::{CATCHING_UP_MS, FILTERED_EXPECTED_MIN, PARKED_AGE_MS};
+
+pub(super) fn waiting_for_parents(figures: &Figures<'_>) -> Option<Found> {
+    let shards = &figures.status.shards;
+    let waiting = shards.iter().filter(|shard| shard.waits_for.is_some());
+    let pending: u64 = waiting.clone().map(|shard| shard.pending_records).sum();
+    // Where most records do not, what those wait for is the reason.
+    if pending == 0 || pending * 2 < figures.status.pending_records {
+        return None;
+    }
+    let name = figures.name();
+    let parent = waiting.clone().find_map(|shard| shard.waits_for.clone());
+    let key = waiting
+        .clone()
+        .find_map(|shard| shard.waits_for_key.clone());
+    let parent = parent.unwrap_or_default();
+    let (held, mut actions) = match &key {
+        Some(key) => (
+            format!(", where key `{}` waits for a retry", one_line(key)),
+            vec![
+                step(
+                    format!("fnctl mappings release {name} --key {}", quoted(key)),
+                    "tries it now",
+                ),
+                step(
+                    format!("fnctl mappings dead-letter {name} --key {}", quoted(key)),
+                    "gives up what fails of it, and goes on",
+                ),
+            ],
+        ),
+        None => (String::new(), Vec::new()),
+    };
+    actions.push(step(
+        format!("fnctl mappings parked {name}"),
+        "which keys wait, and for what",
+    ));
+    Some(Found {
+        since: figures.oldest(),
+        message: format!(
+            "{} of {} wait until those of {parent}, which they came from, are settled{held}",
+            count(pending, "record"),
+            count(waiting.count() as u64, "shard"),
+        ),
+        actions,
+    })
+}
+
+/// A key as a message has it.
+fn one_line(key: &str) -> String {
+    key.escape_debug().to_string()
+}
+
+pub(super) fn parked_keys(figures: &Figures<'_>) -> Option<Found> {
+    let (status, name) = (figures.status, figures.name());
+    let keys = figures.parked_keys();
+    if keys == 0 || status.pending_records == 0 || status.iterator_age_ms < PARKED_AGE_MS {
+        return None;
+    }
+    let live = figures.live().and_then(|live| live.cause.as_ref());
+    let code = live.map_or_else(String::new, |cause| {
+        format!("; calls that fail end in `{}`", cause.code)
+    });
+    let next = status
+        .shards
+        .iter()
+        .filter_map(|s| s.next_retry_at.as_deref());
+    let next = next
+        .min()
+        .map_or_else(String::new, |at| format!(", next at {at}"));
+    let waits = if keys == 1 { "waits" } else { "wait" };
+    let mut actions = vec![
+        step(
+            format!("fnctl mappings parked {name}"),
+            "which, until when, and what they failed with",
+        ),
+        step(
+            format!("fnctl mappings release {name} --all"),
+            "tries them now",
+        ),
+    ];
+    if let Some(key) = figures.parked_key {
+        actions.push(step(
+            format!("fnctl mappings dead-letter {name} --key {}", quoted(key)),
+            "gives up what fails of the oldest",
+        ));
+    }
+    Some(Found {
+        since: figures.oldest(),
+        message: format!(
+            "{} {waits} for a retry{next}, the oldest record for {}; other keys go on{code}",
+            count(keys, "key"),
+            age(status.iterator_age_ms),
+        ),
+        actions,
+    })
+}
+
+pub(super) fn catching_up(figures: &Figures<'_>) -> Option<Found> {
+    let status = figures.status;
+    let soon = figures.caught_up_in_ms()?;
+    if !is_behind(status) || soon > CATCHING_UP_MS {
+        return None;
+    }
+    let settled = per_second(figures.recent.settled(), figures.recent.over_ms);
+    Some(Found {
+        since: figures.oldest(),
+        message: format!(
+            "{} wait, {settled} are settled: caught up in about {}",
+            count(status.pending_records, "record"),
+            age(soon)
+        ),
+        actions: Vec::new(),
+    })
+}
+
+pub(super) fn behind(figures: &Figures<'_>) -> Option<Found> {
+    let status = figures.status;
+    if !is_behind(status) {
+        return None;
+    }
+    let over = figures.recent.over_ms;
+    let mut message = format!(
+        "{} wait, and {} are settled",
+        count(status.pending_records, "record"),
+        per_second(figures.recent.settled(), over),
+    );
+    if let Some(arrived) = figures.arrived {
+        message.push_str(&format!(" of {} that come", per_second(arrived, over)));
+    }
+    let soon = figures.caught_up_in_ms();
+    match soon {
+        Some(soon) => message.push_str(&format!(": caught up in about {}", age(soon))),
+        None => message.push_str(": calls neither fail nor keep the lanes busy"),
+    }
+    let mut actions = calls::faster(figures);
+    actions.insert(
+        0,
+        step(
+            format!("fnctl logs {} --since 15m", status.function),
+            "what the function wrote; the server's own log says what it does",
+        ),
+    );
+    actions.truncate(2);
+    Some(Found {
+        since: figures.oldest(),
+        message,
+        actions,
+    })
+}
+
+pub(super) fn no_data(figures: &Figures<'_>) -> Option<Found> {
+    let (status, totals) = (figures.status, &figures.status.totals);
+    let ended = totals.processed + totals.filtered + totals.dead_lettered + totals.expired;
+    if status.pending_records > 0 || ended + totals.dropped > 0 {
+        return None;
+    }
+    let stream = &status.stream;
+    let mut message = format!("no record has come to stream `{stream}` since the mapping began");
+    let mut actions = vec![step(
+        format!("fnctl tail {stream}"),
+        "shows what comes, as it comes",
+    )];
+    if figures.older_records > 0 {
+        message.push_str(&format!(
+            "; it began behind {} that the stream holds",
+            count(figures.older_records, "record")
+        ));
+        actions.push(step(
+            format!("fnctl mappings seek {} --to trim-horizon", figures.name()),
+            "calls it with those as well; asks first",
+        ));
+    }
+    Some(Found {
+        since: Some(status.created_at.clone()).filter(|at| !at.is_empty()),
+        message,
+        actions,
+    })
+}
+
+pub(super) fn filtered_away(figures: &Figures<'_>) -> Option<Found> {
+    let (status, totals) = (figures.status, &figures.status.totals);
+    if status.pending_records > 0 || status.settings.filter.is_empty() {
+        return None;
+    }
+    let (recent, over) = (&figures.recent.adds, figures.recent.over_ms);
+    let passed = totals.processed + totals.dead_lettered + totals.dropped;
+    let message = if passed == 0 && totals.filtered > 0 {
+        let records = count(totals.filtered, "record");
+        format!("the filter has let none of {records} through")
+    } else {
+        let passed_recently = recent.processed + recent.dead_lettered + recent.dropped;
+        // By what it let through before, so many should have come through.
+        let before = passed + totals.filtered.saturating_sub(recent.filtered);
+        let expected = u128::from(recent.filtered) * u128::from(passed) / u128::from(before.max(1));
+        if passed_recently > 0 || expected < u128::from(FILTERED_EXPECTED_MIN) {
+            return None;
+        }
+        format!(
+            "the filter has let none of the last {} through, within {}; of those before, {passed} passed",
+            count(recent.filtered, "record"),
+            age(over),
+        )
+    };
+    let (name, stream) = (figures.name(), &status.stream);
+    let patterns = status.settings.filter.iter();
+    let patterns: Vec<String> = patterns
+        .map(|pattern| format!("--pattern {}", quoted(pattern)))
+        .collect();
+    Some(Found {
+        since: None,
+        message,
+        actions: vec![
+            step(
+                format!(
+                    "fnctl tail {stream} --from 1h --count 10 --timeout 5s -o raw | fnctl filter test {}",
+                    patterns.join(" ")
+                ),
+                "says of each record what keeps it back",
+            ),
+            step(
+                format!("fnctl mappings update {name} --filter default"),
+                "gives the function every record",
+            ),
+        ],
+    })
+}
+
+pub(super) fn caught_up(figures: &Figures<'_>) -> Option<Found> {
+    let status = figures.status;
+    let mut message = match status.pending_records {
+        0 => "every record that came is settled".to_owned(),
+        1 => format!(
+            "it keeps up: 1 record is under way, for {}",
+            age(status.iterator_age_ms)
+        ),
+        pending => {
+            let oldest = age(status.iterator_age_ms);
+            format!("it keeps up: {pending} records are under way, the oldest for {oldest}")
+        }
+    };
+    let letters: u64 = status.dead_letters_by_code.values().sum();
+    let mut actions = Vec::new();
+    if letters > 0 {
+        message.push_str(&format!("; {} open", count(letters, "dead letter")));
+        actions.push(step(
+            format!("fnctl dlq list {}", figures.name()),
+            "what was given up, and why",
+        ));
+    }
+    let ago = figures.recent.progressed_ago_ms;
+    Some(Found {
+        since: ago.map(|ms| figures.ago(ms)),
+        message,
+        actions,
+    })
+}

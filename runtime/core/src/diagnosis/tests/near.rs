@@ -1,0 +1,227 @@
+//! Figures that almost make a code.
+
+use super::*;
+use crate::limits;
+
+/// What a world is told by once it was changed.
+fn told(change: impl FnOnce(&mut World)) -> String {
+    let mut world = World::new();
+    change(&mut world);
+    world.diagnosed().code
+}
+
+#[test]
+fn few_failures_among_many_records_are_not_a_function_that_fails() {
+    let share = |tried: u64, failed: u64, evidence: u64| {
+        told(|world| {
+            let mut live = version(7, 100, 10);
+            (live.tried, live.tried_failed, live.evidence) = (tried, failed, evidence);
+            world.recent.versions = vec![live];
+        })
+    };
+    assert_eq!(share(1_000, 500, 500), "function-failing");
+    assert_eq!(
+        share(1_000, 499, 499),
+        "caught-up",
+        "poison among good records"
+    );
+    assert_eq!(share(100, 100, 2), "caught-up", "two bad batches");
+    assert_eq!(share(300, 300, 3), "function-failing");
+    assert_eq!(share(0, 0, 0), "caught-up", "retries alone");
+    let other = told(|world| world.recent.versions.push(version(6, 100, 100)));
+    assert_eq!(other, "caught-up", "another version fails");
+}
+
+#[test]
+fn a_version_that_fails_where_the_one_before_did_not_is_told_sooner_and_before_its_circuit() {
+    let since_deploy = |failed: u64, before_failed: u64, live_ms: u64| {
+        let mut world = World::new();
+        world.failing(failed, "busy");
+        world.recent.versions.push(version(6, 50, before_failed));
+        world.before = Some(6);
+        world.live_since = Timestamp(NOW.0 - live_ms);
+        world.circuit();
+        world.diagnosed()
+    };
+    let found = since_deploy(6, 0, 120_000);
+    assert_eq!(found.code, "function-failing");
+    assert_eq!(found.actions[0].command, "fnctl rollback enrich");
+    assert!(found.message.contains("none did on version 6"), "{found:?}");
+    assert!(
+        found
+            .message
+            .contains("the circuit of 1 of 2 shards is open")
+    );
+    assert_eq!(since_deploy(4, 0, 120_000).code, "circuit-open", "too few");
+    assert_eq!(
+        since_deploy(96, 6, 120_000).code,
+        "circuit-open",
+        "as before"
+    );
+    let long_ago = 60_000 + limits::SICK_SINCE_DEPLOY_MS + 1;
+    assert_eq!(
+        since_deploy(96, 0, long_ago).code,
+        "circuit-open",
+        "well until now"
+    );
+}
+
+#[test]
+fn a_rollback_is_named_where_the_version_is_new_and_the_one_before_was_well() {
+    let first = |live_ms: u64, before: Option<u64>, before_failed: u64| {
+        let mut world = World::new();
+        world.failing(96, "timeout");
+        world.recent.versions.push(version(6, 50, before_failed));
+        world.before = before;
+        world.live_since = Timestamp(NOW.0 - live_ms);
+        world.diagnosed().actions.remove(0).command
+    };
+    assert_eq!(first(120_000, Some(6), 0), "fnctl rollback enrich");
+    assert_eq!(
+        first(86_400_000, Some(6), 0),
+        "fnctl logs enrich --since 15m"
+    );
+    assert_eq!(first(120_000, None, 0), "fnctl logs enrich --since 15m");
+    assert_eq!(first(120_000, Some(6), 50), "fnctl logs enrich --since 15m");
+}
+
+#[test]
+fn a_mapping_is_behind_from_a_few_seconds_on_beyond_what_its_batches_wait() {
+    let at = |age_ms: u64, batch_window_ms: u64| {
+        told(|world| {
+            world.behind();
+            world.status.iterator_age_ms = age_ms;
+            world.status.settings.batch_window_ms = batch_window_ms;
+        })
+    };
+    assert_eq!(at(limits::BEHIND_AGE_MS, 0), "behind");
+    assert_eq!(at(limits::BEHIND_AGE_MS - 1, 0), "caught-up");
+    assert_eq!(at(limits::BEHIND_AGE_MS + 9_999, 10_000), "caught-up");
+    assert_eq!(at(limits::BEHIND_AGE_MS + 10_000, 10_000), "behind");
+}
+
+#[test]
+fn lanes_are_busy_by_those_that_have_records() {
+    let with = |busy_permille: u64, pending: [u64; 2]| {
+        told(|world| {
+            world.behind();
+            world.recent.busy_permille = busy_permille;
+            for (shard, pending) in world.status.shards.iter_mut().zip(pending) {
+                shard.pending_records = pending;
+            }
+        })
+    };
+    assert_eq!(with(3_200, [1, 9_999]), "function-slow");
+    assert_eq!(with(3_100, [1, 9_999]), "behind");
+    assert_eq!(with(1_600, [0, 10_000]), "function-slow", "a hot shard");
+    assert_eq!(with(1_500, [0, 10_000]), "behind");
+}
+
+#[test]
+fn a_backlog_that_is_soon_gone_is_caught_up_with_and_one_that_is_not_is_slow() {
+    let at = |processed: u64| {
+        told(|world| {
+            world.behind();
+            world.busy();
+            world.recent.adds.processed = processed;
+        })
+    };
+    // Ten thousand wait: within five minutes, by what is settled more than comes within 290 s.
+    assert_eq!(at(100 + 9_667), "catching-up");
+    assert_eq!(at(100 + 9_600), "function-slow");
+    assert_eq!(at(0), "function-slow");
+    let unknown = told(|world| {
+        world.behind();
+        world.recent.adds.processed = 20_000;
+        world.arrived = None;
+    });
+    assert_eq!(unknown, "behind", "nobody knows what comes");
+}
+
+#[test]
+fn calls_that_wait_are_throttled_where_they_are_many_and_wait_longer_than_they_run() {
+    let with = |waited: u64, wait_ms: u64, age_ms: u64| {
+        told(|world| {
+            makes(Why::Throttled, world);
+            world.recent.waited_calls = waited;
+            world.recent.wait_ms = wait_ms;
+            world.status.iterator_age_ms = age_ms;
+        })
+    };
+    assert_eq!(with(5, 1_000, 10_000), "throttled");
+    assert_eq!(
+        with(4, 1_000, 10_000),
+        "behind",
+        "a version that was loaded"
+    );
+    assert_eq!(with(5, 999, 10_000), "behind");
+    assert_eq!(with(80, 9_000, 1_000), "caught-up", "it keeps up");
+}
+
+#[test]
+fn keys_are_told_to_be_parked_from_a_second_on() {
+    let at = |age_ms: u64| {
+        told(|world| {
+            makes(Why::ParkedKeys, world);
+            world.status.iterator_age_ms = age_ms;
+        })
+    };
+    assert_eq!(at(limits::PARKED_AGE_MS), "parked-keys");
+    assert_eq!(at(limits::PARKED_AGE_MS - 1), "caught-up");
+}
+
+#[test]
+fn children_are_told_to_wait_where_most_records_are_theirs() {
+    let with = |child: u64, parent: u64| {
+        told(|world| {
+            makes(Why::WaitingForParents, world);
+            world.status.shards[0].pending_records = parent;
+            world.status.shards[1].pending_records = child;
+            world.status.pending_records = parent + child;
+        })
+    };
+    assert_eq!(with(5, 5), "waiting-for-parents");
+    assert_eq!(with(4, 5), "behind");
+    assert_eq!(with(0, 5), "behind");
+}
+
+#[test]
+fn a_filter_is_told_where_it_lets_none_through_that_it_would_have_before() {
+    let with = |totals: (u64, u64), recent: (u64, u64)| {
+        told(|world| {
+            world.status.settings.filter = vec!["{}".to_owned()];
+            (world.status.totals.processed, world.status.totals.filtered) = totals;
+            (world.recent.adds.processed, world.recent.adds.filtered) = recent;
+        })
+    };
+    assert_eq!(with((0, 1), (0, 1)), "filtered-away");
+    assert_eq!(with((1, 1_000), (1, 1_000)), "caught-up");
+    assert_eq!(
+        with((500, 600), (0, 100)),
+        "filtered-away",
+        "half of them passed"
+    );
+    assert_eq!(with((500, 600), (1, 100)), "caught-up", "one passed");
+    assert_eq!(with((500, 519), (0, 19)), "caught-up", "chance");
+    assert_eq!(
+        with((10, 99_990), (0, 10_000)),
+        "caught-up",
+        "one in ten thousand passes"
+    );
+    let unfiltered = told(|world| world.status.totals.filtered = 1_000_000);
+    assert_eq!(unfiltered, "caught-up", "there is no filter any more");
+}
+
+#[test]
+fn a_mapping_that_settled_anything_has_had_data() {
+    let with = |change: fn(&mut Totals)| {
+        told(|world| {
+            world.status.totals = Totals::default();
+            change(&mut world.status.totals);
+        })
+    };
+    assert_eq!(with(|_| {}), "no-data");
+    assert_eq!(with(|totals| totals.polled = 5), "no-data");
+    assert_eq!(with(|totals| totals.expired = 1), "caught-up");
+    assert_eq!(with(|totals| totals.dead_lettered = 1), "caught-up");
+}

@@ -1,0 +1,204 @@
+//! What is said, whole.
+
+use super::*;
+
+fn said(world: &World) -> (Option<String>, String, Vec<String>) {
+    let found = world.diagnosed();
+    let commands = found.actions.into_iter().map(|step| step.command);
+    (found.since, found.message, commands.collect())
+}
+
+#[test]
+fn a_version_that_times_out_is_told_beside_the_one_before() {
+    let mut world = World::new();
+    world.failing(96, "timeout");
+    world.before = Some(6);
+    world.live_since = Timestamp(NOW.0 - 120_000);
+    world.recent.versions.push(version(6, 50, 0));
+    let letters = [("timeout".to_owned(), 3)];
+    world.status.dead_letters_by_code = BTreeMap::from(letters);
+    let (since, message, commands) = said(&world);
+    assert_eq!(since, Some(rfc3339::format(Timestamp(NOW.0 - 60_000))));
+    assert_eq!(
+        message,
+        "96 of 100 calls end in `timeout` (30.0 s), none did on version 6"
+    );
+    assert_eq!(
+        commands,
+        [
+            "fnctl rollback enrich",
+            "fnctl logs enrich --since 15m",
+            "fnctl dlq list enrich/signups --code timeout",
+            "fnctl capture enrich --failing",
+        ]
+    );
+}
+
+#[test]
+fn with_a_canary_a_rollback_names_its_version() {
+    let mut world = World::new();
+    world.failing(96, "timeout");
+    world.before = Some(6);
+    world.live_since = NOW;
+    world.status.canary = Some(crate::status::CanaryStatus {
+        version: 8,
+        weight: "10%".to_owned(),
+        since: String::new(),
+        rollback_errors: None,
+        rollback_age: None,
+        calls: 0,
+        failures: 0,
+        live_calls: 0,
+        live_failures: 0,
+    });
+    assert_eq!(said(&world).2[0], "fnctl rollback enrich --to 6");
+}
+
+#[test]
+fn what_is_slow_is_told_with_its_lanes_its_pace_and_what_to_raise() {
+    let mut world = World::new();
+    makes(Why::FunctionSlow, &mut world);
+    world.recent.adds.processed = 29;
+    world.recent.p50_ns = Some(812_000_000);
+    world.recent.p99_ns = Some(30_000_000_000);
+    let (since, message, commands) = said(&world);
+    assert_eq!(since, Some(rfc3339::format(Timestamp(NOW.0 - 600_000))));
+    assert_eq!(
+        message,
+        "calls succeed, and are not enough: 4 lanes busy 100% of the time, a call takes 812 ms (p99 30.0 s), \
+         0.1/s of 0.3/s that come are settled"
+    );
+    let factor = "fnctl mappings update enrich/signups --parallelization-factor 4";
+    let shards = "fnctl streams resize signups --shards 4";
+    assert_eq!(commands[..2], [factor, shards]);
+    // In order within the shard there is one lane.
+    world.status.settings.ordering = "shard".to_owned();
+    assert_eq!(said(&world).2[0], shards);
+    // Calls that never ended are told of as well.
+    (world.recent.p50_ns, world.recent.p99_ns) = (None, None);
+    world.recent.running = 4;
+    assert!(
+        said(&world)
+            .1
+            .contains("4 calls under way, and none has ended")
+    );
+}
+
+#[test]
+fn keys_are_quoted_for_a_shell() {
+    let mut world = World::new();
+    makes(Why::ParkedKeys, &mut world);
+    let (_, message, commands) = said(&world);
+    assert_eq!(
+        message,
+        "2 keys wait for a retry, the oldest record for 1000 ms; other keys go on"
+    );
+    let by_hand = r"fnctl mappings dead-letter enrich/signups --key 'it'\''s'";
+    assert_eq!(commands[2], by_hand);
+    let mut world = World::new();
+    makes(Why::WaitingForParents, &mut world);
+    let (_, message, commands) = said(&world);
+    assert_eq!(
+        message,
+        "9999 records of 1 shard wait until those of shardId-000000000000, which they came from, are settled, \
+         where key `user 7` waits for a retry"
+    );
+    assert_eq!(
+        commands[0],
+        "fnctl mappings release enrich/signups --key 'user 7'"
+    );
+}
+
+#[test]
+fn the_largest_group_of_letters_is_named_where_they_are_full() {
+    let mut world = World::new();
+    makes(Why::DeadLettersFull, &mut world);
+    let (_, message, commands) = said(&world);
+    assert_eq!(message, "the dead letters are full");
+    assert_eq!(
+        commands[1],
+        "fnctl dlq redrive enrich/signups --code timeout"
+    );
+}
+
+#[test]
+fn what_throttles_is_the_functions_own_bound_or_the_node() {
+    let mut world = World::new();
+    makes(Why::Throttled, &mut world);
+    let (_, message, commands) = said(&world);
+    assert_eq!(
+        message,
+        "calls wait for their turn 90% of the time, 90 ms on average: `enrich` may make 2 calls at once"
+    );
+    assert_eq!(commands[0], "fnctl deploy --name enrich --concurrency 4");
+    world.concurrency = None;
+    let (_, message, commands) = said(&world);
+    assert!(
+        message.ends_with("the server makes 64 calls at once"),
+        "{message}"
+    );
+    assert_eq!(commands, ["fnctl status"]);
+}
+
+#[test]
+fn what_the_stream_held_before_is_told_where_nothing_came_since() {
+    let mut world = World::new();
+    makes(Why::NoData, &mut world);
+    world.older_records = 40;
+    let (_, message, commands) = said(&world);
+    assert_eq!(
+        message,
+        "no record has come to stream `signups` since the mapping began; it began behind 40 records that the \
+         stream holds"
+    );
+    assert_eq!(
+        commands[1],
+        "fnctl mappings seek enrich/signups --to trim-horizon"
+    );
+}
+
+#[test]
+fn rates_are_told_by_the_second() {
+    let mut world = World::new();
+    makes(Why::FunctionSlow, &mut world);
+    world.arrived = Some(290);
+    let figures = Figures {
+        status: &world.status,
+        now: NOW,
+        recent: &world.recent,
+        arrived: world.arrived,
+        live_since: NOW,
+        before: None,
+        timeout_ms: 30_000,
+        concurrency: None,
+        node_calls: 64,
+        older_records: 0,
+        parked_key: None,
+        output: None,
+    };
+    let rates = rates(&figures, 128 << 20);
+    assert_eq!(rates.in_per_second, Some(1.0));
+    assert_eq!(rates.processed_per_second, 0.344);
+    assert_eq!(rates.trend, Some(Trend::Growing));
+    assert_eq!((rates.call_p50_ms, rates.busy_ratio), (Some(2.0), 1.0));
+    let trend = |arrived, processed| {
+        let mut recent = world.recent.clone();
+        recent.adds.processed = processed;
+        let figures = Figures {
+            recent: &recent,
+            arrived,
+            ..figures
+        };
+        figures.trend()
+    };
+    for (arrived, processed, is) in [
+        (None, 5, None),
+        (Some(0), 0, Some(Trend::Stuck)),
+        (Some(100), 95, Some(Trend::Steady)),
+        (Some(100), 94, Some(Trend::Growing)),
+        (Some(94), 100, Some(Trend::Shrinking)),
+        (Some(0), 1, Some(Trend::Shrinking)),
+    ] {
+        assert_eq!(trend(arrived, processed), is, "{arrived:?} {processed}");
+    }
+}

@@ -1,0 +1,210 @@
+//! What the last minutes come to.
+
+use std::sync::Arc;
+
+use super::{RecentCalls, durations::Durations, first_start, sick_since};
+use crate::{
+    commit::UnitTotals,
+    id::{FunctionVersion, Timestamp},
+    limits::{RECENT_PIECE_MS, RECENT_PIECES},
+};
+
+/// The last minutes of a mapping, summed. What is told as "ago" is in ms before the moment it was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecentFigures {
+    /// How much time is summed, ms: since the server started, where that is less.
+    pub over_ms: u64,
+    /// What became of records, and rows.
+    pub adds: UnitTotals,
+    /// Half of the calls took at most so long, ns; `None`: there was none.
+    pub p50_ns: Option<u64>,
+    /// All but one of a hundred took at most so long, ns.
+    pub p99_ns: Option<u64>,
+    /// Most memory that an instance had, bytes.
+    pub memory_bytes: u64,
+    /// Time that calls which ended ran, ms.
+    pub run_ms: u64,
+    /// Time that they waited before it for their turn, ms.
+    pub wait_ms: u64,
+    /// Calls that waited longer than they ran.
+    pub waited_calls: u64,
+    /// Lanes that had a call, on average over [`Self::busy_over_ms`], in thousandths of a lane.
+    pub busy_permille: u64,
+    /// The time that is an average of, ms.
+    pub busy_over_ms: u64,
+    /// Calls under way.
+    pub running: u32,
+    /// What was called, the version with most calls first.
+    pub versions: Vec<RecentVersion>,
+    /// When records were last settled, ms ago; `None`: not since the server started.
+    pub progressed_ago_ms: Option<u64>,
+    /// What the host is at fault for since the last call that ended.
+    pub fault: Option<RecentFault>,
+}
+
+/// The calls of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentVersion {
+    /// The version.
+    pub version: FunctionVersion,
+    /// Calls that ended.
+    pub calls: u64,
+    /// Those that failed ([`crate::outcome::Outcome::is_failure`]).
+    pub failed: u64,
+    /// Records that it was given for the first time.
+    pub tried: u64,
+    /// Those of them that failed, and were not skipped.
+    pub tried_failed: u64,
+    /// Failures of them: each record that failed by name, each call that failed as a whole.
+    pub evidence: u64,
+    /// What most failed calls failed with.
+    pub cause: Option<TopCause>,
+    /// Since when most of what it is given fails, ms ago.
+    pub sick_ago_ms: Option<u64>,
+    /// Calls since the server started.
+    pub calls_ever: u64,
+    /// Those of them that failed.
+    pub failed_ever: u64,
+}
+
+/// What most failed calls failed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopCause {
+    /// The author's code, else the kind.
+    pub code: Arc<str>,
+    /// Calls.
+    pub calls: u64,
+}
+
+/// What the host is at fault for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentFault {
+    /// Since when, ms ago.
+    pub ago_ms: u64,
+    /// What happened last.
+    pub words: Arc<str>,
+    /// How often something did.
+    pub count: u64,
+}
+
+impl RecentFigures {
+    /// Those of one version.
+    #[must_use]
+    pub fn of(&self, version: FunctionVersion) -> Option<&RecentVersion> {
+        self.versions.iter().find(|of| of.version == version)
+    }
+
+    /// Calls of all versions.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.versions.iter().map(|of| of.calls).sum()
+    }
+
+    /// Those of them that failed.
+    #[must_use]
+    pub fn failed_calls(&self) -> u64 {
+        self.versions.iter().map(|of| of.failed).sum()
+    }
+
+    /// Records that were settled, whatever way.
+    #[must_use]
+    pub const fn settled(&self) -> u64 {
+        let adds = &self.adds;
+        adds.processed + adds.filtered + adds.dead_lettered + adds.dropped
+    }
+}
+
+impl RecentCalls {
+    /// Sums the last minutes up. How busy lanes are is asked of the last `busy_over_ms` of them.
+    #[must_use]
+    pub fn figures(&self, busy_over_ms: u64, now: Timestamp) -> RecentFigures {
+        let mut recent = self.clone();
+        recent.pass(now);
+        recent.summed(busy_over_ms, now)
+    }
+
+    fn summed(&self, busy_over_ms: u64, now: Timestamp) -> RecentFigures {
+        let first = first_start(now);
+        let over_ms = now.since_ms(first.max(self.began));
+        let busy_over_ms = busy_over_ms.clamp(1, RECENT_PIECE_MS * RECENT_PIECES);
+        let busy_from = Timestamp(now.0.saturating_sub(busy_over_ms));
+        let mut sum = RecentFigures {
+            over_ms,
+            busy_over_ms,
+            running: self.running,
+            progressed_ago_ms: self.progressed.map(|at| now.since_ms(at)),
+            fault: self
+                .fault
+                .as_ref()
+                .map(|(since, words, count)| RecentFault {
+                    ago_ms: now.since_ms(*since),
+                    words: Arc::clone(words),
+                    count: *count,
+                }),
+            ..RecentFigures::default()
+        };
+        let (mut durations, mut run_ns, mut wait_ns) = (Durations::default(), 0, 0);
+        let mut busy = 0;
+        for piece in self.pieces.iter().filter(|piece| piece.start >= first) {
+            sum.adds = sum.adds + piece.adds;
+            durations.merge(&piece.durations);
+            sum.memory_bytes = sum.memory_bytes.max(piece.memory_bytes);
+            sum.waited_calls += piece.waited;
+            run_ns += piece.run_ns;
+            wait_ns += piece.wait_ns;
+            // Of a piece that lies in it in part, that part.
+            let end = piece.start.plus_ms(RECENT_PIECE_MS).min(now);
+            let length = end.since_ms(piece.start).max(1);
+            let asked = end.since_ms(busy_from.max(piece.start));
+            busy += piece.busy_ms * asked.min(length) / length;
+        }
+        sum.run_ms = run_ns / 1_000_000;
+        sum.wait_ms = wait_ns / 1_000_000;
+        sum.busy_permille = busy * 1_000 / busy_over_ms;
+        sum.p50_ns = durations.percentile(50);
+        sum.p99_ns = durations.percentile(99);
+        sum.versions = self.versions_since(first, now);
+        sum
+    }
+
+    fn versions_since(&self, first: Timestamp, now: Timestamp) -> Vec<RecentVersion> {
+        let pieces = || self.pieces.iter().filter(|piece| piece.start >= first);
+        let versions = self.versions.iter().map(|ever| {
+            let mut told = RecentVersion {
+                version: ever.version,
+                calls: 0,
+                failed: 0,
+                tried: 0,
+                tried_failed: 0,
+                evidence: 0,
+                cause: None,
+                sick_ago_ms: None,
+                calls_ever: ever.calls,
+                failed_ever: ever.failed,
+            };
+            let mut causes: Vec<(Arc<str>, u64)> = Vec::new();
+            for of in pieces().filter_map(|piece| piece.of(ever.version)) {
+                told.calls += of.calls;
+                told.failed += of.failed;
+                told.tried += of.tried;
+                told.tried_failed += of.tried_failed;
+                told.evidence += of.evidence;
+                for (code, count) in &of.causes {
+                    match causes.iter_mut().find(|(known, _)| known == code) {
+                        Some((_, sum)) => *sum += count,
+                        None => causes.push((Arc::clone(code), *count)),
+                    }
+                }
+            }
+            let most = causes.into_iter().max_by_key(|(_, count)| *count);
+            told.cause = most.map(|(code, calls)| TopCause { code, calls });
+            // The present piece is not part of what whole pieces told.
+            let last = self.pieces.back().and_then(|piece| piece.of(ever.version));
+            told.sick_ago_ms = sick_since(ever, last).map(|since| now.since_ms(since));
+            told
+        });
+        let mut versions: Vec<RecentVersion> = versions.collect();
+        versions.sort_by_key(|of| std::cmp::Reverse((of.calls, of.version)));
+        versions
+    }
+}

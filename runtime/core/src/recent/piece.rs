@@ -1,0 +1,170 @@
+//! A few seconds of calls.
+
+use std::sync::Arc;
+
+use super::{EndedCall, durations::Durations};
+use crate::{
+    commit::UnitTotals,
+    id::{FunctionVersion, Timestamp},
+    limits::{RECENT_CAUSES_MAX, RECENT_VERSIONS_MAX, SICK_PERCENT},
+    outcome::{FailureKind, Outcome},
+};
+
+/// What a version did in one piece.
+#[derive(Clone, Debug)]
+pub(super) struct OfVersion {
+    pub(super) version: FunctionVersion,
+    pub(super) calls: u64,
+    pub(super) failed: u64,
+    /// Records of calls in which none was tried before.
+    pub(super) tried: u64,
+    /// Those of them that failed and were not skipped; all of a call that failed as a whole.
+    pub(super) tried_failed: u64,
+    /// Failures of them: each record that failed by name, each call that failed as a whole.
+    pub(super) evidence: u64,
+    /// When its first call of the piece failed.
+    pub(super) first_failed: Option<Timestamp>,
+    /// Calls by what their first failure was: the author's code, else the kind.
+    pub(super) causes: Vec<(Arc<str>, u64)>,
+}
+
+impl OfVersion {
+    /// Whether most of what it was given fails.
+    pub(super) const fn is_sick(&self) -> bool {
+        self.tried_failed * 100 >= self.tried * SICK_PERCENT && self.tried_failed > 0
+    }
+
+    fn failed_by(&mut self, code: Arc<str>) {
+        let known = self.causes.iter().position(|(known, _)| *known == code);
+        match known {
+            Some(at) => self.causes[at].1 += 1,
+            // Of very many codes the first are told apart.
+            None if self.causes.len() < RECENT_CAUSES_MAX => self.causes.push((code, 1)),
+            None => {}
+        }
+    }
+}
+
+/// A few seconds.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) start: Timestamp,
+    pub(super) durations: Durations,
+    pub(super) memory_bytes: u64,
+    /// Time in which lanes had a call, ms, summed over lanes.
+    pub(super) busy_ms: u64,
+    /// Time that calls which ended ran, ns.
+    pub(super) run_ns: u64,
+    /// Time that they waited for their turn before it, ns.
+    pub(super) wait_ns: u64,
+    /// Calls that waited longer than they ran.
+    pub(super) waited: u64,
+    pub(super) adds: UnitTotals,
+    pub(super) versions: Vec<OfVersion>,
+}
+
+impl Piece {
+    pub(super) fn at(start: Timestamp) -> Self {
+        Self {
+            start,
+            durations: Durations::default(),
+            memory_bytes: 0,
+            busy_ms: 0,
+            run_ns: 0,
+            wait_ns: 0,
+            waited: 0,
+            adds: UnitTotals::default(),
+            versions: Vec::new(),
+        }
+    }
+
+    pub(super) fn of(&self, version: FunctionVersion) -> Option<&OfVersion> {
+        self.versions.iter().find(|of| of.version == version)
+    }
+
+    pub(super) fn ended(&mut self, call: &EndedCall<'_>, is_failure: bool, now: Timestamp) {
+        let run = call.stats.duration_ns;
+        let waited = call.taken_ns.saturating_sub(run);
+        self.durations.add(run);
+        self.memory_bytes = self.memory_bytes.max(call.stats.memory_bytes);
+        self.run_ns += run;
+        self.wait_ns += waited;
+        self.waited += u64::from(waited > run);
+        let Some(of) = self.of_mut(call.version) else {
+            return;
+        };
+        of.calls += 1;
+        of.failed += u64::from(is_failure);
+        if call.is_first {
+            of.tried += u64::from(call.records);
+            let (failed, evidence) = failures_of(call);
+            of.tried_failed += failed;
+            of.evidence += evidence;
+        }
+        if is_failure {
+            of.first_failed.get_or_insert(now);
+            if let Some(code) = code_of(call.outcome) {
+                of.failed_by(code);
+            }
+        }
+    }
+
+    /// `None`: so many versions were called within seconds that one more is not told apart.
+    fn of_mut(&mut self, version: FunctionVersion) -> Option<&mut OfVersion> {
+        let known = self.versions.iter().position(|of| of.version == version);
+        if let Some(at) = known {
+            return self.versions.get_mut(at);
+        }
+        if self.versions.len() >= RECENT_VERSIONS_MAX {
+            return None;
+        }
+        self.versions.push(OfVersion {
+            version,
+            calls: 0,
+            failed: 0,
+            tried: 0,
+            tried_failed: 0,
+            evidence: 0,
+            first_failed: None,
+            causes: Vec::new(),
+        });
+        self.versions.last_mut()
+    }
+}
+
+/// Records of a call that failed and were not skipped, and what that proves: one that fails as a whole and
+/// names nobody fails all its records, and is one proof.
+fn failures_of(call: &EndedCall<'_>) -> (u64, u64) {
+    match call.outcome {
+        Outcome::Returned { failures, .. } => {
+            let failures = failures.iter();
+            let failed = failures.filter(|item| item.failure.kind != FailureKind::Skip);
+            let failed = failed.count() as u64;
+            (failed, failed)
+        }
+        Outcome::Trap {
+            record: Some(_), ..
+        } => (1, 1),
+        Outcome::Error(failure) if failure.kind == FailureKind::Skip => (0, 0),
+        Outcome::Error(_)
+        | Outcome::Trap { record: None, .. }
+        | Outcome::Timeout { .. }
+        | Outcome::OutOfMemory { .. }
+        | Outcome::OutputTooLarge { .. } => (u64::from(call.records), 1),
+        Outcome::Interrupted => (0, 0),
+    }
+}
+
+/// What a failed call is told by: its first failure that is no skip.
+fn code_of(outcome: &Outcome) -> Option<Arc<str>> {
+    let index = match outcome {
+        Outcome::Returned { failures, .. } => {
+            let mut failures = failures.iter();
+            let first = failures.find(|item| item.failure.kind != FailureKind::Skip)?;
+            first.index
+        }
+        Outcome::Trap { record, .. } => record.unwrap_or(0),
+        _ => 0,
+    };
+    Some(outcome.cause_of(index)?.code)
+}

@@ -1,0 +1,206 @@
+use super::*;
+use crate::{
+    limits,
+    outcome::{Failure, FailureKind, ItemFailure},
+};
+
+const V1: FunctionVersion = FunctionVersion(1);
+const V2: FunctionVersion = FunctionVersion(2);
+const SECOND: u64 = 1_000;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp(seconds * SECOND)
+}
+
+fn returned(failed: u32, kind: FailureKind) -> Outcome {
+    let failure = Failure {
+        kind,
+        retry_after_ms: None,
+        code: "busy".into(),
+        message: "words".into(),
+    };
+    let items = (0..failed).map(|index| ItemFailure {
+        index,
+        failure: failure.clone(),
+    });
+    Outcome::Returned {
+        rows: Vec::new(),
+        failures: items.collect(),
+    }
+}
+
+/// A call of ten records that ran for a second.
+fn call(version: FunctionVersion, outcome: &Outcome) -> EndedCall<'_> {
+    EndedCall {
+        version,
+        outcome,
+        records: 10,
+        is_first: true,
+        taken_ns: 1_500_000_000,
+        stats: CallStats {
+            duration_ns: 1_000_000_000,
+            memory_bytes: 7,
+            ..CallStats::default()
+        },
+    }
+}
+
+#[test]
+fn calls_are_summed_by_version_and_code() {
+    let mut recent = RecentCalls::new(at(0));
+    let good = returned(0, FailureKind::Retry);
+    let bad = returned(4, FailureKind::Retry);
+    let skipped = returned(4, FailureKind::Skip);
+    let timeout = Outcome::Timeout { after_ms: 5 };
+    for (version, outcome, times) in [
+        (V1, &good, 20),
+        (V2, &bad, 3),
+        (V2, &timeout, 2),
+        (V2, &skipped, 1),
+        (V2, &Outcome::Interrupted, 9),
+    ] {
+        for _ in 0..times {
+            recent.ended(&call(version, outcome), at(1));
+        }
+    }
+    let told = recent.figures(SECOND, at(2));
+    assert_eq!((told.calls(), told.failed_calls()), (26, 5));
+    assert_eq!(told.versions[0].version, V1);
+    let of = told.of(V2).expect("it was called");
+    assert_eq!((of.calls, of.failed, of.tried), (6, 5, 60));
+    assert_eq!((of.tried_failed, of.evidence), (32, 14));
+    let cause = of.cause.as_ref().expect("calls failed");
+    assert_eq!((&*cause.code, cause.calls), ("busy", 3));
+    assert_eq!((told.memory_bytes, told.over_ms), (7, 2_000));
+    assert_eq!(
+        (told.run_ms, told.wait_ms, told.waited_calls),
+        (26_000, 13_000, 0)
+    );
+}
+
+#[test]
+fn retries_are_calls_and_no_evidence() {
+    let mut recent = RecentCalls::new(at(0));
+    let bad = returned(1, FailureKind::Retry);
+    let retry = EndedCall {
+        is_first: false,
+        ..call(V1, &bad)
+    };
+    recent.ended(&retry, at(1));
+    let told = recent.figures(SECOND, at(2));
+    let of = told.of(V1).expect("it was called");
+    assert_eq!((of.failed, of.tried, of.evidence), (1, 0, 0));
+}
+
+#[test]
+fn what_has_left_the_window_is_not_told_and_not_kept() {
+    let window = limits::RECENT_PIECE_MS * limits::RECENT_PIECES / SECOND;
+    let mut recent = RecentCalls::new(at(0));
+    let good = returned(0, FailureKind::Retry);
+    for second in 0..=3 * window {
+        recent.ended(&call(V1, &good), at(second));
+        assert!(recent.pieces.len() as u64 <= limits::RECENT_PIECES);
+    }
+    let told = recent.figures(SECOND, at(3 * window));
+    assert_eq!(told.over_ms, window * SECOND - limits::RECENT_PIECE_MS);
+    assert_eq!(told.calls(), window - 9);
+    assert_eq!(told.of(V1).map(|of| of.calls_ever), Some(3 * window + 1));
+    // Nothing more comes: nobody ends what was, but it is told no more.
+    let told = recent.figures(SECOND, at(9 * window));
+    assert_eq!((told.calls(), told.p50_ns), (0, None));
+}
+
+#[test]
+fn lanes_are_busy_while_calls_are_under_way_whether_they_end_or_not() {
+    let mut recent = RecentCalls::new(at(0));
+    recent.began(at(5));
+    recent.began(at(5));
+    let busy = |recent: &RecentCalls, over: u64, now: u64| {
+        recent.figures(over * SECOND, at(now)).busy_permille
+    };
+    assert_eq!(busy(&recent, 10, 10), 1_000, "two lanes, half of the time");
+    recent.left(at(15));
+    assert_eq!(busy(&recent, 10, 20), 1_500);
+    recent.left(at(20));
+    assert_eq!(busy(&recent, 20, 20), 1_250, "25 of 20 seconds");
+    assert_eq!(busy(&recent, 60, 600), 0);
+    // One that was never told to begin takes nothing away.
+    recent.left(at(601));
+    assert_eq!(recent.figures(SECOND, at(601)).running, 0);
+}
+
+#[test]
+fn a_version_is_sick_since_its_first_failure_of_the_pieces_in_which_most_failed() {
+    let mut recent = RecentCalls::new(at(0));
+    let good = returned(0, FailureKind::Retry);
+    let bad = returned(5, FailureKind::Retry);
+    let since = |recent: &RecentCalls, now: u64| {
+        let told = recent.figures(SECOND, at(now));
+        told.of(V1).and_then(|of| of.sick_ago_ms)
+    };
+    recent.ended(&call(V1, &good), at(1));
+    assert_eq!(since(&recent, 2), None);
+    recent.ended(&call(V1, &bad), at(13));
+    assert_eq!(since(&recent, 14), Some(SECOND));
+    recent.ended(&call(V1, &bad), at(40));
+    // Longer ago than the window is known as well.
+    for second in (50..900).step_by(10) {
+        recent.ended(&call(V1, &bad), at(second));
+    }
+    assert_eq!(since(&recent, 913), Some(900 * SECOND));
+    recent.ended(&call(V1, &good), at(921));
+    assert_eq!(since(&recent, 922), None);
+}
+
+#[test]
+fn progress_and_faults_are_told_by_when_they_were() {
+    let mut recent = RecentCalls::new(at(0));
+    let told = recent.figures(SECOND, at(1));
+    assert_eq!((told.progressed_ago_ms, told.fault), (None, None));
+    let adds = UnitTotals {
+        processed: 3,
+        ..UnitTotals::default()
+    };
+    recent.settled(adds, at(2));
+    let charged = UnitTotals {
+        failed: 1,
+        ..UnitTotals::default()
+    };
+    recent.settled(charged, at(4));
+    recent.faulted("no such file", at(5));
+    recent.faulted("no such file at all", at(6));
+    let told = recent.figures(SECOND, at(8));
+    assert_eq!(
+        told.progressed_ago_ms,
+        Some(6_000),
+        "a charge is no progress"
+    );
+    assert_eq!((told.settled(), told.adds.failed), (3, 1));
+    let fault = told.fault.expect("there is one");
+    assert_eq!((fault.ago_ms, fault.count), (3_000, 2));
+    assert_eq!(&*fault.words, "no such file at all");
+    // The host is well again.
+    recent.ended(&call(V1, &returned(0, FailureKind::Retry)), at(9));
+    assert_eq!(recent.figures(SECOND, at(9)).fault, None);
+}
+
+#[test]
+fn versions_and_codes_are_bounded() {
+    let mut recent = RecentCalls::new(at(0));
+    for version in 0..100 {
+        let outcome = Outcome::Error(Failure {
+            kind: FailureKind::Retry,
+            retry_after_ms: None,
+            code: format!("code-{version}").into(),
+            message: "".into(),
+        });
+        recent.ended(&call(FunctionVersion(version), &outcome), at(version));
+        recent.ended(&call(V1, &outcome), at(version));
+    }
+    assert!(recent.versions.len() <= limits::RECENT_VERSIONS_MAX);
+    for piece in &recent.pieces {
+        assert!(piece.versions.len() <= limits::RECENT_VERSIONS_MAX);
+        let causes = piece.versions.iter().map(|of| of.causes.len());
+        assert!(causes.max() <= Some(limits::RECENT_CAUSES_MAX));
+    }
+}

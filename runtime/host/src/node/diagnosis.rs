@@ -1,0 +1,106 @@
+//! Gathers what a diagnosis of a mapping is made from.
+
+use fnctl_core::{
+    diagnosis::{self, Figures},
+    function::Function,
+    id::{MappingId, StreamName, Timestamp, UnitId},
+    recent::RecentFault,
+    status::MappingStatus,
+};
+
+use crate::{node::HostNode, supervisor::UnitStatus};
+
+/// What is asked of a mapping beside its status.
+pub(super) struct Asked<'a> {
+    pub(super) mapping: MappingId,
+    pub(super) function: &'a Function,
+    pub(super) units: Vec<UnitId>,
+    /// Records that are kept and that its units are past.
+    pub(super) older_records: u64,
+    /// The stream that it writes to and waits for.
+    pub(super) output: Option<StreamName>,
+    /// What takes a look into the stream is asked, too.
+    pub(super) details: bool,
+}
+
+impl HostNode {
+    /// Says of a mapping what it is doing, or what keeps it from it.
+    pub(super) async fn diagnose(&self, status: &mut MappingStatus, asked: Asked<'_>) {
+        let (now, function) = (self.now(), asked.function);
+        let statuses = self.supervisor().statuses();
+        let busy_over = diagnosis::busy_over_ms(status.iterator_age_ms);
+        let recent = statuses.recents().figures(asked.mapping, busy_over);
+        let has_run = recent.is_some();
+        let mut recent = recent.unwrap_or_default();
+        if recent.fault.is_none() {
+            recent.fault = self.worker_fault(&asked.units);
+        }
+        // Of what keeps up nobody asks how much comes: that is a search in each shard.
+        let arrived = if asked.details || diagnosis::is_behind(status) {
+            let since = Timestamp(now.0.saturating_sub(recent.over_ms));
+            self.arrived(&asked.units, since).await
+        } else {
+            None
+        };
+        let parked_key = match asked.details {
+            true => self.parked_key(status, &asked.units).await,
+            false => None,
+        };
+        let settings = &function.live_version().settings;
+        let slots = self.functions().engine().stats().allocation.slots();
+        let figures = Figures {
+            status,
+            now,
+            recent: &recent,
+            arrived,
+            live_since: function.live_since,
+            before: function.live_before.last().copied(),
+            timeout_ms: settings.timeout_ms,
+            concurrency: function.concurrency,
+            node_calls: slots,
+            older_records: asked.older_records,
+            parked_key: parked_key.as_deref(),
+            output: asked.output.as_ref().map(StreamName::as_str),
+        };
+        let found = diagnosis::diagnose(&figures);
+        let rates = has_run.then(|| diagnosis::rates(&figures, settings.memory_bytes));
+        status.diagnosis = Some(found);
+        status.rates = rates;
+    }
+
+    /// A worker that ended by a fault of ours and is started again.
+    fn worker_fault(&self, units: &[UnitId]) -> Option<RecentFault> {
+        let statuses = self.supervisor().statuses();
+        let faults: Vec<String> = units
+            .iter()
+            .filter_map(|unit| match statuses.of(*unit)? {
+                UnitStatus::Faulted(words) => Some(words),
+                UnitStatus::Running { .. } | UnitStatus::Damaged(_) => None,
+            })
+            .collect();
+        Some(RecentFault {
+            ago_ms: 0,
+            words: faults.first()?.as_str().into(),
+            count: faults.len() as u64,
+        })
+    }
+
+    /// Records that came to these shards from a moment on; `None`: a shard is gone, or cannot be read.
+    async fn arrived(&self, units: &[UnitId], since: Timestamp) -> Option<u64> {
+        let mut arrived = 0;
+        for unit in units {
+            let last = self.last(unit.stream, unit.shard);
+            let first = self.first_at(unit.stream, unit.shard, since).await.ok()?;
+            arrived += last.next().0.saturating_sub(first.0);
+        }
+        Some(arrived)
+    }
+
+    /// A key that waits for a retry: the oldest of the shard that has waited for longest.
+    async fn parked_key(&self, status: &MappingStatus, units: &[UnitId]) -> Option<String> {
+        let shards = status.shards.iter().zip(units);
+        let parked = shards.filter(|(shard, _)| shard.parked_keys > 0);
+        let (_, unit) = parked.max_by_key(|(shard, _)| shard.iterator_age_ms)?;
+        self.charged_key(*unit).await
+    }
+}
