@@ -10,6 +10,7 @@ help:
 	@echo "make demo     build, stream real input through the example, print what happened (KEEP=1: serve on)"
 	@echo "make test     everything that the gate runs"
 	@echo "make bench    the figures, as ratios, also in $(TARGET)/bench/results.json"
+	@echo "make reference  write what is generated: runtime/docs/metrics.md, deploy/grafana/dashboards"
 	@echo "make install  put fnctl on the path ($(PREFIX)/bin)"
 
 demo:
@@ -20,6 +21,12 @@ test:
 
 bench:
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/bench/run
+
+# What tests compare with its source: the page of all metrics, and the dashboards.
+.PHONY: reference
+reference:
+	@CARGO_TARGET_DIR=$(abspath $(TARGET)) FNCTL_REFERENCE=write cargo test --quiet -p fnctl-host metrics::table
+	@python3 deploy/grafana/generate.py
 
 build:
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) cargo build -p fnctl-cli

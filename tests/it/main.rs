@@ -28,6 +28,7 @@ mod neighbours;
 mod parked;
 mod policies;
 mod pressure;
+mod prometheus;
 mod puts;
 mod quotas;
 mod refusals;

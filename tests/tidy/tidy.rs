@@ -1,6 +1,8 @@
 //! The house rules that a machine can check. Each test lists every offender at once.
 
-use fnctl_tidy::{SourceFile, conformance, files, metadata, paths, root};
+use std::collections::BTreeSet;
+
+use fnctl_tidy::{SourceFile, conformance, files, metadata, paths, root, watching};
 
 const LINES_MAX: usize = 500;
 
@@ -285,4 +287,71 @@ fn a_conformance_table_that_rots_is_told() {
         "{faults:?}"
     );
     assert!(!faults.contains(&"no section `Batch`".to_owned()));
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+#[test]
+fn rules_and_dashboards_ask_for_metrics_that_there_are() {
+    let series = watching::series(&read("runtime/docs/metrics.md"));
+    assert!(series.contains("fnctl_batch_records_bucket"), "{series:?}");
+    let recording = read("deploy/prometheus/rules/recording.yaml");
+    let recorded: BTreeSet<&str> = watching::values(&recording, "record").collect();
+    let mut found = Vec::new();
+    for file in files(&["yaml", "json", "py"]) {
+        if !file.path.starts_with("deploy/") {
+            continue;
+        }
+        for name in watching::named(&file.text) {
+            let is_there = match name.contains(':') {
+                true => recorded.contains(name),
+                false => series.contains(name),
+            };
+            if !is_there {
+                found.push(format!("{} asks for {name}", file.path));
+            }
+        }
+    }
+    none(
+        found,
+        "what deploy/ asks for stands in runtime/docs/metrics.md",
+    );
+}
+
+#[test]
+fn every_alert_has_words_a_paragraph_and_tests() {
+    let faults = watching::faults_of_alerts(
+        &read("deploy/prometheus/rules/alerts.yaml"),
+        &read("deploy/prometheus/tests/alerts.yaml"),
+        &read("runtime/docs/runbooks.md"),
+    );
+    none(faults, "an alert says what to do, and is tried");
+}
+
+#[test]
+fn an_alert_that_rots_is_told() {
+    let alert = "- alert: A\n  expr: >-\n    x\n  labels: {severity: info}\n  annotations:\n    summary: s\n    \
+                 description: d\n    runbook: runtime/docs/runbooks.md#a\n";
+    let tests = "- name: A fires\n- name: A does not fire\n";
+    let told = |alert: &str, tests: &str, runbooks: &str| {
+        watching::faults_of_alerts(alert, tests, runbooks).join("; ")
+    };
+    assert_eq!(told(alert, tests, "### A\nSee [A](#a).\n"), "");
+    for (alert, tests, runbooks, expected) in [
+        (alert.replace("#a", "#b"), tests, "### A\n", "does not name"),
+        (alert.replace("severity", "s"), tests, "### A\n", "severity"),
+        (alert.to_owned(), "- name: A fires\n", "### A\n", "no test"),
+        (alert.to_owned(), tests, "### B\n", "has no paragraph"),
+        (alert.to_owned(), tests, "### A\n### B\n", "of no alert"),
+        (alert.to_owned(), tests, "### A\n[x](#x)\n", "to nothing"),
+    ] {
+        let told = told(&alert, tests, runbooks);
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    let asked: Vec<&str> =
+        watching::named("rate(fnctl_x_total[5m]) / on (a) mapping:fnctl_y:sum{z=\"fnctl-w\"}")
+            .collect();
+    assert_eq!(asked, ["fnctl_x_total", "mapping:fnctl_y:sum"]);
 }

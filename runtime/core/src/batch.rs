@@ -27,6 +27,32 @@ impl BatchLimits {
     }
 }
 
+/// Why a batch was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushReason {
+    /// It had all the records it may have.
+    Count,
+    /// One more record might have passed its bytes.
+    Bytes,
+    /// Its window had passed, or it was called early to make room.
+    Window,
+}
+
+impl FlushReason {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Count, Self::Bytes, Self::Window];
+
+    /// The word for it, a label of metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+            Self::Window => "window",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Waiting<T> {
     item: T,
@@ -107,11 +133,15 @@ impl<T: Copy> Batcher<T> {
     }
 
     /// Takes one batch from the front, whether due or not, appending to `batch`: at least one record
-    /// when any waits, further ones while they fit and are `alike` the first.
-    pub fn take(&mut self, batch: &mut Vec<T>, alike: impl Fn(T, T) -> bool) {
-        let Some(first) = self.waiting.front().map(|waiting| waiting.item) else {
-            return;
-        };
+    /// when any waits, further ones while they fit and are `alike` the first. Answers what closed it;
+    /// `None`: nothing waited.
+    pub fn take(
+        &mut self,
+        batch: &mut Vec<T>,
+        alike: impl Fn(T, T) -> bool,
+    ) -> Option<FlushReason> {
+        let first = self.waiting.front()?.item;
+        let is_heavy = self.bytes >= self.limits.bytes_max;
         let mut bytes = 0;
         let mut records = 0;
         while let Some(&waiting) = self.waiting.front() {
@@ -129,6 +159,11 @@ impl<T: Copy> Batcher<T> {
         if self.waiting.is_empty() && self.waiting.capacity() > limits::IDLE_CAPACITY_MAX {
             self.waiting.shrink_to(limits::IDLE_CAPACITY_MAX);
         }
+        Some(match records >= self.limits.records_max {
+            true => FlushReason::Count,
+            false if is_heavy => FlushReason::Bytes,
+            false => FlushReason::Window,
+        })
     }
 
     /// The waiting records, in order.

@@ -72,6 +72,8 @@ pub struct CallStats {
     pub lower_ns: u64,
     /// Lifting rows and failures out, ns.
     pub lift_ns: u64,
+    /// CPU time of the guest's thread, what it asked of the host included, ns; 0 where nobody looked.
+    pub cpu_ns: u64,
 }
 
 /// A call that ended.

@@ -17,6 +17,7 @@ mod conclude;
 mod event;
 mod feed;
 mod filtered;
+mod flow;
 mod give_up;
 mod in_order;
 mod inspect;
@@ -40,6 +41,7 @@ use std::{
 pub use action::{Action, Invocation, RecordRef, StopReason};
 pub use caution::PROCESS_DIED;
 pub use event::{BlockId, BlockMeta, Event, Fetched, RecordMeta, Relocated, Started};
+pub use flow::Flow;
 pub use inspect::{Inspection, PipelineStats};
 pub use listing::{WaitingKey, WaitingKeys, WaitingRecord, WaitingWindow, WaitsFor};
 pub use plan::{
@@ -169,6 +171,7 @@ pub struct ShardPipeline {
     /// Of a unit with windows, or with open ones from when it had some.
     windows: Option<Box<Windows>>,
     given_up: GivenUp,
+    flow: Flow,
 }
 
 impl ShardPipeline {
@@ -223,6 +226,7 @@ impl ShardPipeline {
             filtered: Filtered::default(),
             windows: None,
             given_up: GivenUp::default(),
+            flow: Flow::default(),
             config,
         }
     }

@@ -160,6 +160,8 @@ pub const WAITING_KEYS_LISTED_MAX: usize = 10_000;
 
 /// Shards of one mapping exported one by one; of a mapping with more only the highest age and the sum.
 pub const METRIC_SHARDS_MAX: usize = 256;
+/// For how long at least a peak of a measurement is shown, ms.
+pub const PEAK_SPAN_MS: u64 = 60_000;
 /// How long an uploaded component is kept for its deploy.
 pub const UPLOAD_PIN: Duration = Duration::from_secs(15 * 60);
 /// Uploads waiting for their deploy.

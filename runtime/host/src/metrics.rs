@@ -4,12 +4,14 @@
 //! Labels come from closed sets or from configured names, never from records. Counters exist, at
 //! zero, from the moment their mapping does, and go with it. Those of mappings and functions are
 //! kept beside the registry and written out by `exposition`: there may be a thousand of each, and a
-//! scrape must stay cheap.
+//! scrape must stay cheap. What each metric says stands in `table`.
 
-pub(crate) mod canary;
 mod exposition;
+pub(crate) mod histogram;
+mod peak;
 pub(crate) mod scrape;
 mod store;
+mod table;
 
 use std::{
     collections::BTreeMap,
@@ -17,15 +19,16 @@ use std::{
 };
 
 use fnctl_core::{
+    batch::FlushReason,
     canary::GuardReason,
     commit::ErrorKind,
     id::{FunctionName, MappingId, StreamName},
     outcome::OutcomeKind,
+    source::SourceError,
 };
-use prometheus::{
-    Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    process_collector::ProcessCollector,
-};
+use prometheus::{Counter, IntCounter, IntGauge, Registry, process_collector::ProcessCollector};
+
+use self::{histogram::Histogram, peak::Peak};
 
 /// How calls may end, as labels.
 const OUTCOMES: [OutcomeKind; 8] = [
@@ -42,9 +45,47 @@ const OUTCOMES: [OutcomeKind; 8] = [
 /// Answers of the sequencer, as labels.
 const ANSWERS: [&str; 4] = ["accepted", "fenced", "refused", "unavailable"];
 
+/// Ways in which the read of a stream fails, as labels.
+const SOURCE_ERRORS: [&str; 4] = ["transient", "damaged", "trimmed", "gone"];
+
+/// Where the time of a batch goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// From the arrival of its oldest record until it is closed.
+    Queue,
+    /// Until the call runs.
+    Wait,
+    /// The call.
+    Run,
+    /// From its end until its result is synced.
+    Commit,
+}
+
+impl Stage {
+    /// In the order that a batch goes through them.
+    const ALL: [Self; 4] = [Self::Queue, Self::Wait, Self::Run, Self::Commit];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Wait => "wait",
+            Self::Run => "run",
+            Self::Commit => "commit",
+        }
+    }
+}
+
 /// Upper bounds of durations, seconds: from a warm call to the longest time limit.
 const DURATIONS: [f64; 14] = [
     0.000_1, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0,
+];
+/// Upper bounds of the time from arrival to end, seconds: up to what waits for a person.
+const LATENCIES: [f64; 14] = [
+    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0, 300.0, 900.0, 3_600.0,
+];
+/// Upper bounds of stages, seconds.
+const STAGES: [f64; 12] = [
+    0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 300.0,
 ];
 /// Upper bounds of instance creation, seconds.
 const INSTANTIATIONS: [f64; 7] = [0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.01, 0.1];
@@ -58,7 +99,7 @@ const BATCHES: [f64; 9] = [
 pub(crate) struct Metrics {
     registry: Registry,
     commits: [IntCounter; ANSWERS.len()],
-    source_errors: IntCounter,
+    source_errors: [IntCounter; SOURCE_ERRORS.len()],
     worker_failures: IntCounter,
     syncs: Mutex<store::SyncTimes>,
     children: Mutex<Children>,
@@ -87,12 +128,18 @@ pub(crate) struct MappingMetrics {
     pub(crate) polled: IntCounter,
     /// Bytes of them.
     pub(crate) bytes_in: IntCounter,
+    /// Bytes of rows that were published.
+    pub(crate) bytes_out: IntCounter,
     /// Records that the filter could not judge, whatever became of them.
     pub(crate) unparsable: IntCounter,
     /// Calls made because an earlier one failed.
     pub(crate) retries: IntCounter,
+    /// Cuts in two of batches that failed as a whole.
+    pub(crate) bisects: IntCounter,
     /// Times that the circuit of one of its shards opened.
     pub(crate) circuit_opens: IntCounter,
+    /// Batches that lanes closed, by [`FlushReason::ALL`].
+    pub(crate) flushes: [IntCounter; FlushReason::ALL.len()],
     dead_lettered: [IntCounter; ErrorKind::ALL.len()],
     invocations: [IntCounter; OUTCOMES.len()],
 }
@@ -106,8 +153,16 @@ pub(crate) struct FunctionMetrics {
     pub(crate) instantiation: Histogram,
     /// Records of a call.
     pub(crate) batch_records: Histogram,
+    /// From the arrival of a record until its end is synced, seconds.
+    pub(crate) end_to_end: Histogram,
     /// Calls running now.
     pub(crate) in_flight: IntGauge,
+    /// Records that wait in lanes.
+    pub(crate) queue: IntGauge,
+    /// Linear memory of instances, bytes.
+    pub(crate) memory: Peak,
+    /// CPU seconds of guest threads.
+    pub(crate) cpu: Counter,
     /// Seconds spent lowering records into guests.
     pub(crate) lower: Counter,
     /// Seconds spent lifting rows and failures out of guests.
@@ -115,6 +170,7 @@ pub(crate) struct FunctionMetrics {
     /// Lines it wrote that were not kept: above a call's limit, or above what it may write a second.
     pub(crate) log_lines_dropped: IntCounter,
     canary_rollbacks: [IntCounter; GuardReason::ALL.len()],
+    stages: [Histogram; Stage::ALL.len()],
 }
 
 /// A counter outside the registry: its name and labels are written with it.
@@ -122,9 +178,12 @@ fn counter() -> IntCounter {
     IntCounter::new("c", "c").expect("a good name")
 }
 
-fn histogram(buckets: &[f64]) -> Histogram {
-    let opts = HistogramOpts::new("h", "h").buckets(buckets.to_vec());
-    Histogram::with_opts(opts).expect("the buckets are constants, ascending")
+fn gauge() -> IntGauge {
+    IntGauge::new("g", "g").expect("a good name")
+}
+
+fn seconds() -> Counter {
+    Counter::new("c", "c").expect("a good name")
 }
 
 impl MappingMetrics {
@@ -132,9 +191,12 @@ impl MappingMetrics {
         Self {
             polled: counter(),
             bytes_in: counter(),
+            bytes_out: counter(),
             unparsable: counter(),
             retries: counter(),
+            bisects: counter(),
             circuit_opens: counter(),
+            flushes: std::array::from_fn(|_| counter()),
             dead_lettered: std::array::from_fn(|_| counter()),
             invocations: std::array::from_fn(|_| counter()),
         }
@@ -162,15 +224,25 @@ impl MappingMetrics {
 impl FunctionMetrics {
     fn new() -> Self {
         Self {
-            duration: histogram(&DURATIONS),
-            instantiation: histogram(&INSTANTIATIONS),
-            batch_records: histogram(&BATCHES),
-            in_flight: IntGauge::new("g", "g").expect("a good name"),
-            lower: Counter::new("c", "c").expect("a good name"),
-            lift: Counter::new("c", "c").expect("a good name"),
+            duration: Histogram::new(&DURATIONS),
+            instantiation: Histogram::new(&INSTANTIATIONS),
+            batch_records: Histogram::new(&BATCHES),
+            end_to_end: Histogram::new(&LATENCIES),
+            in_flight: gauge(),
+            queue: gauge(),
+            memory: Peak::default(),
+            cpu: seconds(),
+            lower: seconds(),
+            lift: seconds(),
             log_lines_dropped: counter(),
             canary_rollbacks: std::array::from_fn(|_| counter()),
+            stages: std::array::from_fn(|_| Histogram::new(&STAGES)),
         }
+    }
+
+    /// The histogram of a stage, seconds.
+    pub(crate) const fn stage(&self, stage: Stage) -> &Histogram {
+        &self.stages[stage as usize]
     }
 
     /// Counts a canary that its guard took back.
@@ -183,40 +255,16 @@ impl FunctionMetrics {
     }
 }
 
-fn registered<M: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<M>,
-) -> M {
-    let metric = metric.expect("names and labels are constants");
-    registry
-        .register(Box::new(metric.clone()))
-        .expect("every metric is registered once");
-    metric
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| {
-            registered(&registry, IntCounter::with_opts(Opts::new(name, help)))
-        };
-        let commits = Opts::new(
-            "fnctl_commits_total",
-            "Commits by the answer of the sequencer",
-        );
-        let commits = registered(&registry, IntCounterVec::new(commits, &["answer"]));
-        let source_errors = counter("fnctl_source_errors_total", "Reads of a stream that failed");
-        let worker_failures = counter(
-            "fnctl_worker_failures_total",
-            "Workers that ended by a fault of ours and were started again",
-        );
         registry
             .register(Box::new(ProcessCollector::for_self()))
             .expect("every metric is registered once");
         Self {
-            commits: ANSWERS.map(|answer| commits.with_label_values(&[answer])),
-            source_errors,
-            worker_failures,
+            commits: std::array::from_fn(|_| counter()),
+            source_errors: std::array::from_fn(|_| counter()),
+            worker_failures: counter(),
             syncs: Mutex::default(),
             children: Mutex::default(),
             registry,
@@ -318,14 +366,25 @@ impl Metrics {
         self.commits[1].inc();
     }
 
+    /// Counts a commit of something that is somebody else's by now.
+    pub(crate) fn commit_refused(&self) {
+        self.commits[2].inc();
+    }
+
     /// Counts a commit that is sent again.
     pub(crate) fn commit_unavailable(&self) {
         self.commits[3].inc();
     }
 
     /// Counts a failed read.
-    pub(crate) fn source_error(&self) {
-        self.source_errors.inc();
+    pub(crate) fn source_error(&self, error: &SourceError) {
+        let kind = match error {
+            SourceError::Transient(_) => 0,
+            SourceError::Damaged(_) => 1,
+            SourceError::Trimmed { .. } => 2,
+            SourceError::Gone => 3,
+        };
+        self.source_errors[kind].inc();
     }
 
     /// Counts a worker that ended by a fault of ours.

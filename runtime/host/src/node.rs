@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub(crate) mod dead_letters;
 mod deleting;
 mod diagnosis;
+mod exposition;
 pub(crate) mod parked;
 mod positions;
 mod relays;

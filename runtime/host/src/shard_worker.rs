@@ -9,6 +9,7 @@ mod calls;
 mod circuit;
 mod commits;
 mod filter;
+mod flow;
 mod giving_up;
 mod happened;
 mod hash_keys;
@@ -17,6 +18,7 @@ mod redriving;
 mod retries;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod turn;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -42,8 +44,8 @@ use tokio::{
 use tracing::warn;
 
 use self::{
-    blocks::Blocks, calls::Calls, commits::Commits, giving_up::GivingUp, redriving::Redriving,
-    retries::Charged, turn::Turn,
+    blocks::Blocks, calls::Calls, commits::Commits, flow::Flowing, giving_up::GivingUp,
+    redriving::Redriving, retries::Charged, turn::Turn,
 };
 pub(crate) use self::{
     blocks::Run,
@@ -246,6 +248,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     redriving: Redriving,
     giving_up: GivingUp,
     canaries: Arc<Canaries>,
+    flowing: Flowing,
     standing: Standing,
     requests: Vec<ReadRequest>,
     actions: Vec<Action>,
@@ -280,6 +283,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             redriving: Redriving::of(share.redrivers, unit),
             giving_up: GivingUp::default(),
             canaries: share.canaries,
+            flowing: Flowing::into(metrics.clone()),
             standing: Standing::default(),
             pipeline,
             assignment,
@@ -311,7 +315,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             let mapping = Arc::clone(&self.assignment.context.mapping);
             let shard = self.assignment.context.shard;
             move |error: &SourceError| {
-                node.source_error();
+                node.source_error(error);
                 warn!(%mapping, %shard, %error, "failed to read the shard");
             }
         };
@@ -330,6 +334,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             if let Some(exit) = self.perform() {
                 return exit;
             }
+            self.flowing.moves(self.pipeline.flow());
             if self.has_moved() {
                 report(Told::Standing(&self.standing));
             }

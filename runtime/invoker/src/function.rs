@@ -21,6 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     answer,
     component::Compiled,
+    cpu,
     engine::Node,
     fixed::FixedWorld,
     host::CallState,
@@ -190,9 +191,12 @@ impl Invoker for Function {
             Arc::clone(&waiter.0),
         );
         let running = self.node.guests.spawn(async move {
-            let completed = run(&node, &version, call, &stop).await;
+            let (completed, cpu_ns) = cpu::measured(run(&node, &version, call, &stop)).await;
             drop(slots);
-            completed
+            completed.map(|mut completed| {
+                completed.stats.cpu_ns = cpu_ns;
+                completed
+            })
         });
         match running.await {
             Ok(completed) => completed,

@@ -13,6 +13,7 @@ mod bindings;
 mod cache;
 mod compiler;
 mod component;
+mod cpu;
 mod engine;
 mod error;
 mod fixed;

@@ -267,6 +267,8 @@ impl ApplierLoop {
         self.cutter.journal_bytes = 0;
         self.shared.counters.cuts.fetch_add(1, Ordering::Relaxed);
         self.shared.counters.cut.store(next.0, Ordering::Relaxed);
+        let cut_at = &self.shared.counters.cut_at;
+        cut_at.store(self.cutter.cut_at, Ordering::Relaxed);
         if let Some(view) = view {
             self.write_snapshot(next, view.values())?;
         }
@@ -426,6 +428,8 @@ impl ApplierLoop {
             }
             Err(error) => return Err(error),
         }
+        let snapshot_at = &self.shared.counters.snapshot_at;
+        snapshot_at.store(self.shared.clocks.boot_ms(), Ordering::Relaxed);
         self.cutter.journal_since_snapshot = 0;
         self.cutter.needs_snapshot = false;
         self.cutter.snapshots.retain(|c| *c != next);

@@ -7,6 +7,7 @@
 mod admission;
 mod applier;
 mod artifact;
+mod backlog;
 pub mod backup;
 mod block;
 mod clocks;

@@ -57,6 +57,8 @@ pub(crate) struct Scrub {
     passes: AtomicU64,
     /// Wall clock at the end of the last complete pass, ms; 0 before the first.
     ended: AtomicU64,
+    /// How often a pass is begun, ms; 0: nobody does.
+    period: AtomicU64,
     findings: Mutex<Findings>,
     /// Held while the image is changed or copied; what it holds everything below of, once that was written
     /// in this life.
@@ -75,6 +77,8 @@ pub struct ScrubStats {
     pub passes: u64,
     /// When the last one ended.
     pub ended: Option<Timestamp>,
+    /// How often one is begun; `None`: none is.
+    pub period: Option<Duration>,
     /// Damaged places found since the start, by whoever met them, by [`ScrubKind::ALL`]; one that is found again is not
     /// counted again.
     pub errors: [u64; ScrubKind::ALL.len()],
@@ -129,10 +133,12 @@ impl Scrub {
     fn stats(&self) -> ScrubStats {
         let findings = self.findings();
         let ended = self.ended.load(Ordering::Relaxed);
+        let period = self.period.load(Ordering::Relaxed);
         ScrubStats {
             bytes: self.bytes.load(Ordering::Relaxed),
             passes: self.passes.load(Ordering::Relaxed),
             ended: (ended > 0).then_some(Timestamp(ended)),
+            period: (period > 0).then_some(Duration::from_millis(period)),
             errors: findings.counted(),
             damaged: findings.len() as u64,
         }
@@ -196,6 +202,8 @@ impl Store {
     /// A loop that reads everything at rest, to be run on a thread of its own.
     #[must_use]
     pub fn scrub(&self, options: ScrubOptions) -> ScrubLoop {
+        let period = u64::try_from(options.period.as_millis()).unwrap_or(u64::MAX);
+        self.shared.scrub.period.store(period, Ordering::Relaxed);
         ScrubLoop {
             shared: Arc::clone(&self.shared),
             options,

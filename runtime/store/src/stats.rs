@@ -40,6 +40,11 @@ pub struct StoreStats {
     pub next: Lsn,
     /// LSN after the last entry that the image holds.
     pub cut: Lsn,
+    /// How long ago the last cut was, ms; 0 while the image holds everything, or none was made since the
+    /// start.
+    pub image_age_ms: u64,
+    /// How long ago the newest snapshot was written, ms; `None`: none was since the start.
+    pub snapshot_age_ms: Option<u64>,
     /// Free bytes as the store counts them.
     pub free_bytes: u64,
     /// Bytes kept back for what frees space.
@@ -73,6 +78,9 @@ pub(crate) struct Counters {
     pub(crate) segment_bytes: AtomicU64,
     pub(crate) cuts: AtomicU64,
     pub(crate) cut: AtomicU64,
+    /// Boot-time clock at the last cut and the newest snapshot, ms; 0: none since the start.
+    pub(crate) cut_at: AtomicU64,
+    pub(crate) snapshot_at: AtomicU64,
     sync_us: AtomicU64,
     samples: Mutex<VecDeque<Duration>>,
 }

@@ -344,6 +344,13 @@ impl Store {
         self.shared.segments.usage.of(stream)
     }
 
+    /// How long ago a moment of the boot-time clock was; `None`: it never came.
+    fn age_ms(&self, at: &std::sync::atomic::AtomicU64) -> Option<u64> {
+        let at = at.load(Ordering::Relaxed);
+        let now = self.shared.clocks.boot_ms();
+        (at > 0).then(|| now.saturating_sub(at))
+    }
+
     /// Figures of this moment.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
@@ -369,6 +376,13 @@ impl Store {
             },
             next: self.published(),
             cut: Lsn(counters.cut.load(Ordering::Relaxed)),
+            image_age_ms: {
+                let cut = counters.cut.load(Ordering::Relaxed);
+                let is_behind = cut < self.published().0;
+                let age = self.age_ms(&counters.cut_at).filter(|_| is_behind);
+                age.unwrap_or(0)
+            },
+            snapshot_age_ms: self.age_ms(&counters.snapshot_at),
             free_bytes: self.shared.space.free(),
             reserve_bytes: self.shared.space.reserve(),
             room: self.shared.space.room(),

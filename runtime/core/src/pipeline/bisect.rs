@@ -139,6 +139,7 @@ impl ShardPipeline {
     /// Cuts what failed as a whole; both halves run again at once, the lower first.
     pub(super) fn halve(&mut self, slot: usize, records: Vec<Serial>, presumes: bool) {
         let half = lower_half(records.len());
+        self.halved();
         self.slots[slot].faults = 0;
         self.cut(slot, records, &[half]);
         self.slots[slot].presumes = presumes;

@@ -104,7 +104,7 @@ impl ShardPipeline {
         }
         let mut batch = Vec::new();
         let backlog = &self.backlog;
-        lane.batcher.take(&mut batch, |first, serial| {
+        let reason = lane.batcher.take(&mut batch, |first, serial| {
             backlog.get(first).condemned().is_some() == backlog.get(serial).condemned().is_some()
         });
         if lane.is_unsorted {
@@ -115,6 +115,7 @@ impl ShardPipeline {
         for &serial in &batch {
             self.waiting.leave(self.backlog.get(serial).bytes);
         }
+        self.flushed(reason);
         Some((batch, false))
     }
 

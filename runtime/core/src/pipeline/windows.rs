@@ -313,12 +313,13 @@ impl ShardPipeline {
             (entry.condemned().is_some(), window)
         };
         let mut batch = Vec::new();
-        group
+        let reason = group
             .batcher
             .take(&mut batch, |first, serial| sort(first) == sort(serial));
         for &serial in &batch {
             self.waiting.leave(self.backlog.get(serial).bytes);
         }
+        self.flushed(reason);
         Some((batch, false))
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use prometheus::{Histogram, core::Metric as _};
+use crate::metrics::{histogram::Histogram, table};
 
 /// The text so far.
 #[derive(Debug)]
@@ -20,8 +20,22 @@ impl Exposition {
     }
 
     /// Begins a family; all its samples follow.
-    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
+    ///
+    /// # Panics
+    /// If the table does not have it.
+    pub(super) fn family(&mut self, name: &str) {
+        let metric =
+            table::metric(name).expect("every scrape writes all families: a test would know");
+        let (help, kind) = (metric.help, metric.kind.as_str());
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    /// Writes a family of one sample without labels, or of none.
+    pub(super) fn single(&mut self, name: &str, value: Option<f64>) {
+        self.family(name);
+        if let Some(value) = value {
+            self.line(format_args!("{name} {value}"));
+        }
     }
 
     /// Writes a line.
@@ -34,7 +48,7 @@ impl Exposition {
 
     /// Writes a sample whose labels are one name and value: the shape of nearly all of them.
     pub(super) fn sample(&mut self, name: &str, label: &str, of: &str, value: impl fmt::Display) {
-        self.start(name, "", label, of);
+        self.start(name, label, of);
         self.end(value);
     }
 
@@ -46,31 +60,33 @@ impl Exposition {
         (second, is): (&str, &str),
         value: impl fmt::Display,
     ) {
-        self.start(name, "", label, of);
+        self.start(name, label, of);
         for part in [",", second, "=\"", is, "\""] {
             self.0.push_str(part);
         }
         self.end(value);
     }
 
-    /// Writes the samples of a histogram of one function. `bounds` are its buckets as text.
-    pub(super) fn histogram(&mut self, name: &str, of: &str, bounds: &[String], from: &Histogram) {
-        let metric = from.metric();
-        let histogram = metric.get_histogram();
-        for (bucket, bound) in histogram.get_bucket().iter().zip(bounds) {
-            self.start(name, "_bucket", "function", of);
-            for part in [",le=\"", bound, "\""] {
+    /// Writes the samples of a histogram. `labels` are those of the series as they stand in it, `bounds` its
+    /// buckets as text.
+    pub(super) fn histogram(
+        &mut self,
+        name: &str,
+        labels: &str,
+        bounds: &[String],
+        from: &Histogram,
+    ) {
+        let snapshot = from.snapshot();
+        let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
+        for (count, bound) in snapshot.cumulative.iter().zip(bounds) {
+            for part in [name, "_bucket{", labels, ",le=\"", bound, "\""] {
                 self.0.push_str(part);
             }
-            self.end(bucket.cumulative_count());
+            self.end(count);
         }
-        self.start(name, "_bucket", "function", of);
-        self.0.push_str(",le=\"+Inf\"");
-        self.end(histogram.get_sample_count());
-        self.start(name, "_sum", "function", of);
-        self.end(histogram.get_sample_sum());
-        self.start(name, "_count", "function", of);
-        self.end(histogram.get_sample_count());
+        let (sum, count) = (snapshot.sum, snapshot.cumulative.last().unwrap_or(&0));
+        self.line(format_args!("{name}_sum{{{labels}}} {sum}"));
+        self.line(format_args!("{name}_count{{{labels}}} {count}"));
     }
 
     /// Appends text that is an exposition already.
@@ -78,9 +94,9 @@ impl Exposition {
         write(&mut self.0);
     }
 
-    fn start(&mut self, name: &str, suffix: &str, label: &str, of: &str) {
+    fn start(&mut self, name: &str, label: &str, of: &str) {
         // Names are configured and checked: none needs escaping.
-        for part in [name, suffix, "{", label, "=\"", of, "\""] {
+        for part in [name, "{", label, "=\"", of, "\""] {
             self.0.push_str(part);
         }
     }

@@ -55,134 +55,59 @@ impl Metrics {
     ) -> StoreSample {
         let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
         syncs.count(store.frames, &store.sync_samples);
+        let seconds = |ms: u64| ms as f64 / 1e3;
         let values = [
-            (
-                "fnctl_journal_bytes_total",
-                "counter",
-                "Bytes of journal written",
-                store.journal_bytes as f64,
-            ),
-            (
-                "fnctl_journal_frames_total",
-                "counter",
-                "Frames of journal written",
-                store.frames as f64,
-            ),
+            ("fnctl_journal_bytes_total", store.journal_bytes as f64),
+            ("fnctl_journal_frames_total", store.frames as f64),
             (
                 "fnctl_journal_unapplied_bytes",
-                "gauge",
-                "Bytes accepted and not yet in segments",
                 store.unapplied_bytes as f64,
             ),
-            (
-                "fnctl_segment_bytes_total",
-                "counter",
-                "Bytes of segments written",
-                store.segment_bytes as f64,
-            ),
-            (
-                "fnctl_tail_bytes",
-                "gauge",
-                "Records held in memory, bytes",
-                store.tail_bytes as f64,
-            ),
+            ("fnctl_segment_bytes_total", store.segment_bytes as f64),
+            ("fnctl_tail_bytes", store.tail_bytes as f64),
             (
                 "fnctl_puts_in_flight_bytes",
-                "gauge",
-                "Bytes of puts that are being received or wait for their sync",
                 (store.puts_in_flight.bytes + receiving.bytes) as f64,
             ),
             (
                 "fnctl_puts_in_flight_requests",
-                "gauge",
-                "Puts that are being received or wait for their sync",
                 (store.puts_in_flight.requests + receiving.requests) as f64,
             ),
-            (
-                "fnctl_image_cuts_total",
-                "counter",
-                "Images made durable",
-                store.cuts as f64,
-            ),
+            ("fnctl_image_cuts_total", store.cuts as f64),
             (
                 "fnctl_image_behind_entries",
-                "gauge",
-                "Entries that the image does not hold yet",
                 store.next.0.saturating_sub(store.cut.0) as f64,
             ),
-            (
-                "fnctl_disk_free_bytes",
-                "gauge",
-                "Free bytes as the store counts them",
-                store.free_bytes as f64,
-            ),
-            (
-                "fnctl_disk_reserve_bytes",
-                "gauge",
-                "Bytes kept back for what frees space",
-                store.reserve_bytes as f64,
-            ),
-            (
-                "fnctl_unclean_stops",
-                "gauge",
-                "Times the server died before this start, none of them ten minutes after the last",
-                f64::from(store.unclean_stops),
-            ),
-            (
-                "fnctl_careful",
-                "gauge",
-                "1 while first batches and retries are called record by record, because the server died again and \
-                 again",
-                f64::from(u8::from(store.is_careful)),
-            ),
-            (
-                "fnctl_component_compile_seconds_total",
-                "counter",
-                "Time spent compiling components",
-                engine.compile_seconds_total,
-            ),
-            (
-                "fnctl_component_compilations_total",
-                "counter",
-                "Components compiled",
-                engine.compilations_total as f64,
-            ),
+            ("fnctl_image_age_seconds", seconds(store.image_age_ms)),
+            ("fnctl_disk_free_bytes", store.free_bytes as f64),
+            ("fnctl_disk_reserve_bytes", store.reserve_bytes as f64),
+            ("fnctl_unclean_stops", f64::from(store.unclean_stops)),
+            ("fnctl_careful", f64::from(u8::from(store.is_careful))),
             (
                 "fnctl_component_cache_hits_total",
-                "counter",
-                "Compiled components found on disk",
                 engine.cache_hits_total as f64,
             ),
             (
                 "fnctl_component_cache_misses_total",
-                "counter",
-                "Compiled components looked for on disk and not found",
                 engine.cache_misses_total as f64,
             ),
-            (
-                "fnctl_instances_live",
-                "gauge",
-                "Instances alive",
-                engine.instances_live as f64,
-            ),
-            (
-                "fnctl_instances_warm",
-                "gauge",
-                "Instances waiting for a call",
-                engine.instances_warm as f64,
-            ),
+            ("fnctl_instances_live", engine.instances_live as f64),
+            ("fnctl_instances_warm", engine.instances_warm as f64),
             (
                 "fnctl_instances_created_total",
-                "counter",
-                "Instances made",
                 engine.instances_created_total as f64,
             ),
         ];
+        let mut values: Vec<_> = values.map(|(name, value)| (name, Some(value))).to_vec();
+        values.push((
+            "fnctl_snapshot_age_seconds",
+            store.snapshot_age_ms.map(seconds),
+        ));
         let (above, buckets) = syncs.buckets.split_last().expect("there is a last bucket");
         StoreSample {
-            values: values
-                .map(|(name, kind, help, value)| (name, kind, help, value))
-                .to_vec(),
+            values,
+            compilations: engine.compilations_total,
+            compile_seconds: engine.compile_seconds_total,
             sync_buckets: SYNCS.iter().copied().zip(buckets.iter().copied()).collect(),
             sync_above: *above,
             sync_sum: store.sync_time.as_secs_f64(),

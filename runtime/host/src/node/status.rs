@@ -1,9 +1,6 @@
-//! What is, in words and figures: mappings, and the exposition.
+//! What mappings are, in words and figures.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use fnctl_core::{
     breaker::Open,
@@ -17,23 +14,19 @@ use fnctl_core::{
     view::{NodeView, UnitTurn},
 };
 
-use fnctl_store::ScrubKind;
-
 use crate::{
-    metrics::canary::CanarySample,
-    metrics::scrape::{MappingSample, ShardSample, StreamSample},
-    node::{HostNode, diagnosis::Asked, parked::ParkedCount, relays::letters_of},
+    node::{HostNode, diagnosis::Asked, parked::ParkedCount},
     supervisor::UnitStatus,
 };
 
 /// A unit as the published view has it.
-struct UnitFigures {
-    unit: UnitId,
-    low_watermark: Ordinal,
-    pending: u64,
-    totals: UnitTotals,
-    turn: UnitTurn,
-    open_windows: u64,
+pub(super) struct UnitFigures {
+    pub(super) unit: UnitId,
+    pub(super) low_watermark: Ordinal,
+    pub(super) pending: u64,
+    pub(super) totals: UnitTotals,
+    pub(super) turn: UnitTurn,
+    pub(super) open_windows: u64,
     /// When the oldest of them ends.
     window_end: Option<Timestamp>,
     /// Records that are kept and that it is past.
@@ -50,7 +43,7 @@ pub(crate) struct Blocked {
     since: Option<Timestamp>,
 }
 
-fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
+pub(super) fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
     let turns = view.turns(mapping);
     view.units_of(mapping.id)
         .map(|(unit, progress)| {
@@ -347,134 +340,10 @@ impl HostNode {
         oldest
     }
 
-    async fn age_of(&self, unit: &UnitFigures) -> u64 {
+    pub(super) async fn age_of(&self, unit: &UnitFigures) -> u64 {
         if unit.pending == 0 {
             return 0;
         }
         self.age_ms(unit.unit, unit.low_watermark.next()).await
-    }
-
-    /// The exposition of this moment.
-    pub(crate) async fn expose(&self) -> String {
-        type Seen = (Arc<Mapping>, Vec<UnitFigures>, u64, UnitTotals);
-        let seen: BTreeMap<Arc<str>, Seen> = self.view(|view| {
-            let registry = view.registry();
-            let all = registry.mappings().map(|mapping| {
-                let name: Arc<str> = registry.address(mapping).into();
-                let open = view.open_letters(mapping.id);
-                let gone = view.gone_totals(mapping.id);
-                (
-                    name,
-                    (Arc::clone(mapping), figures(view, mapping), open, gone),
-                )
-            });
-            // Of a failed mapping and its successor under the same name the later one counts.
-            all.collect()
-        });
-        let units = seen.values().flat_map(|(_, units, ..)| units);
-        let letters = seen.values().map(|(mapping, ..)| letters_of(mapping));
-        let alive: HashSet<UnitId> = units.map(|unit| unit.unit).chain(letters).collect();
-        self.ages.retain(|unit| alive.contains(&unit));
-        let mut samples = Vec::with_capacity(seen.len());
-        for (name, (mapping, units, dead_letters_open, gone)) in seen {
-            let mut totals = gone;
-            let mut shards = Vec::with_capacity(units.len());
-            // Of a mapping that does not run they have passed.
-            let is_running = mapping.state == MappingState::Running;
-            for unit in &units {
-                totals = totals + unit.totals;
-                let standing = self.supervisor().statuses().standing(unit.unit);
-                let standing = standing.unwrap_or_default();
-                shards.push(ShardSample {
-                    shard: unit.unit.shard,
-                    age_ms: self.age_of(unit).await,
-                    pending: unit.pending,
-                    is_due: unit.turn == UnitTurn::Due,
-                    is_owned: self.supervisor().statuses().is_owned(unit.unit),
-                    parked_keys: standing.parked_keys,
-                    next_retry: standing.next_retry.filter(|_| is_running),
-                    is_circuit_open: standing.circuit.is_some()
-                        || standing.canary_circuit.is_some(),
-                    open_windows: unit.open_windows,
-                });
-            }
-            let state = self.state_of(&mapping, &[]);
-            samples.push(MappingSample {
-                name,
-                state,
-                shards,
-                totals,
-                dead_letters_open,
-                relay: self.relay_status(&mapping).await,
-            });
-        }
-        let mut store = self.metrics.store_sample(
-            &self.store().stats(),
-            self.puts_receiving(),
-            &self.functions().engine().stats(),
-        );
-        let scrub = self.store().scrub_stats();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the exposition's numbers are f64"
-        )]
-        store.values.extend([
-            (
-                "fnctl_scrub_bytes_total",
-                "counter",
-                "Bytes at rest that were read and checked",
-                scrub.bytes as f64,
-            ),
-            (
-                "fnctl_scrub_passes_total",
-                "counter",
-                "Times that everything at rest was read",
-                scrub.passes as f64,
-            ),
-            (
-                "fnctl_scrub_last_pass_timestamp_seconds",
-                "gauge",
-                "When everything at rest was last read to its end; 0 before that",
-                scrub.ended.map_or(0.0, |ended| ended.0 as f64 / 1e3),
-            ),
-            (
-                "fnctl_storage_damaged_places",
-                "gauge",
-                "Damaged places at rest that are known",
-                scrub.damaged as f64,
-            ),
-            (
-                "fnctl_kinesis_body_bytes",
-                "gauge",
-                "Bytes of request bodies that the Kinesis API is reading or working on",
-                self.kinesis_body_bytes() as f64,
-            ),
-            (
-                "fnctl_put_buffer_bytes",
-                "gauge",
-                "Bytes of lines that came and are not appended yet",
-                self.put_buffers().bytes() as f64,
-            ),
-        ]);
-        let errors = ScrubKind::ALL.iter().zip(scrub.errors);
-        store.storage_errors = errors.map(|(kind, count)| (kind.as_str(), count)).collect();
-        store.streams = self.view(|view| {
-            let streams = view.registry().streams();
-            let shown = streams.filter(|stream| !stream.is_internal);
-            let sample = |stream: &Arc<Stream>| StreamSample {
-                name: stream.name.clone(),
-                stored_bytes: self.store().stored_bytes(stream.id),
-                quota_bytes: stream.options.quota_bytes,
-            };
-            shown.map(sample).collect()
-        });
-        let canaries: Vec<CanarySample> = self.view(|view| {
-            let functions = view.registry().functions();
-            functions
-                .map(|function| CanarySample::of(function))
-                .collect()
-        });
-        self.metrics
-            .expose(self.build(), &samples, &canaries, &store)
     }
 }

@@ -22,13 +22,34 @@ use crate::{
     },
 };
 
+/// A call under way.
+struct Running {
+    handle: AbortHandle,
+    slot: SlotId,
+    wanted: Wanted,
+}
+
+/// How a call ended.
+pub(super) struct OfCall {
+    /// Which it was.
+    pub(super) attempt: AttemptId,
+    /// Of which version.
+    pub(super) version: FunctionVersion,
+    /// How long it took, from when it was asked for.
+    pub(super) took: Duration,
+    /// What it came to; a fault of ours as words.
+    pub(super) result: Result<Completed, String>,
+}
+
 /// The calls of one worker. Dropped, it takes them all back.
 pub(super) struct Calls {
     running: JoinSet<Ended>,
     tasks: HashMap<Id, AttemptId>,
-    handles: HashMap<AttemptId, (AbortHandle, Wanted)>,
+    handles: HashMap<AttemptId, Running>,
     /// The records of each slot's last call: its commit's rows inherit their hash keys.
     runs: HashMap<SlotId, Vec<Run>>,
+    /// When each slot's last call ended.
+    ended: HashMap<SlotId, Instant>,
     /// Pause in front of the next call, while the host is at fault.
     pause: Option<Duration>,
     in_flight: IntGauge,
@@ -43,6 +64,7 @@ impl Calls {
             tasks: HashMap::new(),
             handles: HashMap::new(),
             runs: HashMap::new(),
+            ended: HashMap::new(),
             pause: None,
             in_flight,
             recent,
@@ -70,7 +92,12 @@ impl Calls {
             is_first: is_lane && is_untried,
             at: Instant::now(),
         };
-        self.handles.insert(attempt, (handle, wanted));
+        let running = Running {
+            handle,
+            slot: invocation.slot,
+            wanted,
+        };
+        self.handles.insert(attempt, running);
         self.recent.began();
         self.runs.insert(invocation.slot, prepared.runs);
         self.in_flight.inc();
@@ -78,10 +105,10 @@ impl Calls {
 
     /// Takes a call back; nobody waits for it any more.
     pub(super) fn interrupt(&mut self, attempt: AttemptId) {
-        if let Some((handle, _)) = self.handles.remove(&attempt) {
+        if let Some(running) = self.handles.remove(&attempt) {
             self.in_flight.dec();
             self.recent.left();
-            handle.abort();
+            running.handle.abort();
         }
     }
 
@@ -90,23 +117,26 @@ impl Calls {
         self.runs.get(&slot).map_or(&[], Vec::as_slice)
     }
 
+    /// When a slot's last call ended.
+    pub(super) fn ended_at(&self, slot: SlotId) -> Option<Instant> {
+        self.ended.get(&slot).copied()
+    }
+
     /// The next task that ends; `None`: no call is under way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Result<(Id, Ended), JoinError>> {
         self.running.join_next_with_id().await
     }
 
-    /// Which call that was, of which version, and how it ended, a fault of ours as words; `None`: it was taken
-    /// back.
-    pub(super) fn ended(
-        &mut self,
-        ended: Result<(Id, Ended), JoinError>,
-    ) -> Option<(AttemptId, FunctionVersion, Result<Completed, String>)> {
+    /// Which call that was, and how it ended; `None`: it was taken back.
+    pub(super) fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<OfCall> {
         let (task, result) = match ended {
             Ok((task, (_, result))) => (task, result.map_err(|fault| fault.to_string())),
             Err(error) => (error.id(), Err(error.to_string())),
         };
         let attempt = self.tasks.remove(&task)?;
-        let (_, wanted) = self.handles.remove(&attempt)?;
+        let Running { slot, wanted, .. } = self.handles.remove(&attempt)?;
+        let now = Instant::now();
+        self.ended.insert(slot, now);
         self.in_flight.dec();
         let told = result.as_ref();
         let told = told.map(|completed| (&completed.outcome, completed.stats));
@@ -115,7 +145,12 @@ impl Calls {
             Ok(_) => None,
             Err(_) => Some(backoff::next(self.pause)),
         };
-        Some((attempt, wanted.version, result))
+        Some(OfCall {
+            attempt,
+            version: wanted.version,
+            took: now.saturating_duration_since(wanted.at),
+            result,
+        })
     }
 }
 

@@ -23,6 +23,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use crate::shard_worker::{
     blocks::{Blocks, Run},
     hash_keys::HashKeys,
+    timing::Awaited,
 };
 
 /// What happened to a commit.
@@ -40,6 +41,8 @@ pub(crate) enum Progress {
         letters: Vec<ErrorKind>,
         /// Dead letters left out of it, once it is accepted.
         dropped: u64,
+        /// Bytes of the rows in it, once it is accepted.
+        bytes_out: u64,
     },
     /// It was refused, and the node has no room to keep it.
     NoRoom {
@@ -52,6 +55,8 @@ pub(crate) enum Progress {
         slot: SlotId,
         /// Its number.
         number: u64,
+        /// What is measured now.
+        awaited: Awaited,
     },
     /// The store takes nothing more.
     Stopped(Stopped),
@@ -83,11 +88,20 @@ struct Kept {
     refused_bytes: u64,
     /// Dead letters that it is sent without.
     dropped: u64,
+    awaited: Awaited,
+}
+
+/// What is told of a commit that was answered; nothing, unless it was accepted.
+#[derive(Debug, Default)]
+struct Accepted {
+    letters: Vec<ErrorKind>,
+    dropped: u64,
+    bytes_out: u64,
 }
 
 enum Step<T> {
     Answered(SlotId, u64, Result<CommitAnswer, Stopped>, T),
-    Durable(SlotId, u64, Result<(), Stopped>),
+    Durable(SlotId, u64, Awaited, Result<(), Stopped>),
 }
 
 type Waiting<T> = Pin<Box<dyn Future<Output = Step<T>> + Send>>;
@@ -120,6 +134,7 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
         outputs: &[OutputBinding],
         blocks: &Blocks,
         runs: &[Run],
+        awaited: Awaited,
     ) {
         let mut hash_keys = HashKeys::new(runs);
         let commit = complete(plan, outputs, blocks, |key| hash_keys.of(key));
@@ -131,6 +146,7 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                 commit,
                 refused_bytes: 0,
                 dropped: 0,
+                awaited,
             },
         );
     }
@@ -171,16 +187,25 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
         let step = self.waiting.next().await?;
         Some(match step {
             Step::Answered(slot, number, Ok(answer), ticket) => {
-                let (letters, dropped) = self.answered(slot, number, &answer, ticket);
+                let Accepted {
+                    letters,
+                    dropped,
+                    bytes_out,
+                } = self.answered(slot, number, &answer, ticket);
                 Progress::Answered {
                     slot,
                     number,
                     answer,
                     letters,
                     dropped,
+                    bytes_out,
                 }
             }
-            Step::Durable(slot, number, Ok(())) => Progress::Durable { slot, number },
+            Step::Durable(slot, number, awaited, Ok(())) => Progress::Durable {
+                slot,
+                number,
+                awaited,
+            },
             Step::Answered(.., Err(stopped), _) | Step::Durable(.., Err(stopped)) => {
                 Progress::Stopped(stopped)
             }
@@ -193,19 +218,25 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
         number: u64,
         answer: &CommitAnswer,
         mut ticket: C::Ticket,
-    ) -> (Vec<ErrorKind>, u64) {
+    ) -> Accepted {
         match answer {
             CommitAnswer::Accepted(_) => {
-                let accepted = self.kept.remove(&(slot, number));
+                let mut kept = self.kept.remove(&(slot, number));
+                let awaited = kept.as_mut().map(|kept| std::mem::take(&mut kept.awaited));
+                let awaited = awaited.unwrap_or_default();
                 self.waiting.push(Box::pin(async move {
                     let durable = ticket.durable().await;
-                    Step::Durable(slot, number, durable)
+                    Step::Durable(slot, number, awaited, durable)
                 }));
-                return accepted.map_or_else(Default::default, |kept| {
+                return kept.map_or_else(Accepted::default, |kept| {
                     // A letter that failed again was counted when it became one.
                     let is_new = kept.commit.redriven.is_none();
                     let letters = kept.commit.dead_letters.iter().filter(|_| is_new);
-                    (letters.map(|letter| letter.kind).collect(), kept.dropped)
+                    Accepted {
+                        letters: letters.map(|letter| letter.kind).collect(),
+                        dropped: kept.dropped,
+                        bytes_out: rows_bytes(&kept.commit),
+                    }
                 });
             }
             CommitAnswer::Fenced | CommitAnswer::Refused { .. } => {
@@ -222,7 +253,7 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                 }
             }
         }
-        (Vec::new(), 0)
+        Accepted::default()
     }
 
     fn hand_in(&mut self, commit: Commit) {
@@ -243,16 +274,18 @@ impl<C: Committer> Drop for Commits<C> {
     }
 }
 
+/// Bytes of keys and data that it publishes.
+fn rows_bytes(commit: &Commit) -> u64 {
+    let outputs = commit.outputs.iter();
+    let bytes: usize = outputs.map(|output| output.records.byte_len()).sum();
+    bytes as u64
+}
+
 fn bytes_of(commit: &Commit) -> u64 {
-    let outputs: usize = commit
-        .outputs
-        .iter()
-        .map(|output| output.records.byte_len())
-        .sum();
     let letters: usize = commit
         .dead_letters
         .iter()
         .map(|letter| letter.data.len())
         .sum();
-    (outputs + letters) as u64
+    rows_bytes(commit) + letters as u64
 }

@@ -18,13 +18,18 @@ use tracing::warn;
 
 use crate::{
     poller::Read,
-    shard_worker::{Exit, ShardWorker, call::Ended, commits::Progress},
+    shard_worker::{Exit, ShardWorker, call::Ended, calls::OfCall, commits::Progress, timing},
 };
 
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     /// A call ended, or was taken back (then nobody waits for it).
     pub(super) fn called(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<Event> {
-        let (attempt, version, result) = self.calls.ended(ended)?;
+        let OfCall {
+            attempt,
+            version,
+            took,
+            result,
+        } = self.calls.ended(ended)?;
         match result {
             Ok(completed) => {
                 let stats = completed.stats;
@@ -35,16 +40,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                         .ended(watched, version, &completed.outcome, now);
                 }
                 if !matches!(completed.outcome, Outcome::Interrupted) {
-                    self.metrics
-                        .function
-                        .duration
-                        .observe(seconds(stats.duration_ns));
-                    self.metrics.function.lower.inc_by(seconds(stats.lower_ns));
-                    self.metrics.function.lift.inc_by(seconds(stats.lift_ns));
-                    if stats.instantiation_ns > 0 {
-                        let made = seconds(stats.instantiation_ns);
-                        self.metrics.function.instantiation.observe(made);
-                    }
+                    let boot_ms = self.clock.boot_ms();
+                    timing::called(&self.metrics.function, took, &stats, boot_ms);
                 }
                 Some(Event::Invoked {
                     attempt,
@@ -70,6 +67,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 answer,
                 letters,
                 dropped,
+                bytes_out,
             } => {
                 match answer {
                     CommitAnswer::Accepted(_) => {
@@ -79,8 +77,9 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     CommitAnswer::Fenced => node.commit_fenced(),
                     CommitAnswer::Unavailable(_) => node.commit_unavailable(),
                     // No fault of anybody's: what was redriven is somebody else's by now.
-                    CommitAnswer::Refused { .. } => {}
+                    CommitAnswer::Refused { .. } => node.commit_refused(),
                 }
+                self.metrics.mapping.bytes_out.inc_by(bytes_out);
                 for kind in letters {
                     self.metrics.mapping.dead_lettered(kind);
                 }
@@ -94,7 +93,14 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 })
             }
             Progress::NoRoom { slot } => Ok(Event::DropRefused { slot }),
-            Progress::Durable { slot, number } => Ok(Event::CommitDurable { slot, number }),
+            Progress::Durable {
+                slot,
+                number,
+                awaited,
+            } => {
+                awaited.measured(&self.metrics.function, self.clock.now());
+                Ok(Event::CommitDurable { slot, number })
+            }
             Progress::Stopped(stopped) => Err(Exit::StoreStopped(stopped.0)),
         }
     }
@@ -185,9 +191,4 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         self.metrics.mapping.bytes_in.inc_by(bytes);
         fetched
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a histogram's values are f64")]
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
 }

@@ -9,7 +9,10 @@ use fnctl_core::{
 
 use crate::{
     poller::ReadRequest,
-    shard_worker::{Assignment, Exit, ShardWorker, call},
+    shard_worker::{
+        Assignment, Exit, ShardWorker, call,
+        timing::{self, Awaited},
+    },
 };
 
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
@@ -36,8 +39,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 Action::Commit(plan) => {
                     self.charged.planned(&plan, &self.blocks, &self.assignment);
                     let runs = self.calls.runs_of(plan.slot);
+                    let awaited = Awaited::of(&plan, runs, self.calls.ended_at(plan.slot));
                     let outputs = self.assignment.outputs_of(plan.version);
-                    self.commits.send(*plan, outputs, &self.blocks, runs);
+                    let blocks = &self.blocks;
+                    self.commits.send(*plan, outputs, blocks, runs, awaited);
                 }
                 Action::Resend {
                     slot,
@@ -109,6 +114,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             *shard_created_at,
             letter.as_ref().map(|letter| &letter.sequence_number),
         );
+        let function = &self.metrics.function;
+        timing::queued(function, invocation, &prepared.runs, self.clock.now());
         self.calls.start(&self.invoker, invocation, prepared);
     }
 }

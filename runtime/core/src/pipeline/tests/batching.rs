@@ -1,7 +1,7 @@
 //! What closes a batch, seen through the pipeline (Lambda ESM specification §5, §22 row Batch).
 
 use super::harness::{Harness, TAKEN, settings};
-use crate::{limits, mapping::MappingSettings};
+use crate::{batch::FlushReason, limits, mapping::MappingSettings};
 
 /// Count, bytes and window, the other two far away. A record of the harness has 10 bytes.
 #[test]
@@ -38,6 +38,8 @@ fn each_of_the_three_closers_closes_a_batch_alone() {
             shard.at(at).tick();
         }
         assert_eq!(shard.lines(), [expected], "{closer}");
+        let flushes = FlushReason::ALL.map(|reason| u64::from(reason.as_str() == closer));
+        assert_eq!(shard.flow().flushes, flushes, "{closer}");
     }
 }
 

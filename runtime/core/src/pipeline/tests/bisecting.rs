@@ -57,6 +57,7 @@ fn four_records_with_the_second_bad_are_called_four_two_one_one_two() {
     let totals = shard.stats().totals;
     assert_eq!((totals.processed, totals.dead_lettered), (3, 1));
     assert_eq!(totals.failed, 1, "the cuts are free");
+    assert_eq!(shard.flow().bisects, 2);
 }
 
 /// Poison at first, middle and last, odd sizes, two poisons, size 1.

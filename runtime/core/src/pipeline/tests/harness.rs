@@ -24,7 +24,7 @@ use crate::{
     mapping::MappingSettings,
     outcome::{FailureKind, Outcome},
     pipeline::{
-        BlockId, BlockMeta, Event, Fetched, PipelineCanary, PipelineConfig, PipelineStats,
+        BlockId, BlockMeta, Event, Fetched, Flow, PipelineCanary, PipelineConfig, PipelineStats,
         RecordMeta, Redrive, Relocated, ShardPipeline, Started,
     },
     window::{GroupWindow, WindowChange},
@@ -417,6 +417,10 @@ impl Harness {
 
     pub(super) fn circuit_opens(&self) -> u64 {
         self.pipeline.circuit_opens()
+    }
+
+    pub(super) fn flow(&self) -> Flow {
+        self.pipeline.flow()
     }
 
     pub(super) fn stats(&self) -> PipelineStats {

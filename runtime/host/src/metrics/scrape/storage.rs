@@ -11,14 +11,12 @@ pub(super) fn expose(out: &mut Exposition, store: &StoreSample) {
 
 fn streams(out: &mut Exposition, streams: &[StreamSample]) {
     let name = "fnctl_stream_stored_bytes";
-    let help = "Bytes that the stream's logs take on the disk, with what is on its way there";
-    out.family(name, "gauge", help);
+    out.family(name);
     for stream in streams {
         out.sample(name, "stream", stream.name.as_str(), stream.stored_bytes);
     }
     let name = "fnctl_stream_quota_bytes";
-    let help = "Bytes that they may take; streams without a quota have no sample";
-    out.family(name, "gauge", help);
+    out.family(name);
     for stream in streams {
         if let Some(bytes) = stream.quota_bytes {
             out.sample(name, "stream", stream.name.as_str(), bytes);
@@ -27,25 +25,27 @@ fn streams(out: &mut Exposition, streams: &[StreamSample]) {
 }
 
 fn journal(out: &mut Exposition, store: &StoreSample) {
-    for (name, kind, help, value) in &store.values {
-        out.family(name, kind, help);
-        out.line(format_args!("{name} {value}"));
+    for (name, value) in &store.values {
+        out.single(name, *value);
     }
+    let name = "fnctl_component_compile_seconds";
+    out.family(name);
+    out.line(format_args!(
+        "{name}_sum {}\n{name}_count {}",
+        store.compile_seconds, store.compilations
+    ));
     let name = "fnctl_storage_errors_total";
-    let help = "Damaged places found at rest, each counted once: alert on any";
-    out.family(name, "counter", help);
+    out.family(name);
     for (file, count) in &store.storage_errors {
         out.sample(name, "file", file, count);
     }
     let name = "fnctl_puts_refused_total";
-    let help =
-        "Puts told to come again: too much under way (of the node, of the stream), quota, disk";
-    out.family(name, "counter", help);
+    out.family(name);
     for (reason, count) in &store.puts_refused {
         out.sample(name, "reason", reason, count);
     }
     let name = "fnctl_journal_sync_seconds";
-    out.family(name, "histogram", "Time of a sync of the journal");
+    out.family(name);
     let mut count = 0;
     for (bound, inside) in &store.sync_buckets {
         count += inside;
