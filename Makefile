@@ -4,7 +4,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/debug
 PREFIX ?= $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)
 
-.PHONY: demo test bench install build tools clean help
+.PHONY: docs demo test bench install build tools clean help
 
 help:
 	@echo "make demo     build, stream real input through the example, print what happened (KEEP=1: serve on)"
@@ -35,6 +35,10 @@ install:
 
 tools:
 	@tests/tools test
+
+# Pages under runtime/docs that are made of the program's own words.
+docs:
+	@CARGO_TARGET_DIR=$(abspath $(TARGET)) FNCTL_WRITE_DOCS=1 cargo test -q -p fnctl-cli --bin fnctl docs::
 
 clean:
 	cargo clean

@@ -73,6 +73,57 @@ fn records_survive_an_outage_that_is_longer_than_their_attempts() {
     );
 }
 
+/// What one key is given up for in seconds must not be all others': the first success is that of a key which does
+/// not need what is down.
+#[test]
+fn a_success_of_another_key_gives_none_up_that_failed_before() {
+    let server = server();
+    deploy_hostile(&server, &POLICY);
+    let until = SystemTime::now() + 3 * OUTAGE;
+    put_at_once(&server, &vec![down_until(until); 60]);
+    seen_open(&server, until).expect("the circuit opens before the outage is over");
+    let is_recovering =
+        |status: &Value| !status["shards"][0]["circuit"]["recovering_since"].is_null();
+    put(&server, "in", &["ok".to_owned()], &["--key", "spared"]);
+    loop {
+        assert!(
+            SystemTime::now() < until,
+            "a new record waits for none that failed"
+        );
+        let status = describe(&server, "hostile");
+        if status["totals"]["processed"] == 1 && is_recovering(&status) {
+            assert_eq!(status["shards"][0]["why"], "circuit-open", "{status}");
+            break;
+        }
+    }
+    let described = server
+        .command(&["mappings", "describe", "hostile"])
+        .output();
+    let described = described.expect("it runs").stdout;
+    let said = String::from_utf8_lossy(&described);
+    assert!(
+        said.contains(", recovering since ") && said.contains("let through one by one"),
+        "{said}"
+    );
+    // New records of such keys go on at once.
+    for n in 2..=5 {
+        put(&server, "in", &["ok".to_owned()], &["--key", "spared"]);
+        while describe(&server, "hostile")["totals"]["processed"].as_u64() < Some(n) {}
+    }
+    let status = describe(&server, "hostile");
+    assert!(
+        SystemTime::now() > until || is_recovering(&status),
+        "{status}"
+    );
+    let status = drained(&server, "hostile");
+    let totals = &status["totals"];
+    assert_eq!(totals["dead_lettered"], 0, "{status}");
+    assert_eq!(totals["processed"], 65, "{status}");
+    assert_eq!(status["shards"][0]["circuit"], Value::Null, "{status}");
+    let opens = "fnctl_mapping_circuit_opens_total{mapping=\"hostile/in\"}";
+    assert_eq!(metric(&server, opens), 1.0);
+}
+
 #[test]
 fn an_outage_outlives_a_restart_and_updates() {
     let folder = tempfile::tempdir().expect("a folder");

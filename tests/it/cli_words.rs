@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use fnctl_tests::binary;
+use fnctl_tests::{binary, text};
 use serde_json::Value;
 
 /// An address where nothing listens: port 1 is nobody's.
@@ -231,6 +231,34 @@ fn all_flags_that_are_not_allowed_come_together() {
             "--timeout"
         ]
     );
+}
+
+/// A value with a sign is a value, and settings that contradict each other name both.
+#[test]
+fn values_below_zero_and_contradictions_are_told_for_what_they_are() {
+    let folder = folder();
+    fs::write(folder.path().join("x.wasm"), b"\0asm\x01\0\0\0").expect("a file");
+    let words = "deploy x.wasm --stream s --tumbling-window -1s --backoff-initial -1 --canary -5% \
+                 --ordering shard --key-groups 8 --circuit-breaker=OFF";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let (exit, error) = refused(folder.path(), &words);
+    assert_eq!((exit, error["code"].as_str()), (7, Some("FN2102")));
+    let problems = error["problems"].as_array().expect("problems").iter();
+    let mut problems: Vec<String> = problems
+        .map(|problem| format!("{}: {}", text(problem, "path"), text(problem, "message")))
+        .collect();
+    problems.sort_unstable();
+    assert_eq!(
+        problems,
+        [
+            "--backoff-initial: -1 is below 0: 1ms to 1d is allowed",
+            "--canary: -5% is not above 0% and up to 100%",
+            "--key-groups: 8 groups of keys would each go on by themselves: ordering = \"shard\" has 1",
+            "--tumbling-window: -1s is below 0: 0s to 15m is allowed",
+        ]
+    );
+    let (exit, error) = refused(folder.path(), &["tail", "s", "--timeout", "-1s"]);
+    assert_eq!((exit, error["code"].as_str()), (7, Some("FN1020")));
 }
 
 #[test]

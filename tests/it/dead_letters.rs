@@ -209,6 +209,21 @@ fn a_redriven_letter_is_resolved_or_keeps_its_id_with_a_new_cause() {
             "{words:?}"
         );
     }
+    // A code that no open letter has: which there are, instead.
+    for (command, count) in [("redrive", "redriven"), ("purge", "purged")] {
+        let words = ["dlq", command, "hostile", "--code", "bad-state"];
+        let done = one(&server, &words);
+        assert_eq!(done[count], 0, "{done}");
+        assert_eq!(
+            done["open_codes"],
+            serde_json::json!({"refused": 1}),
+            "{done}"
+        );
+        let told = server.command(&words).output().expect("it runs");
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        let said = "no open dead letter has the code `bad-state`; there are: refused 1";
+        assert!(told.contains(said), "{told}");
+    }
     one(&server, &["mappings", "pause", "hostile"]);
     let refused = server.one(&["dlq", "redrive", "hostile", "--all"]);
     assert_eq!(refused.expect_err("nobody takes them").exit, Some(4));

@@ -88,7 +88,7 @@ fn another_limit_of_calls_at_once_is_in_force_and_nothing_starts_anew() {
 /// The keys that wait, once there are so many.
 fn parked(server: &Server, mapping: &str, count: usize) -> Vec<Value> {
     loop {
-        let keys = all(server, &["mappings", "parked", mapping]);
+        let keys = all(server, &["mappings", "parked", mapping, "--limit", "1000"]);
         if keys.len() == count {
             return keys;
         }
@@ -99,39 +99,72 @@ fn parked(server: &Server, mapping: &str, count: usize) -> Vec<Value> {
 fn what_an_open_circuit_holds_is_listed_tried_and_given_up_by_hand() {
     let server = server();
     deploy_hostile(&server, &["--max-attempts", "1"]);
-    outage(&server, 40);
+    // The first batch is tried, and what is behind it one by one, in longer and longer pauses.
+    outage(&server, 300);
     open(&server);
-    let keys = parked(&server, "hostile", 40);
+    let keys = parked(&server, "hostile", 300);
     let key = keys.iter().find(|key| key["partition_key"] == "k7");
     let key = key.expect("every key waits");
-    let expected: [(&str, Value); 6] = [
+    let expected: [(&str, Value); 8] = [
         ("why", "circuit-open".into()),
         ("attempts", 0.into()),
         ("failing_records", 1.into()),
         ("error_kind", "error".into()),
         ("code", "busy".into()),
         ("error", "asked to fail".into()),
+        ("shard_keys", 300.into()),
+        ("waits_for_resume", false.into()),
     ];
     for (name, value) in expected {
         assert_eq!(key[name], value, "{key}");
     }
-    // One that came when the circuit was open was never called.
-    put(&server, "in", &["ok".to_owned()], &["--key", "late"]);
-    let keys = parked(&server, "hostile", 41);
-    let late = keys.last().expect("it is the last");
-    assert_eq!(late["partition_key"], "late", "{late}");
+    // One that was read when the circuit was open was never called.
+    let last = keys.last().expect("there are some");
+    assert_eq!(last["partition_key"], "k299", "{last}");
     assert_eq!(
-        (&late["failing_records"], &late["code"]),
+        (&last["failing_records"], &last["code"]),
         (&0.into(), &Value::Null)
     );
-    assert_eq!(late["why"], "circuit-open", "{late}");
-    let said = text(&server, &["mappings", "parked", "hostile"]);
-    assert!(said.contains("circuit-open at "), "{said}");
+    assert_eq!(last["why"], "circuit-open", "{last}");
+    lists_a_part_and_says_of_how_many(&server);
 
-    for key in ["k7", "late"] {
+    put(&server, "in", &["ok".to_owned()], &["--key", "k7"]);
+    let waiting = || {
+        let keys = parked(&server, "hostile", 300);
+        let key = keys.iter().find(|key| key["partition_key"] == "k7");
+        key.map(|key| key["waiting_records"].clone())
+    };
+    while waiting() != Some(1.into()) {}
+    let give_up = |key: &str, more: &[&str]| {
         let command = ["mappings", "dead-letter", "hostile", "--key", key];
-        let done = one(&server, &command);
-        assert_eq!(done["dead_lettered_records"], 1, "{done}");
+        [&command[..], more].concat().join(" ")
+    };
+    let run = |command: String| one(&server, &command.split(' ').collect::<Vec<_>>());
+    let done = run(give_up("k7", &[]));
+    assert_eq!(
+        (&done["dead_lettered_records"], &done["remaining_records"]),
+        (&1.into(), &1.into()),
+        "{done}"
+    );
+    // What is left of the one, and all of the other, has not failed.
+    for key in ["k7", "k299"] {
+        let command = give_up(key, &[]);
+        let (exit, error) = refused(&server, &command.split(' ').collect::<Vec<_>>());
+        assert_eq!(
+            (exit, &error["code"]),
+            (Some(4), &"FN3015".into()),
+            "{error}"
+        );
+        let fix = fnctl_tests::text(&error, "fix");
+        assert!(fix.contains("--all"), "{error}");
+        let would = run(give_up(key, &["--all", "--dry-run"]));
+        assert_eq!(would["dead_lettered_records"], 1, "{would}");
+        let done = run(give_up(key, &["--all"]));
+        assert_eq!(
+            (&done["dead_lettered_records"], &done["remaining_records"]),
+            (&1.into(), &0.into()),
+            "{done}"
+        );
     }
     let letters = all(&server, &["dlq", "list", "hostile", "--kind", "by-hand"]);
     let errors = letters
@@ -143,18 +176,98 @@ fn what_an_open_circuit_holds_is_listed_tried_and_given_up_by_hand() {
             .iter()
             .any(|error| error.ends_with("it last failed with busy: asked to fail"))
     );
-    parked(&server, "hostile", 39);
+    parked(&server, "hostile", 298);
     let released = one(&server, &["mappings", "release", "hostile", "--key", "k8"]);
     assert_eq!(released["released_records"], 1, "{released}");
     assert_eq!(released["partition_key"], "k8", "{released}");
 
     let before = probes(&server);
     let released = one(&server, &["mappings", "release", "hostile", "--all"]);
-    assert_eq!(released["released_keys"], 39, "{released}");
+    // A key that is being probed for the first time does not wait.
+    let count = released["released_keys"].as_u64().expect("a count");
+    assert!((297..=298).contains(&count), "{released}");
     assert_eq!(released["partition_key"], Value::Null, "{released}");
     while probes(&server) <= before {}
     let (exit, _) = refused(&server, &["mappings", "release", "hostile"]);
     assert_eq!(exit, Some(2));
+    a_paused_mapping_waits_for_resume(&server);
+}
+
+/// 300 keys wait: the list has the first of them unless more are asked for, and `describe` counts all.
+fn lists_a_part_and_says_of_how_many(server: &Server) {
+    let list = |more: &[&str]| {
+        let command = ["mappings", "parked", "hostile"];
+        all(server, &[&command[..], more].concat())
+    };
+    let shard = "shardId-000000000000";
+    for (more, count) in [
+        (&[] as &[&str], 256),
+        (&["--limit", "10", "--shard", shard], 10),
+        (&["--limit", "10", "--shard", "0"], 10),
+    ] {
+        let keys = list(more);
+        assert_eq!(keys.len(), count);
+        // One that is being probed for the first time does not wait.
+        let known = keys[0]["shard_keys"].as_u64();
+        assert!(matches!(known, Some(299 | 300)), "{}", keys[0]);
+    }
+    for (more, code) in [
+        (["--limit", "10001"], "FN1020"),
+        (["--limit", "0"], "FN1020"),
+        (["--shard", "7"], "FN3020"),
+    ] {
+        let command = ["mappings", "parked", "hostile"];
+        let (_, error) = refused(server, &[&command[..], &more].concat());
+        assert_eq!(error["code"], code, "{error}");
+    }
+    let mut shown = server.command(&["mappings", "parked", "hostile"]);
+    let shown = shown.output().expect("it runs");
+    let (said, told) = (
+        String::from_utf8_lossy(&shown.stdout),
+        String::from_utf8_lossy(&shown.stderr),
+    );
+    assert!(said.contains("circuit-open at "), "{said}");
+    assert!(
+        told.contains("256 of ") && told.contains(&format!("of {shard}")),
+        "{told}"
+    );
+    loop {
+        let status = describe(server, "hostile");
+        let shard = &status["shards"][0];
+        if shard["parked_keys"] == 300 {
+            let failed = shard["failed_keys"].as_u64().expect("a count");
+            assert!((100..300).contains(&failed), "{status}");
+            break;
+        }
+    }
+    let said = text(server, &["mappings", "describe", "hostile"]);
+    assert!(said.contains(" failed)"), "{said}");
+}
+
+/// No time is told that has passed: nothing is tried before somebody resumes it.
+fn a_paused_mapping_waits_for_resume(server: &Server) {
+    one(server, &["mappings", "pause", "hostile"]);
+    let list = ["mappings", "parked", "hostile", "--limit", "1000"];
+    let (status, keys) = loop {
+        let (status, keys) = (describe(server, "hostile"), all(server, &list));
+        if status["shards"][0]["parked_keys"] == keys.len() {
+            break (status, keys);
+        }
+    };
+    let shard = &status["shards"][0];
+    for time in [&shard["next_retry_at"], &shard["circuit"]["next_probe_at"]] {
+        assert_eq!(*time, Value::Null, "{status}");
+    }
+    assert!(!keys.is_empty(), "{status}");
+    for key in &keys {
+        assert_eq!(key["next_retry_at"], Value::Null, "{key}");
+        assert_eq!(key["waits_for_resume"], true, "{key}");
+    }
+    for command in ["describe", "parked"] {
+        let said = text(server, &["mappings", command, "hostile"]);
+        assert!(said.contains("waits for resume"), "{command}: {said}");
+        assert!(!said.contains("next probe"), "{said}");
+    }
 }
 
 fn probes(server: &Server) -> u64 {

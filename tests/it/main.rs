@@ -1,5 +1,6 @@
 //! The whole, from outside: one binary of tests, a module per subject.
 
+mod book;
 mod canaries;
 mod captures;
 mod caution;
@@ -12,6 +13,7 @@ mod counters;
 mod crash;
 mod dead_letters;
 mod deploys;
+mod explained;
 mod filters;
 mod flow;
 #[path = "../../runtime/invoker/tests/it/handmade.rs"]
@@ -33,6 +35,7 @@ mod relays;
 mod resharding;
 mod scrub;
 mod seeks;
+mod service;
 mod shadows;
 mod statuses;
 mod support;

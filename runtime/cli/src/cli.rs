@@ -1,6 +1,7 @@
 //! The words of the command line: what can be said, and which command answers.
 
 mod later;
+mod signs;
 mod slips;
 
 use std::{
@@ -13,9 +14,9 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     client::Client,
     commands::{
-        backup, build, capture, deploy, dev, dlq, doctor, dump, filter, functions, invoke, logs,
-        mappings, new, promote, put, replay, restore, rollback, server, shadow, status, streams,
-        tail, version,
+        backup, build, capture, completion, deploy, dev, dlq, doctor, dump, explain, filter,
+        functions, invoke, logs, man, mappings, new, promote, put, replay, restore, rollback,
+        server, shadow, status, streams, tail, version,
     },
     error::CliError,
     limits,
@@ -110,6 +111,12 @@ enum Command {
     Restore(restore::Args),
     /// Print journal, segments or image of a data directory
     Dump(dump::Args),
+    /// Say what an error's code means and what to do about it
+    Explain(explain::Args),
+    /// Print a page of the manual, or write all of them
+    Man(man::Args),
+    /// Print what a shell needs to complete words and names: source <(fnctl completion bash)
+    Completion(completion::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -129,7 +136,8 @@ pub(crate) struct Session {
 impl Cli {
     /// Reads the process's arguments; help, version and errors end the process.
     pub(crate) fn read() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| match error.kind() {
+        let words = signs::joined(std::env::args_os());
+        Self::try_parse_from(&words).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // A closed stdout ends help as quietly as any reading command.
                 match error.print().and_then(|()| io::stdout().flush()) {
@@ -143,7 +151,8 @@ impl Cli {
                 }
             }
             _ => {
-                let words: Vec<String> = std::env::args_os()
+                let words: Vec<String> = words
+                    .iter()
                     .skip(1)
                     .map(|word| word.to_string_lossy().into_owned())
                     .collect();
@@ -200,6 +209,9 @@ impl Cli {
             Command::Backup(args) => backup::run(args, session).await,
             Command::Restore(args) => restore::run(args, session),
             Command::Dump(args) => dump::run(args, session),
+            Command::Explain(args) => explain::run(args, session),
+            Command::Man(args) => man::run(&args, session),
+            Command::Completion(args) => completion::run(&args, session),
             Command::Version(args) => version::run(args, session).await,
         };
         let flushed = session.out.flush();
@@ -214,6 +226,7 @@ impl Cli {
             Command::Version(_) | Command::Dump(_) | Command::Filter(_) | Command::Replay(_) => {
                 true
             }
+            Command::Explain(_) | Command::Man(_) | Command::Completion(_) => true,
             Command::Streams(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),
             Command::Mappings(args) => args.is_reading(),

@@ -34,3 +34,5 @@ pub(crate) const SERVER_DEFAULT: &str = "http://127.0.0.1:4700";
 pub(crate) const EVENTS_MAX: usize = 1_024;
 /// Largest capture that is read: its payloads, and its components in base64.
 pub(crate) const CAPTURE_BYTES_MAX: u64 = 512 << 20;
+/// Names are completed only if the server answers within this: somebody waits at the prompt.
+pub(crate) const COMPLETION_TIMEOUT: Duration = Duration::from_millis(500);

@@ -4,7 +4,10 @@
 mod cli;
 mod client;
 mod commands;
+mod completing;
 mod confirm;
+#[cfg(test)]
+mod docs;
 mod error;
 mod limits;
 mod manifest;
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
     if let Some(code) = fnctl_invoker::compile_if_asked(std::env::args_os()) {
         return code;
     }
+    completing::answer_if_asked();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(code) => return code,

@@ -3,10 +3,14 @@
 //! A function that answers `retry`, or times out, for key after key does not tell of bad records: what it
 //! depends on is down. Attempts would be used up on good records then, so the circuit *opens*: nothing is
 //! called but one *probe* at a time, whose failure costs no attempt, after pauses that double up to a bound.
-//! The first probe that is well closes it.
 //!
 //! A record that failed before may be poison, which tells nothing of the outage's end. So records that were
-//! not tried yet are probed first, after pauses of their own: a good one waits for no probe of a bad one.
+//! not tried yet are probed too, after shorter pauses of their own: a good one waits for no probe of a bad one.
+//!
+//! A probe that is well tells as little: its key may not need what is down. So it does not close the circuit, it
+//! has it *recover*. What was not tried yet is called freely then, and costs no attempt; what failed before is
+//! still probed one by one. So it is seen whether others are well too ([`recovery`]), and the circuit closes, or
+//! holds calls again. Only with order within the shard, where nothing else can be tried, one probe closes it.
 //!
 //! What tells an outage from poison is who fails for the *first* time. A record that failed before was chosen
 //! by that, and says nothing new: a thousand retries of bad records never open the circuit, however little else
@@ -20,6 +24,7 @@
 //! Every unit decides for itself: it has all that it needs, and no other shard waits for it.
 
 mod outage;
+mod recovery;
 
 use std::sync::Arc;
 
@@ -31,6 +36,7 @@ use crate::{
 };
 
 pub use self::outage::{Outage, Outages};
+use self::recovery::{Judged, Recovery};
 
 /// What a call that ended says of what the function needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,19 +67,37 @@ pub enum Probe {
     Tried,
 }
 
+/// How far a circuit that is open has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing is called but probes.
+    Holding,
+    /// What was not tried yet is called freely, and what failed before is probed.
+    Recovering {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
 /// A circuit that is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     /// Since when.
     pub since: Timestamp,
+    /// How far it has come.
+    pub phase: Phase,
     /// When the next probe may be made of what failed before.
     pub next_probe: Timestamp,
-    /// Such probes that failed.
+    /// Such probes that failed, one after the other, in this phase.
     pub probes: u32,
-    /// When the next probe may be made of a record that was not tried yet.
+    /// Somebody wants the next of them before its pause is over.
+    pub is_hastened: bool,
+    /// When the next probe may be made of a record that was not tried yet; while it recovers none is needed.
     pub next_untried: Timestamp,
-    /// Such probes that failed.
+    /// Such probes that failed, one after the other.
     pub probes_untried: u32,
+    /// Probes of either sort that failed since it opened.
+    pub probes_failed: u32,
     /// How the last call failed.
     pub cause: Cause,
     /// The unit's owner began with it.
@@ -81,6 +105,37 @@ pub struct Open {
 }
 
 impl Open {
+    /// One that holds calls, and may be probed from then on.
+    const fn holding(since: Timestamp, next: Timestamp, cause: Cause) -> Self {
+        Self {
+            since,
+            phase: Phase::Holding,
+            next_probe: next,
+            probes: 0,
+            is_hastened: false,
+            next_untried: next,
+            probes_untried: 0,
+            probes_failed: 0,
+            cause,
+            is_inherited: false,
+        }
+    }
+
+    /// Since when it recovers; `None`: it holds calls.
+    #[must_use]
+    pub const fn recovering_since(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Holding => None,
+            Phase::Recovering { since } => Some(since),
+        }
+    }
+
+    /// Whether what was not tried yet is called freely.
+    #[must_use]
+    pub const fn is_recovering(&self) -> bool {
+        self.recovering_since().is_some()
+    }
+
     /// When the next probe of a sort may be made.
     #[must_use]
     pub const fn next(&self, probe: Probe) -> Timestamp {
@@ -93,19 +148,46 @@ impl Open {
     /// By when something may be probed, whatever it is.
     #[must_use]
     pub fn next_at_latest(&self) -> Timestamp {
-        self.next_untried.max(self.next_probe)
-    }
-
-    /// Probes of either sort that failed.
-    #[must_use]
-    pub const fn probes_failed(&self) -> u32 {
-        self.probes.saturating_add(self.probes_untried)
+        match self.phase {
+            Phase::Holding => self.next_untried.max(self.next_probe),
+            Phase::Recovering { .. } => self.next_probe,
+        }
     }
 
     /// Whether pauses between probes of what failed before are at their longest.
     #[must_use]
     pub const fn is_long(&self) -> bool {
         self.probes >= limits::CIRCUIT_PROBES_TO_MAX
+    }
+
+    /// A phase begins, and pauses of both sorts with it: from `next` on.
+    const fn enter(&mut self, phase: Phase, next: Timestamp) {
+        self.phase = phase;
+        self.is_hastened = false;
+        (self.next_probe, self.probes) = (next, 0);
+        (self.next_untried, self.probes_untried) = (next, 0);
+    }
+
+    /// A probe failed: the next of its sort waits twice as long.
+    fn failed(&mut self, probe: Probe, cause: Cause, now: Timestamp) {
+        let (probes, next, longest) = match probe {
+            Probe::Untried => (
+                &mut self.probes_untried,
+                &mut self.next_untried,
+                limits::CIRCUIT_UNTRIED_MS_MAX,
+            ),
+            Probe::Tried => (
+                &mut self.probes,
+                &mut self.next_probe,
+                limits::CIRCUIT_PROBE_MS_MAX,
+            ),
+        };
+        *probes = probes.saturating_add(1);
+        let pause = limits::CIRCUIT_PROBE_MS << (*probes).min(limits::CIRCUIT_PROBES_TO_MAX);
+        *next = now.plus_ms(pause.min(longest));
+        self.is_hastened &= probe == Probe::Untried;
+        self.probes_failed = self.probes_failed.saturating_add(1);
+        self.cause = cause;
     }
 }
 
@@ -128,6 +210,8 @@ pub struct Breaker {
     /// Those that failed by name for the first time, in that order.
     sick: Vec<Witness>,
     open: Option<Box<Open>>,
+    /// What was seen since it recovers.
+    recovery: Recovery,
     opens: u64,
 }
 
@@ -136,13 +220,8 @@ impl Breaker {
     #[must_use]
     pub fn inherited(outage: &Outage, now: Timestamp) -> Self {
         let open = Open {
-            since: outage.since,
-            next_probe: now,
-            probes: 0,
-            next_untried: now,
-            probes_untried: 0,
-            cause: outage.cause.clone(),
             is_inherited: true,
+            ..Open::holding(outage.since, now, outage.cause.clone())
         };
         Self {
             open: Some(Box::new(open)),
@@ -212,45 +291,78 @@ impl Breaker {
                     self.sick = Vec::new();
                     self.opens += 1;
                     let next = now.plus_ms(limits::CIRCUIT_PROBE_MS);
-                    self.open = Some(Box::new(Open {
-                        since: now,
-                        next_probe: next,
-                        probes: 0,
-                        next_untried: next,
-                        probes_untried: 0,
-                        cause,
-                        is_inherited: false,
-                    }));
+                    self.open = Some(Box::new(Open::holding(now, next, cause)));
                 }
             }
         }
     }
 
-    /// A probe ended. One that says nothing may be followed by another at once.
+    /// A probe ended. One that says nothing may be followed by another at once, and so may one that is well.
     pub fn probed(&mut self, probe: Probe, sign: Sign, now: Timestamp) {
         let Some(open) = &mut self.open else {
             return;
         };
-        match sign {
-            Sign::None => {}
-            Sign::Well { .. } => self.open = None,
-            Sign::Sick { cause, .. } => {
-                let (probes, next) = match probe {
-                    Probe::Untried => (&mut open.probes_untried, &mut open.next_untried),
-                    Probe::Tried => (&mut open.probes, &mut open.next_probe),
-                };
-                *probes = probes.saturating_add(1);
-                let pause =
-                    limits::CIRCUIT_PROBE_MS << (*probes).min(limits::CIRCUIT_PROBES_TO_MAX);
-                *next = now.plus_ms(pause.min(limits::CIRCUIT_PROBE_MS_MAX));
-                open.cause = cause;
+        match (sign, open.phase) {
+            (Sign::None, _) => {}
+            (Sign::Well { .. }, Phase::Holding) => {
+                open.enter(Phase::Recovering { since: now }, now);
+                self.recovery = Recovery::default();
             }
+            (Sign::Well { .. }, Phase::Recovering { .. }) => {
+                (open.next_probe, open.probes) = (now, 0);
+                open.is_hastened = false;
+                let judged = self.recovery.probe_was_well();
+                self.take(judged, now);
+            }
+            (Sign::Sick { cause, .. }, _) => {
+                open.failed(probe, cause, now);
+                self.recovery.probe_was_sick();
+            }
+        }
+    }
+
+    /// A call of records that were not tried yet ended while the circuit recovers; which of its keys were well,
+    /// in their order.
+    pub fn tried_anew(
+        &mut self,
+        sign: Sign,
+        keys: impl IntoIterator<Item = (KeyHash, bool)>,
+        now: Timestamp,
+    ) {
+        let Some(open) = self.open.as_mut().filter(|open| open.is_recovering()) else {
+            return;
+        };
+        let is_sick = match sign {
+            Sign::None => None,
+            Sign::Well { .. } => Some(false),
+            Sign::Sick { cause, .. } => {
+                open.cause = cause;
+                Some(true)
+            }
+        };
+        let judged = self.recovery.tried_anew(is_sick, keys);
+        self.take(judged, now);
+    }
+
+    /// The outage is over.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
+    fn take(&mut self, judged: Option<Judged>, now: Timestamp) {
+        match (judged, &mut self.open) {
+            (Some(Judged::Over), _) => self.close(),
+            (Some(Judged::NotOver), Some(open)) => {
+                open.enter(Phase::Holding, now.plus_ms(limits::CIRCUIT_PROBE_MS));
+            }
+            (Some(Judged::NotOver), None) | (None, _) => {}
         }
     }
 
     /// Somebody wants a probe now.
     pub fn probe_now(&mut self, now: Timestamp) {
         if let Some(open) = &mut self.open {
+            open.is_hastened |= now < open.next_probe;
             open.next_probe = open.next_probe.min(now);
             open.next_untried = open.next_untried.min(now);
         }
@@ -263,9 +375,12 @@ impl Breaker {
             witness.at = witness.at.min(now);
         }
         if let Some(open) = &mut self.open {
-            let latest = now.plus_ms(limits::CIRCUIT_PROBE_MS_MAX);
-            open.next_probe = open.next_probe.min(latest);
-            open.next_untried = open.next_untried.min(latest);
+            let latest = |pause_ms| now.plus_ms(pause_ms);
+            open.next_probe = (open.next_probe).min(latest(limits::CIRCUIT_PROBE_MS_MAX));
+            open.next_untried = (open.next_untried).min(latest(limits::CIRCUIT_UNTRIED_MS_MAX));
+            if let Phase::Recovering { since } = &mut open.phase {
+                *since = (*since).min(now);
+            }
         }
     }
 

@@ -308,6 +308,24 @@ pub struct Commit {
     pub outages: Option<Outages>,
 }
 
+impl Commit {
+    /// Whether it says no more than that calls failed: records are charged, none settles, nothing is published.
+    /// Nobody waits for such a commit to be durable, and a crash before it is costs no more than attempts made
+    /// again (commit and storage rules §3). A mark in front of a call is waited for.
+    #[must_use]
+    pub fn only_charges(&self) -> bool {
+        let is_charge = |mark: &AttemptMark| !mark.is_in_hand;
+        !self.attempts.is_empty()
+            && self.attempts.iter().all(is_charge)
+            && self.settles.is_empty()
+            && self.dead_letters.is_empty()
+            && self.outputs.is_empty()
+            && self.redriven.is_none()
+            && self.window.is_none()
+            && self.outages.is_none()
+    }
+}
+
 /// Why a commit cannot be taken now; the same commit is sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unavailable {
@@ -341,6 +359,81 @@ pub enum CommitAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        id::{MappingId, StreamId},
+        settled::SettledRange,
+    };
+
+    #[test]
+    fn a_commit_that_only_charges_says_that_calls_failed_and_nothing_else() {
+        let mark = AttemptMark {
+            position: Ordinal(1),
+            count: 1,
+            version: FunctionVersion(1),
+            next_retry: Timestamp(1),
+            is_in_hand: false,
+            cause: None,
+        };
+        let nothing = Commit {
+            unit: UnitId {
+                mapping: MappingId(1),
+                stream: StreamId(1),
+                shard: ShardNumber(0),
+            },
+            epoch: LeaseEpoch(1),
+            slot: SlotId::Retry,
+            number: 1,
+            settles: SettledRanges::new(),
+            attempts: Vec::new(),
+            totals: UnitTotals::default(),
+            dead_letters: Vec::new(),
+            outputs: Vec::new(),
+            function_version: FunctionVersion(1),
+            redriven: None,
+            window: None,
+            outages: None,
+        };
+        let charge = Commit {
+            attempts: vec![mark.clone()],
+            ..nothing.clone()
+        };
+        assert!(charge.only_charges());
+        let range = SettledRange {
+            after: Ordinal(1),
+            through: Ordinal(2),
+        };
+        let in_hand = AttemptMark {
+            position: Ordinal(2),
+            is_in_hand: true,
+            ..mark
+        };
+        let others = [
+            nothing,
+            Commit {
+                settles: SettledRanges::from_iter([range]),
+                ..charge.clone()
+            },
+            Commit {
+                attempts: vec![charge.attempts[0].clone(), in_hand],
+                ..charge.clone()
+            },
+            Commit {
+                outages: Some(Outages::default()),
+                ..charge.clone()
+            },
+            Commit {
+                redriven: Some(Redriven {
+                    id: Ordinal(1),
+                    body: Ordinal(1),
+                    bytes: 1,
+                }),
+                ..charge
+            },
+        ];
+        for other in others {
+            assert!(!other.only_charges(), "{other:?}");
+        }
+    }
 
     #[test]
     fn kinds_are_known_by_their_names_and_by_what_their_letters_hold() {

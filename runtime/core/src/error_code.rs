@@ -1,7 +1,11 @@
 //! The stable codes of every error a person or a script can meet, and the one object that carries
 //! them (command line and SDK §4). Codes, kinds and exit codes only ever grow.
 
+mod explanation;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::explanation::{Explanation, families};
 
 /// What sort of failure it is; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -205,6 +209,8 @@ codes! {
     MappingNotRunning = "FN3013", Conflict, 409;
     /// No such key waits for a retry.
     NoSuchParkedKey = "FN3014", NotFound, 404;
+    /// No record of the key failed: it waits for something else.
+    NoFailingRecord = "FN3015", Conflict, 409;
     /// The stream has no such shard.
     NoSuchShard = "FN3020", NotFound, 404;
     /// The shard was split or merged before.

@@ -142,10 +142,23 @@ pub const CIRCUIT_CALLS: u32 = 25;
 pub const CIRCUIT_SICK_CALLS: u32 = 20;
 /// First pause between the calls of an open circuit, ms; it doubles.
 pub const CIRCUIT_PROBE_MS: u64 = 500;
-/// Longest pause between them, ms.
+/// Longest pause between those of what failed before, ms.
 pub const CIRCUIT_PROBE_MS_MAX: u64 = 30_000;
+/// Longest pause between those of records that were not tried yet, ms: a good one waits behind others.
+pub const CIRCUIT_UNTRIED_MS_MAX: u64 = 5_000;
 /// Probes that fail until the pause is at its longest.
 pub const CIRCUIT_PROBES_TO_MAX: u32 = 6;
+/// Probes of what failed before that must be well, one after the other, to close a circuit that recovers.
+pub const CIRCUIT_TRIED_WELL: u32 = 4;
+/// Probes behind the longest pause that a record has before one costs it its last attempt while a circuit recovers,
+/// at least; as many as it has attempts, where these are more.
+pub const CIRCUIT_LONG_PROBES_MIN: u32 = 3;
+/// Calls of the lanes that must be sick, one after the other, for a circuit that recovers to hold calls again.
+pub const CIRCUIT_LANES_SICK: u32 = 4;
+/// Keys that the lanes tried while a circuit recovers by which it is judged: of so many at most.
+pub const CIRCUIT_RECOVERY_KEYS: usize = 20;
+/// Of them, those that must be well to close it, or sick for it to hold calls again.
+pub const CIRCUIT_RECOVERY_VERDICT: usize = 16;
 /// Elements that an empty buffer keeps room for: idle units are many, and must be small.
 pub const IDLE_CAPACITY_MAX: usize = 1_024;
 /// Problems of an input's types that are told together: each means reading it once more.
@@ -182,6 +195,9 @@ const _: () =
     assert!(COMMIT_BYTES_MAX >= RECORD_BYTES_MAX + OUTPUT_BYTES_MAX + WINDOW_STATE_SET_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX >= BATCH_BYTES_MAX);
 const _: () = assert!(CIRCUIT_PROBE_MS << CIRCUIT_PROBES_TO_MAX >= CIRCUIT_PROBE_MS_MAX);
+const _: () = assert!(CIRCUIT_UNTRIED_MS_MAX <= CIRCUIT_PROBE_MS_MAX);
+// Of one count both cannot be reached.
+const _: () = assert!(CIRCUIT_RECOVERY_KEYS < 2 * CIRCUIT_RECOVERY_VERDICT);
 const _: () = assert!(CIRCUIT_CALLS <= u32::BITS && CIRCUIT_SICK_CALLS <= CIRCUIT_CALLS);
 const _: () = assert!(FRAME_BYTES_MAX > COMMIT_BYTES_MAX);
 const _: () = assert!(STREAM_SHARDS_LISTED_MAX >= 4 * STREAM_SHARDS_MAX);

@@ -110,6 +110,26 @@ impl<T: Copy + Ord> Park<T> {
         !self.keys.is_empty() && self.keys.contains_key(&key)
     }
 
+    /// The parked keys, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = KeyHash> {
+        self.keys.keys().copied()
+    }
+
+    /// The charged records of a parked key, oldest first.
+    pub fn charged(&self, key: KeyHash) -> impl Iterator<Item = T> {
+        let records = self.keys.get(&key).into_iter();
+        let records = records.flat_map(|parked| &parked.records);
+        let charged = records.filter(|record| record.charge.is_some());
+        charged.map(|record| record.item)
+    }
+
+    /// A key that waits for time; `None`: it does not.
+    #[must_use]
+    pub fn waiting(&self, key: KeyHash) -> Option<Due<T>> {
+        // A person asks for it: the queue need not be found by key otherwise.
+        self.queue.iter().find(|due| due.key == key).copied()
+    }
+
     /// Parks a key with all its records that are not done, at `now`.
     ///
     /// # Panics
@@ -199,9 +219,7 @@ impl<T: Copy + Ord> Park<T> {
 
     /// A key that waits for time waits no longer; one that is with the retry slot, or not parked, is left.
     pub fn due_now(&mut self, key: KeyHash, now: Timestamp) {
-        // A person asks for it: the queue need not be found by key otherwise.
-        let queued = self.queue.iter().find(|due| due.key == key).copied();
-        if let Some(queued) = queued {
+        if let Some(queued) = self.waiting(key) {
             self.make_due(queued, now);
         }
     }
@@ -254,8 +272,7 @@ impl<T: Copy + Ord> Park<T> {
 
     /// Takes a key that waits for time for the retry slot, until that gives it back; whether it waited so.
     pub fn seize(&mut self, key: KeyHash) -> bool {
-        // A person asks for it: the queue need not be found by key otherwise.
-        let queued = self.queue.iter().find(|due| due.key == key).copied();
+        let queued = self.waiting(key);
         queued.is_some_and(|queued| self.queue.remove(&queued))
     }
 

@@ -342,8 +342,7 @@ impl ShardPipeline {
                 false => self.window_deadline(index),
             }
         } else if let Some(lane) = self.lanes.get(index) {
-            let is_full = self.suspects.is_full(self.is_canary_lane(index));
-            let may_start = !is_full && !self.waits_for_redrive();
+            let may_start = !self.has_too_many_suspects(index) && !self.waits_for_redrive();
             lane.batcher.deadline().filter(|_| may_start)
         } else {
             let redrive = (self.redrives.is_wanted() && slot.not_before > self.last_now)
@@ -356,6 +355,7 @@ impl ShardPipeline {
 
     /// Does whatever has become possible.
     fn proceed(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.close_recovered();
         match self.mode {
             Mode::New | Mode::Stopped => return,
             Mode::Running => {

@@ -65,21 +65,20 @@ impl RetryPolicy {
     }
 
     /// As [`Self::next_retry`] without a delay of the function's own, for a record whose retry may share a call
-    /// with others of its unit: it falls on a beat, so that they are due together. Beats are half of the longest
-    /// wait apart, and other ones in every unit. A wait is as long in the mean, and no longer at the most.
+    /// with others of its unit: at the next beat. Beats are as far apart as the longest wait, so that all that
+    /// fails within one is retried together, and other ones in every unit. Where waits double, every beat of the
+    /// longer ones is one of the shorter: keys that failed at different attempts meet at each of them. Waits are
+    /// no longer than without beats, and as long in the mean after a failure at any time; after one at a beat
+    /// they are half of the longest at least.
     #[must_use]
-    pub fn next_beat(&self, now: Timestamp, position: Ordinal, attempts: u32) -> Timestamp {
-        let ceiling = exponential(self.initial_ms, self.max_ms, attempts);
-        let beat = ceiling / 2;
+    pub fn next_beat(&self, now: Timestamp, attempts: u32) -> Timestamp {
+        let beat = exponential(self.initial_ms, self.max_ms, attempts);
         if beat == 0 {
-            return self.next_retry(now, position, attempts, None);
+            return now;
         }
-        let earliest = now.plus_ms(full_jitter(self.seed, position.0, attempts, ceiling - beat));
-        let since_beat = (earliest.0 % beat + beat - mix(self.seed) % beat) % beat;
-        match since_beat {
-            0 => earliest,
-            since => earliest.plus_ms(beat - since),
-        }
+        let phase = mix(self.seed) % beat;
+        let since_beat = (now.0 % beat + beat - phase) % beat;
+        now.plus_ms(beat - since_beat)
     }
 }
 

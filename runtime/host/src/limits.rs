@@ -149,11 +149,12 @@ pub const ENDS_WITHIN: Duration = Duration::from_millis(900);
 
 // Statuses.
 
-/// Charged records of one unit that are read for a status, to tell their keys; more are not looked at.
-pub const CHARGED_RECORDS_READ_MAX: usize = 256;
+/// Keys of one unit that a list of those that wait names unasked, the failing and the oldest first; more are
+/// counted.
+pub const WAITING_KEYS_LISTED: usize = 256;
 
-/// Keys of one unit that a list of those that wait names, the failing and the oldest first; more are counted.
-pub const WAITING_KEYS_LISTED_MAX: usize = 256;
+/// Keys of one unit that it names where so many are asked for; of all units together twice as many.
+pub const WAITING_KEYS_LISTED_MAX: usize = 10_000;
 
 // Metrics.
 

@@ -257,6 +257,16 @@ impl HostNode {
         })
     }
 
+    /// The stream that a mapping reads.
+    pub(crate) fn stream_of(&self, mapping: &Mapping) -> Result<Arc<Stream>, ApiError> {
+        let found = self.view(|view| view.registry().stream(mapping.stream).cloned());
+        found.ok_or_else(|| {
+            Refusal::NoSuchStream(mapping.stream_name.clone())
+                .to_error()
+                .into()
+        })
+    }
+
     /// The stream of the dead letters of a mapping, which may be deleted if it is named by its id.
     pub(crate) fn letters(&self, address: &str) -> Result<StreamId, ApiError> {
         self.view(|view| view.registry().find_letters(address))

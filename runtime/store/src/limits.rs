@@ -8,6 +8,13 @@ use fnctl_core::limits::FRAME_BYTES_MAX;
 pub const JOURNAL_FILE_BYTES: u64 = 64 << 20;
 /// A frame that has gathered this much takes no further entry; the next ones wait for the next frame.
 pub const FRAME_GATHER_BYTES: usize = 8 << 20;
+/// Attempts of failed calls, for which nobody waits, gather so long for a frame that is written for something
+/// else. They are to be written within 100 ms, behind a frame that is under way.
+pub const CHARGES_LINGER: Duration = Duration::from_millis(50);
+/// … or until a frame has this many entries,
+pub const CHARGES_LINGER_ENTRIES: usize = 64;
+/// … or this many bytes.
+pub const CHARGES_LINGER_BYTES: usize = 256 << 10;
 /// A shard's gathered records become a segment frame at this size.
 pub const SEGMENT_FRAME_BYTES: usize = 64 << 10;
 /// A shard's frames are written as soon as this many have gathered, at a cut, or when memory is short:

@@ -17,7 +17,7 @@ use std::{
 };
 
 use fnctl_core::{
-    commit::{Commit, CommitAnswer, Unavailable},
+    commit::{AttemptMark, Commit, CommitAnswer, Unavailable},
     committer::Stopped,
     entry::Entry,
     id::{Lsn, Timestamp},
@@ -61,8 +61,21 @@ pub(crate) struct Sequencer {
     frame: Gathering,
     waiting: VecDeque<Request>,
     state: State,
-    /// The loop sleeps, and nobody has woken it. Waking one that does not costs a system call a put.
-    sleeps: bool,
+    rest: Rest,
+    /// What may linger came not long ago: the loop looks for it by itself, and is not woken for it.
+    lingers: bool,
+}
+
+/// What the loop that writes does. Waking one that does not sleep costs a system call a put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rest {
+    /// It looks at what has gathered before it sleeps; or it was woken.
+    #[default]
+    None,
+    /// It sleeps for `CHARGES_LINGER` at most.
+    Short,
+    /// It sleeps until it is woken.
+    Long,
 }
 
 impl Sequencer {
@@ -73,7 +86,8 @@ impl Sequencer {
             frame: Gathering::default(),
             waiting: VecDeque::new(),
             state: State::Running,
-            sleeps: false,
+            rest: Rest::None,
+            lingers: false,
         }
     }
 
@@ -87,7 +101,27 @@ impl Sequencer {
 
     fn has_work(&self, shared: &Shared) -> bool {
         let is_running = self.state == State::Running || shared.is_read_only();
-        !self.frame.is_empty() || !is_running || shared.is_ending()
+        self.frame.is_urgent() || !is_running || shared.is_ending()
+    }
+
+    /// Whether the loop has to be woken, now that something was handed in.
+    fn wakes(&mut self) -> bool {
+        let is_calm = !self.frame.is_urgent() && self.waiting.is_empty();
+        let wakes = match self.rest {
+            Rest::None => false,
+            Rest::Short => !is_calm,
+            Rest::Long => true,
+        };
+        if wakes {
+            self.rest = Rest::None;
+        }
+        wakes
+    }
+
+    /// Whether what has gathered is to be written at once.
+    #[cfg(test)]
+    pub(crate) const fn frame_is_urgent(&self) -> bool {
+        self.frame.is_urgent()
     }
 
     /// Takes an entry over and gathers it.
@@ -115,7 +149,7 @@ impl Sequencer {
                         Err(error) => (Err(error), false),
                     };
                 // A refusal too speaks of what was taken before it, so it waits for the same sync.
-                self.frame.waiters.push(Waiter::Append {
+                self.frame.wait(Waiter::Append {
                     reply,
                     result,
                     is_early,
@@ -127,9 +161,18 @@ impl Sequencer {
                 answer,
                 durable,
             } => {
+                let lingers = commit.only_charges()
+                    && !self.ends_a_mark(&commit)
+                    && self.frame.may_linger(commit.unit);
                 let said = self.commit(shared, &commit, now);
                 if matches!(said, CommitAnswer::Accepted(_)) {
-                    self.frame.waiters.push(Waiter::Commit(durable));
+                    let waiter = Waiter::Commit(durable);
+                    if lingers {
+                        self.lingers = true;
+                        self.frame.linger(waiter);
+                    } else {
+                        self.frame.wait(waiter);
+                    }
                 }
                 drop(answer.send(said));
             }
@@ -139,9 +182,19 @@ impl Sequencer {
                     shared.space.accept(codec::entry_bytes(&entry) as u64);
                     self.take(entry);
                 }
-                self.frame.waiters.push(Waiter::Announce(announce));
+                self.frame.wait(Waiter::Announce(announce));
             }
         }
+    }
+
+    /// Whether it takes a mark back that stands in front of a call: found after an unclean stop, that would be
+    /// charged as a death.
+    fn ends_a_mark(&self, commit: &Commit) -> bool {
+        self.view.unit(commit.unit).is_some_and(|unit| {
+            let before = |mark: &AttemptMark| unit.attempts.get(&mark.position);
+            let mut before = commit.attempts.iter().filter_map(before);
+            before.any(|mark| mark.is_in_hand)
+        })
     }
 
     fn append(
@@ -250,7 +303,7 @@ pub(crate) fn submit(shared: &Shared, request: Request) -> Result<(), Stopped> {
     } else {
         sequencer.waiting.push_back(request);
     }
-    let wakes = mem::take(&mut sequencer.sleeps);
+    let wakes = sequencer.wakes();
     drop(sequencer);
     if wakes {
         shared.work.notify_one();
@@ -340,7 +393,7 @@ impl Shared {
             return;
         }
         sequencer.judge_waiting(self);
-        let wakes = mem::take(&mut sequencer.sleeps);
+        let wakes = sequencer.wakes();
         drop(sequencer);
         if wakes {
             self.work.notify_one();

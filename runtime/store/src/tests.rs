@@ -2,6 +2,7 @@
 
 mod crash;
 mod golden;
+mod lingering;
 mod resharding;
 mod rot;
 mod schedules;

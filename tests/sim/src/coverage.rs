@@ -150,6 +150,8 @@ reached! {
     ClockBack,
     /// A circuit was open.
     CircuitOpen,
+    /// A circuit recovered.
+    CircuitRecovering,
     /// The circuit of a canary was open.
     CanaryCircuitOpen,
     /// An owner began with a circuit that the last one left open.

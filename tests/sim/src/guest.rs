@@ -109,13 +109,22 @@ pub struct Mood {
     pub emits_whole_call: bool,
     /// Fatal bugs are mended, and nothing fails for longer than a few attempts.
     pub is_mended: bool,
-    /// What it needs is down: every record fails.
+    /// What it needs is down: every record fails whose key is not spared.
     pub is_down: bool,
+    /// Of ten keys so many do not need it.
+    pub spared: u64,
     /// Whatever failed for want of it fails no more. A call that costs no attempt would fail for ever
     /// otherwise, because here attempts alone end a failure.
     pub is_up: bool,
     /// The call's own number: rows say which call they are from.
     pub call: u64,
+}
+
+impl Mood {
+    /// Whether a record of this key fails for what is down.
+    const fn is_hit(&self, key: u64) -> bool {
+        self.is_down && key % 10 >= self.spared
+    }
 }
 
 /// The key as bytes.
@@ -126,7 +135,7 @@ pub fn key_bytes(key: u64) -> Bytes {
 
 /// Makes a call.
 pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
-    if mood.is_down {
+    if mood.is_down && records.iter().all(|record| mood.is_hit(record.key)) {
         return down(records.len());
     }
     if let Some(outcome) = whole_failure(records, mood) {
@@ -137,6 +146,7 @@ pub fn call(records: &[Seen], mood: Mood, random: &mut Random) -> Outcome {
     let mut looked_at = records;
     for (index, record) in (0_u32..).zip(records) {
         let kind = match record.nature {
+            _ if mood.is_hit(record.key) => FailureKind::Retry,
             Nature::Skip => FailureKind::Skip,
             Nature::Retry(attempts) | Nature::Lonely(attempts)
                 if is_failing(record, attempts, mood) =>

@@ -96,6 +96,8 @@ pub struct Worker {
     /// While a circuit is open: the latest time that was known when it opened; of the live version, and of the
     /// canary.
     opened_by: [Option<Timestamp>; 2],
+    /// What it did while pauses of a circuit that recovers were at their longest.
+    long: checks::Long,
     /// Blocks of which only some records were kept.
     pub cut_blocks: u64,
     kept: BTreeMap<SlotId, Commit>,
@@ -191,6 +193,7 @@ impl Worker {
             stopped: None,
             fetch: None,
             opened_by: [None; 2],
+            long: checks::Long::default(),
             rereads: VecDeque::new(),
             calls: Vec::new(),
             ghosts: Vec::new(),
@@ -237,6 +240,7 @@ impl Worker {
             self.latest = arrivals.fold(self.latest, Timestamp::max);
         }
         let is_start = matches!(event, Event::Started(_));
+        self.note_moment(now);
         let mut actions = Vec::new();
         self.pipeline.handle(event, now, &mut actions);
         if is_start {
@@ -289,6 +293,7 @@ impl Worker {
                 }
                 self.check_company(&call, journal);
                 self.check_version(&call, journal);
+                self.note_long(&call);
                 let shelf = self.shelf(journal);
                 for record in &call.records {
                     shelf.check(record);

@@ -8,6 +8,7 @@ mod seeking;
 mod trouble;
 
 use fnctl_core::{
+    breaker::Open,
     id::{LeaseEpoch, Lsn, SlotId, Timestamp},
     mapping::{MappingSettings, MaxAttempts, Ordering},
     pipeline::{Event, Invocation, RedriveEnding},
@@ -120,6 +121,8 @@ struct World {
     is_down: bool,
     /// It is what the canary alone needs.
     is_down_for_canary: bool,
+    /// Of ten keys so many do not need it.
+    spared: u64,
     is_calm: bool,
     /// Policy and version that the last owner had, to see what changed.
     last_policy: Option<(MappingSettings, u64)>,
@@ -179,6 +182,7 @@ impl World {
             is_mended: false,
             is_down: false,
             is_down_for_canary: false,
+            spared: 0,
             is_calm: false,
             last_policy: None,
             relaying: Relaying::default(),
@@ -250,6 +254,10 @@ impl World {
                 && worker.pipeline.deadline().is_some();
             if worker.pipeline.circuit().is_some() {
                 self.coverage.note(Reached::CircuitOpen);
+            }
+            let circuits = [worker.pipeline.circuit(), worker.pipeline.canary_circuit()];
+            if circuits.into_iter().flatten().any(Open::is_recovering) {
+                self.coverage.note(Reached::CircuitRecovering);
             }
             if worker.pipeline.canary_circuit().is_some() {
                 self.coverage.note(Reached::CanaryCircuitOpen);

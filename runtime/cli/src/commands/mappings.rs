@@ -17,6 +17,9 @@ use crate::{
     output::{Output, table::Table, words},
 };
 
+/// Said of a mapping that does not run, instead of a time that has passed.
+const WAITS_FOR_RESUME: &str = "waits for resume";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -48,10 +51,7 @@ enum Action {
     /// Go on elsewhere in the stream
     Seek(seek::Args),
     /// List the keys that wait, for what, and until when
-    Parked {
-        /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
-        mapping: String,
-    },
+    Parked(parked::List),
     /// Try a key that waits now, or everything, whatever is left of the wait
     Release(parked::Release),
     /// Give up a waiting key's failing records by hand: they become dead letters, the rest goes on
@@ -71,7 +71,7 @@ impl Args {
     pub(crate) const fn is_reading(&self) -> bool {
         matches!(
             self.action,
-            Action::List | Action::Describe { .. } | Action::Parked { .. }
+            Action::List | Action::Describe { .. } | Action::Parked(_)
         )
     }
 }
@@ -84,7 +84,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Pause { mapping } => set(&mapping, "pause", session).await,
         Action::Resume { mapping } => set(&mapping, "resume", session).await,
         Action::Seek(args) => seek::run(args, session).await,
-        Action::Parked { mapping } => parked::list(&mapping, session).await,
+        Action::Parked(args) => parked::list(args, session).await,
         Action::Release(args) => parked::release(args, session).await,
         Action::DeadLetter(args) => parked::dead_letter(args, session).await,
         Action::Delete {
@@ -169,18 +169,17 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
     }
     let mut table = Table::new(&["shard", "age>", "pending>", "parked>", "checkpoint", "now"]);
     for shard in &status.shards {
-        let now = shard.next_retry_at.as_deref();
         table.row([
             shard.shard_id.clone(),
             words::age(shard.iterator_age_ms),
             shard.pending_records.to_string(),
-            shard.parked_keys.to_string(),
+            parked_keys(shard),
             shard
                 .checkpoint
                 .as_deref()
                 .map_or_else(|| "-".to_owned(), words::short_number),
             waiting(shard)
-                .or_else(|| now.map(|time| format!("next attempt {}", words::local_time(time))))
+                .or_else(|| next_attempt(shard, &status.state))
                 .unwrap_or_default(),
         ]);
     }
@@ -263,6 +262,24 @@ fn relay_line(relay: &RelayStatus) -> String {
         relay.to,
         held.unwrap_or_default()
     )
+}
+
+/// `40 (30 failed)`: keys that wait, and those of them that failed, where others are held as well.
+fn parked_keys(shard: &ShardStatus) -> String {
+    let (all, failed) = (shard.parked_keys, shard.failed_keys);
+    if all == failed {
+        return all.to_string();
+    }
+    format!("{all} ({failed} failed)")
+}
+
+/// When the next key is tried that failed; of a mapping that does not run nothing is until it is resumed.
+fn next_attempt(shard: &ShardStatus, state: &str) -> Option<String> {
+    if shard.parked_keys > 0 && matches!(state, "paused" | "stopped") {
+        return Some(WAITS_FOR_RESUME.to_owned());
+    }
+    let time = shard.next_retry_at.as_deref()?;
+    Some(format!("next attempt {}", words::local_time(time)))
 }
 
 /// What a shard waits for that is not its turn yet, or whose turn is over.

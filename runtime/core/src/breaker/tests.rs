@@ -1,3 +1,5 @@
+mod recovering;
+
 use super::*;
 use crate::commit::ErrorKind;
 
@@ -171,7 +173,7 @@ fn a_record_that_was_not_tried_waits_for_no_probe_of_what_failed() {
     let told = |breaker: &Breaker| {
         let open = breaker.open().unwrap();
         let next = [Probe::Untried, Probe::Tried].map(|probe| open.next(probe).0);
-        (next, open.next_at_latest().0, open.probes_failed())
+        (next, open.next_at_latest().0, open.probes_failed)
     };
     assert_eq!(told(&breaker), ([507, 30_600], 30_600, 6));
     breaker.probed(Probe::Untried, sick([]), Timestamp(600));
@@ -181,9 +183,9 @@ fn a_record_that_was_not_tried_waits_for_no_probe_of_what_failed() {
 }
 
 #[test]
-fn a_probe_that_is_well_closes_it_and_counting_begins_anew() {
+fn when_it_closes_counting_begins_anew() {
     let mut breaker = open();
-    breaker.probed(Probe::Tried, well(1), Timestamp(600));
+    breaker.close();
     assert!(breaker.open().is_none());
     for key in 0..SICK_CALLS - 1 {
         breaker.called(sick([key]), false, Timestamp(700));
@@ -220,5 +222,6 @@ fn a_clock_that_goes_back_makes_no_wait_longer() {
     breaker.clock_went_back(Timestamp(0));
     let latest = Timestamp(limits::CIRCUIT_PROBE_MS_MAX);
     let open = breaker.open().unwrap();
-    assert_eq!((open.next_probe, open.next_untried), (latest, latest));
+    let untried = Timestamp(limits::CIRCUIT_UNTRIED_MS_MAX);
+    assert_eq!((open.next_probe, open.next_untried), (latest, untried));
 }

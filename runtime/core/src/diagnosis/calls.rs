@@ -45,7 +45,10 @@ pub(super) fn circuit_open(figures: &Figures<'_>) -> Option<Found> {
     let mut actions = vec![
         step(
             format!("fnctl logs {function} --since 15m"),
-            "mend what it needs: a probe that succeeds ends it",
+            match open.recovering_since {
+                None => "mend what it needs: a probe that succeeds begins to end it",
+                Some(_) => "some calls are well again: it closes when others are",
+            },
         ),
         step(format!("fnctl mappings parked {name}"), "what is held"),
         step(

@@ -245,6 +245,14 @@ impl Backlog {
         &self.entries[self.index(serial)]
     }
 
+    /// Whether a record is not done.
+    pub(super) fn is_open(&self, serial: Serial) -> bool {
+        let index = serial.0.checked_sub(self.first);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let entry = index.and_then(|index| self.entries.get(index));
+        entry.is_some_and(|entry| entry.place != Place::Done)
+    }
+
     /// Moves a record. A done one stays until everything in front of it is done too.
     pub(super) fn place(&mut self, serial: Serial, place: Place, actions: &mut Vec<Action>) {
         let index = self.index(serial);

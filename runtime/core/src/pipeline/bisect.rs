@@ -65,6 +65,20 @@ impl Suspects {
         waiting.any(|suspect| suspect.is_canary == is_canary)
     }
 
+    /// Takes the records that are meant, as far as one of them has some: they are called by themselves.
+    pub(super) fn take_out(&mut self, is_meant: impl Fn(Serial) -> bool) -> Option<Vec<Serial>> {
+        let mut waiting = self.waiting.iter();
+        let at = waiting.position(|suspect| suspect.records.iter().any(|&one| is_meant(one)))?;
+        let suspect = &mut self.waiting[at];
+        suspect.presumes = false;
+        let taken = suspect.records.extract_if(.., |one| is_meant(*one));
+        let taken = taken.collect();
+        if suspect.records.is_empty() {
+            self.waiting.remove(at);
+        }
+        Some(taken)
+    }
+
     /// The next one that may be called, if it has its turn: suspects and keys whose backoff is over take
     /// turns, so that neither waits for all of the others.
     fn next(&mut self, is_key_due: bool, may_call: impl Fn(bool) -> bool) -> Option<Suspect> {
@@ -81,6 +95,13 @@ const fn lower_half(records: usize) -> usize {
 }
 
 impl ShardPipeline {
+    /// Whether a lane starts no batch because too many wait to be bisected. While its circuit is open none of its
+    /// calls is.
+    pub(super) fn has_too_many_suspects(&self, lane: usize) -> bool {
+        let is_canary = self.is_canary_lane(lane);
+        self.suspects.is_full(is_canary) && !self.circuit.is_open_for(is_canary)
+    }
+
     /// A call of more than one record failed as a whole, and nobody is charged for it yet.
     pub(super) fn bisect(
         &mut self,
@@ -145,6 +166,9 @@ impl ShardPipeline {
             "a key without pieces was given back"
         );
         let may = [false, true].map(|is_canary| self.may_retry(is_canary, now));
+        if let Some(asked) = self.take_asked(may, now) {
+            return Some(asked);
+        }
         let may_call = |is_canary: bool| may[usize::from(is_canary)];
         let is_key_due = self.is_key_due(may, now);
         if let Some(Suspect {
@@ -183,9 +207,9 @@ impl ShardPipeline {
     }
 
     /// What the retry slot holds of a side whose circuit is open waits as a suspect, so that the other side's
-    /// retries go on.
+    /// retries go on, or the key that is to be probed next.
     pub(super) fn set_held_aside(&mut self, actions: &mut Vec<Action>) {
-        if !self.holds_one_side() {
+        if !self.holds_one_side() && !self.is_other_asked() {
             return;
         }
         let index = self.lanes.len();

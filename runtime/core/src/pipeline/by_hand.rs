@@ -2,7 +2,8 @@
 //!
 //! A release is an event to the owning unit, serialised with the record's key (commit and storage rules §2,
 //! "one key, one slot"): nothing is done to a key while a slot holds it. It ends the wait of what waits, and
-//! nothing else: the charge stays, and what is charged again waits its backoff again. While the mapping is
+//! nothing else: the charge stays, and what is charged again waits its backoff again. Of a key whose circuit is
+//! open it makes the next probe. While the mapping is
 //! paused no call starts; what was released is due when it goes on.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     commit::AttemptMark,
     id::{Ordinal, Timestamp},
+    lane::KeyHash,
     limits,
     outcome::Cause,
     park::KeyMap,
@@ -67,7 +69,12 @@ impl Failures {
 impl ShardPipeline {
     /// A person has charged records tried now. What is done, or with a slot, is passed over.
     pub(super) fn release_by_hand(&mut self, positions: &[Ordinal], now: Timestamp) {
-        self.probe_now(now);
+        let found = positions.iter().filter_map(|&at| self.backlog.find(at));
+        let found: Vec<KeyHash> = found.map(|serial| self.backlog.get(serial).key).collect();
+        match found[..] {
+            [] => self.probe_now(now),
+            [first, ..] => self.probe_key(first, now),
+        }
         let mut keys = KeyMap::default();
         for &position in positions {
             if let Some(mark) = self.marks.get_mut(&position) {

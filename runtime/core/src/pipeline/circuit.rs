@@ -1,29 +1,38 @@
 //! What a circuit that is open does to calls ([`crate::breaker`]).
 //!
-//! While it is open nothing is called but a probe: work that would be due anyway, so backoffs are kept. Where
-//! keys wait by themselves it is one record, and what fails parks its key. So what the lanes have was not tried
-//! yet: they probe first, each in its turn, and wait for no probe of the retry slot, which may have nothing but
-//! poison. What failed so stands as it did: no attempt is charged, nobody is given up for it, a call is not
-//! bisected, a window that was to end waits. What a person gives up becomes a letter as ever, which takes no call;
-//! what is too old becomes one when a probe is due that it would be.
+//! While it holds calls nothing is called but probes: work that would be due anyway, so backoffs are kept. Where
+//! keys wait by themselves a probe is one record, and what fails parks its key. So what the lanes have was not
+//! tried yet: they probe too, each in its turn, and wait for no probe of the retry slot, which may have nothing
+//! but poison. While it recovers the lanes call as ever, and only the retry slot probes ([`recovering`]).
+//!
+//! What fails so stands as it did: no attempt is charged, nobody is given up for it, a call is not bisected, a
+//! window that was to end waits. What a person gives up becomes a letter as ever, which takes no call; what is too
+//! old becomes one when it is due to be called.
 //!
 //! With order within the shard the head alone can be probed. An outage and a poison head look the same then, and
 //! a head that costs nothing would hold the shard for ever: from the longest pause on, its probes cost attempts.
+//! The first of its probes that is well closes its circuit: there is nothing else to try. While another one
+//! recovers poison may be all that is left, so probes of what failed before cost attempts then, behind such pauses;
+//! nobody is given up who was not probed so as often as attempts are allowed, and three times at least, whatever was
+//! charged before.
 //!
 //! A canary has a circuit of its own: what it alone cannot do without holds no key of the live version. Its
 //! lanes are its own, and the retry slot does what the circuit of the key in turn lets it.
 //!
 //! A redriven letter opens no circuit: it failed before. It waits until the circuit is closed, or nothing else
-//! is left to probe; one that is well closes it.
+//! is left to probe; one that is well is a probe that is.
 
+mod asked;
 mod evidence;
 mod gate;
+mod recovering;
 
+use self::{asked::Asked, recovering::LongProbes};
 use super::{ShardPipeline, backlog::Serial, judge::Judgement};
 use crate::{
     breaker::{Breaker, Open, Outages, Probe, Sign},
     commit::UnitTotals,
-    id::{AttemptId, FunctionVersion, Timestamp},
+    id::{AttemptId, FunctionVersion, Ordinal, Timestamp},
     mapping::{MappingSettings, MaxAttempts},
     outcome::{FailureKind, Outcome},
     retry::RetryPolicy,
@@ -48,6 +57,12 @@ pub(super) struct Circuit {
     canary: Side,
     /// The lane that may probe first.
     turn: usize,
+    /// What a person wants probed first.
+    asked: Asked,
+    /// An owner before may have tried what is up to here.
+    tried_through: Ordinal,
+    /// What was probed behind the longest pause.
+    long_probes: LongProbes,
     /// The call that is being judged costs nobody an attempt.
     is_free: bool,
     /// What the last commit that was accepted leaves to the unit's next owner.
@@ -65,6 +80,9 @@ impl Circuit {
             live: side.clone(),
             canary: side,
             turn: 0,
+            asked: Asked::default(),
+            tried_through: Ordinal(0),
+            long_probes: LongProbes::default(),
             is_free: false,
             told: Outages::default(),
         }
@@ -122,6 +140,17 @@ impl Circuit {
     /// Whether that of one side is open.
     pub(super) fn is_open_for(&self, is_canary: bool) -> bool {
         self.open(is_canary).is_some()
+    }
+
+    /// Whether that of one side is open, and what was not tried yet is called freely.
+    pub(super) fn is_recovering_for(&self, is_canary: bool) -> bool {
+        self.open(is_canary).is_some_and(Open::is_recovering)
+    }
+
+    /// Whether that of one side is open, and nothing is called but probes.
+    pub(super) fn is_holding_for(&self, is_canary: bool) -> bool {
+        self.open(is_canary)
+            .is_some_and(|open| !open.is_recovering())
     }
 
     /// Whether one is open.
@@ -185,6 +214,7 @@ impl ShardPipeline {
     pub(super) fn begin_circuits(&mut self, left: Outages, now: Timestamp) {
         let versions = self.versions();
         self.circuit.begin(left, versions, now);
+        self.circuit.tried_through = self.reading.tail;
     }
 
     /// What the next commit says of circuits, if the last one said something else.
@@ -213,8 +243,12 @@ impl ShardPipeline {
         if is_redrive && is_well(outcome) {
             // What failed before and is well now is as good a probe as any.
             let sign = Sign::Well { records: 1 };
-            let side = self.circuit.side_mut(is_canary);
-            side.breaker.probed(Probe::Tried, sign, now);
+            let in_order = self.holds_the_shard();
+            let breaker = &mut self.circuit.side_mut(is_canary).breaker;
+            breaker.probed(Probe::Tried, sign, now);
+            if in_order {
+                breaker.close();
+            }
         }
         if !self.circuit.is_on || is_redrive {
             return;
@@ -230,22 +264,22 @@ impl ShardPipeline {
             self.circuit.is_free = is_sick && self.circuit.open(is_canary).is_some();
             return;
         };
+        let was_recovering = open.is_recovering();
         let is_probe = self.circuit.side(is_canary).first_probe <= attempt;
-        let is_charged = is_probe && open.is_long() && self.holds_the_shard();
+        let sort = self.sort_of(is_canary, slot, records);
+        let is_long = open.is_long() && (!was_recovering || !open.is_hastened);
+        let is_charged = is_probe
+            && is_long
+            && (self.holds_the_shard()
+                || was_recovering
+                    && sort == Probe::Tried
+                    && is_sick
+                    && self.costs_an_attempt(slot, records));
         if is_probe {
-            let is_lane = slot < self.lanes.len();
-            if is_lane {
-                self.circuit.turn = slot + 1;
-            }
-            let probe = match is_lane && !self.waits_in_order() {
-                true => Probe::Untried,
-                false => Probe::Tried,
-            };
-            let side = self.circuit.side_mut(is_canary);
-            side.breaker.probed(probe, sign, now);
+            self.probe_ended(is_canary, (slot, sort), records, (outcome, sign), now);
         }
         // Few of many that failed are no less likely to have failed for that.
-        let is_open = self.circuit.open(is_canary).is_some();
+        let is_open = self.circuit.open(is_canary).is_some() || was_recovering;
         self.circuit.is_free = is_open && !is_charged && asks_again(outcome);
     }
 

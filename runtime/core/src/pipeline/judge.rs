@@ -442,7 +442,7 @@ impl<S: Fn(usize) -> Subject> Bench<'_, S> {
     fn next_retry(&self, position: Ordinal, attempts: u32, cause: &Cause) -> Timestamp {
         let may_share = cause.fault == Fault::Answered && self.rules.ordering == Ordering::Key;
         match cause.own_delay_ms {
-            None if may_share => self.policy.next_beat(self.now, position, attempts),
+            None if may_share => self.policy.next_beat(self.now, attempts),
             own => self.policy.next_retry(self.now, position, attempts, own),
         }
     }

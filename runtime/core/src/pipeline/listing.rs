@@ -25,7 +25,7 @@ use crate::{
 pub enum WaitsFor {
     /// Its backoff, or for its turn behind that.
     Retry,
-    /// A probe of its shard that succeeds.
+    /// A probe, because its shard's circuit is open.
     Circuit,
     /// A place for its call, or a host that is well: a pause that costs no attempt.
     Host,
@@ -83,6 +83,8 @@ pub struct WaitingKey {
     pub until: Option<Timestamp>,
     /// The window whose last call fails.
     pub window: Option<WaitingWindow>,
+    /// It was not tried yet and waits in its lane for a probe, which is of whatever is first there.
+    pub is_behind_lane: bool,
 }
 
 /// The keys of a unit that wait.
@@ -92,6 +94,8 @@ pub struct WaitingKeys {
     pub keys: Vec<WaitingKey>,
     /// How many there are, those left out included.
     pub count: u64,
+    /// How many of them wait because they failed.
+    pub failed: u64,
     /// Everything up to here was read: charged records above are known by their marks alone.
     pub read_position: Ordinal,
 }
@@ -127,10 +131,12 @@ impl ShardPipeline {
             (!has_failed(key), first)
         });
         let count = keys.len() as u64;
+        let failed = keys.iter().filter(|key| has_failed(key)).count() as u64;
         keys.truncate(most);
         WaitingKeys {
             keys,
             count,
+            failed,
             read_position: self.backlog.read_position(),
         }
     }
@@ -167,12 +173,17 @@ impl ShardPipeline {
         let waits = |(key, seen): (KeyHash, Seen)| {
             let pause = paused.get(&key).copied();
             let is_canary = self.meets_canary(key);
-            let is_circuit = self.circuit.is_open_for(is_canary);
+            // What failed, or may have, is with the retry slot; the rest is with the lanes.
+            let (is_circuit, probe) = match self.park.contains(key) {
+                true => (self.circuit.is_open_for(is_canary), Probe::Tried),
+                false => (self.circuit.is_holding_for(is_canary), Probe::Untried),
+            };
             let is_held = pause.is_some() || is_circuit && !in_hand.contains_key(&key);
             if seen.failing.is_empty() && !is_held {
                 return None;
             }
-            let (why, until) = self.why(is_canary, seen.until, pause);
+            let is_behind_lane = is_held && is_circuit && probe == Probe::Untried;
+            let (why, until) = self.why((is_canary, probe), seen.until, pause);
             let oldest = WaitingRecord {
                 position: seen.first,
                 attempts: 0,
@@ -188,6 +199,7 @@ impl ShardPipeline {
                 why,
                 until,
                 window: None,
+                is_behind_lane,
             })
         };
         seen.into_iter().filter_map(waits).collect()
@@ -210,7 +222,8 @@ impl ShardPipeline {
         if !is_asked(head.key) {
             return None;
         }
-        let (why, until) = self.why(is_canary, failed.map(|mark| mark.next_retry), pause);
+        let own = failed.map(|mark| mark.next_retry);
+        let (why, until) = self.why((is_canary, Probe::Tried), own, pause);
         Some(WaitingKey {
             records: vec![match failed {
                 Some(_) => self.failed_record(head),
@@ -220,6 +233,7 @@ impl ShardPipeline {
             why,
             until,
             window: None,
+            is_behind_lane: false,
         })
     }
 
@@ -234,7 +248,7 @@ impl ShardPipeline {
             let mark = self.marks.get(&entry.position);
             let has_failed = mark.is_some() || entry.attempts > 0;
             let is_canary = self.is_canary_lane(group.lane);
-            let is_circuit = self.circuit.is_open_for(is_canary);
+            let is_circuit = self.circuit.is_holding_for(is_canary);
             let is_held = pause.is_some() || is_circuit && !is_under_way;
             if !has_failed && !is_held || group.is_closing || !is_asked(entry.key) {
                 return None;
@@ -242,7 +256,7 @@ impl ShardPipeline {
             let own = mark.map_or(group.not_before, |mark| {
                 mark.next_retry.max(group.not_before)
             });
-            let (why, until) = self.why(is_canary, Some(own), pause);
+            let (why, until) = self.why((is_canary, Probe::Tried), Some(own), pause);
             Some(WaitingKey {
                 records: vec![match has_failed {
                     true => self.failed_record(entry),
@@ -252,6 +266,7 @@ impl ShardPipeline {
                 why,
                 until,
                 window: None,
+                is_behind_lane: false,
             })
         };
         groups.filter_map(waits).collect()
@@ -262,14 +277,15 @@ impl ShardPipeline {
         let windows = self.windows.iter();
         let closing = windows.flat_map(|windows| windows.failing_closes());
         let told = closing.map(|(window, behind, not_before)| {
-            let (why, until) =
-                self.why(self.is_canarys_group(window.group), Some(not_before), None);
+            let side = (self.is_canarys_group(window.group), Probe::Tried);
+            let (why, until) = self.why(side, Some(not_before), None);
             WaitingKey {
                 records: Vec::new(),
                 behind,
                 why,
                 until,
                 window: Some(window),
+                is_behind_lane: false,
             }
         });
         told.collect()
@@ -278,7 +294,7 @@ impl ShardPipeline {
     /// What is waited for, and until when, where the wait itself ends at `own`.
     fn why(
         &self,
-        is_canary: bool,
+        (is_canary, probe): (bool, Probe),
         own: Option<Timestamp>,
         pause: Option<Timestamp>,
     ) -> (WaitsFor, Option<Timestamp>) {
@@ -286,7 +302,7 @@ impl ShardPipeline {
         match (self.circuit.is_open_for(is_canary), pause) {
             (true, _) => {
                 // Behind a probe that is under way nobody knows.
-                let from = self.side_from(is_canary, Probe::Tried);
+                let from = self.side_from(is_canary, probe);
                 let until = from.map(|from| latest.map_or(from, |latest| latest.max(from)));
                 (WaitsFor::Circuit, until)
             }

@@ -89,8 +89,7 @@ impl ShardPipeline {
             self.redrives.gave_way();
             return Some(next);
         }
-        let is_full = self.suspects.is_full(self.is_canary_lane(index));
-        if is_full || self.waits_for_redrive() {
+        if self.has_too_many_suspects(index) || self.waits_for_redrive() {
             return None;
         }
         if self.has_windows() {

@@ -103,6 +103,8 @@ pub(super) struct Windows {
     hands: Vec<Hand>,
     /// The group that a redrive holds.
     redriven: Option<u32>,
+    /// The group that is next in its lane, because a person wants it tried.
+    asked: Option<u32>,
     /// Highest arrival that was read: everything in front of it was read too.
     highest: Timestamp,
     /// The last position of a shard that is closed.
@@ -135,6 +137,7 @@ impl Windows {
             by_lane: vec![BTreeMap::new(); lanes],
             hands: vec![Hand::default(); lanes + 1],
             redriven: None,
+            asked: None,
             highest: Timestamp(0),
             end,
             may_have_old: has_open,
@@ -285,6 +288,7 @@ impl ShardPipeline {
         windows.stow(&mut self.slots[index], index);
         let (id, next) = self.next_group(index, is_pressed, now)?;
         let windows = self.windows.as_mut()?;
+        windows.asked.take_if(|asked| *asked == id);
         windows.hands[index].group = Some(id);
         windows.hands[index].task = None;
         if let Next::Close(close) = next {

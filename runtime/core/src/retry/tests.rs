@@ -77,39 +77,58 @@ fn full_jitter_reaches_both_ends_and_spreads_evenly() {
 fn waits_that_end_on_a_beat_are_as_long_in_the_mean() {
     // Without beats it is 50 as well.
     let policy = policy(MaxAttempts::Count(5), 100, 1_000);
-    let wait = |n: u64| policy.next_beat(Timestamp(n), Ordinal(n), 1).0 - n;
+    let wait = |n: u64| policy.next_beat(Timestamp(n), 1).0 - n;
     let sum: u64 = (0..10_000).map(wait).sum();
     assert!((480_000..520_000).contains(&sum), "{sum} ms in all");
 }
 
 #[test]
-fn records_that_fail_within_one_wait_fall_due_at_few_times() {
+fn records_that_fail_within_one_wait_fall_due_together() {
     let policy = policy(MaxAttempts::Count(5), 100, 1_000);
-    let at = |n: u64| policy.next_beat(Timestamp(1_000 + n), Ordinal(n), 1);
+    let at = |n: u64| policy.next_beat(Timestamp(1_000 + n), 1);
     let mut due: Vec<Timestamp> = (0..100).map(at).collect();
-    due.sort_unstable();
     due.dedup();
-    assert!(due.len() <= 5, "{due:?}");
+    assert!(due.len() <= 2, "{due:?}");
+}
+
+#[test]
+fn what_fails_at_a_beat_waits_half_of_the_longest_at_least() {
+    let policy = policy(MaxAttempts::Count(5), 100, 60_000);
+    for start in [1_000, 777_777] {
+        let mut beat = policy.next_beat(Timestamp(start), 1);
+        for attempts in 2..6 {
+            let next = policy.next_beat(beat, attempts);
+            let ceiling = exponential(100, 60_000, attempts);
+            let wait = next.since_ms(beat);
+            assert!(
+                [ceiling / 2, ceiling].contains(&wait),
+                "{wait} of {ceiling} ms"
+            );
+            beat = next;
+        }
+    }
 }
 
 proptest! {
     #[test]
     fn a_wait_for_a_beat_is_no_longer_than_one_without(
         now in 0..u64::MAX / 4,
-        position: u64,
+        later in 0..100_000_u64,
         attempts in 1..70_u32,
         initial in 0..1_000_u64,
         max in 0..100_000_u64,
     ) {
         let policy = policy(MaxAttempts::Unlimited, initial, max);
-        let (now, position) = (Timestamp(now), Ordinal(position));
+        let now = Timestamp(now);
         let ceiling = exponential(initial, max, attempts);
-        let due = policy.next_beat(now, position, attempts);
+        let due = policy.next_beat(now, attempts);
         prop_assert!(now <= due && due <= now.plus_ms(ceiling));
-        // All of a unit are of one grid.
-        if ceiling > 1 {
-            let other = policy.next_beat(now, Ordinal(!position.0), attempts);
-            prop_assert_eq!(due.0.abs_diff(other.0) % (ceiling / 2), 0);
+        // A failure before the beat waits for the same one, and all of a unit are of one grid.
+        if ceiling > 0 {
+            let other = now.plus_ms(later);
+            let next = policy.next_beat(other, attempts);
+            prop_assert_eq!(next.since_ms(due) % ceiling, 0);
+            prop_assert_eq!(next == due, other < due);
         }
     }
 

@@ -17,6 +17,10 @@ impl Percent {
     pub fn parse(text: &str) -> Result<Self, Unfit> {
         let wrong = || Unfit::Unreadable(format!("`{text}` is not a share such as 10% or 0.5%"));
         let number = text.strip_suffix('%').ok_or_else(wrong)?.trim_end();
+        let (number, is_negative) = match number.strip_prefix('-') {
+            Some(number) => (number, true),
+            None => (number, false),
+        };
         let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
         let is_number =
             |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -28,6 +32,9 @@ impl Percent {
             return Err(Unfit::NotAllowed(words));
         }
         let out_of_range = || Unfit::NotAllowed(format!("{text} is not above 0% and up to 100%"));
+        if is_negative {
+            return Err(out_of_range());
+        }
         let tenths: u32 = tenths.parse().map_err(|_| wrong())?;
         let whole: u32 = whole.parse().map_err(|_| out_of_range())?;
         let permille = whole.checked_mul(10).and_then(|n| n.checked_add(tenths));
@@ -60,10 +67,10 @@ pub struct OrOff<T>(pub Option<T>);
 
 impl<T: SettingValue> SettingValue for OrOff<T> {
     fn from_text(text: &str) -> Result<Self, Unfit> {
-        match text {
-            "off" => Ok(Self(None)),
-            _ => T::from_text(text).map(Some).map(Self),
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self(None));
         }
+        T::from_text(text).map(Some).map(Self)
     }
 
     fn from_number(number: i64) -> Result<Self, Unfit> {
@@ -102,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_no_share_is_refused_by_kind() {
         for text in [
-            "10", "%", ".5%", "5.%", "-1%", "1e2%", "ten%", "+5%", "5%%", "",
+            "10", "%", ".5%", "5.%", "-%", "--1%", "1e2%", "ten%", "+5%", "5%%", "",
         ] {
             let read = Percent::parse(text);
             assert!(
@@ -110,7 +117,16 @@ mod tests {
                 "{text}: {read:?}"
             );
         }
-        for text in ["0%", "0.0%", "100.1%", "101%", "99999999999%", "0.05%"] {
+        for text in [
+            "0%",
+            "0.0%",
+            "-5%",
+            "-0.5%",
+            "100.1%",
+            "101%",
+            "99999999999%",
+            "0.05%",
+        ] {
             let read = Percent::parse(text);
             assert!(
                 matches!(read, Err(Unfit::NotAllowed(_))),

@@ -1,6 +1,7 @@
 //! Layers become settings: the one place where defaults are applied and ranges are checked. All
 //! problems of an input are collected.
 
+mod contradictions;
 mod layers;
 mod problems;
 mod stream;
@@ -9,7 +10,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     FunctionSpec, MappingSpec, Setting, StartingPosition,
-    duration::Duration,
     filter::FilterSpec,
     later,
     mapping::OnFailure,
@@ -21,7 +21,7 @@ use crate::{
     function::Isolation,
     id::{OutputName, StreamName},
     limits,
-    mapping::{MappingSettings, MaxAttempts, Ordering, OutputBinding},
+    mapping::{MappingSettings, MaxAttempts, OutputBinding},
     shard::{Ack, StreamOptions},
 };
 
@@ -359,26 +359,7 @@ pub fn mapping(
         tumbling_window_ms: u32::try_from(tumbling_window_ms).unwrap_or(u32::MAX),
         key_groups: u32::try_from(key_groups).unwrap_or(u32::MAX),
     };
-    if settings.ordering == Ordering::Shard && settings.parallelization_factor != 1 {
-        problems.push(
-            at("parallelization_factor"),
-            format!(
-                "{} lanes keep no order within a shard: ordering = \"shard\" has 1",
-                settings.parallelization_factor
-            ),
-        );
-    }
-    if settings.backoff_max_ms < settings.backoff_initial_ms {
-        let (max, initial) = (settings.backoff_max_ms, settings.backoff_initial_ms);
-        problems.push(
-            at("backoff_max"),
-            format!(
-                "{} is below backoff_initial, {}",
-                Duration { ms: max },
-                Duration { ms: initial }
-            ),
-        );
-    }
+    contradictions::find(&settings, spec, path, problems);
     settings
 }
 

@@ -241,7 +241,7 @@ pub struct Switch(pub bool);
 
 impl SettingValue for Switch {
     fn from_text(text: &str) -> Result<Self, Unfit> {
-        match text {
+        match text.to_ascii_lowercase().as_str() {
             "on" | "true" => Ok(Self(true)),
             "off" | "false" => Ok(Self(false)),
             _ => Err(Unfit::Unreadable(format!("`{text}` is neither on nor off"))),

@@ -65,6 +65,9 @@ pub struct OpenCircuits {
     pub shards: u64,
     /// Since when the first of them is, RFC 3339.
     pub since: String,
+    /// Since when that one recovers, RFC 3339; `null`: it holds calls.
+    #[serde(default)]
+    pub recovering_since: Option<String>,
     /// How the last call of that shard failed: the author's code, else the kind.
     pub code: String,
     /// Words to it.
@@ -82,9 +85,13 @@ pub struct ShardStatus {
     pub pending_records: u64,
     /// Sequence number of the low watermark; `null` before the first record.
     pub checkpoint: Option<String>,
-    /// Keys that wait for a retry.
+    /// Keys that wait, for whatever it is, as `mappings parked` lists them. Of what an owner has yet to read,
+    /// 256 charged records at most are looked at.
     pub parked_keys: u64,
-    /// When the next of them is tried, RFC 3339.
+    /// Those of them that failed; the others are held by no fault of their own.
+    #[serde(default)]
+    pub failed_keys: u64,
+    /// When the next of those that failed is tried, RFC 3339; `null`: none is, or the mapping does not run.
     pub next_retry_at: Option<String>,
     /// Tumbling windows with records in them that had no final call yet.
     #[serde(default)]
@@ -92,7 +99,8 @@ pub struct ShardStatus {
     /// When the oldest of them ends, RFC 3339.
     #[serde(default)]
     pub oldest_window_ends_at: Option<String>,
-    /// Why nothing of it is called: `waiting-for-parents`, `circuit-open`; `null` otherwise.
+    /// Why nothing of it is called, or nothing but what `circuit` lets through: `waiting-for-parents`,
+    /// `circuit-open`; `null` otherwise.
     #[serde(default)]
     pub why: Option<String>,
     /// The circuit of the version that most keys meet, while it is open; `null` otherwise.
@@ -112,14 +120,19 @@ pub struct ShardStatus {
     pub ended: bool,
 }
 
-/// A circuit that is open: what the function needs is down, and it is called to probe alone.
+/// A circuit that is open: what the function needs is down, or was just now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CircuitStatus {
     /// Since when, RFC 3339.
     pub since: String,
-    /// When the next probe is made at the latest, of what is due, RFC 3339.
-    pub next_probe_at: String,
-    /// Probes that failed.
+    /// Since when it recovers, RFC 3339: new records are called, and what failed is let through one by one;
+    /// `null`: it holds calls.
+    #[serde(default)]
+    pub recovering_since: Option<String>,
+    /// When the next probe is made at the latest, of what is due, RFC 3339; of a circuit that recovers, of what
+    /// failed. `null`: the mapping does not run, and probes when it is resumed.
+    pub next_probe_at: Option<String>,
+    /// Probes that failed since it opened.
     pub probes_failed: u32,
     /// How the last call failed: the author's code, else the kind.
     pub code: String,
@@ -133,10 +146,20 @@ impl CircuitStatus {
     pub fn of(open: &Open) -> Self {
         Self {
             since: rfc3339::format(open.since),
-            next_probe_at: rfc3339::format(open.next_at_latest()),
-            probes_failed: open.probes_failed(),
+            recovering_since: open.recovering_since().map(rfc3339::format),
+            next_probe_at: Some(rfc3339::format(open.next_at_latest())),
+            probes_failed: open.probes_failed,
             code: open.cause.code.to_string(),
             error: open.cause.error.to_string(),
+        }
+    }
+
+    /// Of a mapping that does not run: it probes when it is resumed, whenever that is.
+    #[must_use]
+    pub fn until_resumed(self) -> Self {
+        Self {
+            next_probe_at: None,
+            ..self
         }
     }
 }
@@ -396,6 +419,7 @@ impl MappingStatus {
             open_shards: open.count() as u64,
             shards: self.shards.len() as u64,
             since: first.since.clone(),
+            recovering_since: first.recovering_since.clone(),
             code: first.code.clone(),
             error: first.error.clone(),
         })

@@ -9,6 +9,10 @@ use super::Encoding;
 pub struct ParkedStatus {
     /// The shard, `shardId-000000000000`.
     pub shard_id: String,
+    /// Keys and windows of the shard that wait, those that are not listed included: where that is more than
+    /// there are lines of the shard, the list was cut. `null`: more than are listed, and nobody counted.
+    #[serde(default)]
+    pub shard_keys: Option<u64>,
     /// The partition key; empty: it is a window.
     pub partition_key: String,
     /// How the key is written.
@@ -32,6 +36,9 @@ pub struct ParkedStatus {
     /// When it is tried at the earliest, RFC 3339; `null`: that hangs on a call under way, or the mapping does
     /// not run.
     pub next_retry_at: Option<String>,
+    /// The mapping does not run: nothing is tried until it is resumed.
+    #[serde(default)]
+    pub waits_for_resume: bool,
     /// Kind of its last failure; `null` as `code` is.
     #[serde(default)]
     pub error_kind: Option<String>,
@@ -79,6 +86,10 @@ pub struct ReleaseStatus {
     pub released_keys: u64,
     /// Records of the key whose wait is over; 0 where everything was released.
     pub released_records: u64,
+    /// Of them those that were not tried yet and wait in a lane whose circuit is open: the next probe is of
+    /// whatever is first there.
+    #[serde(default)]
+    pub untried_in_lanes: u64,
 }
 
 /// `mappings dead-letter`: which records.
@@ -87,7 +98,8 @@ pub struct ReleaseStatus {
 pub struct GiveUpKey {
     /// As `mappings parked` writes it.
     pub key: String,
-    /// Everything of the key that is not done, not its failing records alone.
+    /// Everything of the key that is not done, not its failing records alone. Without, a key of which none
+    /// failed is refused.
     #[serde(default)]
     pub all: bool,
     /// Only say what it would be.
@@ -113,6 +125,10 @@ pub struct GiveUpStatus {
     /// Those whose shard's worker ended before their turn came: they wait as before.
     #[serde(default)]
     pub left_records: u64,
+    /// Records of the key that were read, are not done, and are none of those: they go on as before. `null`:
+    /// nobody could tell.
+    #[serde(default)]
+    pub remaining_records: Option<u64>,
     /// Nothing was done.
     pub dry_run: bool,
 }

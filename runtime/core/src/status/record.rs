@@ -1,5 +1,7 @@
 //! Records, acknowledgements, dead letters and log lines.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How bytes are written in JSON.
@@ -148,6 +150,10 @@ pub struct PurgeStatus {
     pub data_bytes: u64,
     /// The newest id that was meant: what has come since was not.
     pub through: String,
+    /// Where there was none: the codes of the letters that are open, and how many have each. `null`: some
+    /// were meant, or the mapping is deleted.
+    #[serde(default)]
+    pub open_codes: Option<BTreeMap<String, u64>>,
     /// Nothing was done.
     pub dry_run: bool,
 }
@@ -166,6 +172,13 @@ pub struct RedriveStatus {
     pub skipped: Option<u64>,
     /// Those that still wait for their turn. `null`: nobody waited.
     pub pending: Option<u64>,
+    /// Open ones of the same selection that hold no record, and are passed over: states of windows, and
+    /// records too large to be kept.
+    #[serde(default)]
+    pub without_record: u64,
+    /// Where none is meant: the codes of the letters that are open, and how many have each; else `null`.
+    #[serde(default)]
+    pub open_codes: Option<BTreeMap<String, u64>>,
     /// Nothing was done.
     pub dry_run: bool,
 }

@@ -60,10 +60,7 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
         let name = node.view(|view| view.registry().address(&mapping));
         return Err(Refusal::MappingFailed(name).to_error().into());
     }
-    let stream = node.view(|view| view.registry().stream(mapping.stream).cloned());
-    let stream = stream.ok_or_else(|| {
-        ApiError::from(Refusal::NoSuchStream(mapping.stream_name.clone()).to_error())
-    })?;
+    let stream = node.stream_of(&mapping)?;
     let target = read(&to)?;
     let shards = shards(&stream, shard_id.as_deref(), target, &to)?;
     let hold = match dry_run {

@@ -6,7 +6,6 @@ use fnctl_core::{
     error_code::ErrorCode,
     function::{Function, Version, VersionSettings},
     id::{FunctionVersion, Ordinal},
-    registry::Refusal,
     status::ShadowSummary,
 };
 use tokio::sync::Semaphore;
@@ -32,9 +31,7 @@ pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -
     let (why, fix) = later::CALLS_BESIDE;
     later::without_windows(&mapping, address, ("a shadow", why, fix))?;
     let function = node.function_of(&mapping)?;
-    let stream = node.view(|view| view.registry().stream(mapping.stream).cloned());
-    let gone = || Refusal::NoSuchStream(mapping.stream_name.clone()).to_error();
-    let stream = stream.ok_or_else(gone)?;
+    let stream = node.stream_of(&mapping)?;
     let live = Arc::clone(function.live_version());
     let (other, shadow_version) = other(node, &function, &live, &query)?;
     let from = query.text("from").unwrap_or("latest");

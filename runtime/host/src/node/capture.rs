@@ -17,7 +17,7 @@ use fnctl_streams::sequence;
 use crate::{
     api::error::ApiError,
     limits,
-    node::{HostNode, StoredLetter},
+    node::{HostNode, StoredLetter, parked::WantedKeys},
     shard_worker::record_id,
     supervisor::Work,
     text,
@@ -122,7 +122,10 @@ impl HostNode {
         captured: &mut Captured,
     ) {
         let now = self.now();
-        for parked in self.parked_keys(mapping, wanted.key.as_deref()).await {
+        for parked in self
+            .parked_keys(mapping, WantedKeys::of(wanted.key.as_deref()))
+            .await
+        {
             let unit = parked.unit;
             let created_at = self.view(|view| {
                 let stream = view.registry().stream(unit.stream)?;

@@ -180,7 +180,7 @@ impl HostNode {
     }
 
     /// Open letters of a mapping by code.
-    pub(super) async fn letters_by_code(&self, mapping: &Mapping) -> BTreeMap<String, u64> {
+    pub(crate) async fn letters_by_code(&self, mapping: &Mapping) -> BTreeMap<String, u64> {
         let mut counts = self.letters.0.lock().await;
         let counted = counts.entry(mapping.id).or_default();
         // What cannot be read is said where it is asked for.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use fnctl_core::{
     commit::AttemptMark,
-    id::{Ordinal, Timestamp, UnitId},
+    id::{Ordinal, ShardNumber, Timestamp, UnitId},
     lane::{KeyHash, key_hash},
     mapping::{Mapping, MappingState, Ordering},
     outcome::Cause,
@@ -24,8 +24,50 @@ pub(crate) struct ParkedOne {
     pub(crate) positions: Vec<Ordinal>,
     /// What each of them last failed with, as far as that is known.
     pub(crate) failures: Vec<Option<Cause>>,
+    /// Those of them that failed; with order within the shard the one that holds it, failed or not.
+    pub(crate) failing: Vec<Ordinal>,
+    /// It was not tried yet, and waits in its lane for a probe of whatever is first there.
+    pub(crate) is_behind_lane: bool,
     /// What is shown of it.
     pub(crate) status: ParkedStatus,
+}
+
+/// What a person gives up of a key.
+pub(crate) struct ToGiveUp {
+    pub(crate) records: Vec<Ordinal>,
+    /// Records of the key that are not among them.
+    pub(crate) remaining: u64,
+}
+
+/// Which keys that wait are listed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedKeys<'a> {
+    /// Those that are written so alone.
+    pub(crate) key: Option<&'a str>,
+    /// Those of this shard alone.
+    pub(crate) shard: Option<ShardNumber>,
+    /// So many of each shard at most.
+    pub(crate) most: usize,
+}
+
+impl<'a> WantedKeys<'a> {
+    /// A key, or all of them, as many as are listed unasked.
+    pub(crate) const fn of(key: Option<&'a str>) -> Self {
+        Self {
+            key,
+            shard: None,
+            most: limits::WAITING_KEYS_LISTED,
+        }
+    }
+}
+
+/// How many keys of a unit wait, as the list has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ParkedCount {
+    /// All of them.
+    pub(crate) keys: u64,
+    /// Those that failed.
+    pub(crate) failed: u64,
 }
 
 /// A unit whose keys are listed.
@@ -33,58 +75,112 @@ struct Unit {
     id: UnitId,
     created_at: Timestamp,
     is_running: bool,
+    /// Order holds within the shard: whatever is in front holds all else.
+    is_in_order: bool,
 }
 
 impl HostNode {
-    /// The keys of a mapping that wait, shard by shard, those that failed first; or those that are written so.
-    /// Of very many of a shard the oldest are looked at.
-    pub(crate) async fn parked_keys(&self, mapping: &Mapping, key: Option<&str>) -> Vec<ParkedOne> {
-        let units: Vec<(UnitId, Vec<AttemptMark>)> = self.view(|view| {
-            let function = view.registry().function(mapping.function);
-            let is_called = |version| function.is_some_and(|function| function.calls(version));
-            let units = view.units_of(mapping.id).map(|(unit, progress)| {
-                let marks = progress.attempts.values();
-                // A new version starts from nothing; what is in hand is being tried.
-                let marks = marks.filter(|mark| is_called(mark.version) && !mark.is_in_hand);
-                (unit, marks.cloned().collect())
-            });
-            units.collect()
-        });
+    /// The keys of a mapping that wait, shard by shard, those that failed first. Of very many of a shard the
+    /// oldest are looked at, and each says how many there are.
+    pub(crate) async fn parked_keys(
+        &self,
+        mapping: &Mapping,
+        wanted: WantedKeys<'_>,
+    ) -> Vec<ParkedOne> {
+        let units: Vec<UnitId> =
+            self.view(|view| view.units_of(mapping.id).map(|(unit, _)| unit).collect());
+        let is_wanted = |unit: &UnitId| wanted.shard.is_none_or(|shard| shard == unit.shard);
         let mut all = Vec::new();
-        for (unit, marks) in units {
-            self.parked_of(mapping, unit, marks, key, &mut all).await;
+        for unit in units.into_iter().filter(is_wanted) {
+            let of_unit = all.len();
+            let left = self.parked_of(mapping, unit, wanted, &mut all).await;
+            let listed = (all.len() - of_unit) as u64;
+            for one in &mut all[of_unit..] {
+                one.status.shard_keys = left.map(|left| listed + left);
+            }
         }
-        if let Some(key) = key {
+        if let Some(key) = wanted.key {
             all.retain(|one| one.status.partition_key == key && one.status.window.is_none());
         }
         all
     }
 
+    /// How many keys of a unit wait: as many as the list has, those that it leaves out included. `None`: its
+    /// owner is too busy to say.
+    pub(super) async fn parked_count(
+        &self,
+        mapping: &Mapping,
+        unit: UnitId,
+    ) -> Option<ParkedCount> {
+        let marks = self.charged(mapping, unit);
+        let known = self.supervisor().waiting(unit, None, 0).await;
+        let has_read = |at: Ordinal| marks.iter().all(|mark| mark.position <= at);
+        match known {
+            Some(known) if has_read(known.read_position) => {
+                return Some(ParkedCount {
+                    keys: known.count,
+                    failed: known.failed,
+                });
+            }
+            None if self.supervisor().statuses().is_owned(unit) => return None,
+            Some(_) | None => {}
+        }
+        // Its owner has yet to read them, if there is one.
+        let mut all = Vec::new();
+        let wanted = WantedKeys::of(None);
+        let left = self.parked_of(mapping, unit, wanted, &mut all).await;
+        let has_failed =
+            |one: &&ParkedOne| one.status.failing_records > 0 || one.status.window.is_some();
+        let failed = all.iter().filter(has_failed).count() as u64;
+        Some(ParkedCount {
+            keys: all.len() as u64 + left.unwrap_or_default(),
+            failed,
+        })
+    }
+
+    /// The charged records of a unit that wait, ascending.
+    fn charged(&self, mapping: &Mapping, unit: UnitId) -> Vec<AttemptMark> {
+        self.view(|view| {
+            let function = view.registry().function(mapping.function);
+            let is_called = |version| function.is_some_and(|function| function.calls(version));
+            let marks = view.unit(unit).into_iter();
+            let marks = marks.flat_map(|progress| progress.attempts.values());
+            // A new version starts from nothing; what is in hand is being tried.
+            let marks = marks.filter(|mark| is_called(mark.version) && !mark.is_in_hand);
+            marks.cloned().collect()
+        })
+    }
+
+    /// Adds the keys of a unit: how many were left out, `None` where nobody counted them.
     async fn parked_of(
         &self,
         mapping: &Mapping,
         id: UnitId,
-        mut marks: Vec<AttemptMark>,
-        key: Option<&str>,
+        wanted: WantedKeys<'_>,
         all: &mut Vec<ParkedOne>,
-    ) {
+    ) -> Option<u64> {
+        let mut marks = self.charged(mapping, id);
         let created_at = self.view(|view| {
             let stream = view.registry().stream(id.stream)?;
             Some(stream.shard(id.shard)?.created_at)
         });
+        let mut left_out = 0;
         // A shard that is gone has no records that could wait.
         let Some(created_at) = created_at else {
-            return;
+            return Some(left_out);
         };
+        let is_shard = mapping.settings.ordering == Ordering::Shard;
         let unit = Unit {
             id,
             created_at,
             is_running: mapping.state == MappingState::Running,
+            is_in_order: is_shard,
         };
-        let most = limits::WAITING_KEYS_LISTED_MAX;
-        let known = self.supervisor().waiting(id, key.map(hashes), most).await;
+        let known = self.supervisor();
+        let known = known.waiting(id, wanted.key.map(hashes), wanted.most).await;
         let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
         if let Some(known) = known {
+            left_out = known.count - known.keys.len() as u64;
             // What was read the owner knows better.
             marks.retain(|mark| mark.position > known.read_position);
             for waiting in known.keys {
@@ -95,11 +191,11 @@ impl HostNode {
             }
         }
         // With order within the shard the first is what all others wait for.
-        let is_shard = mapping.settings.ordering == Ordering::Shard;
-        marks.truncate(match is_shard {
-            true => usize::from(by_key.is_empty()),
-            false => limits::CHARGED_RECORDS_READ_MAX,
-        });
+        let (most, is_cut) = match is_shard {
+            true => (usize::from(by_key.is_empty()), false),
+            false => (wanted.most, marks.len() > wanted.most),
+        };
+        marks.truncate(most);
         for mark in marks {
             let waiting = WaitingKey {
                 records: vec![WaitingRecord {
@@ -113,6 +209,7 @@ impl HostNode {
                 why: WaitsFor::Retry,
                 until: Some(mark.next_retry),
                 window: None,
+                is_behind_lane: false,
             };
             let before = all.len();
             self.add(&unit, waiting, &mut by_key, all).await;
@@ -121,6 +218,7 @@ impl HostNode {
                 one.status.waiting_records = None;
             }
         }
+        (!is_cut).then_some(left_out)
     }
 
     /// Adds a key, or its records to those of the same key.
@@ -146,6 +244,9 @@ impl HostNode {
         let failing = waiting.records.iter().filter(|record| record.has_failed);
         one.status.failing_records += failing.count() as u64;
         for record in waiting.records {
+            if record.has_failed || unit.is_in_order {
+                one.failing.push(record.position);
+            }
             one.positions.push(record.position);
             one.failures.push(record.failure);
         }
@@ -163,20 +264,26 @@ impl HostNode {
         (block.first == position && !block.is_empty()).then_some(block)
     }
 
-    /// The failing records of a key, or the oldest; with `all` everything of it that is not done, as far as it
-    /// was read. `None`: nobody runs its shard.
-    pub(crate) async fn parked_records(
-        &self,
-        parked: &ParkedOne,
-        all: bool,
-    ) -> Option<Vec<Ordinal>> {
-        let supervisor = self.supervisor();
-        if !all {
-            let is_owned = supervisor.statuses().is_owned(parked.unit);
-            return is_owned.then(|| parked.positions.clone());
-        }
+    /// The failing records of a key, and with order within the shard the one that holds it; with `all` everything
+    /// of it that is not done, as far as it was read. `None`: nobody runs its shard.
+    pub(crate) async fn to_give_up(&self, parked: &ParkedOne, all: bool) -> Option<ToGiveUp> {
         let positions = parked.positions.clone();
-        supervisor.records_of_keys(parked.unit, positions).await
+        let every = self.supervisor().records_of_keys(parked.unit, positions);
+        let every = every.await?;
+        if all {
+            return Some(ToGiveUp {
+                records: every,
+                remaining: 0,
+            });
+        }
+        let is_over = |at: &Ordinal| every.binary_search(at).is_err();
+        let records = parked.failing.clone();
+        let over = records.iter().filter(|at| is_over(at)).count();
+        let remaining = every.len() - (records.len() - over);
+        Some(ToGiveUp {
+            records,
+            remaining: remaining as u64,
+        })
     }
 
     /// Makes dead letters of records of a key that waits, on behalf of somebody. `None`: nobody runs its
@@ -257,6 +364,8 @@ impl Unit {
             unit: self.id,
             positions: Vec::new(),
             failures: Vec::new(),
+            failing: Vec::new(),
+            is_behind_lane: waiting.is_behind_lane,
             status: self.status(waiting, None),
         }
     }
@@ -266,6 +375,7 @@ impl Unit {
         let until = waiting.until.filter(|_| self.is_running);
         ParkedStatus {
             shard_id: self.id.shard.shard_id(),
+            shard_keys: None,
             partition_key: String::new(),
             key_encoding: Encoding::Text,
             sequence_number: String::new(),
@@ -275,6 +385,7 @@ impl Unit {
             attempts: 0,
             why: waiting.why.as_str().to_owned(),
             next_retry_at: until.map(rfc3339::format),
+            waits_for_resume: !self.is_running,
             error_kind: failure.map(|cause| cause.kind.as_str().to_owned()),
             code: failure.map(|cause| cause.code.to_string()),
             error: failure.map(|cause| cause.error.to_string()),

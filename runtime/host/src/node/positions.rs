@@ -1,7 +1,7 @@
 //! Positions in shards: where a reader starts, and how old what waits is.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
@@ -13,7 +13,7 @@ use fnctl_core::{
 use fnctl_store::ReadError;
 use fnctl_streams::sequence;
 
-use crate::{api::error::ApiError, limits, node::HostNode, source};
+use crate::{api::error::ApiError, node::HostNode, source};
 
 /// Arrivals of oldest unsettled records, by unit: read once for each low watermark.
 #[derive(Debug, Default)]
@@ -134,21 +134,6 @@ impl HostNode {
             }
         };
         arrival.map_or(0, |arrival| self.now().since_ms(arrival))
-    }
-
-    /// How many keys these records of a unit's shard have; of those that cannot be read, none. Of very
-    /// many the oldest are looked at.
-    pub(super) async fn distinct_keys(&self, unit: UnitId, records: &[Ordinal]) -> u64 {
-        let mut keys = HashSet::new();
-        for position in records.iter().take(limits::CHARGED_RECORDS_READ_MAX) {
-            let before = Ordinal(position.0.saturating_sub(1));
-            let read = source::read(self.store(), unit.stream, unit.shard, before, 1, 1).await;
-            let block = read.ok().and_then(|blocks| blocks.into_iter().next());
-            if let Some(block) = block.filter(|block| block.first == *position) {
-                keys.insert(block.hash_keys[0]);
-            }
-        }
-        keys.len() as u64
     }
 
     /// The key of a unit's oldest record that waits for a retry; `None`: none does, or it cannot be read.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use fnctl_core::{
+    breaker::Open,
     commit::{Unavailable, UnitTotals},
     diagnosis::Why,
     id::{Ordinal, StreamName, Timestamp, UnitId},
@@ -21,8 +22,7 @@ use fnctl_store::ScrubKind;
 use crate::{
     metrics::canary::CanarySample,
     metrics::scrape::{MappingSample, ShardSample, StreamSample},
-    node::{HostNode, diagnosis::Asked, relays::letters_of},
-    shard_worker::Standing,
+    node::{HostNode, diagnosis::Asked, parked::ParkedCount, relays::letters_of},
     supervisor::UnitStatus,
 };
 
@@ -163,26 +163,6 @@ impl HostNode {
         }
     }
 
-    /// How many keys of a unit wait for a retry, and when the next one is tried. Without a worker the
-    /// keys of charged records are read from the stream: they will wait when there is one.
-    async fn parked(
-        &self,
-        mapping: &Mapping,
-        unit: UnitId,
-        standing: Option<&Standing>,
-    ) -> (u64, Option<Timestamp>) {
-        // A paused worker has not read them.
-        let is_running = mapping.state == MappingState::Running;
-        if let Some(standing) = standing.filter(|_| is_running) {
-            return (standing.parked_keys, standing.next_retry);
-        }
-        let charged: Vec<Ordinal> = self.view(|view| {
-            let progress = view.unit(unit);
-            progress.map_or_else(Vec::new, |unit| unit.attempts.keys().copied().collect())
-        });
-        (self.distinct_keys(unit, &charged).await, None)
-    }
-
     /// A mapping in words and figures; `None`: it is gone. Letters are
     /// counted and checkpoints spelt only for `details`.
     pub(crate) async fn mapping_status(
@@ -220,6 +200,7 @@ impl HostNode {
         let mut totals = Totals::default();
         totals.add(&gone);
         let mut shards = Vec::with_capacity(units.len());
+        let mut do_answer = true;
         let mut parked_keys_of: BTreeMap<UnitId, Option<String>> = BTreeMap::new();
         for unit in &units {
             totals.add(&unit.totals);
@@ -235,11 +216,24 @@ impl HostNode {
                 }
                 _ => None,
             };
+            let parked = match details && do_answer {
+                true => self.parked_count(mapping, unit.unit).await,
+                false => None,
+            };
             let standing = self.supervisor().statuses().standing(unit.unit);
-            let (parked_keys, next_retry) = match &standing {
-                Some(standing) if !details => (standing.parked_keys, standing.next_retry),
-                None if !details => (0, None),
-                standing => self.parked(mapping, unit.unit, standing.as_ref()).await,
+            let parked = parked.unwrap_or_else(|| {
+                // One that is too busy is waited for, and no others: what they last said is known.
+                do_answer = false;
+                let keys = standing.as_ref().map_or(0, |standing| standing.parked_keys);
+                ParkedCount { keys, failed: keys }
+            });
+            // Of a mapping that does not run they have passed: they wait for whoever resumes it.
+            let is_running = mapping.state == MappingState::Running;
+            let next_retry = standing.as_ref().filter(|_| is_running);
+            let next_retry = next_retry.and_then(|standing| standing.next_retry);
+            let circuit_of = |open: &Open| match is_running {
+                true => CircuitStatus::of(open),
+                false => CircuitStatus::of(open).until_resumed(),
             };
             let waits_for = match unit.turn {
                 UnitTurn::Waiting(ancestor) => Some(ancestor),
@@ -266,8 +260,8 @@ impl HostNode {
             };
             shards.push(ShardStatus {
                 why,
-                circuit: open.as_deref().map(CircuitStatus::of),
-                canary_circuit: canary.as_deref().map(CircuitStatus::of),
+                circuit: open.as_deref().map(circuit_of),
+                canary_circuit: canary.as_deref().map(circuit_of),
                 waits_for: waits_for.map(|ancestor| ancestor.shard.shard_id()),
                 waits_for_key,
                 ended: unit.turn == UnitTurn::Ended,
@@ -275,7 +269,8 @@ impl HostNode {
                 iterator_age_ms: self.age_of(unit).await,
                 pending_records: unit.pending,
                 checkpoint,
-                parked_keys,
+                parked_keys: parked.keys,
+                failed_keys: parked.failed,
                 next_retry_at: next_retry.map(rfc3339::format),
                 open_windows: unit.open_windows,
                 oldest_window_ends_at: unit.window_end.map(rfc3339::format),
@@ -384,6 +379,8 @@ impl HostNode {
         for (name, (mapping, units, dead_letters_open, gone)) in seen {
             let mut totals = gone;
             let mut shards = Vec::with_capacity(units.len());
+            // Of a mapping that does not run they have passed.
+            let is_running = mapping.state == MappingState::Running;
             for unit in &units {
                 totals = totals + unit.totals;
                 let standing = self.supervisor().statuses().standing(unit.unit);
@@ -395,7 +392,7 @@ impl HostNode {
                     is_due: unit.turn == UnitTurn::Due,
                     is_owned: self.supervisor().statuses().is_owned(unit.unit),
                     parked_keys: standing.parked_keys,
-                    next_retry: standing.next_retry,
+                    next_retry: standing.next_retry.filter(|_| is_running),
                     is_circuit_open: standing.circuit.is_some()
                         || standing.canary_circuit.is_some(),
                     open_windows: unit.open_windows,

@@ -1,4 +1,4 @@
-//! Says that the circuit of a unit opened or closed, and counts it.
+//! Says that the circuit of a unit opened, recovers, holds calls again or closed, and counts that it opened.
 
 use fnctl_core::{breaker::Open, clock::Clock, committer::Committer, invoker::Invoker};
 use tracing::{info, warn};
@@ -28,10 +28,30 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                      until a probe succeeds"
                 );
             }
+            (Some(was), Some(is)) if is.is_recovering() && !was.is_recovering() => {
+                let open_ms = self.clock.now().since_ms(is.since);
+                let probes_failed = is.probes_failed;
+                info!(
+                    %mapping, %shard, of, open_ms, probes_failed,
+                    "circuit recovering: a probe succeeded; new records are called, what failed is let \
+                     through one by one"
+                );
+            }
+            (Some(was), Some(is)) if was.is_recovering() && !is.is_recovering() => {
+                let open_ms = self.clock.now().since_ms(is.since);
+                let (code, error) = (&is.cause.code, &is.cause.error);
+                warn!(
+                    %mapping, %shard, of, open_ms, %code, %error,
+                    "circuit holds calls again: what the function needs is still down"
+                );
+            }
             (Some(open), None) => {
                 let open_ms = self.clock.now().since_ms(open.since);
-                let probes_failed = open.probes_failed();
-                info!(%mapping, %shard, of, open_ms, probes_failed, "circuit closed: a probe succeeded");
+                let probes_failed = open.probes_failed;
+                info!(
+                    %mapping, %shard, of, open_ms, probes_failed,
+                    "circuit closed: what the function needs is up again"
+                );
             }
             (None, None) | (Some(_), Some(_)) => {}
         }

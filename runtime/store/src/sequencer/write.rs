@@ -4,8 +4,8 @@ use std::{mem, sync::Arc, time::Instant};
 
 use fnctl_core::committer::Stopped;
 
-use super::{Gathering, State, publish};
-use crate::{journal::writer::JournalWriter, shared::Shared};
+use super::{Gathering, Rest, State, publish};
+use crate::{journal::writer::JournalWriter, limits::CHARGES_LINGER, shared::Shared};
 
 /// What a step of a loop came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +37,35 @@ impl SequencerLoop {
             if self.step()? == Step::Finished {
                 return Ok(());
             }
-            let mut sequencer = self.shared.lock_sequencer();
-            while !sequencer.has_work(&self.shared) {
-                sequencer.sleeps = true;
-                sequencer = self
-                    .shared
-                    .work
-                    .wait(sequencer)
-                    .expect("a panic here has ended the node");
-                sequencer.sleeps = false;
+            self.rest();
+        }
+    }
+
+    /// Sleeps until there is something to write. What may linger is looked for at the end of a short sleep; one
+    /// that finds nothing is the last, and then nothing but work wakes the thread.
+    fn rest(&self) {
+        let mut until = Instant::now() + CHARGES_LINGER;
+        let mut sequencer = self.shared.lock_sequencer();
+        while !sequencer.has_work(&self.shared) {
+            if sequencer.lingers {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    if !sequencer.frame.is_empty() {
+                        return;
+                    }
+                    sequencer.lingers = false;
+                    continue;
+                }
+                sequencer.rest = Rest::Short;
+                let woken = self.shared.work.wait_timeout(sequencer, left);
+                (sequencer, _) = woken.expect("a panic here has ended the node");
+            } else {
+                sequencer.rest = Rest::Long;
+                let woken = self.shared.work.wait(sequencer);
+                sequencer = woken.expect("a panic here has ended the node");
+                until = Instant::now() + CHARGES_LINGER;
             }
+            sequencer.rest = Rest::None;
         }
     }
 

@@ -140,7 +140,7 @@ impl Machine {
     }
 }
 /// Maps `stream` and answers the unit of its first shard.
-fn unit_on(node: &mut Node, stream: StreamId) -> UnitId {
+pub(super) fn unit_on(node: &mut Node, stream: StreamId) -> UnitId {
     let store = node.store.clone();
     let mapping = node.run(add_mapping(&store, "s")).unwrap().unwrap();
     UnitId {
@@ -150,7 +150,7 @@ fn unit_on(node: &mut Node, stream: StreamId) -> UnitId {
     }
 }
 
-fn lease(node: &mut Node, unit: UnitId) -> LeaseEpoch {
+pub(super) fn lease(node: &mut Node, unit: UnitId) -> LeaseEpoch {
     let store = node.store.clone();
     node.run(store.lease(vec![unit])).unwrap().unwrap()[0].1
 }

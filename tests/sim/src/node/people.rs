@@ -36,6 +36,8 @@ pub(super) struct People {
     outage: u64,
     /// What the function needs is down.
     pub(super) is_down: bool,
+    /// Of ten keys so many do not need it.
+    pub(super) spared: u64,
 }
 
 impl People {
@@ -55,6 +57,7 @@ impl People {
             canary: rate(Trouble::Canaries, 300, 600),
             outage: rate(Trouble::Outages, 250, 20),
             is_down: false,
+            spared: 0,
             random,
         }
     }
@@ -84,6 +87,7 @@ impl World {
         };
         if people.random.chance(outage) {
             people.is_down = !people.is_down;
+            people.spared = people.random.pick(&[0, 0, 1, 3, 5]);
             self.coverage.note(Branch::Outage);
         }
         if self.people.random.chance(self.people.hand) {
@@ -126,8 +130,11 @@ impl World {
                 RedriveEnding::Closed => Branch::RedriveClosed,
             });
         }
-        if worker.pipeline.circuit().is_some() {
+        if let Some(open) = worker.pipeline.circuit() {
             self.coverage.note(Branch::CircuitOpen);
+            if open.is_recovering() {
+                self.coverage.note(Branch::CircuitRecovering);
+            }
         }
         if worker.calls_both() {
             self.coverage.note(Branch::CanaryBesideLive);

@@ -161,6 +161,8 @@ reached! {
     Outage,
     /// A circuit was open.
     CircuitOpen,
+    /// A circuit recovered.
+    CircuitRecovering,
     /// Damage was done.
     Damaged,
     /// Damage made a start fail with words.

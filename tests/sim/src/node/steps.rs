@@ -381,6 +381,7 @@ impl World {
             emits_whole_call: false,
             is_mended: self.is_mended,
             is_down: self.people.is_down,
+            spared: self.people.spared,
             is_up: self.is_calm,
             call: self.calls,
         };

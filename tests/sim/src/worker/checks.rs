@@ -1,11 +1,13 @@
 //! What a worker must never be asked to do.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fnctl_core::{
     commit::ErrorKind,
-    id::{FunctionVersion, Ordinal, SlotId},
+    id::{FunctionVersion, Ordinal, SlotId, Timestamp},
     lane::key_hash,
     limits,
-    mapping::Ordering,
+    mapping::{MaxAttempts, Ordering},
     pipeline::{CommitPlan, Invocation},
     settled::SettledRange,
 };
@@ -16,6 +18,15 @@ use crate::{
     journal::{Journal, Put},
     versions,
 };
+
+/// What an owner did while a circuit recovered and pauses were at their longest.
+#[derive(Debug, Default)]
+pub(super) struct Long {
+    /// When it was told something; of the live version, and of the canary.
+    moments: [BTreeSet<Timestamp>; 2],
+    /// Retries begun, by record.
+    calls: BTreeMap<Ordinal, u32>,
+}
 
 impl Worker {
     /// In caution a retry, and a call of a lane's first batch, has one record, whose mark is synced.
@@ -39,19 +50,38 @@ impl Worker {
         );
     }
 
-    /// What is given up, and why. An open circuit gives nobody up for attempts; the head of a shard in order
-    /// may be, in the end.
+    /// What is given up, and why. While a circuit is open nobody is charged, and nobody given up for attempts, but
+    /// by probes of one record behind the longest pause: as many of it as it has attempts. The head of a shard in
+    /// order may be, in the end.
     pub(super) fn check_letters(&mut self, plan: &CommitPlan, journal: &Journal) {
+        let side = usize::from(self.canary() == Some(plan.version));
         // The clock may have gone back since a plan was made.
-        let opened_by = self.opened_by[usize::from(self.canary() == Some(plan.version))];
-        let is_open = opened_by.is_some_and(|by| by < plan.decided_at);
+        let is_open = self.opened_by[side].is_some_and(|by| by < plan.decided_at);
         let is_held = is_open && self.settings.ordering != Ordering::Shard;
-        for letter in &plan.letters {
-            let is_for_attempts = matches!(letter.kind, ErrorKind::Error | ErrorKind::Timeout);
+        let is_long =
+            self.long.moments[side].contains(&plan.decided_at) && plan.slot == SlotId::Retry;
+        let is_for_what_is_down = |kind| matches!(kind, ErrorKind::Error | ErrorKind::Timeout);
+        for retry in &plan.retries {
             assert!(
-                !(is_held && is_for_attempts) || plan.redriven.is_some(),
-                "given up while the circuit is open: {plan:?}"
+                !(is_held && is_for_what_is_down(retry.kind))
+                    || is_long
+                    || retry.attempts <= retry.record.attempts,
+                "charged while the circuit is open: {plan:?}"
             );
+        }
+        for letter in &plan.letters {
+            let is_for_attempts = is_held && is_for_what_is_down(letter.kind);
+            if is_for_attempts && plan.redriven.is_none() {
+                let calls = self.long.calls.get(&letter.record.position);
+                let least = match self.settings.max_attempts {
+                    MaxAttempts::Count(count) => count,
+                    MaxAttempts::Unlimited => u32::MAX,
+                };
+                assert!(
+                    is_long && calls.is_some_and(|calls| *calls >= least),
+                    "given up while the circuit is open: {plan:?}"
+                );
+            }
             let put = self.shelf(journal).put(letter.record.position);
             let is_for_age = letter.kind == ErrorKind::RecordTooOld;
             assert!(!is_for_age || self.is_too_old(put), "{plan:?}");
@@ -61,6 +91,34 @@ impl Worker {
             if is_for_age && mark.is_some_and(|mark| mark.is_in_hand) {
                 // Grown too old behind its mark: it was of the first batch, and is not called.
                 *self.careful_calls.entry(plan.slot).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether a circuit recovers and pauses between its probes are at their longest.
+    pub(super) fn is_long(&self, is_canary: bool) -> bool {
+        let open = match is_canary {
+            true => self.pipeline.canary_circuit(),
+            false => self.pipeline.circuit(),
+        };
+        open.is_some_and(|open| open.is_recovering() && open.is_long())
+    }
+
+    /// It is told something.
+    pub(super) fn note_moment(&mut self, now: Timestamp) {
+        for is_canary in [false, true] {
+            if self.is_long(is_canary) {
+                self.long.moments[usize::from(is_canary)].insert(now);
+            }
+        }
+    }
+
+    /// A retry begins: whether it may cost an attempt though a circuit is open.
+    pub(super) fn note_long(&mut self, call: &Invocation) {
+        let is_long = self.is_long(self.canary() == Some(call.version));
+        if call.slot == SlotId::Retry && call.redrive.is_none() && is_long {
+            for record in &call.records {
+                *self.long.calls.entry(record.position).or_default() += 1;
             }
         }
     }

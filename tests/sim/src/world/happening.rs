@@ -302,6 +302,7 @@ impl World {
             emits_whole_call: self.profile.emits_whole_call,
             is_mended: self.is_mended,
             is_down: self.is_down && (is_canary || !self.is_down_for_canary),
+            spared: self.spared,
             is_up: self.is_calm && is_open,
             call: self.calls,
         };

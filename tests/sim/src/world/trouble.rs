@@ -24,6 +24,7 @@ impl World {
         if random.chance(turns) {
             self.is_down = !self.is_down;
             self.is_down_for_canary = random.chance(300);
+            self.spared = random.pick(&[0, 0, 1, 3, 5, 8]);
         }
         if random.chance(trouble.crash) {
             self.crash();

@@ -1,5 +1,7 @@
 //! `fnctl dlq purge`: throw dead letters away. What is lost is said before.
 
+use std::collections::BTreeMap;
+
 use fnctl_core::status::PurgeStatus;
 use serde_json::json;
 
@@ -39,6 +41,26 @@ impl Selection {
     pub(super) fn body(&self) -> serde_json::Value {
         json!({"ids": self.ids, "code": self.code, "all": self.all})
     }
+
+    /// Why none was meant, by what is open; `None`: there is nothing to say.
+    pub(super) fn why_none(&self, open: Option<&BTreeMap<String, u64>>) -> Option<String> {
+        let open = open?;
+        if open.is_empty() {
+            return Some("there are no open dead letters".to_owned());
+        }
+        let code = self.code.as_deref()?;
+        if open.contains_key(code) {
+            return None;
+        }
+        let codes: Vec<String> = open
+            .iter()
+            .map(|(code, count)| format!("{code} {count}"))
+            .collect();
+        Some(format!(
+            "no open dead letter has the code `{code}`; there are: {}",
+            codes.join(", ")
+        ))
+    }
 }
 
 pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
@@ -60,6 +82,9 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             ),
             false => format!("purged     {letters} of {}", args.mapping),
         };
+        if let Some(why) = args.selection.why_none(doomed.open_codes.as_ref()) {
+            session.out.note(&why);
+        }
         return session.out.line(&words);
     }
     let go = if doomed.purged == 1 { "goes" } else { "go" };

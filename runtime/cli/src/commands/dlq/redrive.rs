@@ -45,6 +45,16 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         session.out.json(&done)?;
     } else {
         session.out.line(&line(&done, &args.mapping))?;
+        if let Some(why) = args.selection.why_none(done.open_codes.as_ref()) {
+            session.out.note(&why);
+        }
+        if done.without_record > 0 {
+            let letters = words::count(done.without_record, "open dead letter");
+            session.out.note(&format!(
+                "{letters} of these without a record: states of windows, or records too large to be kept; fnctl dlq list {}",
+                args.mapping
+            ));
+        }
     }
     match (done.pending, args.wait) {
         (Some(pending @ 1..), Some(wait)) => Err(CliError::new(

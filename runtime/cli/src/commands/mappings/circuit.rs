@@ -16,12 +16,17 @@ pub(super) fn in_list(open: Option<&OpenCircuits>) -> String {
 }
 
 fn since(open: &OpenCircuits) -> String {
+    let recovering = open.recovering_since.as_deref();
     format!(
-        "{}circuit-open since {}, {} of {}",
+        "{}circuit-open since {}, {} of {}{}",
         whose(open.of_canary),
         words::local(&open.since),
         open.open_shards,
         words::count(open.shards, "shard"),
+        recovering.map_or_else(String::new, |since| format!(
+            ", recovering since {}",
+            words::local_time(since)
+        )),
     )
 }
 
@@ -36,7 +41,16 @@ pub(super) fn now(shard: &ShardStatus) -> Option<String> {
         0 => String::new(),
         probes => format!(", {} failed", words::count(probes.into(), "probe")),
     };
-    let next = words::local_time(&open.next_probe_at);
+    let next = match &open.next_probe_at {
+        Some(at) => format!("next probe {}", words::local_time(at)),
+        None => super::WAITS_FOR_RESUME.to_owned(),
+    };
     let whose = whose(of_canary);
-    Some(format!("{whose}circuit-open, next probe {next}{failed}"))
+    if let (Some(since), Some(_)) = (&open.recovering_since, &open.next_probe_at) {
+        let since = words::local_time(since);
+        return Some(format!(
+            "{whose}circuit-open, recovering since {since}: new records are called, what failed is let through one by one{failed}"
+        ));
+    }
+    Some(format!("{whose}circuit-open, {next}{failed}"))
 }

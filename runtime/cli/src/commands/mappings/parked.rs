@@ -3,22 +3,36 @@
 use fnctl_core::status::{
     Encoding, GiveUpKey, GiveUpStatus, ParkedStatus, ReleaseKeys, ReleaseStatus,
 };
+use fnctl_host::limits::WAITING_KEYS_LISTED_MAX;
 
 use crate::{
     cli::Session,
     error::CliError,
     output::{table::Table, words},
+    spelling,
 };
 
 /// Characters of a failure's words in a table.
 const ERROR_CHARS: usize = 60;
 
 #[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
+    mapping: String,
+    /// This shard alone
+    #[arg(long, value_name = "SHARD")]
+    shard: Option<String>,
+    /// At most so many keys of each shard, up to 10000 [default: 256]
+    #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
+    limit: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("which").args(["key", "all"]).required(true))]
 pub(super) struct Release {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
-    /// The partition key, as `parked` writes it
+    /// The partition key, as `parked` writes it; while its circuit is open it is probed next
     #[arg(long, allow_hyphen_values = true)]
     key: Option<String>,
     /// Everything that waits; a shard whose circuit is open probes
@@ -33,8 +47,8 @@ pub(super) struct GiveUp {
     /// The partition key, as `parked` writes it
     #[arg(long, allow_hyphen_values = true)]
     key: String,
-    /// Everything of the key that was read and is not done, not its failing records alone (of a key that has
-    /// not failed, its oldest)
+    /// Everything of the key that was read and is not done, not its failing records alone; of a key of which
+    /// none failed it is this or nothing
     #[arg(long)]
     all: bool,
     /// Only say what would be given up
@@ -42,9 +56,18 @@ pub(super) struct GiveUp {
     dry_run: bool,
 }
 
-pub(super) async fn list(mapping: &str, session: &mut Session) -> Result<(), CliError> {
-    let path = ["v1", "mappings", mapping, "parked"];
-    let all: Vec<ParkedStatus> = session.client.list(&path, &[]).await?;
+pub(super) async fn list(args: List, session: &mut Session) -> Result<(), CliError> {
+    let path = ["v1", "mappings", &args.mapping, "parked"];
+    let limit = args.limit.map(|limit| limit.to_string());
+    let given = [
+        ("shard", args.shard.as_deref()),
+        ("limit", limit.as_deref()),
+    ];
+    let query: Vec<(&str, &str)> = given
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
+    let all: Vec<ParkedStatus> = session.client.list(&path, &query).await?;
     if session.out.is_json() {
         return all.iter().try_for_each(|line| session.out.json(line));
     }
@@ -80,7 +103,28 @@ pub(super) async fn list(mapping: &str, session: &mut Session) -> Result<(), Cli
     table
         .lines(0)
         .iter()
-        .try_for_each(|line| session.out.line(line))
+        .try_for_each(|line| session.out.line(line))?;
+    for note in cut(&all, &args.mapping) {
+        session.out.note(&note);
+    }
+    Ok(())
+}
+
+/// What is said of shards of which not all keys are listed.
+fn cut(all: &[ParkedStatus], mapping: &str) -> Vec<String> {
+    let shards = all.chunk_by(|one, next| one.shard_id == next.shard_id);
+    let notes = shards.filter_map(|listed| {
+        let (count, shard) = (listed.len() as u64, &listed[0].shard_id);
+        let of = match listed[0].shard_keys {
+            Some(keys) if keys <= count => return None,
+            Some(keys) => format!("{count} of {} of {shard}", words::count(keys, "key")),
+            None => format!("{count} keys of {shard}, of more"),
+        };
+        Some(format!(
+            "{of}, those that failed first: fnctl mappings parked {mapping} --shard {shard} --limit {WAITING_KEYS_LISTED_MAX}"
+        ))
+    });
+    notes.collect()
 }
 
 /// A key, or the group of keys whose window cannot be closed.
@@ -95,10 +139,11 @@ fn who(parked: &ParkedStatus) -> String {
     }
 }
 
-/// `retry at 12:00:01`.
+/// `retry at 12:00:01`, `retry, waits for resume`.
 fn waits_for(parked: &ParkedStatus) -> String {
     match &parked.next_retry_at {
         Some(at) => format!("{} at {}", parked.why, words::local_time(at)),
+        None if parked.waits_for_resume => format!("{}, {}", parked.why, super::WAITS_FOR_RESUME),
         None => parked.why.clone(),
     }
 }
@@ -120,7 +165,14 @@ pub(super) async fn release(args: Release, session: &mut Session) -> Result<(), 
     session.out.line(&format!(
         "released   {what}        fnctl mappings parked {}",
         done.name
-    ))
+    ))?;
+    if done.untried_in_lanes > 0 {
+        let untried = words::count(done.untried_in_lanes, "record");
+        session.out.note(&format!(
+            "{untried} was not tried yet and waits in its lane: the next probe is of what is first there, which may be another key"
+        ));
+    }
+    Ok(())
 }
 
 pub(super) async fn dead_letter(args: GiveUp, session: &mut Session) -> Result<(), CliError> {
@@ -142,6 +194,12 @@ pub(super) async fn dead_letter(args: GiveUp, session: &mut Session) -> Result<(
     session.out.line(&format!(
         "{verb} {key}  {letters}        fnctl dlq list {name}"
     ))?;
+    if let Some(remaining @ 1..) = done.remaining_records {
+        let remaining = words::count(remaining, "record");
+        session.out.note(&format!(
+            "not given up of {key}: {remaining} without a failure; --all takes all of it"
+        ));
+    }
     if done.ended_records > 0 {
         let ended = words::count(done.ended_records, "record");
         session.out.note(&format!("{ended} had ended before"));

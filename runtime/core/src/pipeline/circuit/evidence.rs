@@ -4,7 +4,7 @@ use crate::{
     breaker::Sign,
     lane::KeyHash,
     limits,
-    outcome::{Cause, FailureKind, Outcome},
+    outcome::{self, Cause, FailureKind, Outcome},
     pipeline::{ShardPipeline, backlog::Serial},
 };
 
@@ -55,6 +55,33 @@ impl ShardPipeline {
             _ => Vec::new(),
         };
         Sign::Sick { keys, cause }
+    }
+
+    /// The keys that a call names, in its order, and which of them were well.
+    pub(super) fn verdicts(&self, records: &[Serial], outcome: &Outcome) -> Vec<(KeyHash, bool)> {
+        let key = |serial: &Serial| self.backlog.get(*serial).key;
+        let failures = match outcome {
+            Outcome::Returned { failures, .. } => failures,
+            Outcome::Error(failure) if failure.kind != FailureKind::Retry => return Vec::new(),
+            // One of several may have failed it.
+            Outcome::Error(_) | Outcome::Timeout { .. } if records.len() == 1 => {
+                return vec![(key(&records[0]), false)];
+            }
+            _ => return Vec::new(),
+        };
+        let looked_at = outcome::ended_at(failures).map_or(records.len(), |at| at + 1);
+        let mut failures = failures.iter().peekable();
+        let verdict = |(index, serial): (usize, &Serial)| {
+            let failed = failures.next_if(|item| item.index as usize == index);
+            match failed.map(|item| item.failure.kind) {
+                None => Some((key(serial), true)),
+                Some(FailureKind::Retry) => Some((key(serial), false)),
+                // It says nothing of what the function needs.
+                Some(FailureKind::Skip | FailureKind::Fatal) => None,
+            }
+        };
+        let looked_at = records.iter().take(looked_at).enumerate();
+        looked_at.filter_map(verdict).collect()
     }
 
     /// Keys of records that failed by name now and had not before, as far as owners know.

@@ -1,4 +1,5 @@
-//! Which calls may start: while a circuit is open, one probe at a time of the keys that it holds.
+//! Which calls may start: while a circuit is open, of the keys that it holds one probe at a time of either sort,
+//! and while it recovers all that was not tried yet.
 
 use crate::{
     breaker::Probe,
@@ -37,11 +38,14 @@ impl ShardPipeline {
             return Some(Timestamp(0));
         }
         if index < self.lanes.len() {
-            let probe = match self.waits_in_order() {
+            let is_canary = self.is_canary_lane(index);
+            // While it recovers groups of keys that failed wait by themselves.
+            let is_free = self.circuit.is_recovering_for(is_canary);
+            let probe = match self.waits_in_order() && !is_free {
                 true => Probe::Tried,
                 false => Probe::Untried,
             };
-            return self.side_from(self.is_canary_lane(index), probe);
+            return self.side_from(is_canary, probe);
         }
         match self.side_in_retry() {
             Some(is_canary) => self.side_from(is_canary, Probe::Tried),
@@ -99,7 +103,8 @@ impl ShardPipeline {
     ) -> Option<Timestamp> {
         match self.circuit.open(is_canary) {
             None => Some(Timestamp(0)),
-            Some(open) => (!self.is_probing(is_canary)).then(|| open.next(probe)),
+            Some(open) if open.is_recovering() && probe == Probe::Untried => Some(Timestamp(0)),
+            Some(open) => (!self.is_probing(is_canary, probe)).then(|| open.next(probe)),
         }
     }
 
@@ -148,12 +153,14 @@ impl ShardPipeline {
         key.is_some_and(|key| self.meets_canary(key))
     }
 
-    /// Whether a probe of a side is under way, or is about to be. A call from before the circuit opened is
-    /// none: it may hang for as long as its timeout lets it.
-    fn is_probing(&self, is_canary: bool) -> bool {
+    /// Whether a probe of a side and sort is under way, or is about to be. A call from before the circuit opened
+    /// is none: it may hang for as long as its timeout lets it.
+    fn is_probing(&self, is_canary: bool, probe: Probe) -> bool {
         let first = self.circuit.side(is_canary).first_probe;
-        let is_mine =
-            |index: usize, records: &[Serial]| self.is_canarys(index, records) == is_canary;
+        let is_mine = |index: usize, records: &[Serial]| {
+            self.is_canarys(index, records) == is_canary
+                && self.sort_of(is_canary, index, records) == probe
+        };
         let mut slots = self.slots.iter().enumerate();
         let is_busy = slots.any(|(index, slot)| {
             let mut call = slot.call.iter();
@@ -177,41 +184,15 @@ impl ShardPipeline {
 
     /// A probe is one record where keys wait by themselves.
     pub(in crate::pipeline) fn cut_to_probe(&mut self, index: usize, records: &mut Vec<Serial>) {
-        let is_open = || self.circuit.open(self.is_canarys(index, records)).is_some();
-        if records.len() > 1 && !self.waits_in_order() && is_open() {
+        let is_probe = || {
+            let is_lane = index < self.lanes.len();
+            let open = self.circuit.open(self.is_canarys(index, records));
+            open.is_some_and(|open| !(is_lane && open.is_recovering()))
+        };
+        if records.len() > 1 && !self.waits_in_order() && is_probe() {
             let slot = &mut self.slots[index];
             slot.presumes = false;
             slot.pieces.push_front(records.split_off(1));
-        }
-    }
-
-    /// A person has what waits tried now: where a circuit is open, a probe is made at once, of what waits for
-    /// its backoff if nothing else is due.
-    pub(in crate::pipeline) fn probe_now(&mut self, now: Timestamp) {
-        if !self.circuit.is_open() {
-            return;
-        }
-        self.circuit.live.breaker.probe_now(now);
-        self.circuit.canary.breaker.probe_now(now);
-        if self.has_windows() {
-            self.hurry_a_group(now);
-        } else if self.holds_the_shard() {
-            let failed = self.first_failed().map(|mark| mark.position);
-            if let Some(mark) = failed.and_then(|position| self.marks.get_mut(&position)) {
-                mark.next_retry = mark.next_retry.min(now);
-            }
-            let head = failed.and_then(|position| self.backlog.find(position));
-            if let Some(head) = head {
-                self.hurry_the_shard(head, now);
-            }
-        } else {
-            for is_canary in [false, true] {
-                if self.circuit.open(is_canary).is_some() {
-                    let config = &self.config;
-                    let is_mine = |key| config.meets_canary(key) == is_canary;
-                    self.park.hurry(is_mine, now);
-                }
-            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! A circuit that opens, and what it does to calls, charges, windows and retries.
 
+mod asked;
 mod canary;
 mod inherited;
+mod recovering;
 
 use super::harness::{Harness, given::waiting_ms, settings};
 use crate::{
@@ -186,7 +188,8 @@ fn a_good_record_waits_for_no_poison_that_is_probed() {
     shard.fetched_many(Ordinal(31), 1);
     let calls = shard.run_until(100_000, poison(&bad));
     assert_eq!(calls[0], (100_000, vec![32]));
-    assert_eq!(shard.stats().circuit, None);
+    let open = shard.stats().circuit.expect("what failed before waits");
+    assert_eq!(open.recovering_since(), Some(Timestamp(100_000)));
 }
 
 #[test]
@@ -207,9 +210,11 @@ fn what_was_not_tried_and_what_failed_are_probed_each_after_pauses_of_its_own() 
             probes[usize::from(is_new)].push(at - open.since.0);
         }
     }
-    let doubled = [500, 1_500, 3_500, 7_500, 15_500, 31_500];
-    assert_eq!(probes, [doubled, doubled], "{calls:?}");
-    assert_eq!((open.probes, open.probes_untried), (6, 6));
+    let tried = vec![500, 1_500, 3_500, 7_500, 15_500, 31_500];
+    let mut untried = tried[..4].to_vec();
+    untried.extend([12_500, 17_500, 22_500, 27_500, 32_500, 37_500]);
+    assert_eq!(probes, [tried, untried], "{calls:?}");
+    assert_eq!((open.probes, open.probes_untried), (6, 10));
 }
 
 #[test]
@@ -342,38 +347,6 @@ fn age_runs_on_while_it_is_open() {
     let calls = shard.run_until(2 * HOUR, down);
     assert_eq!(totals(&shard)[..2], [0, 100]);
     assert!(calls.iter().all(|(at, _)| *at <= 60_000), "{calls:?}");
-}
-
-#[test]
-fn a_release_by_hand_probes_at_once() {
-    let mut shard = shard(attempts(3), 40);
-    shard.run_until(40_000, down);
-    let due = shard.stats().circuit.expect("it is open").next_probe;
-    assert!(due > Timestamp(40_000));
-    let positions = vec![Ordinal(7)];
-    shard.at(40_000).tell(Event::Release { positions });
-    let calls = shard.run_until(40_000, well);
-    assert_eq!(calls[0].0, 40_000);
-    shard.run_until(HOUR, well);
-    assert_eq!(totals(&shard)[..2], [40, 0]);
-}
-
-#[test]
-fn a_release_of_nothing_probes_what_waits_the_shortest() {
-    for ordering in [Ordering::Key, Ordering::Shard] {
-        let slow = MappingSettings {
-            ordering,
-            ..waiting_ms(attempts(1), 100_000)
-        };
-        let mut shard = shard(slow, 40);
-        shard.run_until(0, down);
-        assert!(shard.stats().circuit.is_some());
-        let positions = Vec::new();
-        shard.at(400).tell(Event::Release { positions });
-        let calls = shard.run_until(400, well);
-        assert_eq!(calls[0].0, 400, "{ordering:?}");
-        assert!(shard.stats().circuit.is_none());
-    }
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn an_open_circuit_holds_keys_that_never_failed_and_they_are_told_behind_those_t
         }
     }
     let few = shard.waiting_keys(None, 7);
-    assert_eq!((few.keys.len(), few.count), (7, 40));
+    assert_eq!((few.keys.len(), few.count, few.failed), (7, 40, 30));
     // Behind a probe that is under way nobody knows until when.
     shard.at(probe.0).tick();
     let told = shard.waiting();

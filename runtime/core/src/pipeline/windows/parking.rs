@@ -4,6 +4,7 @@
 use super::Windows;
 use crate::{
     id::Timestamp,
+    lane::KeyHash,
     pipeline::{
         Action, ShardPipeline, WaitingWindow,
         backlog::{Place, Serial},
@@ -65,6 +66,12 @@ impl Windows {
             let behind = pieces + group.batcher.len();
             Some((window, behind as u64, group.not_before))
         })
+    }
+
+    /// Whether the last call of some window fails, of the groups that are meant.
+    pub(in crate::pipeline) fn has_failed_closes(&self, is_meant: impl Fn(u32) -> bool) -> bool {
+        let mut groups = self.by_lane.iter().flatten();
+        groups.any(|(&id, group)| group.close_failure.is_some() && is_meant(id))
     }
 
     /// No group waits longer.
@@ -143,6 +150,21 @@ impl ShardPipeline {
         if let Some(group) = waiting.min_by_key(|group| group.not_before) {
             group.not_before = group.not_before.min(now);
         }
+    }
+
+    /// The group of a key is the next of its lane, where records are called in windows: which lane that is.
+    pub(in crate::pipeline) fn ask_for_group(&mut self, key: KeyHash) -> Option<usize> {
+        let windows = self.windows.as_mut().filter(|windows| windows.is_on())?;
+        let id = windows.group_of(key);
+        windows.asked = Some(id);
+        Some(windows.lane_of(id))
+    }
+
+    /// Whether the call that ends the window of the group in a lane's hand failed before.
+    pub(in crate::pipeline) fn has_failed_to_close(&self, index: usize) -> bool {
+        let windows = self.windows.as_ref();
+        let group = windows.and_then(|windows| windows.in_hand(index));
+        group.is_some_and(|group| group.close_failure.is_some())
     }
 
     /// A person has a record tried now: its group's wait ends, if it is the record that it waits for.

@@ -7,6 +7,7 @@
 
 use super::{Close, Group, Windows};
 use crate::{
+    breaker::Probe,
     id::{Ordinal, Timestamp},
     limits,
     pipeline::{ShardPipeline, backlog::Backlog},
@@ -103,18 +104,20 @@ impl Windows {
     }
 
     /// The groups of a lane, those behind the one in hand first; that one itself in front of all if it has
-    /// pieces left.
-    fn in_turn(&self, lane: usize) -> impl Iterator<Item = (u32, &Group)> {
+    /// pieces left and is not only probed, and one that a person wants tried in front of that.
+    fn in_turn(&self, lane: usize, is_probing: bool) -> impl Iterator<Item = (u32, &Group)> {
         let groups = &self.by_lane[lane];
         let last = self.hands[lane].group;
         let goes_on = |id: &u32| groups.get(id).is_some_and(|group| !group.pieces.is_empty());
         let first = match last {
-            Some(last) if goes_on(&last) => last,
+            Some(last) if !is_probing && goes_on(&last) => last,
             Some(last) => last.saturating_add(1),
             None => 0,
         };
+        let asked = self.asked.into_iter();
+        let asked = asked.filter_map(|id| groups.get_key_value(&id));
         let turn = groups.range(first..).chain(groups.range(..first));
-        turn.map(|(&id, group)| (id, group))
+        asked.chain(turn).map(|(&id, group)| (id, group))
     }
 }
 
@@ -129,8 +132,12 @@ impl ShardPipeline {
         let windows = self.windows.as_ref()?;
         let scope = self.scope(is_pressed);
         let has_old = windows.has_old();
-        windows.in_turn(lane).find_map(|(id, group)| {
+        let failed_from = self.failed_groups_from(lane);
+        // Probes are each of another group.
+        let is_probing = self.circuit.is_open_for(self.is_canary_lane(lane));
+        windows.in_turn(lane, is_probing).find_map(|(id, group)| {
             let (at, next) = windows.next_of(id, group, scope)?;
+            let at = at.max(self.group_from(group, next, failed_from)?);
             let is_allowed = !has_old || next == Next::Close(Close::Changed);
             (at <= now && is_allowed).then_some((id, next))
         })
@@ -141,12 +148,46 @@ impl ShardPipeline {
         let windows = self.windows.as_ref()?;
         let scope = self.scope(self.is_pressed());
         let has_old = windows.has_old();
+        let failed_from = self.failed_groups_from(lane);
         let due = windows.by_lane[lane].iter().filter_map(|(&id, group)| {
             let (at, next) = windows.next_of(id, group, scope)?;
+            let at = at.max(self.group_from(group, next, failed_from)?);
             let is_allowed = !has_old || next == Next::Close(Close::Changed);
             is_allowed.then_some(at)
         });
         due.min()
+    }
+
+    /// From when on a lane may go on with groups that failed: while its circuit recovers, when a probe is due.
+    fn failed_groups_from(&self, lane: usize) -> Option<Timestamp> {
+        let is_canary = self.is_canary_lane(lane);
+        match self.circuit.is_recovering_for(is_canary) {
+            true => self.side_from(is_canary, Probe::Tried),
+            false => Some(Timestamp(0)),
+        }
+    }
+
+    /// From when on a group may go on. One that failed does with the record that did, which is the first of its
+    /// piece, or with the call that ends its window.
+    fn group_from(
+        &self,
+        group: &Group,
+        next: Next,
+        failed_from: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let has_failed = match next {
+            Next::Close(_) => group.close_failure.is_some(),
+            Next::Piece => group.pieces.iter().any(|piece| self.is_any_marked(piece)),
+            // An owner before may have charged some of it.
+            Next::Batch => {
+                let first = group.batcher.iter().next();
+                first.is_some_and(|first| self.is_any_marked(&[first]))
+            }
+        };
+        match has_failed {
+            true => failed_from,
+            false => Some(Timestamp(0)),
+        }
     }
 
     fn scope(&self, is_pressed: bool) -> Scope<'_> {

@@ -54,6 +54,12 @@ pub(super) fn gather(
     notes
 }
 
+/// Mappings that can still go on.
+fn alive(mappings: &[Arc<Mapping>]) -> impl Iterator<Item = &Arc<Mapping>> {
+    let is_alive = |mapping: &&Arc<Mapping>| mapping.state != MappingState::Failed;
+    mappings.iter().filter(is_alive)
+}
+
 /// Mappings without windows of a function that asks for them: one made of `#[stream_fn(window)]` would
 /// stop them. Not refused, because a function may ask and do without.
 pub(super) fn without_windows(
@@ -64,9 +70,7 @@ pub(super) fn without_windows(
     if !function.live_version().reads_states() {
         return Vec::new();
     }
-    let without = mappings
-        .iter()
-        .filter(|mapping| mapping.state != MappingState::Failed && !mapping.settings.has_windows());
+    let without = alive(mappings).filter(|mapping| !mapping.settings.has_windows());
     let note = |mapping: &Arc<Mapping>| {
         let address = format!("{}/{}", function.name, mapping.stream_name);
         Note {
@@ -127,9 +131,7 @@ pub(super) fn states_left_unread(
     if asks_in(version) || !before.is_some_and(asks_in) {
         return Vec::new();
     }
-    let with = mappings
-        .iter()
-        .filter(|mapping| mapping.state != MappingState::Failed && mapping.settings.has_windows());
+    let with = alive(mappings).filter(|mapping| mapping.settings.has_windows());
     let note = |mapping: &Arc<Mapping>| {
         let name = &function.name;
         let address = format!("{name}/{}", mapping.stream_name);
@@ -161,9 +163,7 @@ pub(super) fn states_of_both(
     let Some(canary) = canary else {
         return Vec::new();
     };
-    let with = mappings
-        .iter()
-        .filter(|mapping| mapping.state != MappingState::Failed && mapping.settings.has_windows());
+    let with = alive(mappings).filter(|mapping| mapping.settings.has_windows());
     let note = |mapping: &Arc<Mapping>| {
         let (name, live, canary) = (&function.name, function.live, canary.number);
         Note {

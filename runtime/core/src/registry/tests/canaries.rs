@@ -338,16 +338,21 @@ fn a_guard_takes_back_the_canary_it_watched_and_no_other() {
     assert_eq!(bench.enrich().rollout.rolled_back(), None);
 }
 
-#[test]
-fn a_fatal_of_the_canary_takes_it_back_and_stops_nothing() {
-    let mut bench = with_canary();
-    let mapping = bench.mapping("enrich/signups").id;
-    let stop = |version| Command::StopMapping {
+/// A version of the mapping's function says `fatal`.
+fn says_fatal(mapping: MappingId, version: u64) -> Command {
+    Command::StopMapping {
         mapping,
         code: "bad-config".to_owned(),
         message: "no such table".to_owned(),
         version: FunctionVersion(version),
-    };
+    }
+}
+
+#[test]
+fn a_fatal_of_the_canary_takes_it_back_and_stops_nothing() {
+    let mut bench = with_canary();
+    let mapping = bench.mapping("enrich/signups").id;
+    let stop = |version| says_fatal(mapping, version);
     // Two shards met it.
     for _ in 0..2 {
         bench.run(&stop(2)).unwrap();
@@ -366,12 +371,7 @@ fn a_fatal_of_the_canary_takes_it_back_and_stops_nothing() {
 fn a_canary_that_is_taken_back_resumes_nothing_that_the_live_version_stopped() {
     let mut bench = with_canary();
     let mapping = bench.mapping("enrich/signups").id;
-    let stop = |version| Command::StopMapping {
-        mapping,
-        code: "bad-config".to_owned(),
-        message: "no such table".to_owned(),
-        version: FunctionVersion(version),
-    };
+    let stop = |version| says_fatal(mapping, version);
     bench.run(&stop(1)).unwrap();
     let trip = Command::GuardTripped {
         function: bench.enrich().id,

@@ -1,7 +1,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::spec::StreamSpec;
+use crate::{
+    mapping::Ordering,
+    spec::{
+        StreamSpec,
+        setting::{SettingValue, Switch},
+    },
+};
 
 fn manifest_problems(value: serde_json::Value) -> Vec<(String, String)> {
     let manifest: super::super::Manifest = serde_json::from_value(value).unwrap();
@@ -111,6 +117,79 @@ fn problems_say_what_and_which_bound() {
             [(format!("mapping[0].{key}"), message.to_owned())]
         );
     }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused_naming_both() {
+    for (mut settings, key, message) in [
+        (
+            json!({"ordering": "shard", "parallelization_factor": 2}),
+            "parallelization_factor",
+            "2 lanes keep no order within a shard: ordering = \"shard\" has 1",
+        ),
+        (
+            json!({"ordering": "shard", "key_groups": 2, "tumbling_window": "1m"}),
+            "key_groups",
+            "2 groups of keys would each go on by themselves: ordering = \"shard\" has 1",
+        ),
+        (
+            json!({"backoff_initial": "2s", "backoff_max": "1s"}),
+            "backoff_max",
+            "1s is below backoff_initial, 2s",
+        ),
+        (
+            json!({"max_record_age": "5s", "batch_window": "5s"}),
+            "max_record_age",
+            "5s is not above batch_window, 5s: a record that waits for its batch to fill would be given up before \
+             its first call",
+        ),
+    ] {
+        settings["stream"] = json!("s");
+        let problems = manifest_problems(json!({"mapping": [settings]}));
+        assert_eq!(
+            problems,
+            [(format!("mapping[0].{key}"), message.to_owned())]
+        );
+    }
+    for mut settings in [
+        json!({"ordering": "shard", "key_groups": 1, "tumbling_window": "1m"}),
+        json!({"ordering": "shard", "key_groups": "default"}),
+        json!({"ordering": "key", "key_groups": 2}),
+        json!({"max_record_age": "5001ms", "batch_window": "5s"}),
+    ] {
+        settings["stream"] = json!("s");
+        let problems = manifest_problems(json!({"mapping": [settings]}));
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_contradiction_of_an_earlier_version_holds_no_other_change_up() {
+    let live = MappingSettings {
+        ordering: Ordering::Shard,
+        key_groups: 8,
+        batch_window_ms: 1_000,
+        max_record_age_ms: Some(500),
+        ..MappingSettings::default()
+    };
+    let refused = |spec| {
+        let mut problems = Problems::default();
+        mapping(&live, &mapping_spec(spec), "m", &mut problems);
+        problems.0.into_iter().map(|p| p.path).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(json!({"batch_size": 7})), [""; 0]);
+    assert_eq!(refused(json!({"key_groups": 4})), ["m.key_groups"]);
+    assert_eq!(refused(json!({"batch_window": "2s"})), ["m.max_record_age"]);
+    assert_eq!(refused(json!({"batch_window": "0s"})), [""; 0]);
+}
+
+#[test]
+fn a_switch_is_read_in_any_case() {
+    for (text, is_on) in [("ON", true), ("Off", false), ("OFF", false), ("True", true)] {
+        assert_eq!(Switch::from_text(text), Ok(Switch(is_on)), "{text}");
+    }
+    let refused = Switch::from_text("of").expect_err("a slip");
+    assert_eq!(refused.words(), "`of` is neither on nor off");
 }
 
 #[test]

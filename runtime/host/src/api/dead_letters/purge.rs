@@ -54,6 +54,7 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
         purged: 0,
         data_bytes: 0,
         through: meant.through().to_string(),
+        open_codes: None,
         dry_run,
     };
     let mut letters = meant.read(node, stream);
@@ -87,6 +88,11 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
                 DecideError::Refused(error) => error,
                 DecideError::Stopped(stopped) => ApiError::stopping(stopped),
             })?;
+    }
+    if status.purged == 0
+        && let Ok(mapping) = node.mapping(address)
+    {
+        status.open_codes = Some(node.letters_by_code(&mapping).await);
     }
     if status.purged > 0 && !dry_run {
         tracing::info!(

@@ -76,13 +76,15 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
     let meant = Meant::of(node, address, stream, selection).await?;
     let meant = meant.without_moved();
     let mut letters = meant.clone().read(node, stream);
-    let mut count = 0;
+    let (mut count, mut without_record) = (0, 0);
     loop {
         let found = letters.next().await?;
         if found.is_empty() {
             break;
         }
-        count += found.iter().filter(|found| has_record(found)).count() as u64;
+        let holding = found.iter().filter(|found| has_record(found)).count();
+        count += holding as u64;
+        without_record += (found.len() - holding) as u64;
         let has_no_record = |found: &&StoredLetter| !has_record(found);
         let named = found.iter().find(has_no_record);
         if let Some(found) = named.filter(|_| meant.are_named()) {
@@ -111,6 +113,11 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         dead_lettered: None,
         skipped: None,
         pending: None,
+        without_record,
+        open_codes: match count {
+            0 => Some(node.letters_by_code(&mapping).await),
+            _ => None,
+        },
         dry_run: body.dry_run,
     };
     if body.dry_run || count == 0 && body.wait_ms.is_none() {

@@ -1,0 +1,114 @@
+//! Pages of the documentation that say what the program itself says: `runtime/docs/errors.md` and
+//! `runtime/docs/cli.md`. They are made here and compared with what is checked in; `make docs` writes them.
+
+use std::{fmt::Write as _, path::Path};
+
+use clap::{Command, CommandFactory};
+use fnctl_core::error_code::families;
+
+use crate::cli::Cli;
+
+/// Columns of the help in the page.
+const COLUMNS: usize = 100;
+
+/// What begins a page.
+fn head(title: &str, about: &str) -> String {
+    format!("# {title}\n\n<!-- Made by `make docs`. -->\n\n{about}\n")
+}
+
+fn errors() -> String {
+    let mut page = head(
+        "Errors",
+        "Every error has a code that stays what it is. On a terminal: `fnctl explain CODE`. The exit code is that of the command \
+         that ends with it; the status is that of the API's answer.",
+    );
+    for (heading, all) in families() {
+        write!(page, "\n## {heading}\n").expect("a string takes everything");
+        for one in all {
+            let (code, kind) = (one.code.as_str(), one.code.kind());
+            write!(
+                page,
+                "\n### {code}\n\n{} (exit {}, HTTP {})\n\n{}\n\n",
+                one.title,
+                kind.exit_code(),
+                one.code.http_status(),
+                one.why
+            )
+            .expect("a string takes everything");
+            for fix in one.fix {
+                writeln!(page, "- {}", escaped(fix)).expect("a string takes everything");
+            }
+        }
+    }
+    page
+}
+
+/// What Markdown would take for its own.
+fn escaped(text: &str) -> String {
+    text.replace('<', "\\<")
+        .replace('#', "\\#")
+        .replace('[', "\\[")
+}
+
+fn commands() -> String {
+    let mut page = head(
+        "Commands",
+        "What `--help` says of every command. Each takes `-o json` and `--server URL`; man pages: `fnctl man --to DIR`.",
+    );
+    let mut root = Cli::command()
+        .term_width(COLUMNS)
+        .disable_help_subcommand(true);
+    root.build();
+    for command in root.get_subcommands() {
+        add(&mut page, command, &format!("fnctl {}", command.get_name()));
+    }
+    page
+}
+
+fn add(page: &mut String, command: &Command, name: &str) {
+    // What every command takes is said once, above.
+    let mut shown = command.clone().term_width(COLUMNS).mut_args(|arg| {
+        match arg.is_global_set() || arg.get_id() == "help" {
+            true => arg.hide(true),
+            false => arg,
+        }
+    });
+    let help = shown.render_long_help().to_string();
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    write!(
+        page,
+        "\n## {name}\n\n```text\n{}\n```\n",
+        lines.join("\n").trim_end()
+    )
+    .expect("a string takes everything");
+    for inner in command.get_subcommands() {
+        add(page, inner, &format!("{name} {}", inner.get_name()));
+    }
+}
+
+/// Compares a page with the one checked in, or writes it.
+fn check(name: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name);
+    if std::env::var_os("FNCTL_WRITE_DOCS").is_some() {
+        let folder = path.parent().expect("the page is in a folder");
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(&path, made).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == made,
+        "runtime/docs/{name} is not what the program says: make docs"
+    );
+}
+
+#[test]
+fn the_page_of_errors_is_what_explain_says() {
+    check("errors.md", &errors());
+}
+
+#[test]
+fn the_page_of_commands_is_what_help_says() {
+    check("cli.md", &commands());
+}

@@ -1,0 +1,136 @@
+//! `explain`, `man`, `completion` and `--help`, of the real binary.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use fnctl_tests::{Server, binary};
+use serde_json::Value;
+
+use crate::support::server;
+
+fn fnctl(words: &[&str]) -> Output {
+    Command::new(binary()).args(words).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn every_code_is_listed_and_explained_by_itself() {
+    let listed = said(&fnctl(&["explain", "-o", "json"]));
+    let codes: Vec<Value> = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(codes.len() > 80, "{}", codes.len());
+    for explained in &codes {
+        let code = explained["code"].as_str().unwrap();
+        let text = said(&fnctl(&["explain", code]));
+        assert!(text.starts_with(&format!("{code}  ")), "{text}");
+        assert!(
+            text.contains(explained["fix"][0].as_str().unwrap()),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("exit {}", explained["exit_code"])),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_code_that_does_not_exist_is_refused_with_where_to_look() {
+    let output = fnctl(&["explain", "FN0001", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(7));
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(
+        error["error"]["fix"]
+            .as_str()
+            .unwrap()
+            .contains("fnctl explain")
+    );
+}
+
+#[test]
+fn every_command_of_the_reference_answers_help_and_has_a_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/docs/cli.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().to_str().unwrap();
+    said(&fnctl(&["man", "--to", to]));
+    let commands: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## fnctl "))
+        .collect();
+    assert!(commands.len() > 40, "{}", commands.len());
+    for command in commands {
+        let mut words: Vec<&str> = command.split(' ').collect();
+        let name = format!("fnctl-{}.1", words.join("-"));
+        let written = std::fs::read_to_string(folder.path().join(&name));
+        let written = written.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(written.contains(".SH SYNOPSIS"), "{name}");
+        let mut man = vec!["man"];
+        man.extend(&words);
+        assert_eq!(said(&fnctl(&man)), written, "{name}");
+        words.push("--help");
+        assert!(said(&fnctl(&words)).contains("Usage: fnctl "), "{command}");
+    }
+}
+
+/// What bash would offer for the last of these words.
+fn offered(server: Option<&Server>, words: &[&str]) -> Vec<String> {
+    let mut command = Command::new(binary());
+    command
+        .env("FNCTL_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_COMPLETE_SPACE", "true")
+        .env("_CLAP_IFS", "\n")
+        .env(
+            "FNCTL_SERVER",
+            server.map_or("http://127.0.0.1:1", |server| &server.api),
+        )
+        .arg("--")
+        .args(words);
+    let offered = said(&command.output().unwrap());
+    offered.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn a_shell_is_offered_commands_flags_and_the_names_that_the_server_has() {
+    let script = said(&fnctl(&["completion", "bash"]));
+    assert!(script.contains("FNCTL_COMPLETE"), "{script}");
+    assert_eq!(fnctl(&["completion", "tcsh"]).status.code(), Some(2));
+
+    let server = server();
+    let guest = crate::support::guest("echo");
+    let deploy = [
+        "deploy", &guest, "--name", "enrich", "--stream", "signups", "--to", "enriched",
+    ];
+    crate::support::one(&server, &["streams", "create", "signups"]);
+    crate::support::one(&server, &deploy);
+
+    assert_eq!(offered(None, &["fnctl", "expl"]), ["explain"]);
+    assert!(offered(None, &["fnctl", "put", "--key-f"]).contains(&"--key-field".to_owned()));
+    assert_eq!(offered(None, &["fnctl", "explain", "FN2003"]), ["FN2003"]);
+    let known = Some(&server);
+    assert_eq!(
+        offered(known, &["fnctl", "mappings", "describe", "en"]),
+        ["enrich/signups"]
+    );
+    assert_eq!(offered(known, &["fnctl", "logs", ""])[0], "enrich");
+    assert_eq!(offered(known, &["fnctl", "put", "enr"]), ["enriched"]);
+    // A server that is not there offers nothing, and says nothing.
+    assert!(
+        !offered(None, &["fnctl", "mappings", "describe", "en"])
+            .contains(&"enrich/signups".to_owned())
+    );
+}
