@@ -190,7 +190,9 @@ fn rollback(figures: &Figures<'_>, before: FunctionVersion) -> NextStep {
 
 pub(super) fn throttled(figures: &Figures<'_>) -> Option<Found> {
     let recent = figures.recent;
-    let waits = recent.waited_calls >= THROTTLED_CALLS_MIN && recent.wait_ms >= recent.run_ms;
+    // Those that waited until a version was loaded are few among many.
+    let are_many = recent.waited_calls >= THROTTLED_CALLS_MIN.max(recent.calls() / 2);
+    let waits = are_many && recent.wait_ms >= recent.run_ms;
     if !is_behind(figures.status) || !waits {
         return None;
     }

@@ -143,6 +143,7 @@ fn calls_that_wait_are_throttled_where_they_are_many_and_wait_longer_than_they_r
     let with = |waited: u64, wait_ms: u64, age_ms: u64| {
         told(|world| {
             makes(Why::Throttled, world);
+            world.recent.versions = vec![version(7, 10, 0)];
             world.recent.waited_calls = waited;
             world.recent.wait_ms = wait_ms;
             world.status.iterator_age_ms = age_ms;
@@ -155,7 +156,12 @@ fn calls_that_wait_are_throttled_where_they_are_many_and_wait_longer_than_they_r
         "a version that was loaded"
     );
     assert_eq!(with(5, 999, 10_000), "behind");
-    assert_eq!(with(80, 9_000, 1_000), "caught-up", "it keeps up");
+    assert_eq!(with(10, 9_000, 1_000), "caught-up", "it keeps up");
+    let loaded = told(|world| {
+        makes(Why::Throttled, world);
+        world.recent.waited_calls = 49;
+    });
+    assert_eq!(loaded, "behind", "most calls of a hundred did not wait");
 }
 
 #[test]
