@@ -16,7 +16,7 @@ use crate::{
     limits::{BEHIND_AGE_MS, BUSY_OVER_MS, DIAGNOSIS_ACTIONS_MAX, RECENT_PIECE_MS},
     recent::{RecentFigures, RecentVersion},
     rfc3339,
-    status::{Diagnosis, MappingStatus, NextStep, RecentRates, Trend},
+    status::{Diagnosis, MappingStatus, NextStep, RecentRates, ShardStatus, Trend},
 };
 
 /// What a mapping's state can be told by. Ascending by how well it is: a list begins with the worst.
@@ -297,8 +297,13 @@ impl Figures<'_> {
         self.recent.of(FunctionVersion(self.status.version))
     }
 
+    /// Keys that failed and wait; of a server that does not tell which failed, all that wait.
     fn parked_keys(&self) -> u64 {
-        self.status.shards.iter().map(|s| s.parked_keys).sum()
+        let sum = |of: fn(&ShardStatus) -> u64| self.status.shards.iter().map(of).sum();
+        match sum(|shard| shard.failed_keys) {
+            0 => sum(|shard| shard.parked_keys),
+            failed => failed,
+        }
     }
 
     /// Where the backlog goes.

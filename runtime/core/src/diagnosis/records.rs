@@ -74,6 +74,10 @@ pub(super) fn parked_keys(figures: &Figures<'_>) -> Option<Found> {
         .min()
         .map_or_else(String::new, |at| format!(", next at {at}"));
     let waits = if keys == 1 { "waits" } else { "wait" };
+    let others = match status.settings.ordering.as_str() {
+        "shard" => "what is behind it in its shard waits, too",
+        _ => "other keys go on",
+    };
     let mut actions = vec![
         step(
             format!("fnctl mappings parked {name}"),
@@ -93,7 +97,7 @@ pub(super) fn parked_keys(figures: &Figures<'_>) -> Option<Found> {
     Some(Found {
         since: figures.oldest(),
         message: format!(
-            "{} {waits} for a retry{next}, the oldest record for {}; other keys go on{code}",
+            "{} {waits} for a retry{next}, the oldest record for {}; {others}{code}",
             count(keys, "key"),
             age(status.iterator_age_ms),
         ),

@@ -95,6 +95,13 @@ fn keys_are_quoted_for_a_shell() {
     );
     let by_hand = r"fnctl mappings dead-letter enrich/signups --key 'it'\''s'";
     assert_eq!(commands[2], by_hand);
+    // With order within the shard one holds the others, which did not fail.
+    world.status.shards[0].failed_keys = 1;
+    world.status.settings.ordering = "shard".to_owned();
+    assert_eq!(
+        said(&world).1,
+        "1 key waits for a retry, the oldest record for 1000 ms; what is behind it in its shard waits, too"
+    );
     let mut world = World::new();
     makes(Why::WaitingForParents, &mut world);
     let (_, message, commands) = said(&world);
