@@ -24,4 +24,5 @@ pub(crate) mod server;
 pub(crate) mod shadow;
 pub(crate) mod streams;
 pub(crate) mod tail;
+pub(crate) mod tokens;
 pub(crate) mod version;

@@ -199,3 +199,5 @@ pub const CANARY_WINDOW_PIECE_MS: u64 = 5_000;
 pub const CANARY_AGE_MS_MIN: u64 = 1_000;
 /// Switches of a function's canaries that are kept.
 pub const CANARY_SWITCHES_MAX: usize = 10;
+/// Tokens of one data directory.
+pub const TOKENS_MAX: usize = 256;

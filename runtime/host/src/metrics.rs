@@ -19,6 +19,7 @@ use std::{
 use fnctl_core::{
     canary::GuardReason,
     commit::ErrorKind,
+    error_code::ErrorCode,
     id::{FunctionName, MappingId, StreamName},
     outcome::OutcomeKind,
 };
@@ -26,6 +27,8 @@ use prometheus::{
     Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     process_collector::ProcessCollector,
 };
+
+use crate::api::error::ApiError;
 
 /// How calls may end, as labels.
 const OUTCOMES: [OutcomeKind; 8] = [
@@ -41,6 +44,10 @@ const OUTCOMES: [OutcomeKind; 8] = [
 
 /// Answers of the sequencer, as labels.
 const ANSWERS: [&str; 4] = ["accepted", "fenced", "refused", "unavailable"];
+
+/// Why requests are refused, as labels: no token or a bad one, one of too narrow a scope, a bad signature, too
+/// many of one address.
+const REFUSALS: [&str; 4] = ["token", "scope", "signature", "rate"];
 
 /// Upper bounds of durations, seconds: from a warm call to the longest time limit.
 const DURATIONS: [f64; 14] = [
@@ -60,6 +67,8 @@ pub(crate) struct Metrics {
     commits: [IntCounter; ANSWERS.len()],
     source_errors: IntCounter,
     worker_failures: IntCounter,
+    access_refused: [IntCounter; REFUSALS.len()],
+    audit_lost: IntCounter,
     syncs: Mutex<store::SyncTimes>,
     children: Mutex<Children>,
 }
@@ -210,6 +219,15 @@ impl Default for Metrics {
             "fnctl_worker_failures_total",
             "Workers that ended by a fault of ours and were started again",
         );
+        let refused = Opts::new(
+            "fnctl_access_refused_total",
+            "Requests that were not let in, by reason",
+        );
+        let refused = registered(&registry, IntCounterVec::new(refused, &["reason"]));
+        let audit_lost = counter(
+            "fnctl_audit_lost_total",
+            "Changes that were made and could not be put into the audit",
+        );
         registry
             .register(Box::new(ProcessCollector::for_self()))
             .expect("every metric is registered once");
@@ -217,6 +235,8 @@ impl Default for Metrics {
             commits: ANSWERS.map(|answer| commits.with_label_values(&[answer])),
             source_errors,
             worker_failures,
+            audit_lost,
+            access_refused: REFUSALS.map(|reason| refused.with_label_values(&[reason])),
             syncs: Mutex::default(),
             children: Mutex::default(),
             registry,
@@ -326,6 +346,34 @@ impl Metrics {
     /// Counts a failed read.
     pub(crate) fn source_error(&self) {
         self.source_errors.inc();
+    }
+
+    /// Counts a request of the control API that was not let in.
+    pub(crate) fn access_refused(&self, error: &ApiError) {
+        for (index, code) in [
+            (0, ErrorCode::TokenRefused),
+            (1, ErrorCode::ScopeTooNarrow),
+            (3, ErrorCode::AccessThrottled),
+        ] {
+            if error.is(code) {
+                self.access_refused[index].inc();
+            }
+        }
+    }
+
+    /// Counts a request of the Kinesis API that nobody known signed.
+    pub(crate) fn signature_refused(&self) {
+        self.access_refused[2].inc();
+    }
+
+    /// Counts one that was answered briefly, because its address has too many of them.
+    pub(crate) fn signatures_throttled(&self) {
+        self.access_refused[3].inc();
+    }
+
+    /// Counts a change that the audit lost.
+    pub(crate) fn audit_lost(&self) {
+        self.audit_lost.inc();
     }
 
     /// Counts a worker that ended by a fault of ours.

@@ -13,15 +13,7 @@ use fnctl_core::{
 use crate::error::CliError;
 
 /// Flags that are no key of `fnctl.toml`.
-const FLAGS: &[&str] = &[
-    "--alias",
-    "--brokers",
-    "--engine",
-    "--tls-cert",
-    "--tls-key",
-    "--token",
-    "--weight",
-];
+const FLAGS: &[&str] = &["--alias", "--brokers", "--engine", "--weight"];
 
 /// Commands, by the noun in front of them.
 const COMMANDS: &[(&str, &[&str])] = &[
@@ -40,7 +32,6 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "nodes",
             "scrub",
             "status",
-            "tokens",
             "top",
             "traces",
         ],
