@@ -105,7 +105,7 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["put", "s", "two\nlines"], 2, "FN1001"),
         (&["put", "s", ""], 2, "FN1001"),
         (&["version", "--server", "ftp://x"], 2, "FN1001"),
-        (&["version", "--server", "https://x"], 2, "FN1003"),
+        (&["version", "--server", "https://"], 2, "FN1001"),
         (&["version", "--server", "nonsense"], 2, "FN1001"),
         (&["version", "--server", "http://x:99999"], 2, "FN1001"),
         (&["deploy", "x.wasm", "--filters", "{}"], 2, "FN1001"),

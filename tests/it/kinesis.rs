@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -19,6 +19,13 @@ pub(crate) fn python() -> PathBuf {
         PathBuf::from,
     );
     target.join("tools/python/bin/python")
+}
+
+/// Runs a case of `kinesis_clients.py` to its end, with this certificate trusted.
+pub(crate) fn holds_over_tls(server: &Server, case: &str, arguments: &[&OsStr], trusted: &Path) {
+    let mut command = clients(server, case, arguments);
+    command.env("AWS_CA_BUNDLE", trusted);
+    ends_well(server, command, case);
 }
 
 fn clients(server: &Server, case: &str, arguments: &[&OsStr]) -> Command {

@@ -26,13 +26,13 @@ CREDENTIALS = {
 SHARD = "shardId-%012d"
 
 
-def client(region="eu-west-1"):
+def client(region="eu-west-1", key="key", secret="secret"):
     return boto3.client(
         "kinesis",
         endpoint_url=ENDPOINT,
         region_name=region,
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
         config=Config(retries={"max_attempts": 1}, connect_timeout=10, read_timeout=30),
     )
 
@@ -396,6 +396,27 @@ def command_line():
     answer("delete-stream", *stream)
     code, _, stderr = aws("describe-stream", *stream)
     assert code != 0 and "Stream s under account 000000000000 not found." in stderr, stderr
+
+
+def signatures(key, secret, writer, writer_secret):
+    """Keys that are known may do what their scope includes, all others nothing; over TLS (AWS_CA_BUNDLE)."""
+    kinesis = client(key=key, secret=secret)
+    kinesis.create_stream(StreamName="s", ShardCount=1)
+    # Bytes of every value, so that the body that is hashed is the one that was sent.
+    kinesis.put_record(StreamName="s", PartitionKey="a b/\u00e9", Data=bytes(range(256)))
+    token = iterator(kinesis, "TRIM_HORIZON")
+    assert read(kinesis, token)[0]["Data"] == bytes(range(256))
+    code = "InvalidSignatureException"
+    message = refused(code, client(key=key, secret=secret + "x").list_streams)
+    assert message.startswith("The request signature we calculated does not match"), message
+    code = "UnrecognizedClientException"
+    refused(code, client(key="nobody", secret=secret).list_streams)
+    writer = client(key=writer, secret=writer_secret)
+    writer.put_record(StreamName="s", PartitionKey="a", Data=b"more")
+    writer.put_records(StreamName="s", Records=[{"PartitionKey": "a", "Data": b"most"}])
+    message = refused("AccessDeniedException", writer.delete_stream, StreamName="s")
+    assert "kinesis:DeleteStream" in message, message
+    assert len(read(kinesis, token)) == 3
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! The whole, from outside: one binary of tests, a module per subject.
 
+mod access;
 mod book;
 mod canaries;
 mod captures;

@@ -5,18 +5,20 @@ mod signs;
 mod slips;
 
 use std::{
+    fmt,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    client::Client,
+    client::{Client, Credentials},
     commands::{
         backup, build, capture, completion, deploy, dev, dlq, doctor, dump, explain, filter,
         functions, invoke, logs, man, mappings, new, promote, put, replay, restore, rollback,
-        server, shadow, status, streams, tail, version,
+        server, shadow, status, streams, tail, tokens, version,
     },
     error::CliError,
     limits,
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Streams in, your function, streams out
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "fnctl",
     version = version::LINE,
@@ -33,6 +35,18 @@ use crate::{
 pub(crate) struct Cli {
     #[arg(long, global = true, env = "FNCTL_SERVER", value_name = "URL", help = SERVER_HELP)]
     server: Option<String>,
+    /// Token that lets in; better in the environment, where `ps` does not show it
+    #[arg(
+        long,
+        global = true,
+        env = "FNCTL_TOKEN",
+        hide_env_values = true,
+        value_name = "T"
+    )]
+    token: Option<String>,
+    /// Certificate to trust, PEM, instead of those of this machine
+    #[arg(long, global = true, env = "FNCTL_TLS_CA", value_name = "F")]
+    tls_ca: Option<PathBuf>,
     /// How to print results
     #[arg(
         short,
@@ -103,6 +117,9 @@ enum Command {
     Filter(filter::Args),
     /// Run a server
     Server(server::Args),
+    /// Make, list and revoke tokens, which say who may do what
+    #[command(visible_alias = "token")]
+    Tokens(tokens::Args),
     /// Check the environment and the server, or a data directory
     Doctor(doctor::Args),
     /// Copy everything a running server holds
@@ -131,6 +148,15 @@ pub(crate) struct Session {
     pub(crate) server_given: bool,
     /// stdout.
     pub(crate) out: Output,
+}
+
+impl fmt::Debug for Cli {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nothing of the token.
+        f.debug_struct("Cli")
+            .field("command", &self.command)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Cli {
@@ -180,7 +206,13 @@ impl Cli {
                 .fix("-o text, or -o json"));
         }
         let session = &mut Session {
-            client: Client::new(self.server.as_deref().unwrap_or(limits::SERVER_DEFAULT))?,
+            client: Client::new(
+                self.server.as_deref().unwrap_or(limits::SERVER_DEFAULT),
+                &Credentials {
+                    token: self.token,
+                    tls_ca: self.tls_ca,
+                },
+            )?,
             server_given: self.server.is_some(),
             out: Output::new(self.output),
         };
@@ -205,6 +237,7 @@ impl Cli {
             Command::Shadow(args) => shadow::run(args, session).await,
             Command::Filter(args) => filter::run(args, session).await,
             Command::Server(args) => server::run(args, session).await,
+            Command::Tokens(args) => tokens::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
             Command::Backup(args) => backup::run(args, session).await,
             Command::Restore(args) => restore::run(args, session),
@@ -228,6 +261,7 @@ impl Cli {
             }
             Command::Explain(_) | Command::Man(_) | Command::Completion(_) => true,
             Command::Streams(args) => args.is_reading(),
+            Command::Tokens(args) => args.is_reading(),
             Command::Functions(args) => args.is_reading(),
             Command::Mappings(args) => args.is_reading(),
             // What changes something is done to its end; dev ends in its own time.

@@ -2,13 +2,24 @@
 
 mod address;
 mod lines;
+mod trust;
 
-use std::{convert::Infallible, error::Error as _};
+use std::{
+    convert::Infallible,
+    error::Error as _,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use fnctl_core::error_code::{ErrorBody, ErrorCode};
 use http_body_util::{BodyExt, Empty, Full, Limited, combinators::UnsyncBoxBody};
-use hyper::{Method, Request, Response, StatusCode, Uri, body::Incoming, header};
+use hyper::{
+    Method, Request, Response, StatusCode, Uri,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
@@ -24,26 +35,56 @@ pub(crate) type RequestBody = UnsyncBoxBody<Bytes, Infallible>;
 /// Parameters of an address.
 pub(crate) type Query<'a> = &'a [(&'a str, &'a str)];
 
+/// What lets in, and whom to trust.
+#[derive(Clone, Default)]
+pub(crate) struct Credentials {
+    /// The token that is sent along.
+    pub(crate) token: Option<String>,
+    /// The certificate that is trusted, instead of those of this machine.
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+/// What sends.
+type Http = legacy::Client<HttpsConnector<HttpConnector>, RequestBody>;
+
 /// A server's API.
 #[derive(Clone)]
 pub(crate) struct Client {
-    http: legacy::Client<HttpConnector, RequestBody>,
+    /// Made when first used: not every command asks a server, and certificates may be missing.
+    http: Arc<OnceLock<Http>>,
     server: String,
+    /// `Authorization`, where there is a token.
+    authorization: Option<HeaderValue>,
+    tls_ca: Option<PathBuf>,
 }
 
 impl Client {
     /// Of the server at an address such as `http://127.0.0.1:4700`; nothing is connected yet.
     ///
     /// # Errors
-    /// The address cannot be used.
-    pub(crate) fn new(server: &str) -> Result<Self, CliError> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(limits::CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
+    /// The address or the token cannot be used.
+    pub(crate) fn new(server: &str, credentials: &Credentials) -> Result<Self, CliError> {
+        let token = credentials.token.as_deref().filter(|t| !t.is_empty());
         Ok(Self {
-            http: legacy::Client::builder(TokioExecutor::new()).build(connector),
+            http: Arc::default(),
             server: address::server(server)?,
+            authorization: token.map(bearer).transpose()?,
+            tls_ca: credentials.tls_ca.clone(),
         })
+    }
+
+    fn http(&self) -> Result<&Http, CliError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let mut tcp = HttpConnector::new();
+        tcp.set_connect_timeout(Some(limits::CONNECT_TIMEOUT));
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let is_secured = self.server.starts_with("https:");
+        let connector = trust::connector(tcp, is_secured, self.tls_ca.as_deref())?;
+        let http = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Ok(self.http.get_or_init(|| http))
     }
 
     /// The server's address.
@@ -196,7 +237,11 @@ impl Client {
         let uri: Uri = address
             .parse()
             .map_err(|_| CliError::usage(format!("`{address}` is not an address")))?;
-        Ok(Request::builder().method(method).uri(uri))
+        let mut request = Request::builder().method(method).uri(uri);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        Ok(request)
     }
 
     /// Sends; an answer that is an error becomes one.
@@ -209,7 +254,7 @@ impl Client {
             .body(body)
             .map_err(|_| CliError::usage("a value cannot be sent in a header".to_owned()))?;
         let is_reading = request.method() == Method::GET;
-        let answered = self.http.request(request).await;
+        let answered = self.http()?.request(request).await;
         let response = answered.map_err(|error| self.unreachable(&error, is_reading))?;
         if response.status().is_success() {
             return Ok(response);
@@ -283,7 +328,11 @@ impl Client {
                 format!("no server answers at {}", self.server),
             )
             .because(why)
-            .fix("fnctl server        (or: --server URL, FNCTL_SERVER)")
+            .fix(if self.server.starts_with("https:") {
+                "is it there, and does this machine trust its certificate? --tls-ca F, or FNCTL_TLS_CA"
+            } else {
+                "fnctl server        (or: --server URL, FNCTL_SERVER)"
+            })
         } else if is_reading {
             CliError::new(
                 ErrorCode::ServerUnreachable,
@@ -299,6 +348,19 @@ impl Client {
             .fix("whether it was done is not known: look, then try again")
         }
     }
+}
+
+/// The header that carries a token.
+fn bearer(token: &str) -> Result<HeaderValue, CliError> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
+    let mut value = value.map_err(|_| {
+        // Not even what is wrong with it is shown.
+        CliError::usage("the token cannot be sent: it is not one line of plain text")
+            .at("--token, or FNCTL_TOKEN")
+            .fix("give it as `fnctl tokens create` printed it")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// No body.

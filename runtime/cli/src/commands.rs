@@ -28,4 +28,5 @@ pub(crate) mod shadow;
 pub(crate) mod status;
 pub(crate) mod streams;
 pub(crate) mod tail;
+pub(crate) mod tokens;
 pub(crate) mod version;

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use fnctl_core::{
+    access::Scope,
     limits::PARTITION_KEY_CHARS_MAX,
     spec::{
         Setting,
@@ -30,6 +31,14 @@ pub(crate) fn setting<T: SettingValue>(text: &str) -> Result<Setting<T>, Unfit> 
 /// A duration with its unit.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, Unfit> {
     Duration::parse(text).map(|duration| std::time::Duration::from_millis(duration.ms))
+}
+
+/// What a token's holder may do.
+pub(crate) fn scope(text: &str) -> Result<Scope, Unfit> {
+    text.parse().map_err(|()| {
+        let words = format!("`{text}` is no scope: read, write or admin");
+        Unfit::Unreadable(words)
+    })
 }
 
 /// How fast the scrub reads, bytes a second.

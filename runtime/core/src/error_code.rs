@@ -262,10 +262,24 @@ codes! {
     /// A backup that is damaged, or no backup.
     BackupUnusable = "FN5008", Validation, 500;
 
-    /// A listener beyond loopback without `--insecure`.
+    /// A listener beyond loopback that does not keep strangers out, without `--insecure`.
     ListenerExposed = "FN6001", Validation, 400;
     /// A request that a browser page of another origin made.
     OriginRefused = "FN6002", Auth, 403;
+    /// A request without a token, or with one that is not known, was revoked or has expired.
+    TokenRefused = "FN6003", Auth, 401;
+    /// A token whose scope does not include what was asked for.
+    ScopeTooNarrow = "FN6004", Auth, 403;
+    /// Too many refused requests of one address.
+    AccessThrottled = "FN6005", Auth, 429;
+    /// A certificate or key that cannot be read, made or used.
+    TlsUnusable = "FN6006", Validation, 400;
+    /// No such token.
+    NoSuchToken = "FN6007", NotFound, 404;
+    /// A token of that name exists, or there is no room for more.
+    TokenExists = "FN6008", Conflict, 409;
+    /// The file of tokens, or of Kinesis credentials, cannot be read or written.
+    AccessFileUnusable = "FN6009", Failure, 500;
 
     /// A fault of ours.
     Internal = "FN9001", Failure, 500;

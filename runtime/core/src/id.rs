@@ -190,6 +190,15 @@ name!(
         && name.as_bytes()[0].is_ascii_alphanumeric()
 );
 name!(
+    /// An access token's name.
+    TokenName,
+    "token",
+    "1 to 64 of the letters a-z, A-Z, 0-9, `_`, `.` and `-`, starting with a letter or digit",
+    |name| (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && name.as_bytes()[0].is_ascii_alphanumeric()
+);
+name!(
     /// An output's name, as the component declares it.
     OutputName,
     "output",

@@ -3,6 +3,7 @@
 //! Everything fnctl promises about order, retries, dead letters and commits is decided here and
 //! acted on elsewhere; see `runtime/ARCHITECTURE.md` for the map.
 
+pub mod access;
 pub mod admission;
 pub mod batch;
 pub mod breaker;

@@ -253,3 +253,6 @@ pub const THROTTLED_CALLS_MIN: u64 = 5;
 pub const FILTERED_EXPECTED_MIN: u64 = 10;
 /// Commands that a diagnosis names at most.
 pub const DIAGNOSIS_ACTIONS_MAX: usize = 4;
+
+/// Tokens of one data directory.
+pub const TOKENS_MAX: usize = 256;

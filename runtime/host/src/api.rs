@@ -21,11 +21,16 @@ mod seek;
 mod shadow;
 mod streams;
 mod tail;
+mod tokens;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
-use fnctl_core::error_code::ErrorCode;
+use fnctl_core::{access::Scope, error_code::ErrorCode};
+use http_body_util::BodyExt;
 use hyper::{
     Method, Request, Response,
     body::{Body as _, Incoming},
@@ -35,11 +40,14 @@ use hyper::{
 use self::error::ApiError;
 pub use self::put::key_at;
 use crate::{
+    access::{Access, Caller, Lasting},
+    audit::{self, Act, Audit, Noting},
     http::{
         Body, body,
         listener::{PeerAddress, Serve},
         path,
     },
+    limits,
     node::HostNode,
 };
 
@@ -50,18 +58,116 @@ type Answer = Result<Response<Body>, ApiError>;
 #[derive(Clone)]
 pub(crate) struct Api {
     node: Arc<HostNode>,
+    access: Arc<Access>,
+    audit: Audit,
+    /// Whether its listener asks for a token, where there are any.
+    is_token_demanded: bool,
 }
 
 impl Api {
-    /// Over a node.
-    pub(crate) const fn new(node: Arc<HostNode>) -> Self {
-        Self { node }
+    /// Over a node, for whom `access` lets in.
+    pub(crate) const fn new(
+        node: Arc<HostNode>,
+        access: Arc<Access>,
+        audit: Audit,
+        is_token_demanded: bool,
+    ) -> Self {
+        Self {
+            node,
+            access,
+            audit,
+            is_token_demanded,
+        }
+    }
+
+    /// Answers who may ask.
+    async fn admitted(&self, request: Request<Incoming>) -> Answer {
+        let (parts, mut body) = request.into_parts();
+        let segments = path::segments(parts.uri.path())?;
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        let is_reading = [Method::GET, Method::HEAD].contains(&parts.method);
+        let needed = Scope::needed(is_reading, &segments);
+        let caller = self.access.admit(
+            self.is_token_demanded,
+            needed,
+            &parts.headers,
+            peer.map(|peer| peer.ip()),
+        );
+        let caller = match caller {
+            Ok(caller) => caller,
+            Err(refused) => {
+                self.node.metrics().access_refused(&refused);
+                // Who is still sending reads the answer only when that is done.
+                body::let_out(&mut body).await;
+                return Err(refused);
+            }
+        };
+        let asked = Asked {
+            method: parts.method,
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+            peer,
+            access: Arc::clone(&self.access),
+            names: Arc::default(),
+            body,
+        };
+        let path = parts.uri.path();
+        let answer = if needed == Some(Scope::Admin) && !is_reading {
+            let what = format!("{} {path}", asked.method);
+            let act = Act::new(caller.who(peer), peer, "api", &what);
+            let noting = self.audit.begin(act, self.is_audited());
+            self.changing(path, &segments, asked, noting).await?
+        } else {
+            route(&self.node, path, &segments, asked).await?
+        };
+        match caller {
+            // One that is not whole may last.
+            Caller::Token { digest, .. } if answer.body().size_hint().exact().is_none() => {
+                let gone = Box::pin(Arc::clone(&self.access).gone(digest));
+                Ok(answer.map(|body| Lasting::new(body, gone).boxed_unsync()))
+            }
+            Caller::Token { .. } | Caller::Unnamed => Ok(answer),
+        }
+    }
+
+    /// Answers what changes something, and notes who did it and how it ended. The change that makes the
+    /// first token is noted, too.
+    async fn changing(
+        &self,
+        path: &str,
+        segments: &[&str],
+        asked: Asked,
+        noting: Noting,
+    ) -> Answer {
+        let was_on = self.is_audited();
+        let names = Arc::clone(&asked.names);
+        let answer = route(&self.node, path, segments, asked).await;
+        if !was_on && !self.is_audited() {
+            noting.dropped();
+            return answer;
+        }
+        let (error, status) = match &answer {
+            Ok(answer) => (None, answer.status()),
+            Err(error) => {
+                let (code, status) = error.outcome();
+                (Some(code), status)
+            }
+        };
+        let on = names.get().map(String::as_str);
+        noting.ended(on, status.as_u16(), error).await;
+        answer
+    }
+
+    /// Where nobody is asked who they are there is nobody to tell of.
+    fn is_audited(&self) -> bool {
+        self.is_token_demanded || self.access.is_guarded()
     }
 }
 
 impl Serve for Api {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        route(&self.node, request)
+        self.admitted(request)
             .await
             .unwrap_or_else(ApiError::into_response)
     }
@@ -74,6 +180,10 @@ struct Asked {
     headers: hyper::HeaderMap,
     /// Who asks.
     peer: Option<SocketAddr>,
+    /// Who lets in, for those who change that.
+    access: Arc<Access>,
+    /// The names in the body, once it was read, for the audit.
+    names: Arc<OnceLock<String>>,
     body: Incoming,
 }
 
@@ -101,7 +211,14 @@ impl Asked {
 
     /// The body, whole.
     async fn bytes(self, limit: usize) -> Result<Bytes, ApiError> {
-        Ok(body::read_whole(self.body, limit).await?)
+        let body = body::read_whole(self.body, limit).await?;
+        if body.len() <= limits::JSON_BODY_BYTES_MAX
+            && let Some(names) = audit::names(&body)
+        {
+            // Set once: a body is read once.
+            let _set = self.names.set(names);
+        }
+        Ok(body)
     }
 
     /// Refuses a body where none is read: what it says would be passed over in silence.
@@ -127,29 +244,19 @@ impl Asked {
     }
 }
 
-async fn route(node: &Arc<HostNode>, request: Request<Incoming>) -> Answer {
-    let (parts, body) = request.into_parts();
-    let segments = path::segments(parts.uri.path())?;
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let asked = Asked {
-        method: parts.method,
-        query: parts.uri.query().map(str::to_owned),
-        headers: parts.headers,
-        peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0),
-        body,
-    };
+async fn route(node: &Arc<HostNode>, path: &str, segments: &[&str], asked: Asked) -> Answer {
     asked.plain()?;
     let method = asked.method.clone();
-    match segments.as_slice() {
+    match segments {
         ["healthz"] => health::alive(only(&method, &[Method::GET, Method::HEAD])?),
         ["readyz"] => health::ready(node, only(&method, &[Method::GET, Method::HEAD])?),
         ["metrics"] => health::metrics(node, only(&method, &[Method::GET])?).await,
         ["v1", rest @ ..] => v1(node, rest, asked).await,
-        _ => Err(no_route(parts.uri.path())),
+        _ => Err(no_route(path)),
     }
     .map_err(|error| {
         if error.is(ErrorCode::NoSuchRoute) {
-            no_route(parts.uri.path())
+            no_route(path)
         } else {
             error
         }
@@ -165,6 +272,11 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
     let method = asked.method.clone();
     if let Some(refusal) = later::refused(segments) {
         return Err(refusal);
+    }
+    if let ["streams", audit::STREAM, ..] = *segments
+        && ![GET, Method::HEAD].contains(&method)
+    {
+        return Err(audit::refused());
     }
     if [GET, DELETE, Method::HEAD].contains(&method) {
         asked.no_body()?;
@@ -291,6 +403,14 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
         ["mappings", address, "dead-letters", id] => {
             only(&method, &[GET])?;
             dead_letters::show(node, address, id, &asked).await
+        }
+        ["tokens"] => match *only(&method, &[GET, POST])? {
+            GET => tokens::list(&asked),
+            _ => tokens::create(asked).await,
+        },
+        ["tokens", name] => {
+            only(&method, &[DELETE])?;
+            tokens::revoke(name, &asked).await
         }
         _ => Err(no_route("")),
     }

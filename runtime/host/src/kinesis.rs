@@ -1,6 +1,10 @@
 //! The Kinesis API over the store, and its listener's service.
 
-use std::sync::Arc;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId, StreamName, Timestamp},
@@ -12,14 +16,27 @@ use fnctl_core::{
 };
 use fnctl_store::Store;
 use fnctl_streams::{
-    Kinesis,
+    Asker, Credentials, CredentialsError, Kinesis, Unsigned,
     log::{AppendError, Appended, CommandError, Log, ReadError, Tail},
 };
 use http_body_util::BodyExt;
-use hyper::{Request, Response, body::Incoming, header};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
 
 use crate::{
-    http::{Body, body::let_out, listener::Serve, paced::Paced},
+    access::{Caller, Failures},
+    audit::{self, Act, Audit, Noting},
+    http::{
+        Body,
+        body::let_out,
+        listener::{PeerAddress, Serve},
+        paced::Paced,
+        whole,
+    },
+    metrics::Metrics,
     source,
 };
 
@@ -34,6 +51,20 @@ impl StoreLog {
     }
 
     async fn command(&self, command: Command) -> Result<(), CommandError> {
+        let (Command::CreateStream { name, .. }
+        | Command::DeleteStream { name, .. }
+        | Command::SetRetention { name, .. }
+        | Command::Reshard { name, .. }) = &command
+        else {
+            return Err(CommandError::Refused(
+                "it is no command of this API".to_owned(),
+            ));
+        };
+        if name.as_str() == audit::STREAM {
+            let words =
+                format!("stream {name} is the server's own: it can be read, and not changed");
+            return Err(CommandError::Refused(words));
+        }
         match self.0.command(command).await {
             Ok(_) => Ok(()),
             Err(fnctl_store::CommandError::Stopped(stopped)) => {
@@ -92,6 +123,10 @@ impl Log for StoreLog {
         name: &StreamName,
         records: NewRecords,
     ) -> Result<Appended, AppendError> {
+        if name.as_str() == audit::STREAM {
+            // Nobody but the server puts into it.
+            return Err(AppendError::NoSuchStream);
+        }
         match self.0.append(name.clone(), records, None).await {
             Ok(appended) => Ok(Appended {
                 stream: appended.stream,
@@ -182,20 +217,139 @@ impl Log for StoreLog {
     }
 }
 
+/// Why the keys that may sign cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KinesisCredentialsError {
+    /// The file cannot be read.
+    #[error("failed to read the Kinesis credentials `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It says something that cannot be used.
+    #[error("`{}`, {error}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        error: CredentialsError,
+    },
+}
+
+/// Reads the keys that may sign requests.
+pub(crate) fn credentials(path: &Path) -> Result<Arc<Credentials>, KinesisCredentialsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| KinesisCredentialsError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let read = Credentials::parse(&text).map_err(|error| KinesisCredentialsError::Unusable {
+        path: path.to_owned(),
+        error,
+    });
+    read.map(Arc::new)
+}
+
 /// Serves the Kinesis API.
 #[derive(Clone)]
-pub(crate) struct KinesisService(pub(crate) Kinesis<StoreLog>);
+pub(crate) struct KinesisService {
+    kinesis: Kinesis<StoreLog>,
+    failures: Arc<Failures>,
+    metrics: Arc<Metrics>,
+    audit: Option<Audit>,
+}
+
+impl KinesisService {
+    /// Over the API; refusals are counted by address, changes are noted where there is an audit.
+    pub(crate) const fn new(
+        kinesis: Kinesis<StoreLog>,
+        failures: Arc<Failures>,
+        metrics: Arc<Metrics>,
+        audit: Option<Audit>,
+    ) -> Self {
+        Self {
+            kinesis,
+            failures,
+            metrics,
+            audit,
+        }
+    }
+}
 
 impl Serve for KinesisService {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (parts, body) = request.into_parts();
+        let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
         let mut body = Paced::new(body);
+        let noting = self.changing(&parts.headers, peer);
         let request = Request::from_parts(parts, &mut body);
-        let response = self.0.answer(request).await;
+        let response = self.kinesis.answer(request).await;
+        if let Some(noting) = noting {
+            note(noting, &response).await;
+        }
         if response.headers().contains_key(header::CONNECTION) {
             // It was refused unread: who is still sending reads the answer only when that is done.
             let_out(&mut body.into_inner()).await;
         }
-        response.map(|body| body.boxed_unsync())
+        let response = response.map(|body| body.boxed_unsync());
+        if response.extensions().get::<Unsigned>().is_none() {
+            return response;
+        }
+        if self.failures.allow(peer.map(|peer| peer.ip())) {
+            self.metrics.signature_refused();
+            return response;
+        }
+        self.metrics.signatures_throttled();
+        throttled()
     }
+}
+
+impl KinesisService {
+    /// The change that a request asks for, if it asks for one.
+    fn changing(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<Noting> {
+        let target = headers.get("x-amz-target")?.to_str().ok()?;
+        let (_, operation) = target.split_once('.')?;
+        let is_data = ["Put", "Get", "List", "Describe", "Subscribe"]
+            .iter()
+            .any(|verb| operation.starts_with(verb));
+        let audit = self.audit.as_ref().filter(|_| !is_data)?;
+        let who = Caller::Unnamed.who(peer);
+        Some(audit.begin(Act::new(who, peer, "kinesis", operation), true))
+    }
+}
+
+/// Notes how a change ended. What was refused unsigned is counted alone.
+async fn note<B>(mut noting: Noting, response: &Response<B>) {
+    let Some(asker) = response.extensions().get::<Asker>() else {
+        return noting.dropped();
+    };
+    if asker.changes.is_none() {
+        return noting.dropped();
+    }
+    if let Some(name) = &asker.name {
+        noting.by(format!("key:{name}"));
+    }
+    let error = response.headers().get("x-amzn-errortype");
+    let error = error
+        .and_then(|error| error.to_str().ok())
+        .map(str::to_owned);
+    let on = asker.stream.as_deref();
+    noting.ended(on, response.status().as_u16(), error).await;
+}
+
+/// The brief answer to who is refused too often.
+fn throttled() -> Response<Body> {
+    const CODE: &str = "ThrottlingException";
+    let body = format!(
+        r#"{{"__type":"{CODE}","message":"Too many requests of this address were refused; well signed ones are not slowed down."}}"#
+    );
+    let mut response = Response::new(whole(body));
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/x-amz-json-1.1");
+    headers.insert(header::CONTENT_TYPE, json);
+    headers.insert("x-amzn-errortype", HeaderValue::from_static(CODE));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("3"));
+    response
 }

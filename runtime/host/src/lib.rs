@@ -2,10 +2,13 @@
 //!
 //! Decides nothing that `fnctl-core` can decide, and touches no data file but through `fnctl-store`.
 
+mod access;
 mod api;
+mod audit;
 mod backoff;
 mod canaries;
 mod clock;
+mod exposure;
 mod functions;
 mod http;
 mod kinesis;
@@ -24,9 +27,13 @@ mod shard_worker;
 mod source;
 mod supervisor;
 mod text;
+mod tls;
 
+pub use access::{TokensError, file::OfflineTokens};
 pub use api::key_at;
 pub use clock::SystemClock;
 pub use fnctl_store::{OpenError, ScrubOptions};
 pub use http::listener::ListenError;
-pub use server::{Running, Server, ServerOptions, ServerStopped, StartError};
+pub use kinesis::KinesisCredentialsError;
+pub use server::{Running, Server, ServerOptions, ServerStopped, StartError, TlsInUse};
+pub use tls::{Tls, TlsError};

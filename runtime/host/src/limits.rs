@@ -52,6 +52,28 @@ pub const BODY_RATE_MIN: u64 = 1 << 10;
 /// As [`BODY_RATE_MIN`], of the Kinesis API: its bodies hold room that other producers wait for.
 pub const PUT_BODY_RATE_MIN: u64 = 16 << 10;
 
+/// A TLS handshake must be done within this; it takes a place among the connections.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Refusals of one address that are told in full at once; further ones are answered briefly, 429.
+pub const REFUSALS_SAVED_MAX: u32 = 20;
+/// One more is told in full after this.
+pub const REFUSAL_EVERY: Duration = Duration::from_secs(3);
+/// Addresses whose refusals are counted one by one; more share one count.
+pub const REFUSED_ADDRESSES_MAX: usize = 4_096;
+/// Longest life of a token, ms: ten years.
+pub const TOKEN_LIFE_MS_MAX: u64 = 3_650 * 24 * 60 * 60 * 1_000;
+/// An answer that lasts looks so often whether its token has expired, whatever the wall clock did.
+pub const TOKEN_LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long the audit is kept, ms: a year.
+pub const AUDIT_RETENTION_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
+/// Bytes of it beyond which the oldest lines go: some 300 000 changes.
+pub const AUDIT_BYTES: u64 = 64 << 20;
+/// Most bytes of it, where a mapping that reads it is behind.
+pub const AUDIT_QUOTA_BYTES: u64 = 128 << 20;
+/// Longest path or name that a line of the audit tells, bytes; the rest is cut off.
+pub const AUDIT_TEXT_BYTES: usize = 1 << 10;
+
 // Puts and tails.
 
 /// Records of one append made from the lines at hand.

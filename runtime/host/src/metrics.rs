@@ -22,6 +22,7 @@ use fnctl_core::{
     batch::FlushReason,
     canary::GuardReason,
     commit::ErrorKind,
+    error_code::ErrorCode,
     id::{FunctionName, MappingId, StreamName},
     outcome::OutcomeKind,
     source::SourceError,
@@ -29,6 +30,8 @@ use fnctl_core::{
 use prometheus::{Counter, IntCounter, IntGauge, Registry, process_collector::ProcessCollector};
 
 use self::{histogram::Histogram, peak::Peak};
+
+use crate::api::error::ApiError;
 
 /// How calls may end, as labels.
 const OUTCOMES: [OutcomeKind; 8] = [
@@ -75,6 +78,10 @@ impl Stage {
     }
 }
 
+/// Why requests are refused, as labels: no token or a bad one, one of too narrow a scope, a bad signature, too
+/// many of one address.
+const REFUSALS: [&str; 4] = ["token", "scope", "signature", "rate"];
+
 /// Upper bounds of durations, seconds: from a warm call to the longest time limit.
 const DURATIONS: [f64; 14] = [
     0.000_1, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0,
@@ -101,6 +108,8 @@ pub(crate) struct Metrics {
     commits: [IntCounter; ANSWERS.len()],
     source_errors: [IntCounter; SOURCE_ERRORS.len()],
     worker_failures: IntCounter,
+    access_refused: [IntCounter; REFUSALS.len()],
+    audit_lost: IntCounter,
     syncs: Mutex<store::SyncTimes>,
     children: Mutex<Children>,
 }
@@ -265,6 +274,8 @@ impl Default for Metrics {
             commits: std::array::from_fn(|_| counter()),
             source_errors: std::array::from_fn(|_| counter()),
             worker_failures: counter(),
+            audit_lost: counter(),
+            access_refused: std::array::from_fn(|_| counter()),
             syncs: Mutex::default(),
             children: Mutex::default(),
             registry,
@@ -385,6 +396,34 @@ impl Metrics {
             SourceError::Gone => 3,
         };
         self.source_errors[kind].inc();
+    }
+
+    /// Counts a request of the control API that was not let in.
+    pub(crate) fn access_refused(&self, error: &ApiError) {
+        for (index, code) in [
+            (0, ErrorCode::TokenRefused),
+            (1, ErrorCode::ScopeTooNarrow),
+            (3, ErrorCode::AccessThrottled),
+        ] {
+            if error.is(code) {
+                self.access_refused[index].inc();
+            }
+        }
+    }
+
+    /// Counts a request of the Kinesis API that nobody known signed.
+    pub(crate) fn signature_refused(&self) {
+        self.access_refused[2].inc();
+    }
+
+    /// Counts one that was answered briefly, because its address has too many of them.
+    pub(crate) fn signatures_throttled(&self) {
+        self.access_refused[3].inc();
+    }
+
+    /// Counts a change that the audit lost.
+    pub(crate) fn audit_lost(&self) {
+        self.audit_lost.inc();
     }
 
     /// Counts a worker that ended by a fault of ours.

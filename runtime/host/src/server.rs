@@ -21,12 +21,15 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
+    access::{Access, Failures, TokensError},
     api::Api,
+    audit::Audit,
     canaries::{self, Canaries},
     clock::SystemClock,
+    exposure,
     functions::{ArtifactPath, Functions},
     http::listener::{ListenError, Listener},
-    kinesis::{KinesisService, StoreLog},
+    kinesis::{self, KinesisCredentialsError, KinesisService, StoreLog},
     limits,
     logs::sink::HostLog,
     metrics::Metrics,
@@ -34,6 +37,7 @@ use crate::{
     relay, secret,
     shard_worker::{NodeShare, Turns},
     supervisor::{self, Statuses, Supervisor},
+    tls::{Tls, TlsError},
 };
 
 /// How a server is started.
@@ -47,8 +51,14 @@ pub struct ServerOptions {
     pub kinesis_listen: SocketAddr,
     /// Whether the data directory may lie on a network file system.
     pub allows_network_file_system: bool,
-    /// Whether listeners beyond loopback are allowed, although nothing keeps strangers out yet.
+    /// Whether listeners beyond loopback are allowed without what keeps strangers out.
     pub insecure: bool,
+    /// Whether a token is asked for on loopback, too.
+    pub require_token: bool,
+    /// The certificate of both listeners; `None`: they speak plain HTTP.
+    pub tls: Option<Tls>,
+    /// File of the keys that may sign requests of the Kinesis API; `None`: signatures are not verified.
+    pub kinesis_credentials: Option<PathBuf>,
     /// Threads that run functions; `None`: as many as the machine has.
     pub guest_threads: Option<usize>,
     /// How fast and how often everything at rest is read and checked.
@@ -71,6 +81,9 @@ impl ServerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 4700)),
             kinesis_listen: SocketAddr::from(([127, 0, 0, 1], 4701)),
             insecure: false,
+            require_token: false,
+            tls: None,
+            kinesis_credentials: None,
             allows_network_file_system: false,
             guest_threads: None,
             commit: None,
@@ -90,6 +103,15 @@ pub enum StartError {
     /// The data directory cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The tokens cannot be read: nothing is served then.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The keys that may sign requests of the Kinesis API cannot be had.
+    #[error(transparent)]
+    Credentials(#[from] KinesisCredentialsError),
     /// The function engine cannot be started.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -131,6 +153,8 @@ pub struct Running {
     pub api_addr: SocketAddr,
     /// Where the Kinesis API is.
     pub kinesis_addr: SocketAddr,
+    /// What clients compare and trust, where the listeners speak TLS.
+    pub tls: Option<TlsInUse>,
     store: Store,
     engine: Engine,
     supervisor: Supervisor,
@@ -138,6 +162,15 @@ pub struct Running {
     listeners: Vec<JoinHandle<()>>,
     loops: Vec<oneshot::Receiver<Result<(), String>>>,
     stopped: watch::Receiver<Option<Failed>>,
+}
+
+/// The certificate that a server shows.
+#[derive(Clone, Debug)]
+pub struct TlsInUse {
+    /// Its SHA-256, `AB:CD:…`.
+    pub fingerprint: String,
+    /// A file with it for clients, where the server made it.
+    pub certificate: Option<PathBuf>,
 }
 
 /// Lets the process have as many files open as it may: a node of a thousand shards has one each, and what
@@ -161,9 +194,14 @@ impl Server {
     /// As [`StartError`] says; nothing is left running.
     pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
         // First of all: a port that is taken must not cost a recovery, nor touch the data.
-        let api = Listener::bind(options.listen, options.insecure).await?;
-        let kinesis = Listener::bind(options.kinesis_listen, options.insecure).await?;
-        let (api_addr, kinesis_addr) = (api.address(), kinesis.address());
+        let failures = Arc::<Failures>::default();
+        let is_guarded = Access::open(&options.data_dir, Arc::clone(&failures))?.is_guarded();
+        exposure::check(&options, is_guarded)?;
+        let credentials = options.kinesis_credentials.as_deref();
+        let credentials = credentials.map(kinesis::credentials).transpose()?;
+        let api = Listener::bind(options.listen).await?;
+        let kinesis_api = Listener::bind(options.kinesis_listen).await?;
+        let (api_addr, kinesis_addr) = (api.address(), kinesis_api.address());
         raise_open_files();
         let directory = options.data_dir.clone();
         let allows_network_file_system = options.allows_network_file_system;
@@ -178,6 +216,23 @@ impl Server {
         if let Some(why) = store.read_only() {
             warn!(why, "the store is read-only");
         }
+        // Read again, now that nobody else changes it.
+        let access = Arc::new(Access::open(&options.data_dir, Arc::clone(&failures))?);
+        let demands_token = exposure::demands_token(&options, api_addr);
+        if !access.is_guarded() && demands_token {
+            warn!("no token was made yet: whoever reaches the API may do everything");
+        }
+        let secured = match options.tls.clone() {
+            Some(tls) => {
+                let directory = options.data_dir.clone();
+                let loaded = tokio::task::spawn_blocking(move || tls.load(&directory));
+                Some(loaded.await.map_err(std::io::Error::other)??)
+            }
+            None => None,
+        };
+        let acceptor = secured.as_ref().map(|secured| secured.acceptor.clone());
+        let (api, kinesis_api) = (api.secured(acceptor.clone()), kinesis_api.secured(acceptor));
+        let scheme = if secured.is_some() { "https" } else { "http" };
         let metrics = Arc::new(Metrics::default());
         let log = Arc::new(HostLog::new(Arc::clone(&metrics)));
         let mut engine = EngineOptions {
@@ -249,18 +304,25 @@ impl Server {
         let (drain, draining) = watch::channel(false);
         let place = Place {
             data_dir: options.data_dir,
-            kinesis: format!("http://{kinesis_addr}"),
+            kinesis: format!("{scheme}://{kinesis_addr}"),
             commit: options.commit,
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let streams = fnctl_streams::Options::new(secret);
+        let verifies = credentials.is_some();
+        let streams = fnctl_streams::Options {
+            credentials,
+            ..fnctl_streams::Options::new(secret)
+        };
         let streams = Kinesis::new(StoreLog::new(store.clone()), clock, streams);
+        let audit = Audit::new(store.clone(), Arc::clone(&metrics));
+        let is_known = verifies || !kinesis_addr.ip().is_loopback() || access.is_guarded();
+        let kinesis_audit = is_known.then(|| audit.clone());
         let node = HostNode::new(
             store.clone(),
             functions,
             supervisor.clone(),
             log,
-            metrics,
+            Arc::clone(&metrics),
             place,
             draining.clone(),
         )
@@ -270,13 +332,23 @@ impl Server {
         tokio::spawn(relay::run(Arc::clone(&node), server_name));
         tokio::spawn(canaries::run(Arc::clone(&node)));
         let listeners = vec![
-            tokio::spawn(api.serve(Api::new(node), draining.clone())),
-            tokio::spawn(kinesis.serve(KinesisService(streams), draining)),
+            tokio::spawn(api.serve(
+                Api::new(node, access, audit.clone(), demands_token),
+                draining.clone(),
+            )),
+            tokio::spawn(kinesis_api.serve(
+                KinesisService::new(streams, failures, metrics, kinesis_audit),
+                draining,
+            )),
         ];
         info!(%api_addr, %kinesis_addr, "serving");
         Ok(Running {
             api_addr,
             kinesis_addr,
+            tls: secured.map(|secured| TlsInUse {
+                fingerprint: secured.fingerprint,
+                certificate: secured.certificate,
+            }),
             store,
             engine,
             supervisor,

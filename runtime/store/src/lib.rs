@@ -4,6 +4,7 @@
 //! persists and recovers. It knows no protocol, no HTTP and no WebAssembly, and starts no thread: its
 //! loops are run by whoever opens it.
 
+pub mod access;
 mod admission;
 mod applier;
 mod artifact;

@@ -144,5 +144,11 @@ pub const SCRUB_FINDINGS_MAX: usize = 1_000;
 pub const SECRET_FILE: &str = "secret";
 /// See [`SECRET_FILE`].
 pub const SECRET_BYTES: usize = 32;
+/// The server's access tokens in a data directory: the name of their file. What it says is the server's.
+pub const ACCESS_FILE: &str = "access.json";
+/// Largest such file that is read, bytes: twice what the most tokens take.
+pub const ACCESS_BYTES_MAX: usize = 256 << 10;
+/// The directory of the certificate and key that the server made for itself.
+pub const TLS_DIRECTORY: &str = "tls";
 /// Findings of an examination that are told one by one; more are counted.
 pub const DOCTOR_FINDINGS_MAX: usize = 1_000;

@@ -378,6 +378,16 @@ fn refuse_network(disk: &dyn Disk, data: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Holds a data directory, made when missing, for a change beside its journal.
+///
+/// # Errors
+/// Another process has it, it is no data directory, or the disk fails.
+pub(crate) fn hold(disk: &dyn Disk, data: &Path) -> Result<Box<dyn DirLock>, OpenError> {
+    disk.create_dir(data).map_err(OpenError::io(data))?;
+    layout::refuse_strange(disk, data)?;
+    take_lock(disk, data)
+}
+
 fn take_lock(disk: &dyn Disk, data: &Path) -> Result<Box<dyn DirLock>, OpenError> {
     let path = data.join("LOCK");
     match disk.lock(&path) {

@@ -25,6 +25,8 @@ mod update_shard_count;
 pub(crate) use call::Call;
 pub(crate) use put_records::answer_fast as put_records_fast;
 
+use fnctl_core::access::Scope;
+
 use crate::{
     log::Log,
     protocol::{
@@ -53,6 +55,34 @@ pub(crate) enum Operation {
     PutRecords,
     SplitShard,
     UpdateShardCount,
+}
+
+impl Operation {
+    /// What a key needs to call it.
+    pub(crate) const fn scope(self) -> Scope {
+        match self {
+            Self::DescribeStream
+            | Self::DescribeStreamSummary
+            | Self::GetRecords
+            | Self::GetShardIterator
+            | Self::ListShards
+            | Self::ListStreams => Scope::Read,
+            Self::PutRecord | Self::PutRecords => Scope::Write,
+            Self::CreateStream
+            | Self::DecreaseStreamRetentionPeriod
+            | Self::DeleteStream
+            | Self::IncreaseStreamRetentionPeriod
+            | Self::MergeShards
+            | Self::SplitShard
+            | Self::UpdateShardCount => Scope::Admin,
+        }
+    }
+
+    /// Its name on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        let served = SERVED.iter().find(|(_, operation)| *operation == self);
+        served.map_or("", |(name, _)| name)
+    }
 }
 
 /// What an operation's name means here.

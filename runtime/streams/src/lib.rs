@@ -9,6 +9,7 @@
 
 mod api;
 mod body;
+mod credentials;
 pub mod hash_key;
 mod iterator;
 pub mod limits;
@@ -19,5 +20,6 @@ mod seal;
 pub mod sequence;
 mod service;
 
+pub use credentials::{Credentials, CredentialsError};
 pub use hash_key::hash_key;
-pub use service::{Kinesis, Options};
+pub use service::{Asker, Kinesis, Options, Unsigned};

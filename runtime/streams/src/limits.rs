@@ -56,6 +56,19 @@ pub const RETENTION_HOURS_MAX: u64 = 8_760;
 /// Browsers may remember a preflight answer this long, seconds.
 pub const CORS_MAX_AGE_S: u32 = 172_800;
 
+/// A signature is good so long before and after the time it names, ms.
+pub const CLOCK_SKEW_MS: u64 = 300_000;
+/// Longest life of a presigned request, seconds: a week.
+pub const PRESIGNED_SECONDS_MAX: u64 = 604_800;
+/// Headers that a signature covers.
+pub const SIGNED_HEADERS_MAX: usize = 100;
+/// Keys of one file of credentials.
+pub const CREDENTIALS_MAX: usize = 1_000;
+/// Longest id of a key.
+pub const ACCESS_KEY_CHARS_MAX: usize = 128;
+/// Shortest secret of a key: it can be tried without end by whoever sees one signed request.
+pub const SECRET_KEY_CHARS_MIN: usize = 16;
+
 const _: () = assert!(BODY_BYTES_MAX > PUT_BYTES_MAX / 3 * 4);
 const _: () = assert!(BODIES_BYTES_MAX >= BODY_BYTES_MAX);
 const _: () = assert!((RECORD_KIB_MAX as usize) << 10 <= GET_BYTES_MAX);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fnctl_core::{admission::InFlight, clock::Clock};
+use fnctl_core::{access::Scope, admission::InFlight, clock::Clock};
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
@@ -17,9 +17,16 @@ use hyper::{
 use crate::{
     api::{self, Call, Operation},
     body::{Bodies, BodyError},
+    credentials::{Credential, Credentials},
     limits::{BODY_BYTES_MAX, CORS_MAX_AGE_S, STREAM_SHARDS_MAX},
     log::Log,
-    protocol::{auth, envelope::Envelope, error::ApiError, member::Checked, reply::Reply},
+    protocol::{
+        auth::{self, verify::Pending},
+        envelope::Envelope,
+        error::{ApiError, ErrorCode},
+        member::Checked,
+        reply::Reply,
+    },
     request_id::RequestIds,
     seal::Seal,
 };
@@ -43,7 +50,24 @@ pub struct Options {
     pub region: String,
     /// Open shards of all streams together.
     pub shard_limit: u32,
+    /// Keys that signatures are verified with; `None`: any signature is taken.
+    pub credentials: Option<Arc<Credentials>>,
 }
+
+/// Who asked, as an extension of an answer: the key's profile, and what was asked where it changes something.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The profile of the key that signed; `None` where signatures are not verified.
+    pub name: Option<Arc<str>>,
+    /// The operation, where it changes something but records.
+    pub changes: Option<&'static str>,
+    /// The stream it was meant for, as the request names it.
+    pub stream: Option<String>,
+}
+
+/// That a request was refused because nobody known signed it, as an extension of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsigned;
 
 impl Options {
     /// The usual settings: account `000000000000`, region `us-east-1`.
@@ -54,6 +78,7 @@ impl Options {
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             shard_limit: STREAM_SHARDS_MAX,
+            credentials: None,
         }
     }
 }
@@ -122,41 +147,123 @@ impl<L: Log> Kinesis<L> {
     {
         let inner = &*self.0;
         let (parts, body) = request.into_parts();
+        let is_cross_origin = parts.headers.contains_key(header::ORIGIN);
+        if is_cross_origin && parts.method == Method::OPTIONS {
+            return inner.preflight(&parts.headers);
+        }
+        let pending = match inner.claimed(&parts.uri, &parts.headers) {
+            Ok(pending) => pending,
+            Err(error) => {
+                // Its body stays unread.
+                let mut response = inner.response(Reply::json_error(&error), is_cross_origin);
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+                response.extensions_mut().insert(Unsigned);
+                return response;
+            }
+        };
         let body = match inner.bodies.collect(body).await {
             Ok(body) => body,
             Err(BodyError::TooLarge) => return too_large(),
             Err(BodyError::Broken) => return closing(StatusCode::BAD_REQUEST),
         };
-        let is_cross_origin = parts.headers.contains_key(header::ORIGIN);
-        if is_cross_origin && parts.method == Method::OPTIONS {
-            return inner.preflight(&parts.headers);
+        let Some(pending) = pending else {
+            let region = auth::check_signature(&parts.headers, &parts.uri);
+            let (reply, asker) = inner
+                .reply(&parts.method, &parts.headers, &body, &region, None)
+                .await;
+            let mut response = inner.response(reply, is_cross_origin);
+            response.extensions_mut().insert(asker);
+            return response;
+        };
+        match pending.verify(&parts.method, &parts.uri, &parts.headers, &body) {
+            Ok((credential, region)) => {
+                let (reply, asker) = inner
+                    .reply(
+                        &parts.method,
+                        &parts.headers,
+                        &body,
+                        &Ok(region),
+                        Some(credential),
+                    )
+                    .await;
+                let mut response = inner.response(reply, is_cross_origin);
+                response.extensions_mut().insert(asker);
+                response
+            }
+            Err(error) => {
+                let mut response = inner.response(Reply::json_error(&error), is_cross_origin);
+                response.extensions_mut().insert(Unsigned);
+                response
+            }
         }
-        let reply = inner
-            .reply(&parts.method, &parts.uri, &parts.headers, &body)
-            .await;
-        inner.response(reply, is_cross_origin)
     }
 }
 
 impl<L: Log> Inner<L> {
-    async fn reply(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Reply {
+    /// What a request claims of its signature, where signatures are verified.
+    fn claimed(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Pending<'_>>, ApiError> {
+        let Some(credentials) = &self.options.credentials else {
+            return Ok(None);
+        };
+        auth::check_signature(headers, uri)?;
+        Pending::new(credentials, uri, headers, self.clock.now()).map(Some)
+    }
+
+    async fn reply(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &[u8],
+        region: &Result<Option<String>, ApiError>,
+        credential: Option<&Credential>,
+    ) -> (Reply, Asker) {
+        let mut asker = Asker {
+            name: credential.map(|credential| Arc::clone(&credential.name)),
+            changes: None,
+            stream: None,
+        };
         let envelope = Envelope::new(method, headers);
-        if envelope.plain_operation() == Some(Operation::PutRecords)
-            && let Ok(region) = auth::check_signature(headers, uri)
+        let refused = |operation: Operation| {
+            credential.is_some_and(|credential| credential.scope < operation.scope())
+        };
+        if let Some(operation) = envelope.plain_operation()
+            && operation == Operation::PutRecords
+            && !refused(operation)
+            && let Ok(region) = region
             && let Some(answer) = api::put_records_fast(&self.call(region.as_deref()), body).await
         {
-            return into_reply(answer);
+            return (into_reply(answer), asker);
         }
         let (operation, members) = match envelope.open(body) {
             Ok(opened) => opened,
-            Err(reply) => return reply,
+            Err(reply) => return (reply, asker),
         };
-        let region = match auth::check_signature(headers, uri) {
+        let region = match region {
             Ok(region) => region,
-            Err(error) => return Reply::json_error(&error),
+            Err(error) => return (Reply::json_error(error), asker),
         };
+        if operation.scope() == Scope::Admin {
+            asker.changes = Some(operation.name());
+            let named = members
+                .get("StreamName")
+                .or_else(|| members.get("StreamARN"));
+            asker.stream = named.and_then(|name| name.as_str()).map(str::to_owned);
+        }
+        if let Some(credential) = credential.filter(|_| refused(operation)) {
+            let words = format!(
+                "User: {} is not authorized to perform: kinesis:{} (its scope is {}, this needs {})",
+                credential.name,
+                operation.name(),
+                credential.scope,
+                operation.scope()
+            );
+            let error = ApiError::new(ErrorCode::AccessDenied, words);
+            return (Reply::json_error(&error), asker);
+        }
         let call = self.call(region.as_deref());
-        into_reply(api::answer(&call, operation, Checked(&members)).await)
+        let answer = api::answer(&call, operation, Checked(&members)).await;
+        (into_reply(answer), asker)
     }
 
     fn call<'a>(&'a self, region: Option<&'a str>) -> Call<'a, L> {

@@ -13,22 +13,14 @@ use fnctl_core::{
 use crate::error::CliError;
 
 /// Flags that are no key of `fnctl.toml`.
-const FLAGS: &[&str] = &[
-    "--alias",
-    "--brokers",
-    "--engine",
-    "--tls-cert",
-    "--tls-key",
-    "--token",
-    "--weight",
-];
+const FLAGS: &[&str] = &["--alias", "--brokers", "--engine", "--weight"];
 
 /// Commands, by the noun in front of them.
 const COMMANDS: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "tokens", "top",
+            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "top",
             "traces",
         ],
     ),

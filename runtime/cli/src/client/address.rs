@@ -7,16 +7,9 @@ use crate::error::CliError;
 /// # Errors
 /// It is no such address.
 pub(super) fn server(text: &str) -> Result<String, CliError> {
-    let (rest, needs_port) = match text.split_once("://") {
-        None => (text, true),
-        Some(("http", rest)) => (rest, false),
-        Some(("https", _)) => {
-            return Err(CliError::new(
-                fnctl_core::error_code::ErrorCode::NotYet,
-                format!("`{text}`: TLS is not there yet in this version"),
-            )
-            .fix(format!("http://{}", text.trim_start_matches("https://"))));
-        }
+    let (scheme, rest, needs_port) = match text.split_once("://") {
+        None => ("http", text, true),
+        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest, false),
         Some(_) => return Err(wrong(text)),
     };
     let rest = rest.trim_end_matches('/');
@@ -34,7 +27,7 @@ pub(super) fn server(text: &str) -> Result<String, CliError> {
         port.parse().is_ok_and(|port: u16| port > 0)
     });
     if is_address && is_host && is_port {
-        Ok(format!("http://{rest}"))
+        Ok(format!("{scheme}://{rest}"))
     } else {
         Err(wrong(text))
     }
@@ -43,7 +36,7 @@ pub(super) fn server(text: &str) -> Result<String, CliError> {
 fn wrong(text: &str) -> CliError {
     CliError::usage(format!("`{text}` is not the address of a server"))
         .at("--server, or FNCTL_SERVER")
-        .because("it is written http://HOST:PORT, without a path")
+        .because("it is written http://HOST:PORT or https://HOST:PORT, without a path")
         .fix(format!("--server {}", crate::limits::SERVER_DEFAULT))
 }
 
@@ -89,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_http_addresses() {
+    fn servers_are_addresses_of_http_or_https() {
         for (text, address) in [
             ("http://127.0.0.1:4700", "http://127.0.0.1:4700"),
             ("http://127.0.0.1:4700/", "http://127.0.0.1:4700"),
@@ -97,6 +90,7 @@ mod tests {
             ("http://[::1]:4700", "http://[::1]:4700"),
             ("http://[::1]", "http://[::1]"),
             ("http://fnctl", "http://fnctl"),
+            ("https://fnctl:4700/", "https://fnctl:4700"),
         ] {
             assert_eq!(server(text).unwrap(), address);
         }
@@ -104,7 +98,7 @@ mod tests {
             "",
             "http://",
             "ftp://x",
-            "https://x",
+            "https://",
             "http://a b",
             "http://x/v1",
             "http://u@x",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use fnctl_core::error_code::ErrorCode;
-use fnctl_host::{ScrubOptions, Server, ServerOptions};
+use fnctl_host::{ScrubOptions, Server, ServerOptions, Tls};
 use serde::Serialize;
 
 use super::version::COMMIT;
@@ -36,12 +36,50 @@ pub(crate) struct Args {
     /// How often that is begun, 1s to 30d
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = spelling::scrub_period)]
     scrub_period: Duration,
-    /// Listen beyond loopback, although nothing keeps strangers out
+    /// Certificate of both listeners, PEM, the server's own first
+    #[arg(
+        long,
+        value_name = "F",
+        requires = "tls_key",
+        conflicts_with = "tls_generate"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "F", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Make a certificate once, keep it in the data directory, and use it
+    #[arg(long)]
+    tls_generate: bool,
+    /// A name or address that clients use, for the certificate that is made; may be given more than once
+    #[arg(long, value_name = "NAME", requires = "tls_generate")]
+    tls_name: Vec<String>,
+    /// Keys that may sign requests of the Kinesis API, as AWS clients keep them; signatures are verified then
+    #[arg(long, value_name = "F")]
+    kinesis_credentials: Option<PathBuf>,
+    /// Ask for a token on loopback, too
+    #[arg(long)]
+    require_token: bool,
+    /// Listen beyond loopback without tokens, credentials or TLS
     #[arg(long)]
     insecure: bool,
     /// Keep data on NFS, CIFS, 9p, FUSE or the like, whose syncs and locks nobody vouches for
     #[arg(long)]
     allow_network_file_system: bool,
+}
+
+impl Args {
+    /// Where the certificate comes from, if there is to be one.
+    fn tls(&self) -> Option<Tls> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }),
+            _ => self.tls_generate.then(|| Tls::Generated {
+                names: self.tls_name.clone(),
+            }),
+        }
+    }
 }
 
 /// Where a server serves.
@@ -50,6 +88,12 @@ struct Ready {
     api: String,
     kinesis: String,
     pid: u32,
+    /// SHA-256 of the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_fingerprint: Option<String>,
+    /// The certificate for clients, where the server made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_certificate: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
@@ -59,6 +103,9 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
         insecure: args.insecure,
+        require_token: args.require_token,
+        tls: args.tls(),
+        kinesis_credentials: args.kinesis_credentials.clone(),
         allows_network_file_system: args.allow_network_file_system,
         scrub: ScrubOptions {
             bytes_per_second: args.scrub_rate,
@@ -73,10 +120,14 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         started = Server::start(options) => started.map_err(|error| embedded::not_started(error, &args.data_dir))?,
         _ = signals.next() => return Ok(()),
     };
+    let tls = running.tls.clone();
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let ready = Ready {
-        api: format!("http://{}", running.api_addr),
-        kinesis: format!("http://{}", running.kinesis_addr),
+        api: format!("{scheme}://{}", running.api_addr),
+        kinesis: format!("{scheme}://{}", running.kinesis_addr),
         pid: std::process::id(),
+        tls_fingerprint: tls.as_ref().map(|tls| tls.fingerprint.clone()),
+        tls_certificate: tls.and_then(|tls| tls.certificate),
     };
     if let Some(path) = &args.ready_file {
         write_whole(path, &ready).map_err(|error| {
@@ -125,6 +176,13 @@ fn say(ready: &Ready, data_dir: &Path, session: &mut Session) -> Result<(), CliE
             ready.kinesis,
             data_dir.display()
         ))?;
+        if let Some(fingerprint) = &ready.tls_fingerprint {
+            out.line(&format!("tls  sha256 {fingerprint}"))?;
+        }
+        if let Some(certificate) = &ready.tls_certificate {
+            // What this machine's clients need; others get a copy of the file.
+            out.line(&format!("export FNCTL_TLS_CA={}", certificate.display()))?;
+        }
         out.line(&format!(
             "export AWS_ENDPOINT_URL_KINESIS={}",
             ready.kinesis

@@ -108,6 +108,11 @@ impl ApiError {
         self.object.code == code.as_str()
     }
 
+    /// Its code and the status of its answer.
+    pub(crate) fn outcome(&self) -> (String, StatusCode) {
+        (self.object.code.clone(), self.status)
+    }
+
     /// Its words alone.
     pub(crate) fn into_message(self) -> String {
         self.object.message
@@ -134,6 +139,13 @@ impl ApiError {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 11.6.1: such an answer says what would do.
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"fnctl\""),
+            );
+        }
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -150,7 +162,7 @@ const fn usual_fix(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::NotYet => "leave it out",
         ErrorCode::NoSuchRoute => {
             "there are /v1/functions, /v1/streams, /v1/mappings, /v1/deploy, /v1/artifacts, \
-             /v1/backup, /v1/version, /v1/health, /healthz, /readyz and /metrics"
+             /v1/backup, /v1/tokens, /v1/version, /v1/health, /healthz, /readyz and /metrics"
         }
         ErrorCode::BodyUnreadable => "mend the body, and send it again",
         ErrorCode::BodyTooLarge => "send less at once",

@@ -16,10 +16,6 @@ pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
             "traces",
             "GET /v1/functions/{function}/logs, and GET /metrics",
         ),
-        ["tokens", ..] => (
-            "tokens",
-            "listen on loopback, or behind a proxy that asks for them",
-        ),
         ["nodes", ..] => ("more than one node", "GET /v1/version is this one's"),
         ["functions", _, "aliases", ..] => (
             "aliases",

@@ -21,7 +21,7 @@ use fnctl_streams::sequence;
 
 use crate::{
     api::{Answer, Asked, error::ApiError, json, many, one},
-    limits,
+    audit, limits,
     node::HostNode,
 };
 
@@ -48,6 +48,9 @@ pub(super) async fn create(node: &HostNode, asked: Asked) -> Answer {
         ApiError::new(ErrorCode::StreamInvalid, error.to_string()).at("name")
     };
     let name = StreamName::parse(&request.name).map_err(invalid)?;
+    if name.as_str() == audit::STREAM {
+        return Err(audit::refused());
+    }
     let mut problems = Problems::default();
     let settings = resolve::stream(&request.settings, "", &mut problems);
     if !problems.0.is_empty() {

@@ -15,10 +15,13 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Notify, Semaphore, watch},
     task::JoinSet,
+    time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::{
@@ -30,11 +33,19 @@ use crate::{
 /// Why a listener cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Anyone on the network could use it, and nothing keeps them out yet.
-    #[error(
-        "{0} is not a loopback address, and this server has neither tokens nor TLS: pass --insecure to listen there all the same"
-    )]
-    NotLoopback(SocketAddr),
+    /// Anyone on the network could use it.
+    #[error("{address} is not a loopback address, and the {what} there keeps nobody out: {}", missing.join(", "))]
+    NotLoopback {
+        /// Where.
+        address: SocketAddr,
+        /// `API` or `Kinesis API`.
+        what: &'static str,
+        /// What it lacks, in words.
+        missing: Vec<&'static str>,
+    },
+    /// A token is asked for, and none was ever made.
+    #[error("--require-token, and no token was made yet")]
+    NoToken,
     /// The system refuses it.
     #[error("failed to listen on {address}: {source}")]
     Bind {
@@ -46,10 +57,11 @@ pub enum ListenError {
 }
 
 /// A bound listener that does not serve yet.
-#[derive(Debug)]
 pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
+    /// Speaks TLS, and nothing else.
+    tls: Option<TlsAcceptor>,
 }
 
 /// Whose request it is, as an extension of it.
@@ -63,18 +75,26 @@ pub(crate) trait Serve: Clone + Send + Sync + 'static {
 }
 
 impl Listener {
-    /// Binds `address`.
+    /// Binds `address`; whether it may be reached from elsewhere is the caller's to say.
     ///
     /// # Errors
-    /// Not loopback without `insecure`, or not to be had.
-    pub(crate) async fn bind(address: SocketAddr, insecure: bool) -> Result<Self, ListenError> {
-        if !address.ip().is_loopback() && !insecure {
-            return Err(ListenError::NotLoopback(address));
-        }
+    /// Not to be had.
+    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let bind = |source| ListenError::Bind { address, source };
         let tcp = TcpListener::bind(address).await.map_err(bind)?;
         let address = tcp.local_addr().map_err(bind)?;
-        Ok(Self { tcp, address })
+        Ok(Self {
+            tcp,
+            address,
+            tls: None,
+        })
+    }
+
+    /// With TLS on every connection, if there is any.
+    #[must_use]
+    pub(crate) fn secured(mut self, tls: Option<TlsAcceptor>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Where it listens, the port resolved.
@@ -115,8 +135,9 @@ impl Listener {
             };
             let service = service.clone();
             let drain = drain.clone();
+            let tls = self.tls.clone();
             connections.spawn(async move {
-                connection(stream, service, is_guarded, drain).await;
+                accepted(stream, tls, service, is_guarded, drain).await;
                 drop((room, peer));
             });
         }
@@ -125,9 +146,10 @@ impl Listener {
     }
 }
 
-/// Serves one connection to its end.
-async fn connection<S: Serve>(
+/// Serves a connection as it comes from the system: behind its handshake where there is one.
+async fn accepted<S: Serve>(
     stream: TcpStream,
+    tls: Option<TlsAcceptor>,
     service: S,
     is_guarded: bool,
     mut drain: watch::Receiver<bool>,
@@ -137,6 +159,29 @@ async fn connection<S: Serve>(
         debug!(%error, "failed to set TCP_NODELAY");
     }
     let peer = stream.peer_addr().ok().map(PeerAddress);
+    let Some(tls) = tls else {
+        return connection(stream, peer, service, is_guarded, drain).await;
+    };
+    let shaken = tokio::select! {
+        biased;
+        _ = drain.wait_for(|draining| *draining) => return,
+        shaken = timeout(limits::TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)) => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => connection(stream, peer, service, is_guarded, drain).await,
+        Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+        Err(_) => debug!("a TLS handshake took too long"),
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection<S: Serve, C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: C,
+    peer: Option<PeerAddress>,
+    service: S,
+    is_guarded: bool,
+    mut drain: watch::Receiver<bool>,
+) {
     let first = Arc::new(Notify::new());
     let on_request = Arc::clone(&first);
     let service = service_fn(move |mut request: Request<Incoming>| {

@@ -18,7 +18,7 @@ use fnctl_core::{
 };
 use prometheus::TextEncoder;
 
-use crate::metrics::{ANSWERS, Metrics, SOURCE_ERRORS, exposition::Exposition};
+use crate::metrics::{ANSWERS, Metrics, REFUSALS, SOURCE_ERRORS, exposition::Exposition};
 
 /// One mapping as it is at a scrape. Names are unique among those of one exposition.
 #[derive(Clone, Debug)]
@@ -194,6 +194,14 @@ impl Metrics {
         let name = "fnctl_worker_failures_total";
         out.family(name);
         out.line(format_args!("{name} {}", self.worker_failures.get()));
+        let name = "fnctl_access_refused_total";
+        out.family(name);
+        for (reason, count) in REFUSALS.iter().zip(&self.access_refused) {
+            out.sample(name, "reason", reason, count.get());
+        }
+        let name = "fnctl_audit_lost_total";
+        out.family(name);
+        out.line(format_args!("{name} {}", self.audit_lost.get()));
     }
 }
 

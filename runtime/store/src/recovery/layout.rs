@@ -8,6 +8,7 @@ use std::{
 use crate::{
     disk::{self, Disk},
     journal,
+    limits::{ACCESS_FILE, TLS_DIRECTORY},
     recovery::OpenError,
     segment,
 };
@@ -22,10 +23,11 @@ pub(super) fn ballast(data: &Path) -> PathBuf {
     data.join("ballast")
 }
 
-/// Every name that a data directory holds, but those of temporary files. `cache` and `secret` are the
-/// server's, which keeps them there.
-pub(crate) const NAMES: [&str; 10] = [
+/// Every name that a data directory holds, but those of temporary files. `access.json`, `cache`, `secret` and
+/// `tls` are the server's, which keeps them there.
+pub(crate) const NAMES: [&str; 12] = [
     "LOCK",
+    ACCESS_FILE,
     "artifacts",
     "ballast",
     "cache",
@@ -34,6 +36,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "journal",
     "secret",
     "streams",
+    TLS_DIRECTORY,
     "unclean-stops",
 ];
 

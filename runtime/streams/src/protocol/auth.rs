@@ -1,6 +1,10 @@
-//! Is the request signed, by its shape? Signatures are not verified yet: on loopback any key and
-//! region is taken, but a request must carry what a signed one carries, so that a client that forgot
-//! to sign learns it here and not in production (Kinesis reference B2 steps 7 to 9, B17 mode `off`).
+//! Is the request signed, by its shape? Without credentials to verify signatures with any key and region is
+//! taken, but a request must carry what a signed one carries, so that a client that forgot to sign learns
+//! it here and not in production (Kinesis reference B2 steps 7 to 9, B17 mode `off`). With them, [`verify`]
+//! asks the rest (mode `static keys`).
+
+mod canonical;
+pub(crate) mod verify;
 
 use hyper::{HeaderMap, Uri, header};
 
@@ -71,7 +75,7 @@ fn check_header(header: &str, is_dated: bool) -> Result<Option<String>, ApiError
                       'Date' header. ";
     }
     if complaint.is_empty() {
-        return Ok(part("Credential").and_then(|(_, scope)| region_of_scope(scope)));
+        return Ok(part("Credential").and_then(|(_, scope)| region_of_credential(scope)));
     }
     complaint += &format!("Authorization={header}");
     Err(ApiError::new(ErrorCode::IncompleteSignature, complaint))
@@ -91,15 +95,20 @@ fn check_query(query: &[(&str, &str)]) -> Result<Option<String>, ApiError> {
     }
     if complaint.is_empty() {
         let scope = part("X-Amz-Credential").map(|(_, scope)| scope.replace("%2F", "/"));
-        return Ok(scope.and_then(|scope| region_of_scope(&scope)));
+        return Ok(scope.and_then(|scope| region_of_credential(&scope)));
     }
     complaint += "Re-examine the query-string parameters.";
     Err(ApiError::new(ErrorCode::IncompleteSignature, complaint))
 }
 
 /// `KEY/DATE/REGION/SERVICE/aws4_request`.
-fn region_of_scope(scope: &str) -> Option<String> {
-    let region = scope.split('/').nth(2)?;
+fn region_of_credential(credential: &str) -> Option<String> {
+    region_of(credential.split_once('/')?.1)
+}
+
+/// `DATE/REGION/SERVICE/aws4_request`.
+fn region_of(scope: &str) -> Option<String> {
+    let region = scope.split('/').nth(1)?;
     let is_plausible = (1..=REGION_CHARS_MAX).contains(&region.len())
         && region
             .bytes()

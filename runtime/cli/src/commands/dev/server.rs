@@ -8,7 +8,7 @@ use fnctl_host::{Running, Server, ServerOptions};
 use super::{Args, event::Event};
 use crate::{
     cli::Session,
-    client::Client,
+    client::{Client, Credentials},
     commands::{server::embedded, version::COMMIT},
     error::CliError,
 };
@@ -61,7 +61,7 @@ pub(super) async fn serve(args: &Args, session: &mut Session) -> Result<Running,
         }
     };
     let api = format!("http://{}", running.api_addr);
-    session.client = Client::new(&api)?;
+    session.client = Client::new(&api, &Credentials::default())?;
     let event = Event::Serving {
         api,
         kinesis: format!("http://{}", running.kinesis_addr),
@@ -109,7 +109,7 @@ async fn taken(error: CliError, listen: SocketAddr) -> CliError {
         return error;
     }
     let url = format!("http://{listen}");
-    let Ok(client) = Client::new(&url) else {
+    let Ok(client) = Client::new(&url, &Credentials::default()) else {
         return error;
     };
     let asked: Result<VersionResult, CliError> = client.get(&["v1", "version"], &[]).await;

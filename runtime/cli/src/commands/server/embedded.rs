@@ -93,15 +93,41 @@ impl Signals {
     }
 }
 
+/// What keeps strangers out of a listener.
+fn exposed(data_dir: &Path, what: &str) -> String {
+    let data_dir = data_dir.display();
+    let who = if what == "API" {
+        format!("fnctl tokens create NAME --scope admin --data-dir {data_dir}, then")
+    } else {
+        "--kinesis-credentials F and".to_owned()
+    };
+    format!(
+        "{who} --tls-cert F --tls-key F or --tls-generate; or listen on 127.0.0.1; or add --insecure, for a network where nobody is a stranger"
+    )
+}
+
 /// Why a server did not start, and what to do.
 pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
     let words = error.to_string();
     let object = match error {
-        StartError::Listen(ListenError::NotLoopback(address)) => {
-            ErrorObject::new(ErrorCode::ListenerExposed, format!("`{address}` is not a loopback address"))
-                .because("this version has neither tokens nor TLS: whoever reaches it may do everything")
-                .fix("listen on 127.0.0.1, or add --insecure")
+        StartError::Listen(ListenError::NotLoopback { address, what, missing }) => {
+            ErrorObject::new(ErrorCode::ListenerExposed, format!("`{address}` is not a loopback address, and nothing keeps strangers out of the {what} there"))
+                .because(missing.join("; "))
+                .fix(exposed(data_dir, what))
         }
+        StartError::Listen(ListenError::NoToken) => {
+            ErrorObject::new(ErrorCode::TokenRefused, words)
+                .because("nobody could ask for anything")
+                .fix(format!("fnctl tokens create NAME --scope admin --data-dir {}", data_dir.display()))
+        }
+        StartError::Tokens(_) => ErrorObject::new(ErrorCode::AccessFileUnusable, words)
+            .because("nobody is let in by guessing what such a file says, so nothing is served")
+            .fix("mend it; or remove `access.json`, and make every token anew"),
+        StartError::Credentials(_) => ErrorObject::new(ErrorCode::AccessFileUnusable, words)
+            .because("the file is as AWS clients keep theirs: `[name]`, `aws_access_key_id = …`, `aws_secret_access_key = …`, and `fnctl_scope = read|write|admin`")
+            .fix("mend it, and start again"),
+        StartError::Tls(_) => ErrorObject::new(ErrorCode::TlsUnusable, words)
+            .fix("--tls-cert F --tls-key F: PEM files that belong together; or --tls-generate [--tls-name NAME]"),
         StartError::Listen(ListenError::Bind { address, source }) if source.kind() == io::ErrorKind::AddrInUse => {
             ErrorObject::new(ErrorCode::AddressInUse, format!("`{address}` is taken"))
                 .because("another process listens there")

@@ -21,6 +21,49 @@ pub(super) const ALL: &[Explanation] = &[
         &["use http://127.0.0.1:PORT, or a client that is no browser"],
     ),
     explained(
+        ErrorCode::TokenRefused,
+        "A request without a token, or with one that is not good",
+        "The listener asks for a token, and the request has none, or one that is not known, was revoked or has expired.",
+        &["--token T, FNCTL_TOKEN, or the header `Authorization: Bearer T`", "an admin makes one: fnctl tokens create NAME --scope read"],
+    ),
+    explained(
+        ErrorCode::ScopeTooNarrow,
+        "A token whose scope does not include what was asked for",
+        "`read` looks, `write` also puts records, `admin` does everything. The token is good for less than this request needs.",
+        &["use a token of the scope that the error names", "fnctl tokens list        (names and scopes)"],
+    ),
+    explained(
+        ErrorCode::AccessThrottled,
+        "Too many refused requests of one address",
+        "Whoever is refused again and again is answered a few times a minute alone, so that tokens cannot be guessed. Good tokens from there are \
+         not slowed down.",
+        &["send a good token", "find the client that does not: fnctl_access_refused_total counts them"],
+    ),
+    explained(
+        ErrorCode::TlsUnusable,
+        "A certificate or key that cannot be read, made or used",
+        "The files of `--tls-cert` and `--tls-key` are not PEM, do not belong together, or cannot be read; or the certificate of `--tls-ca` is none.",
+        &["check both files: openssl x509 -in CERT -noout -text", "let the server make one: --tls-generate"],
+    ),
+    explained(
+        ErrorCode::NoSuchToken,
+        "No such token",
+        "It was never made in this data directory, or it was revoked.",
+        &["fnctl tokens list"],
+    ),
+    explained(
+        ErrorCode::TokenExists,
+        "A token of that name exists, or there is no room for more",
+        "Names are given once, so that the audit says who it was; a data directory has 256 tokens at most.",
+        &["choose another name, or revoke the old one: fnctl tokens revoke NAME"],
+    ),
+    explained(
+        ErrorCode::AccessFileUnusable,
+        "The file of tokens, or of Kinesis credentials, cannot be read or written",
+        "It is damaged, readable by others, or of a newer version. Nobody is let in by guessing what it says, so the server did not start.",
+        &["mend what the error names; its mode: chmod 600 FILE", "begin anew, with no tokens: move access.json away, with the server stopped"],
+    ),
+    explained(
         ErrorCode::Internal,
         "A fault of ours",
         "Something happened that cannot happen. Records are safe: what is not settled is tried again.",

@@ -45,7 +45,7 @@ struct Served {
 
 async fn served() -> Served {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listener = Listener::bind(local, false).await.expect("a free port");
+    let listener = Listener::bind(local).await.expect("a free port");
     let address = listener.address();
     let (drain, draining) = watch::channel(false);
     let task = tokio::spawn(listener.serve(Echo, draining));
@@ -214,10 +214,23 @@ async fn draining_ends_idle_connections_and_waits_for_running_requests() {
     served.task.await.expect("it ends with its last request");
 }
 
-#[tokio::test]
-async fn an_address_beyond_loopback_needs_insecure() {
-    let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    let refused = Listener::bind(everywhere, false).await;
-    assert!(matches!(refused, Err(ListenError::NotLoopback(_))));
-    assert!(Listener::bind(everywhere, true).await.is_ok());
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_does_not_come_is_given_up() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let tls = crate::tls::Tls::Generated { names: Vec::new() };
+    let tls = tls.load(folder.path()).expect("a certificate");
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = Listener::bind(local).await.expect("a free port");
+    let address = listener.address();
+    let (drain, draining) = watch::channel(false);
+    let listener = listener.secured(Some(tls.acceptor));
+    let task = tokio::spawn(listener.serve(Echo, draining));
+    for sent in [&b""[..], b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"] {
+        let started = Instant::now();
+        let answer = says(address, sent).await;
+        assert!(!answer.starts_with("HTTP"), "{answer:?}");
+        assert!(started.elapsed() <= limits::TLS_HANDSHAKE_TIMEOUT + Duration::from_secs(1));
+    }
+    drain.send_replace(true);
+    task.await.expect("it ends");
 }

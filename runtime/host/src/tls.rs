@@ -1,0 +1,281 @@
+//! TLS of the listeners: a certificate that was given, or one that the server made for itself.
+//!
+//! One that was made lies in the data directory as one file with its key, replaced as a whole, so that a
+//! crash leaves no half; `cert.pem` beside it is the certificate alone, for clients.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fnctl_store::limits::TLS_DIRECTORY;
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    ServerConfig,
+    client::verify_server_name,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    server::ParsedCertificate,
+};
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::TlsAcceptor;
+
+/// Certificate and key of the certificate that the server made.
+const IDENTITY: &str = "identity.pem";
+/// The certificate alone.
+const CERTIFICATE: &str = "cert.pem";
+
+/// Where a server's certificate comes from.
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// Files: the chain, the server's own first, and its key, both PEM.
+    Files {
+        /// The chain.
+        certificate: PathBuf,
+        /// The key: PKCS #8, PKCS #1 or SEC 1.
+        key: PathBuf,
+    },
+    /// One that the server makes once and keeps in its data directory, signed by itself.
+    Generated {
+        /// Names and addresses that clients use, besides those of this machine.
+        names: Vec<String>,
+    },
+}
+
+/// Why TLS cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or written.
+    #[error("failed to read or write `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not what it must be.
+    #[error("`{}` {words}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, as the rest of a sentence.
+        words: String,
+    },
+    /// None can be made for these names.
+    #[error("failed to make a certificate for {names}: {words}")]
+    NotMade {
+        /// The names.
+        names: String,
+        /// Why.
+        words: String,
+    },
+}
+
+/// What listeners need, and what people compare.
+#[derive(Clone)]
+pub(crate) struct Secured {
+    /// Ends TLS.
+    pub(crate) acceptor: TlsAcceptor,
+    /// SHA-256 of the certificate, `AB:CD:…`.
+    pub(crate) fingerprint: String,
+    /// The certificate for clients, where the server made it.
+    pub(crate) certificate: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Reads the certificate, or makes it in a data directory that this process holds. Blocks.
+    ///
+    /// # Errors
+    /// As [`TlsError`] says.
+    pub(crate) fn load(&self, data_dir: &Path) -> Result<Secured, TlsError> {
+        match self {
+            Self::Files { certificate, key } => {
+                let (chain, key_pem) = (read(certificate)?, read(key)?);
+                secured(&chain, certificate, &key_pem, key)
+            }
+            Self::Generated { names } => generated(&data_dir.join(TLS_DIRECTORY), names),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> TlsError {
+    let path = path.to_owned();
+    move |source| TlsError::Io { path, source }
+}
+
+fn chain_of(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unusable = |words: String| TlsError::Unusable {
+        path: path.to_owned(),
+        words,
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match chain {
+        Ok(chain) if chain.is_empty() => Err(unusable("holds no certificate in PEM".to_owned())),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(unusable(format!("holds no certificate in PEM: {error}"))),
+    }
+}
+
+fn secured(
+    chain: &[u8],
+    chain_path: &Path,
+    key: &[u8],
+    key_path: &Path,
+) -> Result<Secured, TlsError> {
+    let unusable = |path: &Path, words: String| TlsError::Unusable {
+        path: path.to_owned(),
+        words,
+    };
+    let chain = chain_of(chain, chain_path)?;
+    // Words of the reader alone: nothing of a key is told.
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| unusable(key_path, "holds no private key in PEM".to_owned()))?;
+    let fingerprint = fingerprint(&chain);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(|error| {
+        let words = format!("cannot be used with `{}`: {error}", key_path.display());
+        unusable(chain_path, words)
+    })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Secured {
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+        fingerprint,
+        certificate: None,
+    })
+}
+
+fn fingerprint(chain: &[CertificateDer<'_>]) -> String {
+    let own = chain.first().map_or(&[][..], |own| own.as_ref());
+    let digest = Sha256::digest(own);
+    let bytes: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(":")
+}
+
+/// The certificate that was made before, if it is for all names; else a new one.
+fn generated(directory: &Path, names: &[String]) -> Result<Secured, TlsError> {
+    let path = directory.join(IDENTITY);
+    let names = all_names(names);
+    let load = |pem: &[u8]| secured(pem, &path, pem, &path);
+    let known = match fs::read(&path) {
+        Ok(pem) if is_for(&pem, &path, &names) => load(&pem).ok().map(|secured| (secured, pem)),
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(at(&path)(error)),
+    };
+    let (mut secured, pem) = match known {
+        Some(known) => known,
+        None => {
+            let pem = make(&names)?;
+            replace(directory, IDENTITY, pem.as_bytes())?;
+            (load(pem.as_bytes())?, pem.into_bytes())
+        }
+    };
+    let certificate = directory.join(CERTIFICATE);
+    let alone = certificate_alone(&pem);
+    if fs::read(&certificate).is_ok_and(|there| there == alone) {
+        secured.certificate = Some(certificate);
+        return Ok(secured);
+    }
+    replace(directory, CERTIFICATE, &alone)?;
+    secured.certificate = Some(certificate);
+    Ok(secured)
+}
+
+/// Everything of the file in front of the key.
+fn certificate_alone(pem: &[u8]) -> Vec<u8> {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    let text = String::from_utf8_lossy(pem);
+    let before = text.split_once(END).map_or("", |(before, _)| before);
+    format!("{before}{END}").into_bytes()
+}
+
+/// What was asked for, and what this machine is called on itself.
+fn all_names(names: &[String]) -> Vec<String> {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut all: Vec<String> = own.into_iter().chain(names.iter().cloned()).collect();
+    if ServerName::try_from(host.as_str()).is_ok() {
+        all.push(host);
+    }
+    let mut known = Vec::new();
+    all.retain(|name| {
+        let is_new = !known.contains(name);
+        known.push(name.clone());
+        is_new
+    });
+    all
+}
+
+fn is_for(pem: &[u8], path: &Path, names: &[String]) -> bool {
+    let Ok(chain) = chain_of(pem, path) else {
+        return false;
+    };
+    let parsed = chain
+        .first()
+        .and_then(|own| ParsedCertificate::try_from(own).ok());
+    parsed.is_some_and(|parsed| {
+        names.iter().all(|name| {
+            ServerName::try_from(name.as_str())
+                .is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+        })
+    })
+}
+
+/// Certificate and key, PEM.
+fn make(names: &[String]) -> Result<String, TlsError> {
+    let not_made = |error: rcgen::Error| TlsError::NotMade {
+        names: names.join(", "),
+        words: error.to_string(),
+    };
+    let mut params = CertificateParams::new(names.to_vec()).map_err(not_made)?;
+    params.distinguished_name = DistinguishedName::new();
+    let own_name = format!("fnctl {}", uuid::Uuid::new_v4());
+    params.distinguished_name.push(DnType::CommonName, own_name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate().map_err(not_made)?;
+    let certificate = params.self_signed(&key).map_err(not_made)?;
+    Ok(certificate.pem() + &key.serialize_pem())
+}
+
+/// Replaces a file of the directory: whole, durable, its owner's alone.
+fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), TlsError> {
+    let path = directory.join(name);
+    let beside = directory.join(format!("{name}.tmp"));
+    let write = || {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+        // One that an earlier life left may be readable by others.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, &path)?;
+        fs::File::open(directory)?.sync_all()
+    };
+    write().map_err(at(&path))
+}
+
+#[cfg(test)]
+mod tests;

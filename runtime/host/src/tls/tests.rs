@@ -1,0 +1,72 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+fn made(folder: &Path, names: &[&str]) -> Secured {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    Tls::Generated { names }.load(folder).expect("made")
+}
+
+#[test]
+fn a_certificate_is_made_once_and_anew_where_a_name_is_missing() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let first = made(folder.path(), &[]);
+    assert_eq!(first.fingerprint.len(), 32 * 3 - 1);
+    assert_eq!(made(folder.path(), &[]).fingerprint, first.fingerprint);
+    let second = made(folder.path(), &["fnctl.example.org", "10.1.2.3"]);
+    assert_ne!(second.fingerprint, first.fingerprint);
+    // Fewer names are in it as well.
+    let third = made(folder.path(), &["10.1.2.3"]);
+    assert_eq!(third.fingerprint, second.fingerprint);
+    let directory = folder.path().join(TLS_DIRECTORY);
+    for name in [IDENTITY, CERTIFICATE] {
+        let meta = fs::metadata(directory.join(name)).expect("there");
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    let shown = fs::read_to_string(directory.join(CERTIFICATE)).expect("there");
+    assert!(shown.starts_with("-----BEGIN CERTIFICATE-----") && !shown.contains("KEY"));
+    assert_eq!(third.certificate, Some(directory.join(CERTIFICATE)));
+}
+
+#[test]
+fn a_damaged_file_of_ours_is_made_anew_and_a_name_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let first = made(folder.path(), &[]);
+    let path = folder.path().join(TLS_DIRECTORY).join(IDENTITY);
+    let whole = fs::read(&path).expect("there");
+    fs::write(&path, &whole[..whole.len() / 2]).expect("written");
+    assert_ne!(made(folder.path(), &[]).fingerprint, first.fingerprint);
+    let names = vec!["é\u{0}".to_owned()];
+    assert!(Tls::Generated { names }.load(folder.path()).is_err());
+}
+
+#[test]
+fn files_that_do_not_fit_are_named_and_nothing_of_the_key_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| folder.path().join(name);
+    let pair = |which: &str| {
+        let pem = make(&["localhost".to_owned()]).expect("made");
+        let (certificate, key) = pem.split_at(pem.find("-----BEGIN PRIVATE").expect("a key"));
+        fs::write(path(&format!("{which}.crt")), certificate).expect("written");
+        fs::write(path(&format!("{which}.key")), key).expect("written");
+    };
+    pair("a");
+    pair("b");
+    fs::write(path("empty"), "").expect("written");
+    let load = |certificate: &str, key: &str| {
+        let (certificate, key) = (path(certificate), path(key));
+        let loaded = Tls::Files { certificate, key }.load(folder.path());
+        loaded.map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(load("a.crt", "a.key"), Ok(()));
+    for (certificate, key, named) in [
+        ("a.crt", "b.key", "a.crt"),
+        ("empty", "a.key", "empty"),
+        ("a.crt", "empty", "empty"),
+        ("a.key", "a.key", "a.key"),
+        ("none", "a.key", "none"),
+    ] {
+        let error = load(certificate, key).expect_err("it does not fit");
+        assert!(error.contains(named), "{error}");
+    }
+}
