@@ -9,7 +9,7 @@
 //!
 //! A probe that is well tells as little: its key may not need what is down. So it does not close the circuit, it
 //! has it *recover*. What was not tried yet is called freely then, and costs no attempt; what failed before is
-//! still probed one by one. So it is seen whether others are well too ([`recovery`]), and the circuit closes, or
+//! still probed one by one. So it is seen whether others are well too (`breaker/recovery.rs`), and the circuit closes, or
 //! holds calls again. Only with order within the shard, where nothing else can be tried, one probe closes it.
 //!
 //! What tells an outage from poison is who fails for the *first* time. A record that failed before was chosen
