@@ -266,6 +266,27 @@ fn poison_that_is_left_is_given_up_once_pauses_are_at_their_longest() {
     assert_eq!(shard.stats().circuit, None);
 }
 
+#[test]
+fn what_a_person_has_tried_costs_nothing_while_it_recovers() {
+    let mut shard = recovering(attempts(9));
+    shard.run_until(5 * MINUTE, but_the_first(30, down));
+    let open = shard.stats().circuit.expect("it is open");
+    assert!(open.is_recovering() && open.is_long());
+    let before = totals(&shard);
+    for position in 2..=30 {
+        shard.at(shard.now() + 10).tell(Event::Release {
+            positions: vec![Ordinal(position)],
+        });
+        let calls = shard.run_until(shard.now(), but_the_first(30, down));
+        assert_eq!(calls, [(shard.now(), vec![position])]);
+    }
+    assert_eq!(totals(&shard), before);
+    // The next that nobody asked for does.
+    let until = shard.now() + limits::CIRCUIT_PROBE_MS_MAX;
+    shard.run_until(until, but_the_first(30, down));
+    assert_eq!(totals(&shard)[2], before[2] + 1);
+}
+
 /// What an owner before left open.
 fn left_open(records: u64, settings: MappingSettings) -> Harness {
     let mut last = shard(settings.clone(), records);
