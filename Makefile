@@ -4,13 +4,13 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/debug
 PREFIX ?= $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)
 
-.PHONY: docs demo test bench install build tools clean help
+.PHONY: demo test bench install build tools clean help
 
 help:
 	@echo "make demo     build, stream real input through the example, print what happened (KEEP=1: serve on)"
 	@echo "make test     everything that the gate runs"
 	@echo "make bench    the figures, as ratios, also in $(TARGET)/bench/results.json"
-	@echo "make reference  write what is generated: runtime/docs/metrics.md, deploy/grafana/dashboards"
+	@echo "make reference  write what is generated: pages of runtime/docs, deploy/grafana/dashboards"
 	@echo "make install  put fnctl on the path ($(PREFIX)/bin)"
 
 demo:
@@ -22,10 +22,11 @@ test:
 bench:
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/bench/run
 
-# What tests compare with its source: the page of all metrics, and the dashboards.
+# What tests compare with its source: pages of metrics, commands and errors, and the dashboards.
 .PHONY: reference
 reference:
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) FNCTL_REFERENCE=write cargo test --quiet -p fnctl-host metrics::table
+	@CARGO_TARGET_DIR=$(abspath $(TARGET)) FNCTL_REFERENCE=write cargo test --quiet -p fnctl-cli --bin fnctl docs::
 	@python3 deploy/grafana/generate.py
 
 build:
@@ -42,10 +43,6 @@ install:
 
 tools:
 	@tests/tools test
-
-# Pages under runtime/docs that are made of the program's own words.
-docs:
-	@CARGO_TARGET_DIR=$(abspath $(TARGET)) FNCTL_WRITE_DOCS=1 cargo test -q -p fnctl-cli --bin fnctl docs::
 
 clean:
 	cargo clean

@@ -43,7 +43,7 @@ fn commands(page: &str) -> String {
 
 /// Runs a script where each command that fails ends it; what it said.
 fn run(server: &Server, script: &str) -> Result<String, String> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let program = binary();
     let beside = program.parent().expect("the binary is in a folder");
     let path = std::env::var("PATH").unwrap_or_default();
@@ -54,7 +54,7 @@ fn run(server: &Server, script: &str) -> Result<String, String> {
         .env("FNCTL_SERVER", &server.api)
         .env("CHECKOUT", Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .output()
-        .unwrap();
+        .expect("bash runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     match output.status.success() {
         true => Ok(said),

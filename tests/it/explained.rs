@@ -11,7 +11,10 @@ use serde_json::Value;
 use crate::support::server;
 
 fn fnctl(words: &[&str]) -> Output {
-    Command::new(binary()).args(words).output().unwrap()
+    Command::new(binary())
+        .args(words)
+        .output()
+        .expect("fnctl runs")
 }
 
 fn said(output: &Output) -> String {
@@ -100,7 +103,7 @@ fn offered(server: Option<&Server>, words: &[&str]) -> Vec<String> {
         )
         .arg("--")
         .args(words);
-    let offered = said(&command.output().unwrap());
+    let offered = said(&command.output().expect("fnctl runs"));
     offered.lines().map(|line| line.trim().to_owned()).collect()
 }
 

@@ -7,12 +7,12 @@ use fnctl_tests::binary;
 /// The unit, with the binary under test in it.
 fn unit(folder: &Path) -> std::path::PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/fnctl.service");
-    let unit = std::fs::read_to_string(source).unwrap();
+    let unit = std::fs::read_to_string(source).expect("the unit is there");
     let installed = "/usr/local/bin/fnctl";
     assert!(unit.contains(installed));
     let path = folder.join("fnctl.service");
-    let here = binary().canonicalize().unwrap();
-    std::fs::write(&path, unit.replace(installed, &here.to_string_lossy())).unwrap();
+    let here = binary().canonicalize().expect("the binary is there");
+    std::fs::write(&path, unit.replace(installed, &here.to_string_lossy())).expect("it is written");
     path
 }
 

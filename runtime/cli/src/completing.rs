@@ -9,7 +9,11 @@ use fnctl_core::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{cli::Cli, client::Client, limits};
+use crate::{
+    cli::Cli,
+    client::{Client, Credentials},
+    limits,
+};
 
 /// Set by the shell's script: the process completes and does nothing else.
 pub(crate) const VARIABLE: &str = "FNCTL_COMPLETE";
@@ -85,7 +89,16 @@ fn listed<T: DeserializeOwned>(what: &str) -> Vec<T> {
         return Vec::new();
     };
     runtime.block_on(async {
-        let Ok(client) = Client::new(&server()) else {
+        let words: Vec<String> = std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let server = given(&words, "--server", "FNCTL_SERVER");
+        let credentials = Credentials {
+            token: given(&words, "--token", "FNCTL_TOKEN"),
+            tls_ca: given(&words, "--tls-ca", "FNCTL_TLS_CA").map(Into::into),
+        };
+        let server = server.as_deref().unwrap_or(limits::SERVER_DEFAULT);
+        let Ok(client) = Client::new(server, &credentials) else {
             return Vec::new();
         };
         let path = ["v1", what];
@@ -95,36 +108,31 @@ fn listed<T: DeserializeOwned>(what: &str) -> Vec<T> {
     })
 }
 
-/// The server of the line that is completed: by its flag, the environment, or the usual one.
-fn server() -> String {
-    let words: Vec<String> = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    server_of(&words)
-        .or_else(|| std::env::var("FNCTL_SERVER").ok())
-        .unwrap_or_else(|| limits::SERVER_DEFAULT.to_owned())
+/// What the line that is completed says by a flag, or else the environment.
+fn given(words: &[String], flag: &str, variable: &str) -> Option<String> {
+    said(words, flag).or_else(|| std::env::var(variable).ok())
 }
 
-fn server_of(words: &[String]) -> Option<String> {
-    let joined = words.iter().find_map(|word| word.strip_prefix("--server="));
-    let apart = words.windows(2).find(|pair| pair[0] == "--server");
-    joined
-        .or_else(|| apart.map(|pair| pair[1].as_str()))
-        .map(str::to_owned)
+fn said(words: &[String], flag: &str) -> Option<String> {
+    let value = |word: &String| Some(word.strip_prefix(flag)?.strip_prefix('=')?.to_owned());
+    let apart = words.windows(2).find(|pair| pair[0] == flag);
+    let joined = words.iter().find_map(value);
+    joined.or_else(|| apart.map(|pair| pair[1].clone()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::server_of;
+    use super::said;
 
     #[test]
     fn the_server_is_that_of_the_line() {
         let of = |line: &str| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            server_of(&words)
+            said(&words, "--server")
         };
         assert_eq!(of("fnctl logs"), None);
         assert_eq!(of("fnctl --server http://a:1 logs").unwrap(), "http://a:1");
         assert_eq!(of("fnctl logs --server=http://b:1").unwrap(), "http://b:1");
+        assert_eq!(of("fnctl logs --servers=http://b:1"), None);
     }
 }

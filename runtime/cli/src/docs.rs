@@ -1,5 +1,5 @@
 //! Pages of the documentation that say what the program itself says: `runtime/docs/errors.md` and
-//! `runtime/docs/cli.md`. They are made here and compared with what is checked in; `make docs` writes them.
+//! `runtime/docs/cli.md`. They are made here and compared with what is checked in; `make reference` writes them.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -13,7 +13,7 @@ const COLUMNS: usize = 100;
 
 /// What begins a page.
 fn head(title: &str, about: &str) -> String {
-    format!("# {title}\n\n<!-- Made by `make docs`. -->\n\n{about}\n")
+    format!("# {title}\n\n<!-- Made by `make reference`. -->\n\n{about}\n")
 }
 
 fn errors() -> String {
@@ -91,7 +91,7 @@ fn check(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../docs")
         .join(name);
-    if std::env::var_os("FNCTL_WRITE_DOCS").is_some() {
+    if std::env::var_os("FNCTL_REFERENCE").is_some_and(|value| value == "write") {
         let folder = path.parent().expect("the page is in a folder");
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(&path, made).unwrap();
@@ -99,7 +99,7 @@ fn check(name: &str, made: &str) {
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         kept == made,
-        "runtime/docs/{name} is not what the program says: make docs"
+        "runtime/docs/{name} is not what the program says: make reference"
     );
 }
 

@@ -20,8 +20,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "top",
-            "traces",
+            "alias", "aliases", "console", "cordon", "drain", "nodes", "scrub", "top", "traces",
         ],
     ),
     ("functions", &["alias", "aliases"]),

@@ -24,26 +24,38 @@ pub(super) const ALL: &[Explanation] = &[
         ErrorCode::TokenRefused,
         "A request without a token, or with one that is not good",
         "The listener asks for a token, and the request has none, or one that is not known, was revoked or has expired.",
-        &["--token T, FNCTL_TOKEN, or the header `Authorization: Bearer T`", "an admin makes one: fnctl tokens create NAME --scope read"],
+        &[
+            "--token T, FNCTL_TOKEN, or the header `Authorization: Bearer T`",
+            "an admin makes one: fnctl tokens create NAME --scope read",
+        ],
     ),
     explained(
         ErrorCode::ScopeTooNarrow,
         "A token whose scope does not include what was asked for",
         "`read` looks, `write` also puts records, `admin` does everything. The token is good for less than this request needs.",
-        &["use a token of the scope that the error names", "fnctl tokens list        (names and scopes)"],
+        &[
+            "use a token of the scope that the error names",
+            "fnctl tokens list        (names and scopes)",
+        ],
     ),
     explained(
         ErrorCode::AccessThrottled,
         "Too many refused requests of one address",
         "Whoever is refused again and again is answered a few times a minute alone, so that tokens cannot be guessed. Good tokens from there are \
          not slowed down.",
-        &["send a good token", "find the client that does not: fnctl_access_refused_total counts them"],
+        &[
+            "send a good token",
+            "find the client that does not: fnctl_access_refused_total counts them",
+        ],
     ),
     explained(
         ErrorCode::TlsUnusable,
         "A certificate or key that cannot be read, made or used",
         "The files of `--tls-cert` and `--tls-key` are not PEM, do not belong together, or cannot be read; or the certificate of `--tls-ca` is none.",
-        &["check both files: openssl x509 -in CERT -noout -text", "let the server make one: --tls-generate"],
+        &[
+            "check both files: openssl x509 -in CERT -noout -text",
+            "let the server make one: --tls-generate",
+        ],
     ),
     explained(
         ErrorCode::NoSuchToken,
@@ -61,7 +73,10 @@ pub(super) const ALL: &[Explanation] = &[
         ErrorCode::AccessFileUnusable,
         "The file of tokens, or of Kinesis credentials, cannot be read or written",
         "It is damaged, readable by others, or of a newer version. Nobody is let in by guessing what it says, so the server did not start.",
-        &["mend what the error names; its mode: chmod 600 FILE", "begin anew, with no tokens: move access.json away, with the server stopped"],
+        &[
+            "mend what the error names; its mode: chmod 600 FILE",
+            "begin anew, with no tokens: move access.json away, with the server stopped",
+        ],
     ),
     explained(
         ErrorCode::Internal,
