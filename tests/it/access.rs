@@ -396,6 +396,18 @@ fn the_audit_tells_who_changed_what_and_is_changed_by_nobody() {
             "{words:?}"
         );
     }
+    // Nor by a function that puts there what it likes, or has its dead letters brought there.
+    let guest = crate::support::guest("echo");
+    let bound = ["--to", "default=fnctl.audit"];
+    let relayed = ["--to", "out", "--on-failure", "stream:fnctl.audit"];
+    for way in [&bound[..], &relayed] {
+        let words = [&["deploy", &guest, "--stream", "s"][..], way].concat();
+        assert_eq!(
+            refused(&server, &admin, &words),
+            (Some(7), "FN2102".into()),
+            "{way:?}"
+        );
+    }
     let (status, answer) =
         crate::support::kinesis(&server, "DeleteStream", r#"{"StreamName":"fnctl.audit"}"#);
     assert_eq!(status, 400, "{answer}");

@@ -42,6 +42,9 @@ pub enum DestinationError {
     /// The stream's name is none.
     #[error("names no stream: {0}")]
     Stream(#[from] NameError),
+    /// The stream is the audit.
+    #[error("is the server's own stream: nobody else writes to it")]
+    Audit,
     /// The URL has no host.
     #[error("has no host")]
     NoHost,
@@ -93,13 +96,15 @@ impl Destination {
     }
 
     /// Checks what is asked of a destination that is newly named, and was not of earlier ones: that its
-    /// address, if it is written out, is one that letters are sent to.
+    /// address, if it is written out, is one that letters are sent to, and its stream not the audit.
     ///
     /// # Errors
     /// It is not ([`may_be_sent_to`]).
     pub fn check_new(&self) -> Result<(), DestinationError> {
-        let Self::Http(url) = self else {
-            return Ok(());
+        let url = match self {
+            Self::Http(url) => url,
+            Self::Stream(name) if name.is_audit() => return Err(DestinationError::Audit),
+            Self::Stream(_) | Self::File(_) => return Ok(()),
         };
         let rest = url.split_once("://").map_or("", |(_, rest)| rest);
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -198,6 +203,8 @@ mod tests {
                 assert_eq!(named.check_new(), Err(DestinationError::NobodysAddress));
             }
         }
+        let audit = Destination::parse("stream:fnctl.audit").unwrap();
+        assert_eq!(audit.check_new(), Err(DestinationError::Audit));
         for good in [
             "http://127.0.0.1:8080/x",
             "http://10.0.0.7/",

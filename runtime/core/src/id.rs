@@ -180,6 +180,16 @@ name!(
     |name| (1..=128).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 );
+impl StreamName {
+    /// The name of the stream that tells who changed what.
+    pub const AUDIT: &str = "fnctl.audit";
+
+    /// Whether it is that stream, which nobody but the server writes to: not by a put, and not by a function.
+    #[must_use]
+    pub fn is_audit(&self) -> bool {
+        self.as_str() == Self::AUDIT
+    }
+}
 name!(
     /// A function's name.
     FunctionName,

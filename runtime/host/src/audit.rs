@@ -22,7 +22,7 @@ use tracing::error;
 use crate::{api::error::ApiError, limits, metrics::Metrics};
 
 /// The stream. Nothing but this server puts into it, and nobody deletes or reshards it.
-pub(crate) const STREAM: &str = "fnctl.audit";
+pub(crate) const STREAM: &str = StreamName::AUDIT;
 
 /// One change.
 #[derive(Clone, Debug, Serialize)]

@@ -412,6 +412,12 @@ pub fn outputs(
             Setting::Default => {
                 bound.remove(&output);
             }
+            Setting::Value(OutputBinding::Stream(name)) if name.is_audit() => {
+                problems.push(
+                    path,
+                    format!("`{name}` is the server's own: nobody else writes to it"),
+                );
+            }
             Setting::Value(binding) => {
                 bound.insert(output, binding.clone());
             }
