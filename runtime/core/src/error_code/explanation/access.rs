@@ -6,12 +6,13 @@ use crate::error_code::ErrorCode;
 pub(super) const ALL: &[Explanation] = &[
     explained(
         ErrorCode::ListenerExposed,
-        "A listener beyond loopback without `--insecure`",
+        "A listener beyond loopback that does not keep strangers out",
         "The address can be reached by other machines, and nothing would keep them from reading and changing everything. The server \
-         did not start.",
+         did not start. It wants a token and TLS for the API, and keys and TLS for the Kinesis API.",
         &[
-            "listen on 127.0.0.1, behind a proxy that knows who may",
-            "where the network itself is closed: --insecure",
+            "fnctl tokens create NAME --scope admin --data-dir D, then: fnctl server --data-dir D --tls-generate",
+            "for AWS clients also: --kinesis-credentials FILE",
+            "listen on 127.0.0.1, or where the network itself is closed: --insecure",
         ],
     ),
     explained(
