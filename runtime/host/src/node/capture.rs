@@ -135,10 +135,12 @@ impl HostNode {
                 continue;
             };
             for (&position, failure) in parked.positions.iter().zip(&parked.failures) {
-                let Some((record, version)) = self.parked_record(unit, position, created_at).await
-                else {
+                let has_failed = parked.failing.contains(&position);
+                let found = self.parked_record(unit, position, created_at, has_failed);
+                let Some((record, version)) = found.await else {
                     continue;
                 };
+                let version = version.unwrap_or(function.live);
                 if let Some(key) = &wanted.key
                     && *key != record.partition_key
                 {
@@ -167,14 +169,19 @@ impl HostNode {
         }
     }
 
-    /// A record that waits for a retry, and the version that failed on it; `None`: it has ended meanwhile.
+    /// A record that waits for a retry, and the version that is charged with it; `None`: nothing of it has failed,
+    /// or it has ended meanwhile. One that has failed may be charged with nothing: not yet, or for an open circuit.
     async fn parked_record(
         &self,
         unit: UnitId,
         position: Ordinal,
         created_at: Timestamp,
-    ) -> Option<(CapturedRecord, FunctionVersion)> {
-        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).cloned())?;
+        has_failed: bool,
+    ) -> Option<(CapturedRecord, Option<FunctionVersion>)> {
+        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).cloned());
+        if mark.is_none() && !has_failed {
+            return None;
+        }
         let block = self.record_at(unit, position).await?;
         let key = DataText::of(block.records.keys.get(0), text::base64);
         let arrival = block.arrival(0);
@@ -185,11 +192,11 @@ impl HostNode {
             record_id: record_id(unit.stream, unit.shard, position),
             ordinal: position.0,
             arrival_ms: arrival.0,
-            attempt: mark.count.max(1),
+            attempt: mark.as_ref().map_or(1, |mark| mark.count.max(1)),
             is_tombstone: block.records.data.is_null(0),
             data: DataText::of(block.records.data.get(0), text::base64),
         };
-        Some((record, mark.version))
+        Some((record, mark.map(|mark| mark.version)))
     }
 
     async fn capture_letters(
