@@ -15,6 +15,8 @@ use fnctl_core::{
 };
 use tokio::time::Instant;
 
+use crate::metrics::MEASURES;
+
 /// Milliseconds of this process: a clock that never goes back.
 #[derive(Clone, Copy, Debug)]
 struct Uptime(Instant);
@@ -84,18 +86,27 @@ impl MappingRecent {
 
     /// A call is wanted.
     pub(crate) fn began(&self) {
+        if !MEASURES {
+            return;
+        }
         let now = self.uptime.now();
         self.lock().began(now);
     }
 
     /// A call was taken back.
     pub(crate) fn left(&self) {
+        if !MEASURES {
+            return;
+        }
         let now = self.uptime.now();
         self.lock().left(now);
     }
 
     /// A call ended, after what it cost, or the host was at fault, for a reason of its own.
     pub(crate) fn ended(&self, call: &Wanted, result: Result<(&Outcome, CallStats), &str>) {
+        if !MEASURES {
+            return;
+        }
         let now = self.uptime.now();
         let taken_ns = u64::try_from(call.at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut calls = self.lock();
@@ -118,6 +129,9 @@ impl MappingRecent {
 
     /// A commit was accepted that adds this to the totals.
     pub(crate) fn settled(&self, adds: UnitTotals) {
+        if !MEASURES {
+            return;
+        }
         let now = self.uptime.now();
         self.lock().settled(adds, now);
     }

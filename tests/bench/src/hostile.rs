@@ -23,7 +23,15 @@ impl Hostile {
     /// # Errors
     /// It does not start, or an option is refused.
     pub fn deploy(shards: &str, options: &[&str]) -> Result<Self, Failure> {
-        let server = Server::start(ServerOptions::default())?;
+        Self::deploy_to(ServerOptions::default(), shards, options)
+    }
+
+    /// The same on a server that is started so.
+    ///
+    /// # Errors
+    /// It does not start, or an option is refused.
+    pub fn deploy_to(how: ServerOptions, shards: &str, options: &[&str]) -> Result<Self, Failure> {
+        let server = Server::start(how)?;
         server.one(&["streams", "create", "in", "--shards", shards])?;
         server.one(&["streams", "create", "out", "--shards", shards])?;
         let guest = component("hostile");
@@ -32,6 +40,12 @@ impl Hostile {
         words.extend_from_slice(options);
         server.one(&words)?;
         Ok(Self { server })
+    }
+
+    /// Where its control API listens.
+    #[must_use]
+    pub fn api(&self) -> &str {
+        &self.server.api
     }
 
     /// The server's process id.

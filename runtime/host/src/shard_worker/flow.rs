@@ -2,7 +2,7 @@
 
 use fnctl_core::pipeline::Flow;
 
-use crate::shard_worker::WorkerMetrics;
+use crate::{metrics::MEASURES, shard_worker::WorkerMetrics};
 
 /// What a worker has counted of its pipeline so far. Dropped, what the pipeline held is held no more.
 pub(super) struct Flowing {
@@ -21,6 +21,9 @@ impl Flowing {
 
     /// Counts what has happened since.
     pub(super) fn moves(&mut self, now: Flow) {
+        if !MEASURES {
+            return;
+        }
         let before = std::mem::replace(&mut self.counted, now);
         if before == now {
             return;

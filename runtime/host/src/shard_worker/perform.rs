@@ -85,17 +85,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     }
 
     fn invoke(&mut self, invocation: &Invocation) {
-        if invocation.records.iter().any(|record| record.attempts > 0) {
-            self.metrics.mapping.retries.inc();
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a batch has at most 10,000 records"
-        )]
-        self.metrics
-            .function
-            .batch_records
-            .observe(invocation.records.len() as f64);
+        timing::asked(&self.metrics, invocation);
         let Assignment {
             stream,
             shard_created_at,

@@ -8,8 +8,8 @@ use fnctl_core::{
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    metrics::{FunctionMetrics, Stage},
-    shard_worker::blocks::Run,
+    metrics::{FunctionMetrics, MEASURES, Stage},
+    shard_worker::{WorkerMetrics, blocks::Run},
 };
 
 /// What is measured once a commit is synced.
@@ -25,7 +25,7 @@ impl Awaited {
     /// Of the commit of a call with these records that `ended` then. What is no call's, or a redrive's, is not
     /// measured: nobody waits for the one, and the other waited for a person.
     pub(super) fn of(plan: &CommitPlan, runs: &[Run], ended: Option<Instant>) -> Self {
-        if plan.cost.is_none() || plan.redriven.is_some() {
+        if !MEASURES || plan.cost.is_none() || plan.redriven.is_some() {
             return Self::default();
         }
         let mut arrivals: Vec<(Timestamp, u32)> = Vec::new();
@@ -66,6 +66,22 @@ impl Awaited {
     }
 }
 
+/// A call is wanted, of so many records, again or for the first time.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a batch has at most 10,000 records"
+)]
+pub(super) fn asked(metrics: &WorkerMetrics, invocation: &Invocation) {
+    if !MEASURES {
+        return;
+    }
+    if invocation.records.iter().any(|record| record.attempts > 0) {
+        metrics.mapping.retries.inc();
+    }
+    let records = invocation.records.len();
+    metrics.function.batch_records.observe(records as f64);
+}
+
 /// A call is about to be made of these records: how long the oldest waited until its batch was closed. What was
 /// tried before waited for other things.
 pub(super) fn queued(
@@ -74,6 +90,9 @@ pub(super) fn queued(
     runs: &[Run],
     now: Timestamp,
 ) {
+    if !MEASURES {
+        return;
+    }
     let mut records = invocation.records.iter();
     let is_first = !invocation.is_fresh && records.all(|record| record.attempts == 0);
     if let Some(run) = runs
@@ -89,6 +108,9 @@ pub(super) fn queued(
 
 /// A call ended that took so long, waiting included.
 pub(super) fn called(function: &FunctionMetrics, took: Duration, stats: &CallStats, boot_ms: u64) {
+    if !MEASURES {
+        return;
+    }
     let ran = Duration::from_nanos(stats.duration_ns);
     function
         .stage(Stage::Wait)
