@@ -256,6 +256,9 @@ pub fn pipeline_is_sound(
     for &(_, attempts) in &inspection.attempts {
         charges_are_bounded(attempts, false, max_attempts)?;
     }
+    ensure(inspection.miscounted.is_none(), || {
+        format!("keys counted and listed: {:?}", inspection.miscounted)
+    })?;
     ensure(inspection.astray.is_empty(), || {
         format!("no slot holds {:?}", inspection.astray)
     })?;

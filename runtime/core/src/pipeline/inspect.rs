@@ -63,6 +63,8 @@ pub struct Inspection {
     /// Records said to be with a slot that no slot holds, or to wait for one that will never be done: there
     /// are none.
     pub astray: Vec<Ordinal>,
+    /// Keys that wait as they are counted, and as they are listed, where these differ: they never do.
+    pub miscounted: Option<(u64, u64)>,
 }
 
 impl ShardPipeline {
@@ -155,6 +157,8 @@ impl ShardPipeline {
             self.backlog.get(*serial).place == Place::Busy && !held.contains(serial)
         });
         let astray = astray.chain(stuck);
+        let listed = || self.waiting_keys(None, usize::MAX).count;
+        let counted = self.failed_keys().map(|counted| (counted, listed()));
         Inspection {
             astray: astray
                 .map(|serial| self.backlog.get(serial).position)
@@ -171,6 +175,7 @@ impl ShardPipeline {
                 .iter()
                 .map(|slot| (slot.id, slot.accepted - slot.durable))
                 .collect(),
+            miscounted: counted.filter(|(counted, listed)| counted != listed),
         }
     }
 }

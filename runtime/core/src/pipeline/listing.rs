@@ -5,6 +5,8 @@
 //! within the shard all waits for one record, and only that is told; with windows the groups are told, each by
 //! its first record, or by its window where the call that ends that fails.
 
+mod counting;
+
 use super::{
     ShardPipeline,
     backlog::{Entry, Place, Serial},
@@ -111,9 +113,18 @@ struct Seen {
 }
 
 impl ShardPipeline {
-    /// The keys that wait, at most so many, and with `of` only those of one of these hashes.
+    /// The keys that wait, at most so many, and with `of` only those of one of these hashes. With 0 they are
+    /// counted, as a rule without a look at every record that was read.
     #[must_use]
     pub fn waiting_keys(&self, of: Option<&[KeyHash]>, most: usize) -> WaitingKeys {
+        if let (None, 0, Some(failed)) = (of, most, self.failed_keys()) {
+            return WaitingKeys {
+                keys: Vec::new(),
+                count: failed,
+                failed,
+                read_position: self.backlog.read_position(),
+            };
+        }
         let is_asked = |key: KeyHash| of.is_none_or(|of| of.contains(&key));
         let mut keys = if self.has_windows() {
             self.waiting_groups(is_asked)
