@@ -363,3 +363,28 @@ fn write_project(folder: &Path) {
     std::fs::write(folder.join("fnctl.toml"), manifest).expect("a manifest");
     std::fs::write(folder.join("seed.ndjson"), "ok 1\nskip 2\n").expect("a seed");
 }
+
+#[test]
+fn an_empty_name_means_nothing_and_not_something_else() {
+    let server = server();
+    deploy_hostile(&server, &[]);
+    for arguments in [
+        &["mappings", "describe", ""][..],
+        &["mappings", "pause", ""],
+        &["mappings", "delete", "", "--yes"],
+        &["streams", "delete", "", "--yes"],
+        &["functions", "describe", ""],
+        &["status", ""],
+        &["logs", ""],
+        &["dlq", "list", ""],
+        &["dlq", "show", "hostile", ""],
+    ] {
+        let (exit, error) = refused(&server, arguments);
+        let found = (exit, &error["code"]);
+        assert_eq!(
+            found,
+            (Some(2), &Value::from("FN1001")),
+            "{arguments:?}: {error}"
+        );
+    }
+}

@@ -233,6 +233,12 @@ impl Client {
         path: &[&str],
         query: Query<'_>,
     ) -> Result<hyper::http::request::Builder, CliError> {
+        // Left out of the path, another resource would be meant.
+        if path.iter().any(|segment| segment.is_empty()) {
+            return Err(CliError::usage("a name is empty")
+                .because("an empty name names nothing; was a variable of the shell unset?")
+                .fix("name it, or leave it out where it may be left out: --help"));
+        }
         let address = format!("{}{}", self.server, address::path(path, query));
         let uri: Uri = address
             .parse()

@@ -44,13 +44,18 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     session.out.note(
         "(kept in memory: a restart of the server forgets, old lines make room for new ones)",
     );
+    let mut is_empty = true;
     loop {
         if !lines.has_line() {
             session.out.flush()?;
         }
         let Some(line) = lines.next().await? else {
+            if is_empty {
+                session.out.note("no lines");
+            }
             return Ok(());
         };
+        is_empty = false;
         print(&line, &mut session.out)?;
     }
 }
