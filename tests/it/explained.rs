@@ -27,13 +27,32 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn every_code_is_listed_and_explained_by_itself() {
+fn every_code_and_word_is_listed_and_explained_by_itself() {
     let listed = said(&fnctl(&["explain", "-o", "json"]));
     let codes: Vec<Value> = listed
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert!(codes.len() > 80, "{}", codes.len());
+    let (codes, words): (Vec<Value>, Vec<Value>) =
+        codes.into_iter().partition(|one| one["code"].is_string());
+    assert!(
+        codes.len() > 80 && words.len() > 30,
+        "{} {}",
+        codes.len(),
+        words.len()
+    );
+    // Those of states and of dead letters alike.
+    for word in ["circuit-open", "caught-up", "window-failed", "by-hand"] {
+        assert!(words.iter().any(|one| one["word"] == word), "{word}");
+    }
+    for explained in &words {
+        let word = explained["word"].as_str().unwrap();
+        let text = said(&fnctl(&["explain", word]));
+        assert!(text.starts_with(&format!("{word}  ")), "{text}");
+        for line in explained["fix"].as_array().unwrap() {
+            assert!(text.contains(line.as_str().unwrap()), "{text}");
+        }
+    }
     for explained in &codes {
         let code = explained["code"].as_str().unwrap();
         let text = said(&fnctl(&["explain", code]));
@@ -131,6 +150,17 @@ fn a_shell_is_offered_commands_flags_and_the_names_that_the_server_has() {
     );
     assert_eq!(offered(known, &["fnctl", "logs", ""])[0], "enrich");
     assert_eq!(offered(known, &["fnctl", "put", "enr"]), ["enriched"]);
+    assert_eq!(offered(known, &["fnctl", "invoke", "en"]), ["enrich"]);
+    assert_eq!(
+        offered(known, &["fnctl", "deploy", "--stream", "si"]),
+        ["signups"]
+    );
+    assert_eq!(
+        offered(known, &["fnctl", "deploy", "--name", "en"]),
+        ["enrich"]
+    );
+    crate::support::one(&server, &["tokens", "create", "ci", "--scope", "write"]);
+    assert_eq!(offered(known, &["fnctl", "tokens", "revoke", "c"]), ["ci"]);
     // A server that is not there offers nothing, and says nothing.
     assert!(
         !offered(None, &["fnctl", "mappings", "describe", "en"])

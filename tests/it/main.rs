@@ -34,6 +34,7 @@ mod puts;
 mod quotas;
 mod refusals;
 mod relays;
+mod renewal;
 mod resharding;
 mod scrub;
 mod seeks;

@@ -147,7 +147,8 @@ fn reference() -> BTreeMap<String, String> {
 }
 
 /// Metrics that have a sample only where there is what they measure.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
+    "fnctl_tls_certificate_expiry_timestamp_seconds",
     "fnctl_mapping_next_retry_timestamp_seconds",
     "fnctl_relay_age_seconds",
     "fnctl_relay_delivered_total",

@@ -128,7 +128,7 @@ enum Command {
     Restore(restore::Args),
     /// Print journal, segments or image of a data directory
     Dump(dump::Args),
-    /// Say what an error's code means and what to do about it
+    /// Say what an error's code, or a word of `fnctl status` or of a dead letter, means and what to do about it
     Explain(explain::Args),
     /// Print a page of the manual, or write all of them
     Man(man::Args),

@@ -1,10 +1,17 @@
 //! Completes what a shell has of a command line: words by the command line's own grammar, names by asking
 //! the server, briefly. A server that does not answer completes nothing and says nothing.
 
+use std::ffi::OsStr;
+
 use clap::{Command, CommandFactory};
-use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate};
+use clap_complete::{
+    ArgValueCandidates, ArgValueCompleter, CompleteEnv, CompletionCandidate, PathCompleter,
+    engine::ValueCompleter as _,
+};
 use fnctl_core::{
+    access::TokenLine,
     error_code::ErrorCode,
+    meaning,
     status::{FunctionLine, MappingLine, StreamLine},
 };
 use serde::de::DeserializeOwned;
@@ -33,11 +40,14 @@ fn with_names(command: Command) -> Command {
     if command.get_name() == "dump" {
         return command;
     }
-    let named = command.mut_args(|arg| match arg.get_id().as_str() {
-        "mapping" => arg.add(ArgValueCandidates::new(mappings)),
-        "function" => arg.add(ArgValueCandidates::new(functions)),
-        "stream" => arg.add(ArgValueCandidates::new(streams)),
-        "code" if arg.is_positional() => arg.add(ArgValueCandidates::new(codes)),
+    let of = command.get_name().to_owned();
+    let named = command.mut_args(|arg| match (of.as_str(), arg.get_id().as_str()) {
+        (_, "mapping") => arg.add(ArgValueCandidates::new(mappings)),
+        (_, "function") | ("deploy", "name") => arg.add(ArgValueCandidates::new(functions)),
+        (_, "stream") | ("deploy" | "update", "to") => arg.add(ArgValueCandidates::new(streams)),
+        ("invoke", "target") => arg.add(ArgValueCompleter::new(functions_and_files)),
+        ("revoke", "name") => arg.add(ArgValueCandidates::new(tokens)),
+        (_, "code") if arg.is_positional() => arg.add(ArgValueCandidates::new(codes)),
         _ => arg,
     });
     named.mut_subcommands(with_names)
@@ -60,6 +70,29 @@ fn functions() -> Vec<CompletionCandidate> {
         .collect()
 }
 
+/// A function of the server, or a component on the disk.
+fn functions_and_files(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let begun_text = begun.to_string_lossy();
+    let begins = |one: &CompletionCandidate| {
+        let value = one.get_value().to_string_lossy();
+        value.starts_with(begun_text.as_ref())
+    };
+    let functions = functions().into_iter().filter(begins);
+    functions
+        .chain(PathCompleter::any().complete(begun))
+        .collect()
+}
+
+fn tokens() -> Vec<CompletionCandidate> {
+    let all: Vec<TokenLine> = listed("tokens");
+    all.into_iter()
+        .map(|token| {
+            let may = format!("may {}", token.scope);
+            CompletionCandidate::new(token.name.as_str()).help(Some(may.into()))
+        })
+        .collect()
+}
+
 fn streams() -> Vec<CompletionCandidate> {
     let all: Vec<StreamLine> = listed("streams");
     all.into_iter()
@@ -71,13 +104,13 @@ fn streams() -> Vec<CompletionCandidate> {
 }
 
 fn codes() -> Vec<CompletionCandidate> {
-    ErrorCode::ALL
-        .iter()
-        .map(|code| {
-            let title = code.explanation().title;
-            CompletionCandidate::new(code.as_str()).help(Some(title.into()))
-        })
-        .collect()
+    let codes = ErrorCode::ALL.iter().map(|code| {
+        let title = code.explanation().title;
+        CompletionCandidate::new(code.as_str()).help(Some(title.into()))
+    });
+    let words = meaning::all().into_iter().flat_map(|(_, all)| all);
+    let words = words.map(|one| CompletionCandidate::new(one.word).help(Some(one.title.into())));
+    codes.chain(words).collect()
 }
 
 /// What the server lists; nothing if it does not answer at once.

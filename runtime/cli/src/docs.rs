@@ -1,10 +1,13 @@
-//! Pages of the documentation that say what the program itself says: `runtime/docs/errors.md` and
-//! `runtime/docs/cli.md`. They are made here and compared with what is checked in; `make reference` writes them.
+//! Pages of the documentation that say what the program itself says: `runtime/docs/errors.md`, `runtime/docs/cli.md`
+//! and `runtime/docs/configuration.md`. They are made here and compared with what is checked in; `make reference`
+//! writes them.
+
+mod configuration;
 
 use std::{fmt::Write as _, path::Path};
 
 use clap::{Command, CommandFactory};
-use fnctl_core::error_code::families;
+use fnctl_core::{error_code::families, meaning};
 
 use crate::cli::Cli;
 
@@ -20,7 +23,7 @@ fn errors() -> String {
     let mut page = head(
         "Errors",
         "Every error has a code that stays what it is. On a terminal: `fnctl explain CODE`. The exit code is that of the command \
-         that ends with it; the status is that of the API's answer.",
+         that ends with it; the status is that of the API's answer. The words that `fnctl status` and dead letters use are at the end.",
     );
     for (heading, all) in families() {
         write!(page, "\n## {heading}\n").expect("a string takes everything");
@@ -35,12 +38,29 @@ fn errors() -> String {
                 one.why
             )
             .expect("a string takes everything");
-            for fix in one.fix {
-                writeln!(page, "- {}", escaped(fix)).expect("a string takes everything");
-            }
+            add_fix(&mut page, one.fix);
+        }
+    }
+    for (heading, all) in meaning::all() {
+        write!(page, "\n## {heading}\n").expect("a string takes everything");
+        for one in all {
+            write!(
+                page,
+                "\n### {}\n\n{}\n\n{}\n\n",
+                one.word, one.title, one.why
+            )
+            .expect("a string takes everything");
+            add_fix(&mut page, one.fix);
         }
     }
     page
+}
+
+fn add_fix(page: &mut String, all: &[&str]) {
+    for fix in all {
+        let fix: Vec<&str> = fix.split("        ").map(str::trim).collect();
+        writeln!(page, "- {}", escaped(&fix.join(": "))).expect("a string takes everything");
+    }
 }
 
 /// What Markdown would take for its own.

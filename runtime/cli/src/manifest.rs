@@ -22,7 +22,10 @@ use crate::{error::CliError, limits};
 pub(crate) const FILE: &str = "fnctl.toml";
 
 /// How a component is built unless the manifest says otherwise.
-const BUILD: &str = "cargo build --release --target wasm32-wasip2";
+pub(crate) const BUILD: &str = "cargo build --release --target wasm32-wasip2";
+
+/// Paths that are watched unless the manifest says otherwise.
+pub(crate) const WATCHED: [&str; 2] = ["src", "Cargo.toml"];
 
 /// A manifest and where it lies.
 #[derive(Debug)]
@@ -219,7 +222,10 @@ fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, NoSecret> {
 }
 
 /// Reads a manifest's text. What it says is never repeated where it might be a secret.
-fn parse(source: &str) -> Result<spec::Manifest, Vec<Problem>> {
+///
+/// # Errors
+/// All its problems, with their lines.
+pub(crate) fn parse(source: &str) -> Result<spec::Manifest, Vec<Problem>> {
     let tree: Tree = toml::from_str(source).map_err(|error| {
         let line = error
             .span()

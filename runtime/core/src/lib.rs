@@ -24,6 +24,7 @@ pub mod invoker;
 pub mod lane;
 pub mod limits;
 pub mod mapping;
+pub mod meaning;
 pub mod outcome;
 pub mod park;
 pub mod pipeline;

@@ -7,6 +7,7 @@
 mod bearer;
 mod failures;
 pub(crate) mod file;
+pub(crate) mod given;
 mod lasting;
 mod secret;
 
@@ -46,6 +47,14 @@ pub enum TokensError {
     #[error("the tokens in {} cannot be understood: {words}", path.display())]
     Unreadable {
         /// The data directory.
+        path: PathBuf,
+        /// What is wrong.
+        words: String,
+    },
+    /// The file that gives a token does not.
+    #[error("`{}` gives no token: {words}", path.display())]
+    File {
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         words: String,
@@ -173,6 +182,29 @@ impl Access {
         let (token, created) = file::make(&request, now)?;
         self.change(move |tokens| tokens.add(token)).await?;
         Ok(created)
+    }
+
+    /// Lets this secret in as that of the token that a file gives, and no other under its name. Whether that
+    /// changed anything.
+    ///
+    /// # Errors
+    /// It cannot be written, or there is no room for another.
+    pub(crate) async fn give(self: &Arc<Self>, secret: SecretDigest) -> Result<bool, TokensError> {
+        let given = given::token(secret, SystemClock.now());
+        let tokens = self.tokens();
+        let known = tokens
+            .as_ref()
+            .and_then(|tokens| tokens.find(&given.sha256));
+        if known.is_some_and(|known| known.name == given.name) {
+            return Ok(false);
+        }
+        self.change(move |tokens| {
+            // The first time there is none to take away.
+            let _none = tokens.revoke(given.name.as_str());
+            tokens.add(given)
+        })
+        .await?;
+        Ok(true)
     }
 
     /// Revokes a token: no request is let in by it any more, and answers that last are ended.

@@ -19,6 +19,7 @@ mod node;
 mod poller;
 mod recent;
 mod relay;
+mod reload;
 mod retries;
 mod secret;
 mod server;

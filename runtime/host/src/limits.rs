@@ -62,8 +62,25 @@ pub const REFUSAL_EVERY: Duration = Duration::from_secs(3);
 pub const REFUSED_ADDRESSES_MAX: usize = 4_096;
 /// Longest life of a token, ms: ten years.
 pub const TOKEN_LIFE_MS_MAX: u64 = 3_650 * 24 * 60 * 60 * 1_000;
+/// Shortest secret of the token that a file gives, characters: nobody guesses 32 of base64 or hex.
+pub const TOKEN_SECRET_CHARS_MIN: usize = 32;
+/// Longest secret of the token that a file gives, characters.
+pub const TOKEN_SECRET_CHARS_MAX: usize = 512;
+
 /// An answer that lasts looks so often whether its token has expired, whatever the wall clock did.
 pub const TOKEN_LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+// Files that others renew.
+
+/// How often files with certificates, keys and tokens are looked at: nobody tells of a file that was replaced under
+/// a link.
+pub const RELOAD_LOOK: Duration = Duration::from_secs(10);
+/// What has changed is read again after this, and taken when it is the same: until then it may be half written.
+pub const RELOAD_SETTLE: Duration = Duration::from_secs(1);
+/// For how long a certificate is good that the server makes for itself, ms: ten years.
+pub const CERTIFICATE_LIFE_MS: u64 = 3_650 * 24 * 60 * 60 * 1_000;
+/// So long before its end such a certificate is made anew, at a start or when it is asked for, ms.
+pub const CERTIFICATE_RENEWED_BEFORE_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// How long the audit is kept, ms: a year.
 pub const AUDIT_RETENTION_MS: u64 = 365 * 24 * 60 * 60 * 1_000;

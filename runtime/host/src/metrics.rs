@@ -9,6 +9,7 @@
 mod exposition;
 pub(crate) mod histogram;
 mod peak;
+pub(crate) mod reloads;
 pub(crate) mod scrape;
 mod store;
 mod table;
@@ -29,7 +30,7 @@ use fnctl_core::{
 };
 use prometheus::{Counter, IntCounter, IntGauge, Registry, process_collector::ProcessCollector};
 
-use self::{histogram::Histogram, peak::Peak};
+use self::{histogram::Histogram, peak::Peak, reloads::Reloads};
 
 use crate::api::error::ApiError;
 
@@ -114,6 +115,7 @@ pub(crate) struct Metrics {
     worker_failures: IntCounter,
     access_refused: [IntCounter; REFUSALS.len()],
     audit_lost: IntCounter,
+    reloads: Reloads,
     syncs: Mutex<store::SyncTimes>,
     children: Mutex<Children>,
 }
@@ -282,6 +284,7 @@ impl Default for Metrics {
             source_errors: std::array::from_fn(|_| counter()),
             worker_failures: counter(),
             audit_lost: counter(),
+            reloads: Reloads::default(),
             access_refused: std::array::from_fn(|_| counter()),
             syncs: Mutex::default(),
             children: Mutex::default(),
@@ -433,6 +436,11 @@ impl Metrics {
     /// Counts a change that the audit lost.
     pub(crate) fn audit_lost(&self) {
         self.audit_lost.inc();
+    }
+
+    /// Files that are read again, and the certificate.
+    pub(crate) const fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// Counts a worker that ended by a fault of ours.

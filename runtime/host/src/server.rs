@@ -1,5 +1,7 @@
 //! The server: opens the data directory, starts what runs for ever, serves, and stops in order.
 
+mod options;
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -9,8 +11,8 @@ use std::{
 };
 
 use fnctl_core::clock::Clock;
-use fnctl_invoker::{Compiler, Engine, EngineError, EngineOptions};
-use fnctl_store::{OpenError, ScrubOptions, Store, disk::real::RealDisk};
+use fnctl_invoker::{Engine, EngineError, EngineOptions};
+use fnctl_store::{OpenError, Store, disk::real::RealDisk};
 use fnctl_streams::Kinesis;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -21,7 +23,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    access::{Access, Failures, TokensError},
+    access::{Access, Failures, TokensError, given},
     api::Api,
     audit::Audit,
     canaries::{self, Canaries},
@@ -34,65 +36,15 @@ use crate::{
     logs::sink::HostLog,
     metrics::Metrics,
     node::{HostNode, Place, WorkerNode},
-    relay, secret,
+    relay,
+    reload::Sources,
+    secret,
     shard_worker::{NodeShare, Turns},
     supervisor::{self, Statuses, Supervisor},
-    tls::{Tls, TlsError},
+    tls::{Shown, TlsError},
 };
 
-/// How a server is started.
-#[derive(Clone, Debug)]
-pub struct ServerOptions {
-    /// Where everything is kept; made when missing.
-    pub data_dir: PathBuf,
-    /// Where the control API listens; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Where the Kinesis API listens; port 0 takes a free one.
-    pub kinesis_listen: SocketAddr,
-    /// Whether the data directory may lie on a network file system.
-    pub allows_network_file_system: bool,
-    /// Whether listeners beyond loopback are allowed without what keeps strangers out.
-    pub insecure: bool,
-    /// Whether a token is asked for on loopback, too.
-    pub require_token: bool,
-    /// The certificate of both listeners; `None`: they speak plain HTTP.
-    pub tls: Option<Tls>,
-    /// File of the keys that may sign requests of the Kinesis API; `None`: signatures are not verified.
-    pub kinesis_credentials: Option<PathBuf>,
-    /// Threads that run functions; `None`: as many as the machine has.
-    pub guest_threads: Option<usize>,
-    /// How fast and how often everything at rest is read and checked.
-    pub scrub: ScrubOptions,
-    /// Who compiles components.
-    pub compiler: Compiler,
-    /// The commit that the binary was built from, told to whoever asks for the version.
-    pub commit: Option<&'static str>,
-    /// Called when the process has not ended by itself [`limits::ENDS_WITHIN`] after a failed write or
-    /// sync; it does not return.
-    pub last_resort: Option<fn() -> !>,
-}
-
-impl ServerOptions {
-    /// The defaults over a data directory: ports 4700 and 4701 of loopback.
-    #[must_use]
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 4700)),
-            kinesis_listen: SocketAddr::from(([127, 0, 0, 1], 4701)),
-            insecure: false,
-            require_token: false,
-            tls: None,
-            kinesis_credentials: None,
-            allows_network_file_system: false,
-            guest_threads: None,
-            commit: None,
-            last_resort: None,
-            scrub: ScrubOptions::default(),
-            compiler: Compiler::default(),
-        }
-    }
-}
+pub use self::options::ServerOptions;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +111,7 @@ pub struct Running {
     engine: Engine,
     supervisor: Supervisor,
     drain: watch::Sender<bool>,
+    ask: watch::Sender<()>,
     listeners: Vec<JoinHandle<()>>,
     loops: Vec<oneshot::Receiver<Result<(), String>>>,
     stopped: watch::Receiver<Option<Failed>>,
@@ -193,10 +146,13 @@ impl Server {
     /// # Errors
     /// As [`StartError`] says; nothing is left running.
     pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
+        let sources = Sources::of(&options);
         // First of all: a port that is taken must not cost a recovery, nor touch the data.
         let failures = Arc::<Failures>::default();
         let is_guarded = Access::open(&options.data_dir, Arc::clone(&failures))?.is_guarded();
-        exposure::check(&options, is_guarded)?;
+        let given = options.admin_token_file.as_deref();
+        let given = given.map(given::read).transpose()?;
+        exposure::check(&options, is_guarded || given.is_some())?;
         let credentials = options.kinesis_credentials.as_deref();
         let credentials = credentials.map(kinesis::credentials).transpose()?;
         let api = Listener::bind(options.listen).await?;
@@ -218,6 +174,9 @@ impl Server {
         }
         // Read again, now that nobody else changes it.
         let access = Arc::new(Access::open(&options.data_dir, Arc::clone(&failures))?);
+        if let Some(secret) = given {
+            access.give(secret).await?;
+        }
         let demands_token = exposure::demands_token(&options, api_addr);
         if !access.is_guarded() && demands_token {
             warn!("no token was made yet: whoever reaches the API may do everything");
@@ -225,15 +184,21 @@ impl Server {
         let secured = match options.tls.clone() {
             Some(tls) => {
                 let directory = options.data_dir.clone();
-                let loaded = tokio::task::spawn_blocking(move || tls.load(&directory));
+                let loaded =
+                    tokio::task::spawn_blocking(move || tls.load(&directory, SystemClock.now()));
                 Some(loaded.await.map_err(std::io::Error::other)??)
             }
             None => None,
         };
-        let acceptor = secured.as_ref().map(|secured| secured.acceptor.clone());
-        let (api, kinesis_api) = (api.secured(acceptor.clone()), kinesis_api.secured(acceptor));
+        let shown = secured.clone().map(Shown::new);
+        let (api, kinesis_api) = (
+            api.secured(shown.clone()),
+            kinesis_api.secured(shown.clone()),
+        );
         let scheme = if secured.is_some() { "https" } else { "http" };
         let metrics = Arc::new(Metrics::default());
+        let expires = secured.as_ref().and_then(|secured| secured.expires);
+        metrics.reloads().expires(expires);
         let log = Arc::new(HostLog::new(Arc::clone(&metrics)));
         let mut engine = EngineOptions {
             cache_dir: Some(options.data_dir.join("cache")),
@@ -331,6 +296,7 @@ impl Server {
         let node = Arc::new(node);
         tokio::spawn(relay::run(Arc::clone(&node), server_name));
         tokio::spawn(canaries::run(Arc::clone(&node)));
+        let ask = sources.watch(shown, &streams, &access, &metrics, &draining);
         let listeners = vec![
             tokio::spawn(api.serve(
                 Api::new(node, access, audit.clone(), demands_token),
@@ -353,6 +319,7 @@ impl Server {
             engine,
             supervisor,
             drain,
+            ask,
             listeners,
             loops,
             stopped,
@@ -406,6 +373,12 @@ fn spawn_loop(
 }
 
 impl Running {
+    /// Reads certificate, Kinesis credentials and admin token again, as far as it was given any. What cannot be used
+    /// changes nothing but the log and a metric.
+    pub fn reload(&self) {
+        self.ask.send_replace(());
+    }
+
     /// Waits until the server stops by itself: a write or sync failed. Within a second of that, so that
     /// the caller can end the process.
     pub async fn stopped(&mut self) -> ServerStopped {

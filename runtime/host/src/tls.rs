@@ -2,15 +2,21 @@
 //!
 //! One that was made lies in the data directory as one file with its key, replaced as a whole, so that a
 //! crash leaves no half; `cert.pem` beside it is the certificate alone, for clients.
+//!
+//! What is shown can be replaced while connections are open: those go on with what they began with.
+
+mod expiry;
 
 use std::{
     fs,
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
+use fnctl_core::id::Timestamp;
 use fnctl_store::limits::TLS_DIRECTORY;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
@@ -23,6 +29,8 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
+
+use crate::limits::{CERTIFICATE_LIFE_MS, CERTIFICATE_RENEWED_BEFORE_MS};
 
 /// Certificate and key of the certificate that the server made.
 const IDENTITY: &str = "identity.pem";
@@ -39,7 +47,8 @@ pub enum Tls {
         /// The key: PKCS #8, PKCS #1 or SEC 1.
         key: PathBuf,
     },
-    /// One that the server makes once and keeps in its data directory, signed by itself.
+    /// One that the server makes and keeps in its data directory, signed by itself, good for ten years; it is made
+    /// anew when less than a month of them is left.
     Generated {
         /// Names and addresses that clients use, besides those of this machine.
         names: Vec<String>,
@@ -82,8 +91,33 @@ pub(crate) struct Secured {
     pub(crate) acceptor: TlsAcceptor,
     /// SHA-256 of the certificate, `AB:CD:…`.
     pub(crate) fingerprint: String,
+    /// When the certificate ends; `None`: it cannot be told.
+    pub(crate) expires: Option<Timestamp>,
     /// The certificate for clients, where the server made it.
     pub(crate) certificate: Option<PathBuf>,
+}
+
+/// What listeners show now.
+#[derive(Clone)]
+pub(crate) struct Shown(Arc<RwLock<Secured>>);
+
+impl Shown {
+    /// Shows this first.
+    pub(crate) fn new(secured: Secured) -> Self {
+        Self(Arc::new(RwLock::new(secured)))
+    }
+
+    /// What ends TLS of a new connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let now = self.0.read();
+        let now = now.unwrap_or_else(PoisonError::into_inner);
+        now.acceptor.clone()
+    }
+
+    /// Shows this to connections from now on.
+    pub(crate) fn replace(&self, secured: Secured) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = secured;
+    }
 }
 
 impl Tls {
@@ -91,13 +125,21 @@ impl Tls {
     ///
     /// # Errors
     /// As [`TlsError`] says.
-    pub(crate) fn load(&self, data_dir: &Path) -> Result<Secured, TlsError> {
+    pub(crate) fn load(&self, data_dir: &Path, now: Timestamp) -> Result<Secured, TlsError> {
         match self {
             Self::Files { certificate, key } => {
                 let (chain, key_pem) = (read(certificate)?, read(key)?);
                 secured(&chain, certificate, &key_pem, key)
             }
-            Self::Generated { names } => generated(&data_dir.join(TLS_DIRECTORY), names),
+            Self::Generated { names } => generated(&data_dir.join(TLS_DIRECTORY), names, now),
+        }
+    }
+
+    /// The files that somebody else may renew.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Files { certificate, key } => vec![certificate.clone(), key.clone()],
+            Self::Generated { .. } => Vec::new(),
         }
     }
 }
@@ -139,6 +181,7 @@ fn secured(
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| unusable(key_path, "holds no private key in PEM".to_owned()))?;
     let fingerprint = fingerprint(&chain);
+    let expires = chain.first().and_then(|own| expiry::of(own));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -151,6 +194,7 @@ fn secured(
     Ok(Secured {
         acceptor: TlsAcceptor::from(Arc::new(config)),
         fingerprint,
+        expires,
         certificate: None,
     })
 }
@@ -162,13 +206,16 @@ fn fingerprint(chain: &[CertificateDer<'_>]) -> String {
     bytes.join(":")
 }
 
-/// The certificate that was made before, if it is for all names; else a new one.
-fn generated(directory: &Path, names: &[String]) -> Result<Secured, TlsError> {
+/// The certificate that was made before, if it is for all names and does not end soon; else a new one.
+fn generated(directory: &Path, names: &[String], now: Timestamp) -> Result<Secured, TlsError> {
     let path = directory.join(IDENTITY);
     let names = all_names(names);
     let load = |pem: &[u8]| secured(pem, &path, pem, &path);
     let known = match fs::read(&path) {
-        Ok(pem) if is_for(&pem, &path, &names) => load(&pem).ok().map(|secured| (secured, pem)),
+        Ok(pem) if is_for(&pem, &path, &names) => load(&pem)
+            .ok()
+            .filter(|secured| lasts(secured, now))
+            .map(|secured| (secured, pem)),
         Ok(_) => None,
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(at(&path)(error)),
@@ -176,7 +223,7 @@ fn generated(directory: &Path, names: &[String]) -> Result<Secured, TlsError> {
     let (mut secured, pem) = match known {
         Some(known) => known,
         None => {
-            let pem = make(&names)?;
+            let pem = make(&names, now)?;
             replace(directory, IDENTITY, pem.as_bytes())?;
             (load(pem.as_bytes())?, pem.into_bytes())
         }
@@ -233,8 +280,14 @@ fn is_for(pem: &[u8], path: &Path, names: &[String]) -> bool {
     })
 }
 
+/// Whether it does not have to be made anew yet.
+fn lasts(secured: &Secured, now: Timestamp) -> bool {
+    let left = secured.expires.map(|end| end.since_ms(now));
+    left.is_some_and(|left| left > CERTIFICATE_RENEWED_BEFORE_MS)
+}
+
 /// Certificate and key, PEM.
-fn make(names: &[String]) -> Result<String, TlsError> {
+fn make(names: &[String], now: Timestamp) -> Result<String, TlsError> {
     let not_made = |error: rcgen::Error| TlsError::NotMade {
         names: names.join(", "),
         words: error.to_string(),
@@ -243,6 +296,8 @@ fn make(names: &[String]) -> Result<String, TlsError> {
     params.distinguished_name = DistinguishedName::new();
     let own_name = format!("fnctl {}", uuid::Uuid::new_v4());
     params.distinguished_name.push(DnType::CommonName, own_name);
+    let end = Duration::from_millis(now.0.saturating_add(CERTIFICATE_LIFE_MS));
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = KeyPair::generate().map_err(not_made)?;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicU64},
 };
 
 use bytes::Bytes;
@@ -106,6 +106,8 @@ struct Inner<L> {
     log: L,
     clock: Arc<dyn Clock>,
     options: Options,
+    /// Those of the options, until others take their place.
+    credentials: RwLock<Option<Arc<Credentials>>>,
     seal: Seal,
     nonce: AtomicU64,
     request_ids: RequestIds,
@@ -121,10 +123,20 @@ impl<L: Log> Kinesis<L> {
             request_ids: RequestIds::new(&options.secret, clock.now(), clock.boot_ms()),
             nonce: AtomicU64::new(0),
             bodies: Bodies::new(),
+            credentials: RwLock::new(options.credentials.clone()),
             log,
             clock,
             options,
         }))
+    }
+
+    /// Verifies signatures with these keys from the next request on. Where none were verified it stays so: what is
+    /// open is closed by a start alone, which says so.
+    pub fn replace_credentials(&self, keys: Arc<Credentials>) {
+        let known = self.0.credentials.write();
+        if let Some(known) = known.unwrap_or_else(PoisonError::into_inner).as_mut() {
+            *known = keys;
+        }
     }
 
     /// Request bodies of which a part is still to come.
@@ -151,7 +163,9 @@ impl<L: Log> Kinesis<L> {
         if is_cross_origin && parts.method == Method::OPTIONS {
             return inner.preflight(&parts.headers);
         }
-        let pending = match inner.claimed(&parts.uri, &parts.headers) {
+        // A request is judged by one set of keys, from its first byte to its last.
+        let credentials = inner.credentials();
+        let pending = match inner.claimed(credentials.as_deref(), &parts.uri, &parts.headers) {
             Ok(pending) => pending,
             Err(error) => {
                 // Its body stays unread.
@@ -201,9 +215,19 @@ impl<L: Log> Kinesis<L> {
 }
 
 impl<L: Log> Inner<L> {
+    fn credentials(&self) -> Option<Arc<Credentials>> {
+        let credentials = self.credentials.read();
+        credentials.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What a request claims of its signature, where signatures are verified.
-    fn claimed(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Pending<'_>>, ApiError> {
-        let Some(credentials) = &self.options.credentials else {
+    fn claimed<'a>(
+        &self,
+        credentials: Option<&'a Credentials>,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Option<Pending<'a>>, ApiError> {
+        let Some(credentials) = credentials else {
             return Ok(None);
         };
         auth::check_signature(headers, uri)?;

@@ -1,6 +1,10 @@
-//! `fnctl explain`: what a code means and what to do, without a server.
+//! `fnctl explain`: what a code means and what to do, without a server; also the words of `fnctl status` and of dead
+//! letters.
 
-use fnctl_core::error_code::{ErrorCode, Explanation, families};
+use fnctl_core::{
+    error_code::{ErrorCode, Explanation, families},
+    meaning::{self, Meaning},
+};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +15,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A code, such as FN2003; none lists all
+    /// A code, such as FN2003; or a word of `fnctl status` or of a dead letter, such as circuit-open; none lists all
     code: Option<String>,
 }
 
@@ -25,6 +29,26 @@ struct Explained {
     title: &'static str,
     why: &'static str,
     fix: &'static [&'static str],
+}
+
+/// A word, explained.
+#[derive(Serialize)]
+struct Worded {
+    word: &'static str,
+    title: &'static str,
+    why: &'static str,
+    fix: &'static [&'static str],
+}
+
+impl Worded {
+    const fn of(one: &Meaning) -> Self {
+        Self {
+            word: one.word,
+            title: one.title,
+            why: one.why,
+            fix: one.fix,
+        }
+    }
 }
 
 impl Explained {
@@ -43,9 +67,12 @@ impl Explained {
 
 pub(crate) fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     let out = &mut session.out;
-    match args.code {
-        Some(code) => explain(code_of(&code)?.explanation(), out),
-        None => list(out),
+    let Some(given) = args.code else {
+        return list(out);
+    };
+    match meaning::of(given.trim_matches('`')) {
+        Some(word) => explain_word(&word, out),
+        None => explain(code_of(&given)?.explanation(), out),
     }
 }
 
@@ -57,9 +84,12 @@ fn code_of(given: &str) -> Result<ErrorCode, CliError> {
     ErrorCode::parse(&bare.to_ascii_uppercase()).ok_or_else(|| {
         CliError::new(
             ErrorCode::NotAllowed,
-            format!("`{given}` is no code of fnctl"),
+            format!("`{given}` is no code and no word of fnctl"),
         )
-        .because("codes are FN and four digits, as an error names it in brackets")
+        .because(
+            "codes are FN and four digits, as an error names it in brackets; words are those of `fnctl status` and \
+             kinds of dead letters, and a function's own codes are its author's to explain",
+        )
         .fix("fnctl explain        (lists all)")
     })
 }
@@ -69,16 +99,7 @@ fn explain(one: &Explanation, out: &mut Output) -> Result<(), CliError> {
     if out.is_json() {
         return out.json(&explained);
     }
-    out.line(&format!("{}  {}", explained.code, one.title))?;
-    out.line("")?;
-    for line in wrapped(one.why) {
-        out.line(&format!("  {line}"))?;
-    }
-    out.line("")?;
-    for (index, fix) in one.fix.iter().enumerate() {
-        let label = if index == 0 { "fix" } else { "" };
-        out.line(&format!("  {label:<5} {fix}"))?;
-    }
+    paragraphs([explained.code, one.title, one.why], one.fix, out)?;
     out.line("")?;
     out.line(&format!(
         "  exit {}  ·  HTTP {}",
@@ -86,10 +107,38 @@ fn explain(one: &Explanation, out: &mut Output) -> Result<(), CliError> {
     ))
 }
 
+fn explain_word(one: &Meaning, out: &mut Output) -> Result<(), CliError> {
+    if out.is_json() {
+        return out.json(&Worded::of(one));
+    }
+    paragraphs([one.word, one.title, one.why], one.fix, out)
+}
+
+fn paragraphs(
+    [name, title, why]: [&str; 3],
+    fix: &[&str],
+    out: &mut Output,
+) -> Result<(), CliError> {
+    out.line(&format!("{name}  {title}"))?;
+    out.line("")?;
+    for line in wrapped(why) {
+        out.line(&format!("  {line}"))?;
+    }
+    out.line("")?;
+    for (index, fix) in fix.iter().enumerate() {
+        let label = if index == 0 { "fix" } else { "" };
+        out.line(&format!("  {label:<5} {fix}"))?;
+    }
+    Ok(())
+}
+
 fn list(out: &mut Output) -> Result<(), CliError> {
     if out.is_json() {
-        let mut all = families().flat_map(|(_, all)| all);
-        return all.try_for_each(|one| out.json(&Explained::of(one)));
+        let mut codes = families().flat_map(|(_, all)| all);
+        codes.try_for_each(|one| out.json(&Explained::of(one)))?;
+        let words = meaning::all();
+        let mut words = words.iter().flat_map(|(_, all)| all);
+        return words.try_for_each(|one| out.json(&Worded::of(one)));
     }
     for (heading, all) in families() {
         out.line(heading)?;
@@ -104,7 +153,16 @@ fn list(out: &mut Output) -> Result<(), CliError> {
         table.lines(2).iter().try_for_each(|line| out.line(line))?;
         out.line("")?;
     }
-    out.note("one at length: fnctl explain FN2003");
+    for (heading, all) in meaning::all() {
+        out.line(heading)?;
+        let mut table = Table::new(&["word", "says"]);
+        for one in all {
+            table.row([one.word.to_owned(), one.title.to_owned()]);
+        }
+        table.lines(2).iter().try_for_each(|line| out.line(line))?;
+        out.line("")?;
+    }
+    out.note("one at length: fnctl explain FN2003, or fnctl explain circuit-open");
     Ok(())
 }
 
@@ -137,7 +195,7 @@ mod tests {
         for given in ["FN2003", "fn2003", "[FN2003]", "error[FN2003]:"] {
             assert_eq!(code_of(given).unwrap(), ErrorCode::NotAComponent, "{given}");
         }
-        for given in ["", "FN0000", "2003", "circuit-open"] {
+        for given in ["", "FN0000", "2003", "circuit-opened"] {
             assert!(
                 code_of(given).unwrap_err().is(ErrorCode::NotAllowed),
                 "{given}"

@@ -1,6 +1,6 @@
 //! `fnctl man`: the manual's pages, made of what `--help` says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use clap_mangen::Man;
@@ -9,13 +9,15 @@ use fnctl_core::error_code::ErrorCode;
 use crate::{
     cli::{Cli, Session},
     error::CliError,
+    output::words,
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The page of a command, such as `mappings seek`; none: that of fnctl
     command: Vec<String>,
-    /// Write the pages of all commands into this folder, for `man` to find: DIR/fnctl.1 and others
+    /// Write the pages of all commands into this folder: fnctl.1, fnctl-deploy.1 …; `man` finds those of a folder
+    /// named man1, such as /usr/local/share/man/man1
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     to: Option<PathBuf>,
 }
@@ -29,10 +31,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<(), CliError> {
                 CliError::new(ErrorCode::FileUnwritable, format!("`{shown}`: {error}"))
                     .at(shown.to_string())
             })?;
-        session.out.note(&format!(
-            "man -M needs them in a folder man1: man -l {}/fnctl.1",
-            folder.display()
-        ));
+        session.out.note(&reading(folder));
         return Ok(());
     }
     let mut page = Vec::new();
@@ -40,6 +39,21 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<(), CliError> {
         .render(&mut page)
         .expect("a vector takes everything");
     session.out.bytes(&page)
+}
+
+/// How pages are read that lie in this folder: `man` finds those of a folder `man1` by the one above it.
+fn reading(folder: &Path) -> String {
+    let shown = words::path(folder);
+    match (folder.file_name(), folder.parent()) {
+        (Some(name), Some(above)) if name == "man1" => {
+            let above = match words::path(above) {
+                here if here.is_empty() => ".".to_owned(),
+                above => above,
+            };
+            format!("written to {shown}; read one: man -M {above} fnctl-deploy")
+        }
+        _ => format!("written to {shown}; read one: man -l {shown}/fnctl-deploy.1"),
+    }
 }
 
 /// A command by its words, named as its page is: `fnctl-mappings-seek`.
@@ -54,4 +68,22 @@ fn command(words: &[String]) -> Result<clap::Command, CliError> {
         })?;
     }
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_pages_are_read_is_said_as_it_works() {
+        for (folder, command) in [
+            ("man1", "man -M . fnctl-deploy"),
+            ("share/man/man1", "man -M share/man fnctl-deploy"),
+            ("/usr/share/man/man1/", "man -M /usr/share/man fnctl-deploy"),
+            ("pages", "man -l pages/fnctl-deploy.1"),
+        ] {
+            let said = reading(Path::new(folder));
+            assert!(said.ends_with(command), "{said}");
+        }
+    }
 }

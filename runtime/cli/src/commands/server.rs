@@ -1,6 +1,7 @@
 //! `fnctl server`: serves until a signal, then drains.
 
 pub(crate) mod embedded;
+mod hangup;
 
 use std::{
     fs, io,
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     /// How often that is begun, 1s to 30d
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = spelling::scrub_period)]
     scrub_period: Duration,
-    /// Certificate of both listeners, PEM, the server's own first
+    /// Certificate of both listeners, PEM, the server's own first; read again when it changes
     #[arg(
         long,
         value_name = "F",
@@ -47,15 +48,19 @@ pub(crate) struct Args {
     /// Its key, PEM
     #[arg(long, value_name = "F", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Make a certificate once, keep it in the data directory, and use it
+    /// Make a certificate for ten years, keep it in the data directory, and use it
     #[arg(long)]
     tls_generate: bool,
     /// A name or address that clients use, for the certificate that is made; may be given more than once
     #[arg(long, value_name = "NAME", requires = "tls_generate")]
     tls_name: Vec<String>,
-    /// Keys that may sign requests of the Kinesis API, as AWS clients keep them; signatures are verified then
+    /// Keys that may sign requests of the Kinesis API, as AWS clients keep them; signatures are verified then;
+    /// read again when it changes
     #[arg(long, value_name = "F")]
     kinesis_credentials: Option<PathBuf>,
+    /// File with the secret of a token that may do everything, `admin-file`; read again when it changes
+    #[arg(long, value_name = "F")]
+    admin_token_file: Option<PathBuf>,
     /// Ask for a token on loopback, too
     #[arg(long)]
     require_token: bool,
@@ -99,6 +104,7 @@ struct Ready {
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     embedded::log_to_stderr(session.out.is_json());
     let mut signals = embedded::Signals::listen()?;
+    let mut hangups = hangup::Hangups::listen()?;
     let options = ServerOptions {
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
@@ -106,6 +112,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         require_token: args.require_token,
         tls: args.tls(),
         kinesis_credentials: args.kinesis_credentials.clone(),
+        admin_token_file: args.admin_token_file.clone(),
         allows_network_file_system: args.allow_network_file_system,
         scrub: ScrubOptions {
             bytes_per_second: args.scrub_rate,
@@ -139,9 +146,12 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     }
     // A server does not stop because nobody reads where it is.
     let _closed = say(&ready, &args.data_dir, session);
-    let stopped = tokio::select! {
-        _ = signals.next() => None,
-        stopped = running.stopped() => Some(stopped),
+    let stopped = loop {
+        tokio::select! {
+            _ = signals.next() => break None,
+            () = hangups.next() => running.reload(),
+            stopped = running.stopped() => break Some(stopped),
+        }
     };
     if let Some(stopped) = stopped {
         drop(running);

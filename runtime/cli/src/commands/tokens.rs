@@ -208,7 +208,7 @@ fn failed(error: TokensError) -> CliError {
                 .fix("name an empty directory, or one that is not there yet: --data-dir D")
         }
         TokensError::Open(_) => CliError::new(ErrorCode::DataDirectoryUnusable, words),
-        TokensError::Io { .. } | TokensError::Unreadable { .. } => {
+        TokensError::Io { .. } | TokensError::Unreadable { .. } | TokensError::File { .. } => {
             CliError::new(ErrorCode::AccessFileUnusable, words)
                 .because("nobody is let in by guessing what such a file says")
                 .fix("mend it; or remove `access.json`, and make every token anew")

@@ -25,11 +25,12 @@ impl From<TokensError> for ApiError {
             TokensError::Invalid(_) => {
                 Self::new(ErrorCode::NotAllowed, words).fix("mend what is named, and send it again")
             }
-            TokensError::Io { .. } | TokensError::Unreadable { .. } | TokensError::Open(_) => {
-                Self::new(ErrorCode::AccessFileUnusable, words)
-                    .because("a token is shown and revoked only once that is on the disk")
-                    .fix("mend the disk or the file, and send it again")
-            }
+            TokensError::Io { .. }
+            | TokensError::Unreadable { .. }
+            | TokensError::File { .. }
+            | TokensError::Open(_) => Self::new(ErrorCode::AccessFileUnusable, words)
+                .because("a token is shown and revoked only once that is on the disk")
+                .fix("mend the disk or the file, and send it again"),
         }
     }
 }

@@ -21,13 +21,13 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::{
     api::error::ApiError,
     http::{Body, origin},
     limits,
+    tls::Shown,
 };
 
 /// Why a listener cannot be had.
@@ -61,7 +61,7 @@ pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
     /// Speaks TLS, and nothing else.
-    tls: Option<TlsAcceptor>,
+    tls: Option<Shown>,
 }
 
 /// Whose request it is, as an extension of it.
@@ -92,7 +92,7 @@ impl Listener {
 
     /// With TLS on every connection, if there is any.
     #[must_use]
-    pub(crate) fn secured(mut self, tls: Option<TlsAcceptor>) -> Self {
+    pub(crate) fn secured(mut self, tls: Option<Shown>) -> Self {
         self.tls = tls;
         self
     }
@@ -149,7 +149,7 @@ impl Listener {
 /// Serves a connection as it comes from the system: behind its handshake where there is one.
 async fn accepted<S: Serve>(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Shown>,
     service: S,
     is_guarded: bool,
     mut drain: watch::Receiver<bool>,
@@ -165,7 +165,7 @@ async fn accepted<S: Serve>(
     let shaken = tokio::select! {
         biased;
         _ = drain.wait_for(|draining| *draining) => return,
-        shaken = timeout(limits::TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)) => shaken,
+        shaken = timeout(limits::TLS_HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)) => shaken,
     };
     match shaken {
         Ok(Ok(stream)) => connection(stream, peer, service, is_guarded, drain).await,

@@ -202,6 +202,7 @@ impl Metrics {
         let name = "fnctl_audit_lost_total";
         out.family(name);
         out.line(format_args!("{name} {}", self.audit_lost.get()));
+        self.reloads.expose(out);
     }
 }
 

@@ -4,8 +4,11 @@ use super::*;
 
 fn made(folder: &Path, names: &[&str]) -> Secured {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    Tls::Generated { names }.load(folder).expect("made")
+    Tls::Generated { names }.load(folder, NOW).expect("made")
 }
+
+/// The first of March 2026.
+const NOW: Timestamp = Timestamp(1_772_323_200_000);
 
 #[test]
 fn a_certificate_is_made_once_and_anew_where_a_name_is_missing() {
@@ -37,7 +40,7 @@ fn a_damaged_file_of_ours_is_made_anew_and_a_name_that_is_none_is_refused() {
     fs::write(&path, &whole[..whole.len() / 2]).expect("written");
     assert_ne!(made(folder.path(), &[]).fingerprint, first.fingerprint);
     let names = vec!["é\u{0}".to_owned()];
-    assert!(Tls::Generated { names }.load(folder.path()).is_err());
+    assert!(Tls::Generated { names }.load(folder.path(), NOW).is_err());
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn files_that_do_not_fit_are_named_and_nothing_of_the_key_is_told() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = |name: &str| folder.path().join(name);
     let pair = |which: &str| {
-        let pem = make(&["localhost".to_owned()]).expect("made");
+        let pem = make(&["localhost".to_owned()], NOW).expect("made");
         let (certificate, key) = pem.split_at(pem.find("-----BEGIN PRIVATE").expect("a key"));
         fs::write(path(&format!("{which}.crt")), certificate).expect("written");
         fs::write(path(&format!("{which}.key")), key).expect("written");
@@ -55,7 +58,7 @@ fn files_that_do_not_fit_are_named_and_nothing_of_the_key_is_told() {
     fs::write(path("empty"), "").expect("written");
     let load = |certificate: &str, key: &str| {
         let (certificate, key) = (path(certificate), path(key));
-        let loaded = Tls::Files { certificate, key }.load(folder.path());
+        let loaded = Tls::Files { certificate, key }.load(folder.path(), NOW);
         loaded.map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(load("a.crt", "a.key"), Ok(()));
@@ -69,4 +72,30 @@ fn files_that_do_not_fit_are_named_and_nothing_of_the_key_is_told() {
         let error = load(certificate, key).expect_err("it does not fit");
         assert!(error.contains(named), "{error}");
     }
+}
+
+#[test]
+fn a_certificate_of_ours_lasts_ten_years_and_is_made_anew_in_its_last_month() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let at = |now: Timestamp| {
+        let names = Vec::new();
+        let loaded = Tls::Generated { names }.load(folder.path(), now);
+        loaded.expect("a certificate")
+    };
+    let first = at(NOW);
+    let end = first.expires.expect("it says when it ends");
+    // To the second.
+    assert_eq!(end.0, (NOW.0 + CERTIFICATE_LIFE_MS) / 1_000 * 1_000);
+    let last = Timestamp(end.0 - CERTIFICATE_RENEWED_BEFORE_MS - 1);
+    assert_eq!(at(last).fingerprint, first.fingerprint);
+    let renewed = at(last.plus_ms(1));
+    assert_ne!(renewed.fingerprint, first.fingerprint);
+    assert!(renewed.expires > first.expires);
+    let known = fs::read(folder.path().join(TLS_DIRECTORY).join(CERTIFICATE)).expect("there");
+    let chain = chain_of(&known, Path::new(CERTIFICATE)).expect("a certificate");
+    assert_eq!(
+        fingerprint(&chain),
+        renewed.fingerprint,
+        "what clients copy follows"
+    );
 }

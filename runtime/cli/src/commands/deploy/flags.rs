@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Shards of streams that are made [default: 1]
     #[arg(long, value_name = "N", value_parser = spelling::setting::<Count>, allow_negative_numbers = true)]
     shards: Option<Setting<Count>>,
-    /// Where a new mapping starts: trim-horizon, latest, a time, or a duration ago
+    /// Where a new mapping starts: trim-horizon, latest, a time, or a duration ago [default: trim-horizon]
     #[arg(long, value_name = "POSITION", value_parser = spelling::setting::<StartingPosition>)]
     starting_position: Option<Setting<StartingPosition>>,
     #[command(flatten)]

@@ -12,9 +12,6 @@ use crate::{
     manifest::{self, Manifest},
 };
 
-/// Paths that are watched where the manifest names none.
-const WATCHED: [&str; 2] = ["src", "Cargo.toml"];
-
 /// Changes of a project's files.
 pub(super) struct Changes {
     changed: mpsc::Receiver<()>,
@@ -38,7 +35,7 @@ impl Changes {
             .canonicalize()
             .map_err(|error| failed(notify::Error::io(error)))?;
         let named = manifest.spec.function.watch.clone();
-        let named = named.unwrap_or_else(|| WATCHED.map(str::to_owned).to_vec());
+        let named = named.unwrap_or_else(|| manifest::WATCHED.map(str::to_owned).to_vec());
         let mut wanted: Vec<PathBuf> = named.iter().map(|path| folder.join(path)).collect();
         wanted.push(folder.join(manifest::FILE));
         // One wake is enough, however many files changed.

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, io, path::Path, task::Poll};
 
 use fnctl_core::error_code::{ErrorCode, ErrorObject};
-use fnctl_host::{ListenError, StartError};
+use fnctl_host::{ListenError, StartError, TokensError};
 use fnctl_invoker::Compiler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -97,7 +97,9 @@ impl Signals {
 fn exposed(data_dir: &Path, what: &str) -> String {
     let data_dir = data_dir.display();
     let who = if what == "API" {
-        format!("fnctl tokens create NAME --scope admin --data-dir {data_dir}, then")
+        format!(
+            "fnctl tokens create NAME --scope admin --data-dir {data_dir}, or --admin-token-file F, then"
+        )
     } else {
         "--kinesis-credentials F and".to_owned()
     };
@@ -120,6 +122,9 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
                 .because("nobody could ask for anything")
                 .fix(format!("fnctl tokens create NAME --scope admin --data-dir {}", data_dir.display()))
         }
+        StartError::Tokens(TokensError::File { .. }) => ErrorObject::new(ErrorCode::AccessFileUnusable, words)
+            .because("such a file holds the secret of one token, and nothing else")
+            .fix("openssl rand -hex 32 > F, readable by the server alone"),
         StartError::Tokens(_) => ErrorObject::new(ErrorCode::AccessFileUnusable, words)
             .because("nobody is let in by guessing what such a file says, so nothing is served")
             .fix("mend it; or remove `access.json`, and make every token anew"),

@@ -218,12 +218,14 @@ async fn draining_ends_idle_connections_and_waits_for_running_requests() {
 async fn a_handshake_that_does_not_come_is_given_up() {
     let folder = tempfile::tempdir().expect("a directory");
     let tls = crate::tls::Tls::Generated { names: Vec::new() };
-    let tls = tls.load(folder.path()).expect("a certificate");
+    let tls = tls
+        .load(folder.path(), fnctl_core::id::Timestamp(0))
+        .expect("a certificate");
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = Listener::bind(local).await.expect("a free port");
     let address = listener.address();
     let (drain, draining) = watch::channel(false);
-    let listener = listener.secured(Some(tls.acceptor));
+    let listener = listener.secured(Some(crate::tls::Shown::new(tls)));
     let task = tokio::spawn(listener.serve(Echo, draining));
     for sent in [&b""[..], b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"] {
         let started = Instant::now();

@@ -1,0 +1,101 @@
+//! What the words mean that `fnctl status` and dead letters use, at length: what `fnctl explain` prints of them and the
+//! page of errors is made of. A diagnosis says what is so *here*; this says what it is.
+
+mod kinds;
+mod states;
+
+use crate::{commit::ErrorKind, diagnosis::Why};
+
+/// A word, explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Which.
+    pub word: &'static str,
+    /// What it says, in a line.
+    pub title: &'static str,
+    /// How it comes to that.
+    pub why: &'static str,
+    /// What to do, the likeliest first.
+    pub fix: &'static [&'static str],
+}
+
+/// A meaning, in the order of its fields.
+const fn meaning(
+    word: &'static str,
+    title: &'static str,
+    why: &'static str,
+    fix: &'static [&'static str],
+) -> Meaning {
+    Meaning {
+        word,
+        title,
+        why,
+        fix,
+    }
+}
+
+impl Why {
+    /// What it means and what to do.
+    #[must_use]
+    pub const fn meaning(self) -> Meaning {
+        let (title, why, fix) = states::of(self);
+        meaning(self.as_str(), title, why, fix)
+    }
+}
+
+impl ErrorKind {
+    /// What it means and what to do.
+    #[must_use]
+    pub const fn meaning(self) -> Meaning {
+        let (title, why, fix) = kinds::of(self);
+        meaning(self.as_str(), title, why, fix)
+    }
+}
+
+/// All words under what they are words of.
+pub fn all() -> [(&'static str, Vec<Meaning>); 2] {
+    [
+        (
+            "What `fnctl status` says of a mapping",
+            Why::ALL.map(Why::meaning).to_vec(),
+        ),
+        (
+            "Why a record is a dead letter",
+            ErrorKind::ALL.map(ErrorKind::meaning).to_vec(),
+        ),
+    ]
+}
+
+/// What a word means; `None`: neither says it.
+#[must_use]
+pub fn of(word: &str) -> Option<Meaning> {
+    let state = Why::parse(word).map(Why::meaning);
+    state.or_else(|| ErrorKind::from_name(word).map(ErrorKind::meaning))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_word_is_explained_and_means_one_thing() {
+        let words: Vec<Meaning> = all().into_iter().flat_map(|(_, all)| all).collect();
+        assert_eq!(words.len(), Why::ALL.len() + ErrorKind::ALL.len());
+        let distinct: BTreeSet<&str> = words.iter().map(|one| one.word).collect();
+        assert_eq!(
+            distinct.len(),
+            words.len(),
+            "a word of both would be explained once"
+        );
+        for one in words {
+            let word = one.word;
+            assert_eq!(of(word), Some(one));
+            assert!(one.title.len() > 10 && !one.title.ends_with('.'), "{word}");
+            assert!(one.why.len() > 40 && one.why.ends_with('.'), "{word}");
+            assert!(!one.fix.is_empty(), "{word}");
+        }
+        assert_eq!(of("FN2003"), None);
+    }
+}

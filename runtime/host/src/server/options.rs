@@ -1,0 +1,65 @@
+//! How a server is started.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use fnctl_invoker::Compiler;
+use fnctl_store::ScrubOptions;
+
+use crate::tls::Tls;
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Where everything is kept; made when missing.
+    pub data_dir: PathBuf,
+    /// Where the control API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the Kinesis API listens; port 0 takes a free one.
+    pub kinesis_listen: SocketAddr,
+    /// Whether the data directory may lie on a network file system.
+    pub allows_network_file_system: bool,
+    /// Whether listeners beyond loopback are allowed without what keeps strangers out.
+    pub insecure: bool,
+    /// Whether a token is asked for on loopback, too.
+    pub require_token: bool,
+    /// The certificate of both listeners; `None`: they speak plain HTTP.
+    pub tls: Option<Tls>,
+    /// File of the keys that may sign requests of the Kinesis API; `None`: signatures are not verified.
+    pub kinesis_credentials: Option<PathBuf>,
+    /// File of the secret of a token that may do everything; `None`: tokens are made by people alone.
+    pub admin_token_file: Option<PathBuf>,
+    /// Threads that run functions; `None`: as many as the machine has.
+    pub guest_threads: Option<usize>,
+    /// How fast and how often everything at rest is read and checked.
+    pub scrub: ScrubOptions,
+    /// Who compiles components.
+    pub compiler: Compiler,
+    /// The commit that the binary was built from, told to whoever asks for the version.
+    pub commit: Option<&'static str>,
+    /// Called when the process has not ended by itself [`ENDS_WITHIN`](crate::limits::ENDS_WITHIN) after a failed write or
+    /// sync; it does not return.
+    pub last_resort: Option<fn() -> !>,
+}
+
+impl ServerOptions {
+    /// The defaults over a data directory: ports 4700 and 4701 of loopback.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 4700)),
+            kinesis_listen: SocketAddr::from(([127, 0, 0, 1], 4701)),
+            insecure: false,
+            require_token: false,
+            tls: None,
+            kinesis_credentials: None,
+            admin_token_file: None,
+            allows_network_file_system: false,
+            guest_threads: None,
+            commit: None,
+            last_resort: None,
+            scrub: ScrubOptions::default(),
+            compiler: Compiler::default(),
+        }
+    }
+}
