@@ -73,7 +73,7 @@ pub(super) const ALL: &[Explanation] = &[
     explained(
         ErrorCode::AccessFileUnusable,
         "The file of tokens, or of Kinesis credentials, cannot be read or written",
-        "It is damaged, readable by others, or of a newer version. Nobody is let in by guessing what it says, so the server did not start.",
+        "It is damaged, cannot be read, or is of a newer version. Nobody is let in by guessing what it says, so the server did not start.",
         &[
             "mend what the error names; its mode: chmod 600 FILE",
             "begin anew, with no tokens: move access.json away, with the server stopped",
