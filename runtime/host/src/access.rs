@@ -159,7 +159,8 @@ impl Access {
 
     /// The refusal, or that there were too many.
     fn refuse(&self, refused: ApiError, peer: Option<IpAddr>) -> ApiError {
-        if self.failures.allow(peer) {
+        // Whoever has a token of too narrow a scope is no stranger: only this tells what is wrong.
+        if refused.is(ErrorCode::ScopeTooNarrow) || self.failures.allow(peer) {
             return refused;
         }
         ApiError::new(

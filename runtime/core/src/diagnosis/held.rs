@@ -45,13 +45,20 @@ pub(super) fn stream_deleted(figures: &Figures<'_>) -> Option<Found> {
         |_| {
             // A later mapping may go by the same name.
             let id = &status.id;
+            let outputs = status.outputs.iter();
+            let outputs: String = outputs
+                .map(|(name, to)| format!(" --to {name}={to}"))
+                .collect();
             vec![
                 (
-                    format!("fnctl mappings delete {id}"),
+                    format!("fnctl mappings delete {id} --yes"),
                     "its progress goes; dead letters stay, by its id",
                 ),
                 (
-                    format!("fnctl deploy --name {} --stream {stream}", status.function),
+                    format!(
+                        "fnctl deploy --name {} --stream {stream}{outputs}",
+                        status.function
+                    ),
                     "begins anew, with a stream of that name",
                 ),
             ]

@@ -117,6 +117,8 @@ async fn who_is_refused_too_often_is_told_so_and_a_good_token_still_goes_through
     assert!(told >= limits::REFUSALS_SAVED_MAX, "{told}");
     assert_eq!(asks(&access, DEMANDED, Scope::Read, None), "FN6005");
     assert_eq!(asks(&access, DEMANDED, Scope::Read, Some(&secret)), "a");
+    let narrow = asks(&access, DEMANDED, Scope::Admin, Some(&secret));
+    assert_eq!(narrow, "FN6004", "what is wrong with it is told");
 }
 
 #[test]
