@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fnctl_core::clock::Clock;
+use fnctl_core::{clock::Clock, limits::DEAD_LETTER_STREAM_BYTES_MAX};
 use fnctl_invoker::{Compiler, Engine, EngineError, EngineOptions};
 use fnctl_store::{OpenError, ScrubOptions, Store, disk::real::RealDisk};
 use fnctl_streams::Kinesis;
@@ -63,6 +63,8 @@ pub struct ServerOptions {
     pub guest_threads: Option<usize>,
     /// How fast and how often everything at rest is read and checked.
     pub scrub: ScrubOptions,
+    /// Keys and payloads of one mapping's open dead letters, bytes; at it, a record that would be one more waits.
+    pub dead_letter_bytes_max: u64,
     /// Who compiles components.
     pub compiler: Compiler,
     /// The commit that the binary was built from, told to whoever asks for the version.
@@ -89,6 +91,7 @@ impl ServerOptions {
             commit: None,
             last_resort: None,
             scrub: ScrubOptions::default(),
+            dead_letter_bytes_max: DEAD_LETTER_STREAM_BYTES_MAX,
             compiler: Compiler::default(),
         }
     }
@@ -205,9 +208,11 @@ impl Server {
         raise_open_files();
         let directory = options.data_dir.clone();
         let allows_network_file_system = options.allows_network_file_system;
+        let dead_letter_bytes_max = options.dead_letter_bytes_max;
         let opened = tokio::task::spawn_blocking(move || {
             let store = fnctl_store::Options {
                 allows_network_file_system,
+                dead_letter_bytes_max,
                 ..fnctl_store::Options::new(directory)
             };
             fnctl_store::open(store, RealDisk, SystemClock)

@@ -249,13 +249,20 @@ pub(super) fn slow(figures: &Figures<'_>) -> Option<Found> {
     let soon = soon.map_or_else(String::new, |ms| {
         format!("; caught up in about {}", age(ms))
     });
+    let mut actions = faster(figures);
+    // A version that was live when the oldest record came is not what made it wait.
+    let runs_ms = figures.now.since_ms(figures.live_since);
+    let is_new = runs_ms <= figures.status.iterator_age_ms.max(SICK_SINCE_DEPLOY_MS);
+    if let Some(before) = figures.before.filter(|_| is_new) {
+        actions.insert(0, rollback(figures, before));
+    }
     Some(Found {
         since: figures.oldest(),
         message: format!(
             "calls succeed, and are not enough: {} busy {busy}% of the time, {takes}, {pace} are settled{soon}",
             count(lanes, "lane"),
         ),
-        actions: faster(figures),
+        actions,
     })
 }
 
