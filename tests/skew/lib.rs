@@ -47,7 +47,7 @@ mod wall {
     /// # Safety
     /// As that one: `time` is where a time can be written, or null.
     #[unsafe(no_mangle)]
-    pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
+    pub(super) unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
         // SAFETY: the caller's own arguments.
         let answer = unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) };
         // SAFETY: null, or mapped for as long as the program runs.

@@ -246,6 +246,8 @@ pub const BEHIND_AGE_MS: u64 = 5_000;
 pub const PARKED_AGE_MS: u64 = 1_000;
 /// Share of their time that the lanes have a call, per cent, from which on they are told to be busy.
 pub const BUSY_PERCENT: u64 = 80;
+/// The same, below which nothing that waits is told to wait for its turn.
+pub const RESTING_PERCENT: u64 = 10;
 /// How far back it is asked whether lanes are busy, ms.
 pub const BUSY_OVER_MS: u64 = 60_000;
 /// How far the wall clock may be from the times of records before that is told, ms.

@@ -103,7 +103,8 @@ fn a_component_that_cannot_be_loaded_is_the_servers_fault_and_told_as_such() {
         message(&described).contains("the server cannot make its calls"),
         "{described:#}"
     );
-    night.until_fire(3, &[r#"{alertname="FnctlWorkerFailing"}"#], |_| {});
+    let stands_still = r#"{alertname="FnctlNoProgress",mapping="enrich/signups"}"#;
+    night.until_fire(9, &[stands_still], |_| {});
     for step in commands(&described) {
         night.pasted(&step);
     }

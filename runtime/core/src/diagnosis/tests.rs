@@ -238,6 +238,7 @@ fn makes(why: Why, world: &mut World) {
             world.recent.wait_ms = 9_000;
             world.recent.run_ms = 1_000;
             world.recent.waited_calls = 80;
+            world.recent.busy_permille = 1_000;
             world.concurrency = Some(2);
         }
         Why::FunctionSlow => {
