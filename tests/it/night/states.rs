@@ -3,7 +3,6 @@
 use std::fs;
 
 use fnctl_tests::{Server, ServerOptions};
-use serde_json::Value;
 
 use super::{
     Night,
@@ -110,9 +109,6 @@ fn a_component_that_cannot_be_loaded_is_the_servers_fault_and_told_as_such() {
     }
     night.deploy(&[]);
     night.has_all(&["ok 1", "ok 2"].map(str::to_owned));
-    let status = all(&night, &["status"]);
-    assert_eq!(status[0]["diagnosis"]["code"], "caught-up", "{status:?}");
-    assert_ne!(status[0]["version"], Value::Null);
 }
 
 #[test]
