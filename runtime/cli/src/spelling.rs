@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use fnctl_core::{
     access::Scope,
-    limits::PARTITION_KEY_CHARS_MAX,
+    limits::{DEAD_LETTER_STREAM_BYTES_RANGE, PARTITION_KEY_CHARS_MAX},
     spec::{
         Setting,
         duration::Duration,
@@ -43,16 +43,23 @@ pub(crate) fn scope(text: &str) -> Result<Scope, Unfit> {
 
 /// How fast the scrub reads, bytes a second.
 pub(crate) fn scrub_rate(text: &str) -> Result<u64, Unfit> {
-    let rate = ByteSize::parse(text)?;
-    let (least, most) = (
-        ByteSize::from_bytes(SCRUB_BYTES_PER_SECOND_MIN),
-        ByteSize::from_bytes(SCRUB_BYTES_PER_SECOND_MAX),
-    );
-    if (least..=most).contains(&rate) {
-        return Ok(rate.bytes);
+    size_within(text, SCRUB_BYTES_PER_SECOND_MIN, SCRUB_BYTES_PER_SECOND_MAX)
+}
+
+/// Room of a mapping's open dead letters, bytes.
+pub(crate) fn dead_letters_max(text: &str) -> Result<u64, Unfit> {
+    let (least, most) = DEAD_LETTER_STREAM_BYTES_RANGE;
+    size_within(text, least, most)
+}
+
+fn size_within(text: &str, least: u64, most: u64) -> Result<u64, Unfit> {
+    let size = ByteSize::parse(text)?;
+    let (least, most) = (ByteSize::from_bytes(least), ByteSize::from_bytes(most));
+    if (least..=most).contains(&size) {
+        return Ok(size.bytes);
     }
     Err(Unfit::NotAllowed(format!(
-        "{rate} is not within {least} and {most}"
+        "{size} is not within {least} and {most}"
     )))
 }
 

@@ -13,7 +13,7 @@ mod words;
 pub use self::words::{age, quoted};
 use crate::{
     id::{FunctionVersion, Timestamp},
-    limits::{BEHIND_AGE_MS, BUSY_OVER_MS, DIAGNOSIS_ACTIONS_MAX, RECENT_PIECE_MS},
+    limits::{BEHIND_AGE_MS, BUSY_OVER_MS, CLOCK_APART_MS, DIAGNOSIS_ACTIONS_MAX, RECENT_PIECE_MS},
     recent::{RecentFigures, RecentVersion},
     rfc3339,
     status::{Diagnosis, MappingStatus, NextStep, RecentRates, ShardStatus, Trend},
@@ -154,6 +154,10 @@ pub struct Figures<'a> {
     pub parked_key: Option<&'a str>,
     /// The output stream that is missing, or full.
     pub output: Option<&'a str>,
+    /// What cannot be read: the shard, and where it goes on behind that, as a seek takes it.
+    pub behind_hole: Option<(&'a str, &'a str)>,
+    /// How far the wall clock is ahead of the time that arrivals are given, ms; below 0: behind it.
+    pub wall_ahead_ms: i64,
 }
 
 /// What holds, and what can be done.
@@ -213,10 +217,22 @@ pub fn diagnose(figures: &Figures<'_>) -> Diagnosis {
     let (why, found) = found.expect("the last one always holds");
     let mut actions = found.actions;
     actions.truncate(DIAGNOSIS_ACTIONS_MAX);
+    let mut message = found.message;
+    // Not what keeps it where it is, but what is told of it is to be read with that in mind.
+    if figures.wall_ahead_ms.unsigned_abs() > CLOCK_APART_MS {
+        let apart = age(figures.wall_ahead_ms.unsigned_abs());
+        let (way, so) = match figures.wall_ahead_ms {
+            1.. => ("leapt ahead of", "for ten minutes nobody believes it"),
+            _ => ("went back behind", "ages stand still meanwhile"),
+        };
+        message.push_str(&format!(
+            "; the server's clock {way} the times of its records, by {apart}: {so}"
+        ));
+    }
     Diagnosis {
         code: why.as_str().to_owned(),
         since: found.since,
-        message: found.message,
+        message,
         actions,
     }
 }

@@ -65,8 +65,10 @@ pub const FAILURE_MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Producers remembered per stream for idempotent puts.
 pub const PRODUCERS_MAX: usize = 1_024;
 /// Keys and payloads of one mapping's dead letters; at it, the lane that would add one waits
-/// (commit and storage rules §7).
+/// (commit and storage rules §7). Unless the server is told otherwise.
 pub const DEAD_LETTER_STREAM_BYTES_MAX: u64 = 1 << 30;
+/// Least and most that a server may be told: the least takes any one record.
+pub const DEAD_LETTER_STREAM_BYTES_RANGE: (u64, u64) = (16 << 20, 1 << 40);
 /// What a log keeps of a record beside its key and data, bytes: times, ends, hash key.
 pub const STORED_RECORD_BYTES: u64 = 40;
 /// Least that a stream's logs may be bounded to: any one commit fits.
@@ -244,8 +246,12 @@ pub const BEHIND_AGE_MS: u64 = 5_000;
 pub const PARKED_AGE_MS: u64 = 1_000;
 /// Share of their time that the lanes have a call, per cent, from which on they are told to be busy.
 pub const BUSY_PERCENT: u64 = 80;
+/// The same, below which nothing that waits is told to wait for its turn.
+pub const RESTING_PERCENT: u64 = 10;
 /// How far back it is asked whether lanes are busy, ms.
 pub const BUSY_OVER_MS: u64 = 60_000;
+/// How far the wall clock may be from the times of records before that is told, ms.
+pub const CLOCK_APART_MS: u64 = 5_000;
 /// Calls that waited longer than they ran before the mapping is told to be throttled.
 pub const THROTTLED_CALLS_MIN: u64 = 5;
 /// Records that a filter should have let through, by what it let through before, before it is told that it

@@ -161,9 +161,11 @@ impl Server {
         raise_open_files();
         let directory = options.data_dir.clone();
         let allows_network_file_system = options.allows_network_file_system;
+        let dead_letter_bytes_max = options.dead_letter_bytes_max;
         let opened = tokio::task::spawn_blocking(move || {
             let store = fnctl_store::Options {
                 allows_network_file_system,
+                dead_letter_bytes_max,
                 ..fnctl_store::Options::new(directory)
             };
             fnctl_store::open(store, RealDisk, SystemClock)

@@ -49,6 +49,11 @@ impl Clocks {
     /// The time for arrivals: the wall clock, but never backwards, and a step forward of more than an
     /// hour against the boot clock only once it has stood for ten minutes.
     pub(crate) fn now(&self) -> Timestamp {
+        self.read().0
+    }
+
+    /// The time for arrivals, and the wall clock as it was read for it.
+    fn read(&self) -> (Timestamp, Timestamp) {
         let (wall, boot) = (self.clock.now(), self.clock.boot_ms());
         let mut state = self.state.lock().expect("nothing panics under this lock");
         let expected = state.last.plus_ms(boot.saturating_sub(state.last_boot));
@@ -73,7 +78,14 @@ impl Clocks {
         };
         state.last = now;
         state.last_boot = boot;
-        now
+        (now, wall)
+    }
+
+    /// How far the wall clock is ahead of the time for arrivals, ms: above 0 while a leap forward is
+    /// distrusted, below 0 while arrivals stand still because it went back.
+    pub(crate) fn wall_ahead_ms(&self) -> i64 {
+        let (arrivals, wall) = self.read();
+        wall.0.wrapping_sub(arrivals.0).cast_signed()
     }
 
     /// The retention clock, ms.

@@ -51,6 +51,9 @@ pub struct StoreStats {
     pub reserve_bytes: u64,
     /// What there is room for.
     pub room: Room,
+    /// How far the wall clock is ahead of the time that arrivals are given, ms; below 0: behind it. 0 but
+    /// after it was set by somebody.
+    pub wall_ahead_ms: i64,
     /// Unclean stops in front of this start, none of them ten minutes after the one before.
     pub unclean_stops: u32,
     /// Whether first batches and retries are called record by record after them.

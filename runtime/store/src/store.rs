@@ -344,6 +344,12 @@ impl Store {
         self.shared.segments.usage.of(stream)
     }
 
+    /// How far the wall clock is ahead of the time that arrivals are given, ms; below 0: behind it.
+    #[must_use]
+    pub fn wall_ahead_ms(&self) -> i64 {
+        self.shared.clocks.wall_ahead_ms()
+    }
+
     /// How long ago a moment of the boot-time clock was; `None`: it never came.
     fn age_ms(&self, at: &std::sync::atomic::AtomicU64) -> Option<u64> {
         let at = at.load(Ordering::Relaxed);
@@ -386,6 +392,7 @@ impl Store {
             free_bytes: self.shared.space.free(),
             reserve_bytes: self.shared.space.reserve(),
             room: self.shared.space.room(),
+            wall_ahead_ms: self.wall_ahead_ms(),
             unclean_stops: self.shared.unclean.count(),
             is_careful: *self.shared.unclean.is_careful().borrow(),
         }

@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// How often that is begun, 1s to 30d
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = spelling::scrub_period)]
     scrub_period: Duration,
+    /// Room of a mapping's open dead letters, 16MiB to 1TiB; at it the mapping waits, unless it drops them
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = spelling::dead_letters_max)]
+    dead_letters_max: u64,
     /// Certificate of both listeners, PEM, the server's own first; read again when it changes
     #[arg(
         long,
@@ -118,6 +121,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             bytes_per_second: args.scrub_rate,
             period: args.scrub_period,
         },
+        dead_letter_bytes_max: args.dead_letters_max,
         compiler: embedded::compiler(),
         commit: COMMIT,
         last_resort: Some(end),

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     id::FunctionVersion,
     limits::{
-        BUSY_PERCENT, CATCHING_UP_MS, CONCURRENCY_MAX, PARALLELIZATION_FACTOR_MAX,
+        BUSY_PERCENT, CATCHING_UP_MS, CONCURRENCY_MAX, PARALLELIZATION_FACTOR_MAX, RESTING_PERCENT,
         SICK_EVIDENCE_MIN, SICK_PERCENT, SICK_PERCENT_SINCE_DEPLOY, SICK_SINCE_DEPLOY_MS,
         STREAM_SHARDS_MAX, THROTTLED_CALLS_MIN, WELL_CALLS_MIN,
     },
@@ -193,7 +193,8 @@ pub(super) fn throttled(figures: &Figures<'_>) -> Option<Found> {
     // Those that waited until a version was loaded are few among many.
     let are_many = recent.waited_calls >= THROTTLED_CALLS_MIN.max(recent.calls() / 2);
     let waits = are_many && recent.wait_ms >= recent.run_ms;
-    if !is_behind(figures.status) || !waits {
+    // Where lanes rest, what waits does so for something else.
+    if !is_behind(figures.status) || !waits || figures.busy_percent() < RESTING_PERCENT {
         return None;
     }
     let function = &figures.status.function;
@@ -249,13 +250,20 @@ pub(super) fn slow(figures: &Figures<'_>) -> Option<Found> {
     let soon = soon.map_or_else(String::new, |ms| {
         format!("; caught up in about {}", age(ms))
     });
+    let mut actions = faster(figures);
+    // A version that had long been live when the oldest record came is not what made it wait.
+    let runs_ms = figures.now.since_ms(figures.live_since);
+    let is_new = runs_ms.saturating_sub(figures.status.iterator_age_ms) <= SICK_SINCE_DEPLOY_MS;
+    if let Some(before) = figures.before.filter(|_| is_new) {
+        actions.insert(0, rollback(figures, before));
+    }
     Some(Found {
         since: figures.oldest(),
         message: format!(
             "calls succeed, and are not enough: {} busy {busy}% of the time, {takes}, {pace} are settled{soon}",
             count(lanes, "lane"),
         ),
-        actions: faster(figures),
+        actions,
     })
 }
 

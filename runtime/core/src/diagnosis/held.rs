@@ -114,14 +114,18 @@ pub(super) fn damaged(figures: &Figures<'_>) -> Option<Found> {
         Why::Damaged,
         |detail| format!("a shard cannot be read: {detail}"),
         |name| {
+            let to = match figures.behind_hole {
+                Some((shard, number)) => format!("{number} --shard {shard}"),
+                None => "latest".to_owned(),
+            };
             vec![
                 (
                     format!("fnctl streams describe {stream}"),
                     "says what is damaged, by shard and record",
                 ),
                 (
-                    format!("fnctl mappings seek {name} --to latest --dry-run"),
-                    "what going on behind it would pass over; a restored backup loses less",
+                    format!("fnctl mappings seek {name} --to {to} --dry-run"),
+                    "what going on behind it passes over; a restored backup has it",
                 ),
             ]
         },
@@ -134,13 +138,10 @@ pub(super) fn disk_full(figures: &Figures<'_>) -> Option<Found> {
         Why::DiskFull,
         |detail| format!("{detail}: it goes on by itself when there is"),
         |_| {
-            vec![
-                (
-                    "fnctl streams list".to_owned(),
-                    "what there is; a shorter retention gives its space back within seconds",
-                ),
-                ("fnctl doctor".to_owned(), "what the disk holds"),
-            ]
+            vec![(
+                "fnctl streams list".to_owned(),
+                "what each takes; `fnctl streams update S --retention 12h` gives room back within seconds",
+            )]
         },
     )
 }

@@ -27,6 +27,8 @@ struct World {
     older_records: u64,
     parked_key: Option<&'static str>,
     output: Option<&'static str>,
+    behind_hole: Option<(&'static str, &'static str)>,
+    wall_ahead_ms: i64,
 }
 
 impl World {
@@ -54,6 +56,8 @@ impl World {
             older_records: 0,
             parked_key: None,
             output: None,
+            behind_hole: None,
+            wall_ahead_ms: 0,
         }
     }
 
@@ -71,6 +75,8 @@ impl World {
             older_records: self.older_records,
             parked_key: self.parked_key,
             output: self.output,
+            behind_hole: self.behind_hole,
+            wall_ahead_ms: self.wall_ahead_ms,
         })
     }
 
@@ -232,6 +238,7 @@ fn makes(why: Why, world: &mut World) {
             world.recent.wait_ms = 9_000;
             world.recent.run_ms = 1_000;
             world.recent.waited_calls = 80;
+            world.recent.busy_permille = 1_000;
             world.concurrency = Some(2);
         }
         Why::FunctionSlow => {

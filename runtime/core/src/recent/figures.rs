@@ -6,7 +6,7 @@ use super::{RecentCalls, durations::Durations, first_start, sick_since};
 use crate::{
     commit::UnitTotals,
     id::{FunctionVersion, Timestamp},
-    limits::{RECENT_PIECE_MS, RECENT_PIECES},
+    limits::RECENT_PIECE_MS,
 };
 
 /// The last minutes of a mapping, summed. What is told as "ago" is in ms before the moment it was asked.
@@ -126,7 +126,9 @@ impl RecentCalls {
     fn summed(&self, busy_over_ms: u64, now: Timestamp) -> RecentFigures {
         let first = first_start(now);
         let over_ms = now.since_ms(first.max(self.began));
-        let busy_over_ms = busy_over_ms.clamp(1, RECENT_PIECE_MS * RECENT_PIECES);
+        // Before it began no lane was looked at: that is not time without a call.
+        let known_ms = over_ms.max(RECENT_PIECE_MS);
+        let busy_over_ms = busy_over_ms.clamp(1, known_ms);
         let busy_from = Timestamp(now.0.saturating_sub(busy_over_ms));
         let mut sum = RecentFigures {
             over_ms,

@@ -123,6 +123,7 @@ fn lanes_are_busy_while_calls_are_under_way_whether_they_end_or_not() {
     assert_eq!(busy(&recent, 10, 20), 1_500);
     recent.left(at(20));
     assert_eq!(busy(&recent, 20, 20), 1_250, "25 of 20 seconds");
+    assert_eq!(busy(&recent, 60, 20), 1_250, "no more is known");
     assert_eq!(busy(&recent, 60, 600), 0);
     // One that was never told to begin takes nothing away.
     recent.left(at(601));

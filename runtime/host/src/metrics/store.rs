@@ -81,6 +81,10 @@ impl Metrics {
             ("fnctl_image_age_seconds", seconds(store.image_age_ms)),
             ("fnctl_disk_free_bytes", store.free_bytes as f64),
             ("fnctl_disk_reserve_bytes", store.reserve_bytes as f64),
+            (
+                "fnctl_wall_clock_offset_seconds",
+                store.wall_ahead_ms as f64 / 1e3,
+            ),
             ("fnctl_unclean_stops", f64::from(store.unclean_stops)),
             ("fnctl_careful", f64::from(u8::from(store.is_careful))),
             (

@@ -46,6 +46,10 @@ impl HostNode {
             true => self.parked_key(status, &asked.units).await,
             false => None,
         };
+        let hole = match asked.details {
+            true => self.behind_hole(&asked.units).await,
+            false => None,
+        };
         let settings = &function.live_version().settings;
         let slots = self.functions().engine().stats().allocation.slots();
         let figures = Figures {
@@ -61,6 +65,8 @@ impl HostNode {
             older_records: asked.older_records,
             parked_key: parked_key.as_deref(),
             output: asked.output.as_ref().map(StreamName::as_str),
+            wall_ahead_ms: self.store().wall_ahead_ms(),
+            behind_hole: hole.as_ref().map(|(shard, to)| (&**shard, &**to)),
         };
         let found = diagnosis::diagnose(&figures);
         let rates = has_run.then(|| diagnosis::rates(&figures, settings.memory_bytes));
@@ -83,6 +89,38 @@ impl HostNode {
             words: faults.first()?.as_str().into(),
             count: faults.len() as u64,
         })
+    }
+
+    /// The first of these shards that a worker cannot read any further, and the sequence number behind that, or
+    /// `latest`.
+    async fn behind_hole(&self, units: &[UnitId]) -> Option<(String, String)> {
+        let statuses = self.supervisor().statuses();
+        let is_damaged = |unit: &&UnitId| {
+            let status = statuses.of(**unit);
+            matches!(status, Some(UnitStatus::Damaged(_)))
+        };
+        let unit = units.iter().find(is_damaged)?;
+        let (next, created_at) = self.view(|view| {
+            let low = view.unit(*unit)?.settled.low_watermark();
+            let stream = view.registry().stream(unit.stream)?;
+            Some((low.next(), stream.shard(unit.shard)?.created_at))
+        })?;
+        let found = self.store().damaged(unit.stream).into_iter();
+        let records = found
+            .filter(|found| found.shard == Some((unit.stream, unit.shard)))
+            .filter_map(|found| found.records);
+        // What lies in front of it is settled, or can be read.
+        let holes = records.filter(|(_, last)| next <= *last);
+        let (_, last) = holes.min_by_key(|(first, _)| *first)?;
+        let to = match last < self.last(unit.stream, unit.shard) {
+            true => {
+                let (stream, shard) = (unit.stream, unit.shard);
+                self.sequence_number(stream, shard, created_at, last.next())
+                    .await?
+            }
+            false => "latest".to_owned(),
+        };
+        Some((unit.shard.shard_id(), to))
     }
 
     /// Records that came to these shards from a moment on; `None`: a shard is gone, or cannot be read.

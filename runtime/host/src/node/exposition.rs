@@ -110,7 +110,7 @@ impl HostNode {
             Some(UnitStatus::Faulted(_)) | None => (None, false),
         };
         let age_ms = self.age_of(figures).await;
-        let now = self.now();
+        let now = self.store().arrival_clock().now();
         let totals = figures.totals;
         ShardSample {
             shard: unit.shard,

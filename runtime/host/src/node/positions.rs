@@ -6,6 +6,7 @@ use std::{
 };
 
 use fnctl_core::{
+    clock::Clock as _,
     error_code::ErrorCode,
     id::{Ordinal, ShardNumber, StreamId, Timestamp, UnitId},
     spec::StartingPosition,
@@ -133,7 +134,9 @@ impl HostNode {
                 arrival
             }
         };
-        arrival.map_or(0, |arrival| self.now().since_ms(arrival))
+        // By the clock that it was written by: a leap of the wall clock makes no record old.
+        let now = self.store().arrival_clock().now();
+        arrival.map_or(0, |arrival| now.since_ms(arrival))
     }
 
     /// The key of a unit's oldest record that waits for a retry; `None`: none does, or it cannot be read.

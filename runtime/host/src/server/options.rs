@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use fnctl_core::limits::DEAD_LETTER_STREAM_BYTES_MAX;
 use fnctl_invoker::Compiler;
 use fnctl_store::ScrubOptions;
 
@@ -32,6 +33,8 @@ pub struct ServerOptions {
     pub guest_threads: Option<usize>,
     /// How fast and how often everything at rest is read and checked.
     pub scrub: ScrubOptions,
+    /// Keys and payloads of one mapping's open dead letters, bytes; at it, a record that would be one more waits.
+    pub dead_letter_bytes_max: u64,
     /// Who compiles components.
     pub compiler: Compiler,
     /// The commit that the binary was built from, told to whoever asks for the version.
@@ -59,6 +62,7 @@ impl ServerOptions {
             commit: None,
             last_resort: None,
             scrub: ScrubOptions::default(),
+            dead_letter_bytes_max: DEAD_LETTER_STREAM_BYTES_MAX,
             compiler: Compiler::default(),
         }
     }

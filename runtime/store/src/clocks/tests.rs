@@ -41,6 +41,27 @@ fn a_step_of_less_than_an_hour_is_believed() {
 }
 
 #[test]
+fn how_far_the_wall_clock_is_from_arrivals_is_told_until_they_agree_again() {
+    let clock = ManualClock::new();
+    let clocks = Clocks::resume(clock.clone(), None);
+    clock.advance(1_000);
+    assert_eq!(clocks.wall_ahead_ms(), 0);
+    clock.jump(-5_000);
+    assert_eq!(clocks.wall_ahead_ms(), -5_000);
+    clock.advance(4_000);
+    assert_eq!(clocks.wall_ahead_ms(), -1_000);
+    clock.advance(1_000);
+    assert_eq!(clocks.wall_ahead_ms(), 0);
+    // A step that is believed takes arrivals along.
+    clock.jump(60_000);
+    assert_eq!(clocks.wall_ahead_ms(), 0);
+    clock.jump(i64::try_from(2 * HOUR_MS).unwrap());
+    assert_eq!(clocks.wall_ahead_ms(), 2 * HOUR_MS.cast_signed());
+    clock.advance(10 * 60 * 1000);
+    assert_eq!(clocks.wall_ahead_ms(), 0, "it stood for ten minutes");
+}
+
+#[test]
 fn the_retention_clock_follows_the_boot_clock_alone() {
     let clock = ManualClock::new();
     let clocks = Clocks::resume(clock.clone(), None);

@@ -39,7 +39,13 @@ fn obey(batch: Batch<'_>, cx: &mut Context) -> Result<()> {
 
 fn one(record: Record<'_>, cx: &mut Context) -> Result<()> {
     let text = record.text()?;
+    let words = |text: &'static str| text.split_once(' ').unwrap_or((text, ""));
     let (word, number) = text.split_once(' ').unwrap_or((text, ""));
+    // What a version is told by its configuration, it does with these.
+    let (word, number) = match word.starts_with("told") {
+        true => words(cx.config(word).unwrap_or("ok")),
+        false => (word, number),
+    };
     let number = || number.parse::<u64>().or_skip("bad-number", text);
     match word {
         "retry" => return Err(Error::retry("busy", "asked to fail")),

@@ -157,6 +157,11 @@ fn calls_that_wait_are_throttled_where_they_are_many_and_wait_longer_than_they_r
     );
     assert_eq!(with(5, 999, 10_000), "behind");
     assert_eq!(with(10, 9_000, 1_000), "caught-up", "it keeps up");
+    let resting = told(|world| {
+        makes(Why::Throttled, world);
+        world.recent.busy_permille = 0;
+    });
+    assert_eq!(resting, "behind", "no call wants a turn");
     let loaded = told(|world| {
         makes(Why::Throttled, world);
         world.recent.waited_calls = 49;

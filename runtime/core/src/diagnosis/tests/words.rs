@@ -85,6 +85,50 @@ fn what_is_slow_is_told_with_its_lanes_its_pace_and_what_to_raise() {
 }
 
 #[test]
+fn a_version_that_is_slow_since_it_came_can_be_rolled_back() {
+    let mut world = World::new();
+    makes(Why::FunctionSlow, &mut world);
+    world.before = Some(6);
+    let rollback = "fnctl rollback enrich".to_owned();
+    assert!(!said(&world).2.contains(&rollback), "it has run for a day");
+    world.live_since = Timestamp(NOW.0 - 500_000);
+    assert_eq!(said(&world).2[0], rollback);
+    world.before = None;
+    assert!(!said(&world).2.contains(&rollback), "there is no other");
+}
+
+#[test]
+fn a_clock_that_jumped_is_told_with_whatever_holds_a_mapping() {
+    let mut world = World::new();
+    let plain = said(&world).1;
+    for (ahead_ms, words) in [
+        (5_000, ""),
+        (-5_000, ""),
+        (
+            7_200_000,
+            "; the server's clock leapt ahead of the times of its records, by 2h00m: for ten minutes nobody believes it",
+        ),
+        (
+            -90_000,
+            "; the server's clock went back behind the times of its records, by 1m30s: ages stand still meanwhile",
+        ),
+    ] {
+        world.wall_ahead_ms = ahead_ms;
+        assert_eq!(said(&world).1, format!("{plain}{words}"));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_passed_over_and_no_more() {
+    let mut world = World::new();
+    makes(Why::Damaged, &mut world);
+    let seek = |to: &str| format!("fnctl mappings seek enrich/signups --to {to} --dry-run");
+    assert_eq!(said(&world).2[1], seek("latest"));
+    world.behind_hole = Some(("shardId-000000000001", "4967"));
+    assert_eq!(said(&world).2[1], seek("4967 --shard shardId-000000000001"));
+}
+
+#[test]
 fn keys_are_quoted_for_a_shell() {
     let mut world = World::new();
     makes(Why::ParkedKeys, &mut world);
@@ -182,6 +226,8 @@ fn rates_are_told_by_the_second() {
         older_records: 0,
         parked_key: None,
         output: None,
+        behind_hole: None,
+        wall_ahead_ms: 0,
     };
     let rates = rates(&figures, 128 << 20);
     assert_eq!(rates.in_per_second, Some(1.0));
