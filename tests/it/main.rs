@@ -26,6 +26,7 @@ mod kinesis;
 mod letters;
 mod logs;
 mod neighbours;
+mod own_metrics;
 mod parked;
 mod policies;
 mod pressure;
