@@ -99,13 +99,16 @@ fn what_a_function_counts_is_exposed_and_outlives_its_versions_but_not_itself() 
 
     say(&server, &["sold book"]);
     let live = one(&server, &["functions", "describe", "counting"]);
-    assert_eq!(live["live_version"], 2, "{live}");
+    assert_eq!(live["version"], 2, "{live}");
     let seen = "fnctl_custom_seen_total{function=\"counting\"}";
     assert_eq!(metric(&server, seen), 8.0);
     let books = "fnctl_custom_sold_total{function=\"counting\",kind=\"book\"}";
     assert_eq!(metric(&server, books), 3.0);
 
-    one(&server, &["mappings", "delete", "counting", "--yes"]);
+    one(
+        &server,
+        &["mappings", "delete", "counting", "--force", "--yes"],
+    );
     one(&server, &["functions", "delete", "counting", "--yes"]);
     while !own(&server).is_empty() {}
 }
