@@ -14,7 +14,7 @@ pub(crate) use native::{
 pub use wasm::bindings;
 #[cfg(target_os = "wasi")]
 pub(crate) use wasm::{
-    ItemFailure, WireFailure, WireRecords, attempt, columns, config, emit, failure,
+    ItemFailure, WireFailure, WireRecords, add, attempt, columns, config, emit, failure,
     function_version, header, item_failure, mapping, max_level, panicking, record_id, remaining_ms,
-    secret, sequence_number, set_state, state, window, write_log,
+    secret, sequence_number, series, set, set_state, state, window, write_log,
 };

@@ -35,6 +35,7 @@ mod host;
 mod json;
 mod limits;
 mod log;
+mod metrics;
 mod record;
 mod secret;
 #[cfg(not(target_os = "wasi"))]
@@ -46,6 +47,7 @@ pub use crate::{
     context::Context,
     emit::{Output, Row},
     error::{Error, FailureKind, OrFail, Result},
+    metrics::{Counter, Gauge, Labelled},
     record::Record,
     secret::Secret,
     window::{State, Window},
@@ -57,7 +59,8 @@ pub mod prelude {
     #[cfg(not(target_os = "wasi"))]
     pub use crate::testing;
     pub use crate::{
-        Batch, Context, Error, OrFail, Output, Record, Result, Window, output, stream_fn,
+        Batch, Context, Counter, Error, Gauge, OrFail, Output, Record, Result, Window, output,
+        stream_fn,
     };
 }
 

@@ -26,3 +26,17 @@ pub(crate) const KEY_CHARS_MAX: usize = 256;
 /// Largest state of a window that a call may leave, bytes.
 #[cfg(not(target_os = "wasi"))]
 pub(crate) const STATE_BYTES_MAX: usize = 4 << 20;
+
+/// Series of one function: as many of a metric with labels does an instance remember.
+pub(crate) const KNOWN_SERIES_MAX: usize = 100;
+
+/// Longest name of a metric, and of a label, bytes.
+pub(crate) const METRIC_NAME_BYTES_MAX: usize = 64;
+
+/// Labels of one series.
+#[cfg(not(target_os = "wasi"))]
+pub(crate) const METRIC_LABELS_MAX: usize = 4;
+
+/// Longest value of a label, characters.
+#[cfg(not(target_os = "wasi"))]
+pub(crate) const METRIC_VALUE_CHARS_MAX: usize = 64;

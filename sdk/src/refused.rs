@@ -34,6 +34,15 @@
 //! const SHOUTED: Output = output!("REJECTED");
 //! ```
 //!
+//! ```compile_fail,E0080
+//! use fnctl_sdk::prelude::*;
+//! static ORDERS: Counter = Counter::new("Orders");
+//! ```
+//! ```compile_fail,E0080
+//! use fnctl_sdk::prelude::*;
+//! static ORDERS: Gauge = Gauge::new("orders_total");
+//! ```
+//!
 //! A state that begins with nothing, and a close of another state:
 //!
 //! ```compile_fail,E0277

@@ -27,6 +27,7 @@ mod letters;
 mod logs;
 mod neighbours;
 mod night;
+mod own_metrics;
 mod parked;
 mod policies;
 mod pressure;

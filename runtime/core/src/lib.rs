@@ -35,6 +35,7 @@ pub mod record;
 pub mod registry;
 pub mod retry;
 pub mod rfc3339;
+pub mod series;
 pub mod settled;
 pub mod shard;
 pub mod source;

@@ -260,5 +260,16 @@ pub const FILTERED_EXPECTED_MIN: u64 = 10;
 /// Commands that a diagnosis names at most.
 pub const DIAGNOSIS_ACTIONS_MAX: usize = 4;
 
+// What a function counts itself.
+
+/// Series of one function, over all its versions and instances.
+pub const FUNCTION_SERIES_MAX: usize = 100;
+/// Labels of one of them, besides `function`.
+pub const SERIES_LABELS_MAX: usize = 4;
+/// Longest name of such a metric, and of a label, characters.
+pub const SERIES_NAME_CHARS_MAX: usize = 64;
+/// Longest value of a label, characters.
+pub const SERIES_VALUE_CHARS_MAX: usize = 64;
+
 /// Tokens of one data directory.
 pub const TOKENS_MAX: usize = 256;

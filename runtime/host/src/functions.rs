@@ -12,8 +12,10 @@ use fnctl_core::{
     id::{FunctionId, FunctionVersion},
     invoker::{Call, Completed, Invoker, InvokerFault},
 };
-use fnctl_invoker::{ComponentError, ComponentSource, Engine, Turns};
+use fnctl_invoker::{ComponentError, ComponentSource, Engine, FunctionSeries, Turns};
 use tokio::sync::OnceCell;
+
+use crate::metrics::Metrics;
 
 /// Where the bytes of a component lie, by digest.
 pub(crate) type ArtifactPath = Arc<dyn Fn(&str) -> PathBuf + Send + Sync>;
@@ -26,17 +28,19 @@ type Cell = Arc<OnceCell<Arc<fnctl_invoker::Function>>>;
 pub(crate) struct Functions {
     engine: Engine,
     artifact: ArtifactPath,
+    metrics: Arc<Metrics>,
     loaded: Mutex<HashMap<Key, Cell>>,
     /// The calls of each function at once, whichever of its versions they are of.
     turns: Mutex<HashMap<FunctionId, Arc<Turns>>>,
 }
 
 impl Functions {
-    /// Nothing loaded yet.
-    pub(crate) fn new(engine: Engine, artifact: ArtifactPath) -> Self {
+    /// Nothing loaded yet. What functions count themselves is kept in `metrics`.
+    pub(crate) fn new(engine: Engine, artifact: ArtifactPath, metrics: Arc<Metrics>) -> Self {
         Self {
             engine,
             artifact,
+            metrics,
             loaded: Mutex::default(),
             turns: Mutex::default(),
         }
@@ -68,6 +72,20 @@ impl Functions {
         Ok(Arc::clone(callable))
     }
 
+    /// A version to be called by hand: as it is live, but what it counts itself counts nowhere.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) async fn by_hand(
+        &self,
+        function: &Function,
+        version: &Version,
+    ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
+        // What is ready to be called stays ready, so that this compiles nothing.
+        let _live = self.get(function, version).await?;
+        self.load_uncounted(function, version).await
+    }
+
     /// Whether a version that is not committed yet could be called, and what keeps it ready meanwhile.
     ///
     /// # Errors
@@ -77,7 +95,7 @@ impl Functions {
         function: &Function,
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
-        self.load(function, version).await
+        self.load_uncounted(function, version).await
     }
 
     async fn load(
@@ -86,16 +104,29 @@ impl Functions {
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         let name = function.name.as_str().into();
-        let turns = {
-            let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            let limit = function.concurrency;
-            Arc::clone(all.entry(function.id).or_insert_with(|| Turns::new(limit)))
-        };
-        self.load_as(name, turns, version).await
+        let series = Arc::clone(&self.metrics.function(&function.name).series);
+        self.load_as(name, self.turns_of(function), series, version)
+            .await
+    }
+
+    async fn load_uncounted(
+        &self,
+        function: &Function,
+        version: &Version,
+    ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
+        let name = function.name.as_str().into();
+        self.load_as(name, self.turns_of(function), Arc::default(), version)
+            .await
+    }
+
+    fn turns_of(&self, function: &Function) -> Arc<Turns> {
+        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = function.concurrency;
+        Arc::clone(all.entry(function.id).or_insert_with(|| Turns::new(limit)))
     }
 
     /// A version, deployed or not, to be called beside the live one: in a place of its own, so that it takes
-    /// none of the function's calls, and what it writes goes into nobody's log.
+    /// none of the function's calls, what it writes goes into nobody's log, and what it counts counts nowhere.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -106,13 +137,15 @@ impl Functions {
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         // No function has such a name: the log passes its lines by.
         let name = format!("{} (shadow)", function.name).into();
-        self.load_as(name, Turns::new(Some(1)), version).await
+        self.load_as(name, Turns::new(Some(1)), Arc::default(), version)
+            .await
     }
 
     async fn load_as(
         &self,
         name: Arc<str>,
         turns: Arc<Turns>,
+        series: Arc<FunctionSeries>,
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         let settings = &version.settings;
@@ -136,6 +169,7 @@ impl Functions {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.0.to_vec()))
                 .collect(),
+            series,
         };
         self.engine.load(source, settings).await
     }

@@ -1,7 +1,9 @@
 //! Every metric of the process, and the only place that records one. Other crates return
-//! measurements inside their results; the host records them here.
+//! measurements inside their results; the host records them here. What functions count themselves is
+//! counted in the invoker, where they call, and written out here.
 //!
-//! Labels come from closed sets or from configured names, never from records. Counters exist, at
+//! Labels come from closed sets or from configured names, never from records; those of a function's own
+//! series are its own, and bounded. Counters exist, at
 //! zero, from the moment their mapping does, and go with it. Those of mappings and functions are
 //! kept beside the registry and written out by `exposition`: there may be a thousand of each, and a
 //! scrape must stay cheap. What each metric says stands in `table`.
@@ -28,6 +30,7 @@ use fnctl_core::{
     outcome::OutcomeKind,
     source::SourceError,
 };
+use fnctl_invoker::FunctionSeries;
 use prometheus::{Counter, IntCounter, IntGauge, Registry, process_collector::ProcessCollector};
 
 use self::{histogram::Histogram, peak::Peak, reloads::Reloads};
@@ -184,6 +187,8 @@ pub(crate) struct FunctionMetrics {
     pub(crate) lift: Counter,
     /// Lines it wrote that were not kept: above a call's limit, or above what it may write a second.
     pub(crate) log_lines_dropped: IntCounter,
+    /// What it counts itself.
+    pub(crate) series: Arc<FunctionSeries>,
     canary_rollbacks: [IntCounter; GuardReason::ALL.len()],
     stages: [Histogram; Stage::ALL.len()],
 }
@@ -253,6 +258,7 @@ impl FunctionMetrics {
             lower: seconds(),
             lift: seconds(),
             log_lines_dropped: counter(),
+            series: Arc::default(),
             canary_rollbacks: std::array::from_fn(|_| counter()),
             stages: std::array::from_fn(|_| Histogram::new(&STAGES)),
         }

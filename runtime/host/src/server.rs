@@ -247,7 +247,11 @@ impl Server {
                 drop(done.send(Ok(())));
             })?;
         loops.push(ended);
-        let functions = Arc::new(Functions::new(engine.clone(), artifact));
+        let functions = Arc::new(Functions::new(
+            engine.clone(),
+            artifact,
+            Arc::clone(&metrics),
+        ));
         let statuses = Arc::new(Statuses::default());
         let canaries = Arc::new(Canaries::default());
         let workers = WorkerNode {

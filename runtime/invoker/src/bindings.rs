@@ -14,7 +14,10 @@ use std::{
     time::Instant,
 };
 
-use fnctl_core::record::{ByteColumn, Records};
+use fnctl_core::{
+    record::{ByteColumn, Records},
+    series::SeriesKind,
+};
 use wasmtime::{
     Result,
     component::{
@@ -45,10 +48,12 @@ pub(crate) const HANDLER: &str = "fnctl:function/handler@0.1.0";
 pub(crate) const EMIT: &str = "fnctl:function/emit@0.1.0";
 /// The import through which log entries come.
 pub(crate) const LOG: &str = "fnctl:function/log@0.1.0";
+/// The import through which a function counts.
+pub(crate) const METRICS: &str = "fnctl:function/metrics@0.1.0";
 /// The import through which a window's state is read and set.
 pub(crate) const STATE: &str = "fnctl:function/state@0.1.0";
 /// What each interface offered has: an import of anything else is refused at deploy.
-pub(crate) const OFFERED: [(&str, &[&str]); 5] = [
+pub(crate) const OFFERED: [(&str, &[&str]); 6] = [
     (
         "context",
         &[
@@ -67,6 +72,7 @@ pub(crate) const OFFERED: [(&str, &[&str]); 5] = [
     ("config", &["get", "secret"]),
     ("emit", &["find-output", "emit", "forward"]),
     ("state", &["window", "get", "set"]),
+    ("metrics", &["series", "add", "set"]),
 ];
 
 /// `handle`, typed.
@@ -229,6 +235,27 @@ pub(crate) enum GuestLevel {
     Debug,
     #[component(name = "trace")]
     Trace,
+}
+
+/// `kind` of `metrics`.
+#[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+#[allow(dead_code, reason = "made by lifting, from its discriminant")]
+pub(crate) enum GuestSeriesKind {
+    #[component(name = "counter")]
+    Counter,
+    #[component(name = "gauge")]
+    Gauge,
+}
+
+impl From<GuestSeriesKind> for SeriesKind {
+    fn from(kind: GuestSeriesKind) -> Self {
+        match kind {
+            GuestSeriesKind::Counter => Self::Counter,
+            GuestSeriesKind::Gauge => Self::Gauge,
+        }
+    }
 }
 
 /// `tumbling-window`.

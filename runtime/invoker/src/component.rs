@@ -50,8 +50,8 @@ pub struct Inspected {
     pub artefact_bytes: Option<u64>,
     /// Outputs it declares besides `default`, sorted.
     pub outputs: Vec<String>,
-    /// Interfaces of the host it imports, sorted: `config`, `context`, `emit`, `log`, `state`. WASI's
-    /// baseline, which every component imports, is left out.
+    /// Interfaces of the host it imports, sorted: `config`, `context`, `emit`, `log`, `metrics`,
+    /// `state`. WASI's baseline, which every component imports, is left out.
     pub uses: Vec<String>,
     /// Linear memory it starts with.
     pub initial_memory_bytes: u64,
@@ -331,6 +331,7 @@ async fn try_out(node: &Arc<Node>, compiled: &Arc<Compiled>) -> Result<(), Compo
         concurrency: None,
         config: std::collections::BTreeMap::new(),
         secrets: std::collections::BTreeMap::new(),
+        series: Arc::default(),
     };
     let version = Arc::new(Version::new(Arc::clone(compiled), settings));
     let Ok(permit) = Arc::clone(&node.running).acquire_owned().await else {

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -28,6 +28,7 @@ use crate::{
     instance::Instance,
     limits::{WARM_CALLS_MAX, WARM_MEMORY_BYTES_MAX},
     rows::Emitted,
+    series::FunctionSeries,
     stop::StopSignal,
     trap::{self, Ending},
     turns::{Turn, Turns},
@@ -65,6 +66,8 @@ pub struct VersionSettings {
     pub config: BTreeMap<String, String>,
     /// What `config.secret` answers. Never printed.
     pub secrets: BTreeMap<String, Vec<u8>>,
+    /// What its calls count in, with all versions that share it; made by default, nobody sees it.
+    pub series: Arc<FunctionSeries>,
 }
 
 impl fmt::Debug for VersionSettings {
@@ -78,7 +81,7 @@ impl fmt::Debug for VersionSettings {
             .field("concurrency", &self.concurrency)
             .field("config", &self.config)
             .field("secrets", &self.secrets.keys())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,6 +96,9 @@ pub(crate) struct Version {
     pub(crate) isolation: Isolation,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, Vec<u8>>,
+    pub(crate) series: Arc<FunctionSeries>,
+    /// Which refusals of its metrics were told, a bit each, by the number of the reason.
+    pub(crate) refusals_told: AtomicU8,
     /// What its guests are shown instead of the machine's clocks and random numbers.
     pub(crate) fixed: Option<FixedWorld>,
 }
@@ -109,6 +115,8 @@ impl Version {
             isolation: settings.isolation,
             config: settings.config,
             secrets: settings.secrets,
+            series: settings.series,
+            refusals_told: AtomicU8::new(0),
             fixed: None,
         }
     }

@@ -5,6 +5,7 @@ mod config;
 mod context;
 pub(crate) mod emit;
 pub(crate) mod log;
+mod metrics;
 mod state;
 mod stdio;
 
@@ -34,6 +35,7 @@ use crate::{
         TABLES_MAX,
     },
     rows::Emitted,
+    series::SeriesCell,
     stop::StopSignal,
 };
 use clocks::{CoarseMonotonicClock, CoarseWallClock, FixedClock};
@@ -54,6 +56,8 @@ pub(crate) struct HostState {
     pub(crate) stop: Arc<StopSignal>,
     /// Lines on their way to the sink; shared with the guest's stdout and stderr.
     pub(crate) log: Arc<Mutex<CallLog>>,
+    /// What the instance counts in, by number.
+    series: Vec<Arc<SeriesCell>>,
     /// The call under way; none while an instance is made.
     pub(crate) call: Option<CallState>,
 }
@@ -128,6 +132,7 @@ impl HostState {
             deadline,
             stop,
             log,
+            series: Vec::new(),
             call: None,
         }
     }
@@ -186,6 +191,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<HostState>) -> Result<()> {
     bindings::fnctl::function::config::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     log::add_to_linker(linker)?;
     state::add_to_linker(linker)?;
+    metrics::add_to_linker(linker)?;
     emit::add_to_linker(linker)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use crate::{Window, limits::STATE_BYTES_MAX, testing::LogEntry};
+use crate::{Window, limits::STATE_BYTES_MAX, metrics::Measured, testing::LogEntry};
 
 /// What a harness set for one run, and the log of that run.
 #[derive(Default)]
@@ -14,6 +14,7 @@ pub(crate) struct Scene {
     pub(crate) window: Option<Window>,
     /// The window's state; empty: there is none yet.
     pub(crate) state: Vec<u8>,
+    pub(crate) measured: Measured,
 }
 
 /// What a record answers on demand.
@@ -41,6 +42,11 @@ impl Stage {
     /// The log of the run.
     pub(crate) fn logs(&self) -> Vec<LogEntry> {
         with(|scene| std::mem::take(&mut scene.logs)).unwrap_or_default()
+    }
+
+    /// What the run counted.
+    pub(crate) fn measured(&self) -> Measured {
+        with(|scene| std::mem::take(&mut scene.measured)).unwrap_or_default()
     }
 
     /// The state as the run left it.

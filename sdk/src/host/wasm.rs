@@ -6,6 +6,7 @@ use crate::{
     Error, FailureKind, Result, Window,
     batch::{Column, Columns},
     emit::{Arena, Pending},
+    metrics::Kind,
 };
 
 /// Generated from `wit/` and checked in, so that a function is built without the generator. `FNCTL_BLESS=1
@@ -23,12 +24,13 @@ pub(crate) use bindings::fnctl::function::{
     config::{get as config, secret},
     context::{attempt, function_version, mapping, record_id, remaining_ms, sequence_number},
     log::panicking,
+    metrics::{add, set},
     state::{get as state, set as set_state},
     types::{Failure as WireFailure, ItemFailure, Records as WireRecords},
 };
 
 use bindings::fnctl::function::{
-    context, emit as wire, log as wire_log, state as wire_state,
+    context, emit as wire, log as wire_log, metrics as wire_metrics, state as wire_state,
     types::{ByteColumn, FailureKind as WireKind},
 };
 
@@ -43,6 +45,18 @@ pub(crate) fn window() -> Option<Window> {
         is_final: window.is_final,
         is_terminated_early: window.is_terminated_early,
     })
+}
+
+/// The number of a series; none: the host refuses it, and says why in the function's log.
+#[cold]
+pub(crate) fn series(kind: Kind, name: &str, labels: &[(&str, &str)]) -> Option<u32> {
+    let kind = match kind {
+        Kind::Counter => wire_metrics::Kind::Counter,
+        Kind::Gauge => wire_metrics::Kind::Gauge,
+    };
+    let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    let labels: Vec<(String, String)> = labels.iter().map(own).collect();
+    wire_metrics::series(kind, name, &labels).ok()
 }
 
 /// The records as the rest of the crate reads them.

@@ -7,6 +7,7 @@ use crate::{
     call::{NO_RECORD, native::NativeColumns, run_each, run_whole, take_in_hand},
     host::native::{Scene, Stage},
     log,
+    metrics::Measured,
     testing::{Input, OpenWindow, Outcome},
     window::{State, Window},
 };
@@ -97,13 +98,15 @@ impl Harness {
             logs: Vec::new(),
             window,
             state: state.clone(),
+            measured: Measured::default(),
         });
         take_in_hand(NO_RECORD);
         let mut cx = Context::new();
         let borrowed = columns.columns();
         let batch = Batch::new(&borrowed);
         let call = run(batch, &mut cx);
-        let mut outcome = Outcome::new(cx, call, batch, &keys, stage.logs());
+        let (logs, measured) = (stage.logs(), stage.measured());
+        let mut outcome = Outcome::new(cx, call, batch, &keys, (logs, measured));
         if window.is_none() {
             return outcome;
         }

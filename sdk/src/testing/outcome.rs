@@ -9,6 +9,7 @@ use crate::{
     Batch, Context, Error, FailureKind, Output, Result,
     emit::{Arena, Pending, WHOLE_CALL},
     limits::{KEY_CHARS_MAX, ROW_BYTES_MAX},
+    metrics::Measured,
 };
 
 /// What a run came to: the rows that would be published, the records that failed, the log.
@@ -17,6 +18,7 @@ pub struct Outcome {
     rows: BTreeMap<Output, Vec<Emitted>>,
     failures: Vec<Failed>,
     logs: Vec<LogEntry>,
+    measured: Measured,
     /// An error for the whole call, which only the batch form has: nothing of the call is kept.
     pub call: Result<()>,
 }
@@ -94,6 +96,13 @@ impl Outcome {
         &self.logs
     }
 
+    /// Where one of the function's own metrics stands, in a run that began at zero: a counter by its name with
+    /// `_total`, labels in any order. None: the run did not measure it.
+    #[must_use]
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.measured.get(name, labels)
+    }
+
     /// Whether nothing failed.
     pub(super) fn is_clean(&self) -> bool {
         self.call.is_ok() && self.failures.is_empty()
@@ -109,12 +118,13 @@ impl Outcome {
         call: Result<()>,
         batch: Batch<'_>,
         keys: &[Vec<u8>],
-        logs: Vec<LogEntry>,
+        (logs, measured): (Vec<LogEntry>, Measured),
     ) -> Self {
         let mut outcome = Self {
             rows: BTreeMap::new(),
             failures: Vec::new(),
             logs,
+            measured,
             call,
         };
         if outcome.call.is_err() {

@@ -1,4 +1,4 @@
-//! One call by hand: the live version, the records of the request, nothing published. A function that works
+//! One call by hand: the live version, the records of the request, nothing published and nothing counted. A function that works
 //! in windows gets a second one, which closes the window of the first.
 
 use std::sync::Arc;
@@ -186,7 +186,7 @@ async fn call(
     records: Records,
     now: Timestamp,
 ) -> Result<CallResult, ApiError> {
-    let callable = node.functions().get(function, version).await?;
+    let callable = node.functions().by_hand(function, version).await?;
     let context = Arc::new(CallContext {
         mapping: format!("{}/invoke", function.name).into(),
         stream: "invoke".into(),

@@ -2,6 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
+use fnctl_core::{
+    id::FunctionName,
+    series::{Series, SeriesKind},
+};
+
 use crate::metrics::{histogram::Histogram, table};
 
 /// The text so far.
@@ -28,6 +33,34 @@ impl Exposition {
             table::metric(name).expect("every scrape writes all families: a test would know");
         let (help, kind) = (metric.help, metric.kind.as_str());
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    /// Begins a family of functions' own series, whose name is not in the table.
+    pub(super) fn custom_family(&mut self, name: &str, kind: SeriesKind) {
+        let kind = kind.as_str();
+        self.line(format_args!(
+            "# HELP {name} Counted by functions themselves\n# TYPE {name} {kind}"
+        ));
+    }
+
+    /// Writes a sample of such a family; the values of its labels are the function's, and may be anything.
+    pub(super) fn custom(&mut self, function: &FunctionName, series: &Series, value: f64) {
+        self.start(series.family(), "function", function.as_str());
+        for (label, text) in series.labels() {
+            for part in [",", label, "=\""] {
+                self.0.push_str(part);
+            }
+            for sign in text.chars() {
+                match sign {
+                    '\\' => self.0.push_str("\\\\"),
+                    '"' => self.0.push_str("\\\""),
+                    '\n' => self.0.push_str("\\n"),
+                    _ => self.0.push(sign),
+                }
+            }
+            self.0.push('"');
+        }
+        self.end(value);
     }
 
     /// Writes a family of one sample without labels, or of none.

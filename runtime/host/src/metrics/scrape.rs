@@ -4,6 +4,7 @@
 //! and the shards a mapping should have stand beside those that are owned, because a shard that
 //! nobody owns has no age.
 
+mod custom;
 mod function;
 mod mapping;
 mod storage;
@@ -172,6 +173,7 @@ impl Metrics {
         let children = self.lock();
         mapping::counted(&mut out, &children);
         function::counted(&mut out, &children, scrape.boot_ms);
+        custom::counted(&mut out, &children);
         drop(children);
         function::sampled(&mut out, scrape.functions);
         mapping::sampled(&mut out, scrape.mappings);

@@ -75,7 +75,7 @@ const fn row(
 }
 
 /// The sections of the table, each with what it is about.
-const SECTIONS: [(&str, &str, &[Metric]); 4] = [
+const SECTIONS: [(&str, &str, &[Metric]); 5] = [
     (
         "Mappings and shards",
         "`mapping` is `<function>/<stream>`. A mapping with more than 256 shards has one series with \
@@ -86,6 +86,16 @@ const SECTIONS: [(&str, &str, &[Metric]); 4] = [
         "Functions",
         "Of all mappings that call the function together. Series go with it.",
         functions::ROWS,
+    ),
+    (
+        "Functions' own",
+        "`fnctl_custom_<name>`: what functions count themselves, by `function` and by up to four labels of their own (the \
+         SDK's `Counter` and `Gauge`, [`sdk/README.md`](../../sdk/README.md); on the wire `wit/metrics.wit`). A counter's \
+         name ends in `_total`, a gauge's never; functions that use one name share the family. A function has 100 series, over \
+         all its versions and instances: what is beyond is dropped and counted in `fnctl_function_metrics_refused_total`. They \
+         count at once, calls that fail and retries included, begin at zero with the process, go on over versions, and go \
+         with the function. Calls by hand, shadows and replays count nowhere. Their labels and units are their author's.",
+        &[],
     ),
     (
         "Streams and storage",

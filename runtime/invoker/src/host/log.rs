@@ -239,6 +239,13 @@ impl CallLog {
         self.deliver(level, source, record, &text::clean(message));
     }
 
+    /// Writes a line of the host's own, beyond what the call may write; the caller bounds how many.
+    pub(crate) fn say(&self, level: LogLevel, message: &str) {
+        if level <= self.max_level {
+            self.deliver(level, LogSource::Host, None, message);
+        }
+    }
+
     fn deliver(
         &self,
         level: LogLevel,

@@ -7,6 +7,7 @@ mod features;
 mod handmade;
 mod hostile;
 mod lifecycle;
+mod metrics;
 mod support;
 mod validation;
 mod windows;

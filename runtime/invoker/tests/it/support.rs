@@ -96,6 +96,7 @@ pub(crate) fn settings() -> VersionSettings {
         concurrency: None,
         config: BTreeMap::from([("name".to_owned(), "Ada".to_owned())]),
         secrets: BTreeMap::from([("token".to_owned(), b"s3cret".to_vec())]),
+        series: Arc::default(),
     }
 }
 

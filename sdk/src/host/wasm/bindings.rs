@@ -1291,6 +1291,224 @@ pub mod fnctl {
                 }
             }
         }
+        /// A function's own counters and gauges, beside the host's in the exposition.
+        ///
+        /// What a call says counts at once, and stays whatever becomes of the call: attempts that fail, and retries,
+        /// count again. Values begin at zero with the process of the host. A series belongs to the function, over
+        /// all its versions, mappings and instances, and goes when the function is deleted. A call by hand, a
+        /// comparison beside the live version and a replay count in series of their own, which nobody sees.
+        ///
+        /// No metric fails a call: what is refused is dropped, counted, and told once in the function's log, for
+        /// each version and reason. These functions may be called at any time.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod metrics {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            /// What a series does.
+            #[repr(u8)]
+            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+            pub enum Kind {
+                /// Only grows.
+                Counter,
+                /// Goes both ways: what an instance set last, whichever it was.
+                Gauge,
+            }
+            impl ::core::fmt::Debug for Kind {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Kind::Counter => f.debug_tuple("Kind::Counter").finish(),
+                        Kind::Gauge => f.debug_tuple("Kind::Gauge").finish(),
+                    }
+                }
+            }
+            impl Kind {
+                #[doc(hidden)]
+                pub unsafe fn _lift(val: u8) -> Kind {
+                    if !cfg!(debug_assertions) {
+                        return unsafe { ::core::mem::transmute(val) };
+                    }
+                    match val {
+                        0 => Kind::Counter,
+                        1 => Kind::Gauge,
+                        _ => panic!("invalid enum discriminant"),
+                    }
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Finds a series of the function, or makes it, at zero: its number holds for the life of the instance.
+            ///
+            /// `name` is `[a-z][a-z0-9_]{0,63}` and ends neither in `_bucket`, `_count`, `_created`, `_info` nor
+            /// `_sum`. It is exposed as `fnctl_custom_<name>`, that of a counter always with `_total` at its end, which
+            /// may be left out here; that of a gauge must not have it. So one name has one kind.
+            ///
+            /// At most 4 `labels`, names and values, in any order. A name is `[a-z_][a-z0-9_]{0,63}`, each once, and none
+            /// of `function`, `le`, `quantile`, `job` and `instance`, nor one with `__` at its beginning. A value has at
+            /// most 64 characters, none of them a control character but newline and tab; an empty one is as good as
+            /// none. The host adds `function`.
+            ///
+            /// `err`, with what is wrong: a name or a label that is none, or the function has 100 series.
+            #[allow(async_fn_in_trait)]
+            pub fn series(
+                kind: Kind,
+                name: &str,
+                labels: &[(_rt::String, _rt::String)],
+            ) -> ::core::result::Result<u32, _rt::String> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec4 = labels;
+                    let len4 = vec4.len();
+                    let layout4 = _rt::alloc::Layout::from_size_align(
+                            vec4.len() * (4 * ::core::mem::size_of::<*const u8>()),
+                            ::core::mem::size_of::<*const u8>(),
+                        )
+                        .unwrap();
+                    let (result4, _cleanup4) = wit_bindgen::rt::Cleanup::new(layout4);
+                    for (i, e) in vec4.into_iter().enumerate() {
+                        let base = result4
+                            .add(i * (4 * ::core::mem::size_of::<*const u8>()));
+                        {
+                            let (t1_0, t1_1) = e;
+                            let vec2 = t1_0;
+                            let ptr2 = vec2.as_ptr().cast::<u8>();
+                            let len2 = vec2.len();
+                            *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len2;
+                            *base.add(0).cast::<*mut u8>() = ptr2.cast_mut();
+                            let vec3 = t1_1;
+                            let ptr3 = vec3.as_ptr().cast::<u8>();
+                            let len3 = vec3.len();
+                            *base
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len3;
+                            *base
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr3.cast_mut();
+                        }
+                    }
+                    let ptr5 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "fnctl:function/metrics@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "series"]
+                        fn wit_import6(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import6(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import6(
+                        kind.clone() as i32,
+                        ptr0.cast_mut(),
+                        len0,
+                        result4,
+                        len4,
+                        ptr5,
+                    );
+                    let l7 = i32::from(*ptr5.add(0).cast::<u8>());
+                    let result12 = match l7 {
+                        0 => {
+                            let e = {
+                                let l8 = *ptr5
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<i32>();
+                                l8 as u32
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l9 = *ptr5
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l10 = *ptr5
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len11 = l10;
+                                let bytes11 = _rt::Vec::from_raw_parts(
+                                    l9.cast(),
+                                    len11,
+                                    len11,
+                                );
+                                _rt::string_lift(bytes11)
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result12
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Adds to a series. Refused: an amount that is not finite, one below zero for a counter, a sum that is
+            /// not finite, a number that `series` did not give.
+            #[allow(async_fn_in_trait)]
+            pub fn add(series: u32, amount: f64) -> () {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "fnctl:function/metrics@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "add"]
+                        fn wit_import0(_: i32, _: f64);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0(_: i32, _: f64) {
+                        unreachable!()
+                    }
+                    wit_import0(_rt::as_i32(&series), _rt::as_f64(&amount));
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Sets a gauge. Refused: a value that is not finite, a counter, a number that `series` did not give.
+            #[allow(async_fn_in_trait)]
+            pub fn set(series: u32, value: f64) -> () {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "fnctl:function/metrics@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "set"]
+                        fn wit_import0(_: i32, _: f64);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0(_: i32, _: f64) {
+                        unreachable!()
+                    }
+                    wit_import0(_rt::as_i32(&series), _rt::as_f64(&value));
+                }
+            }
+        }
     }
 }
 #[rustfmt::skip]
@@ -1692,11 +1910,28 @@ mod _rt {
             val != 0
         }
     }
+    pub use alloc_crate::alloc;
+    pub fn as_f64<T: AsF64>(t: T) -> f64 {
+        t.as_f64()
+    }
+    pub trait AsF64 {
+        fn as_f64(self) -> f64;
+    }
+    impl<'a, T: Copy + AsF64> AsF64 for &'a T {
+        fn as_f64(self) -> f64 {
+            (*self).as_f64()
+        }
+    }
+    impl AsF64 for f64 {
+        #[inline]
+        fn as_f64(self) -> f64 {
+            self as f64
+        }
+    }
     #[cfg(target_arch = "wasm32")]
     pub fn run_ctors_once() {
         wit_bindgen::rt::run_ctors_once();
     }
-    pub use alloc_crate::alloc;
     pub unsafe fn cabi_dealloc(ptr: *mut u8, size: usize, align: usize) {
         if size == 0 {
             return;
@@ -1740,10 +1975,10 @@ macro_rules! __export_stream_function_impl {
         =
         "component-type:wit-bindgen:0.61.1:fnctl:function@0.1.0:stream-function:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1466] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1636] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb4\x0a\x01A\x02\x01\
-A\x12\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xde\x0b\x01A\x02\x01\
+A\x14\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
 \x08shard-id\x01\0\x01@\0\0w\x04\0\x10function-version\x01\x01\x04\0\x0cremainin\
 g-ms\x01\x01\x01@\x01\x05indexy\0y\x04\0\x07attempt\x01\x02\x01@\x01\x05indexy\0\
 s\x04\0\x0fsequence-number\x01\x03\x04\0\x09record-id\x01\x03\x01p}\x01k\x04\x01\
@@ -1768,12 +2003,16 @@ utput{\x04rows\x05\0\x08\x04\0\x04emit\x01\x09\x01@\x02\x06output{\x07sources\x0
 \x01r\x04\x08start-msw\x06end-msw\x08is-final\x7f\x13is-terminated-early\x7f\x04\
 \0\x0ftumbling-window\x03\0\0\x01k\x01\x01@\0\0\x02\x04\0\x06window\x01\x03\x01p\
 }\x01@\0\0\x04\x04\0\x03get\x01\x05\x01j\0\x01s\x01@\x01\x05state\x04\0\x06\x04\0\
-\x03set\x01\x07\x03\0\x1afnctl:function/state@0.1.0\x05\x06\x02\x03\0\x03\x07rec\
-ords\x02\x03\0\x03\x0citem-failure\x02\x03\0\x03\x07failure\x01B\x0a\x02\x03\x02\
-\x01\x07\x04\0\x07records\x03\0\0\x02\x03\x02\x01\x08\x04\0\x0citem-failure\x03\0\
-\x02\x02\x03\x02\x01\x09\x04\0\x07failure\x03\0\x04\x01p\x03\x01j\x01\x06\x01\x05\
+\x03set\x01\x07\x03\0\x1afnctl:function/state@0.1.0\x05\x06\x01B\x0b\x01m\x02\x07\
+counter\x05gauge\x04\0\x04kind\x03\0\0\x01o\x02ss\x01p\x02\x01j\x01y\x01s\x01@\x03\
+\x04kind\x01\x04names\x06labels\x03\0\x04\x04\0\x06series\x01\x05\x01@\x02\x06se\
+riesy\x06amountu\x01\0\x04\0\x03add\x01\x06\x01@\x02\x06seriesy\x05valueu\x01\0\x04\
+\0\x03set\x01\x07\x03\0\x1cfnctl:function/metrics@0.1.0\x05\x07\x02\x03\0\x03\x07\
+records\x02\x03\0\x03\x0citem-failure\x02\x03\0\x03\x07failure\x01B\x0a\x02\x03\x02\
+\x01\x08\x04\0\x07records\x03\0\0\x02\x03\x02\x01\x09\x04\0\x0citem-failure\x03\0\
+\x02\x02\x03\x02\x01\x0a\x04\0\x07failure\x03\0\x04\x01p\x03\x01j\x01\x06\x01\x05\
 \x01@\x01\x07records\x01\0\x07\x04\0\x06handle\x01\x08\x04\0\x1cfnctl:function/h\
-andler@0.1.0\x05\x0a\x04\0$fnctl:function/stream-function@0.1.0\x04\0\x0b\x15\x01\
+andler@0.1.0\x05\x0b\x04\0$fnctl:function/stream-function@0.1.0\x04\0\x0b\x15\x01\
 \0\x0fstream-function\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-com\
 ponent\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
@@ -1788,9 +2027,9 @@ pub use __export_stream_function_impl as export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1360] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xaa\x09\x01A\x02\x01\
-A\x0d\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1530] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd4\x0a\x01A\x02\x01\
+A\x0f\x01B\x10\x01@\0\0s\x04\0\x07mapping\x01\0\x04\0\x0bstream-name\x01\0\x04\0\
 \x08shard-id\x01\0\x01@\0\0w\x04\0\x10function-version\x01\x01\x04\0\x0cremainin\
 g-ms\x01\x01\x01@\x01\x05indexy\0y\x04\0\x07attempt\x01\x02\x01@\x01\x05indexy\0\
 s\x04\0\x0fsequence-number\x01\x03\x04\0\x09record-id\x01\x03\x01p}\x01k\x04\x01\
@@ -1815,10 +2054,14 @@ utput{\x04rows\x05\0\x08\x04\0\x04emit\x01\x09\x01@\x02\x06output{\x07sources\x0
 \x01r\x04\x08start-msw\x06end-msw\x08is-final\x7f\x13is-terminated-early\x7f\x04\
 \0\x0ftumbling-window\x03\0\0\x01k\x01\x01@\0\0\x02\x04\0\x06window\x01\x03\x01p\
 }\x01@\0\0\x04\x04\0\x03get\x01\x05\x01j\0\x01s\x01@\x01\x05state\x04\0\x06\x04\0\
-\x03set\x01\x07\x03\0\x1afnctl:function/state@0.1.0\x05\x06\x04\0Dfnctl:function\
-/stream-function-with-all-of-its-exports-removed@0.1.0\x04\0\x0b5\x01\0/stream-f\
-unction-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed\
--by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+\x03set\x01\x07\x03\0\x1afnctl:function/state@0.1.0\x05\x06\x01B\x0b\x01m\x02\x07\
+counter\x05gauge\x04\0\x04kind\x03\0\0\x01o\x02ss\x01p\x02\x01j\x01y\x01s\x01@\x03\
+\x04kind\x01\x04names\x06labels\x03\0\x04\x04\0\x06series\x01\x05\x01@\x02\x06se\
+riesy\x06amountu\x01\0\x04\0\x03add\x01\x06\x01@\x02\x06seriesy\x05valueu\x01\0\x04\
+\0\x03set\x01\x07\x03\0\x1cfnctl:function/metrics@0.1.0\x05\x07\x04\0Dfnctl:func\
+tion/stream-function-with-all-of-its-exports-removed@0.1.0\x04\0\x0b5\x01\0/stre\
+am-function-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cproce\
+ssed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -258,6 +258,7 @@ fn load(runtime: &Runtime, engine: &Engine, name: &str) -> Result<Arc<Function>,
         concurrency: None,
         config: std::collections::BTreeMap::new(),
         secrets: std::collections::BTreeMap::new(),
+        series: Arc::default(),
     };
     Ok(runtime.block_on(engine.load(ComponentSource::Bytes(bytes), settings))?)
 }

@@ -8,7 +8,7 @@ mod bindings {
 use bindings::{
     exports::fnctl::function::handler::{Failure, Guest, ItemFailure, Records},
     fnctl::function::{
-        context, emit, state,
+        context, emit, metrics, state,
         types::{ByteColumn, FailureKind},
     },
 };
@@ -93,6 +93,29 @@ impl Guest for Raw {
                 drop(state::set(&set.as_bytes()["state-set ".len()..]));
                 let now = state::get();
                 send(vec![0], None, column(&now, &[now.len() as u32], &[]));
+            }
+            "metric-lies" => {
+                metrics::add(7, 1.0);
+                let owned = |label: &str| (label.to_owned(), "v".to_owned());
+                let five: Vec<_> = ["a", "b", "c", "d", "e"].map(owned).into();
+                let refused = [
+                    metrics::series(metrics::Kind::Counter, &"n".repeat(1 << 20), &[]),
+                    metrics::series(metrics::Kind::Gauge, "lies_total", &[]),
+                    metrics::series(metrics::Kind::Gauge, "lies", &[owned("function")]),
+                    metrics::series(metrics::Kind::Gauge, "lies", &five),
+                ];
+                let refused = refused.iter().filter(|series| series.is_err()).count();
+                let counter = metrics::series(metrics::Kind::Counter, "lies", &[]).unwrap_or(9);
+                for amount in [-1.0, f64::NAN, f64::INFINITY, 0.5] {
+                    metrics::add(counter, amount);
+                    metrics::set(counter, amount);
+                }
+                let words = format!("{refused} refused, then {counter}");
+                send(
+                    vec![0],
+                    None,
+                    column(words.as_bytes(), &[words.len() as u32], &[]),
+                );
             }
             // An import without rows of its own: what the host refuses must not be lost unnoticed.
             _ => send(

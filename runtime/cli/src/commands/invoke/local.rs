@@ -62,6 +62,7 @@ pub(super) async fn call(
         concurrency: None,
         config: given.config,
         secrets: Default::default(),
+        series: Arc::default(),
     };
     let function = engine
         .load(ComponentSource::Bytes(bytes), settings)

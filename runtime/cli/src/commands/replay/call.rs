@@ -183,6 +183,7 @@ impl<'a> Replay<'a> {
                 .iter()
                 .filter_map(|name| Some((name.clone(), self.secrets.get(name)?.clone())))
                 .collect(),
+            series: Arc::default(),
         };
         let refused = |error: ComponentError| refusal(&error, path);
         // A component that a server took before is not judged again; another one is.

@@ -1,6 +1,6 @@
 //! What functions are told by: their histograms, their memory and time, their canaries.
 
-use fnctl_core::canary::GuardReason;
+use fnctl_core::{canary::GuardReason, series::RefusalReason};
 
 use super::FunctionSample;
 use crate::metrics::{
@@ -78,6 +78,15 @@ pub(super) fn counted(out: &mut Exposition, children: &Children, boot_ms: u64) {
         for (reason, count) in counters {
             let function = ("function", function.as_str());
             out.sample2(name, function, ("reason", reason.as_str()), count.get());
+        }
+    }
+    let name = "fnctl_function_metrics_refused_total";
+    out.family(name);
+    for (function, metrics) in all() {
+        for reason in RefusalReason::ALL {
+            let function = ("function", function.as_str());
+            let count = metrics.series.refused(reason);
+            out.sample2(name, function, ("reason", reason.as_str()), count);
         }
     }
 }
