@@ -37,6 +37,7 @@ pub mod retry;
 pub mod rfc3339;
 pub mod series;
 pub mod settled;
+pub mod shadow;
 pub mod shard;
 pub mod source;
 pub mod spec;
