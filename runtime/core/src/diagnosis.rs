@@ -158,6 +158,10 @@ pub struct Figures<'a> {
     pub behind_hole: Option<(&'a str, &'a str)>,
     /// How far the wall clock is ahead of the time that arrivals are given, ms; below 0: behind it.
     pub wall_ahead_ms: i64,
+    /// Calls of the mapping that wait for their turn now; they are among those under way.
+    pub waiting_calls: u32,
+    /// Whether the server tries record by record what was not tried before, because it died again and again.
+    pub is_careful: bool,
 }
 
 /// What holds, and what can be done.
@@ -219,6 +223,12 @@ pub fn diagnose(figures: &Figures<'_>) -> Diagnosis {
     actions.truncate(DIAGNOSIS_ACTIONS_MAX);
     let mut message = found.message;
     // Not what keeps it where it is, but what is told of it is to be read with that in mind.
+    if figures.is_careful && is_behind(figures.status) {
+        message.push_str(
+            "; the server died again and again: until it has stood for ten minutes first tries and retries go record \
+             by record (fnctl_careful)",
+        );
+    }
     if figures.wall_ahead_ms.unsigned_abs() > CLOCK_APART_MS {
         let apart = age(figures.wall_ahead_ms.unsigned_abs());
         let (way, so) = match figures.wall_ahead_ms {

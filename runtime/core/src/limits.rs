@@ -254,6 +254,8 @@ pub const BUSY_OVER_MS: u64 = 60_000;
 pub const CLOCK_APART_MS: u64 = 5_000;
 /// Calls that waited longer than they ran before the mapping is told to be throttled.
 pub const THROTTLED_CALLS_MIN: u64 = 5;
+/// How long they waited on average, ms: less goes with any call.
+pub const THROTTLED_WAIT_MS_MIN: u64 = 10;
 /// Records that a filter should have let through, by what it let through before, before it is told that it
 /// lets none through any more.
 pub const FILTERED_EXPECTED_MIN: u64 = 10;

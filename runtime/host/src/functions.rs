@@ -119,6 +119,12 @@ impl Functions {
             .await
     }
 
+    /// Calls of a mapping of this function that wait for their turn now.
+    pub(crate) fn waiting_calls(&self, function: FunctionId, mapping: &str) -> u32 {
+        let all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&function).map_or(0, |turns| turns.waiting(mapping))
+    }
+
     fn turns_of(&self, function: &Function) -> Arc<Turns> {
         let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = function.concurrency;

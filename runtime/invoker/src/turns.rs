@@ -57,6 +57,13 @@ impl Turns {
         state.grant();
     }
 
+    /// Calls of a mapping that wait for their turn now.
+    #[must_use]
+    pub fn waiting(&self, mapping: &str) -> u32 {
+        let waiting = self.lock().waiting.get(mapping).map_or(0, VecDeque::len);
+        u32::try_from(waiting).unwrap_or(u32::MAX)
+    }
+
     /// The node cannot make more calls at once than this.
     pub(crate) fn bound(&self, most: u32) {
         let mut state = self.lock();

@@ -9,7 +9,7 @@ use crate::{
     limits::{
         BUSY_PERCENT, CATCHING_UP_MS, CONCURRENCY_MAX, PARALLELIZATION_FACTOR_MAX, RESTING_PERCENT,
         SICK_EVIDENCE_MIN, SICK_PERCENT, SICK_PERCENT_SINCE_DEPLOY, SICK_SINCE_DEPLOY_MS,
-        STREAM_SHARDS_MAX, THROTTLED_CALLS_MIN, WELL_CALLS_MIN,
+        STREAM_SHARDS_MAX, THROTTLED_CALLS_MIN, THROTTLED_WAIT_MS_MIN, WELL_CALLS_MIN,
     },
     recent::RecentVersion,
     status::NextStep,
@@ -192,9 +192,14 @@ pub(super) fn throttled(figures: &Figures<'_>) -> Option<Found> {
     let recent = figures.recent;
     // Those that waited until a version was loaded are few among many.
     let are_many = recent.waited_calls >= THROTTLED_CALLS_MIN.max(recent.calls() / 2);
-    let waits = are_many && recent.wait_ms >= recent.run_ms;
+    let mean_ms = recent.wait_ms / recent.calls().max(1);
+    // What every call costs beside its run, a fresh instance or a wake, is no wait for a turn.
+    let waited = are_many && recent.wait_ms >= recent.run_ms && mean_ms >= THROTTLED_WAIT_MS_MIN;
+    // Those that wait now have not ended, and are in no sum.
+    let all_wait = figures.waiting_calls > 0 && figures.waiting_calls >= recent.running;
     // Where lanes rest, what waits does so for something else.
-    if !is_behind(figures.status) || !waits || figures.busy_percent() < RESTING_PERCENT {
+    let is_resting = figures.busy_percent() < RESTING_PERCENT;
+    if !is_behind(figures.status) || is_resting || !(waited || all_wait) {
         return None;
     }
     let function = &figures.status.function;
@@ -216,10 +221,16 @@ pub(super) fn throttled(figures: &Figures<'_>) -> Option<Found> {
     actions.push(step("fnctl status".to_owned(), "who else is busy"));
     Some(Found {
         since: figures.oldest(),
-        message: format!(
-            "calls wait for their turn {share}% of the time, {} on average: {bound}",
-            took(recent.wait_ms * 1_000_000 / recent.calls().max(1))
-        ),
+        message: match waited {
+            true => format!(
+                "calls wait for their turn {share}% of the time, {} on average: {bound}",
+                took(recent.wait_ms * 1_000_000 / recent.calls().max(1))
+            ),
+            false => format!(
+                "{} under way, and all wait for their turn: {bound}",
+                count(figures.waiting_calls.into(), "call")
+            ),
+        },
         actions,
     })
 }
@@ -246,6 +257,14 @@ pub(super) fn slow(figures: &Figures<'_>) -> Option<Found> {
     if let Some(arrived) = figures.arrived {
         pace.push_str(&format!(" of {} that come", per_second(arrived, over)));
     }
+    let well = match recent.failed_calls() {
+        0 => "calls succeed".to_owned(),
+        failed => {
+            let cause = figures.live().and_then(|live| live.cause.as_ref());
+            let code = cause.map_or_else(String::new, |cause| format!(" (`{}`)", cause.code));
+            format!("{failed} of {} fail{code}", count(recent.calls(), "call"))
+        }
+    };
     let soon = figures.caught_up_in_ms();
     let soon = soon.map_or_else(String::new, |ms| {
         format!("; caught up in about {}", age(ms))
@@ -260,7 +279,7 @@ pub(super) fn slow(figures: &Figures<'_>) -> Option<Found> {
     Some(Found {
         since: figures.oldest(),
         message: format!(
-            "calls succeed, and are not enough: {} busy {busy}% of the time, {takes}, {pace} are settled{soon}",
+            "{well}, and are not enough: {} busy {busy}% of the time, {takes}, {pace} are settled{soon}",
             count(lanes, "lane"),
         ),
         actions,

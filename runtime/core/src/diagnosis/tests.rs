@@ -29,6 +29,8 @@ struct World {
     output: Option<&'static str>,
     behind_hole: Option<(&'static str, &'static str)>,
     wall_ahead_ms: i64,
+    waiting_calls: u32,
+    is_careful: bool,
 }
 
 impl World {
@@ -58,6 +60,8 @@ impl World {
             output: None,
             behind_hole: None,
             wall_ahead_ms: 0,
+            waiting_calls: 0,
+            is_careful: false,
         }
     }
 
@@ -77,6 +81,8 @@ impl World {
             output: self.output,
             behind_hole: self.behind_hole,
             wall_ahead_ms: self.wall_ahead_ms,
+            waiting_calls: self.waiting_calls,
+            is_careful: self.is_careful,
         })
     }
 

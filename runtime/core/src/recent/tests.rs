@@ -205,3 +205,20 @@ fn versions_and_codes_are_bounded() {
         assert!(causes.max() <= Some(limits::RECENT_CAUSES_MAX));
     }
 }
+
+#[test]
+fn a_call_that_is_cut_for_the_size_of_its_output_proves_nothing_and_of_one_record_it_does() {
+    let mut recent = RecentCalls::new(at(0));
+    let outcome = Outcome::OutputTooLarge {
+        limit_bytes: 1 << 24,
+    };
+    recent.ended(&call(V1, &outcome), at(1));
+    let one = EndedCall {
+        records: 1,
+        ..call(V1, &outcome)
+    };
+    recent.ended(&one, at(1));
+    let told = recent.figures(SECOND, at(2));
+    let of = told.of(V1).expect("it was called");
+    assert_eq!((of.failed, of.tried_failed, of.evidence), (2, 1, 1));
+}

@@ -67,6 +67,8 @@ impl HostNode {
             output: asked.output.as_ref().map(StreamName::as_str),
             wall_ahead_ms: self.store().wall_ahead_ms(),
             behind_hole: hole.as_ref().map(|(shard, to)| (&**shard, &**to)),
+            waiting_calls: self.functions().waiting_calls(function.id, &status.name),
+            is_careful: *self.store().is_careful().borrow(),
         };
         let found = diagnosis::diagnose(&figures);
         let rates = has_run.then(|| diagnosis::rates(&figures, settings.memory_bytes));

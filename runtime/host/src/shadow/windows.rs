@@ -88,7 +88,10 @@ pub(super) fn read_between(
     });
     let mut read = records.filter(|(ordinal, _)| *ordinal > after && *ordinal <= last);
     let (_, first) = read.next()?;
-    Some((first, read.next_back().map_or(first, |(_, arrival)| arrival)))
+    Some((
+        first,
+        read.next_back().map_or(first, |(_, arrival)| arrival),
+    ))
 }
 
 impl Shadow {

@@ -156,6 +156,17 @@ fn calls_that_wait_are_throttled_where_they_are_many_and_wait_longer_than_they_r
         "a version that was loaded"
     );
     assert_eq!(with(5, 999, 10_000), "behind");
+    let waits = |wait_ms: u64, running: u32, waiting_calls: u32| {
+        told(|world| {
+            makes(Why::Throttled, world);
+            (world.recent.wait_ms, world.recent.run_ms) = (wait_ms, 0);
+            (world.recent.running, world.waiting_calls) = (running, waiting_calls);
+        })
+    };
+    assert_eq!(waits(1_000, 1, 0), "throttled", "10 ms a call");
+    assert_eq!(waits(999, 1, 0), "behind", "less goes with any call");
+    assert_eq!(waits(0, 2, 2), "throttled", "none had its turn");
+    assert_eq!(waits(0, 2, 1), "behind", "one has it");
     assert_eq!(with(10, 9_000, 1_000), "caught-up", "it keeps up");
     let resting = told(|world| {
         makes(Why::Throttled, world);

@@ -192,6 +192,41 @@ fn what_throttles_is_the_functions_own_bound_or_the_node() {
 }
 
 #[test]
+fn calls_that_wait_and_have_not_ended_are_told_with_the_bound() {
+    let mut world = World::new();
+    makes(Why::Throttled, &mut world);
+    (world.recent.wait_ms, world.recent.waited_calls) = (0, 0);
+    (world.recent.running, world.waiting_calls) = (2, 2);
+    let (_, message, commands) = said(&world);
+    assert_eq!(
+        message,
+        "2 calls under way, and all wait for their turn: `enrich` may make 2 calls at once"
+    );
+    assert_eq!(commands[0], "fnctl deploy --name enrich --concurrency 4");
+}
+
+#[test]
+fn calls_that_fail_and_take_long_are_not_said_to_succeed() {
+    let mut world = World::new();
+    world.failing(3, "timeout");
+    makes(Why::FunctionSlow, &mut world);
+    let message = said(&world).1;
+    assert!(
+        message.starts_with("3 of 100 calls fail (`timeout`), and are not enough: 4 lanes busy"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_server_that_is_careful_says_so_with_what_is_behind() {
+    let mut world = World::new();
+    world.is_careful = true;
+    assert!(!said(&world).1.contains("fnctl_careful"), "nothing waits");
+    makes(Why::Behind, &mut world);
+    assert!(said(&world).1.contains("(fnctl_careful)"));
+}
+
+#[test]
 fn what_the_stream_held_before_is_told_where_nothing_came_since() {
     let mut world = World::new();
     makes(Why::NoData, &mut world);
@@ -228,6 +263,8 @@ fn rates_are_told_by_the_second() {
         output: None,
         behind_hole: None,
         wall_ahead_ms: 0,
+        waiting_calls: 0,
+        is_careful: false,
     };
     let rates = rates(&figures, 128 << 20);
     assert_eq!(rates.in_per_second, Some(1.0));
