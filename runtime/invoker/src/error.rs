@@ -176,7 +176,7 @@ impl ComponentError {
             }
             Self::WrongVersion { .. } => format!("this host serves {PACKAGE}@{VERSION}"),
             Self::UnsupportedImport { .. } => {
-                "a function has context, log, config and emit, and WASI's io, cli, clocks, random, filesystem and \
+                "a function has context, log, config, emit, state and metrics, and WASI's io, cli, clocks, random, filesystem and \
                  sockets of 0.2 (with nothing behind them)"
                     .to_owned()
             }
