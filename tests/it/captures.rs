@@ -40,14 +40,14 @@ fn capture(server: &Server, name: &str, options: &[&str]) -> (PathBuf, Value) {
 }
 
 /// Replays a file where no server can be reached.
-fn replay(file: &Path, options: &[&str]) -> Output {
+pub(crate) fn replay(file: &Path, options: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.arg("replay").arg(file).args(options);
     command.env("FNCTL_SERVER", "http://127.0.0.1:1");
     command.output().expect("the binary runs")
 }
 
-fn lines(output: &Output) -> Vec<Value> {
+pub(crate) fn lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     let read = |line| serde_json::from_str(line).expect("an object a line");
     text.lines().map(read).collect()
@@ -59,7 +59,7 @@ fn error(output: &Output) -> Value {
     serde_json::from_str::<Value>(last).expect("the error is JSON")["error"].clone()
 }
 
-fn verdicts(output: &Output) -> Vec<String> {
+pub(crate) fn verdicts(output: &Output) -> Vec<String> {
     let told = lines(output);
     told.iter()
         .map(|line| fnctl_tests::text(line, "verdict"))

@@ -11,16 +11,29 @@ use serde::{Deserialize, Serialize};
 use crate::{
     commit::ErrorKind,
     status::{DataText, Encoding},
+    window::WindowCall,
 };
 
-/// The format that is written. A reader refuses a larger one.
-pub const CAPTURE_FORMAT: u32 = 1;
+/// The newest format. A reader refuses a larger one.
+pub const CAPTURE_FORMAT: u32 = 2;
+
+/// The format of a file without windows, as it was before there were some: older readers take it.
+pub const CAPTURE_FORMAT_PLAIN: u32 = 1;
+
+/// The format that a file with these batches is written in: the oldest that has a word for them.
+#[must_use]
+pub fn format_of(batches: &[CapturedBatch]) -> u32 {
+    match batches.iter().any(|batch| batch.window.is_some()) {
+        true => CAPTURE_FORMAT,
+        false => CAPTURE_FORMAT_PLAIN,
+    }
+}
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaptureHead {
-    /// [`CAPTURE_FORMAT`]: what makes a file a capture.
+    /// [`format_of`] its batches: what makes a file a capture.
     pub fnctl_capture: u32,
     /// The version of fnctl that wrote it.
     pub written_by: String,
@@ -56,6 +69,9 @@ pub struct CapturedVersion {
     pub timeout_ms: u64,
     /// The outputs that the mapping binds, in the order in which the component is told of them.
     pub outputs: Vec<CapturedOutput>,
+    /// It asks for the states of windows, so that what it does may hang on them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reads_states: bool,
 }
 
 /// An output that the mapping binds.
@@ -80,7 +96,7 @@ pub enum CaptureLine {
     End(CaptureEnd),
 }
 
-/// Records of one call, and how they ended.
+/// Records of one call, and how they ended; none of a call that ends a window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CapturedBatch {
@@ -94,8 +110,70 @@ pub struct CapturedBatch {
     pub dead_letter: Option<String>,
     /// The records, in shard order.
     pub records: Vec<CapturedRecord>,
-    /// Why each of them that failed did.
+    /// Why each of them that failed did; of a call that ends a window one, of index 0.
     pub failures: Vec<CapturedFailure>,
+    /// The window that the call is of; none where the mapping has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<CapturedWindow>,
+}
+
+impl CapturedBatch {
+    /// Whether it is the call that ends a window.
+    #[must_use]
+    pub fn is_close(&self) -> bool {
+        self.window.as_ref().is_some_and(CapturedWindow::is_close)
+    }
+
+    /// Whether it is a call that is ever made: records, or the end of a window.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let is_there = |index: u32| (index as usize) < self.records.len();
+        match self.is_close() {
+            true => self.records.is_empty() && self.failures.iter().all(|one| one.index == 0),
+            false => !self.records.is_empty() && self.failures.iter().all(|f| is_there(f.index)),
+        }
+    }
+}
+
+/// The window of a call, and what was handed on to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapturedWindow {
+    /// The group of keys.
+    pub group: u32,
+    /// The window's first millisecond, since 1970.
+    pub start_ms: u64,
+    /// The first millisecond behind it.
+    pub end_ms: u64,
+    /// The call ends it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_final: bool,
+    /// The call ends it early, for the size of its state.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_terminated_early: bool,
+    /// The state that the call is given; `null`: it was not kept, and a replay gives none.
+    pub state: Option<DataText>,
+}
+
+impl CapturedWindow {
+    /// Of a call of a group, as it would be made now.
+    #[must_use]
+    pub fn of(group: u32, call: &WindowCall, base64: impl FnOnce(&[u8]) -> String) -> Self {
+        Self {
+            group,
+            start_ms: call.window.start.0,
+            end_ms: call.window.end.0,
+            is_final: call.is_final,
+            is_terminated_early: call.is_terminated_early,
+            state: Some(DataText::of(&call.state, base64)),
+        }
+    }
+
+    /// Whether the call ends it.
+    #[must_use]
+    pub const fn is_close(&self) -> bool {
+        self.is_final || self.is_terminated_early
+    }
 }
 
 /// A record as the function is given it.
@@ -176,65 +254,4 @@ pub struct CaptureEnd {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_written_as_the_format_says() {
-        let batch = CaptureLine::Batch(CapturedBatch {
-            version: 7,
-            shard_id: "shardId-000000000000".to_owned(),
-            at: "2026-03-01T12:30:00.250Z".to_owned(),
-            dead_letter: None,
-            records: vec![CapturedRecord {
-                partition_key: "a".to_owned(),
-                key_encoding: Encoding::Text,
-                sequence_number: "49".to_owned(),
-                record_id: "1-0-1".to_owned(),
-                ordinal: 1,
-                arrival_ms: 5,
-                attempt: 2,
-                is_tombstone: false,
-                data: DataText::of(b"x", |_| String::new()),
-            }],
-            failures: vec![CapturedFailure {
-                index: 0,
-                error_kind: None,
-                code: Some("busy".to_owned()),
-                error: Some("words".to_owned()),
-            }],
-        });
-        let text = serde_json::to_string(&batch).unwrap();
-        assert_eq!(
-            text,
-            r#"{"batch":{"version":7,"shard_id":"shardId-000000000000","at":"2026-03-01T12:30:00.250Z","dead_letter":null,"records":[{"partition_key":"a","key_encoding":"text","sequence_number":"49","record_id":"1-0-1","ordinal":1,"arrival_ms":5,"attempt":2,"data":"x","encoding":"text"}],"failures":[{"index":0,"error_kind":null,"code":"busy","error":"words"}]}}"#
-        );
-        assert_eq!(serde_json::from_str::<CaptureLine>(&text).unwrap(), batch);
-        let later = text.replace("\"version\":7", "\"version\":7,\"window\":1");
-        assert!(serde_json::from_str::<CaptureLine>(&later).is_err());
-    }
-
-    #[test]
-    fn what_was_given_up_without_a_call_is_known() {
-        let of = |kind: Option<&str>| CapturedFailure {
-            index: 0,
-            error_kind: kind.map(str::to_owned),
-            code: None,
-            error: None,
-        };
-        for (kind, is_without_call) in [
-            (Some("skip"), false),
-            (Some("output-too-large"), false),
-            (Some("loop"), true),
-            (Some("record-too-old"), true),
-            (Some("record-too-large"), true),
-            (Some("window-failed"), true),
-            (Some("by-hand"), true),
-            // Parked, and a kind of a later version.
-            (None, false),
-            (Some("later"), false),
-        ] {
-            assert_eq!(of(kind).is_without_call(), is_without_call, "{kind:?}");
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,10 @@ mod gather;
 
 use bytes::Bytes;
 
-use crate::id::{Ordinal, ShardNumber, StreamId, Timestamp};
+use crate::{
+    id::{Ordinal, ShardNumber, StreamId, Timestamp},
+    lane::{KeyHash, key_hash},
+};
 
 /// Values laid end to end: value `i` is `bytes[ends[i - 1]..ends[i]]`, the first starts at 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -316,6 +319,14 @@ impl RecordBlock {
     #[must_use]
     pub fn last(&self) -> Ordinal {
         Ordinal(self.first.0 + self.len() as u64 - 1)
+    }
+
+    /// The hash of the key of record `index`: what its lane and its group come from.
+    #[must_use]
+    pub fn key_hash(&self, index: usize) -> KeyHash {
+        let keys = &self.records.keys;
+        let key = (!keys.is_null(index)).then(|| keys.get(index));
+        key_hash(key, self.ordinal(index))
     }
 
     /// Arrival of record `index`.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::{
     filter::FilterVerdict,
     id::{Ordinal, Timestamp},
-    lane::key_hash,
     pipeline::{BlockId, BlockMeta, RecordMeta},
     record::RecordBlock,
 };
@@ -75,12 +74,10 @@ pub fn describe(
     records.reserve(taken - skipped);
     for index in skipped..taken {
         let position = block.ordinal(index);
-        let key = block.records.keys.range(index);
-        let bytes = key.len() + block.records.data.range(index).len();
-        let key = (!block.records.keys.is_null(index)).then(|| &block.records.keys.bytes[key]);
+        let bytes = block.records.keys.range(index).len() + block.records.data.range(index).len();
         records.push(RecordMeta {
             position,
-            key: key_hash(key, position),
+            key: block.key_hash(index),
             arrival: Timestamp(block.records.arrival_ms[index]),
             block: id,
             index: u32::try_from(index).expect("a column has u32 indices"),

@@ -101,6 +101,30 @@ impl OpenWindow {
     pub fn is_full(&self) -> bool {
         self.state.len() as u64 > limits::WINDOW_STATE_BYTES_MAX
     }
+
+    /// Whether it is from when the mapping had windows of another length or other groups, or now has none
+    /// (a span of 0): it ends before anything is called.
+    #[must_use]
+    pub fn is_old(&self, span_ms: u32, groups: u32) -> bool {
+        self.groups != groups || self.window.span_ms() != u64::from(span_ms)
+    }
+
+    /// Whether the call that ends it next, of a mapping with these settings, ends it early.
+    #[must_use]
+    pub fn ends_early(&self, span_ms: u32, groups: u32) -> bool {
+        self.is_full() && !self.is_old(span_ms, groups)
+    }
+
+    /// The call without records that ends it.
+    #[must_use]
+    pub fn last_call(&self, is_early: bool) -> WindowCall {
+        WindowCall {
+            window: self.window,
+            state: self.state.clone(),
+            is_final: !is_early,
+            is_terminated_early: is_early,
+        }
+    }
 }
 
 /// What a unit keeps of a group: survives restarts.
@@ -124,6 +148,20 @@ impl GroupWindow {
             open.start.max(self.closed_through)
         });
         Window::at(arrival.max(from), span_ms)
+    }
+
+    /// What a call of records in this window is given: the state that is there, and none in the first call of
+    /// a window, or behind one that is to end before.
+    #[must_use]
+    pub fn call_in(&self, window: Window) -> WindowCall {
+        let open = self.open.as_ref();
+        let open = open.filter(|open| open.window == window && !open.is_full());
+        WindowCall {
+            window,
+            state: open.map(|open| open.state.clone()).unwrap_or_default(),
+            is_final: false,
+            is_terminated_early: false,
+        }
     }
 }
 

@@ -20,7 +20,8 @@ use crate::{
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
-    /// Take what fails now: the records that wait for a retry, or the open dead letters where none waits
+    /// Take what fails now: the records that wait for a retry, and the ends of windows that do, or the open dead
+    /// letters where none waits
     #[arg(long)]
     failing: bool,
     /// Take these dead letters instead
@@ -132,6 +133,12 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         words::path(&to),
         words::count(capture.end.records, "record"),
     );
+    let closes = capture.batches.iter().filter(|batch| batch.is_close());
+    let records = match closes.count() as u64 {
+        0 => records,
+        1 => format!("{records} and the end of 1 window"),
+        closes => format!("{records} and the ends of {closes} windows"),
+    };
     let mapping = &capture.head.mapping;
     let size = words::size(bytes);
     session.out.line(&format!(

@@ -2,6 +2,7 @@
 
 mod call;
 pub(crate) mod file;
+mod verdict;
 
 use std::{
     collections::BTreeSet,
@@ -9,16 +10,19 @@ use std::{
 };
 
 use fnctl_core::{
-    capture::{CapturedBatch, CapturedFailure},
+    capture::{CapturedBatch, CapturedFailure, CapturedWindow},
     error_code::ErrorCode,
+    id::Timestamp,
+    rfc3339,
     spec::SecretSource,
-    status::{CallFailure, CallLog, CallRow},
+    status::{CallFailure, CallLog, CallRow, Encoding},
 };
 use serde::Serialize;
 
 use self::{
     call::{Replay, Replayed},
     file::Capture,
+    verdict::{Verdict, judge},
 };
 use super::{deploy, invoke::print_result};
 use crate::{
@@ -40,16 +44,6 @@ pub(crate) struct Args {
     secret: Vec<(String, String)>,
 }
 
-/// Whether a batch ended as it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Verdict {
-    Same,
-    Different,
-    /// No call gave its records up, or what they failed with was not kept.
-    NotCompared,
-}
-
 /// One batch, as scripts are told of it.
 #[derive(Debug, Serialize)]
 struct BatchResult<'a> {
@@ -58,6 +52,7 @@ struct BatchResult<'a> {
     version: u64,
     digest: &'a str,
     dead_letter: Option<&'a str>,
+    window: Option<ReplayedWindow>,
     records: Vec<ReplayedRecord<'a>>,
     captured_failures: &'a [CapturedFailure],
     replayed_failures: &'a [CapturedFailure],
@@ -66,6 +61,20 @@ struct BatchResult<'a> {
     rows: &'a [CallRow],
     failures: &'a [CallFailure],
     logs: &'a [CallLog],
+}
+
+/// The window of a call.
+#[derive(Debug, Serialize)]
+struct ReplayedWindow {
+    group: u32,
+    starts_at: String,
+    ends_at: String,
+    is_final: bool,
+    is_terminated_early: bool,
+    /// The state that it was called with was kept, and is not merely none.
+    is_state_kept: bool,
+    /// Size of the state as the call left it; `null`: as it was.
+    left_state_bytes: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,7 +125,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let (mut different, mut compared) = (0, 0);
     for (at, batch) in capture.batches.iter().enumerate() {
         let replayed = replay.call(batch).await?;
-        let verdict = judge(&batch.failures, &replayed.failures);
+        let verdict = judge(batch, &replayed.failures, replayed.reads_states);
         compared += usize::from(verdict != Verdict::NotCompared);
         different += usize::from(verdict == Verdict::Different);
         if session.out.is_json() {
@@ -153,38 +162,11 @@ fn ended(all: usize, compared: usize, different: usize) -> Result<(), CliError> 
             ErrorCode::EndsOtherwise,
             format!("{rest} of {all} captured {noun} could not be compared with what was"),
         )
-        .because("no call gave it up, or what it failed with was not kept"));
+        .because(
+            "no call gave it up, or what it failed with, or the state of its window, was not kept",
+        ));
     }
     Ok(())
-}
-
-/// Compares why records failed, as far as that was kept.
-fn judge(was: &[CapturedFailure], is: &[CapturedFailure]) -> Verdict {
-    if was.iter().any(CapturedFailure::is_without_call) {
-        return Verdict::NotCompared;
-    }
-    // That it fails is known then, and nothing more.
-    if was.len() == is.len() && was.iter().any(is_unknown) {
-        return Verdict::NotCompared;
-    }
-    let agrees = |was: &Option<String>, is: &Option<String>| was.is_none() || was == is;
-    let is_same = was.len() == is.len()
-        && was.iter().zip(is).all(|(was, is)| {
-            was.index == is.index
-                && agrees(&was.error_kind, &is.error_kind)
-                && agrees(&was.code, &is.code)
-                && agrees(&was.error, &is.error)
-        });
-    if is_same {
-        Verdict::Same
-    } else {
-        Verdict::Different
-    }
-}
-
-/// Whether what a record failed with was not kept: its attempts were charged by an earlier owner.
-const fn is_unknown(was: &CapturedFailure) -> bool {
-    was.error_kind.is_none() && was.code.is_none() && was.error.is_none()
 }
 
 fn result<'a>(
@@ -205,6 +187,15 @@ fn result<'a>(
         version: batch.version,
         digest: &replayed.digest,
         dead_letter: batch.dead_letter.as_deref(),
+        window: batch.window.as_ref().map(|window| ReplayedWindow {
+            group: window.group,
+            starts_at: rfc3339::format(Timestamp(window.start_ms)),
+            ends_at: rfc3339::format(Timestamp(window.end_ms)),
+            is_final: window.is_final,
+            is_terminated_early: window.is_terminated_early,
+            is_state_kept: window.state.is_some(),
+            left_state_bytes: replayed.state_bytes,
+        }),
         records: batch.records.iter().map(record).collect(),
         captured_failures: &batch.failures,
         replayed_failures: &replayed.failures,
@@ -249,6 +240,9 @@ fn print(
         None => "waiting for a retry".to_owned(),
     };
     out.line(&format!("batch {number}  {}  {from}", batch.shard_id))?;
+    if let Some(window) = &batch.window {
+        out.line(&in_window(window))?;
+    }
     for record in &batch.records {
         let key = words::first_line(&record.partition_key, 40);
         let (number, attempt) = (&record.sequence_number, record.attempt);
@@ -261,7 +255,8 @@ fn print(
     match verdict {
         Verdict::Same => out.line("same"),
         Verdict::NotCompared => {
-            out.line("not compared: no call gave it up, or what it failed with was not kept")?;
+            let why = verdict::why_not_compared(batch);
+            out.line(&format!("not compared: {why}"))?;
             told("was", &batch.failures, out)
         }
         Verdict::Different => {
@@ -270,6 +265,27 @@ fn print(
             told("is", &replayed.failures, out)
         }
     }
+}
+
+/// `window   2026-03-01T12:30:00.000Z-2026-03-01T12:31:00.000Z  group 7  its final call  state 170 B`.
+fn in_window(window: &CapturedWindow) -> String {
+    let time = |ms| rfc3339::format(Timestamp(ms));
+    let (start, end) = (time(window.start_ms), time(window.end_ms));
+    let call = match (window.is_final, window.is_terminated_early) {
+        (true, _) => "  its final call",
+        (false, true) => "  the call that ends it early",
+        (false, false) => "",
+    };
+    let state = match &window.state {
+        None => "not kept".to_owned(),
+        Some(state) if state.data.is_empty() => "none".to_owned(),
+        Some(state) => match state.encoding {
+            Encoding::Text => words::size(state.data.len() as u64),
+            Encoding::Base64 => words::size(state.data.len() as u64 / 4 * 3),
+        },
+    };
+    let group = window.group;
+    format!("window   {start}-{end}  group {group}{call}  state {state}")
 }
 
 /// Why records failed, in a line each.
@@ -291,45 +307,6 @@ fn told(label: &str, failures: &[CapturedFailure], out: &mut Output) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn failure(kind: Option<&str>, code: Option<&str>, error: Option<&str>) -> CapturedFailure {
-        CapturedFailure {
-            index: 0,
-            error_kind: kind.map(str::to_owned),
-            code: code.map(str::to_owned),
-            error: error.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn outcomes_are_compared_as_far_as_they_were_kept() {
-        let is = failure(Some("error"), Some("busy"), Some("words"));
-        for (was, verdict) in [
-            (
-                failure(Some("error"), Some("busy"), Some("words")),
-                Verdict::Same,
-            ),
-            (failure(None, Some("busy"), Some("words")), Verdict::Same),
-            (failure(None, None, None), Verdict::NotCompared),
-            (
-                failure(None, Some("busy"), Some("others")),
-                Verdict::Different,
-            ),
-            (
-                failure(Some("trap"), Some("busy"), Some("words")),
-                Verdict::Different,
-            ),
-            (
-                failure(Some("record-too-old"), None, None),
-                Verdict::NotCompared,
-            ),
-        ] {
-            let was = [was];
-            assert_eq!(judge(&was, std::slice::from_ref(&is)), verdict, "{was:?}");
-        }
-        assert_eq!(judge(&[failure(None, None, None)], &[]), Verdict::Different);
-        assert_eq!(judge(&[], &[]), Verdict::Same);
-    }
 
     #[test]
     fn a_replay_is_good_when_all_was_compared_and_is_the_same() {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     breaker::Probe,
-    id::{Ordinal, Timestamp},
+    id::{FunctionVersion, Ordinal, Timestamp},
     lane::KeyHash,
     outcome::Cause,
     park::KeyMap,
@@ -68,6 +68,8 @@ pub struct WaitingWindow {
     pub attempts: u32,
     /// How the last one failed.
     pub failure: Cause,
+    /// The version that is called to end it.
+    pub version: FunctionVersion,
 }
 
 /// A key that waits; with windows a group of keys, with order within the shard the shard.
@@ -275,7 +277,8 @@ impl ShardPipeline {
     /// Windows whose last call fails.
     fn waiting_windows(&self) -> Vec<WaitingKey> {
         let windows = self.windows.iter();
-        let closing = windows.flat_map(|windows| windows.failing_closes());
+        let closing =
+            windows.flat_map(|windows| windows.failing_closes(|lane| self.version_in(lane, &[])));
         let told = closing.map(|(window, behind, not_before)| {
             let side = (self.is_canarys_group(window.group), Probe::Tried);
             let (why, until) = self.why(side, Some(not_before), None);

@@ -329,7 +329,7 @@ impl ShardPipeline {
         let group = windows.in_hand(index)?;
         let arrival = self.backlog.get(*records.first()?).arrival;
         let window = group.known.window_of(arrival, windows.span_ms);
-        let call = call_in(&group.known, window);
+        let call = group.known.call_in(window);
         windows.hands[index].task = Some(Task::Fold(window));
         Some(call)
     }
@@ -446,15 +446,5 @@ impl ShardPipeline {
             group.close_failure = None;
             self.unpark_group(change.group, actions);
         }
-    }
-}
-
-fn call_in(known: &GroupWindow, window: Window) -> WindowCall {
-    let open = known.open.as_ref();
-    WindowCall {
-        window,
-        state: open.map(|open| open.state.clone()).unwrap_or_default(),
-        is_final: false,
-        is_terminated_early: false,
     }
 }

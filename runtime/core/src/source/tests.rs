@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     id::{ShardNumber, StreamId},
+    lane::key_hash,
     record::{ColumnBuilder, Records},
 };
 

@@ -67,3 +67,50 @@ fn a_group_has_one_lane_whatever_the_factor_and_a_key_one_group() {
         }
     }
 }
+
+/// What a call is given is what a retry of it is given: a capture asks the same.
+#[test]
+fn a_call_has_the_state_of_its_own_window_and_none_behind_one_that_ends_first() {
+    let full = Bytes::from(vec![b'x'; limits::WINDOW_STATE_BYTES_MAX as usize + 1]);
+    let group = |start, state: &Bytes| GroupWindow {
+        version: 1,
+        closed_through: Timestamp(0),
+        open: Some(OpenWindow {
+            window: Window::at(Timestamp(start), 100),
+            state: state.clone(),
+            hops: 0,
+            last: Ordinal(1),
+            groups: 64,
+            left_by: None,
+        }),
+    };
+    let small = Bytes::from_static(b"s");
+    for (known, at, state) in [
+        (GroupWindow::default(), 250, &Bytes::new()),
+        (group(200, &small), 250, &small),
+        (group(200, &small), 350, &Bytes::new()),
+        (group(200, &full), 250, &Bytes::new()),
+    ] {
+        let window = known.window_of(Timestamp(at), 100);
+        let call = known.call_in(window);
+        assert_eq!((call.window, &call.state), (window, state), "{at}");
+        assert!(!call.is_final && !call.is_terminated_early);
+    }
+    // How the open one ends: early for its size, but not where the mapping has other windows now.
+    for (state, span, groups, is_early) in [
+        (&small, 100, 64, false),
+        (&full, 100, 64, true),
+        (&full, 200, 64, false),
+        (&full, 100, 8, false),
+        (&full, 0, 64, false),
+    ] {
+        let open = group(200, state).open.expect("it is open");
+        assert_eq!(open.ends_early(span, groups), is_early, "{span} {groups}");
+        let call = open.last_call(is_early);
+        assert_eq!((call.window, &call.state), (open.window, state));
+        assert_eq!(
+            (call.is_final, call.is_terminated_early),
+            (!is_early, is_early)
+        );
+    }
+}

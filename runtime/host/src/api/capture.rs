@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use fnctl_core::{
-    capture::{
-        CAPTURE_FORMAT, CaptureEnd, CaptureHead, CaptureLine, CapturedPiece, CapturedVersion,
-    },
+    capture::{CaptureEnd, CaptureHead, CaptureLine, CapturedPiece, CapturedVersion, format_of},
     error_code::ErrorCode,
     id::Ordinal,
     mapping::MappingState,
@@ -17,7 +15,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    api::{Answer, Asked, NDJSON, error::ApiError, later, with_type},
+    api::{Answer, Asked, NDJSON, error::ApiError, with_type},
     http::{Chunks, streamed},
     limits,
     node::{
@@ -51,8 +49,6 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
     };
     let has_component = query.text("component").is_none() || query.switch("component")?;
     let mapping = node.mapping(address)?;
-    let (why, fix) = later::CALLS_BESIDE;
-    later::without_windows(&mapping, address, ("a capture", why, fix))?;
     let name = node.view(|view| view.registry().address(&mapping));
     let function = node.function_of(&mapping)?;
     let captured = node.failing(&mapping, &function, &wanted).await?;
@@ -63,7 +59,7 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
                 "a `fatal` stopped it, and of that no record is kept; with --on-fatal dead-letter one is"
                     .to_owned()
             }
-            None => "no record waits for a retry, and no dead letter is open".to_owned(),
+            None => "no record or window waits for a retry, and no dead letter is open".to_owned(),
             Some(key) => format!("none of key `{key}` waits for a retry or is an open dead letter"),
         };
         return Err(ApiError::new(ErrorCode::NothingToCapture, words)
@@ -79,7 +75,7 @@ pub(super) async fn capture(node: &Arc<HostNode>, address: &str, asked: &Asked) 
     let versions = versions.ok_or_else(gone)?;
     let now = node.now();
     let head = CaptureHead {
-        fnctl_capture: CAPTURE_FORMAT,
+        fnctl_capture: format_of(&captured.batches),
         written_by: node.build().version.to_owned(),
         captured_at: rfc3339::format(now),
         mapping: name,

@@ -1,9 +1,15 @@
 //! What of a mapping fails now, with everything that a call of it elsewhere needs.
 
+mod letters;
+mod window;
+
 use std::collections::BTreeSet;
 
 use fnctl_core::{
-    capture::{CapturedBatch, CapturedFailure, CapturedOutput, CapturedRecord, CapturedVersion},
+    capture::{
+        CapturedBatch, CapturedFailure, CapturedOutput, CapturedRecord, CapturedVersion,
+        CapturedWindow,
+    },
     error_code::ErrorCode,
     function::Function,
     id::{FunctionVersion, Ordinal, Timestamp, UnitId},
@@ -42,7 +48,8 @@ impl Wanted {
     }
 }
 
-/// Records with their failures, each a batch of its own: a record that fails is tried alone.
+/// Records with their failures, each a batch of its own: a record that fails is tried alone. With windows also
+/// calls that were to end one.
 #[derive(Debug, Default)]
 pub(crate) struct Captured {
     pub(crate) batches: Vec<CapturedBatch>,
@@ -51,10 +58,30 @@ pub(crate) struct Captured {
     bytes: usize,
 }
 
+/// A unit that something waits in.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    mapping: &'a Mapping,
+    unit: UnitId,
+    /// When its shard was made.
+    created_at: Timestamp,
+}
+
+/// A record that waits for a retry.
+struct FoundRecord {
+    record: CapturedRecord,
+    /// The version that is charged with it.
+    version: Option<FunctionVersion>,
+    /// The window that its retry is of.
+    window: Option<CapturedWindow>,
+}
+
 impl Captured {
     /// Takes a batch if there is room; whether there was.
     fn push(&mut self, batch: CapturedBatch, wanted: &Wanted) -> bool {
-        let bytes: usize = batch.records.iter().map(|r| r.data.data.len()).sum();
+        let state = batch.window.as_ref().and_then(|of| of.state.as_ref());
+        let payloads = batch.records.iter().map(|record| &record.data);
+        let bytes: usize = payloads.chain(state).map(|data| data.data.len()).sum();
         let is_full = self.batches.len() >= wanted.count
             || self.bytes + bytes > limits::CAPTURE_DATA_BYTES_MAX;
         if is_full && !self.batches.is_empty() {
@@ -106,7 +133,7 @@ impl HostNode {
                 return Err(ApiError::new(ErrorCode::NoSuchDeadLetter, words).fix(fix));
             };
             if wanted.takes(&found.letter.key)
-                && !captured.push(of_letter(mapping, function, &found), wanted)
+                && !captured.push(letters::batch(mapping, function, &found), wanted)
             {
                 break;
             }
@@ -134,15 +161,25 @@ impl HostNode {
             let Some(created_at) = created_at else {
                 continue;
             };
+            let place = Place {
+                mapping,
+                unit,
+                created_at,
+            };
+            let closing = parked.window.as_ref();
+            if let Some(batch) = closing.and_then(|closing| self.failing_close(place, closing))
+                && !captured.push(batch, wanted)
+            {
+                return;
+            }
             for (&position, failure) in parked.positions.iter().zip(&parked.failures) {
                 let has_failed = parked.failing.contains(&position);
-                let found = self.parked_record(unit, position, created_at, has_failed);
-                let Some((record, version)) = found.await else {
+                let Some(found) = self.parked_record(place, position, has_failed).await else {
                     continue;
                 };
-                let version = version.unwrap_or(function.live);
+                let version = found.version.unwrap_or(function.live);
                 if let Some(key) = &wanted.key
-                    && *key != record.partition_key
+                    && *key != found.record.partition_key
                 {
                     break;
                 }
@@ -154,13 +191,14 @@ impl HostNode {
                     shard_id: unit.shard.shard_id(),
                     at: rfc3339::format(now),
                     dead_letter: None,
-                    records: vec![record],
+                    records: vec![found.record],
                     failures: vec![CapturedFailure {
                         index: 0,
                         error_kind: None,
                         code: failure.as_ref().map(|cause| cause.code.to_string()),
                         error: failure.as_ref().map(|cause| cause.error.to_string()),
                     }],
+                    window: found.window,
                 };
                 if !captured.push(batch, wanted) {
                     return;
@@ -169,20 +207,25 @@ impl HostNode {
         }
     }
 
-    /// A record that waits for a retry, and the version that is charged with it; `None`: nothing of it has failed,
-    /// or it has ended meanwhile. One that has failed may be charged with nothing: not yet, or for an open circuit.
+    /// A record that waits for a retry; `None`: nothing of it has failed, or it has ended meanwhile. One that has
+    /// failed may be charged with nothing: not yet, or for an open circuit.
     async fn parked_record(
         &self,
-        unit: UnitId,
+        place: Place<'_>,
         position: Ordinal,
-        created_at: Timestamp,
         has_failed: bool,
-    ) -> Option<(CapturedRecord, Option<FunctionVersion>)> {
-        let mark = self.view(|view| view.unit(unit)?.attempts.get(&position).cloned());
-        if mark.is_none() && !has_failed {
-            return None;
-        }
+    ) -> Option<FoundRecord> {
+        let Place {
+            unit, created_at, ..
+        } = place;
         let block = self.record_at(unit, position).await?;
+        // Together, so that the state is none that the record itself has changed.
+        let (mark, window) = self.view(|view| {
+            let unit = view.unit(unit)?;
+            let mark = unit.attempts.get(&position).cloned();
+            let is_failing = mark.is_some() || has_failed && !unit.settled.contains(position);
+            is_failing.then(|| (mark, window::of_record(place.mapping, unit, &block)))
+        })?;
         let key = DataText::of(block.records.keys.get(0), text::base64);
         let arrival = block.arrival(0);
         let record = CapturedRecord {
@@ -196,33 +239,11 @@ impl HostNode {
             is_tombstone: block.records.data.is_null(0),
             data: DataText::of(block.records.data.get(0), text::base64),
         };
-        Some((record, mark.map(|mark| mark.version)))
-    }
-
-    async fn capture_letters(
-        &self,
-        mapping: &Mapping,
-        function: &Function,
-        wanted: &Wanted,
-        captured: &mut Captured,
-    ) -> Result<(), ApiError> {
-        let mut after = Ordinal(0);
-        loop {
-            let (letters, next) = self.dead_letters(mapping.dead_letters, after).await?;
-            if letters.is_empty() {
-                return Ok(());
-            }
-            after = next;
-            for found in &letters {
-                // Of the others nothing is kept that could be called.
-                let is_wanted = found.status == LetterStatus::Open
-                    && found.letter.kind.holds_record()
-                    && wanted.takes(&found.letter.key);
-                if is_wanted && !captured.push(of_letter(mapping, function, found), wanted) {
-                    return Ok(());
-                }
-            }
-        }
+        Some(FoundRecord {
+            record,
+            version: mark.map(|mark| mark.version),
+            window,
+        })
     }
 
     /// A version as a replay needs it; `None`: it is not kept, or the mapping's stream is gone.
@@ -257,40 +278,7 @@ impl HostNode {
                     row_bytes_max,
                 })
                 .collect(),
+            reads_states: version.reads_states(),
         })
-    }
-}
-
-fn of_letter(mapping: &Mapping, function: &Function, found: &StoredLetter) -> CapturedBatch {
-    let letter = &found.letter;
-    let key = DataText::of(&letter.key, text::base64);
-    // A version that is not kept any more can be called no more.
-    let version = match function.versions.contains_key(&letter.version) {
-        true => letter.version,
-        false => function.live,
-    };
-    CapturedBatch {
-        version: version.0,
-        shard_id: letter.shard.shard_id(),
-        at: rfc3339::format(letter.failed_at),
-        dead_letter: Some(found.id.to_string()),
-        records: vec![CapturedRecord {
-            partition_key: key.data,
-            key_encoding: key.encoding,
-            sequence_number: letter.sequence_number.to_string(),
-            record_id: record_id(mapping.stream, letter.shard, letter.position),
-            ordinal: letter.position.0,
-            arrival_ms: letter.arrival.0,
-            attempt: letter.attempts.max(1),
-            // A letter does not keep whether its record had no payload.
-            is_tombstone: false,
-            data: DataText::of(&letter.data, text::base64),
-        }],
-        failures: vec![CapturedFailure {
-            index: 0,
-            error_kind: Some(letter.kind.as_str().to_owned()),
-            code: Some(letter.code.to_string()),
-            error: Some(letter.error.to_string()),
-        }],
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct ParkedOne {
     pub(crate) failing: Vec<Ordinal>,
     /// It was not tried yet, and waits in its lane for a probe of whatever is first there.
     pub(crate) is_behind_lane: bool,
+    /// The window that cannot be closed.
+    pub(crate) window: Option<WaitingWindow>,
     /// What is shown of it.
     pub(crate) status: ParkedStatus,
 }
@@ -346,6 +348,7 @@ impl Unit {
 
     fn window(&self, window: &WaitingWindow, waiting: &WaitingKey) -> ParkedOne {
         ParkedOne {
+            window: Some(window.clone()),
             status: ParkedStatus {
                 attempts: window.attempts,
                 window: Some(ParkedWindow {
@@ -366,6 +369,7 @@ impl Unit {
             failures: Vec::new(),
             failing: Vec::new(),
             is_behind_lane: waiting.is_behind_lane,
+            window: None,
             status: self.status(waiting, None),
         }
     }

@@ -28,6 +28,11 @@ fn note(record: Record<'_>, seen: &mut Seen, cx: &mut Context) -> Result<()> {
             Ok(())
         }
         "panic" => panic!("as asked"),
+        // The state tells how.
+        "after" => Err(Error::retry(
+            "after",
+            format!("after {}", seen.bodies.join(",")),
+        )),
         _ => Ok(()),
     }
 }
@@ -45,5 +50,10 @@ fn report(seen: Seen, cx: &mut Context) -> Result<()> {
         "final"
     };
     let words = format!("{start}..{end} {how}: {}", seen.bodies.join(","));
+    // A version of another configuration differs in the end of a window alone.
+    let words = match cx.config("sign") {
+        Some(sign) => format!("{words} {sign}"),
+        None => words,
+    };
     cx.row().key("window").bytes(words.as_bytes())
 }

@@ -10,13 +10,15 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fnctl_core::{
-    capture::{CapturedBatch, CapturedFailure, CapturedRecord, CapturedVersion},
+    capture::{CapturedBatch, CapturedFailure, CapturedRecord, CapturedVersion, CapturedWindow},
     error_code::ErrorCode,
-    id::{FunctionVersion, Ordinal, ShardNumber},
+    function::WINDOW_STATE,
+    id::{FunctionVersion, Ordinal, ShardNumber, Timestamp},
     invoker::{Call, CallContext, CallFacts, Completed, Invoker},
     record::{ColumnBuilder, Records},
     rfc3339,
     status::{CallResult, Encoding},
+    window::{Window, WindowCall},
 };
 use fnctl_invoker::{
     ComponentError, ComponentSource, Engine, EngineOptions, FixedWorld, Function, Isolation,
@@ -38,14 +40,19 @@ pub(super) struct Replayed {
     pub(super) digest: String,
     /// The call.
     pub(super) result: CallResult,
-    /// Why each record that failed did.
+    /// Why each record that failed did, or the call that ends a window.
     pub(super) failures: Vec<CapturedFailure>,
+    /// The component asks for the states of windows.
+    pub(super) reads_states: bool,
+    /// Size of the state as the call left it, bytes; `None`: as it was.
+    pub(super) state_bytes: Option<u64>,
 }
 
 /// A version that was loaded.
 struct Loaded {
     function: Arc<Function>,
     context: CallContext,
+    reads_states: bool,
 }
 
 /// Calls what a capture holds.
@@ -110,6 +117,8 @@ impl<'a> Replay<'a> {
         let shard = ShardNumber::parse(&batch.shard_id)
             .ok_or_else(|| damaged(format!("`{}` is no shard", batch.shard_id)))?;
         let records = columns(&batch.records).map_err(damaged)?;
+        let window = batch.window.as_ref().map(window_call).transpose();
+        let window = window.map_err(damaged)?;
         let loaded = self.load(batch.version).await?;
         let context = Arc::new(CallContext {
             shard,
@@ -120,9 +129,9 @@ impl<'a> Replay<'a> {
             records,
             facts: Arc::new(Facts(batch.records.clone())),
             is_fresh: true,
-            window: None,
+            window,
         };
-        let function = Arc::clone(&loaded.function);
+        let (function, reads_states) = (Arc::clone(&loaded.function), loaded.reads_states);
         self.world.set_now(at);
         drop(self.logs.take());
         let completed = function
@@ -135,7 +144,10 @@ impl<'a> Replay<'a> {
             result: CallResult::of(&completed, &context.outputs, logs, |bytes| {
                 STANDARD.encode(bytes)
             }),
-            failures: failures(&completed, batch.records.len()),
+            reads_states,
+            state_bytes: completed.state.as_ref().map(|state| state.len() as u64),
+            // A call that ends a window has no records, and fails as one.
+            failures: failures(&completed, batch.records.len().max(1)),
         })
     }
 
@@ -186,14 +198,19 @@ impl<'a> Replay<'a> {
         };
         let refused = |error: ComponentError| refusal(&error, path);
         // A component that a server took before is not judged again; another one is.
-        if self.component.is_some() {
-            self.engine.inspect(bytes.clone()).await.map_err(refused)?;
-        }
+        let reads_states = match self.component {
+            Some(_) => {
+                let inspected = self.engine.inspect(bytes.clone()).await.map_err(refused)?;
+                inspected.uses.iter().any(|used| used == WINDOW_STATE)
+            }
+            None => version.reads_states,
+        };
         let source = ComponentSource::Bytes(bytes);
         let function = self.engine.load(source, settings).await.map_err(refused)?;
         let outputs = &version.outputs;
         Ok(Loaded {
             function,
+            reads_states,
             context: CallContext {
                 mapping: head.mapping.as_str().into(),
                 stream: head.stream.as_str().into(),
@@ -228,12 +245,6 @@ fn failures(completed: &Completed, records: usize) -> Vec<CapturedFailure> {
 
 fn columns(records: &[CapturedRecord]) -> Result<Records, String> {
     let (mut keys, mut data) = (ColumnBuilder::default(), ColumnBuilder::default());
-    let bytes = |text: &str, encoding: Encoding| match encoding {
-        Encoding::Text => Ok(text.as_bytes().to_vec()),
-        Encoding::Base64 => STANDARD
-            .decode(text)
-            .map_err(|error| format!("a record is no base64: {error}")),
-    };
     for record in records {
         keys.push(&bytes(&record.partition_key, record.key_encoding)?);
         match record.is_tombstone {
@@ -246,6 +257,32 @@ fn columns(records: &[CapturedRecord]) -> Result<Records, String> {
         data: data.finish(),
         arrival_ms: records.iter().map(|record| record.arrival_ms).collect(),
     })
+}
+
+/// What the call is told of its window; of a state that was not kept, that there is none.
+fn window_call(captured: &CapturedWindow) -> Result<WindowCall, String> {
+    let state = match &captured.state {
+        Some(state) => bytes(&state.data, state.encoding)?,
+        None => Vec::new(),
+    };
+    Ok(WindowCall {
+        window: Window {
+            start: Timestamp(captured.start_ms),
+            end: Timestamp(captured.end_ms),
+        },
+        state: state.into(),
+        is_final: captured.is_final,
+        is_terminated_early: captured.is_terminated_early,
+    })
+}
+
+fn bytes(text: &str, encoding: Encoding) -> Result<Vec<u8>, String> {
+    match encoding {
+        Encoding::Text => Ok(text.as_bytes().to_vec()),
+        Encoding::Base64 => STANDARD
+            .decode(text)
+            .map_err(|error| format!("a record or state is no base64: {error}")),
+    }
 }
 
 /// What the records were when they were captured.

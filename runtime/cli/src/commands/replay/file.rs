@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fnctl_core::{
-    capture::{CAPTURE_FORMAT, CaptureEnd, CaptureHead, CaptureLine, CapturedBatch},
+    capture::{CAPTURE_FORMAT, CaptureEnd, CaptureHead, CaptureLine, CapturedBatch, format_of},
     error_code::ErrorCode,
 };
 use fnctl_invoker::digest;
@@ -149,6 +149,13 @@ fn check(
     if (batches.len() as u64, records as u64) != (end.batches, end.records) {
         return Err((DAMAGED, "it has not as many records as it says".to_owned()));
     }
+    if head.fnctl_capture < format_of(batches) {
+        let why = format!(
+            "windows are in it, and its format is {}",
+            head.fnctl_capture
+        );
+        return Err((DAMAGED, why));
+    }
     for (at, batch) in batches.iter().enumerate() {
         let number = at + 1;
         if !head.versions.iter().any(|v| v.version == batch.version) {
@@ -158,8 +165,7 @@ fn check(
             );
             return Err((DAMAGED, why));
         }
-        let is_there = |index: u32| (index as usize) < batch.records.len();
-        if batch.records.is_empty() || !batch.failures.iter().all(|f| is_there(f.index)) {
+        if !batch.is_whole() {
             return Err((DAMAGED, format!("batch {number} lacks records")));
         }
     }

@@ -16,7 +16,7 @@ use crate::{
         judge::Judgement,
         slot::{Call, Phase},
     },
-    window::{GroupWindow, OpenWindow, WindowCall, WindowChange},
+    window::{GroupWindow, OpenWindow, WindowChange},
 };
 
 impl ShardPipeline {
@@ -63,12 +63,7 @@ impl ShardPipeline {
             debug_assert!(false, "a window is open");
             return;
         };
-        let window = WindowCall {
-            window: open.window,
-            state: open.state,
-            is_final: close != Close::Early,
-            is_terminated_early: close == Close::Early,
-        };
+        let window = open.last_call(close == Close::Early);
         let version = self.version_in(index, &[]);
         let attempt = self.next_attempt;
         self.next_attempt = attempt.next();

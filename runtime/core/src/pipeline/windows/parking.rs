@@ -3,7 +3,7 @@
 
 use super::Windows;
 use crate::{
-    id::Timestamp,
+    id::{FunctionVersion, Timestamp},
     lane::KeyHash,
     pipeline::{
         Action, ShardPipeline, WaitingWindow,
@@ -51,16 +51,20 @@ impl Windows {
     }
 
     /// Windows whose last call fails, the records behind each, and when it is made again.
+    /// `version_in` tells which version a lane calls.
     pub(in crate::pipeline) fn failing_closes(
         &self,
+        version_in: impl Fn(usize) -> FunctionVersion,
     ) -> impl Iterator<Item = (WaitingWindow, u64, Timestamp)> {
-        let groups = self.by_lane.iter().flatten();
-        groups.filter_map(|(&id, group)| {
+        let lanes = self.by_lane.iter().enumerate();
+        let groups = lanes.flat_map(|(lane, groups)| groups.iter().map(move |of| (lane, of)));
+        groups.filter_map(move |(lane, (&id, group))| {
             let window = WaitingWindow {
                 group: id,
                 window: group.known.open.as_ref()?.window,
                 attempts: group.failures,
                 failure: group.close_failure.clone()?,
+                version: version_in(lane),
             };
             let pieces = group.pieces.iter().map(Vec::len).sum::<usize>();
             let behind = pieces + group.batcher.len();

@@ -36,7 +36,7 @@ struct Scope<'a> {
 impl Windows {
     /// Whether a window is from when the mapping had other ones.
     fn is_old(&self, open: &OpenWindow) -> bool {
-        open.groups != self.groups || open.window.span_ms() != u64::from(self.span_ms)
+        open.is_old(self.span_ms, self.groups)
     }
 
     /// None is left that is from when the mapping had other ones.

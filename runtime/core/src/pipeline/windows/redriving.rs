@@ -1,6 +1,6 @@
 //! Redriven letters of a unit with windows: the retry slot holds the group of the record, and its lane waits.
 
-use super::{Task, call_in};
+use super::Task;
 use crate::{
     id::Timestamp,
     lane::KeyHash,
@@ -20,7 +20,7 @@ impl ShardPipeline {
         let group = windows.in_hand(index)?;
         let open = group.known.open.as_ref().map(|open| open.window);
         let window = open.unwrap_or_else(|| group.known.window_of(moment, windows.span_ms));
-        let call = call_in(&group.known, window);
+        let call = group.known.call_in(window);
         windows.hands[index].task = Some(Task::Fold(window));
         Some(call)
     }

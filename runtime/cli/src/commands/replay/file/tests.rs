@@ -1,8 +1,8 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fnctl_core::{
     capture::{
-        CAPTURE_FORMAT, CaptureEnd, CaptureHead, CaptureLine, CapturedBatch, CapturedPiece,
-        CapturedRecord, CapturedVersion,
+        CAPTURE_FORMAT, CAPTURE_FORMAT_PLAIN, CaptureEnd, CaptureHead, CaptureLine, CapturedBatch,
+        CapturedPiece, CapturedRecord, CapturedVersion, CapturedWindow,
     },
     status::{DataText, Encoding},
 };
@@ -12,7 +12,7 @@ use super::{CUT_OFF, DAMAGED, NEWER, NONE, parse};
 
 fn head() -> CaptureHead {
     CaptureHead {
-        fnctl_capture: CAPTURE_FORMAT,
+        fnctl_capture: CAPTURE_FORMAT_PLAIN,
         written_by: "0.1.0".to_owned(),
         captured_at: "2026-03-01T12:30:00.250Z".to_owned(),
         mapping: "f/s".to_owned(),
@@ -27,6 +27,7 @@ fn head() -> CaptureHead {
             memory_bytes: 1 << 20,
             timeout_ms: 1_000,
             outputs: Vec::new(),
+            reads_states: false,
         }],
     }
 }
@@ -49,6 +50,7 @@ fn batch(version: u64) -> CaptureLine {
             data: DataText::of(b"x", |_| String::new()),
         }],
         failures: Vec::new(),
+        window: None,
     })
 }
 
@@ -60,7 +62,11 @@ fn piece(bytes: &[u8]) -> CaptureLine {
 }
 
 fn file(lines: &[CaptureLine], batches: u64) -> Vec<u8> {
-    let mut text = serde_json::to_vec(&head()).unwrap();
+    written(&head(), lines, batches, batches)
+}
+
+fn written(head: &CaptureHead, lines: &[CaptureLine], batches: u64, records: u64) -> Vec<u8> {
+    let mut text = serde_json::to_vec(head).unwrap();
     text.push(b'\n');
     for line in lines {
         serde_json::to_writer(&mut text, line).unwrap();
@@ -68,7 +74,7 @@ fn file(lines: &[CaptureLine], batches: u64) -> Vec<u8> {
     }
     let end = CaptureLine::End(CaptureEnd {
         batches,
-        records: batches,
+        records,
         has_more: false,
         sha256: digest(&text),
     });
@@ -116,7 +122,7 @@ fn what_a_replay_could_not_run_is_refused() {
     assert_eq!(wrong(b"\x00asm".to_vec()).0, NONE);
     let mut newer = file(&[], 0);
     let at = newer.iter().position(|byte| *byte == b'1').unwrap();
-    newer[at] = b'2';
+    newer[at] = b'1' + CAPTURE_FORMAT as u8;
     assert_eq!(wrong(newer).0, NEWER);
     for (lines, batches) in [
         (vec![batch(2)], 1),
@@ -128,4 +134,36 @@ fn what_a_replay_could_not_run_is_refused() {
     let mut longer = file(&[batch(1)], 1);
     longer.extend_from_slice(b"{}\n");
     assert_eq!(wrong(longer).0, DAMAGED);
+}
+
+/// The call that ends a window has no record. Only the newer format has windows: a file of the older one with some
+/// was never written.
+#[test]
+fn the_end_of_a_window_is_a_call_of_the_newer_format() {
+    let close = |is_final| {
+        let CaptureLine::Batch(mut close) = batch(1) else {
+            unreachable!("it is a batch");
+        };
+        close.records.clear();
+        close.window = Some(CapturedWindow {
+            group: 0,
+            start_ms: 0,
+            end_ms: 1,
+            is_final,
+            is_terminated_early: false,
+            state: None,
+        });
+        CaptureLine::Batch(close)
+    };
+    let mut newer = head();
+    newer.fnctl_capture = CAPTURE_FORMAT;
+    let capture = parse(&written(&newer, &[close(true)], 1, 0)).unwrap();
+    assert!(capture.batches[0].is_close());
+    for (head, is_final) in [(&head(), true), (&newer, false)] {
+        let text = written(head, &[close(is_final)], 1, 0);
+        assert_eq!(
+            parse(&text).map(drop).expect_err("it is refused").0,
+            DAMAGED
+        );
+    }
 }
