@@ -1,5 +1,6 @@
 //! Functions that work in tumbling windows, and the settings of a mapping that has some.
 
+mod beside;
 mod captured;
 mod failing;
 mod flowing;

@@ -35,6 +35,7 @@ pub mod registry;
 pub mod retry;
 pub mod rfc3339;
 pub mod settled;
+pub mod shadow;
 pub mod shard;
 pub mod source;
 pub mod spec;

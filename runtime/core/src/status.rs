@@ -29,4 +29,6 @@ pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
     RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,
 };
-pub use shadow::{ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary};
+pub use shadow::{
+    ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary, ShadowWindow,
+};

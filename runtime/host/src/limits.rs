@@ -226,6 +226,8 @@ pub const CAPTURE_PIECE_BYTES: usize = 1 << 20;
 
 /// Shadows at once; each makes one call at a time.
 pub const SHADOWS_MAX: usize = 2;
+/// States of open windows of both versions that a shadow holds, with what calls emitted that ended a state early, bytes.
+pub const SHADOW_STATES_BYTES_MAX: usize = 64 << 20;
 
 // Canaries.
 

@@ -6,6 +6,7 @@
 //! pause as long as each call follows it: the shadow takes at most half of one guest thread.
 
 mod side;
+mod windows;
 
 use std::{collections::BTreeMap, sync::Arc, task::Poll};
 
@@ -15,13 +16,14 @@ use fnctl_core::{
     limits::BATCH_BYTES_MAX,
     mapping::{Mapping, OnUnparsable},
     record::RecordBlock,
+    shadow::ShadowWindows,
     status::{DataText, ShadowEnd, ShadowLine, ShadowRecord, ShadowSummary},
 };
 use fnctl_store::ReadError;
 use fnctl_streams::sequence;
 use tokio::sync::watch;
 
-pub(crate) use self::side::Side;
+pub(crate) use self::{side::Side, windows::begin};
 use crate::{
     api::error::ApiError,
     http::Chunks,
@@ -33,6 +35,12 @@ use crate::{
 /// Records of one shard that both versions are given in one call.
 struct Picked {
     runs: Vec<Run>,
+    place: Place,
+}
+
+/// A shard.
+#[derive(Clone, Copy)]
+struct Place {
     stream: StreamId,
     shard: ShardNumber,
     shard_created_at: Timestamp,
@@ -69,6 +77,8 @@ pub(crate) struct Shadow {
     pub(crate) other: Side,
     /// The shards that are read.
     pub(crate) shards: BTreeMap<ShardNumber, Reading>,
+    /// Their windows, where the mapping has some.
+    pub(crate) windows: BTreeMap<ShardNumber, ShadowWindows>,
     /// Whether shards that come from splits and merges are read as well, from their beginning.
     pub(crate) follows: bool,
     /// Records that are still to be compared.
@@ -118,6 +128,7 @@ impl Shadow {
             if has_read {
                 continue;
             }
+            self.close_quiet().await?;
             // Without a shard nothing can come any more: its stream is gone.
             if !self.follows || self.shards.is_empty() {
                 return Ok(());
@@ -125,6 +136,7 @@ impl Shadow {
             tokio::select! {
                 changed = registry.changed() => changed.map_err(|_| Ended::Quietly)?,
                 () = any(&mut tails) => {}
+                () = self.quiet_in() => {}
             }
         }
     }
@@ -151,6 +163,10 @@ impl Shadow {
                 until: None,
             };
             self.shards.insert(number, reading);
+            if self.mapping.settings.has_windows() {
+                let windows = windows::windows(&self.mapping.settings, true);
+                self.windows.insert(number, windows);
+            }
         }
     }
 
@@ -175,10 +191,14 @@ impl Shadow {
             Err(ReadError::Trimmed { horizon }) => {
                 let after = Ordinal(horizon.0.saturating_sub(1)).max(reading.after);
                 self.shards.insert(number, Reading { after, ..reading });
+                if let Some(windows) = self.windows.get_mut(&number) {
+                    windows.missed_some();
+                }
                 return Ok(true);
             }
             Err(ReadError::NoSuchShard) => {
                 self.shards.remove(&number);
+                self.windows.remove(&number);
                 return Ok(false);
             }
             Err(error) => {
@@ -196,7 +216,12 @@ impl Shadow {
         let picked = self.pick(number, &blocks, reading.after, last);
         let after = last;
         self.shards.insert(number, Reading { after, ..reading });
-        if let Some(picked) = picked {
+        if self.windows.contains_key(&number) {
+            if let Some(read) = windows::read_between(&blocks, reading.after, last) {
+                let given = self.in_windows(number, picked, read).await?;
+                self.left = self.left.saturating_sub(given);
+            }
+        } else if let Some(picked) = picked {
             self.left = self.left.saturating_sub(picked.len() as u64);
             self.both(&picked).await?;
         }
@@ -213,14 +238,10 @@ impl Shadow {
         after: Ordinal,
         last: Ordinal,
     ) -> Option<Picked> {
-        let stream = self.mapping.stream;
-        let shard_created_at = self.node.view(|view| {
-            let stream = view.registry().stream(stream)?;
-            Some(stream.shard(shard)?.created_at)
-        })?;
+        let place = self.place_of(shard)?;
         let settings = &self.mapping.settings;
         let filter = settings.filter.clone();
-        let mut judge = filter.map(|f| Judge::new(f, shard.shard_id(), shard_created_at));
+        let mut judge = filter.map(|f| Judge::new(f, shard.shard_id(), place.shard_created_at));
         let passes_unparsable = settings.on_unparsable == OnUnparsable::Pass;
         let mut runs = Vec::new();
         for block in blocks {
@@ -239,17 +260,21 @@ impl Shadow {
                 }
             }
         }
-        (!runs.is_empty()).then_some(Picked {
-            runs,
-            stream,
-            shard,
-            shard_created_at,
-        })
+        (!runs.is_empty()).then_some(Picked { runs, place })
     }
 
     async fn both(&mut self, picked: &Picked) -> Result<(), Ended> {
         let live = self.live.ends(picked).await.map_err(Ended::With)?;
         let other = self.other.ends(picked).await.map_err(Ended::With)?;
+        self.compare_records(picked, live, other).await
+    }
+
+    async fn compare_records(
+        &mut self,
+        picked: &Picked,
+        live: Vec<ShadowEnd>,
+        other: Vec<ShadowEnd>,
+    ) -> Result<(), Ended> {
         for (index, (live, shadow)) in live.into_iter().zip(other).enumerate() {
             self.count(&live, &shadow);
             if live.is_like(&shadow) {
@@ -257,9 +282,9 @@ impl Shadow {
             }
             let record = Run::nth(&picked.runs, index).expect("each record has an end");
             let key = DataText::of(record.key(), text::base64);
-            let (number, at) = (picked.shard, record.arrival());
-            let sequence_number =
-                sequence::encode(picked.shard_created_at, number, record.ordinal(), at);
+            let (number, at) = (picked.place.shard, record.arrival());
+            let created_at = picked.place.shard_created_at;
+            let sequence_number = sequence::encode(created_at, number, record.ordinal(), at);
             let record = ShadowRecord {
                 shard_id: number.shard_id(),
                 sequence_number,

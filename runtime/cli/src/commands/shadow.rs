@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fnctl_core::{
     error_code::ErrorCode,
     spec::request::ArtifactResult,
-    status::{Encoding, ShadowEnd, ShadowLine, ShadowRecord, ShadowSummary},
+    status::{Encoding, ShadowEnd, ShadowLine, ShadowRecord, ShadowSummary, ShadowWindow},
 };
 use hyper::Method;
 
@@ -29,8 +29,8 @@ pub(crate) struct Args {
     /// A component instead, with the settings of the live version
     #[arg(long, value_name = "FILE.wasm")]
     component: Option<PathBuf>,
-    /// Begin there and end with what is there now: trim-horizon, a time, a duration ago, or a sequence number
-    /// [default: follow from now on]
+    /// Begin there and end with what is there now: trim-horizon, a time, a duration ago, or a sequence number; with
+    /// tumbling windows where the window begins that it lies in [default: follow from now on]
     #[arg(long, value_name = "POSITION", value_parser = spelling::place, allow_hyphen_values = true)]
     from: Option<String>,
     /// With --from: go on with what comes
@@ -116,7 +116,11 @@ async fn follow(
             ShadowLine::Different(record) if session.out.is_json() => {
                 session.out.json(&ShadowLine::Different(record))?;
             }
+            ShadowLine::DifferentWindow(window) if session.out.is_json() => {
+                session.out.json(&ShadowLine::DifferentWindow(window))?;
+            }
             ShadowLine::Different(record) => print(&record, &mut session.out)?,
+            ShadowLine::DifferentWindow(window) => print_window(&window, &mut session.out)?,
             ShadowLine::Progress(so_far) => *summary = so_far,
             ShadowLine::End(end) => {
                 *summary = end;
@@ -138,7 +142,23 @@ fn print(record: &ShadowRecord, out: &mut Output) -> Result<(), CliError> {
     end("shadow", &record.shadow, out)
 }
 
-/// How a record ended, a line a row.
+fn print_window(window: &ShadowWindow, out: &mut Output) -> Result<(), CliError> {
+    let ShadowWindow {
+        shard_id,
+        group,
+        starts_at,
+        ends_at,
+        live,
+        shadow,
+    } = window;
+    out.line(&format!(
+        "{shard_id}  end of window {starts_at}-{ends_at}  group {group}"
+    ))?;
+    end("live", live, out)?;
+    end("shadow", shadow, out)
+}
+
+/// How a record or a window ended, a line a row.
 fn end(label: &str, end: &ShadowEnd, out: &mut Output) -> Result<(), CliError> {
     for row in &end.rows {
         let key = words::first_line(&row.partition_key, 40);
@@ -171,18 +191,34 @@ fn tell(summary: &ShadowSummary, out: &mut Output) -> Result<(), CliError> {
             filtered,
             live_failed,
             shadow_failed,
+            windows,
+            windows_different,
+            open_windows,
+            left_out,
             ..
         } = summary;
         out.line(&format!(
             "compared {records}  same {same}  different {different}  filtered {filtered}  failed live {live_failed} shadow {shadow_failed}"
         ))?;
+        if windows + open_windows + left_out > 0 {
+            let same = windows - windows_different;
+            out.line(&format!(
+                "windows  {windows}  same {same}  different {windows_different}  open {open_windows}  records without their window's beginning {left_out}"
+            ))?;
+        }
     }
-    if summary.different == 0 {
+    let of = |different: u64, all: u64, noun: &str| {
+        (different > 0).then(|| format!("{different} of {}", words::count(all, noun)))
+    };
+    let records = of(summary.different, summary.records, "record");
+    let windows = of(summary.windows_different, summary.windows, "window");
+    let otherwise: Vec<String> = records.into_iter().chain(windows).collect();
+    if otherwise.is_empty() {
         return Ok(());
     }
-    let (different, records) = (summary.different, summary.records);
+    let otherwise = otherwise.join(" and ");
     Err(CliError::new(
         ErrorCode::EndsOtherwise,
-        format!("{different} of {records} records end otherwise than with the live version"),
+        format!("{otherwise} end otherwise than with the live version"),
     ))
 }

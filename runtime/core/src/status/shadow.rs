@@ -66,6 +66,23 @@ pub struct ShadowRecord {
     pub shadow: ShadowEnd,
 }
 
+/// A window whose end came to something else with the other version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowWindow {
+    /// Its shard.
+    pub shard_id: String,
+    /// The group of keys.
+    pub group: u32,
+    /// Its first millisecond, RFC 3339.
+    pub starts_at: String,
+    /// The first millisecond behind it, RFC 3339.
+    pub ends_at: String,
+    /// With the live version: what all calls that ended it or its state came to.
+    pub live: ShadowEnd,
+    /// With the other one.
+    pub shadow: ShadowEnd,
+}
+
 /// What came of the records so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShadowSummary {
@@ -85,6 +102,18 @@ pub struct ShadowSummary {
     pub live_failed: u64,
     /// Records that failed with the other one.
     pub shadow_failed: u64,
+    /// Windows that ended with one version or both.
+    #[serde(default)]
+    pub windows: u64,
+    /// Those whose ends came to something else.
+    #[serde(default)]
+    pub windows_different: u64,
+    /// Windows that are open: what their ends come to is not compared yet.
+    #[serde(default)]
+    pub open_windows: u64,
+    /// Records of windows whose beginning is not kept any more: neither version was given them.
+    #[serde(default)]
+    pub left_out: u64,
 }
 
 /// A line of `GET /v1/mappings/{m}/shadow`.
@@ -93,6 +122,8 @@ pub struct ShadowSummary {
 pub enum ShadowLine {
     /// A record that ended otherwise.
     Different(Box<ShadowRecord>),
+    /// A window whose end came to something else.
+    DifferentWindow(Box<ShadowWindow>),
     /// So far; after every batch.
     Progress(ShadowSummary),
     /// The last line.

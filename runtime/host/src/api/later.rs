@@ -1,7 +1,5 @@
 //! Addresses that later versions have: refused by name, never mistaken for a slip.
 
-use fnctl_core::{error_code::ErrorCode, mapping::Mapping};
-
 use crate::api::error::ApiError;
 
 /// The refusal of an address below `/v1` that is specified and not there yet, and what does the same
@@ -28,29 +26,6 @@ pub(super) fn refused(segments: &[&str]) -> Option<ApiError> {
         _ => return None,
     };
     Some(ApiError::not_yet(what).fix(fix))
-}
-
-/// What calls a function beside its mapping has no window to give it, and no state: it would show to differ.
-pub(super) const CALLS_BESIDE: (&str, &str) = (
-    "its calls would have no window and no state",
-    "fnctl invoke calls the function in a window by hand",
-);
-
-/// Refuses what is not there yet for mappings with windows: what, why, and what to do.
-pub(super) fn without_windows(
-    mapping: &Mapping,
-    address: &str,
-    (what, why, fix): (&str, &str, &str),
-) -> Result<(), ApiError> {
-    if mapping.settings.tumbling_window_ms == 0 {
-        return Ok(());
-    }
-    let words =
-        format!("{what} of a mapping with tumbling windows is not there yet in this version");
-    Err(ApiError::new(ErrorCode::NotYet, words)
-        .at(address)
-        .because(why)
-        .fix(fix))
 }
 
 #[cfg(test)]

@@ -12,24 +12,22 @@ use tokio::sync::Semaphore;
 
 use super::seek::{self, Target};
 use crate::{
-    api::{Answer, Asked, NDJSON, error::ApiError, later, with_type},
+    api::{Answer, Asked, NDJSON, error::ApiError, with_type},
     http::{path::Query, streamed},
     limits,
     node::HostNode,
-    shadow::{Reading, Shadow, Side},
+    shadow::{self, Reading, Shadow, Side},
 };
 
 /// Places for shadows under way.
 static PLACES: Semaphore = Semaphore::const_new(limits::SHADOWS_MAX);
 
 /// `GET /v1/mappings/{m}/shadow`: `version`, or `digest` of an uploaded component; `from` a position or a
-/// sequence number (`latest` unless said otherwise); to the end as it is now, with `follow` on and on; at most
+/// sequence number (`latest` unless said otherwise), with windows the beginning of that which it lies in; to the end as it is now, with `follow` on and on; at most
 /// `count` records.
 pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answer {
     let query = asked.query(&["version", "digest", "from", "follow", "count"])?;
     let mapping = node.mapping(address)?;
-    let (why, fix) = later::CALLS_BESIDE;
-    later::without_windows(&mapping, address, ("a shadow", why, fix))?;
     let function = node.function_of(&mapping)?;
     let stream = node.stream_of(&mapping)?;
     let live = Arc::clone(function.live_version());
@@ -37,13 +35,16 @@ pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -
     let from = query.text("from").unwrap_or("latest");
     let target = seek::read(from).map_err(|error| error.at("from"))?;
     let follows = query.switch("follow")?;
-    let mut shards = BTreeMap::new();
+    let (mut shards, mut windows) = (BTreeMap::new(), BTreeMap::new());
     for shard in seek::shards(&stream, None, target, from)? {
         let after = match target {
             Target::Sequence(decoded) => Ordinal(decoded.index.saturating_sub(1)),
             Target::Position(position) => node.resolve(stream.id, shard.number, position).await?,
         };
         let until = (!follows).then(|| node.last(stream.id, shard.number));
+        let place = (stream.id, shard.number);
+        let (after, first) = shadow::begin(node, &mapping.settings, place, after).await?;
+        windows.extend(first.map(|first| (shard.number, first)));
         shards.insert(shard.number, Reading { after, until });
     }
     let place = PLACES.try_acquire().map_err(|_| {
@@ -56,19 +57,20 @@ pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -
         ..ShadowSummary::default()
     };
     let (chunks, body) = streamed();
-    let shadow = Shadow {
+    let comparison = Shadow {
         live: Side::load(node, &mapping, &function, &live).await?,
         other: Side::load(node, &mapping, &function, &other).await?,
         node: Arc::clone(node),
         mapping,
         shards,
+        windows,
         follows,
         left: query.number("count")?.unwrap_or(u64::MAX).max(1),
         summary,
         chunks,
     };
     tokio::spawn(async move {
-        shadow.run().await;
+        comparison.run().await;
         drop(place);
     });
     Ok(with_type(body, NDJSON))

@@ -9,6 +9,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytes::Bytes;
 use fnctl_core::{
     id::{Ordinal, Timestamp},
+    lane::KeyHash,
     pipeline::{BlockId, Payloads, RecordRef},
     record::{RecordBlock, Records},
 };
@@ -229,6 +230,25 @@ impl Run {
             })
         });
         pieces.collect()
+    }
+
+    /// The records of these indices in all runs, ascending.
+    pub(crate) fn choose(runs: &[Self], indices: &[usize]) -> Vec<Self> {
+        let (mut chosen, mut first) = (Vec::new(), 0);
+        let mut indices = indices.iter().copied().peekable();
+        for run in runs {
+            while let Some(index) = indices.next_if(|index| *index < first + run.len()) {
+                Self::add(&mut chosen, &run.block, run.range.start + index - first);
+            }
+            first += run.len();
+        }
+        chosen
+    }
+
+    /// The hashes of the records' keys, and when they arrived.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (KeyHash, Timestamp)> {
+        let records = self.range.clone();
+        records.map(|index| (self.block.key_hash(index), self.block.arrival(index)))
     }
 
     /// The runs' records as what a function receives.

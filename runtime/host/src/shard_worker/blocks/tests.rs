@@ -179,3 +179,31 @@ fn a_cut_has_the_records_of_its_range() {
     }
     assert!(Run::cut(&runs, &(2..2)).is_empty());
 }
+
+/// What a group of keys has of a batch.
+#[test]
+fn chosen_are_the_records_of_these_indices() {
+    let runs = two_blocks().runs(&refs(&[(1, 0), (1, 2), (1, 3), (2, 1), (2, 2)]));
+    let whole = Run::gather(&runs);
+    for indices in [
+        &[][..],
+        &[0],
+        &[4],
+        &[0, 2, 3],
+        &[1, 2, 4],
+        &[0, 1, 2, 3, 4],
+    ] {
+        let chosen = Run::choose(&runs, indices);
+        let keys: Vec<_> = chosen.iter().flat_map(Run::keys).collect();
+        assert_eq!(keys.len(), indices.len());
+        for (at, &index) in indices.iter().enumerate() {
+            let held = Run::nth(&chosen, at).expect("it was chosen");
+            assert_eq!(held.key(), whole.keys.get(index), "{indices:?}");
+            assert_eq!(keys[at].1, Timestamp(whole.arrival_ms[index]));
+            assert_eq!(
+                keys[at].0,
+                fnctl_core::lane::key_hash(Some(held.key()), Ordinal(0))
+            );
+        }
+    }
+}
