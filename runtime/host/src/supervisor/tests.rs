@@ -3,6 +3,11 @@
 mod asking;
 mod played;
 
+use fnctl_core::{
+    id::{FunctionName, FunctionVersion, Ordinal, ShardNumber},
+    shard::Reshard,
+};
+
 use self::played::{Played, Test};
 use super::*;
 

@@ -7,7 +7,7 @@
 //! the few things that are done for each record would show, and with small ones, where those of each call do.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -46,11 +46,11 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn compare(unmeasured: &PathBuf, batch: &str, records: u64) -> Result<(), Failure> {
+fn compare(unmeasured: &Path, batch: &str, records: u64) -> Result<(), Failure> {
     let (mut on, mut off) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         for is_on in [round % 2 == 0, round % 2 == 1] {
-            let binary = (!is_on).then(|| unmeasured.clone());
+            let binary = (!is_on).then(|| unmeasured.to_owned());
             let runs = if is_on { &mut on } else { &mut off };
             runs.push(run(binary, batch, records)?);
         }

@@ -8,10 +8,7 @@ use std::{
 use fnctl_core::{
     commit::{Commit, UnitTotals},
     entry::Entry,
-    id::{
-        FunctionName, FunctionVersion, Ordinal, OutputName, ShardNumber, SlotId, StreamName,
-        Timestamp,
-    },
+    id::{FunctionName, FunctionVersion, Ordinal, OutputName, SlotId, StreamName, Timestamp},
     record::{ColumnBuilder, NewRecords},
     registry::{ComponentFacts, Deploy},
     settled::{SettledRange, SettledRanges},
