@@ -32,6 +32,7 @@ mod pressure;
 mod prometheus;
 mod puts;
 mod quotas;
+mod redrives;
 mod refusals;
 mod relays;
 mod resharding;

@@ -34,7 +34,7 @@ use crate::{
     logs::sink::HostLog,
     metrics::Metrics,
     node::{HostNode, Place, WorkerNode},
-    relay, secret,
+    redrives, relay, secret,
     shard_worker::{NodeShare, Turns},
     supervisor::{self, Statuses, Supervisor},
     tls::{Tls, TlsError},
@@ -331,6 +331,7 @@ impl Server {
         let node = Arc::new(node);
         tokio::spawn(relay::run(Arc::clone(&node), server_name));
         tokio::spawn(canaries::run(Arc::clone(&node)));
+        redrives::resume(&node).await;
         let listeners = vec![
             tokio::spawn(api.serve(
                 Api::new(node, access, audit.clone(), demands_token),

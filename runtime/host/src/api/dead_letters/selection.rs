@@ -19,14 +19,14 @@ use crate::{
 
 /// What a letter must be to be told of.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Filter {
-    pub(super) status: Option<LetterStatus>,
-    pub(super) code: Option<String>,
-    pub(super) kind: Option<ErrorKind>,
+pub(crate) struct Filter {
+    pub(crate) status: Option<LetterStatus>,
+    pub(crate) code: Option<String>,
+    pub(crate) kind: Option<ErrorKind>,
     /// The partition key, whole.
-    pub(super) key: Option<String>,
+    pub(crate) key: Option<String>,
     /// Given up at this moment or later.
-    pub(super) since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
 }
 
 impl Filter {
@@ -91,7 +91,7 @@ pub(super) struct Selection {
 
 /// The open letters that are meant: a selection that was understood.
 #[derive(Clone, Debug)]
-pub(super) struct Meant {
+pub(crate) struct Meant {
     /// These, ascending; unset where all are walked.
     ids: Option<BTreeSet<Ordinal>>,
     filter: Filter,
@@ -150,6 +150,24 @@ impl Meant {
         })
     }
 
+    /// The open ones of these ids, or that the filter takes, which lie at `through` or below: one that has failed
+    /// again since lies above.
+    pub(crate) fn stored_by(
+        through: Ordinal,
+        ids: Option<BTreeSet<Ordinal>>,
+        filter: Filter,
+    ) -> Self {
+        Self {
+            ids,
+            filter: Filter {
+                status: Some(LetterStatus::Open),
+                ..filter
+            },
+            through,
+            follows: false,
+        }
+    }
+
     /// Leaves out what was stored anew since: what a redrive has just failed with is not redriven again.
     pub(super) const fn without_moved(mut self) -> Self {
         self.follows = false;
@@ -161,13 +179,23 @@ impl Meant {
         self.ids.is_some()
     }
 
+    /// Those that are named; `None`: all that the filter takes.
+    pub(crate) const fn ids(&self) -> Option<&BTreeSet<Ordinal>> {
+        self.ids.as_ref()
+    }
+
+    /// What they must be.
+    pub(crate) const fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     /// The newest id that is meant, whatever has come since.
-    pub(super) const fn through(&self) -> Ordinal {
+    pub(crate) const fn through(&self) -> Ordinal {
         self.through
     }
 
     /// Reads them from the mapping's `stream` of letters, page by page.
-    pub(super) const fn read(self, node: &HostNode, stream: StreamId) -> Pages<'_> {
+    pub(crate) const fn read(self, node: &HostNode, stream: StreamId) -> Pages<'_> {
         Pages {
             node,
             stream,
@@ -179,7 +207,7 @@ impl Meant {
 }
 
 /// The open letters that are meant, read page by page. One that was closed meanwhile is not met.
-pub(super) struct Pages<'a> {
+pub(crate) struct Pages<'a> {
     node: &'a HostNode,
     stream: StreamId,
     meant: Meant,
@@ -189,15 +217,20 @@ pub(super) struct Pages<'a> {
 
 impl Pages<'_> {
     /// Some more of them, none at the end.
-    pub(super) async fn next(&mut self) -> Result<Vec<StoredLetter>, ApiError> {
-        if let Some(ids) = &mut self.meant.ids {
+    pub(crate) async fn next(&mut self) -> Result<Vec<StoredLetter>, ApiError> {
+        if let Some(mut ids) = self.meant.ids.take() {
             let mut found = Vec::new();
             while found.len() < limits::DEAD_LETTERS_PAGE_MAX
                 && let Some(id) = ids.pop_first()
             {
                 let letter = self.node.dead_letter(self.stream, id).await?;
-                found.extend(letter.filter(|letter| letter.status == LetterStatus::Open));
+                let is_meant = |letter: &StoredLetter| {
+                    let is_moved = letter.body > self.meant.through;
+                    letter.status == LetterStatus::Open && (self.meant.follows || !is_moved)
+                };
+                found.extend(letter.filter(is_meant));
             }
+            self.meant.ids = Some(ids);
             return Ok(found);
         }
         while !self.is_over {
