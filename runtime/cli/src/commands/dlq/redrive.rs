@@ -6,7 +6,9 @@ use super::purge::Selection;
 use crate::{cli::Session, error::CliError, output::words, spelling};
 
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "fnctl dlq redrive [OPTIONS] <MAPPING> <ID...|--code <CODE>|--all>")]
+#[command(
+    override_usage = "fnctl dlq redrive [OPTIONS] <MAPPING> <ID...|--code|--kind|--key|--since|--all>"
+)]
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,

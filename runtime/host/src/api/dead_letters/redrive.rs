@@ -29,6 +29,12 @@ struct Body {
     #[serde(default)]
     code: Option<String>,
     #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    since: Option<String>,
+    #[serde(default)]
     all: bool,
     /// Another version than the live one.
     #[serde(default)]
@@ -44,7 +50,8 @@ struct Body {
     wait_ms: Option<u64>,
 }
 
-/// `POST /v1/mappings/{m}/dead-letters/redrive`: those of `ids`, of a `code`, or all that are open now.
+/// `POST /v1/mappings/{m}/dead-letters/redrive`: those of `ids`, those that `code`, `kind`,
+/// `key` and `since` take, or all that are open now.
 pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
     let who = asked.who();
@@ -57,6 +64,9 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
     let selection = Selection {
         ids: body.ids,
         code: body.code,
+        kind: body.kind,
+        key: body.key,
+        since: body.since,
         all: body.all,
         through: None,
     };

@@ -71,7 +71,7 @@ pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> 
     position.moment(now).ok_or_else(none)
 }
 
-/// The letters that something is done to, as a body says it: exactly one of the three.
+/// The letters that something is done to, as a body says it: by their ids, by what all of them are, or all.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Selection {
@@ -81,10 +81,19 @@ pub(super) struct Selection {
     /// The open ones of a code.
     #[serde(default)]
     pub(super) code: Option<String>,
+    /// The open ones of a kind.
+    #[serde(default)]
+    pub(super) kind: Option<String>,
+    /// The open ones of a partition key.
+    #[serde(default)]
+    pub(super) key: Option<String>,
+    /// The open ones given up since a time, or so long ago.
+    #[serde(default)]
+    pub(super) since: Option<String>,
     /// All open ones.
     #[serde(default)]
     pub(super) all: bool,
-    /// None with a larger id: of `code` and `all`, what has come since is not meant.
+    /// None with a larger id: of a filter and `all`, what has come since is not meant.
     #[serde(default)]
     pub(super) through: Option<String>,
 }
@@ -111,16 +120,34 @@ impl Meant {
         stream: StreamId,
         selection: Selection,
     ) -> Result<Self, ApiError> {
+        let texts = [
+            &selection.code,
+            &selection.kind,
+            &selection.key,
+            &selection.since,
+        ];
         let ways = [
             !selection.ids.is_empty(),
-            selection.code.is_some(),
+            texts.into_iter().any(Option::is_some),
             selection.all,
         ];
         if ways.into_iter().filter(|is_given| *is_given).count() != 1 {
             let words = "which dead letters are meant is not said in one way";
-            return Err(ApiError::new(ErrorCode::Usage, words)
-                .fix("their ids, or a code, or all: ID…, --code CODE or --all"));
+            return Err(ApiError::new(ErrorCode::Usage, words).fix(
+                "their ids, or what all of them are, or all: ID…, --code --kind --key --since, or --all",
+            ));
         }
+        let filter = Filter {
+            status: Some(LetterStatus::Open),
+            kind: selection.kind.as_deref().map(kind).transpose()?,
+            since: selection
+                .since
+                .as_deref()
+                .map(|text| moment(text, node.now()))
+                .transpose()?,
+            code: selection.code,
+            key: selection.key,
+        };
         let through = match &selection.through {
             None => node.last(stream, LETTERS_SHARD),
             Some(text) => text.parse().map(Ordinal).map_err(|_| {
@@ -140,11 +167,7 @@ impl Meant {
         }
         Ok(Self {
             ids: (!ids.is_empty()).then_some(ids),
-            filter: Filter {
-                status: Some(LetterStatus::Open),
-                code: selection.code,
-                ..Filter::default()
-            },
+            filter,
             through,
             follows: true,
         })
