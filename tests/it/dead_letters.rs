@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::support::{all, ask, deploy_hostile, describe, drained, one, put, server, server_on, tail};
+use crate::support::{
+    all, ask, deploy_hostile, describe, drained, one, put, server, server_on, tail,
+};
 
 fn ids(letters: &[Value]) -> Vec<String> {
     let id = |letter: &Value| fnctl_tests::text(letter, "id");
@@ -343,8 +345,9 @@ fn a_redrive_that_is_killed_resolves_every_letter_once() {
         server = start();
     }
     let done = one(&server, &["dlq", "redrive", "hostile", "--all", "--wait"]);
-    let left = done["processed"].as_u64().unwrap_or(0);
-    assert!(left > 0 && left <= (LETTERS / 2) as u64, "{done}");
+    // Those that were asked for before go on beside it, and take their share.
+    let left = done["processed"].as_u64().expect("it was waited for");
+    assert!(left <= (LETTERS / 2) as u64, "{done}");
     assert_eq!(
         all(&server, &["dlq", "list", "hostile"]),
         Vec::<Value>::new()

@@ -15,7 +15,7 @@ pub(super) struct Filters {
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
     /// Only those of a kind: skip, error, trap, timeout …
-    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    #[arg(long, value_name = "KIND", value_parser = kinds(), hide_possible_values = true)]
     kind: Option<String>,
     /// Only those of a partition key
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]

@@ -35,7 +35,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
     /// The open ones of a kind: skip, error, trap, timeout …
-    #[arg(long, value_name = "KIND", value_parser = filters::kinds())]
+    #[arg(long, value_name = "KIND", value_parser = filters::kinds(), hide_possible_values = true)]
     kind: Option<String>,
     /// The open ones of a partition key
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
