@@ -34,6 +34,7 @@ mod pressure;
 mod prometheus;
 mod puts;
 mod quotas;
+mod redrives;
 mod refusals;
 mod relays;
 mod renewal;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     scrub::{files, flip},
-    support::{all, deploy_hostile, describe, drained, one, put, server, server_on, tail},
+    support::{all, deploy_hostile, describe, drained, one, put, refused, server, server_on, tail},
 };
 
 fn seek(server: &fnctl_tests::Server, to: &str) -> Value {
@@ -132,6 +132,48 @@ fn a_seek_names_a_shard_or_a_place_that_is_there() {
         all(&server, &["dlq", "list", "hostile"]),
         Vec::<Value>::new()
     );
+}
+
+#[test]
+fn a_seek_that_is_only_asked_about_says_what_it_would_come_to() {
+    let server = server();
+    deploy_hostile(&server, &[]);
+    put(&server, "in", &["ok 1".to_owned()], &["--key", "a"]);
+    drained(&server, "hostile");
+    one(&server, &["mappings", "pause", "hostile"]);
+    put(
+        &server,
+        "in",
+        &["ok 2".to_owned(), "ok 3".to_owned()],
+        &["--key", "a"],
+    );
+    let would = |to: &str| {
+        let words = ["mappings", "seek", "hostile", "--to", to, "--dry-run"];
+        let told = server.command(&words).output().expect("it runs");
+        String::from_utf8_lossy(&told.stdout).into_owned()
+    };
+    for (to, said) in [
+        ("latest", "2 pending records will not be processed"),
+        ("trim-horizon", "1 record will be processed again"),
+    ] {
+        assert!(would(to).contains(said), "{}", would(to));
+    }
+    // A time that is to come is no way to spell the end.
+    for more in ["--dry-run", "--yes"] {
+        let words = [
+            "mappings",
+            "seek",
+            "hostile",
+            "--to",
+            "2100-01-01T00:00:00Z",
+            more,
+        ];
+        let (exit, error) = refused(&server, &words);
+        assert_eq!((exit, &error["code"]), (Some(7), &"FN2102".into()));
+        let words = error["message"].as_str().unwrap_or_default();
+        assert!(words.contains("lies in the future"), "{error}");
+    }
+    assert_eq!(describe(&server, "hostile")["pending_records"], 2);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub use mapping::{
 pub use parked::{GiveUpKey, GiveUpStatus, ParkedStatus, ParkedWindow, ReleaseKeys, ReleaseStatus};
 pub use record::{
     DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
-    RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,
+    RedrivingStatus, RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,
 };
 pub use shadow::{
     ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary, ShadowWindow,

@@ -3,7 +3,7 @@
 mod artifacts;
 mod backup;
 mod capture;
-mod dead_letters;
+pub(crate) mod dead_letters;
 mod deploy;
 pub(crate) mod error;
 mod functions;

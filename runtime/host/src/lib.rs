@@ -18,6 +18,7 @@ mod metrics;
 mod node;
 mod poller;
 mod recent;
+mod redrives;
 mod relay;
 mod reload;
 mod retries;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 pub use fnctl_core::limits::DEAD_LETTERS_LISTED_MAX;
 pub use fnctl_store::limits::{
-    SCRUB_BYTES_PER_SECOND_MAX, SCRUB_BYTES_PER_SECOND_MIN, SCRUB_PERIOD_MAX, SCRUB_PERIOD_MIN,
+    REDRIVES_BYTES_MAX, SCRUB_BYTES_PER_SECOND_MAX, SCRUB_BYTES_PER_SECOND_MIN, SCRUB_PERIOD_MAX,
+    SCRUB_PERIOD_MIN,
 };
 
 // The edge: what a stranger on the network may hold.
@@ -112,6 +113,8 @@ pub const ANSWER_CHUNKS_MAX: usize = 16;
 pub const TAIL_READ_RECORDS_MAX: usize = 1_000;
 /// Bytes read at once for a tail.
 pub const TAIL_READ_BYTES_MAX: usize = 1 << 20;
+/// Redrives under way at once, of all mappings: each is kept until it has ended.
+pub const REDRIVES_MAX: usize = 100;
 /// Letters of one redrive that are with workers at once.
 pub const REDRIVES_AT_ONCE: usize = 8;
 /// A redrive looks so often whether a worker has come, or its mapping gone.

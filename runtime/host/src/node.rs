@@ -45,6 +45,7 @@ use crate::{
     limits,
     logs::{FunctionLogs, sink::HostLog},
     metrics::{Metrics, scrape::BuildInfo},
+    redrives::Redrives,
     relay::Relays,
     source::blocking,
     supervisor::Supervisor,
@@ -84,6 +85,7 @@ pub(crate) struct HostNode {
     deleting: Deleting,
     put_buffers: Arc<PutBuffers>,
     relays: Relays,
+    redrives: Redrives,
     kinesis: Option<Kinesis<StoreLog>>,
     canaries: Arc<Canaries>,
 }
@@ -113,6 +115,7 @@ impl HostNode {
             deleting: Deleting::default(),
             put_buffers: Arc::default(),
             relays: Relays::default(),
+            redrives: Redrives::default(),
             kinesis: None,
             canaries: Arc::default(),
         }
@@ -145,6 +148,11 @@ impl HostNode {
     /// What relays of dead letters do.
     pub(crate) const fn relays(&self) -> &Relays {
         &self.relays
+    }
+
+    /// The redrives that are under way.
+    pub(crate) const fn redrives(&self) -> &Redrives {
+        &self.redrives
     }
 
     /// Bytes of bodies that the Kinesis API is reading or working on.

@@ -36,9 +36,13 @@ use crate::{
     logs::sink::HostLog,
     metrics::Metrics,
     node::{HostNode, Place, WorkerNode},
+<<<<<<< HEAD
     relay,
     reload::Sources,
     secret,
+=======
+    redrives, relay, secret,
+>>>>>>> redrive
     shard_worker::{NodeShare, Turns},
     supervisor::{self, Statuses, Supervisor},
     tls::{Shown, TlsError},
@@ -302,7 +306,11 @@ impl Server {
         let node = Arc::new(node);
         tokio::spawn(relay::run(Arc::clone(&node), server_name));
         tokio::spawn(canaries::run(Arc::clone(&node)));
+<<<<<<< HEAD
         let ask = sources.watch(shown, &streams, &access, &metrics, &draining);
+=======
+        redrives::resume(&node).await;
+>>>>>>> redrive
         let listeners = vec![
             tokio::spawn(api.serve(
                 Api::new(node, access, audit.clone(), demands_token),

@@ -2,7 +2,7 @@
 //! says is the server's; a backup leaves it out.
 
 use std::{
-    io::{self, ErrorKind},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -55,21 +55,7 @@ impl HeldDirectory {
 /// # Errors
 /// It cannot be read, or is larger than any of ours.
 pub fn read(disk: &dyn Disk, data: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match disk.open_to_read(&data.join(ACCESS_FILE)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let length = file.length()?;
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    if length > ACCESS_BYTES_MAX {
-        let words = format!("it has {length} bytes, and at most {ACCESS_BYTES_MAX} are ours");
-        return Err(io::Error::new(ErrorKind::InvalidData, words));
-    }
-    let mut bytes = vec![0; length];
-    let filled = file.read_at(&mut bytes, 0)?;
-    bytes.truncate(filled);
-    Ok(Some(bytes))
+    disk::read_at_most(disk, &data.join(ACCESS_FILE), ACCESS_BYTES_MAX)
 }
 
 /// Replaces the file: durable when it returns, and never half.

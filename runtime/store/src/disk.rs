@@ -350,3 +350,29 @@ pub(crate) fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     read_exact(&*file, &mut bytes, 0)?;
     Ok(bytes)
 }
+
+/// Reads a whole small file; `None` where there is none.
+///
+/// # Errors
+/// It cannot be read, or has more than `most` bytes.
+pub(crate) fn read_at_most(
+    disk: &dyn Disk,
+    path: &Path,
+    most: usize,
+) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open_to_read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let length = file.length()?;
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > most {
+        let words = format!("it has {length} bytes, and at most {most} are ours");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+    }
+    let mut bytes = vec![0; length];
+    let filled = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(filled);
+    Ok(Some(bytes))
+}

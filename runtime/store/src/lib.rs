@@ -23,6 +23,7 @@ pub mod image;
 mod journal;
 pub mod limits;
 mod recovery;
+pub mod redrives;
 mod retention;
 mod scrub;
 mod segment;

@@ -148,6 +148,11 @@ pub const SECRET_BYTES: usize = 32;
 pub const ACCESS_FILE: &str = "access.json";
 /// Largest such file that is read, bytes: twice what the most tokens take.
 pub const ACCESS_BYTES_MAX: usize = 256 << 10;
+/// The server's redrives that are under way, in a data directory: the name of their file. What it says is the
+/// server's.
+pub const REDRIVES_FILE: &str = "redrives.json";
+/// Largest such file, bytes: twice what the largest request for a redrive has.
+pub const REDRIVES_BYTES_MAX: usize = 4 << 20;
 /// The directory of the certificate and key that the server made for itself.
 pub const TLS_DIRECTORY: &str = "tls";
 /// Findings of an examination that are told one by one; more are counted.

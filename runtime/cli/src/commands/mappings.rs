@@ -7,7 +7,7 @@ mod seek;
 mod update;
 
 use clap::Subcommand;
-use fnctl_core::status::{MappingLine, MappingStatus, RelayStatus, ShardStatus};
+use fnctl_core::status::{MappingLine, MappingStatus, RedrivingStatus, RelayStatus, ShardStatus};
 
 use crate::{
     cli::Session,
@@ -208,6 +208,9 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
             status.name
         ))?;
     }
+    if let Some(redriving) = &status.redriving {
+        out.line(&redriving_line(redriving))?;
+    }
     if let Some(relay) = &status.relay {
         out.line(&relay_line(relay))?;
     }
@@ -237,6 +240,14 @@ fn windows_line(status: &MappingStatus) -> Option<String> {
         format!(", the oldest ends {}", words::local(end))
     });
     Some(format!("  windows {length}, {open} open{ends}"))
+}
+
+/// How many dead letters are given to the function again, and how fast.
+fn redriving_line(redriving: &RedrivingStatus) -> String {
+    let letters = words::count(redriving.letters, "letter");
+    let rate = redriving.rate;
+    let rate = rate.map_or_else(String::new, |rate| format!(", {rate} a second"));
+    format!("  dead    redriving {letters}{rate}")
 }
 
 /// Where dead letters are copied to, and what holds that.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     canary::CanaryStatus,
     diagnosis::{Diagnosis, RecentRates},
+    record::RedrivingStatus,
 };
 use crate::{
     breaker::Open,
@@ -362,6 +363,9 @@ pub struct MappingStatus {
     /// Who copies them; `null`: nobody.
     #[serde(default)]
     pub relay: Option<RelayStatus>,
+    /// What is redriven of them now; `null`: nothing.
+    #[serde(default)]
+    pub redriving: Option<RedrivingStatus>,
     /// When it was made, RFC 3339.
     #[serde(default)]
     pub created_at: String,

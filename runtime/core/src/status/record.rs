@@ -179,8 +179,21 @@ pub struct RedriveStatus {
     /// Where none is meant: the codes of the letters that are open, and how many have each; else `null`.
     #[serde(default)]
     pub open_codes: Option<BTreeMap<String, u64>>,
+    /// The server stops: what is pending goes on when it starts again.
+    #[serde(default)]
+    pub is_stopping: bool,
     /// Nothing was done.
     pub dry_run: bool,
+}
+
+/// What is redriven of a mapping now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedrivingStatus {
+    /// Letters that still wait for their turn; those that somebody else closed meanwhile are counted until the
+    /// redrive ends.
+    pub letters: u64,
+    /// At most so many a second; `null`: as fast as they end.
+    pub rate: Option<u64>,
 }
 
 /// A dead letter as a relay brings it.

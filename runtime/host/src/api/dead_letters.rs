@@ -12,7 +12,7 @@ use fnctl_core::{
     view::{LETTERS_SHARD, LetterStatus},
 };
 
-use self::selection::Filter;
+pub(crate) use self::selection::{Filter, Meant};
 pub(super) use self::{purge::purge, redrive::redrive};
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},

@@ -303,6 +303,7 @@ impl HostNode {
                 true => self.relay_status(mapping).await,
                 false => None,
             },
+            redriving: self.redrives().of(mapping.id),
             created_at: rfc3339::format(mapping.created_at),
             diagnosis: None,
             rates: None,

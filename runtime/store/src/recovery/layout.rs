@@ -8,7 +8,7 @@ use std::{
 use crate::{
     disk::{self, Disk},
     journal,
-    limits::{ACCESS_FILE, TLS_DIRECTORY},
+    limits::{ACCESS_FILE, REDRIVES_FILE, TLS_DIRECTORY},
     recovery::OpenError,
     segment,
 };
@@ -23,9 +23,9 @@ pub(super) fn ballast(data: &Path) -> PathBuf {
     data.join("ballast")
 }
 
-/// Every name that a data directory holds, but those of temporary files. `access.json`, `cache`, `secret` and
-/// `tls` are the server's, which keeps them there.
-pub(crate) const NAMES: [&str; 12] = [
+/// Every name that a data directory holds, but those of temporary files. `access.json`, `cache`,
+/// `redrives.json`, `secret` and `tls` are the server's, which keeps them there.
+pub(crate) const NAMES: [&str; 13] = [
     "LOCK",
     ACCESS_FILE,
     "artifacts",
@@ -34,6 +34,7 @@ pub(crate) const NAMES: [&str; 12] = [
     "format",
     "image",
     "journal",
+    REDRIVES_FILE,
     "secret",
     "streams",
     TLS_DIRECTORY,

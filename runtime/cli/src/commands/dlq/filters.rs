@@ -1,6 +1,7 @@
 //! Which dead letters are told of.
 
-use fnctl_core::spec::position::StartingPosition;
+use clap::builder::PossibleValuesParser;
+use fnctl_core::{commit::ErrorKind, spec::position::StartingPosition};
 
 use crate::spelling;
 
@@ -14,7 +15,7 @@ pub(super) struct Filters {
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
     /// Only those of a kind: skip, error, trap, timeout …
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = kinds(), hide_possible_values = true)]
     kind: Option<String>,
     /// Only those of a partition key
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
@@ -44,6 +45,11 @@ impl Filters {
             .filter_map(|(name, value)| Some((name, value?)));
         all.into_iter().chain(texts).collect()
     }
+}
+
+/// The kinds of errors, by their names: shells complete them.
+pub(super) fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(ErrorKind::ALL.map(ErrorKind::as_str))
 }
 
 /// Parameters as a client takes them.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use fnctl_core::status::PurgeStatus;
+use fnctl_core::{spec::position::StartingPosition, status::PurgeStatus};
 use serde_json::json;
 
-use crate::{cli::Session, confirm::Asking, error::CliError, output::words};
+use super::filters;
+use crate::{cli::Session, confirm::Asking, error::CliError, output::words, spelling};
 
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "fnctl dlq purge [OPTIONS] <MAPPING> <ID...|--code <CODE>|--all>")]
+#[command(
+    override_usage = "fnctl dlq purge [OPTIONS] <MAPPING> <ID...|--code|--kind|--key|--since|--all>"
+)]
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one; of a deleted one its id
     mapping: String,
@@ -23,23 +26,39 @@ pub(crate) struct Args {
 
 /// Which open letters are meant: said in one way.
 #[derive(Clone, Debug, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 pub(super) struct Selection {
     /// These, by their ids
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", conflicts_with_all = ["code", "kind", "key", "since", "all"])]
     ids: Vec<String>,
     /// The open ones of a code
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
+    /// The open ones of a kind: skip, error, trap, timeout …
+    #[arg(long, value_name = "KIND", value_parser = filters::kinds(), hide_possible_values = true)]
+    kind: Option<String>,
+    /// The open ones of a partition key
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    key: Option<String>,
+    /// The open ones given up since a time, or so long ago
+    #[arg(long, value_name = "TIME", value_parser = spelling::moment)]
+    since: Option<StartingPosition>,
     /// All open ones
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["code", "kind", "key", "since"])]
     all: bool,
 }
 
 impl Selection {
     /// As the body of a request.
     pub(super) fn body(&self) -> serde_json::Value {
-        json!({"ids": self.ids, "code": self.code, "all": self.all})
+        json!({
+            "ids": self.ids,
+            "code": self.code,
+            "kind": self.kind,
+            "key": self.key,
+            "since": self.since.map(|since| since.to_string()),
+            "all": self.all,
+        })
     }
 
     /// Why none was meant, by what is open; `None`: there is nothing to say.
@@ -48,16 +67,20 @@ impl Selection {
         if open.is_empty() {
             return Some("there are no open dead letters".to_owned());
         }
-        let code = self.code.as_deref()?;
-        if open.contains_key(code) {
-            return None;
-        }
+        let is_of = |code: &String| open.contains_key(code);
+        let what = match &self.code {
+            Some(code) if !is_of(code) => format!("has the code `{code}`"),
+            _ if self.kind.is_some() || self.key.is_some() || self.since.is_some() => {
+                "is all that".to_owned()
+            }
+            _ => return None,
+        };
         let codes: Vec<String> = open
             .iter()
             .map(|(code, count)| format!("{code} {count}"))
             .collect();
         Some(format!(
-            "no open dead letter has the code `{code}`; there are: {}",
+            "no open dead letter {what}; there are: {}",
             codes.join(", ")
         ))
     }

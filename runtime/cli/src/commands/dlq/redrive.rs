@@ -6,7 +6,9 @@ use super::purge::Selection;
 use crate::{cli::Session, error::CliError, output::words, spelling};
 
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "fnctl dlq redrive [OPTIONS] <MAPPING> <ID...|--code <CODE>|--all>")]
+#[command(
+    override_usage = "fnctl dlq redrive [OPTIONS] <MAPPING> <ID...|--code|--kind|--key|--since|--all>"
+)]
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
@@ -57,6 +59,18 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         }
     }
     match (done.pending, args.wait) {
+        (Some(pending @ 1..), Some(_)) if done.is_stopping => Err(CliError::new(
+            ErrorCode::Stopping,
+            format!(
+                "{} did not end: the server stops",
+                words::count(pending, "dead letter")
+            ),
+        )
+        .because("what was asked for is kept, and each letter ends once")
+        .fix(format!(
+            "they go on when the server starts again: fnctl mappings describe {}",
+            args.mapping
+        ))),
         (Some(pending @ 1..), Some(wait)) => Err(CliError::new(
             ErrorCode::WaitedTooLong,
             format!(
@@ -69,7 +83,7 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
              server is careful no more, ten minutes (fnctl_careful)",
         )
         .fix(format!(
-            "fnctl dlq list {}: they go on as long as the server and the mapping run",
+            "fnctl mappings describe {}: they go on while the mapping runs, after a start of the server too",
             args.mapping
         ))),
         _ => Ok(()),
@@ -90,7 +104,11 @@ fn line(done: &RedriveStatus, mapping: &str) -> String {
         0 => String::new(),
         skipped => format!("  skipped {skipped}"),
     };
+    let pending = match done.pending {
+        None | Some(0) => String::new(),
+        Some(pending) => format!("  pending {pending}"),
+    };
     format!(
-        "redriven   {letters} of {mapping}  processed {processed}  dead-lettered {failed}{skipped}"
+        "redriven   {letters} of {mapping}  processed {processed}  dead-lettered {failed}{skipped}{pending}"
     )
 }

@@ -45,6 +45,15 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
 
 /// What is lost, or comes again.
 fn loss(would: &SeekStatus) -> String {
+    let what = change(would);
+    format!(
+        "mapping `{}` leaves its place: {what}; attempts and totals start anew",
+        would.name
+    )
+}
+
+/// How many records are passed over or come again.
+fn change(would: &SeekStatus) -> String {
     let sum = |of: fn(&SeekShard) -> u64| would.shards.iter().map(of).sum::<u64>();
     let again = sum(|shard| shard.pending_records.saturating_sub(shard.pending_before));
     let passed = sum(|shard| shard.pending_before.saturating_sub(shard.pending_records));
@@ -62,14 +71,10 @@ fn loss(would: &SeekStatus) -> String {
         let windows = words::count(windows, "open window");
         parts.push(format!("{windows} dropped without a final call"));
     }
-    let what = match parts.is_empty() {
+    match parts.is_empty() {
         true => "nothing is passed over and nothing comes again".to_owned(),
         false => parts.join(", "),
-    };
-    format!(
-        "mapping `{}` leaves its place: {what}; attempts and totals start anew",
-        would.name
-    )
+    }
 }
 
 fn print(done: &SeekStatus, session: &mut Session) -> Result<(), CliError> {
@@ -107,5 +112,9 @@ fn print(done: &SeekStatus, session: &mut Session) -> Result<(), CliError> {
             note,
         ]);
     }
-    table.lines(2).iter().try_for_each(|line| out.line(line))
+    table.lines(2).iter().try_for_each(|line| out.line(line))?;
+    if done.dry_run {
+        out.line(&format!("  {}", change(done)))?;
+    }
+    Ok(())
 }

@@ -22,6 +22,12 @@ struct Body {
     #[serde(default)]
     code: Option<String>,
     #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    since: Option<String>,
+    #[serde(default)]
     all: bool,
     #[serde(default)]
     through: Option<String>,
@@ -30,7 +36,8 @@ struct Body {
     dry_run: bool,
 }
 
-/// `POST /v1/mappings/{m}/dead-letters/purge`: those of `ids`, of a `code`, or all that are open. The
+/// `POST /v1/mappings/{m}/dead-letters/purge`: those of `ids`, those that `code`, `kind`,
+/// `key` and `since` take, or all that are open. The
 /// letters of a deleted mapping answer to its id.
 pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
@@ -38,6 +45,9 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
     let Body {
         ids,
         code,
+        kind,
+        key,
+        since,
         all,
         through,
         dry_run,
@@ -45,6 +55,9 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
     let selection = Selection {
         ids,
         code,
+        kind,
+        key,
+        since,
         all,
         through,
     };

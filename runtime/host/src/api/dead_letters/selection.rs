@@ -19,14 +19,14 @@ use crate::{
 
 /// What a letter must be to be told of.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Filter {
-    pub(super) status: Option<LetterStatus>,
-    pub(super) code: Option<String>,
-    pub(super) kind: Option<ErrorKind>,
+pub(crate) struct Filter {
+    pub(crate) status: Option<LetterStatus>,
+    pub(crate) code: Option<String>,
+    pub(crate) kind: Option<ErrorKind>,
     /// The partition key, whole.
-    pub(super) key: Option<String>,
+    pub(crate) key: Option<String>,
     /// Given up at this moment or later.
-    pub(super) since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
 }
 
 impl Filter {
@@ -71,7 +71,7 @@ pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> 
     position.moment(now).ok_or_else(none)
 }
 
-/// The letters that something is done to, as a body says it: exactly one of the three.
+/// The letters that something is done to, as a body says it: by their ids, by what all of them are, or all.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Selection {
@@ -81,17 +81,26 @@ pub(super) struct Selection {
     /// The open ones of a code.
     #[serde(default)]
     pub(super) code: Option<String>,
+    /// The open ones of a kind.
+    #[serde(default)]
+    pub(super) kind: Option<String>,
+    /// The open ones of a partition key.
+    #[serde(default)]
+    pub(super) key: Option<String>,
+    /// The open ones given up since a time, or so long ago.
+    #[serde(default)]
+    pub(super) since: Option<String>,
     /// All open ones.
     #[serde(default)]
     pub(super) all: bool,
-    /// None with a larger id: of `code` and `all`, what has come since is not meant.
+    /// None with a larger id: of a filter and `all`, what has come since is not meant.
     #[serde(default)]
     pub(super) through: Option<String>,
 }
 
 /// The open letters that are meant: a selection that was understood.
 #[derive(Clone, Debug)]
-pub(super) struct Meant {
+pub(crate) struct Meant {
     /// These, ascending; unset where all are walked.
     ids: Option<BTreeSet<Ordinal>>,
     filter: Filter,
@@ -111,16 +120,34 @@ impl Meant {
         stream: StreamId,
         selection: Selection,
     ) -> Result<Self, ApiError> {
+        let texts = [
+            &selection.code,
+            &selection.kind,
+            &selection.key,
+            &selection.since,
+        ];
         let ways = [
             !selection.ids.is_empty(),
-            selection.code.is_some(),
+            texts.into_iter().any(Option::is_some),
             selection.all,
         ];
         if ways.into_iter().filter(|is_given| *is_given).count() != 1 {
             let words = "which dead letters are meant is not said in one way";
-            return Err(ApiError::new(ErrorCode::Usage, words)
-                .fix("their ids, or a code, or all: ID…, --code CODE or --all"));
+            return Err(ApiError::new(ErrorCode::Usage, words).fix(
+                "their ids, or what all of them are, or all: ID…, --code --kind --key --since, or --all",
+            ));
         }
+        let filter = Filter {
+            status: Some(LetterStatus::Open),
+            kind: selection.kind.as_deref().map(kind).transpose()?,
+            since: selection
+                .since
+                .as_deref()
+                .map(|text| moment(text, node.now()))
+                .transpose()?,
+            code: selection.code,
+            key: selection.key,
+        };
         let through = match &selection.through {
             None => node.last(stream, LETTERS_SHARD),
             Some(text) => text.parse().map(Ordinal).map_err(|_| {
@@ -140,14 +167,28 @@ impl Meant {
         }
         Ok(Self {
             ids: (!ids.is_empty()).then_some(ids),
-            filter: Filter {
-                status: Some(LetterStatus::Open),
-                code: selection.code,
-                ..Filter::default()
-            },
+            filter,
             through,
             follows: true,
         })
+    }
+
+    /// The open ones of these ids, or that the filter takes, which lie at `through` or below: one that has failed
+    /// again since lies above.
+    pub(crate) fn stored_by(
+        through: Ordinal,
+        ids: Option<BTreeSet<Ordinal>>,
+        filter: Filter,
+    ) -> Self {
+        Self {
+            ids,
+            filter: Filter {
+                status: Some(LetterStatus::Open),
+                ..filter
+            },
+            through,
+            follows: false,
+        }
     }
 
     /// Leaves out what was stored anew since: what a redrive has just failed with is not redriven again.
@@ -161,13 +202,23 @@ impl Meant {
         self.ids.is_some()
     }
 
+    /// Those that are named; `None`: all that the filter takes.
+    pub(crate) const fn ids(&self) -> Option<&BTreeSet<Ordinal>> {
+        self.ids.as_ref()
+    }
+
+    /// What they must be.
+    pub(crate) const fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     /// The newest id that is meant, whatever has come since.
-    pub(super) const fn through(&self) -> Ordinal {
+    pub(crate) const fn through(&self) -> Ordinal {
         self.through
     }
 
     /// Reads them from the mapping's `stream` of letters, page by page.
-    pub(super) const fn read(self, node: &HostNode, stream: StreamId) -> Pages<'_> {
+    pub(crate) const fn read(self, node: &HostNode, stream: StreamId) -> Pages<'_> {
         Pages {
             node,
             stream,
@@ -179,7 +230,7 @@ impl Meant {
 }
 
 /// The open letters that are meant, read page by page. One that was closed meanwhile is not met.
-pub(super) struct Pages<'a> {
+pub(crate) struct Pages<'a> {
     node: &'a HostNode,
     stream: StreamId,
     meant: Meant,
@@ -189,15 +240,20 @@ pub(super) struct Pages<'a> {
 
 impl Pages<'_> {
     /// Some more of them, none at the end.
-    pub(super) async fn next(&mut self) -> Result<Vec<StoredLetter>, ApiError> {
-        if let Some(ids) = &mut self.meant.ids {
+    pub(crate) async fn next(&mut self) -> Result<Vec<StoredLetter>, ApiError> {
+        if let Some(mut ids) = self.meant.ids.take() {
             let mut found = Vec::new();
             while found.len() < limits::DEAD_LETTERS_PAGE_MAX
                 && let Some(id) = ids.pop_first()
             {
                 let letter = self.node.dead_letter(self.stream, id).await?;
-                found.extend(letter.filter(|letter| letter.status == LetterStatus::Open));
+                let is_meant = |letter: &StoredLetter| {
+                    let is_moved = letter.body > self.meant.through;
+                    letter.status == LetterStatus::Open && (self.meant.follows || !is_moved)
+                };
+                found.extend(letter.filter(is_meant));
             }
+            self.meant.ids = Some(ids);
             return Ok(found);
         }
         while !self.is_over {

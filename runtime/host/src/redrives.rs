@@ -1,0 +1,238 @@
+//! Redrives that are under way: each is noted in `redrives.json` before it is answered, and taken up again by
+//! the next start, so that what was asked for is done whatever happens to the process.
+//!
+//! A file and not the journal: a redrive is a wish about letters, whose ends are commits already. Taking it
+//! up once too often meets letters that are closed, or that were stored anew since, and does nothing.
+
+mod file;
+mod job;
+
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    num::NonZeroU32,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+};
+
+use fnctl_core::{
+    error_code::ErrorCode,
+    id::{FunctionVersion, MappingId, Timestamp},
+    mapping::MappingState,
+    status::RedrivingStatus,
+};
+use tokio::{sync::Mutex, task::JoinHandle};
+
+use self::job::Job;
+pub(crate) use self::job::{Ended, Progress, has_record};
+use crate::{
+    api::{dead_letters::Meant, error::ApiError},
+    limits,
+    node::HostNode,
+    source::blocking,
+};
+
+/// What somebody asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Whose letters.
+    pub(crate) mapping: MappingId,
+    /// Which of them.
+    pub(crate) meant: Meant,
+    /// Another version than the live one.
+    pub(crate) version: Option<FunctionVersion>,
+    /// At most so many a second.
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Who asked.
+    pub(crate) by: String,
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+/// The redrives of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Redrives {
+    /// What the file says; held while it is written, so that one writes at a time.
+    noted: Mutex<Noted>,
+    running: StdMutex<BTreeMap<u64, Arc<Job>>>,
+}
+
+/// Requests by the order that they came in.
+#[derive(Clone, Debug, Default)]
+struct Noted {
+    last: u64,
+    all: BTreeMap<u64, Request>,
+}
+
+impl Noted {
+    fn add(&mut self, request: Request) -> u64 {
+        self.last += 1;
+        self.all.insert(self.last, request);
+        self.last
+    }
+}
+
+/// A redrive that has begun.
+pub(crate) struct Begun {
+    /// How far it is.
+    pub(crate) progress: Arc<Progress>,
+    /// Ends with it.
+    pub(crate) ended: JoinHandle<Result<Ended, ApiError>>,
+}
+
+impl Redrives {
+    /// What is redriven of a mapping now.
+    pub(crate) fn of(&self, mapping: MappingId) -> Option<RedrivingStatus> {
+        let running = self.running();
+        let jobs = running.values().filter(|job| job.mapping() == mapping);
+        let all: Vec<RedrivingStatus> = jobs.filter_map(|job| job.status()).collect();
+        if all.is_empty() {
+            return None;
+        }
+        Some(RedrivingStatus {
+            letters: all.iter().map(|one| one.letters).sum(),
+            // Where one is not held back they are not, taken together.
+            rate: all.iter().map(|one| one.rate).sum(),
+        })
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Job>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes a redrive of so many letters and begins with it: it is durable when this returns.
+///
+/// # Errors
+/// Too many are under way, or it cannot be noted; nothing was begun then.
+pub(crate) async fn begin(
+    node: &Arc<HostNode>,
+    request: Request,
+    letters: u64,
+) -> Result<Begun, ApiError> {
+    let node = Arc::clone(node);
+    // Whoever asked may go away: what is noted is begun all the same.
+    let begun = tokio::spawn(async move {
+        let number = note(&node, request.clone()).await?;
+        Ok(start(&node, number, request, Some(letters)))
+    });
+    begun.await.map_err(ApiError::internal)?
+}
+
+/// Takes up what was under way when the server ended. Called once, before anybody can ask for more.
+pub(crate) async fn resume(node: &Arc<HostNode>) {
+    if node.store().read_only().is_some() {
+        // Nobody could take a letter, and the file is left as it is.
+        return;
+    }
+    let data_dir = node.place().data_dir.clone();
+    let read = match blocking(move || file::read(&data_dir)).await {
+        Ok(read) => read,
+        Err(words) => {
+            tracing::error!(
+                words,
+                "redrives.json cannot be read: redrives that were under way do not go on; their letters are open: \
+                 fnctl dlq redrive"
+            );
+            return;
+        }
+    };
+    let mut noted = node.redrives().noted.lock().await;
+    for request in read {
+        if is_possible(node, request.mapping) {
+            noted.add(request);
+        }
+    }
+    if noted.all.is_empty() {
+        return;
+    }
+    tracing::info!(
+        redrives = noted.all.len(),
+        "redrives that were under way go on"
+    );
+    for (&number, request) in &noted.all {
+        drop(start(node, number, request.clone(), None));
+    }
+}
+
+/// Whether letters of the mapping can still be given to anybody, now or later.
+fn is_possible(node: &HostNode, mapping: MappingId) -> bool {
+    node.view(|view| {
+        let mapping = view.registry().mapping(mapping);
+        mapping.is_some_and(|mapping| mapping.state != MappingState::Failed)
+    })
+}
+
+/// Begins with what is noted; `letters`: how many it is, where they were counted.
+fn start(node: &Arc<HostNode>, number: u64, request: Request, letters: Option<u64>) -> Begun {
+    let job = Arc::new(Job::new(request, letters));
+    let progress = Arc::clone(job.progress());
+    node.redrives().running().insert(number, Arc::clone(&job));
+    let node = Arc::clone(node);
+    let ended = tokio::spawn(async move {
+        let ended = job.run(&node).await;
+        match &ended {
+            Ok(Ended::All) => forget(&node, number).await,
+            // It stays noted.
+            Ok(Ended::Stopping) => {}
+            Err(error) => tracing::error!(
+                mapping = job.mapping().0,
+                error = error.words(),
+                "a redrive ended early; the next start of the server takes it up again"
+            ),
+        }
+        node.redrives().running().remove(&number);
+        ended
+    });
+    Begun { progress, ended }
+}
+
+async fn note(node: &HostNode, request: Request) -> Result<u64, ApiError> {
+    let mut noted = node.redrives().noted.lock().await;
+    if noted.all.len() >= limits::REDRIVES_MAX {
+        let words = format!(
+            "{} redrives are under way, and no more go at once",
+            limits::REDRIVES_MAX
+        );
+        return Err(ApiError::new(ErrorCode::Throttled, words)
+            .because("each is kept until its letters have ended")
+            .fix(
+                "the same again when one has ended (fnctl mappings describe tells); \
+                 fewer with more letters each: --all, or --code CODE",
+            ));
+    }
+    let mut with = noted.clone();
+    let number = with.add(request);
+    let bytes = file::text(with.all.values());
+    if bytes.len() > limits::REDRIVES_BYTES_MAX {
+        let words = format!(
+            "the letters that redrives under way name one by one take more than {} bytes",
+            limits::REDRIVES_BYTES_MAX
+        );
+        return Err(ApiError::new(ErrorCode::Throttled, words)
+            .because("each redrive is kept until its letters have ended")
+            .fix("name fewer at once, or all of them: --all, --code CODE"));
+    }
+    let data_dir = node.place().data_dir.clone();
+    let written = blocking(move || file::write(&data_dir, &bytes)).await;
+    written.map_err(|error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ApiError::new(
+            ErrorCode::DiskFull,
+            "no room to note the redrive: nothing was redriven",
+        ),
+        _ => ApiError::internal(format!("redrives.json cannot be written: {error}")),
+    })?;
+    *noted = with;
+    Ok(number)
+}
+
+/// Takes away what has ended.
+async fn forget(node: &HostNode, number: u64) {
+    let mut noted = node.redrives().noted.lock().await;
+    noted.all.remove(&number);
+    let bytes = file::text(noted.all.values());
+    let data_dir = node.place().data_dir.clone();
+    if let Err(error) = blocking(move || file::write(&data_dir, &bytes)).await {
+        // Taken up once more, it finds nothing to do.
+        tracing::warn!(%error, "redrives.json cannot be written: a redrive that has ended stays noted");
+    }
+}

@@ -1,0 +1,293 @@
+//! One redrive: hands letters to the workers of the units that own their keys now, at the rate asked for.
+//! What became of each is in the worker's commit, so whatever happens to this task, a letter is resolved once,
+//! has failed again once, or is still open.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fnctl_core::{
+    commit::Redriven,
+    id::{FunctionVersion, MappingId, Ordinal, StreamId, UnitId},
+    mapping::MappingState,
+    pipeline::RedriveEnding,
+    status::RedrivingStatus,
+    view::LetterStatus,
+};
+use tokio::{sync::oneshot, task::JoinSet, time::Instant};
+
+use super::{Request, is_possible};
+use crate::{
+    api::error::ApiError,
+    limits,
+    node::{HostNode, StoredLetter},
+    shard_worker::RedriveRequest,
+    supervisor::Work,
+};
+
+/// How a redrive ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// All letters that it met have ended.
+    All,
+    /// The server stops: the rest is for its next start.
+    Stopping,
+}
+
+/// How far a redrive is, in letters.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    meant: AtomicU64,
+    /// Those that are resolved.
+    processed: AtomicU64,
+    /// Those that failed again.
+    failed: AtomicU64,
+    /// Those that nothing was done with.
+    skipped: AtomicU64,
+}
+
+/// A [`Progress`] at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// Those that are resolved.
+    pub(crate) processed: u64,
+    /// Those that failed again.
+    pub(crate) failed: u64,
+    /// Those that nothing was done with.
+    pub(crate) skipped: u64,
+    /// Those that wait for their turn.
+    pub(crate) left: u64,
+}
+
+impl Progress {
+    /// How far it is now.
+    pub(crate) fn now(&self) -> Reached {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (processed, failed) = (read(&self.processed), read(&self.failed));
+        let skipped = read(&self.skipped);
+        Reached {
+            processed,
+            failed,
+            skipped,
+            left: read(&self.meant).saturating_sub(processed + failed + skipped),
+        }
+    }
+}
+
+/// Hands letters over until there are none, the mapping goes, or the server does.
+#[derive(Debug)]
+pub(super) struct Job {
+    request: Request,
+    /// Whether they were counted when it began: one that is taken up again counts first.
+    is_counted: bool,
+    progress: Arc<Progress>,
+}
+
+impl Job {
+    pub(super) fn new(request: Request, letters: Option<u64>) -> Self {
+        let progress = Progress {
+            meant: AtomicU64::new(letters.unwrap_or(0)),
+            ..Progress::default()
+        };
+        Self {
+            request,
+            is_counted: letters.is_some(),
+            progress: Arc::new(progress),
+        }
+    }
+
+    pub(super) const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    pub(super) const fn mapping(&self) -> MappingId {
+        self.request.mapping
+    }
+
+    /// What is told of it; `None`: nothing is left.
+    pub(super) fn status(&self) -> Option<RedrivingStatus> {
+        let left = self.progress.now().left;
+        (left > 0).then(|| RedrivingStatus {
+            letters: left,
+            rate: self.request.rate.map(|rate| rate.get().into()),
+        })
+    }
+
+    pub(super) async fn run(&self, node: &Arc<HostNode>) -> Result<Ended, ApiError> {
+        let mut drain = node.drain();
+        let work = async {
+            let stream = node.view(|view| {
+                let mapping = view.registry().mapping(self.request.mapping)?;
+                Some(mapping.dead_letters)
+            });
+            let Some(stream) = stream else {
+                return Ok(Ended::All);
+            };
+            if !self.is_counted {
+                self.count_letters(node, stream).await?;
+            }
+            self.hand_over(node, stream).await?;
+            Ok(Ended::All)
+        };
+        let drained = async {
+            // A sender that is gone means the same.
+            drain.wait_for(|draining| *draining).await.ok();
+        };
+        tokio::select! {
+            biased;
+            ended = work => ended,
+            () = drained => Ok(Ended::Stopping),
+        }
+    }
+
+    async fn count_letters(&self, node: &HostNode, stream: StreamId) -> Result<(), ApiError> {
+        let mut letters = self.request.meant.clone().read(node, stream);
+        let mut count = 0;
+        loop {
+            let found = letters.next().await?;
+            if found.is_empty() {
+                break;
+            }
+            count += found.iter().filter(|found| has_record(found)).count() as u64;
+        }
+        self.progress.meant.store(count, Ordering::Relaxed);
+        tracing::info!(
+            mapping = self.request.mapping.0,
+            letters = count,
+            rate = self.request.rate,
+            asked_by = self.request.by,
+            asked_at = fnctl_core::rfc3339::format(self.request.at),
+            "a redrive goes on"
+        );
+        Ok(())
+    }
+
+    async fn hand_over(&self, node: &Arc<HostNode>, stream: StreamId) -> Result<(), ApiError> {
+        let mut letters = self.request.meant.clone().read(node, stream);
+        let rate = self.request.rate;
+        let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
+        let mut next_at = Instant::now();
+        let mut under_way = JoinSet::new();
+        loop {
+            let found = letters.next().await?;
+            if found.is_empty() {
+                break;
+            }
+            // The others are not counted, and nobody could be given them.
+            for letter in found.into_iter().filter(has_record) {
+                if under_way.len() >= limits::REDRIVES_AT_ONCE {
+                    self.count(under_way.join_next().await);
+                }
+                tokio::time::sleep_until(next_at).await;
+                if !is_possible(node, self.request.mapping) {
+                    // Nobody will ever take one: there is no rate to keep to.
+                    return Ok(());
+                }
+                next_at = next_at.max(Instant::now()) + pause;
+                let one = Handing {
+                    node: Arc::clone(node),
+                    mapping: self.request.mapping,
+                    stream,
+                    version: self.request.version,
+                };
+                under_way.spawn(one.letter(letter));
+            }
+        }
+        while let Some(ended) = under_way.join_next().await {
+            self.count(Some(ended));
+        }
+        Ok(())
+    }
+
+    fn count(&self, ended: Option<Result<Option<RedriveEnding>, tokio::task::JoinError>>) {
+        let counter = match ended {
+            Some(Ok(Some(RedriveEnding::Resolved))) => &self.progress.processed,
+            Some(Ok(Some(RedriveEnding::FailedAgain))) => &self.progress.failed,
+            _ => &self.progress.skipped,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a letter holds a record that a function can be given.
+pub(crate) fn has_record(found: &StoredLetter) -> bool {
+    found.letter.kind.holds_record()
+}
+
+/// One letter on its way.
+struct Handing {
+    node: Arc<HostNode>,
+    mapping: MappingId,
+    stream: StreamId,
+    version: Option<FunctionVersion>,
+}
+
+impl Handing {
+    /// Hands one letter over, to the next owner when one ends before it has answered; `None`: nothing was
+    /// done with it.
+    async fn letter(self, found: StoredLetter) -> Option<RedriveEnding> {
+        let (id, before) = (found.id, found.body);
+        let mut found = found;
+        loop {
+            if let Some(answer) = self.ask(&found).await?
+                && let Ok(ending) = answer.await
+            {
+                return (ending != RedriveEnding::Closed).then_some(ending);
+            }
+            // Nobody is there yet; or whoever took it has ended, before or after its commit.
+            tokio::time::sleep(limits::REDRIVE_RETRY).await;
+            found = self.node.dead_letter(self.stream, id).await.ok()??;
+            match found.status {
+                LetterStatus::Open if found.body == before => {}
+                LetterStatus::Open => return Some(RedriveEnding::FailedAgain),
+                LetterStatus::Resolved => return Some(RedriveEnding::Resolved),
+                LetterStatus::Purged => return None,
+            }
+        }
+    }
+
+    /// Gives a letter to the worker of the unit that owns its key now: how it answers, or nothing where
+    /// there is none at the moment.
+    ///
+    /// Answers `None` when there will be none: the mapping is gone, or has failed for good.
+    async fn ask(&self, found: &StoredLetter) -> Option<Option<oneshot::Receiver<RedriveEnding>>> {
+        let (unit, with) = self.node.view(|view| {
+            let mapping = view.registry().mapping(self.mapping)?;
+            if mapping.state == MappingState::Failed {
+                return None;
+            }
+            // A paused one has a worker that starts nothing, a stopped one none: letters wait for it.
+            let stream = view.registry().stream(mapping.stream)?;
+            let unit = UnitId {
+                mapping: mapping.id,
+                stream: stream.id,
+                shard: stream.route(found.letter.hash_key)?,
+            };
+            let with = match self.version {
+                None => None,
+                Some(version) => Some(Work::other(view, unit, version)?),
+            };
+            Some((unit, with))
+        })?;
+        let redrivers = self.node.supervisor().statuses().redrivers();
+        let Some(worker) = redrivers.of(unit) else {
+            return Some(None);
+        };
+        let (answer, answered) = oneshot::channel();
+        let request = RedriveRequest {
+            redriven: Redriven {
+                id: found.id,
+                body: Ordinal(found.body.0),
+                bytes: found.letter.byte_len(),
+            },
+            letter: found.letter.clone(),
+            with,
+            answer,
+        };
+        Some(worker.send(request).await.is_ok().then_some(answered))
+    }
+}
