@@ -36,13 +36,9 @@ use crate::{
     logs::sink::HostLog,
     metrics::Metrics,
     node::{HostNode, Place, WorkerNode},
-<<<<<<< HEAD
-    relay,
+    redrives, relay,
     reload::Sources,
     secret,
-=======
-    redrives, relay, secret,
->>>>>>> redrive
     shard_worker::{NodeShare, Turns},
     supervisor::{self, Statuses, Supervisor},
     tls::{Shown, TlsError},
@@ -306,11 +302,8 @@ impl Server {
         let node = Arc::new(node);
         tokio::spawn(relay::run(Arc::clone(&node), server_name));
         tokio::spawn(canaries::run(Arc::clone(&node)));
-<<<<<<< HEAD
-        let ask = sources.watch(shown, &streams, &access, &metrics, &draining);
-=======
         redrives::resume(&node).await;
->>>>>>> redrive
+        let ask = sources.watch(shown, &streams, &access, &metrics, &draining);
         let listeners = vec![
             tokio::spawn(api.serve(
                 Api::new(node, access, audit.clone(), demands_token),
