@@ -10,6 +10,8 @@ use fnctl_bench::{
 use fnctl_tests::{Failure, Server, ServerOptions, get};
 
 const MAPPINGS: usize = 1_000;
+/// Of one function.
+const MAPPINGS_OF_ONE: usize = 10;
 const IDLE: Duration = Duration::from_secs(60);
 const SCRAPES: usize = 11;
 
@@ -33,8 +35,10 @@ fn idle(group: &str, shards: usize, most: [f64; 3]) -> Result<(), Failure> {
                 &shards.to_string(),
             ])?;
         }
+        // A deploy waits for all mappings of its function.
+        let name = format!("echo-{}", n / MAPPINGS_OF_ONE);
         server.one(&[
-            "deploy", &guest, "--stream", &stream, "--to", "out", "--name", "echo",
+            "deploy", &guest, "--stream", &stream, "--to", "out", "--name", &name,
         ])?;
     }
     // What the deploys left to do (compiling, the image) ends in the first seconds.
