@@ -36,9 +36,8 @@ struct Body {
     dry_run: bool,
 }
 
-/// `POST /v1/mappings/{m}/dead-letters/purge`: those of `ids`, those that `code`, `kind`,
-/// `key` and `since` take, or all that are open. The
-/// letters of a deleted mapping answer to its id.
+/// `POST /v1/mappings/{m}/dead-letters/purge`: those of `ids`, those that `code`, `kind`, `key` and `since` take, or
+/// all that are open. The letters of a deleted mapping answer to its id.
 pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
     asked.query(&[])?;
     let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
