@@ -94,6 +94,8 @@ pub const RETENTION_STOP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Most bytes read from a segment at once, unless one frame is larger.
 pub const READ_BYTES_MAX: usize = 256 << 10;
+/// Pieces of so many bytes that are kept for the next reads of segments: 4 MiB in all.
+pub const READ_BUFFERS_MAX: usize = 16;
 /// One read of a file that is read from front to back: journal and snapshots at a start, everything by
 /// the doctor.
 pub const SCAN_READ_BYTES: usize = 4 << 20;

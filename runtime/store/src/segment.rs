@@ -4,6 +4,7 @@
 //! ordinal to the next segment's. What of it is durable is recorded in the image, never read off the
 //! file (commit and storage rules §6).
 
+mod buffers;
 pub(crate) mod check;
 pub(crate) mod frame;
 mod open;
@@ -21,8 +22,8 @@ use std::{
 
 use fnctl_core::id::{Ordinal, ShardNumber, StreamId, Timestamp};
 
-use self::open::OpenSegments;
 pub use self::read::ReadError;
+use self::{buffers::ReadBuffers, open::OpenSegments};
 use crate::{
     block::ShardKey,
     codec::{self, DecodeError, Decoder, Value, fields},
@@ -131,6 +132,7 @@ pub(crate) struct Segments {
     data: PathBuf,
     shards: RwLock<HashMap<ShardKey, Arc<Mutex<Vec<SegmentMeta>>>>>,
     open: OpenSegments,
+    buffers: Arc<ReadBuffers>,
     pub(crate) usage: Usage,
 }
 
@@ -147,6 +149,7 @@ impl Segments {
             data,
             shards: RwLock::default(),
             open: OpenSegments::default(),
+            buffers: Arc::default(),
             usage: Usage::default(),
         }
     }

@@ -10,9 +10,10 @@ use fnctl_core::{
 
 use crate::{
     block::ShardKey,
-    limits::READ_BYTES_MAX,
+    limits::{READ_BYTES_MAX, SEGMENT_INDEX_BYTES},
     segment::{
         SegmentMeta, Segments,
+        buffers::ReadBuffers,
         frame::{FrameHeader, FrameKind, HEADER_BYTES},
         open::{IndexEntry, OpenSegment},
         path,
@@ -124,7 +125,13 @@ impl Segments {
         }
         let offset = segment.with_index(key, &meta, |entries| start(entries, wanted));
         let mut found = Vec::new();
-        match read_frames(&segment, key, &meta, offset, wanted, bytes_max, &mut found) {
+        let frames = Frames {
+            segment: &segment,
+            buffers: &self.buffers,
+            key,
+            meta: &meta,
+        };
+        match frames.read(offset, wanted, bytes_max, &mut found) {
             // What lies in front of a hole is readable: whoever goes on from there meets it.
             Err(_) if found.first().is_some_and(|block| block.first <= wanted) => Ok(found),
             Err(error) => Err(error),
@@ -143,6 +150,10 @@ impl Segments {
         let Some(meta) = segments.get(at) else {
             return Ok(None);
         };
+        if meta.first_arrival >= time {
+            // The segments in front of it end before that.
+            return Ok(Some(meta.base));
+        }
         let segment = self.open(key, meta)?;
         let mut wanted = segment.with_index(key, meta, |entries| {
             let at = entries.partition_point(|entry| entry.first_arrival < time);
@@ -151,7 +162,8 @@ impl Segments {
                 .map_or(meta.base, |entry| entry.first)
         });
         while wanted < meta.next {
-            for block in self.read(key, Ordinal(wanted.0 - 1), READ_BYTES_MAX)? {
+            // It is in the run that was found, or begins the next one.
+            for block in self.read(key, Ordinal(wanted.0 - 1), SEGMENT_INDEX_BYTES as usize)? {
                 let at = block.records.arrival_ms.partition_point(|&ms| ms < time.0);
                 if at < block.len() {
                     return Ok(Some(block.ordinal(at)));
@@ -206,82 +218,86 @@ fn start(entries: &[IndexEntry], wanted: Ordinal) -> u64 {
         .map_or(0, |entry| entry.offset)
 }
 
-/// Gathers blocks from `offset` on into `found`; at an error it holds what lies in front of it.
-fn read_frames(
-    segment: &OpenSegment,
+/// The frames of one segment, and where they are read to.
+struct Frames<'a> {
+    segment: &'a OpenSegment,
+    buffers: &'a Arc<ReadBuffers>,
     key: ShardKey,
-    meta: &SegmentMeta,
-    mut offset: u64,
-    wanted: Ordinal,
-    bytes_max: usize,
-    found: &mut Vec<Arc<RecordBlock>>,
-) -> Result<(), ReadError> {
-    let (mut bytes, mut size) = (0, bytes_max.clamp(READ_BYTES_MAX / 8, READ_BYTES_MAX));
-    while found.is_empty() && offset < meta.length {
-        let chunk = read_chunk(segment, meta, offset, size)?;
-        let mut at = 0;
-        while bytes < bytes_max || found.is_empty() {
-            let rest = chunk.slice(at..);
-            if rest.len() < HEADER_BYTES {
-                break;
-            }
-            let header = FrameHeader::parse(&rest)
-                .filter(|header| header.salt == meta.salt && header.shard == key)
-                .ok_or_else(|| segment.damaged(key, meta, offset))?;
-            let length = usize::try_from(header.frame_bytes()).expect("frames fit memory");
-            if header.kind != FrameKind::Records || header.next() <= wanted {
-                // Nothing of it is wanted; the next one may lie behind this piece.
-                offset += header.frame_bytes();
-                at += length;
-                if at >= chunk.len() {
-                    break;
-                }
-                continue;
-            }
-            if rest.len() < length {
-                // All of it was asked for: the file ends inside the frame, or its length is wrong.
-                if at == 0 && size >= length {
-                    return Err(segment.damaged(key, meta, offset));
-                }
-                size = size.max(length);
-                break;
-            }
-            let frame = rest.slice(..length);
-            let expected = found.last().map(|block| block.last().next());
-            let is_next = expected.is_none_or(|expected| expected == header.first);
-            if !header.matches(&frame) || !is_next {
-                return Err(segment.damaged(key, meta, offset));
-            }
-            let block = header
-                .decode(&frame)
-                .map_err(|_| segment.damaged(key, meta, offset))?;
-            bytes += length;
-            offset += header.frame_bytes();
-            at += length;
-            found.push(Arc::new(block));
-        }
-        if chunk.len() < HEADER_BYTES {
-            return Err(segment.damaged(key, meta, offset));
-        }
-    }
-    match found.first() {
-        Some(block) if block.first <= wanted => Ok(()),
-        _ => Err(segment.damaged(key, meta, offset)),
-    }
+    meta: &'a SegmentMeta,
 }
 
-fn read_chunk(
-    segment: &OpenSegment,
-    meta: &SegmentMeta,
-    offset: u64,
-    size: usize,
-) -> Result<Bytes, ReadError> {
-    let left = usize::try_from(meta.length - offset).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; size.min(left)];
-    let filled = segment
-        .file
-        .read_at(&mut bytes, offset)
-        .map_err(|e| segment.io(&e))?;
-    bytes.truncate(filled);
-    Ok(bytes.into())
+impl Frames<'_> {
+    /// Gathers blocks from `offset` on into `found`; at an error it holds what lies in front of it.
+    fn read(
+        &self,
+        mut offset: u64,
+        wanted: Ordinal,
+        bytes_max: usize,
+        found: &mut Vec<Arc<RecordBlock>>,
+    ) -> Result<(), ReadError> {
+        let Self {
+            segment, key, meta, ..
+        } = *self;
+        let (mut bytes, mut size) = (0, bytes_max.clamp(READ_BYTES_MAX / 8, READ_BYTES_MAX));
+        while found.is_empty() && offset < meta.length {
+            let chunk = self.chunk(offset, size)?;
+            let mut at = 0;
+            while bytes < bytes_max || found.is_empty() {
+                let rest = chunk.slice(at..);
+                if rest.len() < HEADER_BYTES {
+                    break;
+                }
+                let header = FrameHeader::parse(&rest)
+                    .filter(|header| header.salt == meta.salt && header.shard == key)
+                    .ok_or_else(|| segment.damaged(key, meta, offset))?;
+                let length = usize::try_from(header.frame_bytes()).expect("frames fit memory");
+                if header.kind != FrameKind::Records || header.next() <= wanted {
+                    // Nothing of it is wanted; the next one may lie behind this piece.
+                    offset += header.frame_bytes();
+                    at += length;
+                    if at >= chunk.len() {
+                        break;
+                    }
+                    continue;
+                }
+                if rest.len() < length {
+                    // All of it was asked for: the file ends inside the frame, or its length is wrong.
+                    if at == 0 && size >= length {
+                        return Err(segment.damaged(key, meta, offset));
+                    }
+                    size = size.max(length);
+                    break;
+                }
+                let frame = rest.slice(..length);
+                let expected = found.last().map(|block| block.last().next());
+                let is_next = expected.is_none_or(|expected| expected == header.first);
+                if !header.matches(&frame) || !is_next {
+                    return Err(segment.damaged(key, meta, offset));
+                }
+                let block = header
+                    .decode(&frame)
+                    .map_err(|_| segment.damaged(key, meta, offset))?;
+                bytes += length;
+                offset += header.frame_bytes();
+                at += length;
+                found.push(Arc::new(block));
+            }
+            if chunk.len() < HEADER_BYTES {
+                return Err(segment.damaged(key, meta, offset));
+            }
+        }
+        match found.first() {
+            Some(block) if block.first <= wanted => Ok(()),
+            _ => Err(segment.damaged(key, meta, offset)),
+        }
+    }
+
+    /// Up to `size` bytes from `offset` on, fewer at the end of the segment.
+    fn chunk(&self, offset: u64, size: usize) -> Result<Bytes, ReadError> {
+        let left = usize::try_from(self.meta.length - offset).unwrap_or(usize::MAX);
+        let read = self.buffers.fill(size.min(left), |bytes| {
+            self.segment.file.read_at(bytes, offset)
+        });
+        read.map_err(|e| self.segment.io(&e))
+    }
 }
