@@ -58,6 +58,8 @@ pub(crate) enum Read {
         /// As asked.
         slot: SlotId,
     },
+    /// The next record is damaged: nothing more is fetched. What was read before can be read again.
+    Hole(String),
     /// The shard goes up to here.
     Tail(Ordinal),
     /// Nothing more can be read: the worker ends.
@@ -75,16 +77,18 @@ pub(crate) async fn poll<S: ShardSource>(
     let mut waiting: VecDeque<ReadRequest> = VecDeque::new();
     loop {
         let read = if let Some(request) = waiting.pop_front() {
-            let failed = match &request {
-                ReadRequest::Fetch { .. } => Read::FetchFailed,
-                ReadRequest::Reread { slot, .. } => Read::RereadFailed { slot: *slot },
+            let reread = match &request {
+                ReadRequest::Fetch { .. } => None,
+                ReadRequest::Reread { slot, .. } => Some(*slot),
             };
             serve(&source, request).await.unwrap_or_else(|error| {
                 on_error(&error);
-                match error {
+                match (error, reread) {
                     // The pipeline asks again after a pause.
-                    SourceError::Transient(_) => failed,
-                    error => Read::Ended(error),
+                    (SourceError::Transient(_), None) => Read::FetchFailed,
+                    (SourceError::Transient(_), Some(slot)) => Read::RereadFailed { slot },
+                    (SourceError::Damaged(words), None) => Read::Hole(words),
+                    (error, _) => Read::Ended(error),
                 }
             })
         } else {

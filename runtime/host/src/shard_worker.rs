@@ -13,6 +13,7 @@ mod flow;
 mod giving_up;
 mod happened;
 mod hash_keys;
+mod hole;
 mod perform;
 mod redriving;
 mod retries;
@@ -127,7 +128,7 @@ pub(crate) enum Exit {
         /// The version that said so.
         version: FunctionVersion,
     },
-    /// The shard cannot be read.
+    /// The shard cannot be read any further, and what was read of it is settled.
     Damaged(String),
     /// The stream or shard does not exist any more.
     Gone,
@@ -229,6 +230,8 @@ pub(crate) struct Standing {
     pub(crate) circuit: Option<Box<Open>>,
     /// That of the canary.
     pub(crate) canary_circuit: Option<Box<Open>>,
+    /// Why the shard cannot be read any further: the worker ends once it has settled what it had read.
+    pub(crate) hole: Option<Arc<str>>,
 }
 
 /// The worker of one unit.
@@ -251,6 +254,8 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     flowing: Flowing,
     standing: Standing,
     requests: Vec<ReadRequest>,
+    /// Why nothing more is fetched.
+    hole: Option<Arc<str>>,
     actions: Vec<Action>,
 }
 
@@ -295,6 +300,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             ),
             metrics,
             requests: Vec::new(),
+            hole: None,
             actions: Vec::new(),
         }
     }
@@ -331,7 +337,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         }
         let mut is_watched = true;
         loop {
-            if let Some(exit) = self.perform() {
+            if let Some(exit) = self.perform().or_else(|| self.ends_in_front_of_a_hole()) {
                 return exit;
             }
             self.flowing.moves(self.pipeline.flow());
@@ -377,7 +383,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     }
                 },
                 Some(read) = reads.recv() => match self.read(read) {
-                    Ok(event) => event,
+                    Ok(Some(event)) => event,
+                    Ok(None) => continue,
                     Err(exit) => return exit,
                 },
                 () = self.turn.granted(), if self.turn.is_asked() => Event::TurnGranted,
@@ -459,7 +466,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let is_same = (now.parked_keys, now.next_retry) == (parked_keys, next_retry)
             && now.blocked.as_ref().map(|(reason, _)| reason) == blocked
             && now.circuit.as_deref() == circuit
-            && now.canary_circuit.as_deref() == canary_circuit;
+            && now.canary_circuit.as_deref() == canary_circuit
+            && now.hole == self.hole;
         if is_same {
             return false;
         }
@@ -473,6 +481,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 .map(|reason| (reason.clone(), since.unwrap_or_else(|| self.clock.now()))),
             circuit: circuit.cloned().map(Box::new),
             canary_circuit: canary_circuit.cloned().map(Box::new),
+            hole: self.hole.clone(),
         };
         true
     }

@@ -40,6 +40,13 @@ impl ShardPipeline {
         actions.push(Action::Stop(reason));
     }
 
+    /// Whether everything that was read is settled and accepted, and nothing is under way: with nothing more to
+    /// read the owner may end, and the low watermark is where reading ended.
+    #[must_use]
+    pub fn has_settled_all_read(&self) -> bool {
+        self.backlog.low_watermark() == self.backlog.read_position() && !self.is_under_way()
+    }
+
     /// Whether a call runs, a commit is not accepted, or a mark stands that must be taken back.
     pub(super) fn is_under_way(&self) -> bool {
         self.slots

@@ -99,7 +99,7 @@ impl HostNode {
         let statuses = self.supervisor().statuses();
         let is_damaged = |unit: &&UnitId| {
             let status = statuses.of(**unit);
-            matches!(status, Some(UnitStatus::Damaged(_)))
+            status.is_some_and(|status| status.damage().is_some())
         };
         let unit = units.iter().find(is_damaged)?;
         let (next, created_at) = self.view(|view| {

@@ -104,11 +104,13 @@ impl HostNode {
     async fn shard_sample(&self, figures: &UnitFigures, is_running: bool) -> ShardSample {
         let unit = figures.unit;
         let status = self.supervisor().statuses().of(unit);
-        let (standing, is_damaged) = match &status {
-            Some(UnitStatus::Running { standing, .. }) => (Some(standing), false),
-            Some(UnitStatus::Damaged(_)) => (None, true),
-            Some(UnitStatus::Faulted(_)) | None => (None, false),
+        let standing = match &status {
+            Some(UnitStatus::Running { standing, .. }) => Some(standing),
+            Some(UnitStatus::Damaged(_) | UnitStatus::Faulted(_)) | None => None,
         };
+        let is_damaged = status
+            .as_ref()
+            .is_some_and(|status| status.damage().is_some());
         let age_ms = self.age_of(figures).await;
         let now = self.store().arrival_clock().now();
         let totals = figures.totals;

@@ -102,9 +102,9 @@ impl HostNode {
                 output: Some(stream),
             });
         }
-        let damaged = units.iter().find_map(|unit| match statuses.of(*unit)? {
-            UnitStatus::Damaged(words) => Some(words),
-            UnitStatus::Running { .. } | UnitStatus::Faulted(_) => None,
+        let damaged = units.iter().find_map(|unit| {
+            let status = statuses.of(*unit)?;
+            status.damage().map(str::to_owned)
         });
         if let Some(detail) = damaged {
             return Some(Blocked {

@@ -116,13 +116,13 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         }
     }
 
-    pub(super) fn read(&mut self, read: Read) -> Result<Event, Exit> {
-        match read {
+    pub(super) fn read(&mut self, read: Read) -> Result<Option<Event>, Exit> {
+        Ok(Some(match read {
             Read::Fetched {
                 after,
                 records_max,
                 blocks,
-            } => Ok(Event::Fetched(self.fetched(after, records_max, blocks))),
+            } => Event::Fetched(self.fetched(after, records_max, blocks)),
             Read::Reread {
                 slot,
                 records,
@@ -142,22 +142,27 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                         index: u32::try_from(position.0 - first.0).unwrap_or(u32::MAX),
                     }));
                 }
-                Ok(Event::Reread {
+                Event::Reread {
                     slot,
                     blocks: metas,
                     records: found,
-                })
+                }
             }
-            Read::FetchFailed => Ok(Event::FetchFailed),
-            Read::RereadFailed { slot } => Ok(Event::RereadFailed { slot }),
-            Read::Tail(tail) => Ok(Event::TailAdvanced { tail }),
-            Read::Ended(SourceError::Damaged(words)) => Err(Exit::Damaged(words)),
-            Read::Ended(SourceError::Gone) => Err(Exit::Gone),
+            Read::FetchFailed => Event::FetchFailed,
+            Read::RereadFailed { slot } => Event::RereadFailed { slot },
+            Read::Hole(words) => {
+                // The fetch stays under way: none is asked for behind it.
+                self.hole = Some(words.into());
+                return Ok(None);
+            }
+            Read::Tail(tail) => Event::TailAdvanced { tail },
+            Read::Ended(SourceError::Damaged(words)) => return Err(Exit::Damaged(words)),
+            Read::Ended(SourceError::Gone) => return Err(Exit::Gone),
             // The entry that expired what is gone bumped the epoch as well.
             Read::Ended(SourceError::Trimmed { .. } | SourceError::Transient(_)) => {
-                Err(Exit::Fenced)
+                return Err(Exit::Fenced);
             }
-        }
+        }))
     }
 
     fn fetched(

@@ -347,6 +347,32 @@ async fn a_damaged_shard_ends_the_worker_and_a_hiccup_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_in_front_of_a_hole_is_settled_before_the_worker_ends() {
+    let harness = Harness::new(|call| match call.number {
+        1 => Reply::Now(Outcome::Returned {
+            rows: Vec::new(),
+            failures: vec![ItemFailure {
+                index: 0,
+                failure: failure(FailureKind::Retry, "later"),
+            }],
+        }),
+        _ => Reply::Now(rows(call)),
+    });
+    harness.put(&["a", "b"]);
+    let running = harness.start();
+    assert_eq!(settled(&harness.commits(1).await), [(1, 2)]);
+    harness.fail_reads(1, SourceError::Damaged("at offset 7".to_owned()));
+    harness.put(&["c"]);
+    // The retry is due later than the hole is met.
+    let commits = harness.commits(2).await;
+    assert_eq!(settled(&commits), [(1, 2), (0, 1)]);
+    assert_eq!(
+        running.exit().await,
+        Exit::Damaged("at offset 7".to_owned())
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_counts_its_attempt_and_starts_fresh_unless_the_function_answered_for_its_record() {
     let answered = Outcome::Returned {
         rows: Vec::new(),

@@ -41,7 +41,7 @@ pub(crate) enum UnitStatus {
         /// Where it stands.
         standing: Standing,
     },
-    /// Its shard cannot be read.
+    /// Its shard cannot be read any further, and what was read of it is settled.
     Damaged(String),
     /// Its worker ended by a fault of ours and is started again after a pause.
     Faulted(String),
@@ -51,6 +51,15 @@ impl UnitStatus {
     /// Whether a worker runs what this function is.
     pub(crate) fn runs(&self, function: &Function) -> bool {
         matches!(self, Self::Running { version, .. } if function.calls(*version))
+    }
+
+    /// Why its shard cannot be read any further, whether what was read is settled yet or not.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        match self {
+            Self::Running { standing, .. } => standing.hole.as_deref(),
+            Self::Damaged(words) => Some(words),
+            Self::Faulted(_) => None,
+        }
     }
 }
 

@@ -1,0 +1,15 @@
+//! A damaged place in the shard: what was read in front of it is worked off before the worker ends.
+
+use fnctl_core::{clock::Clock, committer::Committer, invoker::Invoker};
+
+use crate::shard_worker::{Exit, ShardWorker};
+
+impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
+    /// What was read in front of a damaged place is settled like every record, however long a retry takes: whoever
+    /// goes on behind that place passes over nothing else.
+    pub(super) fn ends_in_front_of_a_hole(&self) -> Option<Exit> {
+        let hole = self.hole.as_ref()?;
+        let is_done = self.pipeline.has_settled_all_read();
+        is_done.then(|| Exit::Damaged(hole.to_string()))
+    }
+}
