@@ -20,6 +20,8 @@ pub const BACKOFF_INITIAL_MS_DEFAULT: u64 = 100;
 pub const BACKOFF_MAX_MS_DEFAULT: u64 = 60_000;
 /// Records of one unit between its low watermark and its read position.
 pub const UNSETTLED_RECORDS_MAX: u64 = 262_144;
+/// Records that are looked through at once for those that are not done, behind one that waits.
+pub const BACKLOG_CHUNK_RECORDS: usize = 1_024;
 /// Payload of parked records kept in memory per unit; beyond it they are re-read from the log.
 pub const PARKED_BYTES_MAX: u64 = 8 << 20;
 /// What a parked record takes in memory beside its key and payload, bytes, once it is kept apart from its

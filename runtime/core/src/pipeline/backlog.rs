@@ -1,7 +1,10 @@
 //! The records between low watermark and read position, in the order of the shard.
 
+mod entries;
+
 use std::{collections::VecDeque, ops::Range};
 
+use self::entries::Entries;
 use super::{
     Action, BlockId, RecordMeta, RecordRef,
     blocks::{Blocks, Pin, Repin},
@@ -120,11 +123,12 @@ pub(super) fn is_condemned(record: &RecordMeta) -> bool {
     condemned(record.bytes, record.hops, is_unparsable).is_some()
 }
 
+const IS_OPEN: &str = "the record is not done";
+
 /// All records that were read and are not below the low watermark.
 #[derive(Clone, Debug)]
 pub(super) struct Backlog {
-    entries: VecDeque<Entry>,
-    first: u64,
+    entries: Entries,
     low_watermark: Ordinal,
     read_position: Ordinal,
     /// Records above the low watermark that were settled before this owner and are not read again: the
@@ -137,8 +141,7 @@ pub(super) struct Backlog {
 impl Backlog {
     pub(super) const fn starting_after(low_watermark: Ordinal) -> Self {
         Self {
-            entries: VecDeque::new(),
-            first: 0,
+            entries: Entries::new(),
             low_watermark,
             read_position: low_watermark,
             skipped: VecDeque::new(),
@@ -158,7 +161,7 @@ impl Backlog {
     /// Records between low watermark and read position, those that were passed over included: the
     /// bound of the done-set is theirs too.
     pub(super) fn len(&self) -> u64 {
-        self.entries.len() as u64 + self.skipped_records
+        self.entries.len() + self.skipped_records
     }
 
     /// Passes over what is settled already, up to `through`: nobody reads it again, so retention may
@@ -175,11 +178,9 @@ impl Backlog {
         self.read_position = through;
     }
 
-    /// The record at a position, if it was read and is above the low watermark.
+    /// The record at a position, if it was read and is not done, or not for long.
     pub(super) fn find(&self, position: Ordinal) -> Option<Serial> {
-        let by_position = |entry: &Entry| entry.position;
-        let found = self.entries.binary_search_by_key(&position, by_position);
-        found.ok().map(|index| Serial(self.first + index as u64))
+        self.entries.find(position)
     }
 
     /// The oldest record that is not done.
@@ -187,12 +188,14 @@ impl Backlog {
         self.entries.front()
     }
 
+    /// All that are not done, and some that are, in the order of the shard.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
+        self.entries.iter().map(|(_, entry)| entry)
     }
 
+    /// The same.
     pub(super) fn serials(&self) -> impl Iterator<Item = Serial> {
-        (self.first..).map(Serial).take(self.entries.len())
+        self.entries.iter().map(|(serial, _)| serial)
     }
 
     /// Takes over a record that was read; `settled_before` is how far what is settled already reaches
@@ -209,8 +212,7 @@ impl Backlog {
             record.position > self.read_position,
             "records are read once, in order"
         );
-        let serial = Serial(self.first + self.entries.len() as u64);
-        self.entries.push_back(Entry {
+        let serial = self.entries.push(Entry {
             position: record.position,
             after: self.read_position.max(settled_before),
             key: record.key,
@@ -240,36 +242,39 @@ impl Backlog {
     }
 
     /// # Panics
-    /// If the record is below the low watermark.
+    /// If the record was done when the low watermark was moved last.
     pub(super) fn get(&self, serial: Serial) -> &Entry {
-        &self.entries[self.index(serial)]
+        self.entries.get(serial).expect(IS_OPEN)
+    }
+
+    fn get_mut(&mut self, serial: Serial) -> &mut Entry {
+        self.entries.get_mut(serial).expect(IS_OPEN)
     }
 
     /// Whether a record is not done.
     pub(super) fn is_open(&self, serial: Serial) -> bool {
-        let index = serial.0.checked_sub(self.first);
-        let index = index.and_then(|index| usize::try_from(index).ok());
-        let entry = index.and_then(|index| self.entries.get(index));
+        let entry = self.entries.get(serial);
         entry.is_some_and(|entry| entry.place != Place::Done)
     }
 
-    /// Moves a record. A done one stays until everything in front of it is done too.
+    /// Moves a record. A done one can be looked at until [`Self::advance`].
     pub(super) fn place(&mut self, serial: Serial, place: Place, actions: &mut Vec<Action>) {
-        let index = self.index(serial);
-        let entry = &mut self.entries[index];
+        let entry = self.get_mut(serial);
         debug_assert!(entry.place != Place::Done, "what is done stays done");
         let (from, to) = (entry.place.pin(), place.pin());
         entry.place = place;
+        let (block, bytes) = (entry.block, entry.bytes);
+        if place == Place::Done {
+            self.entries.note_done(serial);
+        }
         if from != to {
-            let (block, bytes) = (entry.block, entry.bytes);
             self.repin(block, bytes, (from, to), actions);
         }
     }
 
     /// A slot takes a record into a call: its reference, and whether its payload is in memory.
     pub(super) fn begin(&mut self, serial: Serial, actions: &mut Vec<Action>) -> (RecordRef, bool) {
-        let index = self.index(serial);
-        let entry = &mut self.entries[index];
+        let entry = self.get_mut(serial);
         let from = std::mem::replace(&mut entry.place, Place::Busy).pin();
         let (reference, bytes) = (entry.reference(), entry.bytes);
         if from != Pin::Live {
@@ -280,8 +285,7 @@ impl Backlog {
 
     /// Sets the accepted charge of a record; whose the failure was.
     pub(super) fn charge(&mut self, serial: Serial, attempts: u32, fault: Fault) {
-        let index = self.index(serial);
-        let entry = &mut self.entries[index];
+        let entry = self.get_mut(serial);
         entry.is_named |= fault != Fault::Call && attempts > entry.attempts;
         entry.is_harmless = fault == Fault::Answered && !entry.is_apart;
         entry.attempts = attempts;
@@ -290,22 +294,19 @@ impl Backlog {
 
     /// From now on this record is retried alone.
     pub(super) fn set_apart(&mut self, serial: Serial) {
-        let index = self.index(serial);
-        let entry = &mut self.entries[index];
+        let entry = self.get_mut(serial);
         entry.is_harmless = false;
         entry.is_apart = true;
     }
 
     /// A process died with this record in hand.
     pub(super) fn died(&mut self, serial: Serial) {
-        let index = self.index(serial);
-        self.entries[index].has_died = true;
+        self.get_mut(serial).has_died = true;
     }
 
     /// A person gave this record up.
     pub(super) fn give_up(&mut self, serial: Serial) {
-        let index = self.index(serial);
-        self.entries[index].is_given_up = true;
+        self.get_mut(serial).is_given_up = true;
     }
 
     /// The payload of a record was read again.
@@ -316,8 +317,7 @@ impl Backlog {
         index_in_block: u32,
         actions: &mut Vec<Action>,
     ) {
-        let index = self.index(serial);
-        let entry = &mut self.entries[index];
+        let entry = self.get_mut(serial);
         let pin = entry.place.pin();
         let before = std::mem::replace(&mut entry.block, block);
         entry.index = index_in_block;
@@ -338,13 +338,9 @@ impl Backlog {
         (from, to): (Pin, Pin),
         actions: &mut Vec<Action>,
     ) {
-        let (entries, first) = (&self.entries, self.first);
-        // Of the records that were read with it the first ones may be below the low watermark.
-        let index = |serial: u64| usize::try_from(serial.saturating_sub(first)).ok();
+        let entries = &self.entries;
         let parked = |records: Range<u64>| {
-            let from = index(records.start).unwrap_or(usize::MAX);
-            let to = index(records.end).unwrap_or(usize::MAX).min(entries.len());
-            let its = entries.range(from.min(to)..to);
+            let its = entries.range(Serial(records.start)..Serial(records.end));
             let parked =
                 its.filter(|entry| entry.block == block && entry.place.pin() == Pin::Parked);
             parked.map(|entry| entry.index).collect()
@@ -360,13 +356,8 @@ impl Backlog {
 
     /// Moves the low watermark over everything done.
     pub(super) fn advance(&mut self) {
-        let is_done = |entry: &mut Entry| entry.place == Place::Done;
-        while let Some(entry) = self.entries.pop_front_if(is_done) {
-            debug_assert!(entry.position > self.low_watermark);
-            self.low_watermark = entry.position;
-            self.first += 1;
-        }
-        // What was passed over in front of the oldest record is settled as well.
+        self.entries.pass_over_done();
+        // All in front of the oldest record is settled, what was passed over included.
         let front = self.entries.front();
         let reached = front.map_or(self.read_position, |entry| entry.after);
         self.low_watermark = self.low_watermark.max(reached);
@@ -377,15 +368,5 @@ impl Backlog {
         {
             self.skipped_records -= records;
         }
-        // Seldom: one record that waits long holds all behind it, and they are not to be moved at every commit.
-        let (len, room) = (self.entries.len(), self.entries.capacity());
-        if room > limits::IDLE_CAPACITY_MAX && len <= room / 4 {
-            let wanted = limits::IDLE_CAPACITY_MAX.max(len * 2);
-            self.entries.shrink_to(wanted);
-        }
-    }
-
-    fn index(&self, serial: Serial) -> usize {
-        usize::try_from(serial.0 - self.first).expect("the record is above the low watermark")
     }
 }
