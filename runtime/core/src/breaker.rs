@@ -340,7 +340,11 @@ impl Breaker {
                 Some(true)
             }
         };
-        let judged = self.recovery.tried_anew(is_sick, keys);
+        let recovers_for = open
+            .recovering_since()
+            .map_or(0, |since| now.since_ms(since));
+        let is_long = recovers_for >= limits::CIRCUIT_RECOVERY_MS;
+        let judged = self.recovery.tried_anew(is_sick, keys, is_long);
         self.take(judged, now);
     }
 

@@ -163,6 +163,8 @@ pub const CIRCUIT_LANES_SICK: u32 = 4;
 pub const CIRCUIT_RECOVERY_KEYS: usize = 20;
 /// Of them, those that must be well to close it, or sick for it to hold calls again.
 pub const CIRCUIT_RECOVERY_VERDICT: usize = 16;
+/// How long a circuit recovers before others that are well close it, ms: those that failed may need what they do not.
+pub const CIRCUIT_RECOVERY_MS: u64 = 600_000;
 /// Elements that an empty buffer keeps room for: idle units are many, and must be small.
 pub const IDLE_CAPACITY_MAX: usize = 1_024;
 /// Problems of an input's types that are told together: each means reading it once more.

@@ -2,7 +2,9 @@
 //!
 //! That an outage is over is told by two things, each by itself: of what failed before,
 //! [`limits::CIRCUIT_TRIED_WELL`] records in a row are well; or of the keys that the lanes tried,
-//! [`limits::CIRCUIT_RECOVERY_VERDICT`] were well before [`limits::CIRCUIT_RECOVERY_KEYS`] were seen. That it is
+//! [`limits::CIRCUIT_RECOVERY_VERDICT`] were well before [`limits::CIRCUIT_RECOVERY_KEYS`] were seen. The second tells
+//! nothing of those that failed, which may be all that need what is down: it counts once the circuit has recovered for
+//! [`limits::CIRCUIT_RECOVERY_MS`]. That it is
 //! not is told by as many keys that were sick, or by [`limits::CIRCUIT_LANES_SICK`] sick calls of the lanes in a
 //! row. A key counts once, by what it was first; when so many keys told neither, the count begins anew.
 
@@ -42,15 +44,17 @@ impl Recovery {
         self.tried_well = 0;
     }
 
-    /// A call of the lanes ended: whether it was sick, if it says so, and which of its keys were well.
+    /// A call of the lanes ended: whether it was sick, if it says so, and which of its keys were well. `is_long`: the
+    /// circuit has recovered for so long that others may close it.
     pub(super) fn tried_anew(
         &mut self,
         is_sick: Option<bool>,
         keys: impl IntoIterator<Item = (KeyHash, bool)>,
+        is_long: bool,
     ) -> Option<Judged> {
         if let Some(judged) = keys
             .into_iter()
-            .find_map(|(key, is_well)| self.saw(key, is_well))
+            .find_map(|(key, is_well)| self.saw(key, is_well, is_long))
         {
             return Some(judged);
         }
@@ -62,19 +66,20 @@ impl Recovery {
         (self.lanes_sick >= limits::CIRCUIT_LANES_SICK).then_some(Judged::NotOver)
     }
 
-    fn saw(&mut self, key: KeyHash, is_well: bool) -> Option<Judged> {
+    fn saw(&mut self, key: KeyHash, is_well: bool, is_long: bool) -> Option<Judged> {
         if self.keys.contains(&key) {
             return None;
         }
         self.keys.push(key);
         self.well += usize::from(is_well);
-        if self.well >= limits::CIRCUIT_RECOVERY_VERDICT {
+        let is_over = self.well >= limits::CIRCUIT_RECOVERY_VERDICT;
+        if is_over && is_long {
             return Some(Judged::Over);
         }
         if self.keys.len() - self.well >= limits::CIRCUIT_RECOVERY_VERDICT {
             return Some(Judged::NotOver);
         }
-        if self.keys.len() >= limits::CIRCUIT_RECOVERY_KEYS {
+        if is_over || self.keys.len() >= limits::CIRCUIT_RECOVERY_KEYS {
             self.keys.clear();
             self.well = 0;
         }

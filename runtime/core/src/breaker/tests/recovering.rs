@@ -46,8 +46,10 @@ fn becomes(breaker: &Breaker) -> Becomes {
     }
 }
 
-fn take(breaker: &mut Breaker, step: Step) {
-    let now = Timestamp(700);
+/// When others that are well may close it.
+const LATE: Timestamp = Timestamp(600 + limits::CIRCUIT_RECOVERY_MS);
+
+fn take(breaker: &mut Breaker, step: Step, now: Timestamp) {
     let mut probes = |count: u32, sign: &dyn Fn() -> Sign| {
         for _ in 0..count {
             breaker.probed(Probe::Tried, sign(), now);
@@ -109,10 +111,38 @@ fn it_closes_or_holds_again_at_its_bounds_and_not_below() {
         let mut breaker = recovering();
         for &step in steps {
             assert_eq!(becomes(&breaker), Recovering, "{steps:?}");
-            take(&mut breaker, step);
+            take(&mut breaker, step, LATE);
         }
         assert_eq!(becomes(&breaker), expected, "{steps:?}");
         assert_eq!(breaker.opens(), 1, "it does not open anew: {steps:?}");
+    }
+}
+
+#[test]
+fn others_that_are_well_do_not_close_it_before_it_has_recovered_for_long() {
+    let none = (0, 0);
+    for (now, expected) in [
+        (Timestamp(700), Recovering),
+        (Timestamp(LATE.0 - 1), Recovering),
+        (LATE, Closed),
+    ] {
+        let mut breaker = recovering();
+        take(&mut breaker, keys((0, 63 * 16), none), Timestamp(650));
+        // What was enough by then counts no more.
+        take(&mut breaker, keys((2_000, 2_015), none), LATE);
+        assert_eq!(becomes(&breaker), Recovering);
+        take(&mut breaker, keys((3_000, 3_001), none), now);
+        assert_eq!(becomes(&breaker), expected, "{now:?}");
+    }
+    // What failed before tells by itself, and so do lanes that are sick.
+    for (step, expected) in [
+        (TriedWell(4), Closed),
+        (LaneSick(4), Holding),
+        (keys(none, (0, 16)), Holding),
+    ] {
+        let mut breaker = recovering();
+        take(&mut breaker, step, Timestamp(700));
+        assert_eq!(becomes(&breaker), expected, "{step:?}");
     }
 }
 
@@ -150,9 +180,9 @@ fn when_it_holds_calls_again_pauses_begin_anew_and_what_was_counted_is_forgotten
         keys((0, 15), (0, 0)),
     ];
     for step in counted {
-        take(&mut breaker, step);
+        take(&mut breaker, step, Timestamp(700));
     }
-    take(&mut breaker, LaneSick(4));
+    take(&mut breaker, LaneSick(4), Timestamp(700));
     let open = breaker.open().unwrap();
     assert_eq!((open.phase, open.probes), (Phase::Holding, 0));
     assert_eq!(
@@ -162,7 +192,7 @@ fn when_it_holds_calls_again_pauses_begin_anew_and_what_was_counted_is_forgotten
     assert_eq!((open.since, breaker.opens()), (Timestamp(7), 1));
     breaker.probed(Probe::Tried, well(1), Timestamp(800));
     for step in [TriedWell(3), LaneSick(3), keys((100, 115), (0, 0))] {
-        take(&mut breaker, step);
+        take(&mut breaker, step, Timestamp(700));
         assert_eq!(becomes(&breaker), Recovering);
     }
 }
@@ -172,7 +202,7 @@ fn while_it_holds_calls_nothing_that_lanes_did_before_counts() {
     let mut breaker = open();
     let before = breaker.open().cloned();
     for step in [LaneSick(4), LaneWell(9), keys((0, 16), (0, 0))] {
-        take(&mut breaker, step);
+        take(&mut breaker, step, Timestamp(700));
     }
     assert_eq!(breaker.open().cloned(), before);
 }

@@ -82,6 +82,8 @@ pub(super) struct Harness {
     pub(super) turns: (u32, u32),
     /// Keys among [`Self::fetched_many`].
     pub(super) keys_of_many: u64,
+    /// The first of them.
+    pub(super) first_of_many: u64,
     /// Put in front of keys by name.
     key_space: u64,
     state: Option<Bytes>,
@@ -153,6 +155,7 @@ impl Harness {
             commits: Vec::new(),
             turns: (0, 0),
             keys_of_many: 7,
+            first_of_many: 1_000,
             key_space: 0,
             many: FilterVerdict::Match,
             state: None,
@@ -267,7 +270,7 @@ impl Harness {
         let room = limits::UNSETTLED_RECORDS_MAX - self.stats().window_records;
         let records = (0..records.min(room)).map(|index| RecordMeta {
             position: Ordinal(after.0 + 1 + index),
-            key: KeyHash(1_000 + index % self.keys_of_many),
+            key: KeyHash(self.first_of_many + index % self.keys_of_many),
             arrival: self.now,
             block: block.id,
             index: u32::try_from(index).unwrap(),

@@ -96,6 +96,39 @@ fn an_outage_that_one_key_does_not_feel_gives_nobody_up() {
 }
 
 /// Thirty keys of which all but the first are down, and the circuit recovers since `MINUTE`.
+/// Sixty keys are down; good records of as many others come every five seconds.
+fn among_good_ones(minutes: u64) -> Harness {
+    let mut shard = shard(attempts(3), 60);
+    shard.run_until(30_000, down);
+    assert_eq!(totals(&shard)[..2], [0, 0]);
+    shard.first_of_many = 2_000;
+    let mut last = 60;
+    for now in (30_000..minutes * MINUTE).step_by(5_000) {
+        shard.at(now).tail(last + 60);
+        shard.fetched_many(Ordinal(last), 60);
+        last += 60;
+        shard.run_until(now + 4_999, but_the_first(60, down));
+        let processed = totals(&shard)[0];
+        // The first of them are probed; then none waits.
+        assert!(now < 40_000 || processed >= last - 60, "{now}: {processed}");
+    }
+    shard
+}
+
+#[test]
+fn many_others_that_are_well_give_nobody_up_for_ten_minutes() {
+    let mut shard = among_good_ones(10);
+    assert_eq!(totals(&shard)[1], 0);
+    assert!(is_recovering(&shard));
+    shard.at(10 * MINUTE).run_until(HOUR, well);
+    assert_eq!(totals(&shard)[1], 0);
+    assert_eq!((shard.stats().circuit, shard.circuit_opens()), (None, 1));
+    // Then it is taken for poison.
+    let shard = among_good_ones(12);
+    assert!(totals(&shard)[1] > 50);
+    assert_eq!(shard.stats().circuit, None);
+}
+
 fn recovering(settings: MappingSettings) -> Harness {
     let mut shard = shard(settings, 30);
     shard.run_until(MINUTE - 1, down);
