@@ -349,7 +349,7 @@ fn boto3_signs_with_keys_that_are_known_over_tls_and_others_are_refused() {
 }
 
 /// The lines of the audit so far.
-fn audited(server: &Server, token: &str, count: usize) -> Vec<Value> {
+pub(crate) fn audited(server: &Server, token: &str, count: usize) -> Vec<Value> {
     let count = count.to_string();
     let words = [
         "--token",
