@@ -111,10 +111,10 @@ async fn list(
         let status = is_all.then(|| letter.status.clone());
         let rest = [
             words::local(&letter.failed_at),
-            words::first_line(&letter.partition_key, 24),
+            words::shown(&letter.partition_key, 24),
             letter.attempts.to_string(),
             letter.code.clone(),
-            words::first_line(&letter.error, 80),
+            words::shown(&letter.error, 80),
         ];
         let id = std::iter::once(letter.id.clone());
         table.row(id.chain(status).chain(rest));
