@@ -260,6 +260,7 @@ MAPPING = [
         (f"fnctl_mapping_shards_blocked{{{OF}}}", "blocked {{mapping}}"),
         (f"fnctl_mapping_shards_damaged{{{OF}}}", "damaged {{mapping}}"),
         (f"fnctl_mapping_circuit_open{{{OF}}}", "circuit open {{mapping}}"),
+        (f"fnctl_mapping_host_fault{{{OF}}}", "cannot be called {{mapping}}"),
     ),
     panel(
         "Dead letters a second by kind",
