@@ -377,6 +377,26 @@ RUNTIME = [
         (f"rate(fnctl_log_lines_dropped_total{{{IN}}}{RATE})", "{{function}}"),
     ),
     panel(
+        "What functions count",
+        "cps",
+        "Their own counters, a second.",
+        (
+            f'sum by (metric, function) (rate(label_join({{__name__=~"fnctl_custom_.+_total",{IN}}}'
+            ', "metric", "", "__name__")[$__rate_interval:]))',
+            "{{metric}} {{function}}",
+        ),
+    ),
+    panel(
+        "What functions measure",
+        "short",
+        "Their own gauges.",
+        (
+            f'sum by (metric, function) (label_join({{__name__=~"fnctl_custom_.+",__name__!~".+_total",{IN}}}'
+            ', "metric", "", "__name__"))',
+            "{{metric}} {{function}}",
+        ),
+    ),
+    panel(
         "Process CPU",
         "percentunit",
         "1 is a core.",
