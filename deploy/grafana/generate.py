@@ -260,6 +260,7 @@ MAPPING = [
         (f"fnctl_mapping_shards_blocked{{{OF}}}", "blocked {{mapping}}"),
         (f"fnctl_mapping_shards_damaged{{{OF}}}", "damaged {{mapping}}"),
         (f"fnctl_mapping_circuit_open{{{OF}}}", "circuit open {{mapping}}"),
+        (f"fnctl_mapping_host_fault{{{OF}}}", "cannot be called {{mapping}}"),
     ),
     panel(
         "Dead letters a second by kind",
@@ -374,6 +375,26 @@ RUNTIME = [
         "cps",
         "",
         (f"rate(fnctl_log_lines_dropped_total{{{IN}}}{RATE})", "{{function}}"),
+    ),
+    panel(
+        "What functions count",
+        "cps",
+        "Their own counters, a second.",
+        (
+            f'sum by (metric, function) (rate(label_join({{__name__=~"fnctl_custom_.+_total",{IN}}}'
+            ', "metric", "", "__name__")[$__rate_interval:]))',
+            "{{metric}} {{function}}",
+        ),
+    ),
+    panel(
+        "What functions measure",
+        "short",
+        "Their own gauges.",
+        (
+            f'sum by (metric, function) (label_join({{__name__=~"fnctl_custom_.+",__name__!~".+_total",{IN}}}'
+            ', "metric", "", "__name__"))',
+            "{{metric}} {{function}}",
+        ),
     ),
     panel(
         "Process CPU",

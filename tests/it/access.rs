@@ -349,7 +349,7 @@ fn boto3_signs_with_keys_that_are_known_over_tls_and_others_are_refused() {
 }
 
 /// The lines of the audit so far.
-fn audited(server: &Server, token: &str, count: usize) -> Vec<Value> {
+pub(crate) fn audited(server: &Server, token: &str, count: usize) -> Vec<Value> {
     let count = count.to_string();
     let words = [
         "--token",
@@ -384,6 +384,11 @@ fn the_audit_tells_who_changed_what_and_is_changed_by_nobody() {
     one(&server, &["--token", &admin, "streams", "create", "s"]);
     all(&server, &["--token", &write, "put", "s", "line"]);
     refused(&server, &admin, &["streams", "create", "s"]);
+    let called_off = ["dlq", "redrive", "nobody", "--cancel"];
+    assert_eq!(
+        refused(&server, &admin, &called_off),
+        (Some(3), "FN3004".into())
+    );
     for words in [
         &["put", "fnctl.audit", "forged"][..],
         &["streams", "delete", "fnctl.audit", "--yes"],
@@ -414,7 +419,9 @@ fn the_audit_tells_who_changed_what_and_is_changed_by_nobody() {
     server.stop().unwrap_or_else(|e| panic!("{e}"));
 
     let server = serve(&data_dir, &["--require-token"]);
-    let lines = audited(&server, &admin, 3);
+    let lines = audited(&server, &admin, 4);
+    let path = "POST /v1/mappings/nobody/dead-letters/redrives/cancel";
+    assert_eq!(lines[3]["what"], path, "{}", lines[3]);
     for (line, (what, on, status, error)) in lines.iter().zip([
         ("POST /v1/tokens", "w", 200, Value::Null),
         ("POST /v1/streams", "s", 200, Value::Null),

@@ -167,3 +167,40 @@ fn a_shell_is_offered_commands_flags_and_the_names_that_the_server_has() {
             .contains(&"enrich/signups".to_owned())
     );
 }
+
+/// To bash `--stream=si` is three words; what it puts in their place stands behind the `=`.
+#[test]
+fn bash_is_offered_what_belongs_behind_the_equals_sign() {
+    let server = server();
+    crate::support::one(&server, &["streams", "create", "signups"]);
+    let script = r#"
+source <("$1" completion bash)
+complete -p fnctl | grep -q -- "-F _fnctl_joined " || exit 1
+offer() {
+    COMP_CWORD=$1; shift
+    COMP_WORDS=("$@"); COMPREPLY=()
+    _fnctl_joined fnctl "${COMP_WORDS[COMP_CWORD]#=}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    echo "${COMPREPLY[@]}"
+}
+offer 4 fnctl deploy --stream = si
+offer 3 fnctl deploy --stream =
+offer 3 fnctl deploy --stream = --name x
+offer 4 fnctl deploy --stream = sig --to out
+offer 2 fnctl put sign
+offer 1 fnctl expl
+"#;
+    let output = Command::new("bash")
+        .args(["-c", script, "bash"])
+        .arg(binary())
+        .env("FNCTL_SERVER", &server.api)
+        .output()
+        .expect("there is bash");
+    let offered = said(&output);
+    let lines: Vec<&str> = offered.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "signups", "signups", "signups", "signups", "signups", "explain"
+        ]
+    );
+}

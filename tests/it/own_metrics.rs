@@ -7,7 +7,10 @@ use std::{
 
 use fnctl_tests::{Server, get};
 
-use crate::support::{all, drained, guest, metric, one, put, server};
+use crate::{
+    captures::{replay, verdicts},
+    support::{all, drained, guest, metric, one, put, server},
+};
 
 fn exposition(server: &Server) -> String {
     let answer = get(&server.api, "/metrics").unwrap_or_else(|e| panic!("{e}"));
@@ -95,6 +98,17 @@ fn what_a_function_counts_is_exposed_and_outlives_its_versions_but_not_itself() 
     ];
     let shadow = all(&server, &shadow);
     assert_eq!(shadow[0]["end"]["records"], 6, "{shadow:?}");
+    assert_eq!(own(&server), expected);
+    // Nor is one that is called again where no server is reached; that it counts changes nothing of how it ends.
+    let file = server.folder().join("letters.capture");
+    let capture = ["capture", "counting", "--failing", "--out"];
+    one(
+        &server,
+        &[&capture[..], &[&*file.to_string_lossy()]].concat(),
+    );
+    let replayed = replay(&file, &["-o", "json"]);
+    assert_eq!(replayed.status.code(), Some(0), "{replayed:?}");
+    assert_eq!(verdicts(&replayed), ["same"]);
     assert_eq!(own(&server), expected);
 
     say(&server, &["sold book"]);

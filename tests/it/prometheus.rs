@@ -11,7 +11,7 @@ use std::{
 use fnctl_tests::{Server, get};
 use serde_json::{Value, json};
 
-use crate::support::{deploy_hostile, drained, one, put, server};
+use crate::support::{deploy_hostile, drained, guest, one, put, server};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -308,6 +308,16 @@ fn every_query_of_every_dashboard_is_answered() {
         10.0,
     );
     prometheus.until("count(mapping:fnctl_settled_records:rate5m)", 1.0);
+    // What a function counts itself is shown as well, two names with the same labels beside each other.
+    let counting = guest("counting");
+    one(
+        &server,
+        &["deploy", &counting, "--stream", "counted", "--to", "none"],
+    );
+    let said = ["sold book", "level -2.5"].map(str::to_owned);
+    put(&server, "counted", &said, &["--key", "a"]);
+    let own = "count(rate(fnctl_custom_seen_total[1m:])) + count(fnctl_custom_level)";
+    prometheus.until(own, 2.0);
     let mut asked = 0;
     let mut empty = BTreeSet::new();
     for name in ["overview", "mapping", "runtime", "storage"] {

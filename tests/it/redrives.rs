@@ -156,6 +156,142 @@ fn who_waits_while_the_server_stops_is_told_that_the_rest_goes_on() {
     assert_eq!(emitted(&server), MENDED);
 }
 
+/// What a command prints for a person.
+fn printed(server: &Server, words: &[&str]) -> String {
+    let output = server.command(words).output().expect("the binary runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_redrive_that_is_called_off_goes_on_nowhere_nor_after_a_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let server = with_letters(&data);
+    let redrive = ["dlq", "redrive", "hostile"];
+    let by_code = ["--code", "not-yet", "--rate", "5"];
+    one(&server, &[&redrive[..], &by_code].concat());
+    let waits = [&redrive[..], &["--all", "--rate", "1", "--wait=60s"]].concat();
+    let mut waiting = server.command(&waits);
+    waiting.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waiting = waiting.spawn().expect("it starts");
+    while emitted(&server) < 2 || noted(&data) < 2 {}
+
+    // It goes on after a death, and can be called off then as well.
+    server.kill().unwrap_or_else(|e| panic!("{e}"));
+    drop(waiting.wait_with_output().expect("it ends"));
+    let server = start(&data);
+    let mut waiting = server.command(&waits);
+    waiting.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waiting = waiting.spawn().expect("it starts");
+    while noted(&data) < 3 {}
+    let before = emitted(&server);
+    while emitted(&server) < before + 2 {}
+    let under_way = describe(&server, "hostile")["redrives"].clone();
+    let under_way = under_way.as_array().expect("a list");
+    assert_eq!(under_way.len(), 3, "{under_way:?}");
+    assert_eq!(
+        (&under_way[0]["code"], &under_way[0]["rate"]),
+        (&"not-yet".into(), &5.into())
+    );
+    assert!(under_way[0]["pending"].as_u64() > Some(0), "{under_way:?}");
+    let text = printed(&server, &["dlq", "list", "hostile"]);
+    assert!(
+        text.contains("redriving  --code not-yet --rate 5, asked ")
+            && text.contains("redriving  --all --rate 1, asked ")
+            && text.contains("  pending "),
+        "{text}"
+    );
+
+    let cancelled = one(&server, &["dlq", "redrive", "hostile", "--cancel"]);
+    assert_eq!(cancelled["cancelled"], 3, "{cancelled}");
+    assert_eq!(cancelled["redrives"][0]["code"], "not-yet", "{cancelled}");
+    let told = waiting.wait_with_output().expect("it ends");
+    let why = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert_eq!(told.status.code(), Some(4), "{why}");
+    assert!(why.contains("error[FN4021]"), "{why}");
+    assert_eq!(noted(&data), 0);
+    server.kill().unwrap_or_else(|e| panic!("{e}"));
+    let server = start(&data);
+    assert!(!server.log().contains("go on"), "{}", server.log());
+    let open = all(&server, &["dlq", "list", "hostile"]);
+    assert!(open.len() > FAILING && open.len() < FAILING + MENDED);
+    assert_eq!(emitted(&server), FAILING + MENDED - open.len());
+    assert!(!printed(&server, &["dlq", "list", "hostile"]).contains("redriving"));
+    let none = one(&server, &["dlq", "redrive", "hostile", "--cancel"]);
+    assert_eq!(
+        none,
+        serde_json::json!({"cancelled": 0, "redrives": []}),
+        "calling off what is not there is no fault"
+    );
+    // Nothing keeps them from being redriven once more.
+    let done = one(&server, &["dlq", "redrive", "hostile", "--all", "--wait"]);
+    assert_eq!(done["processed"], open.len() - FAILING, "{done}");
+    assert_eq!(emitted(&server), MENDED);
+}
+
+/// At a rate of one a second the first has ended long before the last one goes.
+#[test]
+fn how_far_a_redrive_is_is_told_letter_by_letter() {
+    let server = server();
+    deploy_hostile(&server, &["--max-attempts", "1"]);
+    put_keyed(&server, "in", [("a", "skip"), ("b", "skip"), ("c", "skip")]);
+    while all(&server, &["dlq", "list", "hostile"]).len() < 3 {}
+    let redrive = ["dlq", "redrive", "hostile", "--all", "--rate", "1"];
+    one(&server, &redrive);
+    loop {
+        let redrive = describe(&server, "hostile")["redrives"][0].clone();
+        assert!(redrive["pending"].as_u64() > Some(0), "{redrive}");
+        if redrive["dead_lettered"].as_u64() > Some(0) {
+            break;
+        }
+    }
+    one(&server, &["dlq", "redrive", "hostile", "--cancel"]);
+}
+
+#[test]
+fn a_letter_that_a_worker_holds_for_its_key_is_left_when_its_redrive_is_called_off() {
+    let server = server();
+    deploy_hostile(&server, &["--backoff-initial", "1h", "--backoff-max", "1h"]);
+    put_keyed(
+        &server,
+        "in",
+        [("a", "skip 1"), ("a", "retry-until 2"), ("b", "skip 2")],
+    );
+    while all(&server, &["dlq", "list", "hostile"]).len() < 2
+        || describe(&server, "hostile")["shards"][0]["parked_keys"] != 1
+    {}
+    let before = all(&server, &["dlq", "list", "hostile"]);
+    let redrive = ["dlq", "redrive", "hostile", "--all"];
+    one(&server, &redrive);
+    // That of `b` is through: that of `a` was handed over as well, and waits behind the retry of its key.
+    let failed_again = || {
+        let letters = all(&server, &["dlq", "list", "hostile"]);
+        letters.iter().any(|letter| letter["attempts"] == 2)
+    };
+    while !failed_again() {}
+    let cancelled = one(&server, &["dlq", "redrive", "hostile", "--cancel"]);
+    assert_eq!(cancelled["redrives"][0]["pending"], 1, "{cancelled}");
+    one(&server, &["mappings", "release", "hostile", "--all"]);
+    drained(&server, "hostile");
+    // The key is free; whoever took the letter would have called it in front of this one.
+    put_keyed(&server, "in", [("a", "ok 1")]);
+    drained(&server, "hostile");
+    let after = all(&server, &["dlq", "list", "hostile"]);
+    let of_a = |letters: &[Value]| {
+        let mut of_a = letters
+            .iter()
+            .filter(|letter| letter["partition_key"] == "a");
+        of_a.next().cloned().expect("it is open")
+    };
+    assert_eq!(of_a(&after), of_a(&before));
+    // And the worker has room for others.
+    one(&server, &[&redrive[..], &["--wait"]].concat());
+    assert_eq!(
+        of_a(&all(&server, &["dlq", "list", "hostile"]))["attempts"],
+        2
+    );
+}
+
 #[test]
 fn redrives_under_way_are_bounded_and_end_with_their_mapping() {
     let server = server();

@@ -9,8 +9,12 @@ use std::{
 
 use fnctl_tests::{Server, ServerOptions, request};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
-use crate::support::{all, one};
+use crate::{
+    access::audited,
+    support::{all, one},
+};
 
 fn serve(data_dir: &Path, arguments: &[&str]) -> Server {
     let options = ServerOptions {
@@ -194,6 +198,11 @@ fn the_token_of_a_file_opens_a_new_server_and_follows_the_file_and_so_do_keys() 
         server.log().contains("credentials were read again")
     });
     assert!(is_known(&server, "TWO") && !is_known(&server, "ONE"));
+    // Asked again, nothing is another one, and nothing is told.
+    server.signal(Signal::HUP).unwrap_or_else(|e| panic!("{e}"));
+    until("the keys are read once more", || {
+        server.log().matches("credentials were read again").count() == 2
+    });
     until("both are well", || {
         failing(&second, "admin-token", 0) && failing(&second, "kinesis-credentials", 0)
     });
@@ -205,4 +214,43 @@ fn the_token_of_a_file_opens_a_new_server_and_follows_the_file_and_so_do_keys() 
     let server = serve(&path("data"), &arguments);
     assert_eq!(asked(&server, "/v1/tokens", &second).0, 200);
     assert!(!server.log().contains(&second));
+    server.stop().unwrap_or_else(|e| panic!("{e}"));
+
+    // A start gives another one, too.
+    let third = "c".repeat(40);
+    fs::write(path("token"), &third).expect("written");
+    let server = serve(&path("data"), &arguments);
+    let made = [
+        "--token", &third, "tokens", "create", "r", "--scope", "read",
+    ];
+    one(&server, &made);
+    let lines = audited(&server, &third, 5);
+    let by_file = |file: &str, what: &str, on: Value| {
+        let who = format!("file:{file}");
+        json!({"who": who, "peer": null, "via": "file", "what": what, "on": on, "status": 200})
+    };
+    let without_null = |mut line: Value| {
+        let line = line.as_object_mut().expect("an object");
+        line.retain(|name, value| name == "peer" || !value.is_null());
+        Value::Object(line.clone())
+    };
+    let token_changed = || by_file(&token, "SetToken", "admin-file".into());
+    // Files are looked at side by side.
+    let mut renewed = [lines[1].clone(), lines[2].clone()];
+    renewed.sort_by_key(|line| line["what"] == "SetToken");
+    assert_eq!(lines[0], token_changed());
+    let keys_changed = by_file(&credentials, "SetKinesisCredentials", Value::Null);
+    assert_eq!(renewed[0], without_null(keys_changed));
+    assert_eq!(renewed[1], token_changed());
+    assert_eq!(lines[3], token_changed());
+    assert_eq!(
+        (&lines[4]["what"], &lines[4]["who"]),
+        (&"POST /v1/tokens".into(), &"token:admin-file".into())
+    );
+    let told = Value::from(lines).to_string();
+    assert!(
+        ![first, second, third]
+            .iter()
+            .any(|secret| told.contains(secret))
+    );
 }

@@ -313,3 +313,28 @@ fn a_slow_function_is_told_by_its_lanes_and_one_that_is_held_back_by_its_bound()
     let said = printed(&server, &["status", "slow"]);
     assert!(said.contains("slow/slow  running, BEHIND "), "{said}");
 }
+
+/// A program, or a file, has no width that anybody could know.
+#[test]
+fn what_is_piped_is_cut_nowhere() {
+    let server = server();
+    deploy(&server, "long", &[]);
+    let (key, word) = ("k".repeat(200), "x".repeat(300));
+    let record = format!("retry-after {word}");
+    put(
+        &server,
+        "long",
+        std::slice::from_ref(&record),
+        &["--key", &key],
+    );
+    put(&server, "long", &["fatal".to_owned()], &["--key", "k"]);
+    let status = diagnosed(&server, "long", "stopped-fatal");
+    let printed = |words: &[&str]| {
+        let output = server.command(words).output().expect("the binary runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let text = printed(&["status"]);
+    assert!(text.contains(&message(&status)), "{text}\n{status}");
+    let text = printed(&["dlq", "list", "long"]);
+    assert!(text.contains(&key) && text.contains(&record), "{text}");
+}

@@ -204,3 +204,49 @@ fn a_second_mapping_of_a_stream_is_a_conflict_that_names_the_first() {
     let answer = post(json!({"function": "echo"}));
     assert_eq!(answer.status, 400);
 }
+
+/// What a deploy notes of a mapping an update notes in the same words, and of that mapping alone.
+#[test]
+fn an_update_that_takes_windows_away_says_what_a_deploy_says() {
+    let server = server();
+    let guest = guest("windowed");
+    let deploy = |stream: &str| {
+        let words = ["deploy", &guest, "--stream", stream, "--to", "out"];
+        one(&server, &words)
+    };
+    let at_deploy = deploy("in")["notes"].clone();
+    let words = "`windowed` asks for tumbling windows, and `windowed/in` has none";
+    assert_eq!(at_deploy[0]["message"], words, "{at_deploy}");
+    let update = |options: &[&str]| {
+        let words = [&["mappings", "update", "windowed/in"], options].concat();
+        one(&server, &words)
+    };
+    // As with a deploy, whatever else is changed.
+    assert_eq!(update(&["--batch-size", "7"])["notes"], at_deploy);
+    assert_eq!(update(&["--tumbling-window", "60s"])["notes"], json!([]));
+    assert_eq!(update(&["--tumbling-window", "0s"])["notes"], at_deploy);
+
+    assert_eq!(
+        update(&["--tumbling-window", "60s"])["changed"],
+        Value::Bool(true)
+    );
+    deploy("other");
+    assert_eq!(update(&["--batch-size", "8"])["notes"], json!([]));
+    let off = [
+        "mappings",
+        "update",
+        "windowed/in",
+        "--tumbling-window",
+        "0s",
+    ];
+    let output = server.command(&off).output().expect("the binary runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let note = format!(
+        "note       mapping[in].tumbling_window  {words}\n           \
+         fnctl mappings update windowed/in --tumbling-window 60s\n"
+    );
+    assert!(
+        text.contains(&note) && !text.contains("windowed/other"),
+        "{text}"
+    );
+}

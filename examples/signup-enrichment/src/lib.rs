@@ -10,6 +10,13 @@ mod locations;
 #[cfg(test)]
 mod tests;
 
+/// Signups that were enriched, by whether a gigabit can be had there: `fnctl_custom_signups_total` in the server's
+/// `/metrics`.
+static SIGNUPS: Counter = Counter::new("signups");
+
+/// Megabits a second that are a gigabit.
+const GIGABIT: u32 = 1_000;
+
 /// What a client sends; more fields than these are left alone.
 #[derive(Deserialize)]
 struct Signup<'a> {
@@ -33,6 +40,11 @@ fn enrich(record: Record<'_>, cx: &mut Context) -> Result<()> {
         "unknown-zip",
         format_args!("no location has the zip code {}", signup.zip),
     )?;
+    let gigabit = match location.offers.contains(&GIGABIT) {
+        true => "yes",
+        false => "no",
+    };
+    SIGNUPS.with(&[("gigabit", gigabit)]).increment();
     cx.emit(&Enriched {
         user_id: signup.user_id,
         city: location.city,

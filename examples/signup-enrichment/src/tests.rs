@@ -64,6 +64,16 @@ fn the_malformed_are_refused_with_their_cause() {
 }
 
 #[test]
+fn what_is_enriched_is_counted_by_what_can_be_had_there() {
+    let (rows, out) = enriched();
+    let counted = |gigabit| out.metric("signups_total", &[("gigabit", gigabit)]);
+    let (with, without) = (counted("yes").unwrap(), counted("no").unwrap());
+    let has_gigabit = rows.iter().filter(|row| row.contains(",1000"));
+    assert_eq!(with, has_gigabit.count() as f64);
+    assert_eq!(with + without, rows.len() as f64);
+}
+
+#[test]
 fn every_location_is_found_and_the_table_is_sorted() {
     let mut last = "";
     for line in locations::lines() {

@@ -244,6 +244,8 @@ codes! {
     EndsOtherwise = "FN4012", Conflict, 409;
     /// A dead letter without a payload: it was too large to be kept.
     NothingToRedrive = "FN4020", Conflict, 409;
+    /// A redrive that was waited for was called off.
+    RedriveCancelled = "FN4021", Conflict, 409;
 
     /// No room for new records.
     DiskFull = "FN5001", Failure, 429;

@@ -286,6 +286,7 @@ impl ShardPipeline {
             Event::DropRefused { slot } => self.drop_commit(self.slot_index(slot), false, actions),
             Event::Caution { is_on } => self.be_cautious(is_on, actions),
             Event::Redrive(redrive) => self.redrive(*redrive),
+            Event::RedriveWithdrawn { ticket } => self.withdraw_redrive(ticket, actions),
             Event::TurnGranted => self.turn_granted(actions),
             Event::Release { positions } => self.release_by_hand(&positions, now),
             Event::ReleaseAll => self.release_all(now),

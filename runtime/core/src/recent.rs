@@ -126,6 +126,12 @@ impl RecentCalls {
         self.fault = Some((since, words.into(), count + 1));
     }
 
+    /// Whether the host has been at fault since the last call that ended.
+    #[must_use]
+    pub const fn is_faulted(&self) -> bool {
+        self.fault.is_some()
+    }
+
     /// Counts the calls under way up to `now`, as time in which their lanes were busy.
     fn pass(&mut self, now: Timestamp) {
         if self.running == 0 {

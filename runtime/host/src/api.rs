@@ -400,6 +400,14 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             only(&method, &[POST])?;
             dead_letters::redrive(node, address, asked).await
         }
+        ["mappings", address, "dead-letters", "redrives"] => {
+            only(&method, &[GET])?;
+            dead_letters::under_way(node, address, &asked)
+        }
+        ["mappings", address, "dead-letters", "redrives", "cancel"] => {
+            only(&method, &[POST])?;
+            dead_letters::cancel(node, address, asked).await
+        }
         ["mappings", address, "dead-letters", id] => {
             only(&method, &[GET])?;
             dead_letters::show(node, address, id, &asked).await

@@ -4,7 +4,7 @@
 //! leaves a change without its line. Puts and other data are no changes; refusals of strangers are counted and
 //! not told here, so that nobody pushes history out by knocking.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use fnctl_core::{
     error_code::ErrorCode,
@@ -27,13 +27,14 @@ pub(crate) const STREAM: &str = StreamName::AUDIT;
 /// One change.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Act {
-    /// `token:NAME`, `key:PROFILE`, `loopback` or `anyone`.
+    /// `token:NAME`, `key:PROFILE`, `loopback` or `anyone`; `file:PATH` where a file was changed.
     pub(crate) who: String,
     /// The address it came from.
     pub(crate) peer: Option<String>,
-    /// `api` or `kinesis`.
+    /// `api`, `kinesis` or `file`.
     pub(crate) via: &'static str,
-    /// Method and path, or the operation; never a body or a parameter, which may hold secrets.
+    /// Method and path, the operation, or what a file says who may do; never a body or a parameter, which may hold
+    /// secrets.
     pub(crate) what: String,
     /// The names in the body that say what it was done to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +66,13 @@ impl Audit {
             act: Some(act),
             tells_cut,
         }
+    }
+
+    /// Notes that a file lets others in than before, which is in force already.
+    pub(crate) async fn file(&self, file: &Path, what: &str, on: Option<&str>) {
+        let who = cut(&format!("file:{}", file.display()));
+        let noting = self.begin(Act::new(who, None, "file", what), true);
+        noting.ended(on, 200, None).await;
     }
 
     /// Puts one; what cannot be put is logged and counted, and the change stays.

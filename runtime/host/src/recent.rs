@@ -59,6 +59,12 @@ impl Recents {
         Some(recent.figures(busy_over_ms))
     }
 
+    /// Whether the host has been at fault since the last call of the mapping that ended.
+    pub(crate) fn is_faulted(&self, mapping: MappingId) -> bool {
+        let recent = self.lock().get(&mapping).cloned();
+        recent.is_some_and(|recent| MappingRecent::lock(&recent).is_faulted())
+    }
+
     /// Forgets mappings that are gone.
     pub(crate) fn retain(&self, is_kept: impl Fn(MappingId) -> bool) {
         self.lock().retain(|mapping, _| is_kept(*mapping));

@@ -18,7 +18,7 @@ use fnctl_core::{
     error_code::ErrorCode,
     id::{FunctionVersion, MappingId, Timestamp},
     mapping::MappingState,
-    status::RedrivingStatus,
+    status::{CancelledRedrives, RedriveLine, RedrivingStatus},
 };
 use tokio::{sync::Mutex, task::JoinHandle};
 
@@ -95,6 +95,13 @@ impl Redrives {
         })
     }
 
+    /// Each redrive of a mapping that is under way, in the order that they came in.
+    pub(crate) fn lines(&self, mapping: MappingId) -> Vec<RedriveLine> {
+        let running = self.running();
+        let jobs = running.values().filter(|job| job.mapping() == mapping);
+        jobs.map(|job| job.line()).collect()
+    }
+
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Job>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,7 +119,9 @@ pub(crate) async fn begin(
     let node = Arc::clone(node);
     // Whoever asked may go away: what is noted is begun all the same.
     let begun = tokio::spawn(async move {
-        let number = note(&node, request.clone()).await?;
+        // Held until it runs: what is noted and does not run could not be called off.
+        let mut noted = node.redrives().noted.lock().await;
+        let number = note(&node, &mut noted, request.clone()).await?;
         Ok(start(&node, number, request, Some(letters)))
     });
     begun.await.map_err(ApiError::internal)?
@@ -174,6 +183,8 @@ fn start(node: &Arc<HostNode>, number: u64, request: Request, letters: Option<u6
             Ok(Ended::All) => forget(&node, number).await,
             // It stays noted.
             Ok(Ended::Stopping) => {}
+            // It was forgotten before it ended.
+            Ok(Ended::Cancelled) => {}
             Err(error) => tracing::error!(
                 mapping = job.mapping().0,
                 error = error.words(),
@@ -186,8 +197,7 @@ fn start(node: &Arc<HostNode>, number: u64, request: Request, letters: Option<u6
     Begun { progress, ended }
 }
 
-async fn note(node: &HostNode, request: Request) -> Result<u64, ApiError> {
-    let mut noted = node.redrives().noted.lock().await;
+async fn note(node: &HostNode, noted: &mut Noted, request: Request) -> Result<u64, ApiError> {
     if noted.all.len() >= limits::REDRIVES_MAX {
         let words = format!(
             "{} redrives are under way, and no more go at once",
@@ -212,17 +222,67 @@ async fn note(node: &HostNode, request: Request) -> Result<u64, ApiError> {
             .because("each redrive is kept until its letters have ended")
             .fix("name fewer at once, or all of them: --all, --code CODE"));
     }
+    write(node, bytes, "nothing was redriven").await?;
+    *noted = with;
+    Ok(number)
+}
+
+/// Writes the file; `else_words` say what that has come to where it cannot be written.
+async fn write(node: &HostNode, bytes: Vec<u8>, else_words: &str) -> Result<(), ApiError> {
     let data_dir = node.place().data_dir.clone();
     let written = blocking(move || file::write(&data_dir, &bytes)).await;
     written.map_err(|error| match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ApiError::new(
             ErrorCode::DiskFull,
-            "no room to note the redrive: nothing was redriven",
+            format!("no room to note the redrives: {else_words}"),
         ),
         _ => ApiError::internal(format!("redrives.json cannot be written: {error}")),
-    })?;
-    *noted = with;
-    Ok(number)
+    })
+}
+
+/// Calls the redrives of a mapping off: none of them goes on, nor after a start of the server, once this returns.
+/// A letter that its function has in hand ends as its call does; every other one is open as before.
+///
+/// # Errors
+/// It cannot be noted; they go on then.
+pub(crate) async fn cancel(
+    node: &Arc<HostNode>,
+    mapping: MappingId,
+    by: String,
+) -> Result<CancelledRedrives, ApiError> {
+    let node = Arc::clone(node);
+    // Whoever asked may go away: what is noted no more is ended all the same.
+    let cancelled = tokio::spawn(async move {
+        let mut noted = node.redrives().noted.lock().await;
+        let mut without = noted.clone();
+        without.all.retain(|_, request| request.mapping != mapping);
+        if without.all.len() < noted.all.len() {
+            let bytes = file::text(without.all.values());
+            write(&node, bytes, "they go on").await?;
+            *noted = without;
+        }
+        let jobs: Vec<Arc<Job>> = {
+            let running = node.redrives().running();
+            let of_mapping = running.values().filter(|job| job.mapping() == mapping);
+            of_mapping.cloned().collect()
+        };
+        let redrives: Vec<RedriveLine> = jobs.iter().map(|job| job.line()).collect();
+        for job in jobs {
+            job.cancel();
+        }
+        let cancelled = redrives.len() as u64;
+        tracing::info!(
+            mapping = mapping.0,
+            redrives = cancelled,
+            by,
+            "redrives were called off"
+        );
+        Ok(CancelledRedrives {
+            cancelled,
+            redrives,
+        })
+    });
+    cancelled.await.map_err(ApiError::internal)?
 }
 
 /// Takes away what has ended.

@@ -21,6 +21,7 @@ use tracing::{error, info};
 
 use crate::{
     access::{Access, given},
+    audit::Audit,
     clock::SystemClock,
     kinesis::{self, StoreLog},
     limits::{RELOAD_LOOK, RELOAD_SETTLE},
@@ -29,6 +30,9 @@ use crate::{
     source::blocking,
     tls::{Shown, Tls},
 };
+
+/// What the audit says was done when other keys may sign for Kinesis.
+const KEYS_CHANGED: &str = "SetKinesisCredentials";
 
 /// What is renewed by somebody else, and where it is put.
 enum Renewed {
@@ -88,13 +92,20 @@ impl Sources {
         }
     }
 
+    /// Notes that the file of the token has given another one at the start.
+    pub(crate) async fn token_changed(&self, audit: &Audit) {
+        if let Some((file, _)) = &self.token {
+            audit.file(file, given::CHANGED, Some(given::NAME)).await;
+        }
+    }
+
     /// Keeps all of it as it is in the files, until the server drains.
     pub(crate) fn watch(
         self,
         shown: Option<Shown>,
         kinesis: &Kinesis<StoreLog>,
         access: &Arc<Access>,
-        metrics: &Arc<Metrics>,
+        (metrics, audit): (&Arc<Metrics>, &Audit),
         draining: &watch::Receiver<bool>,
     ) -> watch::Sender<()> {
         let (ask, asked) = watch::channel(());
@@ -111,8 +122,8 @@ impl Sources {
             (Renewed::Token { from, to }, seen)
         });
         for (renewed, seen) in [certificate, keys, token].into_iter().flatten() {
-            let (metrics, draining) = (Arc::clone(metrics), draining.clone());
-            tokio::spawn(run(renewed, seen, metrics, asked.clone(), draining));
+            let told = (Arc::clone(metrics), audit.clone());
+            tokio::spawn(run(renewed, seen, told, asked.clone(), draining.clone()));
         }
         ask
     }
@@ -135,8 +146,8 @@ impl Renewed {
         }
     }
 
-    /// Reads it again, and puts it in force.
-    async fn read_again(&self, metrics: &Metrics) -> Result<(), String> {
+    /// Reads it again, and puts it in force. The audit tells of other people let in; a certificate lets nobody in.
+    async fn read_again(&self, metrics: &Metrics, audit: &Audit) -> Result<(), String> {
         match self {
             Self::Certificate { from, data_dir, to } => {
                 let (from, data_dir, now) = (from.clone(), data_dir.clone(), SystemClock.now());
@@ -150,21 +161,24 @@ impl Renewed {
                 to.replace(secured);
             }
             Self::KinesisKeys { from, to } => {
-                let from = from.clone();
-                let read = blocking(move || kinesis::credentials(&from)).await;
+                let file = from.clone();
+                let read = blocking(move || kinesis::credentials(&file)).await;
                 let keys = read.map_err(|error| error.to_string())?;
                 info!(?keys, "the Kinesis credentials were read again");
-                to.replace_credentials(keys);
+                if to.replace_credentials(keys) {
+                    audit.file(from, KEYS_CHANGED, None).await;
+                }
             }
             Self::Token { from, to } => {
-                let from = from.clone();
-                let read = blocking(move || given::read(&from)).await;
+                let file = from.clone();
+                let read = blocking(move || given::read(&file)).await;
                 let secret = read.map_err(|error| error.to_string())?;
                 if to.give(secret).await.map_err(|error| error.to_string())? {
                     info!(
                         token = given::NAME,
                         "the secret of the token that a file gives is another one"
                     );
+                    audit.file(from, given::CHANGED, Some(given::NAME)).await;
                 }
             }
         }
@@ -176,7 +190,7 @@ impl Renewed {
 async fn run(
     renewed: Renewed,
     mut known: Seen,
-    metrics: Arc<Metrics>,
+    (metrics, audit): (Arc<Metrics>, Audit),
     mut asked: watch::Receiver<()>,
     mut draining: watch::Receiver<bool>,
 ) {
@@ -200,7 +214,7 @@ async fn run(
         }
         // Looked at before it is read: what is written meanwhile is read once more.
         known = seen(&files).await;
-        let done = renewed.read_again(&metrics).await;
+        let done = renewed.read_again(&metrics, &audit).await;
         metrics.reloads().done(what, done.is_ok());
         if let Err(why) = done {
             let what = what.as_str();

@@ -176,9 +176,10 @@ impl Server {
         }
         // Read again, now that nobody else changes it.
         let access = Arc::new(Access::open(&options.data_dir, Arc::clone(&failures))?);
-        if let Some(secret) = given {
-            access.give(secret).await?;
-        }
+        let is_other = match given {
+            Some(secret) => access.give(secret).await?,
+            None => false,
+        };
         let demands_token = exposure::demands_token(&options, api_addr);
         if !access.is_guarded() && demands_token {
             warn!("no token was made yet: whoever reaches the API may do everything");
@@ -286,6 +287,9 @@ impl Server {
         };
         let streams = Kinesis::new(StoreLog::new(store.clone()), clock, streams);
         let audit = Audit::new(store.clone(), Arc::clone(&metrics));
+        if is_other {
+            sources.token_changed(&audit).await;
+        }
         let is_known = verifies || !kinesis_addr.ip().is_loopback() || access.is_guarded();
         let kinesis_audit = is_known.then(|| audit.clone());
         let node = HostNode::new(
@@ -303,7 +307,8 @@ impl Server {
         tokio::spawn(relay::run(Arc::clone(&node), server_name));
         tokio::spawn(canaries::run(Arc::clone(&node)));
         redrives::resume(&node).await;
-        let ask = sources.watch(shown, &streams, &access, &metrics, &draining);
+        let told = (&metrics, &audit);
+        let ask = sources.watch(shown, &streams, &access, told, &draining);
         let listeners = vec![
             tokio::spawn(api.serve(
                 Api::new(node, access, audit.clone(), demands_token),

@@ -364,6 +364,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                         continue;
                     }
                 },
+                asked = self.redriving.next() => self.redriven(asked),
                 Some(progress) = self.commits.next() => match self.committed(progress) {
                     Ok(event) => event,
                     Err(exit) => return exit,
@@ -393,7 +394,6 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     let is_on = *self.caution.borrow();
                     Event::Caution { is_on }
                 }
-                request = self.redriving.next(), if self.redriving.has_room() => self.redrive(request),
                 () = &mut timer, if timer_at.is_some() => {
                     timer_at = None;
                     Event::Tick

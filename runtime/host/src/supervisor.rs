@@ -10,7 +10,11 @@ mod starting;
 mod status;
 mod work;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use fnctl_core::{
     committer::Stopped,
@@ -121,7 +125,7 @@ struct Task<N> {
     tasks: JoinSet<Exit>,
     units: HashMap<Id, UnitId>,
     holds: HashMap<MappingId, u32>,
-    holding: Vec<(Vec<MappingId>, oneshot::Sender<()>)>,
+    holding: Vec<(HashSet<MappingId>, oneshot::Sender<()>)>,
     faults: HashMap<UnitId, Fault>,
     is_ending: bool,
 }
@@ -146,13 +150,20 @@ impl<N: Node> Task<N> {
             let wake = self.next_wake();
             tokio::select! {
                 biased;
-                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    self.ended(ended).await;
+                    // All that have ended by now are one turn: a turn looks at every unit there is, and a swap
+                    // ends thousands of workers.
+                    while let Some(ended) = self.tasks.try_join_next_with_id() {
+                        self.ended(ended).await;
+                    }
+                }
                 request = inbox.recv() => match request {
                     Some(Request::Hold(mappings, done)) => {
                         for mapping in &mappings {
                             *self.holds.entry(*mapping).or_default() += 1;
                         }
-                        self.holding.push((mappings, done));
+                        self.holding.push((mappings.into_iter().collect(), done));
                     }
                     Some(Request::Direct(unit, directive)) => self.pass_on(unit, directive),
                     Some(Request::Shutdown(done)) => {
@@ -190,7 +201,7 @@ impl<N: Node> Task<N> {
     fn answer_holds(&mut self) {
         let running = &self.running;
         let is_quiet =
-            |mappings: &[MappingId]| !running.keys().any(|unit| mappings.contains(&unit.mapping));
+            |held: &HashSet<MappingId>| !running.keys().any(|unit| held.contains(&unit.mapping));
         for (mappings, done) in std::mem::take(&mut self.holding) {
             if is_quiet(&mappings) {
                 done.send(()).unwrap_or_default();

@@ -21,7 +21,7 @@ const SECRET: &str = "aws_secret_access_key";
 const SCOPE: &str = "fnctl_scope";
 
 /// One key.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Credential {
     /// Its profile.
     pub(crate) name: Arc<str>,
@@ -32,7 +32,7 @@ pub(crate) struct Credential {
 }
 
 /// Keys by their ids.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials(BTreeMap<String, Credential>);
 
 impl fmt::Debug for Credentials {

@@ -131,11 +131,12 @@ impl<L: Log> Kinesis<L> {
     }
 
     /// Verifies signatures with these keys from the next request on. Where none were verified it stays so: what is
-    /// open is closed by a start alone, which says so.
-    pub fn replace_credentials(&self, keys: Arc<Credentials>) {
+    /// open is closed by a start alone, which says so. Whether they are others than before.
+    pub fn replace_credentials(&self, keys: Arc<Credentials>) -> bool {
         let known = self.0.credentials.write();
-        if let Some(known) = known.unwrap_or_else(PoisonError::into_inner).as_mut() {
-            *known = keys;
+        match known.unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(known) => std::mem::replace(known, Arc::clone(&keys)) != keys,
+            None => false,
         }
     }
 

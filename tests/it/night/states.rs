@@ -102,13 +102,16 @@ fn a_component_that_cannot_be_loaded_is_the_servers_fault_and_told_as_such() {
         message(&described).contains("the server cannot make its calls"),
         "{described:#}"
     );
+    let at_fault = r#"{alertname="FnctlHostFault",mapping="enrich/signups"}"#;
     let stands_still = r#"{alertname="FnctlNoProgress",mapping="enrich/signups"}"#;
-    night.until_fire(9, &[stands_still], |_| {});
+    night.until_fire(4, &[at_fault], |_| {});
+    night.until_fire(9, &[at_fault, stands_still], |_| {});
     for step in commands(&described) {
         night.pasted(&step);
     }
     night.deploy(&[]);
     night.has_all(&["ok 1", "ok 2"].map(str::to_owned));
+    night.until_fire(10, &[], |_| {});
 }
 
 #[test]

@@ -59,11 +59,16 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         let name = source.component.as_deref().and_then(Path::file_name);
         print::print(&done, name.and_then(|name| name.to_str()), &mut session.out)?;
     }
-    for mapping in done.paused() {
+    let paused: Vec<_> = done.paused().collect();
+    let (shown, more) = print::first(&paused);
+    for mapping in shown {
         let name = &mapping.name;
         note(&format!(
             "{name} is paused: its records wait until  fnctl mappings resume {name}"
         ));
+    }
+    if !more.is_empty() {
+        note(&more);
     }
     waited(&done)
 }

@@ -7,8 +7,9 @@ mod redrive;
 
 use clap::Subcommand;
 use fnctl_core::{
+    error_code::ErrorCode,
     limits::DEAD_LETTERS_LISTED_MAX,
-    status::{DeadLetterStatus, Encoding},
+    status::{DeadLetterStatus, Encoding, RedriveLine},
 };
 
 use self::filters::Filters;
@@ -111,17 +112,17 @@ async fn list(
         let status = is_all.then(|| letter.status.clone());
         let rest = [
             words::local(&letter.failed_at),
-            words::first_line(&letter.partition_key, 24),
+            words::shown(&letter.partition_key, 24),
             letter.attempts.to_string(),
             letter.code.clone(),
-            words::first_line(&letter.error, 80),
+            words::shown(&letter.error, 80),
         ];
         let id = std::iter::once(letter.id.clone());
         table.row(id.chain(status).chain(rest));
     }
     if table.is_empty() {
         session.out.note("no dead letters");
-        return Ok(());
+        return under_way(mapping, session).await;
     }
     if all.len() >= DEAD_LETTERS_LISTED_MAX {
         session.out.note(&format!(
@@ -131,7 +132,30 @@ async fn list(
     table
         .lines(0)
         .iter()
-        .try_for_each(|line| session.out.line(line))
+        .try_for_each(|line| session.out.line(line))?;
+    under_way(mapping, session).await
+}
+
+/// Says what is redriven of the mapping now.
+async fn under_way(mapping: &str, session: &mut Session) -> Result<(), CliError> {
+    let path = ["v1", "mappings", mapping, "dead-letters", "redrives"];
+    let all: Vec<RedriveLine> = match session.client.list(&path, &[]).await {
+        Ok(all) => all,
+        // The letters of a mapping that was deleted are there still; nothing of it is redriven.
+        Err(error) if error.is(ErrorCode::NoSuchMapping) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for one in &all {
+        session
+            .out
+            .line(&format!("redriving  {}", redrive::in_words(one)))?;
+    }
+    if !all.is_empty() {
+        session.out.note(&format!(
+            "to call it off: fnctl dlq redrive {mapping} --cancel"
+        ));
+    }
+    Ok(())
 }
 
 async fn show(mapping: &str, id: &str, session: &mut Session) -> Result<(), CliError> {

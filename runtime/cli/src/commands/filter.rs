@@ -195,7 +195,7 @@ fn tell(judged: &Line, data: &[u8], out: &mut Output) -> Result<(), CliError> {
         return out.json(judged);
     }
     let text = String::from_utf8_lossy(data);
-    let shown = words::first_line(&text, SHOWN_CHARS);
+    let shown = words::shown(&text, SHOWN_CHARS);
     out.line(&format!(
         "{:<12} {:<6} {shown}",
         judged.outcome, judged.line

@@ -155,7 +155,7 @@ async fn describe(function: &str, session: &mut Session) -> Result<(), CliError>
             switch.canary.to_string(),
             switch.weight.clone().unwrap_or_else(|| "-".to_owned()),
             switch.live.to_string(),
-            words::first_line(&switch.why, 400),
+            words::shown(&switch.why, 400),
         ]);
     }
     table.lines(2).iter().try_for_each(|line| out.line(line))

@@ -218,7 +218,7 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
         out.line(&line)?;
     }
     for pattern in &status.settings.filter {
-        out.line(&format!("  filter  {}", words::first_line(pattern, 400)))?;
+        out.line(&format!("  filter  {}", words::shown(pattern, 400)))?;
     }
     out.line(&format!("  outputs {}", outputs(&status.outputs)))
 }
@@ -264,7 +264,7 @@ fn relay_line(relay: &RelayStatus) -> String {
         format!(
             "; held since {}: {}, next try {}",
             words::local(&held.since),
-            words::first_line(&held.error, 200),
+            words::shown(&held.error, 200),
             words::local_time(&held.next_try_at)
         )
     });

@@ -244,7 +244,7 @@ fn print(
         out.line(&in_window(window))?;
     }
     for record in &batch.records {
-        let key = words::first_line(&record.partition_key, 40);
+        let key = words::shown(&record.partition_key, 40);
         let (number, attempt) = (&record.sequence_number, record.attempt);
         out.line(&format!("record   {number}  key {key}  attempt {attempt}"))?;
     }

@@ -135,7 +135,7 @@ fn print(record: &ShadowRecord, out: &mut Output) -> Result<(), CliError> {
         Encoding::Text => "",
         Encoding::Base64 => "(base64) ",
     };
-    let key = words::first_line(&record.partition_key, 40);
+    let key = words::shown(&record.partition_key, 40);
     let (shard, number) = (&record.shard_id, &record.sequence_number);
     out.line(&format!("{shard}  {number}  key {base64}{key}"))?;
     end("live", &record.live, out)?;
@@ -161,7 +161,7 @@ fn print_window(window: &ShadowWindow, out: &mut Output) -> Result<(), CliError>
 /// How a record or a window ended, a line a row.
 fn end(label: &str, end: &ShadowEnd, out: &mut Output) -> Result<(), CliError> {
     for row in &end.rows {
-        let key = words::first_line(&row.partition_key, 40);
+        let key = words::shown(&row.partition_key, 40);
         let base64 = match row.data.encoding {
             Encoding::Text => "",
             Encoding::Base64 => "base64:",

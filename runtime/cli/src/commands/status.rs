@@ -45,7 +45,7 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
             words::age(line.iterator_age_ms),
             line.pending_records.to_string(),
             code.to_owned(),
-            words::first_line(message, MESSAGE_CHARS),
+            words::shown(message, MESSAGE_CHARS),
         ]);
     }
     if table.is_empty() {

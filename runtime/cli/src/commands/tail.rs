@@ -149,7 +149,7 @@ fn print(line: &[u8], out: &mut Output) -> Result<(), CliError> {
         Encoding::Base64 => format!("base64:{}", record.data.data).into_bytes(),
     };
     if out.format == Format::Text {
-        let key = words::first_line(&record.partition_key, 40);
+        let key = words::shown(&record.partition_key, 40);
         out.bytes(format!("{}  {key:<6}  ", words::local_time(&record.arrival)).as_bytes())?;
     }
     out.bytes(&data)?;

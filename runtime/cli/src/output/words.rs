@@ -1,5 +1,7 @@
 //! Numbers and times as a person reads them. Digits are never separated: they can be pasted.
 
+use std::io::{self, IsTerminal as _};
+
 use jiff::{Timestamp, tz::TimeZone};
 
 /// `170 KiB`, `1.4 MiB`.
@@ -74,6 +76,20 @@ pub(crate) fn short_number(digits: &str) -> String {
     }
 }
 
+/// `text` where there is a line for it: on a terminal its first line, at most `chars` characters of it. A program, or
+/// a file, is given all of it, with line breaks as `\n`: nobody knows how wide who reads it is.
+pub(crate) fn shown(text: &str, chars: usize) -> String {
+    in_a_line(text, chars, io::stdout().is_terminal())
+}
+
+fn in_a_line(text: &str, chars: usize, is_watched: bool) -> String {
+    if is_watched {
+        return first_line(text, chars);
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    lines.join("\\n")
+}
+
 /// The first line of `text`, at most `chars` characters of it.
 pub(crate) fn first_line(text: &str, chars: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
@@ -101,5 +117,15 @@ mod tests {
         assert_eq!(short_number("49670000000000000000131"), "4967…0131");
         assert_eq!(first_line("abcdef\nx", 4), "abc…");
         assert_eq!(count(1, "shard"), "1 shard");
+    }
+
+    #[test]
+    fn only_a_terminal_is_given_less_than_all() {
+        let long = format!("{}\nx\r\ny\n", "long ".repeat(50));
+        assert_eq!(in_a_line(&long, 4, true), "lon…");
+        assert_eq!(
+            in_a_line(&long, 4, false),
+            format!("{}\\nx\\ny", "long ".repeat(50))
+        );
     }
 }

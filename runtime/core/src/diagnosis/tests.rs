@@ -202,6 +202,7 @@ fn status() -> MappingStatus {
         dead_letters_by_code: BTreeMap::new(),
         relay: None,
         redriving: None,
+        redrives: Vec::new(),
         created_at: "2026-03-01T00:00:00.000Z".to_owned(),
         diagnosis: None,
         rates: None,

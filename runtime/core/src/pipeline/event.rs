@@ -171,6 +171,12 @@ pub enum Event {
     },
     /// A dead letter is to be given to the function again, answered by `Action::Redriven`.
     Redrive(Box<Redrive>),
+    /// Nobody wants a redrive any more: one that was not called yet ends as `RedriveEnding::Closed`; one that is
+    /// called ends as its call does.
+    RedriveWithdrawn {
+        /// Its ticket.
+        ticket: u64,
+    },
     /// The turn that `Action::AskTurn` asked for is granted.
     TurnGranted,
     /// A person has charged records tried now, whatever is left of their backoff.

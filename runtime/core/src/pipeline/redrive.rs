@@ -102,7 +102,7 @@ pub enum RedriveEnding {
     Resolved,
     /// The letter is still open, with its new cause.
     FailedAgain,
-    /// The letter was not open any more: nothing happened.
+    /// The letter was not open any more, or nobody wanted it redriven: nothing happened.
     Closed,
 }
 
@@ -145,6 +145,17 @@ impl ShardPipeline {
     pub(super) fn redrive(&mut self, redrive: Redrive) {
         self.backlog.blocks.hold(redrive.block);
         self.redrives.waiting.push_back(Arc::new(redrive));
+    }
+
+    /// Nobody wants the letter redriven any more: it is given to nobody, unless it was already.
+    pub(super) fn withdraw_redrive(&mut self, ticket: u64, actions: &mut Vec<Action>) {
+        let waiting = &mut self.redrives.waiting;
+        let at = waiting.iter().position(|redrive| redrive.ticket == ticket);
+        if let Some(redrive) = at.and_then(|at| waiting.remove(at)) {
+            let ending = RedriveEnding::Closed;
+            actions.push(Action::Redriven { ticket, ending });
+            self.backlog.let_go(redrive.block.id, actions);
+        }
     }
 
     /// Starts a redrive if the retry slot is free and no parked key has more right to it.

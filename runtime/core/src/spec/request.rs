@@ -209,6 +209,9 @@ pub struct ChangedMapping {
     pub changed: bool,
     /// What changed, as a deploy says it.
     pub changes: Vec<Change>,
+    /// What a deploy would say of this mapping as it is now.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Streams that were made for its outputs: `stream/rejects`.
     pub created: Vec<String>,
     /// Where its outputs go, by output; `none`: counted, not kept.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     canary::CanaryStatus,
     diagnosis::{Diagnosis, RecentRates},
-    record::RedrivingStatus,
+    record::{RedriveLine, RedrivingStatus},
 };
 use crate::{
     breaker::Open,
@@ -366,6 +366,9 @@ pub struct MappingStatus {
     /// What is redriven of them now; `null`: nothing.
     #[serde(default)]
     pub redriving: Option<RedrivingStatus>,
+    /// Each redrive of them that is under way.
+    #[serde(default)]
+    pub redrives: Vec<RedriveLine>,
     /// When it was made, RFC 3339.
     #[serde(default)]
     pub created_at: String,

@@ -182,6 +182,9 @@ pub struct RedriveStatus {
     /// The server stops: what is pending goes on when it starts again.
     #[serde(default)]
     pub is_stopping: bool,
+    /// Somebody called it off: what is pending stays open.
+    #[serde(default)]
+    pub is_cancelled: bool,
     /// Nothing was done.
     pub dry_run: bool,
 }
@@ -194,6 +197,46 @@ pub struct RedrivingStatus {
     pub letters: u64,
     /// At most so many a second; `null`: as fast as they end.
     pub rate: Option<u64>,
+}
+
+/// A redrive that is under way: what was asked for, and how far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedriveLine {
+    /// When it was asked for, RFC 3339.
+    pub asked_at: String,
+    /// By whom: an address.
+    pub asked_by: String,
+    /// Of letters that were named one by one, how many; else `null`.
+    pub named: Option<u64>,
+    /// Only those of this code.
+    pub code: Option<String>,
+    /// Only those of this kind of error.
+    pub kind: Option<String>,
+    /// Only those of this partition key.
+    pub key: Option<String>,
+    /// Only those given up since then, RFC 3339.
+    pub since: Option<String>,
+    /// The version that is called; `null`: the one that is live.
+    pub version: Option<u64>,
+    /// At most so many letters a second; `null`: as fast as they end.
+    pub rate: Option<u64>,
+    /// Letters that were resolved: since the server started, like the next two.
+    pub processed: u64,
+    /// Those that failed again.
+    pub dead_lettered: u64,
+    /// Those that nothing was done with.
+    pub skipped: u64,
+    /// Those that wait for their turn; of a redrive that goes on after a start 0 until they are counted.
+    pub pending: u64,
+}
+
+/// The answer to `POST /v1/mappings/{m}/dead-letters/redrives/cancel`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelledRedrives {
+    /// How many were called off.
+    pub cancelled: u64,
+    /// Each, as it stood then. What is pending stays open, but for letters that the function had in hand.
+    pub redrives: Vec<RedriveLine>,
 }
 
 /// A dead letter as a relay brings it.

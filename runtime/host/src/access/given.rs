@@ -16,6 +16,9 @@ use crate::limits::{TOKEN_SECRET_CHARS_MAX, TOKEN_SECRET_CHARS_MIN};
 /// What the token is called, in lists and in the audit.
 pub(crate) const NAME: &str = "admin-file";
 
+/// What the audit says was done when its secret is another one.
+pub(crate) const CHANGED: &str = "SetToken";
+
 /// Reads the file.
 ///
 /// # Errors

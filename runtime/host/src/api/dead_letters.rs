@@ -13,7 +13,10 @@ use fnctl_core::{
 };
 
 pub(crate) use self::selection::{Filter, Meant};
-pub(super) use self::{purge::purge, redrive::redrive};
+pub(super) use self::{
+    purge::purge,
+    redrive::{cancel, redrive, under_way},
+};
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
     http::{Chunks, path::Query, streamed},

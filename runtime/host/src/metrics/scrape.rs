@@ -38,6 +38,8 @@ pub(crate) struct MappingSample {
     pub(crate) retention_ms: Option<u64>,
     /// Who copies them, if anybody does.
     pub(crate) relay: Option<RelayStatus>,
+    /// Whether it runs, and its calls cannot be made by a fault of the server.
+    pub(crate) is_host_at_fault: bool,
 }
 
 /// One unit as it is at a scrape.

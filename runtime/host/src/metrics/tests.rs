@@ -43,6 +43,7 @@ fn sample(name: &str, age_ms: u64) -> MappingSample {
         dead_letters_open: 0,
         retention_ms: Some(86_400_000),
         relay: None,
+        is_host_at_fault: true,
     }
 }
 
@@ -98,6 +99,7 @@ fn counters_exist_at_zero_before_anything_happens() {
         "fnctl_shard_parked_keys{mapping=\"enrich/signups\",shard=\"shardId-000000000007\"} 2",
         "fnctl_mapping_shards_blocked{mapping=\"enrich/signups\"} 1",
         "fnctl_mapping_shards_damaged{mapping=\"enrich/signups\"} 0",
+        "fnctl_mapping_host_fault{mapping=\"enrich/signups\"} 1",
         "fnctl_mapping_retention_seconds{mapping=\"enrich/signups\"} 86400.000",
         "fnctl_batch_flushes_total{mapping=\"enrich/signups\",reason=\"window\"} 0",
         "fnctl_batch_bisects_total{mapping=\"enrich/signups\"} 0",

@@ -76,6 +76,13 @@ impl HostNode {
         status.rates = rates;
     }
 
+    /// Whether calls of the mapping cannot be made, by a fault of ours: what [`Why::HostFault`](diagnosis::Why) says,
+    /// without its words.
+    pub(super) fn is_host_at_fault(&self, mapping: MappingId, units: &[UnitId]) -> bool {
+        let statuses = self.supervisor().statuses();
+        statuses.recents().is_faulted(mapping) || self.worker_fault(units).is_some()
+    }
+
     /// A worker that ended by a fault of ours and is started again.
     fn worker_fault(&self, units: &[UnitId]) -> Option<RecentFault> {
         let statuses = self.supervisor().statuses();

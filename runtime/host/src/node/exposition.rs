@@ -75,8 +75,10 @@ impl HostNode {
                 totals = totals + unit.totals;
                 shards.push(self.shard_sample(unit, is_running).await);
             }
+            let units: Vec<UnitId> = seen.units.iter().map(|unit| unit.unit).collect();
             mappings.push(MappingSample {
                 name,
+                is_host_at_fault: is_running && self.is_host_at_fault(seen.mapping.id, &units),
                 state: self.state_of(&seen.mapping, &[]),
                 shards,
                 totals,

@@ -304,6 +304,7 @@ impl HostNode {
                 false => None,
             },
             redriving: self.redrives().of(mapping.id),
+            redrives: self.redrives().lines(mapping.id),
             created_at: rfc3339::format(mapping.created_at),
             diagnosis: None,
             rates: None,

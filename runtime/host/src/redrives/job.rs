@@ -3,6 +3,7 @@
 //! has failed again once, or is still open.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,10 +16,15 @@ use fnctl_core::{
     id::{FunctionVersion, MappingId, Ordinal, StreamId, UnitId},
     mapping::MappingState,
     pipeline::RedriveEnding,
-    status::RedrivingStatus,
+    rfc3339,
+    status::{RedriveLine, RedrivingStatus},
     view::LetterStatus,
 };
-use tokio::{sync::oneshot, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::Instant,
+};
 
 use super::{Request, is_possible};
 use crate::{
@@ -36,6 +42,8 @@ pub(crate) enum Ended {
     All,
     /// The server stops: the rest is for its next start.
     Stopping,
+    /// It was called off.
+    Cancelled,
 }
 
 /// How far a redrive is, in letters.
@@ -85,6 +93,7 @@ pub(super) struct Job {
     /// Whether they were counted when it began: one that is taken up again counts first.
     is_counted: bool,
     progress: Arc<Progress>,
+    cancelled: watch::Sender<bool>,
 }
 
 impl Job {
@@ -97,6 +106,7 @@ impl Job {
             request,
             is_counted: letters.is_some(),
             progress: Arc::new(progress),
+            cancelled: watch::Sender::new(false),
         }
     }
 
@@ -115,6 +125,39 @@ impl Job {
             letters: left,
             rate: self.request.rate.map(|rate| rate.get().into()),
         })
+    }
+
+    /// What was asked for, and how far it is.
+    pub(super) fn line(&self) -> RedriveLine {
+        let Request {
+            meant,
+            version,
+            rate,
+            by,
+            at,
+            ..
+        } = &self.request;
+        let (filter, reached) = (meant.filter(), self.progress.now());
+        RedriveLine {
+            asked_at: rfc3339::format(*at),
+            asked_by: by.clone(),
+            named: meant.ids().map(|ids| ids.len() as u64),
+            code: filter.code.clone(),
+            kind: filter.kind.map(|kind| kind.as_str().to_owned()),
+            key: filter.key.clone(),
+            since: filter.since.map(rfc3339::format),
+            version: version.map(|version| version.0),
+            rate: rate.map(|rate| rate.get().into()),
+            processed: reached.processed,
+            dead_lettered: reached.failed,
+            skipped: reached.skipped,
+            pending: reached.left,
+        }
+    }
+
+    /// Ends it where it stands: no other letter is handed over, and workers leave what they have not called.
+    pub(super) fn cancel(&self) {
+        self.cancelled.send_replace(true);
     }
 
     pub(super) async fn run(&self, node: &Arc<HostNode>) -> Result<Ended, ApiError> {
@@ -137,9 +180,15 @@ impl Job {
             // A sender that is gone means the same.
             drain.wait_for(|draining| *draining).await.ok();
         };
+        let mut cancelled = self.cancelled.subscribe();
+        let cancelled = async {
+            // The sender is this job's own.
+            cancelled.wait_for(|cancelled| *cancelled).await.ok();
+        };
         tokio::select! {
             biased;
             ended = work => ended,
+            () = cancelled => Ok(Ended::Cancelled),
             () = drained => Ok(Ended::Stopping),
         }
     }
@@ -160,7 +209,7 @@ impl Job {
             letters = count,
             rate = self.request.rate,
             asked_by = self.request.by,
-            asked_at = fnctl_core::rfc3339::format(self.request.at),
+            asked_at = rfc3339::format(self.request.at),
             "a redrive goes on"
         );
         Ok(())
@@ -182,7 +231,7 @@ impl Job {
                 if under_way.len() >= limits::REDRIVES_AT_ONCE {
                     self.count(under_way.join_next().await);
                 }
-                tokio::time::sleep_until(next_at).await;
+                self.count_until(next_at, &mut under_way).await;
                 if !is_possible(node, self.request.mapping) {
                     // Nobody will ever take one: there is no rate to keep to.
                     return Ok(());
@@ -201,6 +250,18 @@ impl Job {
             self.count(Some(ended));
         }
         Ok(())
+    }
+
+    /// Waits until then, and counts what ends meanwhile: at a low rate that is where the time goes.
+    async fn count_until(&self, at: Instant, under_way: &mut JoinSet<Option<RedriveEnding>>) {
+        let mut passed = pin!(tokio::time::sleep_until(at));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut passed => return,
+                Some(ended) = under_way.join_next() => self.count(Some(ended)),
+            }
+        }
     }
 
     fn count(&self, ended: Option<Result<Option<RedriveEnding>, tokio::task::JoinError>>) {

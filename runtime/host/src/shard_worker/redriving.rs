@@ -3,7 +3,9 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
 };
 
 use fnctl_core::{
@@ -38,7 +40,8 @@ pub(crate) struct RedriveRequest {
     pub(crate) letter: DeadLetter,
     /// Another version than the unit's.
     pub(crate) with: Option<CalledVersion>,
-    /// Answered once it is synced; dropped when the worker ends before.
+    /// Answered once it is synced; dropped when the worker ends before. Where nobody waits for the answer any more,
+    /// the letter is called only if it was already.
     pub(crate) answer: oneshot::Sender<RedriveEnding>,
 }
 
@@ -97,6 +100,17 @@ struct Taken {
     sequence_number: Arc<str>,
     with: Option<CalledVersion>,
     answer: oneshot::Sender<RedriveEnding>,
+    /// Nobody waits for its answer any more, and the pipeline was told.
+    is_withdrawn: bool,
+}
+
+/// What is asked of a worker of its letters.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// To take another one on.
+    Take(Box<RedriveRequest>),
+    /// To leave the one of this ticket, unless it is called.
+    Leave(u64),
 }
 
 /// The letters of one worker.
@@ -125,21 +139,30 @@ impl Redriving {
         }
     }
 
-    /// Whether another letter is taken on: each holds its payload in memory.
-    pub(super) fn has_room(&self) -> bool {
-        self.taken.len() < limits::REDRIVES_TAKEN_MAX && self.inbox.is_some()
-    }
-
-    /// The next letter. Cancel-safe.
-    pub(super) async fn next(&mut self) -> RedriveRequest {
-        match &mut self.inbox {
-            Some(inbox) => match inbox.requests.recv().await {
-                Some(request) => request,
-                // It holds a sender of its own.
-                None => std::future::pending().await,
-            },
-            None => std::future::pending().await,
-        }
+    /// What is asked next. Letters that nobody wants any more come first, and there are only so many at once: each
+    /// holds its payload in memory. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Asked {
+        poll_fn(|cx| {
+            for (ticket, taken) in &mut self.taken {
+                if !taken.is_withdrawn && taken.answer.poll_closed(cx).is_ready() {
+                    taken.is_withdrawn = true;
+                    return Poll::Ready(Asked::Leave(*ticket));
+                }
+            }
+            let has_room = self.taken.len() < limits::REDRIVES_TAKEN_MAX;
+            while let Some(inbox) = self.inbox.as_mut().filter(|_| has_room) {
+                match inbox.requests.poll_recv(cx) {
+                    Poll::Ready(Some(request)) if request.answer.is_closed() => {}
+                    Poll::Ready(Some(request)) => {
+                        return Poll::Ready(Asked::Take(Box::new(request)));
+                    }
+                    // It holds a sender of its own: there is always one.
+                    Poll::Ready(None) | Poll::Pending => break,
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     pub(super) fn facts(&self, ticket: u64) -> Option<LetterFacts> {
@@ -159,8 +182,16 @@ impl Redriving {
 }
 
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
+    /// Does what is asked of letters.
+    pub(super) fn redriven(&mut self, asked: Asked) -> Event {
+        match asked {
+            Asked::Take(request) => self.redrive(*request),
+            Asked::Leave(ticket) => Event::RedriveWithdrawn { ticket },
+        }
+    }
+
     /// Takes a letter on: its payload becomes a block of its own.
-    pub(super) fn redrive(&mut self, request: RedriveRequest) -> Event {
+    fn redrive(&mut self, request: RedriveRequest) -> Event {
         let RedriveRequest {
             redriven,
             letter,
@@ -178,6 +209,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             sequence_number: letter.sequence_number,
             with,
             answer,
+            is_withdrawn: false,
         };
         self.redriving.taken.insert(ticket, taken);
         Event::Redrive(Box::new(event))

@@ -46,6 +46,31 @@ async fn a_hold_drains_and_what_runs_afterwards_is_the_new_version() {
     assert_eq!(first.version, FunctionVersion(2));
 }
 
+/// A turn looks at every unit: one for each worker would make the swap of thousands take seconds.
+#[tokio::test(start_paused = true)]
+async fn workers_that_end_together_are_one_turn() {
+    let mut test = Test::of_shards(64);
+    let mut workers = Vec::new();
+    for _ in 0..64 {
+        workers.push(test.worker().await);
+    }
+    let supervisor = test.supervisor.clone();
+    let mapping = test.node.mapping();
+    let holding = tokio::spawn(async move { supervisor.hold(vec![mapping]).await });
+    for worker in &mut workers {
+        let told = worker.directives.recv().await;
+        assert!(matches!(told, Some(Directive::Drain { .. })));
+    }
+    let looks = || test.node.looks.load(std::sync::atomic::Ordering::Relaxed);
+    let before = looks();
+    for worker in workers {
+        worker.ends(Exit::Drained);
+    }
+    drop(holding.await.expect("held"));
+    let looks = looks() - before;
+    assert!(looks < 8, "{looks}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_limit_of_calls_at_once_restarts_no_worker() {
     let mut test = Test::new();

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fnctl_core::{registry::Change, spec::request::DeployResult};
+use fnctl_core::{
+    registry::{Change, Note},
+    spec::request::{CreatedStream, DeployResult},
+};
 
 use crate::{
     commands::{functions::short, promote::in_words},
@@ -10,6 +13,9 @@ use crate::{
     output::{Output, words},
     process,
 };
+
+/// Most mappings, streams and notes that are printed, each; JSON has all.
+const LISTED_MAX: usize = 20;
 
 /// Prints the result; `file` is the component's name where one was sent.
 pub(crate) fn print(
@@ -56,8 +62,8 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
         Some(canary) => format!("{version}, {}", in_words(canary)),
         None => version,
     };
-    let width = done
-        .mappings
+    let (mappings, more) = first(&done.mappings);
+    let width = mappings
         .iter()
         .map(|mapping| mapping.name.len())
         .max()
@@ -84,7 +90,7 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
             ),
         );
     }
-    for mapping in &done.mappings {
+    for mapping in mappings {
         let stream = mapping
             .name
             .split_once('/')
@@ -106,14 +112,16 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
             format!("{:<width$}  {state}   {}", mapping.name, join(noted)),
         );
     }
+    say("", more.clone());
     let is_alike = done.mappings.iter().all(|one| one.outputs == done.outputs);
     if done.mappings.len() < 2 || is_alike {
         say("outputs", bound(&done.outputs, done));
     } else {
-        for mapping in &done.mappings {
+        for mapping in mappings {
             let to = bound(&mapping.outputs, done);
             say("outputs", format!("{:<width$}  {to}", mapping.name));
         }
+        say("", more);
     }
     // Where dead letters are copied, and what else no output names.
     let is_bound = |name: &String| {
@@ -121,16 +129,21 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
             .iter()
             .any(|one| one.outputs.values().any(|to| to == name))
     };
-    for stream in &done.created_streams {
-        if !is_bound(&stream.name) && !done.outputs.values().any(|to| *to == stream.name) {
-            let shards = words::count(stream.shards.into(), "shard");
-            say("stream", format!("{} (created, {shards})", stream.name));
-        }
+    let is_unnamed = |stream: &&CreatedStream| {
+        !is_bound(&stream.name) && !done.outputs.values().any(|to| *to == stream.name)
+    };
+    let unnamed: Vec<&CreatedStream> = done.created_streams.iter().filter(is_unnamed).collect();
+    let (streams, more) = first(&unnamed);
+    for stream in streams {
+        let shards = words::count(stream.shards.into(), "shard");
+        say("stream", format!("{} (created, {shards})", stream.name));
     }
-    for note in &done.notes {
-        say("note", format!("{}  {}", note.path, note.message));
-        say("", note.fix.clone());
+    say("", more);
+    let (notes, more) = first(&done.notes);
+    for (label, words) in notes.iter().flat_map(note_in_words) {
+        say(label, words);
     }
+    say("", more);
     if let Some(ms) = done.live_ms {
         let shards = match done.live_shards {
             Some((live, all)) => format!("{live} of {} in ", words::count(all.into(), "shard")),
@@ -144,6 +157,16 @@ fn lines(done: &DeployResult, file: Option<&str>) -> Vec<String> {
     lines
 }
 
+/// As many of them as a person reads, and how many more there are, in words.
+pub(super) fn first<T>(all: &[T]) -> (&[T], String) {
+    let (shown, rest) = all.split_at(all.len().min(LISTED_MAX));
+    let more = match rest.len() {
+        0 => String::new(),
+        more => format!("… and {more} more        all: -o json"),
+    };
+    (shown, more)
+}
+
 /// `default → enriched   rejected → rejects (created, 1 shard)`.
 fn bound(outputs: &BTreeMap<String, String>, done: &DeployResult) -> String {
     let made = |to: &str| done.created_streams.iter().find(|stream| stream.name == to);
@@ -155,6 +178,14 @@ fn bound(outputs: &BTreeMap<String, String>, done: &DeployResult) -> String {
         }
     });
     all.collect::<Vec<_>>().join("   ")
+}
+
+/// What stands, and how to change it.
+pub(crate) fn note_in_words(note: &Note) -> [(&'static str, String); 2] {
+    [
+        ("note", format!("{}  {}", note.path, note.message)),
+        ("", note.fix.clone()),
+    ]
 }
 
 /// What changed, without the mapping that its line names.
@@ -275,6 +306,43 @@ mod tests {
                 _ => line.to_owned(),
             })
         );
+    }
+
+    #[test]
+    fn of_many_mappings_a_person_is_shown_some_and_how_many_more_there_are() {
+        let mapping = |n: usize, to: &str| json!({"id": "1", "name": format!("ms/s{n}"), "state": "running", "outputs": {"default": to}});
+        let printed = |count: usize, to: fn(usize) -> String| {
+            let mappings: Vec<_> = (0..count).map(|n| mapping(n, &to(n))).collect();
+            let streams: Vec<_> = (0..count)
+                .map(|n| json!({"name": format!("s{n}"), "shards": 1}))
+                .collect();
+            let notes: Vec<_> = (0..count)
+                .map(|n| json!({"path": format!("p{n}"), "message": "m", "fix": "f"}))
+                .collect();
+            let done: DeployResult = serde_json::from_value(json!({
+                "function": "ms", "version": 1, "previous_version": null, "digest": "sha256:9f2c41d0aaaa",
+                "changed": true, "changes": [], "created": [], "mappings": mappings, "created_streams": streams,
+                "notes": notes, "outputs": {}, "live_ms": 3,
+            }))
+            .unwrap();
+            lines(&done, None)
+        };
+        let labelled = |lines: &[String], label: &str| {
+            lines.iter().filter(|line| line.starts_with(label)).count()
+        };
+        let more = "           … and 580 more        all: -o json".to_owned();
+        let others = printed(600, |n| format!("out{n}"));
+        for label in ["mapping ", "outputs ", "stream ", "note "] {
+            assert_eq!(labelled(&others, label), 20, "{label}");
+        }
+        assert_eq!(others.iter().filter(|line| **line == more).count(), 4);
+        assert!(
+            others.contains(&"mapping    ms/s0   running".to_owned()),
+            "{others:#?}"
+        );
+        let few = printed(20, |n| format!("out{n}"));
+        assert_eq!(labelled(&few, "mapping "), 20);
+        assert!(!few.iter().any(|line| line.contains("more")), "{few:#?}");
     }
 
     #[test]

@@ -154,8 +154,8 @@ impl Event {
                 lines
             }
             Self::Out { stream, record } => {
-                let key = words::first_line(&record.partition_key, KEY_CHARS);
-                let data = words::first_line(&record.data.data, 160);
+                let key = words::shown(&record.partition_key, KEY_CHARS);
+                let data = words::shown(&record.data.data, 160);
                 let latency = record.latency_ms.map(words::age).unwrap_or_default();
                 let line = format!(
                     "{}  out   {key:<6}  {data:<60}  {latency:>8}  {stream}",
@@ -164,7 +164,7 @@ impl Event {
                 vec![line]
             }
             Self::Retry { retry, .. } => {
-                let key = words::first_line(&retry.partition_key, KEY_CHARS);
+                let key = words::shown(&retry.partition_key, KEY_CHARS);
                 let why = why(&retry.code, &retry.error_kind, &retry.error);
                 let attempt = retry.attempts.saturating_add(1);
                 let of = retry.max_attempts.map(|most| format!(" of {most}"));
@@ -183,7 +183,7 @@ impl Event {
                 )]
             }
             Self::Dead { show, letter, .. } => {
-                let key = words::first_line(&letter.partition_key, KEY_CHARS);
+                let key = words::shown(&letter.partition_key, KEY_CHARS);
                 let why = why(&letter.code, &letter.error_kind, &letter.error);
                 let time = words::local_time(&letter.failed_at);
                 vec![format!("{time}  dead  {key:<6}  {why:<60}  {show}")]
@@ -203,9 +203,9 @@ impl Event {
 /// The cause in a line. A code that is only the kind says nothing beside the words.
 fn why(code: &str, kind: &str, error: &str) -> String {
     if code == kind {
-        return words::first_line(error, 160);
+        return words::shown(error, 160);
     }
-    words::first_line(&format!("{code}: {error}"), 160)
+    words::shown(&format!("{code}: {error}"), 160)
 }
 
 fn stays(live: Option<u64>) -> String {

@@ -1,19 +1,32 @@
 //! `fnctl dlq redrive`: give dead letters to their function again.
 
-use fnctl_core::{error_code::ErrorCode, spec::duration::Duration, status::RedriveStatus};
+use fnctl_core::{
+    error_code::ErrorCode,
+    spec::duration::Duration,
+    status::{CancelledRedrives, RedriveLine, RedriveStatus},
+};
 
 use super::purge::Selection;
 use crate::{cli::Session, error::CliError, output::words, spelling};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "fnctl dlq redrive [OPTIONS] <MAPPING> <ID...|--code|--kind|--key|--since|--all>"
+    override_usage = "fnctl dlq redrive [OPTIONS] <MAPPING> <ID...|--code|--kind|--key|--since|--all>\n       fnctl dlq redrive <MAPPING> --cancel"
 )]
 pub(crate) struct Args {
     /// Its id, FUNCTION/STREAM, or FUNCTION while it has one
     mapping: String,
     #[command(flatten)]
     selection: Selection,
+    /// Call off what is under way: letters that the function was not given stay open
+    #[arg(
+        long,
+        group = "Selection",
+        conflicts_with_all = [
+            "ids", "code", "kind", "key", "since", "all", "version", "rate", "dry_run", "wait"
+        ]
+    )]
+    cancel: bool,
     /// With this version of the function, not with the live one
     #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
     version: Option<u64>,
@@ -36,6 +49,9 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    if args.cancel {
+        return cancel(&args.mapping, session).await;
+    }
     let path = ["v1", "mappings", &args.mapping, "dead-letters", "redrive"];
     let mut body = args.selection.body();
     body["dry_run"] = args.dry_run.into();
@@ -59,6 +75,15 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         }
     }
     match (done.pending, args.wait) {
+        (Some(pending), Some(_)) if done.is_cancelled => Err(CliError::new(
+            ErrorCode::RedriveCancelled,
+            format!(
+                "{} did not end: the redrive was called off",
+                words::count(pending, "dead letter")
+            ),
+        )
+        .because("somebody ran `fnctl dlq redrive --cancel`; letters that the function was not given stay open")
+        .fix(format!("fnctl dlq list {}", args.mapping))),
         (Some(pending @ 1..), Some(_)) if done.is_stopping => Err(CliError::new(
             ErrorCode::Stopping,
             format!(
@@ -88,6 +113,59 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         ))),
         _ => Ok(()),
     }
+}
+
+async fn cancel(mapping: &str, session: &mut Session) -> Result<(), CliError> {
+    let path = [
+        "v1",
+        "mappings",
+        mapping,
+        "dead-letters",
+        "redrives",
+        "cancel",
+    ];
+    let done: CancelledRedrives = session.client.post(&path, &serde_json::json!({})).await?;
+    if session.out.is_json() {
+        return session.out.json(&done);
+    }
+    for one in &done.redrives {
+        session.out.line(&format!("called off {}", in_words(one)))?;
+    }
+    if done.redrives.is_empty() {
+        session.out.note("nothing was under way");
+    }
+    Ok(())
+}
+
+/// What a redrive that is under way is, and how far.
+pub(super) fn in_words(one: &RedriveLine) -> String {
+    let mut asked = vec![match one.named {
+        Some(named) => format!("of {}", words::count(named, "letter")),
+        None => String::new(),
+    }];
+    for (flag, value) in [
+        ("code", &one.code),
+        ("kind", &one.kind),
+        ("key", &one.key),
+        ("since", &one.since),
+    ] {
+        asked.extend(value.as_ref().map(|value| format!("--{flag} {value}")));
+    }
+    let is_all = one.named.is_none() && asked.len() == 1;
+    asked.extend(is_all.then(|| "--all".to_owned()));
+    for (flag, value) in [("version", one.version), ("rate", one.rate)] {
+        asked.extend(value.map(|value| format!("--{flag} {value}")));
+    }
+    let mut reached = format!(
+        "pending {}  processed {}  dead-lettered {}",
+        one.pending, one.processed, one.dead_lettered
+    );
+    if one.skipped > 0 {
+        reached.push_str(&format!("  skipped {}", one.skipped));
+    }
+    let asked = asked.join(" ");
+    let (asked, when) = (asked.trim(), words::local(&one.asked_at));
+    format!("{asked}, asked {when} by {}  {reached}", one.asked_by)
 }
 
 fn line(done: &RedriveStatus, mapping: &str) -> String {

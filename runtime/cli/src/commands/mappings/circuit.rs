@@ -10,7 +10,7 @@ const LISTED_CHARS: usize = 60;
 /// Why a mapping of the list is not called; nothing where its circuits are closed.
 pub(super) fn in_list(open: Option<&OpenCircuits>) -> String {
     open.map_or_else(String::new, |open| {
-        let error = words::first_line(&open.error, LISTED_CHARS);
+        let error = words::shown(&open.error, LISTED_CHARS);
         format!("{}: {}: {error}", since(open), open.code)
     })
 }

@@ -39,7 +39,7 @@ pub(super) fn why(found: &Diagnosis) -> Vec<String> {
     let since = since.map_or_else(String::new, |since| {
         format!(" since {}", words::local(since))
     });
-    let message = words::first_line(&found.message, MESSAGE_CHARS);
+    let message = words::shown(&found.message, MESSAGE_CHARS);
     let mut lines = vec![format!("  why     {}{since}: {message}", found.code)];
     let lengths = found
         .actions

@@ -93,7 +93,7 @@ pub(super) async fn list(args: List, session: &mut Session) -> Result<(), CliErr
             or_dash(parked.waiting_records.map(|waiting| waiting.to_string())),
             waits_for(parked),
             or_dash(parked.code.clone()),
-            or_dash(error.map(|error| words::first_line(error, ERROR_CHARS))),
+            or_dash(error.map(|error| words::shown(error, ERROR_CHARS))),
         ]);
     }
     if table.is_empty() {

@@ -8,7 +8,10 @@ use fnctl_core::{
 use crate::{
     cli::Session,
     commands::{
-        deploy::{of_path, print::change_in_words},
+        deploy::{
+            of_path,
+            print::{change_in_words, note_in_words},
+        },
         mapping_flags::MappingFlags,
     },
     error::CliError,
@@ -95,6 +98,11 @@ fn print(done: &ChangedMapping, out: &mut Output) -> Result<(), CliError> {
     ))?;
     for made in &done.created {
         out.line(&format!("created    {made}"))?;
+    }
+    for note in &done.notes {
+        for (label, words) in note_in_words(note) {
+            out.line(&format!("{label:<10} {words}"))?;
+        }
     }
     out.line(&format!("live       in {} ms", done.live_ms))
 }

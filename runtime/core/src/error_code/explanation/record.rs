@@ -102,4 +102,14 @@ pub(super) const ALL: &[Explanation] = &[
             "fnctl dlq purge MAPPING ID",
         ],
     ),
+    explained(
+        ErrorCode::RedriveCancelled,
+        "A redrive that was waited for was called off",
+        "Somebody ran `fnctl dlq redrive MAPPING --cancel`; the audit says who, where tokens are in use. Letters that were not given \
+         to the function are open as before.",
+        &[
+            "fnctl dlq list MAPPING",
+            "fnctl dlq redrive MAPPING --all        once more",
+        ],
+    ),
 ];

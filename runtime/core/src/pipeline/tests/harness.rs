@@ -323,6 +323,11 @@ impl Harness {
         self.tell(Event::Redrive(Box::new(redrive)));
     }
 
+    /// Nobody wants the redrive of the letter of that id any more.
+    pub(super) fn withdraw(&mut self, id: u64) {
+        self.tell(Event::RedriveWithdrawn { ticket: 100 + id });
+    }
+
     fn block(&mut self) -> BlockMeta {
         let id = BlockId(self.next_block);
         self.next_block += 1;

@@ -58,6 +58,30 @@ fn a_redrive_has_one_attempt_whatever_the_failure() {
 }
 
 #[test]
+fn a_redrive_that_nobody_wants_any_more_is_called_only_where_it_was_already() {
+    let mut shard = Harness::new(settings());
+    shard.put("a");
+    shard.redrive(7, "a");
+    shard.redrive(8, "c");
+    shard.expect(&["call 1 lane0: 1", "call 2 retry: 1008 fresh letter 8"]);
+    shard.withdraw(7);
+    shard.expect(&["letter 7 Closed", "release 2"]);
+    // The one that is called ends as its call does; of what is gone nothing is told.
+    for id in [8, 7, 9] {
+        shard.withdraw(id);
+        shard.expect(&[]);
+    }
+    shard.ok(1);
+    shard.ok(2);
+    shard.expect(&["commit lane0#1 settles 0-1"]);
+    shard.answer("lane0", 1, TAKEN);
+    shard.expect(&["release 1", "commit retry#1 redrives 8"]);
+    shard.answer("retry", 1, TAKEN);
+    shard.durable("retry", 1);
+    shard.expect(&["release 3", "letter 8 Resolved"]);
+}
+
+#[test]
 fn a_redrive_waits_while_its_key_is_in_a_lane_and_the_key_waits_behind_it() {
     let mut shard = Harness::new(settings());
     shard.put("a b");
@@ -226,6 +250,8 @@ enum Step {
     /// Records of these keys, by bits.
     Put(u8),
     Redrive(u8),
+    /// Nobody wants a letter redriven any more.
+    Withdraw(u8),
     /// The call that runs longest ends: how, by number.
     End(u8),
     /// The sequencer answers: how, by number.
@@ -241,6 +267,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (1..8u8).prop_map(Step::Put),
         3 => (0..3u8).prop_map(Step::Redrive),
+        1 => (0..8u8).prop_map(Step::Withdraw),
         6 => (0..8u8).prop_map(Step::End),
         6 => (0..6u8).prop_map(Step::Answer),
         3 => Just(Step::Sync),
@@ -331,6 +358,10 @@ impl Bench {
                 self.letters += 1;
                 self.shard
                     .redrive(self.letters, ["a", "b", "c"][usize::from(key)]);
+            }
+            Step::Withdraw(at) => {
+                let letters = self.letters.max(1);
+                self.shard.withdraw(1 + u64::from(at) % letters);
             }
             Step::End(how) => {
                 if let Some(attempt) = self.shard.running() {

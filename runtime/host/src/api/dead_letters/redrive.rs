@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::selection::{Meant, Selection};
 use crate::{
-    api::{Answer, Asked, error::ApiError, json, one},
+    api::{Answer, Asked, error::ApiError, json, many, one},
     limits,
     node::{HostNode, StoredLetter},
     redrives::{self, Ended, Request, has_record},
@@ -116,6 +116,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
             _ => None,
         },
         is_stopping: false,
+        is_cancelled: false,
         dry_run: body.dry_run,
     };
     if body.dry_run {
@@ -158,7 +159,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
     let (skipped, pending) = match ended {
         // Those that somebody else closed meanwhile were not met again.
         Some(Ended::All) => (reached.skipped + reached.left, 0),
-        Some(Ended::Stopping) | None => (reached.skipped, reached.left),
+        Some(Ended::Stopping | Ended::Cancelled) | None => (reached.skipped, reached.left),
     };
     one(&RedriveStatus {
         processed: Some(reached.processed),
@@ -166,8 +167,31 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         skipped: Some(skipped),
         pending: Some(pending),
         is_stopping: ended == Some(Ended::Stopping),
+        is_cancelled: ended == Some(Ended::Cancelled),
         ..told
     })
+}
+
+/// `GET /v1/mappings/{m}/dead-letters/redrives`: what is under way.
+pub(in crate::api) fn under_way(node: &HostNode, address: &str, asked: &Asked) -> Answer {
+    asked.query(&[])?;
+    let mapping = node.mapping(address)?;
+    many(node.redrives().lines(mapping.id))
+}
+
+/// A body that says nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// `POST /v1/mappings/{m}/dead-letters/redrives/cancel`: calls off what is under way.
+pub(in crate::api) async fn cancel(node: &Arc<HostNode>, address: &str, asked: Asked) -> Answer {
+    asked.query(&[])?;
+    let who = asked.who();
+    let body = asked.bytes(limits::JSON_BODY_BYTES_MAX).await?;
+    let Nothing {} = json::read(&body)?;
+    let mapping = node.mapping(address)?;
+    one(&redrives::cancel(node, mapping.id, who).await?)
 }
 
 /// Whether letters of the mapping can be redriven now, with this version.

@@ -7,7 +7,7 @@ use fnctl_core::{
     error_code::{ErrorCode, ErrorObject, Problem},
     id::{FunctionName, MappingId},
     mapping::{Mapping, MappingState},
-    registry::{Command, Deploy, Deployed, MappingIs, Refusal},
+    registry::{Command, Deploy, Deployed, MappingIs, Note, Refusal},
     spec::{
         FunctionSpec, MappingSpec, Setting, StreamSpec,
         request::{ChangedMapping, CreateMappingRequest},
@@ -141,12 +141,19 @@ async fn answer(node: &HostNode, deployed: &Deployed, id: MappingId, asked_at: I
     node.live(&deployed.function).await;
     let live_ms = u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
     let of_streams = deployed.created_streams.iter();
+    // Of the others nothing was asked.
+    let (alone, among) = (
+        "mapping.".to_owned(),
+        format!("mapping[{}].", mapping.stream_name),
+    );
+    let is_mine = |note: &&Note| note.path.starts_with(&alone) || note.path.starts_with(&among);
     one(&ChangedMapping {
         id: id.to_string(),
         name: format!("{}/{}", deployed.function.name, mapping.stream_name),
         state: node.state_of(mapping, &deployed.created_streams).to_owned(),
         changed: deployed.changed,
         changes: deployed.changes.clone(),
+        notes: deployed.notes.iter().filter(is_mine).cloned().collect(),
         created: of_streams
             .map(|stream| format!("stream/{}", stream.name))
             .collect(),

@@ -169,6 +169,9 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
     gauge("fnctl_mapping_shards_damaged", &|m| {
         count(m, |s| s.is_damaged)
     });
+    gauge("fnctl_mapping_host_fault", &|m| {
+        u64::from(m.is_host_at_fault)
+    });
     gauge("fnctl_mapping_circuit_open", &|m| {
         count(m, |s| s.is_circuit_open)
     });

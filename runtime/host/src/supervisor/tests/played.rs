@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use fnctl_core::{
@@ -52,6 +55,8 @@ pub(super) struct FakeNode {
     pub(super) leases: Mutex<Vec<usize>>,
     pub(super) commands: Mutex<Vec<Command>>,
     pub(super) failed: Mutex<u32>,
+    /// How often the supervisor looked at the view.
+    pub(super) looks: AtomicUsize,
 }
 
 impl FakeNode {
@@ -167,6 +172,7 @@ impl Node for FakeNode {
     }
 
     fn view<R>(&self, read: impl FnOnce(&NodeView) -> R) -> R {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         read(&self.lock())
     }
 
@@ -228,6 +234,11 @@ pub(super) struct Test {
 impl Test {
     /// A function `f` over a stream `in` of two shards, and a supervisor.
     pub(super) fn new() -> Self {
+        Self::of_shards(2)
+    }
+
+    /// The same over so many shards.
+    pub(super) fn of_shards(shards: u32) -> Self {
         let (started, workers) = mpsc::unbounded_channel();
         let node = Arc::new(FakeNode {
             view: Mutex::new(NodeView::new()),
@@ -236,11 +247,12 @@ impl Test {
             leases: Mutex::default(),
             commands: Mutex::default(),
             failed: Mutex::default(),
+            looks: AtomicUsize::default(),
         });
         node.hand_in(&Command::CreateStream {
             name: StreamName::parse("in").expect("a name"),
             settings: StreamSettings {
-                shards: 2,
+                shards,
                 ..StreamSettings::default()
             },
         });
