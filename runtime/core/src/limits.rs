@@ -215,6 +215,8 @@ pub const CANARY_ERRORS_PERMILLE_DEFAULT: u16 = 50;
 pub const CANARY_CALLS_MIN: u64 = 20;
 /// The sliding window in which a canary's calls are counted, ms.
 pub const CANARY_WINDOW_MS: u64 = 300_000;
+/// How far it reaches back while it has fewer calls than [`CANARY_CALLS_MIN`], ms.
+pub const CANARY_WINDOW_MS_MAX: u64 = 3_600_000;
 /// What that window moves on by, ms.
 pub const CANARY_WINDOW_PIECE_MS: u64 = 5_000;
 /// Shortest bound of the iterator age under a canary, ms.

@@ -38,7 +38,7 @@ proptest! {
             // Now and then the clock goes back.
             now = if n % 7 == 0 { now - step } else { now + step };
             watch.ended(FunctionVersion(8), false, &guard(None, None), Timestamp(now));
-            let most = limits::CANARY_WINDOW_MS / limits::CANARY_WINDOW_PIECE_MS + 2;
+            let most = limits::CANARY_WINDOW_MS_MAX / limits::CANARY_WINDOW_PIECE_MS + 2;
             prop_assert!(watch.pieces() as u64 <= most);
         }
     }
@@ -201,13 +201,36 @@ fn calls_leave_the_window_and_stay_in_the_totals() {
     let mut watch = CanaryWatch::new(FunctionVersion(8));
     assert_eq!(told(&mut watch, &five, &[(8, true, 19)], 0), None);
     let later = limits::CANARY_WINDOW_MS + 1;
-    let calls = [(8, true, 19), (7, false, 3)];
-    assert_eq!(told(&mut watch, &five, &calls, later), None);
+    // Enough came since.
+    assert_eq!(told(&mut watch, &five, &[(8, false, 400)], 5_000), None);
+    let all = [(8, true, 20), (7, false, 3)];
+    assert_eq!(told(&mut watch, &five, &all, later), None);
     let calls = |calls, failures| VersionCalls { calls, failures };
-    assert_eq!(watch.recent().canary, calls(19, 19));
-    assert_eq!(watch.totals().canary, calls(38, 38));
+    assert_eq!(watch.recent().canary, calls(420, 20));
+    assert_eq!(watch.totals().canary, calls(439, 39));
     assert_eq!(watch.totals().live, calls(3, 0));
-    assert!(told(&mut watch, &five, &[(8, true, 1)], later).is_some());
+}
+
+#[test]
+fn a_canary_that_is_called_seldom_is_judged_by_its_last_calls() {
+    let five = guard(Some(50), None);
+    // As one whose circuit is open is probed.
+    let mut watch = CanaryWatch::new(FunctionVersion(8));
+    for n in 0..19 {
+        let calls = [(8, true, 1), (7, false, 50)];
+        assert_eq!(told(&mut watch, &five, &calls, n * 30_000), None);
+    }
+    let tripped = told(&mut watch, &five, &[(8, true, 1)], 19 * 30_000);
+    assert_eq!(
+        tripped.as_deref(),
+        Some("100% of 20 calls failed (bound 5%; of the live version's 950, 0%)")
+    );
+    // What is older than an hour says nothing of now.
+    let mut watch = CanaryWatch::new(FunctionVersion(8));
+    assert_eq!(told(&mut watch, &five, &[(8, true, 19)], 0), None);
+    let later = limits::CANARY_WINDOW_MS_MAX + 1;
+    assert_eq!(told(&mut watch, &five, &[(8, true, 19)], later), None);
+    assert_eq!(watch.recent().canary.calls, 19);
 }
 
 #[test]

@@ -183,15 +183,25 @@ impl CanaryWatch {
         tripped
     }
 
-    /// The piece of the window that `now` lies in; those that have left the window go. A clock that goes back
-    /// leaves all in the last piece until it has come up again.
+    /// The piece of the window that `now` lies in; those that have left the window go as it moves on. A clock
+    /// that goes back leaves all in the last piece until it has come up again.
     fn piece(&mut self, now: Timestamp) -> &mut CanaryCounts {
-        let oldest = now.0.saturating_sub(limits::CANARY_WINDOW_MS);
-        while self.pieces.front().is_some_and(|(at, _)| at.0 < oldest) {
-            self.pieces.pop_front();
-        }
         let is_over = |at: Timestamp| now.since_ms(at) >= limits::CANARY_WINDOW_PIECE_MS;
         if self.pieces.back().is_none_or(|(at, _)| is_over(*at)) {
+            let mut calls = self.recent().canary.calls;
+            let mut leaves = |(at, counts): &mut (Timestamp, CanaryCounts)| {
+                let age = now.since_ms(*at);
+                // A canary whose circuit is open makes a call each half minute: they are to be enough one day.
+                let rest = calls - counts.canary.calls;
+                let is_spare =
+                    rest >= limits::CANARY_CALLS_MIN || age > limits::CANARY_WINDOW_MS_MAX;
+                let leaves = age > limits::CANARY_WINDOW_MS && is_spare;
+                if leaves {
+                    calls = rest;
+                }
+                leaves
+            };
+            while self.pieces.pop_front_if(&mut leaves).is_some() {}
             self.pieces.push_back((now, CanaryCounts::default()));
         }
         let last = self.pieces.back_mut().expect("one was just put there");

@@ -14,10 +14,7 @@ use fnctl_core::{
     view::{NodeView, UnitTurn},
 };
 
-use crate::{
-    node::{HostNode, diagnosis::Asked, parked::ParkedCount},
-    supervisor::UnitStatus,
-};
+use crate::node::{HostNode, diagnosis::Asked, parked::ParkedCount};
 
 /// A unit as the published view has it.
 pub(super) struct UnitFigures {
