@@ -29,7 +29,7 @@ use crate::{
     canaries::{self, Canaries},
     clock::SystemClock,
     exposure,
-    functions::{ArtifactPath, Functions},
+    functions::{ArtifactLook, ArtifactPath, Functions},
     http::listener::{ListenError, Listener},
     kinesis::{self, KinesisCredentialsError, KinesisService, StoreLog},
     limits,
@@ -237,6 +237,13 @@ impl Server {
             let store = store.clone();
             Arc::new(move |digest: &str| store.artifact_path(digest))
         };
+        let look: ArtifactLook = {
+            let store = store.clone();
+            Arc::new(move |digest: &str| {
+                // Who asked for it knows already that it cannot be had.
+                drop(store.artifact(digest));
+            })
+        };
         let scrub = store.scrub(options.scrub);
         let (done, ended) = oneshot::channel();
         thread::Builder::new()
@@ -250,6 +257,7 @@ impl Server {
         let functions = Arc::new(Functions::new(
             engine.clone(),
             artifact,
+            look,
             Arc::clone(&metrics),
         ));
         let statuses = Arc::new(Statuses::default());

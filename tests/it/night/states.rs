@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     scrub::files,
-    support::{all, one, put},
+    support::{all, guest, one, put},
 };
 
 #[test]
@@ -103,11 +103,12 @@ fn a_component_that_cannot_be_loaded_is_the_servers_fault_and_told_as_such() {
         "{described:#}"
     );
     let stands_still = r#"{alertname="FnctlNoProgress",mapping="enrich/signups"}"#;
-    night.until_fire(9, &[stands_still], |_| {});
+    let rots = r#"{alertname="FnctlStorageDamaged"}"#;
+    night.until_fire(9, &[stands_still, rots], |_| {});
     for step in commands(&described) {
-        night.pasted(&step);
+        night.pasted(&step.replace("FILE", &guest("hostile")));
     }
-    night.deploy(&[]);
+    // The last of them put it back.
     night.has_all(&["ok 1", "ok 2"].map(str::to_owned));
 }
 
