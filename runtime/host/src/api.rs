@@ -178,6 +178,10 @@ impl Serve for Api {
             .await
             .unwrap_or_else(ApiError::into_response)
     }
+
+    fn is_open(&self) -> bool {
+        !(self.is_token_demanded && self.access.is_guarded())
+    }
 }
 
 /// A request whose address was read.

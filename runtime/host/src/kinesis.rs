@@ -33,6 +33,7 @@ use crate::{
         Body,
         body::let_out,
         listener::{PeerAddress, Serve},
+        origin::Pages,
         paced::Paced,
         whole,
     },
@@ -311,6 +312,15 @@ impl Serve for KinesisService {
         }
         self.metrics.signatures_throttled();
         throttled("address", "well signed ones are")
+    }
+
+    fn is_open(&self) -> bool {
+        !self.kinesis.verifies()
+    }
+
+    fn pages(&self) -> Pages {
+        // As Kinesis does, it answers scripts that sign.
+        Pages::Known
     }
 }
 

@@ -155,8 +155,10 @@ impl Server {
         exposure::check(&options, is_guarded || given.is_some())?;
         let credentials = options.kinesis_credentials.as_deref();
         let credentials = credentials.map(kinesis::credentials).transpose()?;
-        let api = Listener::bind(options.listen).await?;
+        let names = options.names();
+        let api = Listener::bind(options.listen).await?.called(&names);
         let kinesis_api = Listener::bind(options.kinesis_listen).await?;
+        let kinesis_api = kinesis_api.called(&names);
         let (api_addr, kinesis_addr) = (api.address(), kinesis_api.address());
         raise_open_files();
         let directory = options.data_dir.clone();

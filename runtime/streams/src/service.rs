@@ -141,6 +141,12 @@ impl<L: Log> Kinesis<L> {
         }
     }
 
+    /// Whether signatures are verified.
+    #[must_use]
+    pub fn verifies(&self) -> bool {
+        self.0.credentials().is_some()
+    }
+
     /// Request bodies of which a part is still to come.
     #[must_use]
     pub fn receiving(&self) -> InFlight {
