@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper::{
+    Method, Request, Response,
+    body::{Body as _, Incoming},
+    header::{self, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -26,6 +31,7 @@ use crate::{
     http::{
         Body,
         origin::{self, Door, Pages},
+        whole,
     },
     limits,
     tls::Shown,
@@ -215,9 +221,14 @@ async fn connection<S: Serve, C: AsyncRead + AsyncWrite + Unpin + Send + 'static
         let service = service.clone();
         let admitted = door.admit(&request, service.is_open(), service.pages());
         async move {
-            Ok::<_, std::convert::Infallible>(match admitted {
+            let is_head = request.method() == Method::HEAD;
+            let answer = match admitted {
                 Ok(()) => service.answer(request).await,
                 Err(foreign) => foreign.into_response(),
+            };
+            Ok::<_, std::convert::Infallible>(match is_head {
+                true => head_alone(answer),
+                false => answer,
             })
         }
     });
@@ -261,6 +272,18 @@ async fn connection<S: Serve, C: AsyncRead + AsyncWrite + Unpin + Send + 'static
             }
         }
     }
+}
+
+/// The answer to HEAD: the headers, and nothing behind them (RFC 9110, section 9.3.2). HTTP/2 sends what it is given.
+fn head_alone(mut answer: Response<Body>) -> Response<Body> {
+    let length = answer.body().size_hint().exact();
+    if let Some(length) = length {
+        let headers = answer.headers_mut();
+        headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
+    }
+    answer.map(|_| whole(""))
 }
 
 /// Counts connections by remote address.
