@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     kinesis::holds_over_tls,
-    support::{all, error_of, one},
+    support::{all, error_of, metric, one},
 };
 
 /// Runs a command without a server; its exit code, stdout and stderr.
@@ -346,6 +346,56 @@ fn boto3_signs_with_keys_that_are_known_over_tls_and_others_are_refused() {
     let arguments = ["OWNER", secret, "SHOP", writing].map(OsStr::new);
     holds_over_tls(&server, "signatures", &arguments, &certificate(&data_dir));
     assert!(!server.log().contains(writing));
+    // What a key may not do is told once, however often it is tried.
+    let trusted = certificate(&data_dir).to_string_lossy().into_owned();
+    let tail = ["--tls-ca", &trusted, "tail", "fnctl.audit"];
+    let all_of_it = ["--from", "trim-horizon", "--count", "3", "--timeout", "60s"];
+    let lines = lines_of(all(&server, &[&tail[..], &all_of_it].concat()));
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| (&line["who"], &line["what"], &line["on"]))
+        .map(|(who, what, on)| (who.as_str(), what.as_str(), on.as_str()))
+        .collect();
+    let by = |who, what, on| (Some(who), Some(what), Some(on));
+    let expected = [
+        by("key:owner", "CreateStream", "s"),
+        by("key:shop", "DeleteStream", "s"),
+        by("key:owner", "CreateStream", "end"),
+    ];
+    assert_eq!(told, expected, "{lines:?}");
+    assert_eq!(lines[1]["error"], "AccessDeniedException");
+}
+
+#[test]
+fn a_token_that_asks_for_more_than_its_scope_is_counted_slowed_down_and_audited_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().join("data");
+    let admin = offline_token(&data_dir, "root", "admin");
+    let read = offline_token(&data_dir, "looks", "read");
+    let server = serve(&data_dir, &[]);
+    let asks = || with_token(&server, "POST", "/v1/backup", Some(&read)).status;
+    let mut told = 0;
+    while asks() == 403 {
+        told += 1;
+        assert!(told < 1_000, "it is never slowed down");
+    }
+    assert!(told >= 20, "{told}");
+    // In nothing else, and nobody else at its address.
+    let status = |path: &str, token: &str| with_token(&server, "GET", path, Some(token)).status;
+    assert_eq!(status("/v1/streams", &read), 200);
+    assert_eq!(status("/v1/tokens", &admin), 200);
+    assert_eq!(status("/v1/tokens", "fnctl_wrong"), 401);
+    let refused = |reason: &str| {
+        let series = format!("fnctl_access_refused_total{{reason=\"{reason}\"}}");
+        metric(&server, &series)
+    };
+    assert_eq!(refused("scope"), f64::from(told));
+    // A change of somebody else closes the list.
+    one(&server, &["--token", &admin, "streams", "create", "s"]);
+    let lines = audited(&server, &admin, 2);
+    assert_eq!(lines[0]["who"], "token:looks", "{lines:?}");
+    assert_eq!(lines[0]["what"], "POST /v1/backup", "{lines:?}");
+    assert_eq!(lines[1]["what"], "POST /v1/streams", "{lines:?}");
 }
 
 /// The lines of the audit so far.
@@ -360,7 +410,11 @@ pub(crate) fn audited(server: &Server, token: &str, count: usize) -> Vec<Value> 
         "trim-horizon",
     ];
     let wait = ["--count", &count, "--timeout", "60s"];
-    let records = all(server, &[&words[..], &wait].concat());
+    lines_of(all(server, &[&words[..], &wait].concat()))
+}
+
+/// Records of the audit as the lines they are.
+fn lines_of(records: Vec<Value>) -> Vec<Value> {
     records
         .iter()
         .map(|record| match &record["data"] {

@@ -417,6 +417,17 @@ def signatures(key, secret, writer, writer_secret):
     message = refused("AccessDeniedException", writer.delete_stream, StreamName="s")
     assert "kinesis:DeleteStream" in message, message
     assert len(read(kinesis, token)) == 3
+    # Who asks on for what their key may not do is told less, and slowed down in nothing else.
+    codes = set()
+    for _ in range(25):
+        try:
+            writer.delete_stream(StreamName="s")
+        except ClientError as error:
+            codes.add(error.response["Error"]["Code"])
+    assert codes == {"AccessDeniedException", "ThrottlingException"}, codes
+    writer.put_record(StreamName="s", PartitionKey="a", Data=b"still")
+    assert len(read(kinesis, token)) == 4
+    kinesis.create_stream(StreamName="end", ShardCount=1)
 
 
 if __name__ == "__main__":

@@ -365,12 +365,33 @@ fn every_endpoint_refuses_bad_input_in_words() {
 #[test]
 fn a_page_of_another_origin_is_kept_out() {
     let server = server();
-    for headers in [[("origin", "https://evil.example")], [("x-ignored", "x")]] {
-        let answer = request(&server.api, "GET", "/v1/streams", &headers, b"").expect("an answer");
-        assert_eq!(
-            answer.status,
-            if headers[0].0 == "origin" { 403 } else { 200 }
-        );
+    let own = server.api.as_str();
+    let body = br#"{"name":"csrf"}"#;
+    let asks = |method: &str, header: (&str, &str), body: &[u8]| {
+        let answer = request(&server.api, method, "/v1/streams", &[header], body);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status == 403, answer.text().contains("FN6002"));
+        answer.status
+    };
+    for header in [
+        ("origin", "https://evil.example"),
+        ("origin", "http://localhost:3000"),
+        ("origin", "http://evil.localhost"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        assert_eq!(asks("POST", header, body), 403, "{header:?}");
+        assert_eq!(asks("GET", header, b""), 403, "{header:?}");
+    }
+    for (header, name) in [
+        (("origin", own), "a"),
+        (("sec-fetch-site", "none"), "b"),
+        (("x-ignored", "x"), "c"),
+    ] {
+        let body = format!(r#"{{"name":"{name}"}}"#);
+        assert_eq!(asks("POST", header, body.as_bytes()), 200, "{header:?}");
+        assert_eq!(asks("GET", header, b""), 200, "{header:?}");
     }
     assert_eq!(get(&server.api, "/readyz").expect("an answer").status, 200);
 }

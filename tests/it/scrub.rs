@@ -247,6 +247,18 @@ fn damage_met_at_a_start_or_by_a_reader_is_told_before_any_pass() {
         (&hole["first_record"], &hole["last_record"]),
         "{found}"
     );
+    // In the same words wherever it is said, with the stream's name.
+    let place = format!(
+        " at offset {}: {}, stream `rots`, shardId-000000000000, records {} to {}",
+        found[0]["offset"],
+        found[0]["message"].as_str().unwrap_or_default(),
+        found[0]["first_record"],
+        found[0]["last_record"]
+    );
+    for told in [&hole["message"], &last["error"]["message"]] {
+        let told = told.as_str().unwrap_or_default();
+        assert!(told.ends_with(&place), "{told}: {place}");
+    }
     assert_eq!(metric(&server, series), 2.0);
     assert_eq!(metric(&server, "fnctl_storage_damaged_places"), 2.0);
 

@@ -187,9 +187,34 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, Unfit> {
     })
 }
 
+/// A name of a machine, without a port.
+pub(crate) fn host_name(text: &str) -> Result<String, Unfit> {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !text.is_empty() && text.len() <= HOST_NAME_CHARS_MAX && text.chars().all(is_known) {
+        return Ok(text.to_owned());
+    }
+    Err(Unfit::Unreadable(format!(
+        "`{text}` is not the name of a machine, such as fnctl.example.org"
+    )))
+}
+
+/// The longest name that the DNS has (RFC 1035, section 2.3.4).
+const HOST_NAME_CHARS_MAX: usize = 253;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_machines_have_no_ports_and_no_schemes() {
+        for name in ["fnctl", "fnctl.example.org", "fnctl-0.fnctl.svc", "a_b"] {
+            assert_eq!(host_name(name).as_deref(), Ok(name));
+        }
+        let long = "a".repeat(HOST_NAME_CHARS_MAX + 1);
+        for text in ["", "fnctl:4700", "http://fnctl", "*", "ü", "a b", &long] {
+            assert_eq!(exit(host_name(text)), Some(2), "{text}");
+        }
+    }
 
     /// `2` for what cannot be read, `7` for what is not allowed.
     fn exit<T>(read: Result<T, Unfit>) -> Option<u8> {

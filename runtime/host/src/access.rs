@@ -97,6 +97,24 @@ impl Caller {
     }
 }
 
+/// Why somebody is not let in.
+#[derive(Debug)]
+pub(crate) struct NotAdmitted {
+    /// What is answered.
+    pub(crate) error: ApiError,
+    /// Whose token is good, and its scope too narrow, as the audit names it.
+    pub(crate) holder: Option<String>,
+}
+
+impl From<ApiError> for NotAdmitted {
+    fn from(error: ApiError) -> Self {
+        Self {
+            error,
+            holder: None,
+        }
+    }
+}
+
 /// Tokens of a running server.
 #[derive(Debug)]
 pub(crate) struct Access {
@@ -145,7 +163,7 @@ impl Access {
         needed: Option<Scope>,
         headers: &HeaderMap,
         peer: Option<IpAddr>,
-    ) -> Result<Caller, ApiError> {
+    ) -> Result<Caller, NotAdmitted> {
         let (Some(needed), Some(tokens)) = (needed, self.tokens()) else {
             return Ok(Caller::Unnamed);
         };
@@ -158,17 +176,19 @@ impl Access {
     }
 
     /// The refusal, or that there were too many.
-    fn refuse(&self, refused: ApiError, peer: Option<IpAddr>) -> ApiError {
-        // Whoever has a token of too narrow a scope is no stranger: only this tells what is wrong.
-        if refused.is(ErrorCode::ScopeTooNarrow) || self.failures.allow(peer) {
-            return refused;
+    fn refuse(&self, mut refused: NotAdmitted, peer: Option<IpAddr>) -> NotAdmitted {
+        let (may_be_told, whose) = match &refused.holder {
+            // No stranger: others at the same address are not slowed down by it.
+            Some(holder) => (self.failures.allow_holder(holder), "token"),
+            None => (self.failures.allow(peer), "address"),
+        };
+        if !may_be_told {
+            let words = format!("too many refused requests of this {whose}");
+            refused.error = ApiError::new(ErrorCode::AccessThrottled, words)
+                .because("who is refused is answered a few times a minute; what a token may do is not slowed down")
+                .fix("send a good token, of the scope that is needed: --token T, FNCTL_TOKEN, or `Authorization: Bearer T`");
         }
-        ApiError::new(
-            ErrorCode::AccessThrottled,
-            "too many refused requests of this address",
-        )
-        .because("who is refused is answered a few times a minute; good tokens are not slowed down")
-        .fix("send a good token: --token T, FNCTL_TOKEN, or `Authorization: Bearer T`")
+        refused
     }
 
     /// Makes a token; durable when it is shown.
@@ -270,7 +290,7 @@ fn judge(
     presented: &bearer::Presented<'_>,
     needed: Scope,
     now: Timestamp,
-) -> Result<Caller, ApiError> {
+) -> Result<Caller, NotAdmitted> {
     let refused = |words: &str, why: &str| {
         ApiError::new(ErrorCode::TokenRefused, words)
             .because(why)
@@ -280,37 +300,42 @@ fn judge(
         bearer::Presented::Token(secret) => secret,
         bearer::Presented::Nothing => {
             let why = "the request carries none, and this listener asks for one";
-            return Err(refused("a token is needed", why));
+            return Err(refused("a token is needed", why).into());
         }
         bearer::Presented::Other => {
             let why = "its `Authorization` is not `Bearer` and one token";
-            return Err(refused("a token is needed", why));
+            return Err(refused("a token is needed", why).into());
         }
     };
     let digest = secret::digest(secret);
     let Some(token) = tokens.find(&digest) else {
         let why = "no token of this server has this secret; it may have been revoked";
-        return Err(refused("the token is refused", why));
+        return Err(refused("the token is refused", why).into());
     };
     if token.is_expired(now) {
         let words = format!("token `{}` has expired", token.name);
-        return Err(refused(&words, "it was made for a time, which is over"));
+        return Err(refused(&words, "it was made for a time, which is over").into());
     }
+    let caller = Caller::Token {
+        name: token.name.clone(),
+        digest,
+    };
     if token.scope < needed {
         let words = format!(
             "token `{}` may {}, and this needs {needed}",
             token.name, token.scope
         );
-        return Err(ApiError::new(ErrorCode::ScopeTooNarrow, words)
+        let error = ApiError::new(ErrorCode::ScopeTooNarrow, words)
             .because("read: look; write: look and put records; admin: everything")
             .fix(format!(
                 "use one of scope {needed}: fnctl tokens create NAME --scope {needed}"
-            )));
+            ));
+        return Err(NotAdmitted {
+            error,
+            holder: Some(caller.who(None)),
+        });
     }
-    Ok(Caller::Token {
-        name: token.name.clone(),
-        digest,
-    })
+    Ok(caller)
 }
 
 #[cfg(test)]

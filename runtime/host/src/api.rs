@@ -97,10 +97,17 @@ impl Api {
         let caller = match caller {
             Ok(caller) => caller,
             Err(refused) => {
-                self.node.metrics().access_refused(&refused);
+                let error = refused.error;
+                self.node.metrics().access_refused(&error);
+                if let Some(holder) = refused.holder {
+                    let what = format!("{} {}", parts.method, parts.uri.path());
+                    let act = Act::new(holder, peer, "api", &what);
+                    let (code, status) = error.outcome();
+                    self.audit.refused(act, status.as_u16(), Some(code)).await;
+                }
                 // Who is still sending reads the answer only when that is done.
                 body::let_out(&mut body).await;
-                return Err(refused);
+                return Err(error);
             }
         };
         let asked = Asked {
@@ -170,6 +177,10 @@ impl Serve for Api {
         self.admitted(request)
             .await
             .unwrap_or_else(ApiError::into_response)
+    }
+
+    fn is_open(&self) -> bool {
+        !(self.is_token_demanded && self.access.is_guarded())
     }
 }
 

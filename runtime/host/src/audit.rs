@@ -1,8 +1,10 @@
 //! Who changed what, when, and how it ended: a stream of its own that `fnctl tail` reads.
 //!
 //! A line is put when the change is done, and before its answer is sent. A process that dies between the two
-//! leaves a change without its line. Puts and other data are no changes; refusals of strangers are counted and
-//! not told here, so that nobody pushes history out by knocking.
+//! leaves a change without its line. Puts and other data are no changes. Refusals of strangers are counted and not told
+//! here, and those of a token or key of too narrow a scope once a minute, so that nobody pushes history out by knocking.
+
+mod refusals;
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tracing::error;
 
+use self::refusals::Refusals;
 use crate::{api::error::ApiError, limits, metrics::Metrics};
 
 /// The stream. Nothing but this server puts into it, and nobody deletes or reshards it.
@@ -44,6 +47,9 @@ pub(crate) struct Act {
     /// The error's code, where it was refused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// How often who it was had been refused for the scope of their token or key since the line before that said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused_before: Option<u64>,
 }
 
 /// Puts changes into the stream.
@@ -51,12 +57,29 @@ pub(crate) struct Act {
 pub(crate) struct Audit {
     store: Store,
     metrics: Arc<Metrics>,
+    refusals: Arc<Refusals>,
 }
 
 impl Audit {
     /// Into the stream of this store.
-    pub(crate) const fn new(store: Store, metrics: Arc<Metrics>) -> Self {
-        Self { store, metrics }
+    pub(crate) fn new(store: Store, metrics: Arc<Metrics>) -> Self {
+        Self {
+            store,
+            metrics,
+            refusals: Arc::default(),
+        }
+    }
+
+    /// Notes that a token or key was refused for its scope: one line a minute for each, which says how many were
+    /// refused before it and not told.
+    pub(crate) async fn refused(&self, mut act: Act, status: u16, error: Option<String>) {
+        let Some(before) = self.refusals.tell(&act.who) else {
+            return;
+        };
+        act.status = Some(status);
+        act.error = error;
+        act.refused_before = (before > 0).then_some(before);
+        self.note(&act).await;
     }
 
     /// Begins one. `tells_cut`: whether it is told as well when whoever asked is gone before it ends.
@@ -162,7 +185,13 @@ impl Act {
             on: None,
             status: None,
             error: None,
+            refused_before: None,
         }
+    }
+
+    /// What it is done to.
+    pub(crate) fn done_to(&mut self, on: Option<&str>) {
+        self.on = on.map(cut);
     }
 }
 
@@ -177,7 +206,7 @@ impl Noting {
     /// How it ended; the line is in the stream when this returns.
     pub(crate) async fn ended(mut self, on: Option<&str>, status: u16, error: Option<String>) {
         if let Some(mut act) = self.act.take() {
-            act.on = on.map(cut);
+            act.done_to(on);
             act.status = Some(status);
             act.error = error;
             self.audit.note(&act).await;

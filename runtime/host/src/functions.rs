@@ -15,10 +15,13 @@ use fnctl_core::{
 use fnctl_invoker::{ComponentError, ComponentSource, Engine, FunctionSeries, Turns};
 use tokio::sync::OnceCell;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, source::blocking};
 
 /// Where the bytes of a component lie, by digest.
 pub(crate) type ArtifactPath = Arc<dyn Fn(&str) -> PathBuf + Send + Sync>;
+
+/// Has the bytes of a component read and held against their digest; what is damaged is told by who keeps them.
+pub(crate) type ArtifactLook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What tells loaded versions apart.
 type Key = (FunctionId, FunctionVersion);
@@ -28,6 +31,7 @@ type Cell = Arc<OnceCell<Arc<fnctl_invoker::Function>>>;
 pub(crate) struct Functions {
     engine: Engine,
     artifact: ArtifactPath,
+    look: ArtifactLook,
     metrics: Arc<Metrics>,
     loaded: Mutex<HashMap<Key, Cell>>,
     /// The calls of each function at once, whichever of its versions they are of.
@@ -36,10 +40,16 @@ pub(crate) struct Functions {
 
 impl Functions {
     /// Nothing loaded yet. What functions count themselves is kept in `metrics`.
-    pub(crate) fn new(engine: Engine, artifact: ArtifactPath, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        artifact: ArtifactPath,
+        look: ArtifactLook,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             engine,
             artifact,
+            look,
             metrics,
             loaded: Mutex::default(),
             turns: Mutex::default(),
@@ -155,6 +165,7 @@ impl Functions {
         version: &Version,
     ) -> Result<Arc<fnctl_invoker::Function>, ComponentError> {
         let settings = &version.settings;
+        let digest = Arc::clone(&settings.digest);
         let source = ComponentSource::File {
             path: (self.artifact)(&settings.digest),
             digest: settings.digest.to_string(),
@@ -177,7 +188,13 @@ impl Functions {
                 .collect(),
             series,
         };
-        self.engine.load(source, settings).await
+        let loaded = self.engine.load(source, settings).await;
+        if let Err(ComponentError::Internal { .. }) = &loaded {
+            // It was compiled here once: what is stored may be damaged since, which is counted when it is met.
+            let look = Arc::clone(&self.look);
+            blocking(move || look(&digest)).await;
+        }
+        loaded
     }
 
     /// Forgets versions that nobody will call soon.

@@ -33,6 +33,7 @@ use crate::{
         Body,
         body::let_out,
         listener::{PeerAddress, Serve},
+        origin::Pages,
         paced::Paced,
         whole,
     },
@@ -293,6 +294,15 @@ impl Serve for KinesisService {
             let_out(&mut body.into_inner()).await;
         }
         let response = response.map(|body| body.boxed_unsync());
+        if let Some(asker) = response.extensions().get::<Asker>()
+            && let Some(operation) = asker.refused
+        {
+            let told = (response.status().as_u16(), error_of(&response));
+            return match self.refused(asker, operation, peer, told).await {
+                true => response,
+                false => throttled("key", "what the scope of a key allows is"),
+            };
+        }
         if response.extensions().get::<Unsigned>().is_none() {
             return response;
         }
@@ -301,11 +311,42 @@ impl Serve for KinesisService {
             return response;
         }
         self.metrics.signatures_throttled();
-        throttled()
+        throttled("address", "well signed ones are")
+    }
+
+    fn is_open(&self) -> bool {
+        !self.kinesis.verifies()
+    }
+
+    fn pages(&self) -> Pages {
+        // As Kinesis does, it answers scripts that sign.
+        Pages::Known
     }
 }
 
 impl KinesisService {
+    /// Counts and notes a request that the scope of its key does not include; whether it is told in full.
+    async fn refused(
+        &self,
+        asker: &Asker,
+        operation: &str,
+        peer: Option<SocketAddr>,
+        (status, error): (u16, Option<String>),
+    ) -> bool {
+        let who = format!("key:{}", asker.name.as_deref().unwrap_or_default());
+        let may_be_told = self.failures.allow_holder(&who);
+        match may_be_told {
+            true => self.metrics.scope_refused(),
+            false => self.metrics.signatures_throttled(),
+        }
+        if let Some(audit) = &self.audit {
+            let mut act = Act::new(who, peer, "kinesis", operation);
+            act.done_to(asker.stream.as_deref());
+            audit.refused(act, status, error).await;
+        }
+        may_be_told
+    }
+
     /// The change that a request asks for, if it asks for one.
     fn changing(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<Noting> {
         let target = headers.get("x-amz-target")?.to_str().ok()?;
@@ -330,19 +371,21 @@ async fn note<B>(mut noting: Noting, response: &Response<B>) {
     if let Some(name) = &asker.name {
         noting.by(format!("key:{name}"));
     }
-    let error = response.headers().get("x-amzn-errortype");
-    let error = error
-        .and_then(|error| error.to_str().ok())
-        .map(str::to_owned);
     let on = asker.stream.as_deref();
+    let error = error_of(response);
     noting.ended(on, response.status().as_u16(), error).await;
 }
 
-/// The brief answer to who is refused too often.
-fn throttled() -> Response<Body> {
+fn error_of<B>(response: &Response<B>) -> Option<String> {
+    let error = response.headers().get("x-amzn-errortype")?;
+    error.to_str().ok().map(str::to_owned)
+}
+
+/// The brief answer to an address or key that is refused too often.
+fn throttled(whose: &str, otherwise: &str) -> Response<Body> {
     const CODE: &str = "ThrottlingException";
     let body = format!(
-        r#"{{"__type":"{CODE}","message":"Too many requests of this address were refused; well signed ones are not slowed down."}}"#
+        r#"{{"__type":"{CODE}","message":"Too many requests of this {whose} were refused; {otherwise} not slowed down."}}"#
     );
     let mut response = Response::new(whole(body));
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;

@@ -91,6 +91,10 @@ pub const AUDIT_BYTES: u64 = 64 << 20;
 pub const AUDIT_QUOTA_BYTES: u64 = 128 << 20;
 /// Longest path or name that a line of the audit tells, bytes; the rest is cut off.
 pub const AUDIT_TEXT_BYTES: usize = 1 << 10;
+/// A token or key that is refused for its scope has a line of the audit so often.
+pub const AUDIT_REFUSAL_EVERY: Duration = Duration::from_secs(60);
+/// Tokens and keys of which that is known at once; there are 256 tokens at most, and as many keys as people write.
+pub const AUDIT_REFUSED_MAX: usize = 1_024;
 
 // Puts and tails.
 

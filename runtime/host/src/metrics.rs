@@ -434,7 +434,12 @@ impl Metrics {
         self.access_refused[2].inc();
     }
 
-    /// Counts one that was answered briefly, because its address has too many of them.
+    /// Counts a request of the Kinesis API that was signed with a key of too narrow a scope.
+    pub(crate) fn scope_refused(&self) {
+        self.access_refused[1].inc();
+    }
+
+    /// Counts one that was answered briefly, because its address or key has too many of them.
     pub(crate) fn signatures_throttled(&self) {
         self.access_refused[3].inc();
     }

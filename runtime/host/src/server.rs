@@ -29,7 +29,7 @@ use crate::{
     canaries::{self, Canaries},
     clock::SystemClock,
     exposure,
-    functions::{ArtifactPath, Functions},
+    functions::{ArtifactLook, ArtifactPath, Functions},
     http::listener::{ListenError, Listener},
     kinesis::{self, KinesisCredentialsError, KinesisService, StoreLog},
     limits,
@@ -155,8 +155,10 @@ impl Server {
         exposure::check(&options, is_guarded || given.is_some())?;
         let credentials = options.kinesis_credentials.as_deref();
         let credentials = credentials.map(kinesis::credentials).transpose()?;
-        let api = Listener::bind(options.listen).await?;
+        let names = options.names();
+        let api = Listener::bind(options.listen).await?.called(&names);
         let kinesis_api = Listener::bind(options.kinesis_listen).await?;
+        let kinesis_api = kinesis_api.called(&names);
         let (api_addr, kinesis_addr) = (api.address(), kinesis_api.address());
         raise_open_files();
         let directory = options.data_dir.clone();
@@ -238,6 +240,13 @@ impl Server {
             let store = store.clone();
             Arc::new(move |digest: &str| store.artifact_path(digest))
         };
+        let look: ArtifactLook = {
+            let store = store.clone();
+            Arc::new(move |digest: &str| {
+                // Who asked for it knows already that it cannot be had.
+                drop(store.artifact(digest));
+            })
+        };
         let scrub = store.scrub(options.scrub);
         let (done, ended) = oneshot::channel();
         thread::Builder::new()
@@ -251,6 +260,7 @@ impl Server {
         let functions = Arc::new(Functions::new(
             engine.clone(),
             artifact,
+            look,
             Arc::clone(&metrics),
         ));
         let statuses = Arc::new(Statuses::default());

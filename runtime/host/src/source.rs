@@ -7,7 +7,7 @@ use fnctl_core::{
     record::RecordBlock,
     source::{ShardSource, SourceError},
 };
-use fnctl_store::{ReadError, Store};
+use fnctl_store::{ReadError, ScrubFinding, Store};
 use tokio::sync::watch;
 
 /// One shard of an embedded stream.
@@ -51,7 +51,7 @@ impl ShardSource for StoreSource {
         .map_err(|error| match error {
             ReadError::NoSuchShard => SourceError::Gone,
             ReadError::Trimmed { horizon } => SourceError::Trimmed { horizon },
-            ReadError::Damaged { .. } => SourceError::Damaged(error.to_string()),
+            ReadError::Damaged { .. } => SourceError::Damaged(words(&self.store, &error, after)),
             ReadError::Io { .. } => SourceError::Transient(error.to_string()),
         })
     }
@@ -83,6 +83,47 @@ pub(crate) async fn read(
     }
     let store = store.clone();
     blocking(move || store.read(stream, shard, after, records_max, bytes_max)).await
+}
+
+/// Why records behind `after` cannot be read: of damage the place and records as the store found them when the
+/// read met it, rather than the file it is in.
+pub(crate) fn words(store: &Store, error: &ReadError, after: Ordinal) -> String {
+    let ReadError::Damaged {
+        file,
+        offset,
+        stream,
+        shard,
+        first,
+        next,
+    } = error
+    else {
+        return error.to_string();
+    };
+    let name = store.view(|view| {
+        let known = view.registry().stream(*stream)?;
+        Some(known.name.to_string())
+    });
+    // Those of dead letters have none.
+    let name = name.map_or_else(|| format!("of id {stream}"), |name| format!("`{name}`"));
+    let is_met = |found: &ScrubFinding| {
+        let is_behind = found.records.is_none_or(|(_, last)| last > after);
+        found.shard == Some((*stream, *shard)) && found.file == *file && is_behind
+    };
+    let known = store.damaged(*stream).into_iter();
+    let found = known.filter(is_met).min_by_key(|found| found.offset);
+    let (offset, what, records) = match &found {
+        Some(found) => (found.offset, found.words.as_str(), found.records),
+        None => (
+            *offset,
+            "the file is damaged",
+            Some((*first, Ordinal(next.0.saturating_sub(1)))),
+        ),
+    };
+    let records = records.map_or_else(String::new, |(first, last)| {
+        format!(", records {first} to {last}")
+    });
+    let (file, shard) = (file.display(), shard.shard_id());
+    format!("{file} at offset {offset}: {what}, stream {name}, {shard}{records}")
 }
 
 /// Runs something that may wait for a disk.

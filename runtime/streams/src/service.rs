@@ -59,10 +59,12 @@ pub struct Options {
 pub struct Asker {
     /// The profile of the key that signed; `None` where signatures are not verified.
     pub name: Option<Arc<str>>,
-    /// The operation, where it changes something but records.
+    /// The operation, where it changes something but records, and was not refused for the key's scope.
     pub changes: Option<&'static str>,
     /// The stream it was meant for, as the request names it.
     pub stream: Option<String>,
+    /// The operation, where it was refused because the key's scope is too narrow.
+    pub refused: Option<&'static str>,
 }
 
 /// That a request was refused because nobody known signed it, as an extension of an answer.
@@ -138,6 +140,12 @@ impl<L: Log> Kinesis<L> {
             Some(known) => std::mem::replace(known, Arc::clone(&keys)) != keys,
             None => false,
         }
+    }
+
+    /// Whether signatures are verified.
+    #[must_use]
+    pub fn verifies(&self) -> bool {
+        self.0.credentials().is_some()
     }
 
     /// Request bodies of which a part is still to come.
@@ -247,6 +255,7 @@ impl<L: Log> Inner<L> {
             name: credential.map(|credential| Arc::clone(&credential.name)),
             changes: None,
             stream: None,
+            refused: None,
         };
         let envelope = Envelope::new(method, headers);
         let refused = |operation: Operation| {
@@ -268,14 +277,15 @@ impl<L: Log> Inner<L> {
             Ok(region) => region,
             Err(error) => return (Reply::json_error(error), asker),
         };
-        if operation.scope() == Scope::Admin {
-            asker.changes = Some(operation.name());
+        let is_refused = refused(operation);
+        if operation.scope() == Scope::Admin || is_refused {
             let named = members
                 .get("StreamName")
                 .or_else(|| members.get("StreamARN"));
             asker.stream = named.and_then(|name| name.as_str()).map(str::to_owned);
         }
-        if let Some(credential) = credential.filter(|_| refused(operation)) {
+        if let Some(credential) = credential.filter(|_| is_refused) {
+            asker.refused = Some(operation.name());
             let words = format!(
                 "User: {} is not authorized to perform: kinesis:{} (its scope is {}, this needs {})",
                 credential.name,
@@ -286,6 +296,7 @@ impl<L: Log> Inner<L> {
             let error = ApiError::new(ErrorCode::AccessDenied, words);
             return (Reply::json_error(&error), asker);
         }
+        asker.changes = (operation.scope() == Scope::Admin).then(|| operation.name());
         let call = self.call(region.as_deref());
         let answer = api::answer(&call, operation, Checked(&members)).await;
         (into_reply(answer), asker)

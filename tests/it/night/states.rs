@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     scrub::files,
-    support::{all, one, put},
+    support::{all, guest, one, put},
 };
 
 #[test]
@@ -104,12 +104,13 @@ fn a_component_that_cannot_be_loaded_is_the_servers_fault_and_told_as_such() {
     );
     let at_fault = r#"{alertname="FnctlHostFault",mapping="enrich/signups"}"#;
     let stands_still = r#"{alertname="FnctlNoProgress",mapping="enrich/signups"}"#;
-    night.until_fire(4, &[at_fault], |_| {});
-    night.until_fire(9, &[at_fault, stands_still], |_| {});
+    let rots = r#"{alertname="FnctlStorageDamaged"}"#;
+    night.until_fire(4, &[at_fault, rots], |_| {});
+    night.until_fire(9, &[at_fault, stands_still, rots], |_| {});
     for step in commands(&described) {
-        night.pasted(&step);
+        night.pasted(&step.replace("FILE", &guest("hostile")));
     }
-    night.deploy(&[]);
+    // The last of them put it back.
     night.has_all(&["ok 1", "ok 2"].map(str::to_owned));
     night.until_fire(10, &[], |_| {});
 }

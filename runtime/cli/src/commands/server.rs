@@ -70,6 +70,10 @@ pub(crate) struct Args {
     /// Listen beyond loopback without tokens, credentials or TLS
     #[arg(long)]
     insecure: bool,
+    /// A name that clients give this machine, besides its own and those of --tls-name; where nobody is asked for a
+    /// token, requests to other names are refused; may be given more than once
+    #[arg(long, value_name = "NAME", value_parser = spelling::host_name)]
+    host_name: Vec<String>,
     /// Keep data on NFS, CIFS, 9p, FUSE or the like, whose syncs and locks nobody vouches for
     #[arg(long)]
     allow_network_file_system: bool,
@@ -112,6 +116,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         listen: args.listen,
         kinesis_listen: args.kinesis_listen,
         insecure: args.insecure,
+        host_names: args.host_name.clone(),
         require_token: args.require_token,
         tls: args.tls(),
         kinesis_credentials: args.kinesis_credentials.clone(),

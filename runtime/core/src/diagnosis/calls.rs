@@ -34,6 +34,10 @@ pub(super) fn host_fault(figures: &Figures<'_>) -> Option<Found> {
                 format!("fnctl functions describe {function}"),
                 "its versions; another one may load",
             ),
+            step(
+                format!("fnctl deploy FILE --name {function}"),
+                "of the same file as before: puts a component back that is damaged at rest",
+            ),
         ],
     })
 }

@@ -81,6 +81,7 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
             &[
                 "fnctl doctor        and the server's own log",
                 "fnctl functions describe FUNCTION        its versions; another one may load",
+                "fnctl deploy FILE --name FUNCTION        of the same file as before: puts a component back that is damaged at rest",
                 "fnctl rollback FUNCTION",
             ],
         ),

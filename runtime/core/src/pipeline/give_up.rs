@@ -32,6 +32,13 @@ pub(super) struct GivenUp {
     unsynced: Vec<(usize, u64, Ordinal, bool)>,
 }
 
+impl GivenUp {
+    /// Whether a record ended that somebody wished so, and they were not told yet.
+    pub(super) fn owes_an_answer(&self) -> bool {
+        !self.unsynced.is_empty()
+    }
+}
+
 /// What is left of one batch.
 pub(super) struct Room {
     records: u32,

@@ -47,10 +47,11 @@ impl ShardPipeline {
         self.backlog.low_watermark() == self.backlog.read_position() && !self.is_under_way()
     }
 
-    /// Whether a call runs, a commit is not accepted, or a mark stands that must be taken back.
+    /// Whether a call runs, a commit is not accepted, or a mark stands that must be taken back; or somebody waits to
+    /// hear of a record that they gave up, which is told when its commit is synced.
     pub(super) fn is_under_way(&self) -> bool {
-        self.slots
-            .iter()
-            .any(|slot| slot.call.is_some() || slot.unaccepted.is_some() || slot.mark.is_some())
+        let mut slots = self.slots.iter();
+        slots.any(|slot| slot.call.is_some() || slot.unaccepted.is_some() || slot.mark.is_some())
+            || self.given_up.owes_an_answer()
     }
 }

@@ -39,23 +39,40 @@ impl Allowance {
     }
 }
 
-/// Allowances by address; what does not fit shares one.
+/// Who is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Refused {
+    /// Nobody known, from this address; `None`: from any.
+    Stranger(Option<IpAddr>),
+    /// Who holds a token or key whose scope is too narrow. Others at the same address are told in full.
+    Holder(String),
+}
+
+/// Allowances of those who were refused; what does not fit shares one.
 #[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<HashMap<Option<IpAddr>, Allowance>>);
+pub(crate) struct Failures(Mutex<HashMap<Refused, Allowance>>);
 
 impl Failures {
     /// Counts a refusal of an address; whether it may be told in full.
     pub(crate) fn allow(&self, peer: Option<IpAddr>) -> bool {
+        self.count(Refused::Stranger(peer.map(network)))
+    }
+
+    /// Counts a refusal of the holder of a token or key, as the audit names it; whether it may be told in full.
+    pub(crate) fn allow_holder(&self, who: &str) -> bool {
+        self.count(Refused::Holder(who.to_owned()))
+    }
+
+    fn count(&self, mut key: Refused) -> bool {
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = peer.map(network);
         if all.len() >= limits::REFUSED_ADDRESSES_MAX && !all.contains_key(&key) {
             all.retain(|_, allowance| {
                 allowance.refill(now);
                 !allowance.is_full()
             });
             if all.len() >= limits::REFUSED_ADDRESSES_MAX {
-                key = None;
+                key = Refused::Stranger(None);
             }
         }
         let allowance = all.entry(key).or_insert_with(|| Allowance::new(now));
@@ -92,6 +109,9 @@ mod tests {
         }
         assert!(!failures.allow(one) && !failures.allow(one));
         assert!(failures.allow(Some(IpAddr::from([10, 0, 0, 2]))));
+        assert!(failures.allow_holder("token:a") && failures.allow_holder("key:a"));
+        while failures.allow_holder("token:a") {}
+        assert!(failures.allow_holder("key:a"));
         tokio::time::advance(limits::REFUSAL_EVERY).await;
         assert!(failures.allow(one) && !failures.allow(one));
     }

@@ -8,8 +8,12 @@ use std::{
     time::Duration,
 };
 
-use fnctl_core::error_code::ErrorCode;
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper::{
+    Method, Request, Response,
+    body::{Body as _, Incoming},
+    header::{self, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -24,8 +28,11 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    api::error::ApiError,
-    http::{Body, origin},
+    http::{
+        Body,
+        origin::{self, Door, Pages},
+        whole,
+    },
     limits,
     tls::Shown,
 };
@@ -62,6 +69,8 @@ pub(crate) struct Listener {
     address: SocketAddr,
     /// Speaks TLS, and nothing else.
     tls: Option<Shown>,
+    /// What clients call this machine.
+    names: Vec<String>,
 }
 
 /// Whose request it is, as an extension of it.
@@ -72,6 +81,16 @@ pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 pub(crate) trait Serve: Clone + Send + Sync + 'static {
     /// Answers one request; never fails, because an error is an answer too.
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Whether nobody is asked who they are, now.
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    /// Which web pages it answers.
+    fn pages(&self) -> Pages {
+        Pages::Own
+    }
 }
 
 impl Listener {
@@ -87,6 +106,7 @@ impl Listener {
             tcp,
             address,
             tls: None,
+            names: origin::names(&[]),
         })
     }
 
@@ -94,6 +114,13 @@ impl Listener {
     #[must_use]
     pub(crate) fn secured(mut self, tls: Option<Shown>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Called so by its clients, too.
+    #[must_use]
+    pub(crate) fn called(mut self, names: &[String]) -> Self {
+        self.names.extend_from_slice(names);
         self
     }
 
@@ -107,7 +134,8 @@ impl Listener {
     pub(crate) async fn serve<S: Serve>(self, service: S, mut drain: watch::Receiver<bool>) {
         let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
         let peers = Peers::default();
-        let is_guarded = self.address.ip().is_loopback();
+        let is_loopback = self.address.ip().is_loopback();
+        let door = Door::new(is_loopback, self.tls.is_some(), &self.names);
         let mut connections = JoinSet::new();
         loop {
             let stream = tokio::select! {
@@ -136,8 +164,9 @@ impl Listener {
             let service = service.clone();
             let drain = drain.clone();
             let tls = self.tls.clone();
+            let door = door.clone();
             connections.spawn(async move {
-                accepted(stream, tls, service, is_guarded, drain).await;
+                accepted(stream, tls, service, door, drain).await;
                 drop((room, peer));
             });
         }
@@ -151,7 +180,7 @@ async fn accepted<S: Serve>(
     stream: TcpStream,
     tls: Option<Shown>,
     service: S,
-    is_guarded: bool,
+    door: Door,
     mut drain: watch::Receiver<bool>,
 ) {
     // Small answers must not wait for an acknowledgement of the one before.
@@ -160,7 +189,7 @@ async fn accepted<S: Serve>(
     }
     let peer = stream.peer_addr().ok().map(PeerAddress);
     let Some(tls) = tls else {
-        return connection(stream, peer, service, is_guarded, drain).await;
+        return connection(stream, peer, service, door, drain).await;
     };
     let shaken = tokio::select! {
         biased;
@@ -168,7 +197,7 @@ async fn accepted<S: Serve>(
         shaken = timeout(limits::TLS_HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)) => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => connection(stream, peer, service, is_guarded, drain).await,
+        Ok(Ok(stream)) => connection(stream, peer, service, door, drain).await,
         Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
         Err(_) => debug!("a TLS handshake took too long"),
     }
@@ -179,7 +208,7 @@ async fn connection<S: Serve, C: AsyncRead + AsyncWrite + Unpin + Send + 'static
     stream: C,
     peer: Option<PeerAddress>,
     service: S,
-    is_guarded: bool,
+    door: Door,
     mut drain: watch::Receiver<bool>,
 ) {
     let first = Arc::new(Notify::new());
@@ -190,11 +219,17 @@ async fn connection<S: Serve, C: AsyncRead + AsyncWrite + Unpin + Send + 'static
             request.extensions_mut().insert(peer);
         }
         let service = service.clone();
+        let admitted = door.admit(&request, service.is_open(), service.pages());
         async move {
-            if is_guarded && !origin::is_local(request.uri(), request.headers()) {
-                return Ok::<_, std::convert::Infallible>(foreign());
-            }
-            Ok(service.answer(request).await)
+            let is_head = request.method() == Method::HEAD;
+            let answer = match admitted {
+                Ok(()) => service.answer(request).await,
+                Err(foreign) => foreign.into_response(),
+            };
+            Ok::<_, std::convert::Infallible>(match is_head {
+                true => head_alone(answer),
+                false => answer,
+            })
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -239,14 +274,16 @@ async fn connection<S: Serve, C: AsyncRead + AsyncWrite + Unpin + Send + 'static
     }
 }
 
-fn foreign() -> Response<Body> {
-    ApiError::new(
-        ErrorCode::OriginRefused,
-        "the request was not addressed to this machine, or a web page of another origin made it",
-    )
-    .because("a server on loopback answers only requests that name loopback")
-    .fix("use http://127.0.0.1:PORT, or start the server with --insecure on another address")
-    .into_response()
+/// The answer to HEAD: the headers, and nothing behind them (RFC 9110, section 9.3.2). HTTP/2 sends what it is given.
+fn head_alone(mut answer: Response<Body>) -> Response<Body> {
+    let length = answer.body().size_hint().exact();
+    if let Some(length) = length {
+        let headers = answer.headers_mut();
+        headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
+    }
+    answer.map(|_| whole(""))
 }
 
 /// Counts connections by remote address.

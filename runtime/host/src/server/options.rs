@@ -21,6 +21,8 @@ pub struct ServerOptions {
     pub allows_network_file_system: bool,
     /// Whether listeners beyond loopback are allowed without what keeps strangers out.
     pub insecure: bool,
+    /// More names of this machine that clients use; requests to others are refused where nobody is asked who they are.
+    pub host_names: Vec<String>,
     /// Whether a token is asked for on loopback, too.
     pub require_token: bool,
     /// The certificate of both listeners; `None`: they speak plain HTTP.
@@ -45,6 +47,15 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
+    /// What clients call this machine, as far as it was said.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names = self.host_names.clone();
+        if let Some(Tls::Generated { names: of_tls }) = &self.tls {
+            names.extend_from_slice(of_tls);
+        }
+        names
+    }
+
     /// The defaults over a data directory: ports 4700 and 4701 of loopback.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
@@ -53,6 +64,7 @@ impl ServerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 4700)),
             kinesis_listen: SocketAddr::from(([127, 0, 0, 1], 4701)),
             insecure: false,
+            host_names: Vec::new(),
             require_token: false,
             tls: None,
             kinesis_credentials: None,

@@ -17,9 +17,14 @@ pub(super) const ALL: &[Explanation] = &[
     ),
     explained(
         ErrorCode::OriginRefused,
-        "A request that a browser page of another origin made",
-        "Pages from elsewhere, and names that resolve to this machine, could otherwise use your browser to change what is here.",
-        &["use http://127.0.0.1:PORT, or a client that is no browser"],
+        "A request that a web page of another origin made, or that names another machine",
+        "Pages from elsewhere could otherwise use your browser to change what is here: directly, or by a name of theirs that leads to this \
+         machine's address. What the browser says of itself (`Origin`, `Sec-Fetch-Site`) is refused everywhere; names that are not the \
+         server's where nobody is asked for a token.",
+        &[
+            "use the server's address, such as http://127.0.0.1:PORT, and a client that is no browser",
+            "clients know it by a name: fnctl server --insecure --host-name NAME",
+        ],
     ),
     explained(
         ErrorCode::TokenRefused,
@@ -41,11 +46,11 @@ pub(super) const ALL: &[Explanation] = &[
     ),
     explained(
         ErrorCode::AccessThrottled,
-        "Too many refused requests of one address",
+        "Too many refused requests of one address, or of one token",
         "Whoever is refused again and again is answered a few times a minute alone, so that tokens cannot be guessed. Good tokens from there are \
-         not slowed down.",
+         not slowed down, nor is what the scope of a token allows.",
         &[
-            "send a good token",
+            "send a good token, of the scope that is needed",
             "find the client that does not: fnctl_access_refused_total counts them",
         ],
     ),

@@ -29,6 +29,27 @@ fn a_record_given_up_is_a_letter_without_a_call_and_what_waited_behind_it_runs_o
     assert_eq!(shard.stats().parked_keys, 0);
 }
 
+/// The last record of a closed shard: its owner is drained as soon as others see that it is settled.
+#[test]
+fn a_drain_waits_until_who_gave_up_a_record_has_heard_of_it() {
+    let mut shard = parked(slow());
+    shard.give_up(&[1]);
+    shard.forget();
+    shard.answer("retry", 1, TAKEN);
+    shard.forget();
+    shard.tell(Event::Drain {
+        until: Timestamp(0),
+    });
+    let lines = shard.lines();
+    assert!(
+        !lines.iter().any(|line| line.starts_with("stop")),
+        "{lines:?}"
+    );
+    shard.forget();
+    shard.durable("retry", 1);
+    shard.expect(&["given up 1", "stop Drained"]);
+}
+
 #[test]
 fn all_records_of_its_key_are_given_up_where_that_is_asked() {
     let mut shard = parked(slow());

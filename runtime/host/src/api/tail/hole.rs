@@ -75,7 +75,7 @@ impl Reader {
             last_record: last.map(|last| last.0),
             after_sequence_number: self.number(self.after).await,
             before_sequence_number: before,
-            message: error.to_string(),
+            message: source::words(self.node.store(), error, self.after),
         })
     }
 

@@ -185,6 +185,38 @@ async fn a_request_to_another_host_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_head_has_headers_and_nothing_behind_them() {
+    let served = served().await;
+    let head = b"HEAD / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let answer = says(served.address, head).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("content-length: 7\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+
+    let stream = TcpStream::connect(served.address).await;
+    let stream = TokioIo::new(stream.expect("it listens"));
+    let shaken = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await;
+    let (mut client, connection) = shaken.expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    for (method, uri, status, length) in [
+        (Method::HEAD, "http://localhost/", 200, 0),
+        (Method::GET, "http://localhost/", 200, 7),
+        // What is refused at the door, too.
+        (Method::HEAD, "http://evil.example/", 403, 0),
+    ] {
+        let request = Request::builder().method(&method).uri(uri);
+        let request = request.body(whole("")).expect("a request");
+        let answer = client.send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{method} {uri}");
+        let told = answer.headers().get(header::CONTENT_LENGTH);
+        assert!(told.is_some_and(|told| *told != "0"), "{method} {uri}");
+        let body = answer.into_body().collect().await;
+        let body = body.expect("the stream ends as it should").to_bytes();
+        assert_eq!(body.len(), length, "{method} {uri}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn draining_ends_idle_connections_and_waits_for_running_requests() {
     let served = served().await;
     let mut idle = TcpStream::connect(served.address)
