@@ -26,8 +26,9 @@ pub use mapping::{
 };
 pub use parked::{GiveUpKey, GiveUpStatus, ParkedStatus, ParkedWindow, ReleaseKeys, ReleaseStatus};
 pub use record::{
-    DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine, RedriveStatus,
-    RedrivingStatus, RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,
+    DataText, DeadLetterCode, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine,
+    RedriveStatus, RedrivingStatus, RelayedLetter, RetryLine, RetryStatus, TailHole, TailHoleLine,
+    TailLine,
 };
 pub use shadow::{
     ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary, ShadowWindow,

@@ -3,11 +3,12 @@
 //! counted in the invoker, where they call, and written out here.
 //!
 //! Labels come from closed sets or from configured names, never from records; those of a function's own
-//! series are its own, and bounded. Counters exist, at
+//! series and the codes of its failures are its own, and bounded. Counters exist, at
 //! zero, from the moment their mapping does, and go with it. Those of mappings and functions are
 //! kept beside the registry and written out by `exposition`: there may be a thousand of each, and a
 //! scrape must stay cheap. What each metric says stands in `table`.
 
+mod codes;
 mod exposition;
 pub(crate) mod histogram;
 mod peak;
@@ -33,7 +34,7 @@ use fnctl_core::{
 use fnctl_invoker::FunctionSeries;
 use prometheus::{Counter, IntCounter, IntGauge, Registry, process_collector::ProcessCollector};
 
-use self::{histogram::Histogram, peak::Peak, reloads::Reloads};
+use self::{codes::Codes, histogram::Histogram, peak::Peak, reloads::Reloads};
 
 use crate::api::error::ApiError;
 
@@ -159,6 +160,8 @@ pub(crate) struct MappingMetrics {
     /// Batches that lanes closed, by [`FlushReason::ALL`].
     pub(crate) flushes: [IntCounter; FlushReason::ALL.len()],
     dead_lettered: [IntCounter; ErrorKind::ALL.len()],
+    /// The same, by code.
+    codes: Codes,
     invocations: [IntCounter; OUTCOMES.len()],
 }
 
@@ -218,6 +221,7 @@ impl MappingMetrics {
             circuit_opens: counter(),
             flushes: std::array::from_fn(|_| counter()),
             dead_lettered: std::array::from_fn(|_| counter()),
+            codes: Codes::default(),
             invocations: std::array::from_fn(|_| counter()),
         }
     }
@@ -235,7 +239,8 @@ impl MappingMetrics {
     }
 
     /// Counts a dead letter.
-    pub(crate) fn dead_lettered(&self, kind: ErrorKind) {
+    pub(crate) fn dead_lettered(&self, kind: ErrorKind, code: &str) {
+        self.codes.count(code);
         for (counter, of) in self.dead_lettered.iter().zip(ErrorKind::ALL) {
             if of == kind {
                 counter.inc();

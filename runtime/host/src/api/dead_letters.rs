@@ -1,5 +1,6 @@
 //! Dead letters of a mapping, read from its internal stream.
 
+mod codes;
 mod purge;
 mod redrive;
 mod selection;
@@ -13,7 +14,7 @@ use fnctl_core::{
 };
 
 pub(crate) use self::selection::{Filter, Meant};
-pub(super) use self::{purge::purge, redrive::redrive};
+pub(super) use self::{codes::codes, purge::purge, redrive::redrive};
 use crate::{
     api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
     http::{Chunks, path::Query, streamed},

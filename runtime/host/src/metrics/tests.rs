@@ -113,8 +113,11 @@ fn counters_exist_at_zero_before_anything_happens() {
         );
     }
     mapping.invoked(OutcomeKind::Trap);
-    mapping.dead_lettered(ErrorKind::Trap);
+    mapping.dead_lettered(ErrorKind::Trap, "trap");
     let text = expose(&metrics, &[]);
+    let by_code = "fnctl_records_dead_lettered_by_code_total{mapping=\"enrich/signups\",code=";
+    assert!(text.contains(&format!("{by_code}\"trap\"}} 1")), "{text}");
+    assert!(text.contains(&format!("{by_code}\"other\"}} 0")), "{text}");
     assert!(
         text.contains("fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"trap\"} 1")
     );
