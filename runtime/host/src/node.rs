@@ -45,6 +45,7 @@ use crate::{
     limits,
     logs::{FunctionLogs, sink::HostLog},
     metrics::{Metrics, scrape::BuildInfo},
+    own_files::OwnFiles,
     redrives::Redrives,
     relay::Relays,
     source::blocking,
@@ -56,6 +57,8 @@ use crate::{
 pub(crate) struct Place {
     /// Its data directory.
     pub(crate) data_dir: PathBuf,
+    /// It, and the other files where no letters are written.
+    pub(crate) own_files: OwnFiles,
     /// URL of its Kinesis API.
     pub(crate) kinesis: String,
     /// The commit that the binary was built from, where that is known.
