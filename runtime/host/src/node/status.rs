@@ -269,9 +269,8 @@ impl HostNode {
                 oldest_window_ends_at: unit.window_end.map(rfc3339::format),
             });
         }
-        totals.polled = self
-            .metrics
-            .polled(mapping.id, &function.name, &mapping.stream_name);
+        // Looked at later than the others, which it is never below.
+        totals.polled = self.polled(mapping.id, &gone).max(totals.settled());
         let mut status = MappingStatus {
             id: mapping.id.to_string(),
             name: format!("{}/{}", function.name, mapping.stream_name),
@@ -318,18 +317,6 @@ impl HostNode {
         };
         self.diagnose(&mut status, asked).await;
         Some(status)
-    }
-
-    /// What a mapping has read is counted from nothing again.
-    pub(crate) fn polled_anew(&self, mapping: &Mapping) {
-        let function = self.view(|view| {
-            let function = view.registry().function(mapping.function);
-            function.map(|function| function.name.clone())
-        });
-        if let Some(function) = function {
-            self.metrics
-                .polled_anew(mapping.id, &function, &mapping.stream_name);
-        }
     }
 
     /// Age of a mapping's oldest unsettled record over all shards, ms; 0 when caught up.

@@ -23,7 +23,7 @@ const STATES: [&str; 6] = [
 pub(super) fn counted(out: &mut Exposition, children: &Children) {
     let all = || {
         let named = children.mappings.iter();
-        named.map(|(name, named)| (name, &*named.series))
+        named.map(|(name, series)| (name, &**series))
     };
     let mut one = |name: &str, of: &dyn Fn(&MappingMetrics) -> &IntCounter| {
         out.family(name);

@@ -65,7 +65,7 @@ pub(super) const ROWS: &[Metric] = &[
         "Tumbling windows with records in them that had no final call yet",
         "fnctl_open_windows"),
     row("fnctl_records_polled_total", Counter, "records", BY_MAPPING,
-        "Records read from the stream",
+        "Records read from the stream since the server started; what is read again, behind a pause or a lost worker, counts again",
         "rate(fnctl_records_polled_total[5m])"),
     row("fnctl_records_filtered_total", Counter, "records", BY_MAPPING,
         "Records that a filter let fall",
