@@ -1,5 +1,7 @@
 //! Numbers and times as a person reads them. Digits are never separated: they can be pasted.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, tz::TimeZone};
 
 /// `170 KiB`, `1.4 MiB`.
@@ -74,6 +76,21 @@ pub(crate) fn short_number(digits: &str) -> String {
     }
 }
 
+/// What may be anything, such as a key, on one line: control characters are written as escapes, `\\n`, `\\u{1b}`.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line.into()
+}
+
 /// The first line of `text`, at most `chars` characters of it.
 pub(crate) fn first_line(text: &str, chars: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
@@ -101,5 +118,6 @@ mod tests {
         assert_eq!(short_number("49670000000000000000131"), "4967…0131");
         assert_eq!(first_line("abcdef\nx", 4), "abc…");
         assert_eq!(count(1, "shard"), "1 shard");
+        assert_eq!(one_line("a\n\u{1b}[2Jé"), "a\\n\\u{1b}[2Jé");
     }
 }

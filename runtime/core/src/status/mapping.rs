@@ -92,7 +92,8 @@ pub struct ShardStatus {
     /// Those of them that failed; the others are held by no fault of their own.
     #[serde(default)]
     pub failed_keys: u64,
-    /// When the next of those that failed is tried, RFC 3339; `null`: none is, or the mapping does not run.
+    /// When the next of those that failed is tried, RFC 3339; `null`: none is, the mapping does not run, or its time has
+    /// come and commits are refused until there is room.
     pub next_retry_at: Option<String>,
     /// Tumbling windows with records in them that had no final call yet.
     #[serde(default)]

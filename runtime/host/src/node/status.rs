@@ -147,6 +147,17 @@ impl HostNode {
         })
     }
 
+    /// Why the commits of a unit are refused and kept; `None`: they are not.
+    pub(super) fn refused(&self, unit: UnitId) -> Option<Why> {
+        let standing = self.supervisor().statuses().standing(unit)?;
+        Some(match standing.blocked?.0 {
+            Unavailable::DeadLettersFull => Why::DeadLettersFull,
+            Unavailable::DiskFull => Why::DiskFull,
+            Unavailable::OutputFull(_) => Why::OutputFull,
+            Unavailable::NoSuchOutput(_) => Why::BlockedOutput,
+        })
+    }
+
     /// The word of a mapping's state.
     pub(crate) fn state_of(&self, mapping: &Mapping, made: &[Arc<Stream>]) -> &'static str {
         match self.blocked(mapping, made) {
@@ -223,7 +234,10 @@ impl HostNode {
             // Of a mapping that does not run they have passed: they wait for whoever resumes it.
             let is_running = mapping.state == MappingState::Running;
             let next_retry = standing.as_ref().filter(|_| is_running);
+            let now = self.now();
+            let is_to_come = |at: &Timestamp| self.refused(unit.unit).is_none() || *at > now;
             let next_retry = next_retry.and_then(|standing| standing.next_retry);
+            let next_retry = next_retry.filter(is_to_come);
             let circuit_of = |open: &Open| match is_running {
                 true => CircuitStatus::of(open),
                 false => CircuitStatus::of(open).until_resumed(),
