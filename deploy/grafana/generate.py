@@ -270,6 +270,13 @@ MAPPING = [
         stack=True,
     ),
     panel(
+        "Dead letters a second by code",
+        "cps",
+        "The author's own codes; all beyond the first 20 of a mapping as other.",
+        (f"sum by (mapping, code) (rate(fnctl_records_dead_lettered_by_code_total{{{OF}}}{RATE}))", "{{code}} {{mapping}}"),
+        stack=True,
+    ),
+    panel(
         "Dead letters and their destination",
         "short",
         "Open here, and not brought yet.",

@@ -1,7 +1,8 @@
 //! What the exposition counts of a mapping, from outside (Lambda ESM specification §18, §22 row Metrics).
 
-use crate::support::{deploy_hostile, drained, metric, one, put, server};
+use crate::support::{deploy_hostile, describe, drained, metric, one, put, server, server_on};
 use fnctl_tests::Server;
+use serde_json::Value;
 
 /// One series of the mapping, with more labels or none.
 fn count(server: &Server, name: &str, labels: &str) -> f64 {
@@ -93,4 +94,59 @@ fn the_age_of_a_shard_grows_while_a_key_is_parked_and_others_go_on() {
     one(&server, &["mappings", "release", "hostile", "--key", "a"]);
     drained(&server, "hostile");
     assert_eq!(age(&server), 0.0);
+}
+
+/// What is settled, and what was read and is not.
+fn settled_and_polled(server: &Server) -> (u64, u64) {
+    let totals = &describe(server, "hostile")["totals"];
+    let of = |name: &str| totals[name].as_u64().unwrap_or_else(|| panic!("{totals}"));
+    let ends = [
+        "processed",
+        "filtered",
+        "dead_lettered",
+        "expired",
+        "dropped",
+    ];
+    (ends.map(of).iter().sum(), of("polled"))
+}
+
+/// Asks until so many were read; never more, and never fewer than are settled.
+fn once_polled(server: &Server, records: u64) -> u64 {
+    loop {
+        let (settled, polled) = settled_and_polled(server);
+        assert!(settled <= polled && polled <= records, "{settled} {polled}");
+        if polled == records {
+            return settled;
+        }
+    }
+}
+
+#[test]
+fn what_was_read_is_counted_once_over_pauses_and_restarts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server_on(folder.path());
+    deploy_hostile(&server, &[]);
+    for record in ["ok 1", "ok 2", "skip 3"] {
+        put(&server, "in", &[record.to_owned()], &["--key", "b"]);
+    }
+    drained(&server, "hostile");
+    assert_eq!(settled_and_polled(&server), (3, 3));
+    // Read, and not settled for as long as the test runs.
+    let waiting = ["retry-after 3600000", "ok 4"].map(str::to_owned);
+    put(&server, "in", &waiting, &["--key", "a"]);
+    assert_eq!(once_polled(&server, 5), 3);
+    let paused: Value = one(&server, &["mappings", "pause", "hostile"]);
+    assert_eq!(paused["state"], "paused");
+    assert_eq!(settled_and_polled(&server), (3, 5));
+    drop(server);
+    let server = server_on(folder.path());
+    // What was not settled is read again, as soon as somebody does.
+    let (settled, polled) = settled_and_polled(&server);
+    assert!(settled == 3 && (3..=5).contains(&polled), "{polled}");
+    one(&server, &["mappings", "resume", "hostile"]);
+    assert_eq!(once_polled(&server, 5), 3);
+    // Sent elsewhere, nothing was read.
+    let seek = ["mappings", "seek", "hostile", "--to", "latest", "--yes"];
+    one(&server, &seek);
+    assert_eq!(settled_and_polled(&server), (0, 0));
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 
 use crate::support::{
-    all, ask, deploy_hostile, describe, drained, one, put, server, server_on, tail,
+    all, ask, deploy_hostile, describe, drained, metric, one, put, server, server_on, tail,
 };
 
 fn ids(letters: &[Value]) -> Vec<String> {
@@ -355,4 +355,47 @@ fn a_redrive_that_is_killed_resolves_every_letter_once() {
     let out = ["tail", "out", "--from", "trim-horizon", "--timeout", "1s"];
     assert_eq!(keys(&all(&server, &out)), wanted, "each exactly once");
     assert_eq!(emitted(&server), LETTERS);
+}
+
+#[test]
+fn letters_are_grouped_by_code_for_people_scripts_and_metrics() {
+    let server = server();
+    with_letters(&server, &["skip 1", "retry 2", "skip 3", "skip 4"]);
+    let by_code = |filters: &[&str]| {
+        let words = [&["dlq", "list", "hostile", "--by-code"], filters].concat();
+        let lines = all(&server, &words);
+        let told = lines.iter().map(|line| {
+            let letters = line["letters"].as_u64().expect("a count");
+            let text = |name| fnctl_tests::text(line, name);
+            assert!(text("oldest_failed_at") <= text("newest_failed_at"));
+            (text("code"), text("error_kind"), letters)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let refused = ("refused".to_owned(), "skip".to_owned(), 3);
+    let busy = ("busy".to_owned(), "error".to_owned(), 1);
+    assert_eq!(by_code(&[]), [refused.clone(), busy.clone()]);
+    assert_eq!(by_code(&["--kind", "error"]), [busy]);
+    assert_eq!(by_code(&["--key", "key-9"]), []);
+    // A person is shown the letters, and behind them the codes of all of them, whatever the limit.
+    let shown = server.command(&["dlq", "list", "hostile", "--limit", "1"]);
+    let shown = { shown }.output().expect("the binary runs");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let rows: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 6, "{shown}");
+    assert_eq!(rows[3], ["code", "kind", "letters", "oldest", "newest"]);
+    assert_eq!(rows[4][..3], ["refused", "skip", "3"]);
+    let counted = |code: &str| {
+        metric(
+            &server,
+            &format!(
+                "fnctl_records_dead_lettered_by_code_total{{mapping=\"hostile/in\",code=\"{code}\"}}"
+            ),
+        )
+    };
+    assert_eq!((counted("refused"), counted("busy")), (3.0, 1.0));
+    assert_eq!(counted("other"), 0.0);
 }

@@ -257,3 +257,46 @@ fn filter_test_says_what_passes_and_why_not_without_a_server() {
     let (exit, _) = refused(&server, &["filter", "test", "--file", &file]);
     assert_eq!(exit, Some(2));
 }
+
+/// A file that AWS tools take is taken as it is, on the command line and in a manifest.
+#[test]
+fn the_filter_criteria_of_aws_are_taken_as_they_are() {
+    let server = server();
+    let file = server.folder().join("criteria.json");
+    let criteria =
+        json!({"Filters": [{"Pattern": ADULTS}, {"Pattern": "{\"data\": {\"vip\": [true]}}"}]});
+    std::fs::write(&file, criteria.to_string()).expect("a file");
+    let at = format!("@{}", file.display());
+    deploy(&server, &["--filter", &at]);
+    let mut lines = ages(17, 19);
+    lines.push(json!({"age": 3, "vip": true}).to_string());
+    put(&server, "in", &lines, &["--key", "k"]);
+    let totals = drained(&server, "echo")["totals"].clone();
+    assert_eq!(
+        (&totals["filtered"], &totals["processed"]),
+        (&1.into(), &2.into())
+    );
+    let records = server.folder().join("records.ndjson");
+    std::fs::write(&records, lines.join("\n")).expect("a file");
+    let records = records.to_string_lossy().into_owned();
+    let words = ["filter", "test", "--pattern", &at, "--file", &records];
+    let told = all(&server, &words);
+    assert_eq!(told.last().expect("counts")["passed"], 2);
+    // One alone, and a mistake in it.
+    let one_of = json!({"Pattern": ADULTS}).to_string();
+    one(
+        &server,
+        &["mappings", "update", "echo", "--filter", &one_of],
+    );
+    let settings = &drained(&server, "echo")["settings"];
+    assert_eq!(settings["filter"], json!([ADULTS]));
+    let bad = json!({"Filters": [{"Pattern": "{\"data\": {\"a\": 1}}"}]}).to_string();
+    let refused = server.one(&["mappings", "update", "echo", "--filter", &bad]);
+    let refused = refused
+        .expect_err("a number in place of an array")
+        .to_string();
+    assert!(
+        refused.contains("in `Filters[0].Pattern`, `data.a`:"),
+        "{refused}"
+    );
+}

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{all, deploy_hostile, describe, drained, one, put, server, server_on, tail};
-use fnctl_tests::Server;
+use fnctl_tests::{Server, ServerOptions};
 
 /// Waits longer than any test runs.
 const WAITS_LONG: &str = "retry-after 3600000";
@@ -182,4 +182,73 @@ fn a_key_that_was_parked_before_a_start_is_listed_and_released() {
     assert_eq!(key["partition_key"], "a", "{key}");
     release(&server, "a");
     assert_eq!(drained(&server, "hostile")["totals"]["dead_lettered"], 1);
+}
+
+/// What is due and cannot be given up for want of room has no next attempt that has passed.
+#[test]
+fn keys_whose_letters_have_no_room_wait_for_that() {
+    let options = ServerOptions {
+        arguments: ["--dead-letters-max", "16MiB"].map(str::to_owned).to_vec(),
+        ..ServerOptions::default()
+    };
+    let server = Server::start(options).unwrap_or_else(|e| panic!("{e}"));
+    let policy = ["--max-attempts", "2", "--circuit-breaker=off"];
+    let backoff = [
+        "--backoff-initial",
+        "1ms",
+        "--backoff-max",
+        "1ms",
+        "--batch-size",
+        "1",
+    ];
+    deploy_hostile(&server, &[&policy[..], &backoff].concat());
+    for n in 0..24 {
+        let record = format!("retry {n} {}", "x".repeat(900_000));
+        put(&server, "in", &[record], &["--key", &format!("key-{n}")]);
+    }
+    let held = loop {
+        let keys = parked(&server);
+        let is_held = |key: &&Value| key["blocked_by"] == "dead-letters-full";
+        if let Some(key) = keys.iter().find(is_held) {
+            break key.clone();
+        }
+    };
+    assert_eq!(held["next_retry_at"], Value::Null, "{held}");
+    let status = loop {
+        let status = describe(&server, "hostile");
+        if status["shards"][0]["next_retry_at"].is_null() {
+            break status;
+        }
+    };
+    assert_eq!(status["reason"], "dead-letters-full", "{status}");
+    for command in [
+        &["mappings", "parked", "hostile"][..],
+        &["mappings", "describe", "hostile"],
+    ] {
+        let shown = server.command(command).output().expect("the binary runs");
+        let shown = String::from_utf8_lossy(&shown.stdout);
+        assert!(
+            shown.contains("waits for room (dead-letters-full)"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_is_done_to_a_key_is_told_on_one_line() {
+    let server = server();
+    deploy_hostile(&server, &["--max-attempts", "3"]);
+    let key = "a\u{1b}[2J\nb";
+    put(&server, "in", &[WAITS_LONG.to_owned()], &["--key", key]);
+    parked_after(&server, 1);
+    for command in [
+        &["parked", "hostile"][..],
+        &["dead-letter", "hostile", "--dry-run", "--key", key],
+        &["release", "hostile", "--key", key],
+    ] {
+        let words = [&["mappings"], command].concat();
+        let shown = server.command(&words).output().expect("the binary runs");
+        let shown = String::from_utf8_lossy(&shown.stdout);
+        assert!(shown.contains("a\\u{1b}[2J\\nb"), "{shown:?}");
+    }
 }

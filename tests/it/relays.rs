@@ -91,6 +91,57 @@ fn an_address_that_hands_out_credentials_is_refused_at_the_deploy() {
 }
 
 #[test]
+fn a_file_of_the_servers_own_is_refused_however_it_is_spelt() {
+    let server = server();
+    let way = server.folder().join("way");
+    std::os::unix::fs::symlink(&server.data_dir, &way).expect("a link");
+    deploy_hostile(&server, &[]);
+    let component = guest("hostile");
+    let ready = server.folder().join("ready.json");
+    for (path, why) in [
+        (server.data_dir.join("access.json"), "data directory"),
+        (server.data_dir.join("redrives.json"), "data directory"),
+        (way.join("letters.ndjson"), "data directory"),
+        (ready, "ready file"),
+    ] {
+        let to = format!("file:{}", path.display());
+        let update = ["mappings", "update", "hostile", "--on-failure", &to];
+        let deploy = [
+            "deploy",
+            &component,
+            "--stream",
+            "in",
+            "--to",
+            "out",
+            "--to",
+            "side=none",
+            "--on-failure",
+            &to,
+        ];
+        for command in [&update[..], &deploy] {
+            let refused = server.one(command).expect_err("it is the server's own");
+            assert_eq!(refused.exit, Some(7), "{refused}");
+            assert!(refused.to_string().contains(why), "{refused}");
+            assert!(
+                refused.to_string().replace('_', "-").contains("on-failure"),
+                "{refused}"
+            );
+        }
+    }
+    let port = [
+        "mappings",
+        "update",
+        "hostile",
+        "--on-failure",
+        "https://[::1]:99999/",
+    ];
+    let refused = server.one(&port).expect_err("no such port");
+    assert!(refused.to_string().contains("port"), "{refused}");
+    let settings = &describe(&server, "hostile")["settings"];
+    assert_eq!(settings["on_failure"], "dlq");
+}
+
+#[test]
 fn a_url_gets_every_letter_in_order_and_its_refusals_hold_nothing_else() {
     let server = server();
     let (url, told) = receiver(|post| post < 3);

@@ -187,3 +187,25 @@ fn a_comparison_that_follows_ends_with_its_stream() {
     let ended = following.wait().expect("it ends by itself");
     assert_eq!(ended.code(), Some(4));
 }
+
+#[test]
+fn a_comparison_that_follows_ends_with_its_mapping_and_says_so() {
+    let server = two_versions(&["facts"]);
+    let words = ["--version", "1", "--from", "trim-horizon", "--follow"];
+    let mut command = server.command(&["shadow", "hostile"]);
+    let command = command.args(words);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut following = command.spawn().expect("the binary runs");
+    let mut told = BufReader::new(following.stdout.take().expect("it is piped")).lines();
+    told.next().expect("a line").expect("text");
+    one(&server, &["mappings", "delete", "hostile", "--yes"]);
+    let last = told.last().expect("a line").expect("text");
+    assert!(last.starts_with("compared 1  same 0"), "{last}");
+    let ended = following.wait_with_output().expect("it ends by itself");
+    let words = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        words.contains("mapping `hostile/in` was deleted"),
+        "{words}"
+    );
+    assert_eq!(ended.status.code(), Some(3), "{words}");
+}

@@ -59,6 +59,12 @@ pub struct UnitTotals {
 }
 
 impl UnitTotals {
+    /// Records that ended, whatever the end.
+    #[must_use]
+    pub const fn settled(self) -> u64 {
+        self.filtered + self.processed + self.dead_lettered + self.expired + self.dropped
+    }
+
     /// What came to them since they were `before`; nothing where they began anew.
     #[must_use]
     pub const fn since(self, before: Self) -> Self {

@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -59,6 +59,9 @@ pub enum DestinationError {
     /// The URL's host is an address that nothing is sent to.
     #[error("is link-local, multicast or nobody's address: nothing is sent there")]
     NobodysAddress,
+    /// The URL's port is none.
+    #[error("has a port that is none: 1 to 65535")]
+    BadPort,
     /// The path is relative or leaves its folder.
     #[error("is not an absolute path without `..`: the server's folder is not the caller's")]
     BadPath,
@@ -96,7 +99,8 @@ impl Destination {
     }
 
     /// Checks what is asked of a destination that is newly named, and was not of earlier ones: that its
-    /// address, if it is written out, is one that letters are sent to, and its stream not the audit.
+    /// address, if it is written out, is one that letters are sent to, its port one, and its stream not the audit.
+    /// Whether a file is the server's own its host says.
     ///
     /// # Errors
     /// It is not ([`may_be_sent_to`]).
@@ -108,12 +112,22 @@ impl Destination {
         };
         let rest = url.split_once("://").map_or("", |(_, rest)| rest);
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let host = match authority.strip_prefix('[') {
-            Some(v6) => v6.split(']').next(),
-            None => authority.split(':').next(),
+        let (host, port) = match authority.strip_prefix('[').map(|rest| rest.split_once(']')) {
+            Some(Some((v6, port))) if v6.parse::<Ipv6Addr>().is_ok() => (v6, port),
+            Some(_) => return Err(DestinationError::BadUrl),
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
-        let address = host.and_then(|host| host.parse().ok());
-        match address.is_none_or(may_be_sent_to) {
+        let is_port = |port: &str| {
+            let is_digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            is_digits && port.parse().is_ok_and(|port: u16| port > 0)
+        };
+        match port.strip_prefix(':') {
+            Some(port) if is_port(port) => {}
+            Some(_) => return Err(DestinationError::BadPort),
+            None if port.is_empty() => {}
+            None => return Err(DestinationError::BadUrl),
+        }
+        match host.parse().ok().is_none_or(may_be_sent_to) {
             true => Ok(()),
             false => Err(DestinationError::NobodysAddress),
         }
@@ -202,6 +216,20 @@ mod tests {
                 let named = Destination::parse(&url).unwrap();
                 assert_eq!(named.check_new(), Err(DestinationError::NobodysAddress));
             }
+        }
+        for (bad, why) in [
+            ("https://[::1]:99999/", DestinationError::BadPort),
+            ("https://h:65536/x", DestinationError::BadPort),
+            ("http://h:0", DestinationError::BadPort),
+            ("http://h:", DestinationError::BadPort),
+            ("http://h:+80/", DestinationError::BadPort),
+            ("http://h:a?b", DestinationError::BadPort),
+            ("http://[::1/", DestinationError::BadUrl),
+            ("http://[h]/", DestinationError::BadUrl),
+            ("http://[::1]80/", DestinationError::BadUrl),
+        ] {
+            let named = Destination::parse(bad).unwrap();
+            assert_eq!(named.check_new(), Err(why), "{bad}");
         }
         let audit = Destination::parse("stream:fnctl.audit").unwrap();
         assert_eq!(audit.check_new(), Err(DestinationError::Audit));

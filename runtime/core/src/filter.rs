@@ -6,6 +6,7 @@
 
 mod cidr;
 mod compiled;
+mod criteria;
 mod explain;
 mod field;
 mod json;
@@ -70,8 +71,10 @@ pub struct Envelope<'a> {
 /// One thing that is wrong with a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternMistake {
-    /// Which pattern, from 0.
+    /// In which of the texts that were given, from 0.
     pub pattern: usize,
+    /// The pattern that is wrapped there: `Filters[1].Pattern`; empty: the text is the pattern.
+    pub within: String,
     /// Where in it: `data.age[0].numeric`; empty: the pattern itself.
     pub path: String,
     /// The byte of the pattern's text.
@@ -90,6 +93,9 @@ impl PatternMistake {
 
 impl fmt::Display for PatternMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.within.is_empty() {
+            write!(f, "in `{}`, ", self.within)?;
+        }
         if !self.path.is_empty() {
             write!(f, "`{}`: ", self.path)?;
         }
@@ -122,6 +128,7 @@ impl Form {
 struct Mistakes {
     found: Vec<PatternMistake>,
     pattern: usize,
+    within: String,
     /// Alternatives of `$or` multiply; these would be too many.
     is_too_large: bool,
 }
@@ -130,6 +137,7 @@ impl Mistakes {
     fn add(&mut self, path: impl Into<String>, byte: usize, message: impl Into<String>) {
         self.found.push(PatternMistake {
             pattern: self.pattern,
+            within: self.within.clone(),
             path: path.into(),
             byte,
             message: message.into(),
@@ -137,8 +145,8 @@ impl Mistakes {
     }
 
     fn add_once(&mut self, path: &str, byte: usize, message: String) {
-        let pattern = self.pattern;
-        let is_told = |told: &PatternMistake| told.pattern == pattern && told.path == path;
+        let at = (self.pattern, self.within.as_str(), path);
+        let is_told = |told: &PatternMistake| (told.pattern, &*told.within, &*told.path) == at;
         if !self.found.iter().any(is_told) {
             self.add(path, byte, message);
         }
@@ -146,18 +154,21 @@ impl Mistakes {
 }
 
 impl Filter {
-    /// Reads and compiles patterns, JSON text each.
+    /// Reads and compiles patterns, JSON text each, or wrapped as AWS does: `{"Pattern": "…"}`,
+    /// `{"Filters": [{"Pattern": "…"}]}`. Of those the patterns in them are kept.
     ///
     /// # Errors
     /// Everything that is wrong with any of them.
     pub fn parse(
         patterns: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, Vec<PatternMistake>> {
-        let patterns: Vec<Arc<str>> = patterns.into_iter().map(|p| p.as_ref().into()).collect();
+        let given = criteria::unwrapped(patterns);
         let mut mistakes = Mistakes::default();
         let (mut leaves, mut rules, mut fields) = (0, Vec::new(), 0);
-        for (index, text) in patterns.iter().enumerate() {
-            mistakes.pattern = index;
+        for (index, one) in given.iter().enumerate() {
+            let text = one.pattern.as_str();
+            mistakes.pattern = one.text;
+            mistakes.within.clone_from(&one.within);
             if index == limits::FILTER_PATTERNS_MAX {
                 let words = format!("more than {} patterns", limits::FILTER_PATTERNS_MAX);
                 mistakes.add("", 0, words);
@@ -193,13 +204,14 @@ impl Filter {
         if !mistakes.found.is_empty() {
             return Err(mistakes.found);
         }
+        let patterns = given.into_iter().map(|one| one.pattern.into());
         Ok(Self {
-            patterns,
+            patterns: patterns.collect(),
             compiled: Arc::new(Compiled::new(rules)),
         })
     }
 
-    /// The patterns as they were written.
+    /// The patterns as they were written, without what AWS wraps them in.
     pub fn patterns(&self) -> impl ExactSizeIterator<Item = &str> {
         self.patterns.iter().map(|pattern| &**pattern)
     }

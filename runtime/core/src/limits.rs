@@ -95,6 +95,8 @@ pub const BACKOFF_MS_MAX: u64 = 86_400_000;
 pub const RECORD_AGE_MS_MAX: u64 = RETENTION_MS_MAX;
 /// Dead letters of one list; an export has no bound.
 pub const DEAD_LETTERS_LISTED_MAX: usize = 10_000;
+/// Codes by which the dead letters of a mapping are told of; those of further ones are counted together.
+pub const DEAD_LETTER_CODES_MAX: usize = 100;
 /// Longest destination of dead letters, bytes as it is written.
 pub const DESTINATION_BYTES_MAX: usize = 2_048;
 /// Shards of a stream unless said otherwise.

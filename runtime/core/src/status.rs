@@ -26,9 +26,9 @@ pub use mapping::{
 };
 pub use parked::{GiveUpKey, GiveUpStatus, ParkedStatus, ParkedWindow, ReleaseKeys, ReleaseStatus};
 pub use record::{
-    CancelledRedrives, DataText, DeadLetterStatus, Encoding, LogLine, PurgeStatus, PutLine,
-    RedriveLine, RedriveStatus, RedrivingStatus, RelayedLetter, RetryLine, RetryStatus, TailHole,
-    TailHoleLine, TailLine,
+    CancelledRedrives, DataText, DeadLetterCode, DeadLetterStatus, Encoding, LogLine, PurgeStatus,
+    PutLine, RedriveLine, RedriveStatus, RedrivingStatus, RelayedLetter, RetryLine, RetryStatus,
+    TailHole, TailHoleLine, TailLine,
 };
 pub use shadow::{
     ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary, ShadowWindow,

@@ -399,6 +399,10 @@ async fn v1(node: &Arc<HostNode>, segments: &[&str], asked: Asked) -> Answer {
             only(&method, &[GET])?;
             dead_letters::list(node, address, &asked).await
         }
+        ["mappings", address, "dead-letters", "codes"] => {
+            only(&method, &[GET])?;
+            dead_letters::codes(node, address, &asked).await
+        }
         ["mappings", address, "dead-letters", "export"] => {
             only(&method, &[GET])?;
             dead_letters::export(node, address, &asked)

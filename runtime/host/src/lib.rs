@@ -16,6 +16,7 @@ pub mod limits;
 mod logs;
 mod metrics;
 mod node;
+mod own_files;
 mod poller;
 mod recent;
 mod redrives;

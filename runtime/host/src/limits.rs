@@ -206,6 +206,10 @@ pub const WAITING_KEYS_LISTED_MAX: usize = 10_000;
 
 /// Shards of one mapping exported one by one; of a mapping with more only the highest age and the sum.
 pub const METRIC_SHARDS_MAX: usize = 256;
+/// Codes of a mapping's dead letters that have a series of their own, the first ones; further ones share one.
+pub const METRIC_CODES_MAX: usize = 20;
+/// Longest such code in a label, characters.
+pub const METRIC_CODE_CHARS_MAX: usize = 64;
 /// For how long at least a peak of a measurement is shown, ms.
 pub const PEAK_SPAN_MS: u64 = 60_000;
 /// How long an uploaded component is kept for its deploy.

@@ -3,11 +3,12 @@
 //! counted in the invoker, where they call, and written out here.
 //!
 //! Labels come from closed sets or from configured names, never from records; those of a function's own
-//! series are its own, and bounded. Counters exist, at
+//! series and the codes of its failures are its own, and bounded. Counters exist, at
 //! zero, from the moment their mapping does, and go with it. Those of mappings and functions are
 //! kept beside the registry and written out by `exposition`: there may be a thousand of each, and a
 //! scrape must stay cheap. What each metric says stands in `table`.
 
+mod codes;
 mod exposition;
 pub(crate) mod histogram;
 mod peak;
@@ -26,14 +27,14 @@ use fnctl_core::{
     canary::GuardReason,
     commit::ErrorKind,
     error_code::ErrorCode,
-    id::{FunctionName, MappingId, StreamName},
+    id::{FunctionName, StreamName},
     outcome::OutcomeKind,
     source::SourceError,
 };
 use fnctl_invoker::FunctionSeries;
 use prometheus::{Counter, IntCounter, IntGauge, Registry, process_collector::ProcessCollector};
 
-use self::{histogram::Histogram, peak::Peak, reloads::Reloads};
+use self::{codes::Codes, histogram::Histogram, peak::Peak, reloads::Reloads};
 
 use crate::api::error::ApiError;
 
@@ -126,17 +127,8 @@ pub(crate) struct Metrics {
 #[derive(Debug, Default)]
 struct Children {
     /// By `<function>/<stream>`: a mapping made anew under its name goes on with the series.
-    mappings: BTreeMap<Arc<str>, NamedMetrics>,
+    mappings: BTreeMap<Arc<str>, Arc<MappingMetrics>>,
     functions: BTreeMap<FunctionName, Arc<FunctionMetrics>>,
-}
-
-/// The series of a name, and whose they are now.
-#[derive(Debug)]
-struct NamedMetrics {
-    series: Arc<MappingMetrics>,
-    mapping: MappingId,
-    /// Records that mappings before this one had read.
-    polled_before: u64,
 }
 
 /// The counters of one mapping, found once and kept by its workers.
@@ -159,6 +151,8 @@ pub(crate) struct MappingMetrics {
     /// Batches that lanes closed, by [`FlushReason::ALL`].
     pub(crate) flushes: [IntCounter; FlushReason::ALL.len()],
     dead_lettered: [IntCounter; ErrorKind::ALL.len()],
+    /// The same, by code.
+    codes: Codes,
     invocations: [IntCounter; OUTCOMES.len()],
 }
 
@@ -218,6 +212,7 @@ impl MappingMetrics {
             circuit_opens: counter(),
             flushes: std::array::from_fn(|_| counter()),
             dead_lettered: std::array::from_fn(|_| counter()),
+            codes: Codes::default(),
             invocations: std::array::from_fn(|_| counter()),
         }
     }
@@ -235,7 +230,8 @@ impl MappingMetrics {
     }
 
     /// Counts a dead letter.
-    pub(crate) fn dead_lettered(&self, kind: ErrorKind) {
+    pub(crate) fn dead_lettered(&self, kind: ErrorKind, code: &str) {
+        self.codes.count(code);
         for (counter, of) in self.dead_lettered.iter().zip(ErrorKind::ALL) {
             if of == kind {
                 counter.inc();
@@ -303,66 +299,13 @@ impl Metrics {
     /// The counters of a mapping, made at zero when first asked for.
     pub(crate) fn mapping(
         &self,
-        mapping: MappingId,
         function: &FunctionName,
         stream: &StreamName,
     ) -> Arc<MappingMetrics> {
-        self.with_named(mapping, function, stream, |named| Arc::clone(&named.series))
-    }
-
-    /// Records that a mapping has read since the server started; those of an earlier one under its name
-    /// are not its own.
-    pub(crate) fn polled(
-        &self,
-        mapping: MappingId,
-        function: &FunctionName,
-        stream: &StreamName,
-    ) -> u64 {
-        self.with_named(mapping, function, stream, |named| {
-            if named.mapping == mapping {
-                named.series.polled.get() - named.polled_before
-            } else {
-                0
-            }
-        })
-    }
-
-    /// Counts what a mapping reads from nothing again: it was sent elsewhere.
-    pub(crate) fn polled_anew(
-        &self,
-        mapping: MappingId,
-        function: &FunctionName,
-        stream: &StreamName,
-    ) {
-        self.with_named(mapping, function, stream, |named| {
-            if named.mapping == mapping {
-                named.polled_before = named.series.polled.get();
-            }
-        });
-    }
-
-    fn with_named<R>(
-        &self,
-        mapping: MappingId,
-        function: &FunctionName,
-        stream: &StreamName,
-        read: impl FnOnce(&mut NamedMetrics) -> R,
-    ) -> R {
         let name: Arc<str> = format!("{function}/{stream}").into();
         let mut children = self.lock();
-        let named = children
-            .mappings
-            .entry(name)
-            .or_insert_with(|| NamedMetrics {
-                series: Arc::new(MappingMetrics::new()),
-                mapping,
-                polled_before: 0,
-            });
-        if named.mapping < mapping {
-            named.mapping = mapping;
-            named.polled_before = named.series.polled.get();
-        }
-        read(named)
+        let made = children.mappings.entry(name);
+        Arc::clone(made.or_insert_with(|| Arc::new(MappingMetrics::new())))
     }
 
     /// The histograms of a function.

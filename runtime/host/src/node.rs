@@ -7,6 +7,7 @@ mod deleting;
 mod diagnosis;
 mod exposition;
 pub(crate) mod parked;
+mod polled;
 mod positions;
 mod relays;
 mod status;
@@ -34,7 +35,7 @@ use fnctl_store::{ArtifactPin, CommandError, Store};
 use fnctl_streams::Kinesis;
 use tokio::{sync::watch, time::Instant};
 
-use self::{dead_letters::LetterCounts, deleting::Deleting, positions::Ages};
+use self::{dead_letters::LetterCounts, deleting::Deleting, polled::Polled, positions::Ages};
 pub(crate) use self::{dead_letters::StoredLetter, work::WorkerNode};
 use crate::{
     api::{error::ApiError, put::buffers::PutBuffers},
@@ -45,6 +46,7 @@ use crate::{
     limits,
     logs::{FunctionLogs, sink::HostLog},
     metrics::{Metrics, scrape::BuildInfo},
+    own_files::OwnFiles,
     redrives::Redrives,
     relay::Relays,
     source::blocking,
@@ -56,6 +58,8 @@ use crate::{
 pub(crate) struct Place {
     /// Its data directory.
     pub(crate) data_dir: PathBuf,
+    /// It, and the other files where no letters are written.
+    pub(crate) own_files: OwnFiles,
     /// URL of its Kinesis API.
     pub(crate) kinesis: String,
     /// The commit that the binary was built from, where that is known.
@@ -81,6 +85,7 @@ pub(crate) struct HostNode {
     drain: watch::Receiver<bool>,
     uploads: Mutex<HashMap<String, Upload>>,
     ages: Ages,
+    polled: Polled,
     letters: LetterCounts,
     deleting: Deleting,
     put_buffers: Arc<PutBuffers>,
@@ -111,6 +116,7 @@ impl HostNode {
             drain,
             uploads: Mutex::default(),
             ages: Ages::default(),
+            polled: Polled::default(),
             letters: LetterCounts::default(),
             deleting: Deleting::default(),
             put_buffers: Arc::default(),

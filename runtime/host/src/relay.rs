@@ -230,7 +230,10 @@ impl Relay {
             _ if letters.is_empty() => (0, None),
             Destination::Stream(name) => stream::deliver(&self.node, name, &letters).await,
             Destination::Http(url) => self.http.deliver(url, &letters).await,
-            Destination::File(path) => file::deliver(path, letters).await,
+            Destination::File(path) => {
+                let own = &self.node.place().own_files;
+                file::deliver(path, own, letters).await
+            }
         };
         let is_all = taken == wanted && wanted < limits::RELAYED_AT_ONCE_MAX;
         let last = taken.checked_sub(1).and_then(|last| open.get(last));

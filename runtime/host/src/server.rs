@@ -147,6 +147,7 @@ impl Server {
     /// As [`StartError`] says; nothing is left running.
     pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
         let sources = Sources::of(&options);
+        let own_files = options.own_files();
         // First of all: a port that is taken must not cost a recovery, nor touch the data.
         let failures = Arc::<Failures>::default();
         let is_guarded = Access::open(&options.data_dir, Arc::clone(&failures))?.is_guarded();
@@ -286,6 +287,7 @@ impl Server {
         let (drain, draining) = watch::channel(false);
         let place = Place {
             data_dir: options.data_dir,
+            own_files,
             kinesis: format!("{scheme}://{kinesis_addr}"),
             commit: options.commit,
         };

@@ -11,6 +11,7 @@ mod windows;
 use std::{collections::BTreeMap, sync::Arc, task::Poll};
 
 use fnctl_core::{
+    error_code::ErrorCode,
     filter::FilterVerdict,
     id::{Ordinal, ShardNumber, StreamId, Timestamp},
     limits::BATCH_BYTES_MAX,
@@ -108,8 +109,17 @@ impl Shadow {
 
     async fn compare(&mut self) -> Result<(), Ended> {
         let mut registry = self.node.store().registry_changed();
+        let (id, name) = self.node.view(|view| {
+            let name = view.registry().address(&self.mapping);
+            (self.mapping.id, name)
+        });
         loop {
             registry.mark_unchanged();
+            if self.node.view(|view| view.registry().mapping(id).is_none()) {
+                let words = format!("mapping `{name}` was deleted: the comparison ends with it");
+                let gone = ApiError::new(ErrorCode::NoSuchMapping, words);
+                return Err(Ended::With(gone.at(name).fix("fnctl mappings list")));
+            }
             self.find_children();
             let numbers: Vec<ShardNumber> = self.shards.keys().copied().collect();
             // Watched before it is read: what comes meanwhile wakes.
@@ -202,10 +212,7 @@ impl Shadow {
                 return Ok(false);
             }
             Err(error) => {
-                let error = ApiError::new(
-                    fnctl_core::error_code::ErrorCode::Damaged,
-                    error.to_string(),
-                );
+                let error = ApiError::new(ErrorCode::Damaged, error.to_string());
                 return Err(Ended::With(error.fix("--from a later time passes by it")));
             }
         };

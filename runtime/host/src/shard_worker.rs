@@ -220,6 +220,8 @@ pub(crate) enum Told<'a> {
 /// What can be seen of a worker from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
+    /// Everything up to here was read.
+    pub(crate) read_position: Ordinal,
     /// Keys that wait for a retry.
     pub(crate) parked_keys: u64,
     /// When the next of them is tried.
@@ -464,6 +466,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let canary_circuit = self.pipeline.canary_circuit();
         let now = &self.standing;
         let is_same = (now.parked_keys, now.next_retry) == (parked_keys, next_retry)
+            && now.read_position == self.pipeline.read_position()
             && now.blocked.as_ref().map(|(reason, _)| reason) == blocked
             && now.circuit.as_deref() == circuit
             && now.canary_circuit.as_deref() == canary_circuit
@@ -475,6 +478,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         self.circuit_moves("canary", now.canary_circuit.as_deref(), canary_circuit);
         let since = now.blocked.as_ref().map(|(_, since)| *since);
         self.standing = Standing {
+            read_position: self.pipeline.read_position(),
             parked_keys,
             next_retry,
             blocked: blocked

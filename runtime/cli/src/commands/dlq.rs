@@ -1,5 +1,6 @@
 //! `fnctl dlq`: list, show, redrive, export and purge dead letters.
 
+mod codes;
 mod export;
 mod filters;
 mod purge;
@@ -38,6 +39,9 @@ enum Action {
         /// At most so many
         #[arg(long, value_name = "N", value_parser = spelling::positive, allow_negative_numbers = true)]
         limit: Option<u64>,
+        /// Only how many there are of each code
+        #[arg(long, conflicts_with = "limit")]
+        by_code: bool,
     },
     /// Show one whole
     Show {
@@ -70,11 +74,22 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             mapping,
             filters,
             limit,
+            by_code,
         } => {
+            if by_code {
+                return codes::run(&mapping, &filters, session).await;
+            }
             let limit = limit.map(|limit| limit.to_string());
             let mut query = filters.query();
             query.extend(limit.map(|limit| ("limit", limit)));
-            list(&mapping, &query, filters.is_all(), session).await
+            let has_rows = list(&mapping, &query, filters.is_all(), session).await?;
+            if session.out.is_json() {
+                return Ok(());
+            }
+            if has_rows {
+                codes::behind(&mapping, &filters, session).await?;
+            }
+            under_way(&mapping, session).await
         }
         Action::Redrive(args) => redrive::run(args, session).await,
         Action::Export(args) => export::run(args, session).await,
@@ -83,12 +98,13 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     }
 }
 
+/// Prints letters; whether a person was shown some.
 async fn list(
     mapping: &str,
     query: &[(&'static str, String)],
     is_all: bool,
     session: &mut Session,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let path = ["v1", "mappings", mapping, "dead-letters"];
     let query = &filters::by_ref(query);
     if session.out.is_json() {
@@ -101,7 +117,7 @@ async fn list(
             session.out.bytes(&line)?;
             session.out.bytes(b"\n")?;
         }
-        return Ok(());
+        return Ok(false);
     }
     let all: Vec<DeadLetterStatus> = session.client.list(&path, query).await?;
     let status: &[&str] = if is_all { &["status"] } else { &[] };
@@ -122,18 +138,17 @@ async fn list(
     }
     if table.is_empty() {
         session.out.note("no dead letters");
-        return under_way(mapping, session).await;
+        return Ok(false);
     }
     if all.len() >= DEAD_LETTERS_LISTED_MAX {
         session.out.note(&format!(
             "the first {DEAD_LETTERS_LISTED_MAX}: fnctl dlq export {mapping} gives all"
         ));
     }
-    table
-        .lines(0)
-        .iter()
-        .try_for_each(|line| session.out.line(line))?;
-    under_way(mapping, session).await
+    for line in table.lines(0) {
+        session.out.line(&line)?;
+    }
+    Ok(true)
 }
 
 /// Says what is redriven of the mapping now.

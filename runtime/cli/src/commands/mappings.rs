@@ -7,7 +7,10 @@ mod seek;
 mod update;
 
 use clap::Subcommand;
-use fnctl_core::status::{MappingLine, MappingStatus, RedrivingStatus, RelayStatus, ShardStatus};
+use fnctl_core::{
+    diagnosis::Why,
+    status::{MappingLine, MappingStatus, RedrivingStatus, RelayStatus, ShardStatus},
+};
 
 use crate::{
     cli::Session,
@@ -179,7 +182,7 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
                 .as_deref()
                 .map_or_else(|| "-".to_owned(), words::short_number),
             waiting(shard)
-                .or_else(|| next_attempt(shard, &status.state))
+                .or_else(|| next_attempt(shard, status))
                 .unwrap_or_default(),
         ]);
     }
@@ -284,13 +287,36 @@ fn parked_keys(shard: &ShardStatus) -> String {
     format!("{all} ({failed} failed)")
 }
 
-/// When the next key is tried that failed; of a mapping that does not run nothing is until it is resumed.
-fn next_attempt(shard: &ShardStatus, state: &str) -> Option<String> {
-    if shard.parked_keys > 0 && matches!(state, "paused" | "stopped") {
-        return Some(WAITS_FOR_RESUME.to_owned());
+/// When the next key is tried that failed; of a mapping that does not run nothing is until it is resumed, and what
+/// cannot be committed waits for that.
+fn next_attempt(shard: &ShardStatus, status: &MappingStatus) -> Option<String> {
+    let has_keys = shard.parked_keys > 0;
+    match (shard.next_retry_at.as_deref(), status.state.as_str()) {
+        (_, "paused" | "stopped") if has_keys => Some(WAITS_FOR_RESUME.to_owned()),
+        (Some(time), _) => Some(format!("next attempt {}", words::local_time(time))),
+        (None, "blocked") if has_keys => {
+            let why = status.reason.as_deref().map(Why::parse)??;
+            is_of_room(why).then(|| waits_for_room(why.as_str()))
+        }
+        (None, _) => None,
     }
-    let time = shard.next_retry_at.as_deref()?;
-    Some(format!("next attempt {}", words::local_time(time)))
+}
+
+/// Whether commits are refused for it until there is room, or a stream.
+const fn is_of_room(why: Why) -> bool {
+    matches!(
+        why,
+        Why::DeadLettersFull | Why::DiskFull | Why::OutputFull | Why::BlockedOutput
+    )
+}
+
+/// `waits for room (dead-letters-full)`.
+fn waits_for_room(why: &str) -> String {
+    let what = match why == Why::BlockedOutput.as_str() {
+        true => "an output stream",
+        false => "room",
+    };
+    format!("waits for {what} ({why})")
 }
 
 /// What a shard waits for that is not its turn yet, or whose turn is over.

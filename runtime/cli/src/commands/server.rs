@@ -121,6 +121,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         tls: args.tls(),
         kinesis_credentials: args.kinesis_credentials.clone(),
         admin_token_file: args.admin_token_file.clone(),
+        ready_file: args.ready_file.clone(),
         allows_network_file_system: args.allow_network_file_system,
         scrub: ScrubOptions {
             bytes_per_second: args.scrub_rate,

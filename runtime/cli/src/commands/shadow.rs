@@ -78,7 +78,17 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let mut lines = session.client.lines(&path, &query).await?;
     let mut summary = ShadowSummary::default();
     let ended = tokio::select! {
-        ended = follow(&mut lines, &mut summary, session) => ended?,
+        ended = follow(&mut lines, &mut summary, session) => match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // It ended early: what was found until then is told to a person all the same.
+                if !session.out.is_json() && summary.records > 0 {
+                    counts(&summary, &mut session.out)?;
+                    session.out.flush()?;
+                }
+                return Err(error);
+            }
+        },
         // What was found is told all the same.
         _ = tokio::signal::ctrl_c() => true,
     };
@@ -184,28 +194,7 @@ fn tell(summary: &ShadowSummary, out: &mut Output) -> Result<(), CliError> {
     if out.is_json() {
         out.json(&ShadowLine::End(summary.clone()))?;
     } else {
-        let ShadowSummary {
-            records,
-            same,
-            different,
-            filtered,
-            live_failed,
-            shadow_failed,
-            windows,
-            windows_different,
-            open_windows,
-            left_out,
-            ..
-        } = summary;
-        out.line(&format!(
-            "compared {records}  same {same}  different {different}  filtered {filtered}  failed live {live_failed} shadow {shadow_failed}"
-        ))?;
-        if windows + open_windows + left_out > 0 {
-            let same = windows - windows_different;
-            out.line(&format!(
-                "windows  {windows}  same {same}  different {windows_different}  open {open_windows}  records without their window's beginning {left_out}"
-            ))?;
-        }
+        counts(summary, out)?;
     }
     let of = |different: u64, all: u64, noun: &str| {
         (different > 0).then(|| format!("{different} of {}", words::count(all, noun)))
@@ -221,4 +210,31 @@ fn tell(summary: &ShadowSummary, out: &mut Output) -> Result<(), CliError> {
         ErrorCode::EndsOtherwise,
         format!("{otherwise} end otherwise than with the live version"),
     ))
+}
+
+/// How many there were of what, for a person.
+fn counts(summary: &ShadowSummary, out: &mut Output) -> Result<(), CliError> {
+    let ShadowSummary {
+        records,
+        same,
+        different,
+        filtered,
+        live_failed,
+        shadow_failed,
+        windows,
+        windows_different,
+        open_windows,
+        left_out,
+        ..
+    } = summary;
+    out.line(&format!(
+        "compared {records}  same {same}  different {different}  filtered {filtered}  failed live {live_failed} shadow {shadow_failed}"
+    ))?;
+    if windows + open_windows + left_out > 0 {
+        let same = windows - windows_different;
+        out.line(&format!(
+            "windows  {windows}  same {same}  different {windows_different}  open {open_windows}  records without their window's beginning {left_out}"
+        ))?;
+    }
+    Ok(())
 }

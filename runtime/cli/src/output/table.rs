@@ -1,5 +1,7 @@
 //! Columns that line up: as wide as their widest cell, two spaces apart, the last one ragged.
 
+use super::words;
+
 /// Rows of cells under a header.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -24,13 +26,7 @@ impl Table {
     /// Adds a row.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         // A line break in a key would make a row of its own.
-        let one_line = |cell: String| match cell.contains(['\n', '\r', '\t']) {
-            true => cell
-                .replace('\n', "\\n")
-                .replace('\r', "\\r")
-                .replace('\t', "\\t"),
-            false => cell,
-        };
+        let one_line = |cell: String| words::one_line(&cell).into_owned();
         self.rows.push(cells.into_iter().map(one_line).collect());
     }
 

@@ -1,6 +1,9 @@
 //! Numbers and times as a person reads them. Digits are never separated: they can be pasted.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal as _},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -90,6 +93,21 @@ fn in_a_line(text: &str, chars: usize, is_watched: bool) -> String {
     lines.join("\\n")
 }
 
+/// What may be anything, such as a key, on one line: control characters are written as escapes, `\\n`, `\\u{1b}`.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line.into()
+}
+
 /// The first line of `text`, at most `chars` characters of it.
 pub(crate) fn first_line(text: &str, chars: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
@@ -117,6 +135,7 @@ mod tests {
         assert_eq!(short_number("49670000000000000000131"), "4967…0131");
         assert_eq!(first_line("abcdef\nx", 4), "abc…");
         assert_eq!(count(1, "shard"), "1 shard");
+        assert_eq!(one_line("a\n\u{1b}[2Jé"), "a\\n\\u{1b}[2Jé");
     }
 
     #[test]

@@ -91,6 +91,12 @@ impl ShardPipeline {
         }
     }
 
+    /// Everything up to here was read.
+    #[must_use]
+    pub const fn read_position(&self) -> Ordinal {
+        self.backlog.read_position()
+    }
+
     /// Totals of what was committed.
     #[must_use]
     pub const fn totals(&self) -> UnitTotals {

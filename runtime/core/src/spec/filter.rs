@@ -10,7 +10,7 @@ use super::{
 };
 use crate::mapping::OnUnparsable;
 
-/// Patterns as they are given: one, or a list; each as JSON text, or as the object itself. They are
+/// Patterns as they are given: one, or a list; each as JSON text, or as the object itself; or as AWS wraps them. They are
 /// judged where all of a mapping's settings are ([`super::resolve`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilterSpec(pub Vec<String>);

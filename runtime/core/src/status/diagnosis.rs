@@ -59,7 +59,8 @@ pub struct RecentRates {
     pub calls: u64,
     /// Those of them that did not return, or with a record that is to be tried again or was fatal.
     pub failed_calls: u64,
-    /// Calls under way.
+    /// Calls under way: those that run, and those that wait for their turn under the function's `concurrency` or for
+    /// a guest thread (`waiting_ratio` says how much of their time that takes). So it may be above `concurrency`.
     pub running_calls: u64,
     /// Half of the calls took at most so long, within a quarter; `null`: none ended.
     pub call_p50_ms: Option<f64>,

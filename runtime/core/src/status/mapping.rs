@@ -92,7 +92,8 @@ pub struct ShardStatus {
     /// Those of them that failed; the others are held by no fault of their own.
     #[serde(default)]
     pub failed_keys: u64,
-    /// When the next of those that failed is tried, RFC 3339; `null`: none is, or the mapping does not run.
+    /// When the next of those that failed is tried, RFC 3339; `null`: none is, the mapping does not run, or its time has
+    /// come and commits are refused until there is room.
     pub next_retry_at: Option<String>,
     /// Tumbling windows with records in them that had no final call yet.
     #[serde(default)]
@@ -165,11 +166,12 @@ impl CircuitStatus {
     }
 }
 
-/// Records and calls since the mapping was made or last sent elsewhere. `polled` counts reads: it starts anew
-/// with the process, and what is read again, behind a pause or a release of a worker, counts again.
+/// Records and calls since the mapping was made or last sent elsewhere. They are stored: a restart takes nothing
+/// back but of `polled` what was read and is not settled, which is read again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Read from the stream.
+    /// Read from the stream, each record once: what ended (filtered, processed, dead-lettered, expired, dropped), and
+    /// what was read and has not. Never below their sum.
     pub polled: u64,
     /// Let fall by a filter.
     pub filtered: u64,
@@ -189,6 +191,12 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Records that ended, whatever the end.
+    #[must_use]
+    pub const fn settled(&self) -> u64 {
+        self.filtered + self.processed + self.dead_lettered + self.expired + self.dropped
+    }
+
     /// Adds a unit's totals.
     pub fn add(&mut self, unit: &UnitTotals) {
         self.filtered += unit.filtered;

@@ -33,12 +33,16 @@ pub struct ParkedStatus {
     /// What it waits for: `retry`, `circuit-open`, `throttled`.
     #[serde(default)]
     pub why: String,
-    /// When it is tried at the earliest, RFC 3339; `null`: that hangs on a call under way, or the mapping does
-    /// not run.
+    /// When it is tried at the earliest, RFC 3339; `null`: that hangs on a call under way or on `blocked_by`, or the
+    /// mapping does not run.
     pub next_retry_at: Option<String>,
     /// The mapping does not run: nothing is tried until it is resumed.
     #[serde(default)]
     pub waits_for_resume: bool,
+    /// Its time has come, and commits of its shard are refused until there is room: `dead-letters-full`, `disk-full`,
+    /// `output-full`; or an output stream: `blocked-output`. `null` otherwise.
+    #[serde(default)]
+    pub blocked_by: Option<String>,
     /// Kind of its last failure; `null` as `code` is.
     #[serde(default)]
     pub error_kind: Option<String>,

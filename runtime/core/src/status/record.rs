@@ -141,6 +141,21 @@ pub struct DeadLetterStatus {
     pub data: DataText,
 }
 
+/// `dlq list`: the dead letters of one code and kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterCode {
+    /// The author's code, else the kind; `null`: all codes beyond those that are told one by one.
+    pub code: Option<String>,
+    /// Why: `skip error trap timeout out-of-memory …`; `null` with the code.
+    pub error_kind: Option<String>,
+    /// How many.
+    pub letters: u64,
+    /// When the first of them was given up, RFC 3339.
+    pub oldest_failed_at: String,
+    /// When the last of them was.
+    pub newest_failed_at: String,
+}
+
 /// `dlq purge`: what was thrown away, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeStatus {

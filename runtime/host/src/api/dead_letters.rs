@@ -1,5 +1,6 @@
 //! Dead letters of a mapping, read from its internal stream.
 
+mod codes;
 mod purge;
 mod redrive;
 mod selection;
@@ -14,6 +15,7 @@ use fnctl_core::{
 
 pub(crate) use self::selection::{Filter, Meant};
 pub(super) use self::{
+    codes::codes,
     purge::purge,
     redrive::{cancel, redrive, under_way},
 };

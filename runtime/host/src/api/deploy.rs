@@ -1,8 +1,9 @@
 //! Deploys: everything slow happens in front of the swap, the swap is one command.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use fnctl_core::{
+    destination::Destination,
     error_code::{ErrorCode, ErrorObject, Problem},
     function::{SecretValue, Version},
     id::{FunctionName, Ordinal},
@@ -10,6 +11,7 @@ use fnctl_core::{
     rfc3339,
     spec::{
         MappingSpec, Setting,
+        mapping::OnFailure,
         request::{
             CreatedStream, DeployRequest, DeployResult, DeployedMapping, SameBytes, WaitOutcome,
             Waited,
@@ -25,6 +27,7 @@ use crate::{
     canaries, limits,
     node::HostNode,
     node::awaited::WaitEnd,
+    source::blocking,
     text,
 };
 
@@ -143,6 +146,7 @@ async fn plan(node: &HostNode, request: DeployRequest) -> Result<Deploy, ApiErro
     if !problems.is_empty() {
         return Err(invalid(problems));
     }
+    destinations(node, &request.mappings).await?;
     let found = found(node, &request.mappings).await?;
     Ok(Deploy {
         function,
@@ -194,6 +198,37 @@ fn component(node: &HostNode, digest: &str) -> Result<ComponentFacts, ApiError> 
         outputs: version.outputs.clone(),
         uses: version.uses.clone(),
     })
+}
+
+/// Refuses files that are the server's own: the catalogue asks no file system.
+pub(super) async fn destinations(
+    node: &HostNode,
+    mappings: &[MappingSpec],
+) -> Result<(), ApiError> {
+    let mut files = Vec::new();
+    for (index, layer) in mappings.iter().enumerate() {
+        if let Some(Setting::Value(OnFailure::Copied(Destination::File(path)))) = &layer.on_failure
+        {
+            files.push((index, Arc::clone(path)));
+        }
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    let own = node.place().own_files.clone();
+    let judge = move || {
+        let refused = files.iter().filter_map(|(index, path)| {
+            let why = own.place_of(Path::new(&**path)).err()?;
+            let words = format!("`file:{path}` {why}");
+            Some(Problem::new(format!("mapping[{index}].on_failure"), words))
+        });
+        refused.collect::<Vec<_>>()
+    };
+    let problems = blocking(judge).await;
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(invalid(problems)),
+    }
 }
 
 /// Where shards stand at the times that the layers name: the catalogue reads no records.

@@ -69,10 +69,10 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
         false => Some(node.supervisor().hold(vec![mapping.id]).await),
     };
     let done = move_units(node, &mapping, &shards, target, dry_run).await;
-    // One counter is of all shards; while the hold lasts nothing more is read.
-    let is_whole = shards.len() == stream.shards.len();
-    if done.is_ok() && !dry_run && is_whole {
-        node.polled_anew(&mapping);
+    // While the hold lasts nothing more is read.
+    if done.is_ok() && !dry_run {
+        let is_sought = |unit: UnitId| shards.iter().any(|shard| shard.number == unit.shard);
+        node.polled_anew(|unit| unit.mapping == mapping.id && is_sought(unit));
     }
     drop(hold);
     let done = done?;

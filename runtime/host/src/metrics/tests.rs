@@ -68,7 +68,7 @@ fn names(function: &str, stream: &str) -> (FunctionName, StreamName) {
 fn counters_exist_at_zero_before_anything_happens() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    let mapping = metrics.mapping(MappingId(1), &function, &stream);
+    let mapping = metrics.mapping(&function, &stream);
     metrics.function(&function);
     let text = expose(&metrics, &[sample("enrich/signups", 1_500)]);
     for line in [
@@ -115,8 +115,11 @@ fn counters_exist_at_zero_before_anything_happens() {
         );
     }
     mapping.invoked(OutcomeKind::Trap);
-    mapping.dead_lettered(ErrorKind::Trap);
+    mapping.dead_lettered(ErrorKind::Trap, "trap");
     let text = expose(&metrics, &[]);
+    let by_code = "fnctl_records_dead_lettered_by_code_total{mapping=\"enrich/signups\",code=";
+    assert!(text.contains(&format!("{by_code}\"trap\"}} 1")), "{text}");
+    assert!(text.contains(&format!("{by_code}\"other\"}} 0")), "{text}");
     assert!(
         text.contains("fnctl_invocations_total{mapping=\"enrich/signups\",outcome=\"trap\"} 1")
     );
@@ -156,7 +159,7 @@ fn of_a_mapping_with_very_many_shards_only_sum_and_worst_are_shown() {
 fn the_series_of_a_deleted_mapping_go_with_it() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    metrics.mapping(MappingId(1), &function, &stream);
+    metrics.mapping(&function, &stream);
     metrics.function(&function);
     metrics.retain(|_| false, |_| false);
     let text = expose(&metrics, &[]);
@@ -167,21 +170,11 @@ fn the_series_of_a_deleted_mapping_go_with_it() {
 fn a_mapping_made_anew_under_its_name_keeps_counting() {
     let metrics = Metrics::default();
     let (function, stream) = names("enrich", "signups");
-    metrics
-        .mapping(MappingId(1), &function, &stream)
-        .polled
-        .inc();
-    assert_eq!(metrics.polled(MappingId(1), &function, &stream), 1);
-    metrics
-        .mapping(MappingId(2), &function, &stream)
-        .polled
-        .inc();
+    metrics.mapping(&function, &stream).polled.inc();
+    metrics.mapping(&function, &stream).polled.inc();
     metrics.retain(|name| name == "enrich/signups", |_| true);
     let text = expose(&metrics, &[]);
     assert!(text.contains("fnctl_records_polled_total{mapping=\"enrich/signups\"} 2"));
-    // What `describe` says of it is its own.
-    assert_eq!(metrics.polled(MappingId(2), &function, &stream), 1);
-    assert_eq!(metrics.polled(MappingId(1), &function, &stream), 0);
 }
 
 #[test]
@@ -190,7 +183,7 @@ fn a_thousand_mappings_are_scraped_quickly() {
     let mut samples = Vec::new();
     for i in 0..1_000 {
         let (function, stream) = names(&format!("function-{i}"), &format!("stream-{i}"));
-        metrics.mapping(MappingId(1), &function, &stream);
+        metrics.mapping(&function, &stream);
         metrics.function(&function);
         samples.push(sample(&format!("function-{i}/stream-{i}"), i));
     }

@@ -65,6 +65,7 @@ impl HostNode {
         let letters = seen.values().map(|seen| letters_of(&seen.mapping));
         let alive: HashSet<UnitId> = units.map(|unit| unit.unit).chain(letters).collect();
         self.ages.retain(|unit| alive.contains(&unit));
+        self.polled.retain(|unit| alive.contains(&unit));
         let mut mappings = Vec::with_capacity(seen.len());
         for (name, seen) in seen {
             let mut totals = seen.gone;
@@ -127,11 +128,7 @@ impl HostNode {
                     .store()
                     .bytes_above(unit.stream, unit.shard, figures.low_watermark),
             },
-            settled: totals.filtered
-                + totals.processed
-                + totals.dead_lettered
-                + totals.expired
-                + totals.dropped,
+            settled: totals.settled(),
             is_due: figures.turn == UnitTurn::Due,
             is_owned: standing.is_some(),
             is_blocked: standing.is_some_and(|standing| standing.blocked.is_some()),

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use fnctl_core::{
     commit::AttemptMark,
+    diagnosis::Why,
     id::{Ordinal, ShardNumber, Timestamp, UnitId},
     lane::{KeyHash, key_hash},
     mapping::{Mapping, MappingState, Ordering},
@@ -79,6 +80,9 @@ struct Unit {
     is_running: bool,
     /// Order holds within the shard: whatever is in front holds all else.
     is_in_order: bool,
+    /// Why its commits are refused.
+    blocked: Option<Why>,
+    now: Timestamp,
 }
 
 impl HostNode {
@@ -177,6 +181,8 @@ impl HostNode {
             created_at,
             is_running: mapping.state == MappingState::Running,
             is_in_order: is_shard,
+            blocked: self.refused(id),
+            now: self.now(),
         };
         let known = self.supervisor();
         let known = known.waiting(id, wanted.key.map(hashes), wanted.most).await;
@@ -377,6 +383,10 @@ impl Unit {
     /// What is the same of a key and a window.
     fn status(&self, waiting: &WaitingKey, failure: Option<&Cause>) -> ParkedStatus {
         let until = waiting.until.filter(|_| self.is_running);
+        // Its turn was, or comes with the room.
+        let has_come = until.is_some_and(|until| until <= self.now);
+        let blocked = self.blocked.filter(|_| has_come);
+        let until = until.filter(|_| blocked.is_none());
         ParkedStatus {
             shard_id: self.id.shard.shard_id(),
             shard_keys: None,
@@ -390,6 +400,7 @@ impl Unit {
             why: waiting.why.as_str().to_owned(),
             next_retry_at: until.map(rfc3339::format),
             waits_for_resume: !self.is_running,
+            blocked_by: blocked.map(|why| why.as_str().to_owned()),
             error_kind: failure.map(|cause| cause.kind.as_str().to_owned()),
             code: failure.map(|cause| cause.code.to_string()),
             error: failure.map(|cause| cause.error.to_string()),

@@ -144,6 +144,17 @@ impl HostNode {
         })
     }
 
+    /// Why the commits of a unit are refused and kept; `None`: they are not.
+    pub(super) fn refused(&self, unit: UnitId) -> Option<Why> {
+        let standing = self.supervisor().statuses().standing(unit)?;
+        Some(match standing.blocked?.0 {
+            Unavailable::DeadLettersFull => Why::DeadLettersFull,
+            Unavailable::DiskFull => Why::DiskFull,
+            Unavailable::OutputFull(_) => Why::OutputFull,
+            Unavailable::NoSuchOutput(_) => Why::BlockedOutput,
+        })
+    }
+
     /// The word of a mapping's state.
     pub(crate) fn state_of(&self, mapping: &Mapping, made: &[Arc<Stream>]) -> &'static str {
         match self.blocked(mapping, made) {
@@ -220,7 +231,10 @@ impl HostNode {
             // Of a mapping that does not run they have passed: they wait for whoever resumes it.
             let is_running = mapping.state == MappingState::Running;
             let next_retry = standing.as_ref().filter(|_| is_running);
+            let now = self.now();
+            let is_to_come = |at: &Timestamp| self.refused(unit.unit).is_none() || *at > now;
             let next_retry = next_retry.and_then(|standing| standing.next_retry);
+            let next_retry = next_retry.filter(is_to_come);
             let circuit_of = |open: &Open| match is_running {
                 true => CircuitStatus::of(open),
                 false => CircuitStatus::of(open).until_resumed(),
@@ -266,9 +280,8 @@ impl HostNode {
                 oldest_window_ends_at: unit.window_end.map(rfc3339::format),
             });
         }
-        totals.polled = self
-            .metrics
-            .polled(mapping.id, &function.name, &mapping.stream_name);
+        // Looked at later than the others, which it is never below.
+        totals.polled = self.polled(mapping.id, &gone).max(totals.settled());
         let mut status = MappingStatus {
             id: mapping.id.to_string(),
             name: format!("{}/{}", function.name, mapping.stream_name),
@@ -316,18 +329,6 @@ impl HostNode {
         };
         self.diagnose(&mut status, asked).await;
         Some(status)
-    }
-
-    /// What a mapping has read is counted from nothing again.
-    pub(crate) fn polled_anew(&self, mapping: &Mapping) {
-        let function = self.view(|view| {
-            let function = view.registry().function(mapping.function);
-            function.map(|function| function.name.clone())
-        });
-        if let Some(function) = function {
-            self.metrics
-                .polled_anew(mapping.id, &function, &mapping.stream_name);
-        }
     }
 
     /// Age of a mapping's oldest unsettled record over all shards, ms; 0 when caught up.

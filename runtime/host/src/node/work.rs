@@ -104,9 +104,7 @@ impl Node for WorkerNode {
         };
         let function = &work.function().name;
         let metrics = WorkerMetrics {
-            mapping: self
-                .metrics
-                .mapping(work.mapping().id, function, &work.mapping().stream_name),
+            mapping: self.metrics.mapping(function, &work.mapping().stream_name),
             function: self.metrics.function(function),
             recent: self.statuses.recents().of(unit.mapping),
             node: Arc::clone(&self.metrics),

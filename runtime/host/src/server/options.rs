@@ -6,7 +6,7 @@ use fnctl_core::limits::DEAD_LETTER_STREAM_BYTES_MAX;
 use fnctl_invoker::Compiler;
 use fnctl_store::ScrubOptions;
 
-use crate::tls::Tls;
+use crate::{own_files::OwnFiles, tls::Tls};
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct ServerOptions {
     pub kinesis_credentials: Option<PathBuf>,
     /// File of the secret of a token that may do everything; `None`: tokens are made by people alone.
     pub admin_token_file: Option<PathBuf>,
+    /// A file that the caller writes once the server serves: no dead letters are written to it.
+    pub ready_file: Option<PathBuf>,
     /// Threads that run functions; `None`: as many as the machine has.
     pub guest_threads: Option<usize>,
     /// How fast and how often everything at rest is read and checked.
@@ -69,6 +71,7 @@ impl ServerOptions {
             tls: None,
             kinesis_credentials: None,
             admin_token_file: None,
+            ready_file: None,
             allows_network_file_system: false,
             guest_threads: None,
             commit: None,
@@ -77,5 +80,23 @@ impl ServerOptions {
             dead_letter_bytes_max: DEAD_LETTER_STREAM_BYTES_MAX,
             compiler: Compiler::default(),
         }
+    }
+
+    /// The data directory, and every file that is named beside it.
+    pub(super) fn own_files(&self) -> OwnFiles {
+        let (certificate, key) = match &self.tls {
+            Some(Tls::Files { certificate, key }) => (Some(certificate), Some(key)),
+            Some(Tls::Generated { .. }) | None => (None, None),
+        };
+        let files = [
+            ("ready file", self.ready_file.as_ref()),
+            ("token file", self.admin_token_file.as_ref()),
+            ("Kinesis credentials", self.kinesis_credentials.as_ref()),
+            ("certificate", certificate),
+            ("key", key),
+        ];
+        let files = files.into_iter();
+        let files = files.filter_map(|(what, path)| Some((what, path?.clone())));
+        OwnFiles::new(&self.data_dir, files)
     }
 }

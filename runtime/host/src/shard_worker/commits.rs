@@ -37,8 +37,8 @@ pub(crate) enum Progress {
         number: u64,
         /// The answer.
         answer: CommitAnswer,
-        /// Kinds of the dead letters in it, once it is accepted.
-        letters: Vec<ErrorKind>,
+        /// Kinds and codes of the dead letters in it, once it is accepted.
+        letters: Vec<(ErrorKind, Arc<str>)>,
         /// Dead letters left out of it, once it is accepted.
         dropped: u64,
         /// Bytes of the rows in it, once it is accepted.
@@ -94,7 +94,7 @@ struct Kept {
 /// What is told of a commit that was answered; nothing, unless it was accepted.
 #[derive(Debug, Default)]
 struct Accepted {
-    letters: Vec<ErrorKind>,
+    letters: Vec<(ErrorKind, Arc<str>)>,
     dropped: u64,
     bytes_out: u64,
 }
@@ -232,8 +232,9 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
                     // A letter that failed again was counted when it became one.
                     let is_new = kept.commit.redriven.is_none();
                     let letters = kept.commit.dead_letters.iter().filter(|_| is_new);
+                    let letters = letters.map(|letter| (letter.kind, Arc::clone(&letter.code)));
                     Accepted {
-                        letters: letters.map(|letter| letter.kind).collect(),
+                        letters: letters.collect(),
                         dropped: kept.dropped,
                         bytes_out: rows_bytes(&kept.commit),
                     }

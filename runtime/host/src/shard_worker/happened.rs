@@ -80,8 +80,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     CommitAnswer::Refused { .. } => node.commit_refused(),
                 }
                 self.metrics.mapping.bytes_out.inc_by(bytes_out);
-                for kind in letters {
-                    self.metrics.mapping.dead_lettered(kind);
+                for (kind, code) in letters {
+                    self.metrics.mapping.dead_lettered(kind, &code);
                 }
                 if dropped > 0 {
                     self.dropped(dropped);

@@ -139,12 +139,15 @@ fn who(parked: &ParkedStatus) -> String {
     }
 }
 
-/// `retry at 12:00:01`, `retry, waits for resume`.
+/// `retry at 12:00:01`, `retry, waits for resume`, `retry, waits for room (dead-letters-full)`.
 fn waits_for(parked: &ParkedStatus) -> String {
     match &parked.next_retry_at {
         Some(at) => format!("{} at {}", parked.why, words::local_time(at)),
         None if parked.waits_for_resume => format!("{}, {}", parked.why, super::WAITS_FOR_RESUME),
-        None => parked.why.clone(),
+        None => match parked.blocked_by.as_deref() {
+            Some(why) => format!("{}, {}", parked.why, super::waits_for_room(why)),
+            None => parked.why.clone(),
+        },
     }
 }
 
@@ -159,7 +162,11 @@ pub(super) async fn release(args: Release, session: &mut Session) -> Result<(), 
         return session.out.json(&done);
     }
     let what = match &done.partition_key {
-        Some(key) => format!("{key}  {}", words::count(done.released_records, "record")),
+        Some(key) => format!(
+            "{}  {}",
+            words::one_line(key),
+            words::count(done.released_records, "record")
+        ),
         None => format!("all  {}", words::count(done.released_keys, "key")),
     };
     session.out.line(&format!(
@@ -188,7 +195,7 @@ pub(super) async fn dead_letter(args: GiveUp, session: &mut Session) -> Result<(
     if session.out.is_json() {
         return session.out.json(&done);
     }
-    let (key, name) = (&done.partition_key, &done.name);
+    let (key, name) = (words::one_line(&done.partition_key), &done.name);
     let letters = words::count(done.dead_lettered_records, "dead letter");
     let verb = if dry_run { "would be  " } else { "given up  " };
     session.out.line(&format!(

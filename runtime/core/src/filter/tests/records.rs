@@ -209,3 +209,21 @@ fn what_kept_a_pattern_from_matching_is_told_field_by_field() {
         assert_eq!(told(pattern, data), expected, "{pattern} on {data}");
     }
 }
+
+/// A `FilterCriteria` of AWS is its patterns, any of which lets through (§13).
+#[test]
+fn what_aws_wraps_filters_as_its_patterns_do() {
+    let criteria = r#"{"Filters": [{"Pattern": "{\"data\": {\"a\": [1]}}"}, {"Pattern": "{\"data\": {\"b\": [2]}}"}]}"#;
+    let plain = [r#"{"data": {"a": [1]}}"#, r#"{"data": {"b": [2]}}"#];
+    assert_eq!(filter(&[criteria]), filter(&plain));
+    assert_eq!(filter(&[criteria]).patterns().len(), 2);
+    for (data, verdict) in [
+        (r#"{"a": 1}"#, FilterVerdict::Match),
+        (r#"{"b": 2}"#, FilterVerdict::Match),
+        (r#"{"a": 2}"#, FilterVerdict::NoMatch),
+    ] {
+        assert_eq!(judge(&[criteria], data.as_bytes()), verdict, "{data}");
+    }
+    let one = r#"{"Pattern": "{\"data\": {\"a\": [1]}}"}"#;
+    assert_eq!(filter(&[one]), filter(&plain[..1]));
+}

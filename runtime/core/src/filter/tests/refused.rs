@@ -219,3 +219,25 @@ fn patterns_are_bounded_in_number_length_and_what_they_multiply_to() {
     assert!(mistakes(&[&choices(7)])[0].contains("multiply to more than 8192 fields"));
     assert!(mistakes(&[&choices(40)])[0].contains("multiply"));
 }
+
+#[test]
+fn a_mistake_in_what_aws_wraps_is_told_in_the_pattern_itself() {
+    let good = r#"{"data": {"a": [1]}}"#;
+    let criteria = r#"{"Filters": [{"Pattern": "{\"data\": {\"a\": [1]}}"}, {"Pattern": "{\"data\": {\"a\": 1}}"}]}"#;
+    let found = Filter::parse([good, criteria]).expect_err("the second of the second");
+    assert_eq!((found.len(), found[0].pattern), (1, 1));
+    assert_eq!(
+        found[0].to_string(),
+        "in `Filters[1].Pattern`, `data.a`: a number where an array is expected: write the values in brackets (byte 15)"
+    );
+    let empty = mistakes(&[r#"{"Pattern": "{}"}"#]);
+    assert_eq!(
+        empty,
+        ["in `Pattern`, an empty object: name a field, `{\"data\": {…}}` (byte 0)"]
+    );
+    // Not as AWS wraps them: a field that no record has.
+    let refused = mistakes(&[r#"{"Filters": [{"prefix": "a"}]}"#]);
+    assert!(refused[0].contains("`Filters`"), "{refused:?}");
+    let refused = mistakes(&[r#"{"Filters": [{"Pattern": {"data": {"a": [1]}}}]}"#]);
+    assert!(refused[0].contains("`Filters`"), "{refused:?}");
+}

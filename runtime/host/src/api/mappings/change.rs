@@ -101,6 +101,8 @@ async fn carry_out(
     drained: Vec<MappingId>,
 ) -> Result<Deployed, ApiError> {
     let layers = [layer];
+    let refused = deploy::destinations(node, &layers).await;
+    refused.map_err(of_one_layer)?;
     let found = deploy::found(node, &layers).await?;
     let plan = Deploy {
         function,

@@ -23,7 +23,7 @@ const STATES: [&str; 6] = [
 pub(super) fn counted(out: &mut Exposition, children: &Children) {
     let all = || {
         let named = children.mappings.iter();
-        named.map(|(name, named)| (name, &*named.series))
+        named.map(|(name, series)| (name, &**series))
     };
     let mut one = |name: &str, of: &dyn Fn(&MappingMetrics) -> &IntCounter| {
         out.family(name);
@@ -66,6 +66,13 @@ pub(super) fn counted(out: &mut Exposition, children: &Children) {
             .map(|(kind, count)| (kind.as_str(), count.get()))
             .collect()
     });
+    let name = "fnctl_records_dead_lettered_by_code_total";
+    out.family(name);
+    for (mapping, metrics) in all() {
+        for (code, count) in metrics.codes.all() {
+            out.sample2(name, ("mapping", mapping), ("code", &code), count);
+        }
+    }
 }
 
 /// Writes what is computed at the scrape.

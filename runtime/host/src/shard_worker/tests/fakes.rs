@@ -270,7 +270,7 @@ impl Harness {
         let node = Arc::new(Metrics::default());
         let function = FunctionName::parse("f").expect("a name");
         let metrics = WorkerMetrics {
-            mapping: node.mapping(MappingId(1), &function, &stream),
+            mapping: node.mapping(&function, &stream),
             function: node.function(&function),
             recent: Recents::default().of(MappingId(1)),
             node,
