@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -299,7 +300,7 @@ fn certificate(data_dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn with_tls_commands_need_the_certificate_and_plain_http_is_not_answered() {
+fn with_tls_commands_need_the_certificate_and_plain_http_is_told_to_use_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let data_dir = folder.path().join("data");
     let admin = offline_token(&data_dir, "root", "admin");
@@ -313,10 +314,16 @@ fn with_tls_commands_need_the_certificate_and_plain_http_is_not_answered() {
     let untrusting = server.json(&["--token", &admin, "streams", "list"]);
     assert_eq!(untrusting.expect_err("nobody it trusts").exit, Some(8));
     let plain = server.api.replace("https://", "http://");
+    let answer = get(&plain, "/healthz").unwrap_or_else(|e| panic!("{e}"));
+    let fix = format!("use {}", server.api);
     assert!(
-        get(&plain, "/healthz").is_err(),
-        "plain HTTP is not answered"
+        answer.status == 400 && answer.text().contains(&fix),
+        "nothing but where to ask: {}",
+        answer.text()
     );
+    let (code, _, said) = fnctl(&["--server", &plain, "streams", "list"]);
+    assert_eq!(code, Some(7), "{said}");
+    assert!(said.contains("FN6006") && said.contains(&fix), "{said}");
     let first = fs::read(certificate(&data_dir)).expect("a certificate");
     server.stop().unwrap_or_else(|e| panic!("{e}"));
     let server = serve(&data_dir, &["--tls-generate"]);
@@ -325,6 +332,36 @@ fn with_tls_commands_need_the_certificate_and_plain_http_is_not_answered() {
         first
     );
     one(&server, &[&words[..], &["describe", "s"]].concat());
+}
+
+#[test]
+fn a_server_on_all_addresses_says_a_name_that_its_certificate_is_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().join("data");
+    let mut server = Command::new(binary())
+        .args(["server", "-o", "json", "--insecure", "--tls-generate"])
+        .args(["--listen", "0.0.0.0:0", "--kinesis-listen", "0.0.0.0:0"])
+        .arg("--data-dir")
+        .arg(&data_dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut line = String::new();
+    let stdout = server.stdout.take().expect("it is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    let api = ready["api"].as_str().expect("an address").to_owned();
+    let trusted = certificate(&data_dir);
+    let trusted = trusted.to_string_lossy();
+    let (code, _, said) = fnctl(&["--server", &api, "--tls-ca", &trusted, "streams", "list"]);
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+    assert_eq!(code, Some(0), "{api}: {said}");
+    for key in ["api", "kinesis"] {
+        let url = ready[key].as_str().expect("an address");
+        assert!(url.starts_with("https://localhost:"), "{url}");
+    }
 }
 
 #[test]
