@@ -290,7 +290,7 @@ fn next_attempt(shard: &ShardStatus, state: &str) -> Option<String> {
         return Some(WAITS_FOR_RESUME.to_owned());
     }
     let time = shard.next_retry_at.as_deref()?;
-    Some(format!("next attempt {}", words::local_time(time)))
+    Some(format!("next attempt {}", words::due(time)))
 }
 
 /// What a shard waits for that is not its turn yet, or whose turn is over.
