@@ -245,6 +245,7 @@ fn host_name() -> String {
 /// A name of a host or an address, as a certificate may hold it; of a pattern (`*.example.org`) a name that it is for.
 fn checked(name: &str) -> Option<ServerName<'static>> {
     let name = match name.strip_prefix("*.") {
+        Some("") => return None,
         Some(rest) => format!("any.{rest}"),
         None => name.to_owned(),
     };

@@ -9,7 +9,12 @@ use std::{
 };
 
 use fnctl_core::error_code::ErrorCode;
-use hyper::{Request, Response, body::Incoming, header, service::service_fn};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{self, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -164,12 +169,15 @@ impl Serve for SpeaksTls {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok());
         let host = host.filter(|host| host.bytes().all(|b| b.is_ascii_graphic()));
-        ApiError::new(
+        let mut response = ApiError::new(
             ErrorCode::TlsUnusable,
             "this port speaks TLS, and the request came without",
         )
         .fix(format!("use https://{}", host.unwrap_or("HOST:PORT")))
-        .into_response()
+        .into_response();
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
     }
 }
 
