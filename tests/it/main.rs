@@ -6,6 +6,7 @@ mod canaries;
 mod captures;
 mod caution;
 mod circuit;
+mod cli_fixes;
 mod cli_strangers;
 mod cli_streams;
 mod cli_words;
