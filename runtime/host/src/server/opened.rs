@@ -101,7 +101,8 @@ impl Drop for Opened {
                     warn!("the store did not end in time after a start that was refused");
                     return;
                 }
-                thread::sleep(Duration::from_millis(2));
+                // A store tells when it has ended, not who waits for it.
+                thread::park_timeout(Duration::from_millis(2));
             }
         }
     }
