@@ -1,23 +1,19 @@
 //! Who may do what: tokens, TLS, signatures, and what a server refuses to be.
 
 use std::{
-    ffi::OsStr,
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use fnctl_tests::{Answer, Server, ServerOptions, binary, get, request};
 use serde_json::Value;
 
-use crate::{
-    kinesis::holds_over_tls,
-    support::{all, error_of, metric, one},
-};
+use crate::support::{all, error_of, metric, one};
 
 /// Runs a command without a server; its exit code, stdout and stderr.
-fn fnctl(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn fnctl(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(binary())
         .args(arguments)
         .env_remove("FNCTL_TOKEN")
@@ -33,7 +29,7 @@ fn fnctl(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// Makes a token in a data directory that no server uses.
-fn offline_token(data_dir: &Path, name: &str, scope: &str) -> String {
+pub(crate) fn offline_token(data_dir: &Path, name: &str, scope: &str) -> String {
     let data_dir = data_dir.to_string_lossy();
     let (code, stdout, stderr) = fnctl(&[
         "tokens",
@@ -50,7 +46,7 @@ fn offline_token(data_dir: &Path, name: &str, scope: &str) -> String {
     token
 }
 
-fn serve(data_dir: &Path, arguments: &[&str]) -> Server {
+pub(crate) fn serve(data_dir: &Path, arguments: &[&str]) -> Server {
     let options = ServerOptions {
         data_dir: Some(data_dir.to_owned()),
         arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
@@ -293,79 +289,6 @@ fn listeners_that_keep_nobody_out_are_refused_and_the_error_says_what_to_do() {
     );
 }
 
-/// The certificate that a server made.
-fn certificate(data_dir: &Path) -> PathBuf {
-    data_dir.join("tls/cert.pem")
-}
-
-#[test]
-fn with_tls_commands_need_the_certificate_and_plain_http_is_not_answered() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data_dir = folder.path().join("data");
-    let admin = offline_token(&data_dir, "root", "admin");
-    let server = serve(&data_dir, &["--tls-generate", "--require-token"]);
-    assert!(server.api.starts_with("https://") && server.kinesis.starts_with("https://"));
-    let trusted = certificate(&data_dir);
-    let trusted = trusted.to_string_lossy();
-    let words = ["--tls-ca", &trusted, "--token", &admin, "streams"];
-    one(&server, &[&words[..], &["create", "s"]].concat());
-    one(&server, &[&words[..], &["describe", "s"]].concat());
-    let untrusting = server.json(&["--token", &admin, "streams", "list"]);
-    assert_eq!(untrusting.expect_err("nobody it trusts").exit, Some(8));
-    let plain = server.api.replace("https://", "http://");
-    assert!(
-        get(&plain, "/healthz").is_err(),
-        "plain HTTP is not answered"
-    );
-    let first = fs::read(certificate(&data_dir)).expect("a certificate");
-    server.stop().unwrap_or_else(|e| panic!("{e}"));
-    let server = serve(&data_dir, &["--tls-generate"]);
-    assert_eq!(
-        fs::read(certificate(&data_dir)).expect("a certificate"),
-        first
-    );
-    one(&server, &[&words[..], &["describe", "s"]].concat());
-}
-
-#[test]
-fn boto3_signs_with_keys_that_are_known_over_tls_and_others_are_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data_dir = folder.path().join("data");
-    let credentials = folder.path().join("credentials");
-    let (secret, writing) = ("a secret/of+the=owners", "0123456789abcdef0123");
-    let text = format!(
-        "[owner]\naws_access_key_id = OWNER\naws_secret_access_key = {secret}\nfnctl_scope = admin\n\n\
-         [shop]\naws_access_key_id = SHOP\naws_secret_access_key = {writing}\n"
-    );
-    fs::write(&credentials, text).expect("written");
-    let credentials = credentials.to_string_lossy();
-    let server = serve(
-        &data_dir,
-        &["--kinesis-credentials", &credentials, "--tls-generate"],
-    );
-    let arguments = ["OWNER", secret, "SHOP", writing].map(OsStr::new);
-    holds_over_tls(&server, "signatures", &arguments, &certificate(&data_dir));
-    assert!(!server.log().contains(writing));
-    // What a key may not do is told once, however often it is tried.
-    let trusted = certificate(&data_dir).to_string_lossy().into_owned();
-    let tail = ["--tls-ca", &trusted, "tail", "fnctl.audit"];
-    let all_of_it = ["--from", "trim-horizon", "--count", "3", "--timeout", "60s"];
-    let lines = lines_of(all(&server, &[&tail[..], &all_of_it].concat()));
-    let told: Vec<_> = lines
-        .iter()
-        .map(|line| (&line["who"], &line["what"], &line["on"]))
-        .map(|(who, what, on)| (who.as_str(), what.as_str(), on.as_str()))
-        .collect();
-    let by = |who, what, on| (Some(who), Some(what), Some(on));
-    let expected = [
-        by("key:owner", "CreateStream", "s"),
-        by("key:shop", "DeleteStream", "s"),
-        by("key:owner", "CreateStream", "end"),
-    ];
-    assert_eq!(told, expected, "{lines:?}");
-    assert_eq!(lines[1]["error"], "AccessDeniedException");
-}
-
 #[test]
 fn a_token_that_asks_for_more_than_its_scope_is_counted_slowed_down_and_audited_once() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -414,7 +337,7 @@ pub(crate) fn audited(server: &Server, token: &str, count: usize) -> Vec<Value> 
 }
 
 /// Records of the audit as the lines they are.
-fn lines_of(records: Vec<Value>) -> Vec<Value> {
+pub(crate) fn lines_of(records: Vec<Value>) -> Vec<Value> {
     records
         .iter()
         .map(|record| match &record["data"] {

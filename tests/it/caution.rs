@@ -2,7 +2,9 @@
 //! stops first batches and retries are called record by record, each marked before, so that the killer is
 //! charged and given up, and nothing else is.
 
-use fnctl_tests::{Server, get};
+use std::{fs, process::Command};
+
+use fnctl_tests::{Server, binary, get};
 use serde_json::Value;
 
 use crate::support::{
@@ -90,4 +92,40 @@ fn a_record_that_kills_the_process_is_given_up_and_all_others_come_out_once_in_o
     };
     assert_eq!(of_key("good"), good);
     assert_eq!(of_key("bad"), ["ok behind"]);
+}
+
+#[test]
+fn a_start_that_is_refused_is_no_death_of_the_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let stop = |server: Server| server.stop().unwrap_or_else(|e| panic!("{e}"));
+    stop(server_on(data));
+    // What the last of them meets once the data are open: its folder is a file.
+    fs::write(data.join("tls"), "no folder").expect("written");
+    for (words, code) in [
+        (&["--tls-cert", "nope", "--tls-key", "nope"][..], "FN6006"),
+        (&["--tls-generate", "--tls-name", "bad name!"], "FN6006"),
+        (&["--ready-file", "/proc/x/y"], "FN1011"),
+        (&["--tls-generate"], "FN6006"),
+    ] {
+        for _ in 0..2 {
+            let output = Command::new(binary())
+                .args(["server", "--listen", "127.0.0.1:0"])
+                .args(["--kinesis-listen", "127.0.0.1:0", "--data-dir"])
+                .arg(data)
+                .args(words)
+                .output()
+                .expect("the binary runs");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success(), "{words:?}");
+            assert!(said.contains(&format!("error[{code}]")), "{said}");
+            assert!(said.contains("  fix "), "{said}");
+        }
+    }
+    assert!(!data.join("unclean-stops").exists());
+    fs::remove_file(data.join("tls")).expect("removed");
+    let server = server_on(data);
+    assert_eq!(metric(&server, "fnctl_unclean_stops"), 0.0);
+    assert_eq!(metric(&server, "fnctl_careful"), 0.0);
+    stop(server);
 }

@@ -246,6 +246,7 @@ fn dev_that_is_interrupted_exits_130_and_one_that_is_asked_to_end_0() {
         let ended = dev.wait_with_output().expect("dev ends");
         let stderr = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(exit), "{signal:?}: {stderr}");
+        assert!(!stderr.contains("FN1008"), "it ends quietly: {stderr}");
     }
     // It ended in order: the journal says so, and the next start is no unclean one.
     assert!(!folder.path().join(".fnctl/unclean-stops").exists());

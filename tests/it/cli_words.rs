@@ -13,7 +13,7 @@ use serde_json::Value;
 /// An address where nothing listens: port 1 is nobody's.
 const NOBODY: &str = "http://127.0.0.1:1";
 
-fn fnctl(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn fnctl(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(binary())
         .args(arguments)
         .current_dir(folder)
@@ -24,7 +24,7 @@ fn fnctl(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The error object, and the exit code that goes with it.
-fn refused(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+pub(crate) fn refused(folder: &Path, arguments: &[&str]) -> (i32, Value) {
     let mut words = arguments.to_vec();
     words.extend_from_slice(&["-o", "json"]);
     let output = fnctl(folder, &words);
@@ -43,7 +43,7 @@ fn refused(folder: &Path, arguments: &[&str]) -> (i32, Value) {
     (exit, error)
 }
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 

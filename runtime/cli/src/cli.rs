@@ -11,7 +11,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Parser, Subcommand, ValueHint,
+    builder::{OsStringValueParser, TypedValueParser as _},
+    error::ErrorKind,
+};
 
 use crate::{
     client::{Client, Credentials},
@@ -45,7 +49,15 @@ pub(crate) struct Cli {
     )]
     token: Option<String>,
     /// Certificate to trust, PEM, instead of those of this machine
-    #[arg(long, global = true, env = "FNCTL_TLS_CA", value_name = "F")]
+    // That of paths refuses what is empty.
+    #[arg(
+        long,
+        global = true,
+        env = "FNCTL_TLS_CA",
+        value_name = "F",
+        value_hint = ValueHint::FilePath,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     tls_ca: Option<PathBuf>,
     /// How to print results
     #[arg(
@@ -162,7 +174,11 @@ impl fmt::Debug for Cli {
 impl Cli {
     /// Reads the process's arguments; help, version and errors end the process.
     pub(crate) fn read() -> Result<Self, ExitCode> {
-        let words = signs::joined(std::env::args_os());
+        let mut words = signs::joined(std::env::args_os());
+        if words.get(1).is_some_and(|word| word == "help") {
+            // Help of help is help: the parser knows no flags there.
+            words.retain(|word| word != "--help" && word != "-h");
+        }
         Self::try_parse_from(&words).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // A closed stdout ends help as quietly as any reading command.
@@ -205,15 +221,18 @@ impl Cli {
                 .at("--output")
                 .fix("-o text, or -o json"));
         }
+        // Empty is what a variable of the shell is that was never set: as for the token, nothing is named by it.
+        let server = self.server.filter(|server| !server.is_empty());
+        let tls_ca = self.tls_ca.filter(|path| !path.as_os_str().is_empty());
         let session = &mut Session {
             client: Client::new(
-                self.server.as_deref().unwrap_or(limits::SERVER_DEFAULT),
+                server.as_deref().unwrap_or(limits::SERVER_DEFAULT),
                 &Credentials {
                     token: self.token,
-                    tls_ca: self.tls_ca,
+                    tls_ca,
                 },
             )?,
-            server_given: self.server.is_some(),
+            server_given: server.is_some(),
             out: Output::new(self.output),
         };
         let done = match self.command {

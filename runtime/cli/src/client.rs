@@ -333,11 +333,10 @@ impl Client {
                 ErrorCode::ServerUnreachable,
                 format!("no server answers at {}", self.server),
             )
-            .because(why)
-            .fix(if self.server.starts_with("https:") {
-                "is it there, and does this machine trust its certificate? --tls-ca F, or FNCTL_TLS_CA"
-            } else {
-                "fnctl server        (or: --server URL, FNCTL_SERVER)"
+            .because(trust::in_words(&why).map_or(why.clone(), str::to_owned))
+            .fix(match self.server.strip_prefix("https:") {
+                Some(rest) => trust::fix(&why, rest),
+                None => "fnctl server        (or: --server URL, FNCTL_SERVER)".to_owned(),
             })
         } else if is_reading {
             CliError::new(

@@ -143,7 +143,8 @@ fn listed<T: DeserializeOwned>(what: &str) -> Vec<T> {
 
 /// What the line that is completed says by a flag, or else the environment.
 fn given(words: &[String], flag: &str, variable: &str) -> Option<String> {
-    said(words, flag).or_else(|| std::env::var(variable).ok())
+    let said = said(words, flag).or_else(|| std::env::var(variable).ok());
+    said.filter(|value| !value.is_empty())
 }
 
 fn said(words: &[String], flag: &str) -> Option<String> {

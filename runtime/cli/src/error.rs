@@ -14,6 +14,8 @@ pub(crate) enum CliError {
     Told(Box<ErrorObject>),
     /// Whoever read stdout has gone: no failure.
     StdoutClosed,
+    /// The person in front of it ended what runs until it is ended: no failure, and the exit code says how.
+    Ended,
 }
 
 impl CliError {
@@ -48,7 +50,7 @@ impl CliError {
     fn map(self, change: impl FnOnce(ErrorObject) -> ErrorObject) -> Self {
         match self {
             Self::Told(error) => change(*error).into(),
-            Self::StdoutClosed => self,
+            Self::StdoutClosed | Self::Ended => self,
         }
     }
 
@@ -62,6 +64,7 @@ impl CliError {
         match self {
             Self::Told(error) => error.exit_code,
             Self::StdoutClosed => 0,
+            Self::Ended => ErrorCode::Interrupted.kind().exit_code(),
         }
     }
 

@@ -26,6 +26,9 @@ pub(crate) const INVOKE_BYTES_MAX: u64 = 12 << 20;
 pub(crate) const SECRET_BYTES_MAX: u64 = 64 << 10;
 /// Files are watched this long for more changes before a rebuild starts.
 pub(crate) const WATCH_SETTLE: Duration = Duration::from_millis(50);
+/// How long a server that is told to end while it starts may take to close what it has opened; beyond it, it ends all
+/// the same.
+pub(crate) const START_ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// `--wait` without a time.
 pub(crate) const WAIT_DEFAULT: &str = "60s";
 /// The server's address unless said otherwise.

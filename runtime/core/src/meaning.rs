@@ -1,6 +1,7 @@
 //! What the words mean that `fnctl status` and dead letters use, at length: what `fnctl explain` prints of them and the
 //! page of errors is made of. A diagnosis says what is so *here*; this says what it is.
 
+mod codes;
 mod kinds;
 mod states;
 
@@ -53,7 +54,7 @@ impl ErrorKind {
 }
 
 /// All words under what they are words of.
-pub fn all() -> [(&'static str, Vec<Meaning>); 2] {
+pub fn all() -> [(&'static str, Vec<Meaning>); 3] {
     [
         (
             "What `fnctl status` says of a mapping",
@@ -63,14 +64,20 @@ pub fn all() -> [(&'static str, Vec<Meaning>); 2] {
             "Why a record is a dead letter",
             ErrorKind::ALL.map(ErrorKind::meaning).to_vec(),
         ),
+        (
+            "Codes of dead letters that are no author's",
+            codes::ALL.to_vec(),
+        ),
     ]
 }
 
-/// What a word means; `None`: neither says it.
+/// What a word means; `None`: none of them says it.
 #[must_use]
 pub fn of(word: &str) -> Option<Meaning> {
     let state = Why::parse(word).map(Why::meaning);
-    state.or_else(|| ErrorKind::from_name(word).map(ErrorKind::meaning))
+    let kind = || ErrorKind::from_name(word).map(ErrorKind::meaning);
+    let code = || codes::ALL.iter().find(|one| one.word == word).copied();
+    state.or_else(kind).or_else(code)
 }
 
 #[cfg(test)]
@@ -82,7 +89,8 @@ mod tests {
     #[test]
     fn every_word_is_explained_and_means_one_thing() {
         let words: Vec<Meaning> = all().into_iter().flat_map(|(_, all)| all).collect();
-        assert_eq!(words.len(), Why::ALL.len() + ErrorKind::ALL.len());
+        let all = Why::ALL.len() + ErrorKind::ALL.len() + codes::ALL.len();
+        assert_eq!(words.len(), all);
         let distinct: BTreeSet<&str> = words.iter().map(|one| one.word).collect();
         assert_eq!(
             distinct.len(),

@@ -1,26 +1,28 @@
 //! The server: opens the data directory, starts what runs for ever, serves, and stops in order.
 
+mod opened;
 mod options;
 
 use std::{
+    fs,
+    io::ErrorKind,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use fnctl_core::clock::Clock;
 use fnctl_invoker::{Engine, EngineError, EngineOptions};
-use fnctl_store::{OpenError, Store, disk::real::RealDisk};
+use fnctl_store::{OpenError, Store};
 use fnctl_streams::Kinesis;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    sync::{oneshot, watch},
+    sync::watch,
     task::JoinHandle,
     time::{timeout, timeout_at},
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     access::{Access, Failures, TokensError, given},
@@ -40,10 +42,12 @@ use crate::{
     reload::Sources,
     secret,
     shard_worker::{NodeShare, Turns},
+    source::blocking,
     supervisor::{self, Statuses, Supervisor},
-    tls::{Shown, TlsError},
+    tls::{Secured, Shown, TlsError},
 };
 
+use self::opened::{Ended, Failed, Opened};
 pub use self::options::ServerOptions;
 
 /// Why a server did not start.
@@ -91,9 +95,6 @@ impl ServerStopped {
     }
 }
 
-/// What failed, and when.
-type Failed = (String, Instant);
-
 /// Starts servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Server;
@@ -105,6 +106,10 @@ pub struct Running {
     pub api_addr: SocketAddr,
     /// Where the Kinesis API is.
     pub kinesis_addr: SocketAddr,
+    /// The API's address as a client uses it: with TLS on all addresses, by a name that the certificate is for.
+    pub api_url: String,
+    /// The same of the Kinesis API.
+    pub kinesis_url: String,
     /// What clients compare and trust, where the listeners speak TLS.
     pub tls: Option<TlsInUse>,
     store: Store,
@@ -113,7 +118,7 @@ pub struct Running {
     drain: watch::Sender<bool>,
     ask: watch::Sender<()>,
     listeners: Vec<JoinHandle<()>>,
-    loops: Vec<oneshot::Receiver<Result<(), String>>>,
+    loops: Vec<Ended>,
     stopped: watch::Receiver<Option<Failed>>,
 }
 
@@ -139,13 +144,48 @@ fn raise_open_files() {
     }
 }
 
+/// Refuses what is no directory: else the first file that is looked for in it would be blamed.
+fn refuse_no_directory(path: &Path) -> Result<(), OpenError> {
+    match fs::metadata(path) {
+        Err(source) if source.kind() == ErrorKind::NotADirectory => Err(source),
+        Ok(meta) if !meta.is_dir() => Err(ErrorKind::NotADirectory.into()),
+        // Missing, it is made; what else is wrong is told where it is used.
+        _ => Ok(()),
+    }
+    .map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The address of a listener as a client uses it.
+fn url(secured: Option<&Secured>, bound: SocketAddr) -> String {
+    match secured {
+        // No certificate is for all addresses.
+        Some(secured) if bound.ip().is_unspecified() => {
+            let name = &secured.name;
+            let is_v6 = name.contains(':');
+            let name = if is_v6 {
+                format!("[{name}]")
+            } else {
+                name.clone()
+            };
+            format!("https://{name}:{}", bound.port())
+        }
+        Some(_) => format!("https://{bound}"),
+        None => format!("http://{bound}"),
+    }
+}
+
 impl Server {
     /// Opens the data directory, binds both listeners and serves. Everything acknowledged before is
     /// visible when this returns.
     ///
     /// # Errors
-    /// As [`StartError`] says; nothing is left running.
+    /// As [`StartError`] says; nothing is left running, and a store that was opened is closed in order: a start
+    /// that is refused is no unclean stop, and so is one whose future is dropped.
     pub async fn start(options: ServerOptions) -> Result<Running, StartError> {
+        refuse_no_directory(&options.data_dir)?;
         let sources = Sources::of(&options);
         let own_files = options.own_files();
         // First of all: a port that is taken must not cost a recovery, nor touch the data.
@@ -156,24 +196,32 @@ impl Server {
         exposure::check(&options, is_guarded || given.is_some())?;
         let credentials = options.kinesis_credentials.as_deref();
         let credentials = credentials.map(kinesis::credentials).transpose()?;
+        if let Some(tls) = options.tls.clone() {
+            blocking(move || tls.check()).await?;
+        }
+        let (listen, kinesis_listen) = (options.listen, options.kinesis_listen);
+        if listen == kinesis_listen && listen.port() != 0 {
+            return Err(ListenError::Same { address: listen }.into());
+        }
         let names = options.names();
-        let api = Listener::bind(options.listen).await?.called(&names);
-        let kinesis_api = Listener::bind(options.kinesis_listen).await?;
-        let kinesis_api = kinesis_api.called(&names);
+        let api = Listener::bind(listen).await?.called(&names);
+        let kinesis_api = Listener::bind(kinesis_listen).await?.called(&names);
         let (api_addr, kinesis_addr) = (api.address(), kinesis_api.address());
         raise_open_files();
-        let directory = options.data_dir.clone();
-        let allows_network_file_system = options.allows_network_file_system;
-        let dead_letter_bytes_max = options.dead_letter_bytes_max;
-        let opened = tokio::task::spawn_blocking(move || {
+        let (tell_stop, stopped) = watch::channel(None);
+        let tell_stop = Arc::new(tell_stop);
+        let opened = {
             let store = fnctl_store::Options {
-                allows_network_file_system,
-                dead_letter_bytes_max,
-                ..fnctl_store::Options::new(directory)
+                allows_network_file_system: options.allows_network_file_system,
+                dead_letter_bytes_max: options.dead_letter_bytes_max,
+                ..fnctl_store::Options::new(options.data_dir.clone())
             };
-            fnctl_store::open(store, RealDisk, SystemClock)
-        });
-        let (store, loops) = opened.await.map_err(std::io::Error::other)??;
+            let last_resort = options.last_resort;
+            tokio::task::spawn_blocking(move || Opened::open(store, &tell_stop, last_resort))
+        };
+        // From here on nothing ends this without the store's end: what is dropped is closed.
+        let mut opened = opened.await.map_err(std::io::Error::other)??;
+        let store = opened.store().clone();
         if let Some(why) = store.read_only() {
             warn!(why, "the store is read-only");
         }
@@ -201,7 +249,8 @@ impl Server {
             api.secured(shown.clone()),
             kinesis_api.secured(shown.clone()),
         );
-        let scheme = if secured.is_some() { "https" } else { "http" };
+        let api_url = url(secured.as_ref(), api_addr);
+        let kinesis_url = url(secured.as_ref(), kinesis_addr);
         let metrics = Arc::new(Metrics::default());
         let expires = secured.as_ref().and_then(|secured| secured.expires);
         metrics.reloads().expires(expires);
@@ -221,22 +270,6 @@ impl Server {
         let secret = secret::of(&options.data_dir)?;
         let server_name = secret::name_of(&secret).into();
 
-        let (tell_stop, stopped) = watch::channel(None);
-        let tell_stop = Arc::new(tell_stop);
-        let mut loops = vec![
-            spawn_loop(
-                "fnctl-sequencer",
-                &tell_stop,
-                options.last_resort,
-                move || loops.sequencer.run().map_err(|s| s.0),
-            )?,
-            spawn_loop(
-                "fnctl-applier",
-                &tell_stop,
-                options.last_resort,
-                move || loops.applier.run().map_err(|s| s.0),
-            )?,
-        ];
         let artifact: ArtifactPath = {
             let store = store.clone();
             Arc::new(move |digest: &str| store.artifact_path(digest))
@@ -248,16 +281,7 @@ impl Server {
                 drop(store.artifact(digest));
             })
         };
-        let scrub = store.scrub(options.scrub);
-        let (done, ended) = oneshot::channel();
-        thread::Builder::new()
-            .name("fnctl-scrub".to_owned())
-            .spawn(move || {
-                scrub.run();
-                // Nobody may wait for it any more.
-                drop(done.send(Ok(())));
-            })?;
-        loops.push(ended);
+        opened.scrub(options.scrub)?;
         let functions = Arc::new(Functions::new(
             engine.clone(),
             artifact,
@@ -288,7 +312,7 @@ impl Server {
         let place = Place {
             data_dir: options.data_dir,
             own_files,
-            kinesis: format!("{scheme}://{kinesis_addr}"),
+            kinesis: kinesis_url.clone(),
             commit: options.commit,
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -335,6 +359,8 @@ impl Server {
         Ok(Running {
             api_addr,
             kinesis_addr,
+            api_url,
+            kinesis_url,
             tls: secured.map(|secured| TlsInUse {
                 fingerprint: secured.fingerprint,
                 certificate: secured.certificate,
@@ -345,55 +371,10 @@ impl Server {
             drain,
             ask,
             listeners,
-            loops,
+            loops: opened.keep(),
             stopped,
         })
     }
-}
-
-/// Runs a loop of the store on a thread of its own; its failure, or its panic, stops the server, and the
-/// process by the last resort if nothing else does.
-fn spawn_loop(
-    name: &str,
-    tell_stop: &Arc<watch::Sender<Option<Failed>>>,
-    last_resort: Option<fn() -> !>,
-    run: impl FnOnce() -> Result<(), String> + Send + 'static,
-) -> std::io::Result<oneshot::Receiver<Result<(), String>>> {
-    let (done, ended) = oneshot::channel();
-    let tell_stop = Arc::clone(tell_stop);
-    let loop_name = name.to_owned();
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
-                .unwrap_or_else(|_| Err(format!("{loop_name} panicked")));
-            let failed = result
-                .as_ref()
-                .err()
-                .map(|words| (words.clone(), Instant::now()));
-            // Nobody may wait for it any more.
-            drop(done.send(result));
-            let Some(failed) = failed else {
-                return;
-            };
-            error!(words = failed.0, "a loop of the store ended, stopping");
-            let since = failed.1;
-            tell_stop.send_if_modified(|told| {
-                let is_news = told.is_none();
-                told.get_or_insert(failed);
-                is_news
-            });
-            if let Some(end) = last_resort {
-                // Nobody wakes it: it ends with the process, or ends it.
-                while since.elapsed() < limits::ENDS_WITHIN {
-                    thread::park_timeout(limits::ENDS_WITHIN.saturating_sub(since.elapsed()));
-                }
-                let ms = since.elapsed().as_millis();
-                error!(ms, "the process did not end by itself, it is ended");
-                end();
-            }
-        })?;
-    Ok(ended)
 }
 
 impl Running {

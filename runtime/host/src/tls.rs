@@ -95,6 +95,9 @@ pub(crate) struct Secured {
     pub(crate) expires: Option<Timestamp>,
     /// The certificate for clients, where the server made it.
     pub(crate) certificate: Option<PathBuf>,
+    /// What clients can call the server where it listens on all addresses: a name that the certificate is for, as far as
+    /// one is known.
+    pub(crate) name: String,
 }
 
 /// What listeners show now.
@@ -121,6 +124,27 @@ impl Shown {
 }
 
 impl Tls {
+    /// Looks whether it can be had, and touches no data directory: what is wrong with it is told before the data are
+    /// opened. Blocks.
+    ///
+    /// # Errors
+    /// As [`TlsError`] says.
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        match self {
+            Self::Files { certificate, key } => {
+                let (chain, key_pem) = (read(certificate)?, read(key)?);
+                secured(&chain, certificate, &key_pem, key, &[]).map(drop)
+            }
+            Self::Generated { names } => match names.iter().find(|name| checked(name).is_none()) {
+                Some(name) => Err(TlsError::NotMade {
+                    names: format!("`{name}`"),
+                    words: "it is no name of a host, and no address".to_owned(),
+                }),
+                None => Ok(()),
+            },
+        }
+    }
+
     /// Reads the certificate, or makes it in a data directory that this process holds. Blocks.
     ///
     /// # Errors
@@ -129,7 +153,7 @@ impl Tls {
         match self {
             Self::Files { certificate, key } => {
                 let (chain, key_pem) = (read(certificate)?, read(key)?);
-                secured(&chain, certificate, &key_pem, key)
+                secured(&chain, certificate, &key_pem, key, &all_names(&[]))
             }
             Self::Generated { names } => generated(&data_dir.join(TLS_DIRECTORY), names, now),
         }
@@ -171,6 +195,7 @@ fn secured(
     chain_path: &Path,
     key: &[u8],
     key_path: &Path,
+    names: &[String],
 ) -> Result<Secured, TlsError> {
     let unusable = |path: &Path, words: String| TlsError::Unusable {
         path: path.to_owned(),
@@ -182,6 +207,7 @@ fn secured(
         .map_err(|_| unusable(key_path, "holds no private key in PEM".to_owned()))?;
     let fingerprint = fingerprint(&chain);
     let expires = chain.first().and_then(|own| expiry::of(own));
+    let name = name_of(&chain, names);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -196,7 +222,42 @@ fn secured(
         fingerprint,
         expires,
         certificate: None,
+        name,
     })
+}
+
+/// The first of the names that the certificate is for and that is no pattern; else what this machine is called.
+fn name_of(chain: &[CertificateDer<'_>], names: &[String]) -> String {
+    let is_one = |name: &&String| {
+        let is_own = ["127.0.0.1", "::1"].contains(&name.as_str());
+        !is_own && !name.starts_with('*') && is_for_name(chain, name)
+    };
+    let found = names.iter().find(is_one);
+    found.cloned().unwrap_or_else(host_name)
+}
+
+/// What this machine is called.
+fn host_name() -> String {
+    let host = rustix::system::uname();
+    host.nodename().to_string_lossy().into_owned()
+}
+
+/// A name of a host or an address, as a certificate may hold it; of a pattern (`*.example.org`) a name that it is for.
+fn checked(name: &str) -> Option<ServerName<'static>> {
+    let name = match name.strip_prefix("*.") {
+        Some("") => return None,
+        Some(rest) => format!("any.{rest}"),
+        None => name.to_owned(),
+    };
+    ServerName::try_from(name).ok()
+}
+
+fn is_for_name(chain: &[CertificateDer<'_>], name: &str) -> bool {
+    let own = chain.first();
+    let parsed = own.and_then(|own| ParsedCertificate::try_from(own).ok());
+    parsed
+        .zip(checked(name))
+        .is_some_and(|(parsed, name)| verify_server_name(&parsed, &name).is_ok())
 }
 
 fn fingerprint(chain: &[CertificateDer<'_>]) -> String {
@@ -209,8 +270,9 @@ fn fingerprint(chain: &[CertificateDer<'_>]) -> String {
 /// The certificate that was made before, if it is for all names and does not end soon; else a new one.
 fn generated(directory: &Path, names: &[String], now: Timestamp) -> Result<Secured, TlsError> {
     let path = directory.join(IDENTITY);
+    let known_as: Vec<String> = names.iter().cloned().chain(all_names(&[])).collect();
     let names = all_names(names);
-    let load = |pem: &[u8]| secured(pem, &path, pem, &path);
+    let load = |pem: &[u8]| secured(pem, &path, pem, &path, &known_as);
     let known = match fs::read(&path) {
         Ok(pem) if is_for(&pem, &path, &names) => load(&pem)
             .ok()
@@ -249,8 +311,7 @@ fn certificate_alone(pem: &[u8]) -> Vec<u8> {
 
 /// What was asked for, and what this machine is called on itself.
 fn all_names(names: &[String]) -> Vec<String> {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().into_owned();
+    let host = host_name();
     let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut all: Vec<String> = own.into_iter().chain(names.iter().cloned()).collect();
     if ServerName::try_from(host.as_str()).is_ok() {
@@ -269,15 +330,7 @@ fn is_for(pem: &[u8], path: &Path, names: &[String]) -> bool {
     let Ok(chain) = chain_of(pem, path) else {
         return false;
     };
-    let parsed = chain
-        .first()
-        .and_then(|own| ParsedCertificate::try_from(own).ok());
-    parsed.is_some_and(|parsed| {
-        names.iter().all(|name| {
-            ServerName::try_from(name.as_str())
-                .is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
-        })
-    })
+    names.iter().all(|name| is_for_name(&chain, name))
 }
 
 /// Whether it does not have to be made anew yet.

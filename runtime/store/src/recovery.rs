@@ -45,7 +45,7 @@ use crate::{
     sequencer::{Gathering, Published, Sequencer, SequencerLoop},
     shared::Shared,
     sizes::Sizes,
-    space::Space,
+    space::{Room, Space},
     stats::Counters,
     store::Store,
     tail::Tail,
@@ -252,6 +252,15 @@ fn open_shared(
     }
     let free = disk.free_bytes(&data).map_err(OpenError::io(&data))?;
     space.sample(free);
+    if read_only.is_none() && space.room() > Room::Puts {
+        tracing::warn!(
+            path = %data.display(),
+            free_bytes = free,
+            needed_bytes = space.needed_by_puts(),
+            reserve_bytes = space.reserve(),
+            "the disk has no room for puts: they are refused until more is free"
+        );
+    }
     let file_system = disk.file_system(&data).map_err(OpenError::io(&data))?;
     let cutter = Cutter::new(CutterStart {
         image: recovered.image.take(),

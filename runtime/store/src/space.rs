@@ -102,10 +102,15 @@ impl Space {
         self.free.load(Ordering::Relaxed).saturating_sub(promised)
     }
 
+    /// Free bytes that puts are taken from.
+    pub(crate) fn needed_by_puts(&self) -> u64 {
+        2 * self.reserve()
+    }
+
     /// What there is room for now.
     pub(crate) fn room(&self) -> Room {
         let (free, reserve) = (self.free(), self.reserve());
-        if free >= 2 * reserve {
+        if free >= self.needed_by_puts() {
             Room::Puts
         } else if free >= reserve {
             Room::Outputs

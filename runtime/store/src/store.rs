@@ -398,6 +398,13 @@ impl Store {
         }
     }
 
+    /// How many bytes are free, and from how many on puts are taken: twice the reserve.
+    #[must_use]
+    pub fn room_of_puts(&self) -> (u64, u64) {
+        let space = &self.shared.space;
+        (space.free(), space.needed_by_puts())
+    }
+
     /// Takes nothing more, and tells what waits for room `Stopped`. What was taken is written, the journal
     /// is ended in order, a last cut is made if the disk has room for it, and the loops return: on a full
     /// disk too, where the next start finds in the journal what no cut holds.

@@ -118,6 +118,8 @@ fn fills(mount: &Path) {
         told.starts_with("429 ") && told.contains("FN5001"),
         "{told}"
     );
+    // Twice the reserve of 320 MiB and what the view takes: 640 or 641 MiB.
+    assert!(told.contains("puts are taken from 64"), "{told}");
     night.minute();
     night.fire(&[r#"{alertname="FnctlDiskFull"}"#]);
 

@@ -42,10 +42,43 @@ pub(super) fn connector(
         .wrap_connector(tcp))
 }
 
+/// The server's certificate is one that signs others. `rustls` tells its failures of certificates by their names.
+const IS_A_CA: &str = "CaUsedAsEndEntity";
+/// What answers does not speak TLS.
+const NO_TLS: &str = "InvalidContentType";
+
+/// What failed between the two, where the library's name for it helps nobody.
+pub(super) fn in_words(why: &str) -> Option<&'static str> {
+    if why.contains(IS_A_CA) {
+        Some(
+            "the certificate that the server shows is one that signs others (CA:TRUE), and a server needs one of its own",
+        )
+    } else if why.contains(NO_TLS) {
+        Some("what answers there does not speak TLS")
+    } else {
+        None
+    }
+}
+
+/// What to do when no connection over TLS is to be had; `rest` is the address behind its scheme.
+pub(super) fn fix(why: &str, rest: &str) -> String {
+    if why.contains(IS_A_CA) {
+        "make the server's with CA:FALSE (openssl req -x509 … -addext basicConstraints=critical,CA:FALSE), or: fnctl server --tls-generate"
+            .to_owned()
+    } else if why.contains(NO_TLS) {
+        format!("--server http:{rest}")
+    } else {
+        "is it there, and does this machine trust its certificate? --tls-ca F, or FNCTL_TLS_CA"
+            .to_owned()
+    }
+}
+
 fn roots(path: &Path) -> Result<RootCertStore, CliError> {
     let pem = fs::read(path).map_err(|error| {
         let words = format!("failed to read `{}`: {error}", path.display());
-        CliError::new(ErrorCode::FileUnreadable, words).at("--tls-ca, or FNCTL_TLS_CA")
+        CliError::new(ErrorCode::FileUnreadable, words)
+            .at("--tls-ca, or FNCTL_TLS_CA")
+            .fix("name a PEM file with the server's certificate, or with that of who signed it")
     })?;
     let unusable = |words: String| {
         let words = format!(
@@ -67,4 +100,25 @@ fn roots(path: &Path) -> Result<RootCertStore, CliError> {
         return Err(unusable("it is empty, or not PEM".to_owned()));
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rustls_says_of_a_ca_and_of_plain_http_is_said_in_words() {
+        let ca = rustls::Error::InvalidCertificate(rustls::CertificateError::Other(
+            rustls::OtherError(std::sync::Arc::new(std::io::Error::other(IS_A_CA))),
+        ));
+        let said = ca.to_string();
+        assert!(said.contains(IS_A_CA), "{said}");
+        assert!(in_words(&said).is_some_and(|words| words.contains("CA:TRUE")));
+        assert!(fix(&said, "//x:1").contains("CA:FALSE"));
+        let plain = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        let said = plain.to_string();
+        assert!(in_words(&said).is_some(), "{said}");
+        assert_eq!(fix(&said, "//x:1"), "--server http://x:1");
+        assert_eq!(in_words("connection refused"), None);
+    }
 }

@@ -170,7 +170,8 @@ fn written(error: DirectoryError) -> CliError {
             CliError::new(ErrorCode::BackupUnusable, words).fix("back up to another directory")
         }
         DirectoryError::Damaged(_) => CliError::new(ErrorCode::AnswerUnreadable, words),
-        DirectoryError::Io { .. } => CliError::new(ErrorCode::FileUnwritable, words),
+        DirectoryError::Io { .. } => CliError::new(ErrorCode::FileUnwritable, words)
+            .fix("name a folder with room that this user may write in: --to DIR"),
     }
 }
 

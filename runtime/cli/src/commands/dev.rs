@@ -87,10 +87,17 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             server::join(&args, session).await?;
             None
         }
-        false => Some(server::serve(&args, session).await?),
+        false => Some(server::serve(&args).await?),
     };
-    let mut loops = Dev::new(manifest, session.client.clone())?;
-    let ended = loops.run(session, &mut signals, running.as_mut()).await;
+    // Whatever ends it, the server behind it is stopped in order.
+    let ended = async {
+        if let Some(running) = &running {
+            server::speak_to(running, &args, session)?;
+        }
+        let mut loops = Dev::new(manifest, session.client.clone())?;
+        loops.run(session, &mut signals, running.as_mut()).await
+    }
+    .await;
     match running {
         Some(running) => {
             let stopped = running.shutdown().await;
@@ -141,9 +148,7 @@ impl Dev {
             tokio::select! {
                 ending = signals.next() => return match ending {
                     Ending::Asked => Ok(()),
-                    Ending::Interrupted => {
-                        Err(CliError::new(ErrorCode::Interrupted, "interrupted"))
-                    }
+                    Ending::Interrupted => Err(CliError::Ended),
                 },
                 () = crate::output::hangup::stdout_closed() => return Err(CliError::StdoutClosed),
                 stopped = stopped(&mut running) => {

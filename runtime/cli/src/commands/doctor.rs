@@ -172,7 +172,7 @@ fn project() -> Option<Check> {
                 },
             )
         }
-        Err(CliError::StdoutClosed) => return None,
+        Err(CliError::StdoutClosed | CliError::Ended) => return None,
     })
 }
 
@@ -200,6 +200,8 @@ async fn server(session: &Session) -> Check {
             Check::new("server", Status::Note, error.message).fix("fnctl server, or fnctl dev")
         }
         Err(CliError::Told(error)) => Check::new("server", Status::Problem, error.message),
-        Err(CliError::StdoutClosed) => Check::new("server", Status::Note, "not asked"),
+        Err(CliError::StdoutClosed | CliError::Ended) => {
+            Check::new("server", Status::Note, "not asked")
+        }
     }
 }

@@ -139,7 +139,7 @@ fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {
     let lines = text
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty() && *line != b"\r");
-    Ok(lines
+    let records: Vec<CallRecord> = lines
         .map(|line| {
             let key = match (&args.key, &args.key_field) {
                 (Some(key), _) => Some(key.clone()),
@@ -156,7 +156,16 @@ fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {
                 encoding: Some(encoding),
             }
         })
-        .collect())
+        .collect();
+    if records.is_empty() {
+        return Err(CliError::new(
+            ErrorCode::RecordsUnreadable,
+            format!("there is no record in {name}"),
+        )
+        .because("each line is a record; without --file they are read of standard input")
+        .fix("echo '{}' | fnctl invoke NAME, or: fnctl invoke NAME --file F"));
+    }
+    Ok(records)
 }
 
 fn print(result: &CallResult, out: &mut Output) -> Result<(), CliError> {

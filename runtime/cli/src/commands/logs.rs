@@ -89,8 +89,13 @@ fn print(line: &[u8], out: &mut Output) -> Result<(), CliError> {
     };
     let time = words::local_time(&line.time);
     let message = line.message.replace('\n', "\n              ");
+    // What the host says of lines that are lost is of no version.
+    let version = match line.version {
+        0 => String::new(),
+        version => format!("v{version} "),
+    };
     out.line(&format!(
-        "{time}  v{} {:<5}  {source}{message}{place}",
-        line.version, line.level
+        "{time}  {version}{:<5}  {source}{message}{place}",
+        line.level
     ))
 }

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<(), CliError> {
                 let shown = folder.display();
                 CliError::new(ErrorCode::FileUnwritable, format!("`{shown}`: {error}"))
                     .at(shown.to_string())
+                    .fix("name a folder that this user may write in: --to DIR")
             })?;
         session.out.note(&reading(folder));
         return Ok(());

@@ -293,7 +293,7 @@ fn next_attempt(shard: &ShardStatus, status: &MappingStatus) -> Option<String> {
     let has_keys = shard.parked_keys > 0;
     match (shard.next_retry_at.as_deref(), status.state.as_str()) {
         (_, "paused" | "stopped") if has_keys => Some(WAITS_FOR_RESUME.to_owned()),
-        (Some(time), _) => Some(format!("next attempt {}", words::local_time(time))),
+        (Some(time), _) => Some(format!("next attempt {}", words::due(time))),
         (None, "blocked") if has_keys => {
             let why = status.reason.as_deref().map(Why::parse)??;
             is_of_room(why).then(|| waits_for_room(why.as_str()))

@@ -88,7 +88,8 @@ fn failed(error: RestoreError) -> CliError {
         RestoreError::Locked(_) => {
             CliError::new(ErrorCode::DataDirectoryLocked, words).fix("stop that server")
         }
-        RestoreError::NoBackup(_) => CliError::new(ErrorCode::FileUnreadable, words),
+        RestoreError::NoBackup(_) => CliError::new(ErrorCode::FileUnreadable, words)
+            .fix("--from FOLDER or --from FILE, as `fnctl backup --to` made it"),
         RestoreError::Archive(_) => unusable(words),
         RestoreError::Directory(error) => match error {
             DirectoryError::Manifest {
@@ -96,7 +97,8 @@ fn failed(error: RestoreError) -> CliError {
                 ..
             } => CliError::new(ErrorCode::DataDirectoryNewer, words)
                 .fix("use the fnctl that made it, or a later one"),
-            DirectoryError::Io { .. } => CliError::new(ErrorCode::FileUnwritable, words),
+            DirectoryError::Io { .. } => CliError::new(ErrorCode::FileUnwritable, words)
+                .fix("read --from and write --data-dir as a user who may, on a disk with room"),
             _ => unusable(words),
         },
     }

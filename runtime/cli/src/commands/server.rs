@@ -11,11 +11,12 @@ use std::{
 };
 
 use fnctl_core::error_code::ErrorCode;
-use fnctl_host::{ScrubOptions, Server, ServerOptions, Tls};
+use fnctl_host::{Running, ScrubOptions, Server, ServerOptions, Tls};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::version::COMMIT;
-use crate::{cli::Session, error::CliError, spelling};
+use crate::{cli::Session, error::CliError, limits, spelling};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -133,26 +134,40 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         last_resort: Some(end),
         ..ServerOptions::new(&args.data_dir)
     };
-    let mut running = tokio::select! {
-        started = Server::start(options) => started.map_err(|error| embedded::not_started(error, &args.data_dir))?,
-        _ = signals.next() => return Ok(()),
+    if let Some(path) = &args.ready_file {
+        // Before the data are touched: what cannot be told is no reason to have opened them.
+        try_beside(path).map_err(|error| not_written(path, &error))?;
+    }
+    let starting = Server::start(options);
+    tokio::pin!(starting);
+    let started = tokio::select! {
+        started = &mut starting => started,
+        // What was opened by then is closed, so that it is no death of the process.
+        _ = signals.next() => {
+            let started = tokio::select! {
+                started = timeout(limits::START_ENDS_WITHIN, starting) => started,
+                _ = signals.next() => return Ok(()),
+            };
+            return match started {
+                Ok(Ok(running)) => ended(running, &mut signals).await,
+                _ => Ok(()),
+            };
+        }
     };
+    let mut running = started.map_err(|error| embedded::not_started(error, &args.data_dir))?;
     let tls = running.tls.clone();
-    let scheme = if tls.is_some() { "https" } else { "http" };
     let ready = Ready {
-        api: format!("{scheme}://{}", running.api_addr),
-        kinesis: format!("{scheme}://{}", running.kinesis_addr),
+        api: running.api_url.clone(),
+        kinesis: running.kinesis_url.clone(),
         pid: std::process::id(),
         tls_fingerprint: tls.as_ref().map(|tls| tls.fingerprint.clone()),
         tls_certificate: tls.and_then(|tls| tls.certificate),
     };
-    if let Some(path) = &args.ready_file {
-        write_whole(path, &ready).map_err(|error| {
-            CliError::new(
-                ErrorCode::FileUnwritable,
-                format!("failed to write `{}`: {error}", path.display()),
-            )
-        })?;
+    if let Some(path) = &args.ready_file
+        && let Err(error) = write_whole(path, &ready)
+    {
+        ended(running, &mut signals).await?;
+        return Err(not_written(path, &error));
     }
     // A server does not stop because nobody reads where it is.
     let _closed = say(&ready, &args.data_dir, session);
@@ -174,6 +189,11 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
                 .fix("see the log above, mend the disk, start again"),
         );
     }
+    ended(running, &mut signals).await
+}
+
+/// Stops in order, unless somebody cannot wait for it.
+async fn ended(running: Running, signals: &mut embedded::Signals) -> Result<(), CliError> {
     tokio::select! {
         ended = running.shutdown() => ended.map_err(|error| CliError::new(ErrorCode::DataDirectoryUnusable, error.to_string())),
         _ = signals.next() => Err(CliError::new(ErrorCode::Interrupted, "interrupted while draining")),
@@ -211,11 +231,33 @@ fn say(ready: &Ready, data_dir: &Path, session: &mut Session) -> Result<(), CliE
     out.flush()
 }
 
+/// Whether the file can be written: a file beside it is made, and goes.
+fn try_beside(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let beside = beside(path);
+    fs::write(&beside, "")?;
+    fs::remove_file(&beside)
+}
+
+fn not_written(path: &Path, error: &io::Error) -> CliError {
+    let words = format!("failed to write `{}`: {error}", path.display());
+    CliError::new(ErrorCode::FileUnwritable, words)
+        .fix("name a file in a folder that this user may write in: --ready-file F")
+}
+
+/// A name beside the file that no other process takes.
+fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    beside.into()
+}
+
 /// Whoever sees the file sees all of it.
 fn write_whole(path: &Path, ready: &Ready) -> io::Result<()> {
     let text = serde_json::to_string(ready).map_err(io::Error::other)?;
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", ready.pid));
+    let beside = beside(path);
     fs::write(&beside, text + "\n")?;
     fs::rename(&beside, path)
 }

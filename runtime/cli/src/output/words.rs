@@ -45,6 +45,18 @@ pub(crate) fn local_time(text: &str) -> String {
     in_zone(text, "%H:%M:%S%.3f")
 }
 
+/// What is said of a time that has come.
+pub(crate) const DUE_NOW: &str = "due now";
+
+/// When something is to happen: as [`local_time`], or [`DUE_NOW`]. After a start the time of a retry may have passed
+/// while nothing ran.
+pub(crate) fn due(text: &str) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(time) if time <= Timestamp::now() => DUE_NOW.to_owned(),
+        _ => local_time(text),
+    }
+}
+
 /// The time of day now, local, with milliseconds.
 pub(crate) fn time_now() -> String {
     Timestamp::now()

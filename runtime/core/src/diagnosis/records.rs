@@ -4,7 +4,10 @@ use super::{
     Figures, Found, calls, is_behind, step,
     words::{age, count, per_second, quoted},
 };
-use crate::limits::{CATCHING_UP_MS, FILTERED_EXPECTED_MIN, PARKED_AGE_MS};
+use crate::{
+    limits::{CATCHING_UP_MS, FILTERED_EXPECTED_MIN, PARKED_AGE_MS},
+    rfc3339,
+};
 
 pub(super) fn waiting_for_parents(figures: &Figures<'_>) -> Option<Found> {
     let shards = &figures.status.shards;
@@ -70,9 +73,13 @@ pub(super) fn parked_keys(figures: &Figures<'_>) -> Option<Found> {
         .shards
         .iter()
         .filter_map(|s| s.next_retry_at.as_deref());
-    let next = next
-        .min()
-        .map_or_else(String::new, |at| format!(", next at {at}"));
+    let next = next.min().map_or_else(String::new, |at| {
+        // After a start the time of a retry may have passed while nothing ran.
+        match rfc3339::parse(at) {
+            Some(time) if time <= figures.now => ", due now".to_owned(),
+            _ => format!(", next at {at}"),
+        }
+    });
     let waits = if keys == 1 { "waits" } else { "wait" };
     let others = match status.settings.ordering.as_str() {
         "shard" => "what is behind it in its shard waits, too",

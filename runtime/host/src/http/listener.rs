@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fnctl_core::error_code::ErrorCode;
 use hyper::{
     Method, Request, Response,
     body::{Body as _, Incoming},
@@ -28,6 +29,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
+    api::error::ApiError,
     http::{
         Body,
         origin::{self, Door, Pages},
@@ -53,6 +55,12 @@ pub enum ListenError {
     /// A token is asked for, and none was ever made.
     #[error("--require-token, and no token was made yet")]
     NoToken,
+    /// Both listeners are given one address.
+    #[error("both listeners are given `{address}`")]
+    Same {
+        /// Where.
+        address: SocketAddr,
+    },
     /// The system refuses it.
     #[error("failed to listen on {address}: {source}")]
     Bind {
@@ -175,6 +183,30 @@ impl Listener {
     }
 }
 
+/// The first byte of what a TLS client says (RFC 8446, section 5.1: a record of a handshake).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Answers plain HTTP where TLS is spoken: that it is, and nothing else.
+#[derive(Clone, Copy, Debug)]
+struct SpeaksTls;
+
+impl Serve for SpeaksTls {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let host = request.headers().get(header::HOST);
+        let host = host.and_then(|host| host.to_str().ok());
+        let host = host.filter(|host| host.bytes().all(|b| b.is_ascii_graphic()));
+        let mut response = ApiError::new(
+            ErrorCode::TlsUnusable,
+            "this port speaks TLS, and the request came without",
+        )
+        .fix(format!("use https://{}", host.unwrap_or("HOST:PORT")))
+        .into_response();
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
+    }
+}
+
 /// Serves a connection as it comes from the system: behind its handshake where there is one.
 async fn accepted<S: Serve>(
     stream: TcpStream,
@@ -191,13 +223,22 @@ async fn accepted<S: Serve>(
     let Some(tls) = tls else {
         return connection(stream, peer, service, door, drain).await;
     };
+    let shaking = async {
+        let mut first = [0];
+        let read = stream.peek(&mut first).await?;
+        if read == 1 && first[0] != TLS_HANDSHAKE {
+            return Ok(Err(stream));
+        }
+        tls.acceptor().accept(stream).await.map(Ok)
+    };
     let shaken = tokio::select! {
         biased;
         _ = drain.wait_for(|draining| *draining) => return,
-        shaken = timeout(limits::TLS_HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)) => shaken,
+        shaken = timeout(limits::TLS_HANDSHAKE_TIMEOUT, shaking) => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => connection(stream, peer, service, door, drain).await,
+        Ok(Ok(Ok(stream))) => connection(stream, peer, service, door, drain).await,
+        Ok(Ok(Err(plain))) => connection(plain, peer, SpeaksTls, door, drain).await,
         Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
         Err(_) => debug!("a TLS handshake took too long"),
     }

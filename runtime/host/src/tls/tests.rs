@@ -44,6 +44,46 @@ fn a_damaged_file_of_ours_is_made_anew_and_a_name_that_is_none_is_refused() {
 }
 
 #[test]
+fn names_are_looked_at_before_anything_is_made_and_a_pattern_is_one() {
+    let check = |name: &str| {
+        let names = vec!["fnctl.example.org".to_owned(), name.to_owned()];
+        let checked = Tls::Generated { names }.check();
+        checked.map_err(|error| error.to_string())
+    };
+    for name in ["localhost", "10.1.2.3", "::1", "*.example.org", "a-b.c"] {
+        assert_eq!(check(name), Ok(()), "{name}");
+    }
+    for name in ["bad name!", "", "a..b", "*.", "https://x"] {
+        let told = check(name).expect_err("no name");
+        assert!(told.contains(&format!("`{name}`")), "{told}");
+    }
+    // With a pattern it is made once, as with a name.
+    let folder = tempfile::tempdir().expect("a directory");
+    let first = made(folder.path(), &["*.example.org"]);
+    let again = made(folder.path(), &["*.example.org"]);
+    assert_eq!(first.fingerprint, again.fingerprint);
+}
+
+#[test]
+fn a_server_is_called_by_a_name_that_its_certificate_is_for() {
+    let folder = tempfile::tempdir().expect("a directory");
+    assert_eq!(made(folder.path(), &[]).name, "localhost");
+    let named = made(folder.path(), &["*.example.org", "fnctl.example.org"]);
+    assert_eq!(named.name, "fnctl.example.org");
+    // Of one that was given the names are tried that this machine has.
+    let pem = make(&["fnctl.example.org".to_owned()], NOW).expect("made");
+    let path = folder.path().join("both.pem");
+    fs::write(&path, pem).expect("written");
+    let files = Tls::Files {
+        certificate: path.clone(),
+        key: path,
+    };
+    files.check().expect("they belong together");
+    let loaded = files.load(folder.path(), NOW).expect("loaded");
+    assert_eq!(loaded.name, host_name());
+}
+
+#[test]
 fn files_that_do_not_fit_are_named_and_nothing_of_the_key_is_told() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = |name: &str| folder.path().join(name);

@@ -30,7 +30,9 @@ pub(super) struct FileReceiver {
 /// A file that cannot be written.
 pub(super) fn failed(path: &Path, error: &io::Error) -> CliError {
     let words = format!("`{}` cannot be written", path.display());
-    CliError::new(ErrorCode::FileUnwritable, words).because(error.to_string())
+    CliError::new(ErrorCode::FileUnwritable, words)
+        .because(error.to_string())
+        .fix("name a file in a folder with room that this user may write in: --to FILE")
 }
 
 impl FileReceiver {

@@ -1,6 +1,9 @@
 //! The server that dev works with: one of its own beside the project, or one that was named.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use fnctl_core::{error_code::ErrorCode, spec::request::VersionResult};
 use fnctl_host::{Running, Server, ServerOptions};
@@ -37,9 +40,14 @@ pub(super) async fn join(args: &Args, session: &mut Session) -> Result<(), CliEr
     event.print(&mut session.out)
 }
 
-/// Starts the server beside the project, and speaks to it from now on.
-pub(super) async fn serve(args: &Args, session: &mut Session) -> Result<Running, CliError> {
-    let data_dir = args.folder.join(".fnctl");
+/// Where the project's own server keeps its data.
+fn data_dir(args: &Args) -> PathBuf {
+    args.folder.join(".fnctl")
+}
+
+/// Starts the server beside the project.
+pub(super) async fn serve(args: &Args) -> Result<Running, CliError> {
+    let data_dir = data_dir(args);
     let usual = ServerOptions::new(&data_dir);
     let listen = args.listen.unwrap_or(usual.listen);
     let options = ServerOptions {
@@ -53,22 +61,28 @@ pub(super) async fn serve(args: &Args, session: &mut Session) -> Result<Running,
     if args.fresh {
         forget(&data_dir)?;
     }
-    let running = match Server::start(options).await {
-        Ok(running) => running,
+    match Server::start(options).await {
+        Ok(running) => Ok(running),
         Err(error) => {
             let error = embedded::not_started(error, &data_dir);
-            return Err(taken(error, listen).await);
+            Err(taken(error, listen).await)
         }
-    };
-    let api = format!("http://{}", running.api_addr);
-    session.client = Client::new(&api, &Credentials::default())?;
+    }
+}
+
+/// Says where the server is, and speaks to it from now on.
+pub(super) fn speak_to(
+    running: &Running,
+    args: &Args,
+    session: &mut Session,
+) -> Result<(), CliError> {
+    session.client = Client::new(&running.api_url, &Credentials::default())?;
     let event = Event::Serving {
-        api,
-        kinesis: format!("http://{}", running.kinesis_addr),
-        data_dir: crate::output::words::path(&data_dir),
+        api: running.api_url.clone(),
+        kinesis: running.kinesis_url.clone(),
+        data_dir: crate::output::words::path(&data_dir(args)),
     };
-    event.print(&mut session.out)?;
-    Ok(running)
+    event.print(&mut session.out)
 }
 
 /// Removes the data of earlier runs: asked for by name, and only where a server of ours left them.

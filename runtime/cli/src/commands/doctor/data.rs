@@ -65,14 +65,17 @@ pub(super) fn examine(data_dir: &Path, session: &mut Session) -> Result<(), CliE
 fn refused(error: DoctorError) -> CliError {
     let words = error.to_string();
     match error {
-        DoctorError::NoData(_) => CliError::new(ErrorCode::FileUnreadable, words),
+        DoctorError::NoData(_) => CliError::new(ErrorCode::FileUnreadable, words)
+            .fix("--data-dir D, where `fnctl server` keeps its data"),
         DoctorError::Locked { .. } => CliError::new(ErrorCode::DataDirectoryLocked, words)
             .because("what a server writes meanwhile would look damaged")
             .fix("stop the server first; fnctl backup copies a running one"),
         DoctorError::NewerVersion { .. } => CliError::new(ErrorCode::DataDirectoryNewer, words)
             .because(format!("this is fnctl {}", super::VERSION))
             .fix("use the fnctl that wrote it, or a later one"),
-        DoctorError::Io { .. } => CliError::new(ErrorCode::DataDirectoryUnusable, words),
+        DoctorError::Io { .. } => CliError::new(ErrorCode::DataDirectoryUnusable, words).fix(
+            "run it as the user of the server; where the disk itself fails, see the kernel's log",
+        ),
     }
 }
 

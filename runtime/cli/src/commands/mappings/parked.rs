@@ -142,7 +142,10 @@ fn who(parked: &ParkedStatus) -> String {
 /// `retry at 12:00:01`, `retry, waits for resume`, `retry, waits for room (dead-letters-full)`.
 fn waits_for(parked: &ParkedStatus) -> String {
     match &parked.next_retry_at {
-        Some(at) => format!("{} at {}", parked.why, words::local_time(at)),
+        Some(at) => match words::due(at) {
+            now if now == words::DUE_NOW => format!("{}, {now}", parked.why),
+            at => format!("{} at {at}", parked.why),
+        },
         None if parked.waits_for_resume => format!("{}, {}", parked.why, super::WAITS_FOR_RESUME),
         None => match parked.blocked_by.as_deref() {
             Some(why) => format!("{}, {}", parked.why, super::waits_for_room(why)),

@@ -139,8 +139,16 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
                 .fix("stop it, or choose another with --listen and --kinesis-listen; port 0 takes a free one")
         }
         StartError::Listen(ListenError::Bind { address, source }) => {
-            ErrorObject::new(ErrorCode::Usage, format!("failed to listen on `{address}`")).because(source.to_string())
+            let fix = match source.kind() {
+                io::ErrorKind::AddrNotAvailable => "name an address that this machine has: ip addr; or 127.0.0.1, or 0.0.0.0 for all of them",
+                io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose another with --listen and --kinesis-listen",
+                _ => "choose another with --listen and --kinesis-listen; port 0 takes a free one",
+            };
+            ErrorObject::new(ErrorCode::Usage, format!("failed to listen on `{address}`")).because(source.to_string()).fix(fix)
         }
+        StartError::Listen(ListenError::Same { .. }) => ErrorObject::new(ErrorCode::Usage, words)
+            .because("the API and the Kinesis API each have a port of their own")
+            .fix("give --listen and --kinesis-listen different ports; port 0 takes a free one"),
         StartError::Open(fnctl_host::OpenError::NetworkFileSystem { name, .. }) => {
             ErrorObject::new(ErrorCode::DataDirectoryUnusable, format!("the data directory `{}` lies on a network file system ({name})", data_dir.display()))
                 .because("what such a file system has synced, locked or renamed is not what a disk has: acknowledged records could be lost")
@@ -166,9 +174,15 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
             .at(data_dir.display().to_string())
             .because(words)
             .fix(format!("fnctl doctor --data-dir {}", data_dir.display())),
+        StartError::Open(fnctl_host::OpenError::Io { path, source }) if source.kind() == io::ErrorKind::NotADirectory && path == data_dir => {
+            ErrorObject::new(ErrorCode::DataDirectoryUnusable, format!("`{}` is no directory", data_dir.display()))
+                .because("data are kept in a directory, which is made when it is missing; nothing was changed")
+                .fix("name a directory: --data-dir D")
+        }
         StartError::Open(_) => ErrorObject::new(ErrorCode::DataDirectoryUnusable, "the data directory cannot be opened")
             .at(data_dir.display().to_string())
-            .because(words),
+            .because(words)
+            .fix("name a directory on a local disk that this user may write in: --data-dir D"),
         _ => ErrorObject::new(ErrorCode::Internal, words),
     };
     object.into()

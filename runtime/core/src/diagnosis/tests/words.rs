@@ -292,3 +292,20 @@ fn rates_are_told_by_the_second() {
         assert_eq!(trend(arrived, processed), is, "{arrived:?} {processed}");
     }
 }
+
+#[test]
+fn a_retry_whose_time_has_come_is_due_now() {
+    let mut world = World::new();
+    makes(Why::ParkedKeys, &mut world);
+    let mut at = |time: Timestamp| {
+        world.status.shards[0].next_retry_at = Some(rfc3339::format(time));
+        said(&world).1
+    };
+    let passed = at(Timestamp(NOW.0 - 1_000));
+    assert!(
+        passed.contains(" for a retry, due now, the oldest"),
+        "{passed}"
+    );
+    let to_come = at(Timestamp(NOW.0 + 1_000));
+    assert!(to_come.contains(", next at 2026-"), "{to_come}");
+}

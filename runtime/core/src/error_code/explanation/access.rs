@@ -57,10 +57,12 @@ pub(super) const ALL: &[Explanation] = &[
     explained(
         ErrorCode::TlsUnusable,
         "A certificate or key that cannot be read, made or used",
-        "The files of `--tls-cert` and `--tls-key` are not PEM, do not belong together, or cannot be read; or the certificate of `--tls-ca` is none.",
+        "The files of `--tls-cert` and `--tls-key` are not PEM, do not belong together, or cannot be read; a `--tls-name` is no name; the \
+         certificate of `--tls-ca` is none; or plain HTTP was spoken to a port that speaks TLS.",
         &[
             "check both files: openssl x509 -in CERT -noout -text",
             "let the server make one: --tls-generate",
+            "a client: https:// in --server or FNCTL_SERVER",
         ],
     ),
     explained(

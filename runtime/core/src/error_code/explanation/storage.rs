@@ -7,8 +7,9 @@ pub(super) const ALL: &[Explanation] = &[
     explained(
         ErrorCode::DiskFull,
         "No room for new records",
-        "The disk has come down to the reserve that is kept for progress and clean-up. Puts are refused, reads and the settling of \
-         records go on, and puts are taken again by themselves once there is room.",
+        "Less than twice the reserve is free on the disk of the data directory; the reserve, 320MiB and a little, is kept for progress and \
+         clean-up. Puts are refused below about 640MiB, reads and the settling of records go on, and puts are taken again by themselves \
+         once there is room. The error says both figures, and so do fnctl_disk_free_bytes and fnctl_disk_reserve_bytes.",
         &[
             "free space on the disk of --data-dir: df -h D",
             "shorten a stream's retention: fnctl streams update STREAM --retention 1h",

@@ -6,6 +6,7 @@ use fnctl_core::{
     admission::Busy,
     error_code::ErrorCode,
     id::{ShardNumber, StreamName, Timestamp},
+    spec::size::ByteSize,
     view::{AppendRefusal, ProducerSequence},
 };
 use fnctl_store::{AppendError, AppendTarget, Appended};
@@ -94,7 +95,7 @@ pub(super) async fn append(
                 }
                 continue;
             }
-            Err(error) => done.error = Some(append_error(&error, &stream, &done.batch)),
+            Err(error) => done.error = Some(append_error(&error, &node, &stream, &done.batch)),
         }
         return done;
     }
@@ -107,7 +108,12 @@ pub(super) fn busy() -> ApiError {
         .fix("send it again later, from this line on")
 }
 
-fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) -> ApiError {
+fn append_error(
+    error: &AppendError,
+    node: &HostNode,
+    stream: &StreamName,
+    batch: &BatchLines,
+) -> ApiError {
     let line = batch.lines.first().map_or(0, |(line, _)| *line);
     let at = |code, words: String| ApiError::new(code, words).at(format!("line {line}"));
     match error {
@@ -116,9 +122,16 @@ fn append_error(error: &AppendError, stream: &StreamName, batch: &BatchLines) ->
                 .fix(format!("fnctl streams create {stream}"))
         }
         AppendError::Busy(_) => busy().at(format!("line {line}")),
-        AppendError::DiskFull => at(ErrorCode::DiskFull, "no room for new records".to_owned())
-            .because("the disk is at its reserve; what is there goes on being processed")
-            .fix("free space, or shorten the retention of a stream"),
+        AppendError::DiskFull => {
+            let (free, needed) = node.store().room_of_puts();
+            at(ErrorCode::DiskFull, "no room for new records".to_owned())
+                .because(format!(
+                    "{} are free on the disk of the data directory, and puts are taken from {} on; what is there goes on being processed",
+                    ByteSize::from_bytes(free >> 20 << 20),
+                    ByteSize::from_bytes(needed.div_ceil(1 << 20) << 20)
+                ))
+                .fix("free space, or shorten the retention of a stream")
+        }
         AppendError::OverQuota(over) => at(ErrorCode::StreamFull, over.to_string())
             .because("the stream is at its quota: nothing more is taken before something of it goes")
             .fix(format!(

@@ -259,12 +259,21 @@ async fn a_handshake_that_does_not_come_is_given_up() {
     let (drain, draining) = watch::channel(false);
     let listener = listener.secured(Some(crate::tls::Shown::new(tls)));
     let task = tokio::spawn(listener.serve(Echo, draining));
-    for sent in [&b""[..], b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"] {
+    for sent in [&b""[..], b"\x16\x03\x01"] {
         let started = Instant::now();
         let answer = says(address, sent).await;
         assert!(!answer.starts_with("HTTP"), "{answer:?}");
         assert!(started.elapsed() <= limits::TLS_HANDSHAKE_TIMEOUT + Duration::from_secs(1));
     }
+    // Who speaks without is told so at once, and nothing of it reaches what answers.
+    let head = b"GET /whole HTTP/1.1\r\nhost: here:1\r\n\r\n";
+    let answer = says(address, head).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("use https://here:1"), "{answer}");
+    // Half a head is no more waited for than elsewhere.
+    let started = Instant::now();
+    assert_eq!(says(address, b"GET / HTTP/1.1\r\n").await, "");
+    assert!(started.elapsed() <= limits::HEADER_READ_TIMEOUT + Duration::from_secs(1));
     drain.send_replace(true);
     task.await.expect("it ends");
 }

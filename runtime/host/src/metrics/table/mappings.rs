@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Metric] = &[
         "fnctl_mapping_next_retry_timestamp_seconds - time()"),
     row("fnctl_mapping_retention_seconds", Gauge, "seconds", BY_MAPPING,
         "How long the stream of the mapping keeps records: what is older and unsettled expires",
-        "max by (mapping) (fnctl_shard_iterator_age_seconds) / fnctl_mapping_retention_seconds"),
+        "max without (shard) (fnctl_shard_iterator_age_seconds) / fnctl_mapping_retention_seconds"),
     row("fnctl_open_windows", Gauge, "windows", BY_MAPPING,
         "Tumbling windows with records in them that had no final call yet",
         "fnctl_open_windows"),
