@@ -307,5 +307,5 @@ fn a_retry_whose_time_has_come_is_due_now() {
         "{passed}"
     );
     let to_come = at(Timestamp(NOW.0 + 1_000));
-    assert!(to_come.contains(", next at 2026-"), "{to_come}");
+    assert!(to_come.contains(", next at 2027-"), "{to_come}");
 }
