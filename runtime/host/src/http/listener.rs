@@ -205,6 +205,10 @@ impl Serve for SpeaksTls {
         response.headers_mut().insert(header::CONNECTION, close);
         response
     }
+
+    fn is_open(&self) -> bool {
+        false
+    }
 }
 
 /// Serves a connection as it comes from the system: behind its handshake where there is one.
@@ -238,7 +242,8 @@ async fn accepted<S: Serve>(
     };
     match shaken {
         Ok(Ok(Ok(stream))) => connection(stream, peer, service, door, drain).await,
-        Ok(Ok(Err(plain))) => connection(plain, peer, SpeaksTls, door, drain).await,
+        // Whatever name it was asked by: the answer tells nobody anything.
+        Ok(Ok(Err(plain))) => connection(plain, peer, SpeaksTls, Door::default(), drain).await,
         Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
         Err(_) => debug!("a TLS handshake took too long"),
     }
