@@ -282,7 +282,9 @@ impl Store {
         if self.shared.space.room() > Room::Puts {
             return Err(ArtifactError::DiskFull);
         }
-        self.shared.artifacts.put(bytes)
+        let pin = self.shared.artifacts.put(bytes)?;
+        self.shared.stored_artifact(pin.digest());
+        Ok(pin)
     }
 
     /// Reads component bytes, checked against their digest. Blocking.

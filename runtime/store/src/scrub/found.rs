@@ -160,6 +160,11 @@ impl Findings {
         })
     }
 
+    /// A file is whole again: what was known of it is so no more.
+    pub(super) fn is_whole(&mut self, file: &Path) {
+        self.known.retain(|(known, _), _| known != file);
+    }
+
     /// A pass begins: what was found before it is to be found again.
     pub(super) fn begin_pass(&mut self) {
         self.seen.clear();

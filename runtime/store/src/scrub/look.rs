@@ -116,6 +116,12 @@ impl Shared {
         self.found(damaged_artifact(&file), MetBy::Reader);
     }
 
+    /// A component was stored as it was uploaded, whatever was there before.
+    pub(crate) fn stored_artifact(&self, digest: &str) {
+        let file = artifact::path(&self.directory, digest);
+        self.scrub.findings().is_whole(&file);
+    }
+
     /// Takes over what a start met: damaged files, records that are missing, and segments to be looked at.
     pub(crate) fn met_at_start(&self, damage: Damage) {
         for (key, meta) in damage.segments {

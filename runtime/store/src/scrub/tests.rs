@@ -80,6 +80,20 @@ fn what_is_whole_is_read_whole_and_nothing_is_found() {
     assert_eq!(node.store.scrub_stats().errors, [0; 5]);
 }
 
+#[test]
+fn a_component_that_is_stored_again_is_known_to_be_damaged_no_more() {
+    let (disk, _, node, _) = running(1);
+    let pin = node.store.put_artifact(b"component").unwrap();
+    let file = node.store.artifact_path(pin.digest());
+    disk.tamper(&file, |bytes| bytes[3] ^= 1);
+    assert!(node.store.artifact(pin.digest()).is_err());
+    assert_eq!(node.store.scrub_stats().damaged, 1, "a reader met it");
+    let _again = node.store.put_artifact(b"component").unwrap();
+    assert_eq!(node.store.scrub_stats().damaged, 0);
+    assert_eq!(node.store.artifact(pin.digest()).unwrap(), b"component");
+    assert_eq!(pass(&node), []);
+}
+
 /// One bit of every file that is read: found, named, and nothing is changed by it.
 #[test]
 fn a_flipped_bit_at_rest_is_found_in_every_kind_of_file() {
