@@ -179,6 +179,11 @@ impl<C: Committer<Ticket: 'static>> Commits<C> {
         }
     }
 
+    /// Whether everything handed in is synced and visible, or refused.
+    pub(crate) fn are_visible(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// What happened next; `None` when nothing is under way. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Progress> {
         if let Some(slot) = self.no_room.pop() {

@@ -9,7 +9,8 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     /// goes on behind that place passes over nothing else.
     pub(super) fn ends_in_front_of_a_hole(&self) -> Option<Exit> {
         let hole = self.hole.as_ref()?;
-        let is_done = self.pipeline.has_settled_all_read();
+        // Whoever reads that the shard is damaged reads the last figures with it.
+        let is_done = self.pipeline.has_settled_all_read() && self.commits.are_visible();
         is_done.then(|| Exit::Damaged(hole.to_string()))
     }
 }

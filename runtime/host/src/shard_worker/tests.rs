@@ -358,6 +358,7 @@ async fn what_was_read_in_front_of_a_hole_is_settled_before_the_worker_ends() {
         }),
         _ => Reply::Now(rows(call)),
     });
+    harness.sync_takes(Duration::from_secs(1));
     harness.put(&["a", "b"]);
     let running = harness.start();
     assert_eq!(settled(&harness.commits(1).await), [(1, 2)]);
@@ -370,6 +371,7 @@ async fn what_was_read_in_front_of_a_hole_is_settled_before_the_worker_ends() {
         running.exit().await,
         Exit::Damaged("at offset 7".to_owned())
     );
+    assert_eq!(harness.synced(), 2, "and shown, when the end is told");
 }
 
 #[tokio::test(start_paused = true)]

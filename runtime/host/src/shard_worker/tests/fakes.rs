@@ -95,6 +95,8 @@ struct State {
     answers: Box<Answers>,
     stopped: Option<String>,
     read_failures: Vec<SourceError>,
+    sync_takes: Duration,
+    synced: u64,
 }
 
 struct World {
@@ -163,6 +165,8 @@ impl Harness {
                 answers: Box::new(|n| CommitAnswer::Accepted(Lsn(n))),
                 stopped: None,
                 read_failures: Vec::new(),
+                sync_takes: Duration::ZERO,
+                synced: 0,
             }),
             tail: watch::Sender::new(Ordinal(0)),
             happened: watch::Sender::new(0),
@@ -193,6 +197,16 @@ impl Harness {
 
     pub(super) fn fail_reads(&self, count: usize, error: SourceError) {
         self.0.lock().read_failures = vec![error; count];
+    }
+
+    /// Every commit is synced so much later than it is accepted.
+    pub(super) fn sync_takes(&self, time: Duration) {
+        self.0.lock().sync_takes = time;
+    }
+
+    /// Commits that are synced.
+    pub(super) fn synced(&self) -> u64 {
+        self.0.lock().synced
     }
 
     /// Publishes records, one block; hash keys are 1000 + ordinal.
@@ -431,7 +445,7 @@ impl Invoker for FakeInvoker {
 
 struct FakeCommitter(Arc<World>);
 
-struct FakeTicket(Result<CommitAnswer, Stopped>);
+struct FakeTicket(Arc<World>, Result<CommitAnswer, Stopped>);
 
 impl Committer for FakeCommitter {
     type Ticket = FakeTicket;
@@ -443,20 +457,24 @@ impl Committer for FakeCommitter {
         let stopped = state.stopped.clone();
         drop(state);
         self.0.happens();
-        FakeTicket(match stopped {
-            Some(words) => Err(Stopped(words)),
-            None => Ok(answer),
-        })
+        let answer = stopped.map_or(Ok(answer), |words| Err(Stopped(words)));
+        FakeTicket(Arc::clone(&self.0), answer)
     }
 }
 
 impl Ticket for FakeTicket {
     async fn answer(&mut self) -> Result<CommitAnswer, Stopped> {
-        self.0.clone()
+        self.1.clone()
     }
 
     async fn durable(&mut self) -> Result<(), Stopped> {
-        self.0.clone().map(drop)
+        let takes = self.0.lock().sync_takes;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
+        self.1.clone()?;
+        self.0.lock().synced += 1;
+        Ok(())
     }
 }
 
