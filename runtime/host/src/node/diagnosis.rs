@@ -80,7 +80,8 @@ impl HostNode {
     /// without its words.
     pub(super) fn is_host_at_fault(&self, mapping: MappingId, units: &[UnitId]) -> bool {
         let statuses = self.supervisor().statuses();
-        statuses.recents().is_faulted(mapping) || self.worker_fault(units).is_some()
+        let has_ended = |unit: &UnitId| statuses.is_faulted(*unit);
+        statuses.recents().is_faulted(mapping) || units.iter().any(has_ended)
     }
 
     /// A worker that ended by a fault of ours and is started again.

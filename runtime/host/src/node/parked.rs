@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use fnctl_core::{
-    commit::AttemptMark,
+    commit::{AttemptMark, Unavailable},
     diagnosis::Why,
     id::{Ordinal, ShardNumber, Timestamp, UnitId},
     lane::{KeyHash, key_hash},
@@ -141,6 +141,17 @@ impl HostNode {
         Some(ParkedCount {
             keys: all.len() as u64 + left.unwrap_or_default(),
             failed,
+        })
+    }
+
+    /// Why the commits of a unit are refused and kept; `None`: they are not.
+    fn refused(&self, unit: UnitId) -> Option<Why> {
+        let standing = self.supervisor().statuses().standing(unit)?;
+        Some(match standing.blocked?.0 {
+            Unavailable::DeadLettersFull => Why::DeadLettersFull,
+            Unavailable::DiskFull => Why::DiskFull,
+            Unavailable::OutputFull(_) => Why::OutputFull,
+            Unavailable::NoSuchOutput(_) => Why::BlockedOutput,
         })
     }
 

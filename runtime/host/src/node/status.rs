@@ -144,17 +144,6 @@ impl HostNode {
         })
     }
 
-    /// Why the commits of a unit are refused and kept; `None`: they are not.
-    pub(super) fn refused(&self, unit: UnitId) -> Option<Why> {
-        let standing = self.supervisor().statuses().standing(unit)?;
-        Some(match standing.blocked?.0 {
-            Unavailable::DeadLettersFull => Why::DeadLettersFull,
-            Unavailable::DiskFull => Why::DiskFull,
-            Unavailable::OutputFull(_) => Why::OutputFull,
-            Unavailable::NoSuchOutput(_) => Why::BlockedOutput,
-        })
-    }
-
     /// The word of a mapping's state.
     pub(crate) fn state_of(&self, mapping: &Mapping, made: &[Arc<Stream>]) -> &'static str {
         match self.blocked(mapping, made) {
@@ -171,6 +160,8 @@ impl HostNode {
         mapping: &Mapping,
         details: bool,
     ) -> Option<MappingStatus> {
+        // Before the figures: those of a worker that has ended are its last.
+        let blocked = self.blocked(mapping, &[]);
         let (function, stream, units, gone) = self.view(|view| {
             let registry = view.registry();
             registry.mapping(mapping.id)?;
@@ -182,7 +173,6 @@ impl HostNode {
                 view.gone_totals(mapping.id),
             ))
         })?;
-        let blocked = self.blocked(mapping, &[]);
         let since = blocked.as_ref().and_then(|blocked| blocked.since);
         let output = blocked.as_ref().and_then(|blocked| blocked.output.clone());
         let (state, reason, detail) = match (&mapping.state, blocked) {
@@ -231,10 +221,12 @@ impl HostNode {
             // Of a mapping that does not run they have passed: they wait for whoever resumes it.
             let is_running = mapping.state == MappingState::Running;
             let next_retry = standing.as_ref().filter(|_| is_running);
+            // Nor does its turn come where commits are refused: it waits for room.
             let now = self.now();
-            let is_to_come = |at: &Timestamp| self.refused(unit.unit).is_none() || *at > now;
-            let next_retry = next_retry.and_then(|standing| standing.next_retry);
-            let next_retry = next_retry.filter(is_to_come);
+            let next_retry = next_retry.and_then(|standing| {
+                let is_to_come = |at: &Timestamp| standing.blocked.is_none() || *at > now;
+                standing.next_retry.filter(is_to_come)
+            });
             let circuit_of = |open: &Open| match is_running {
                 true => CircuitStatus::of(open),
                 false => CircuitStatus::of(open).until_resumed(),

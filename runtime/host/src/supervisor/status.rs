@@ -101,6 +101,11 @@ impl Statuses {
         matches!(self.lock().get(&unit), Some(UnitStatus::Running { .. }))
     }
 
+    /// Whether its worker ended by a fault of ours and is not started again yet.
+    pub(crate) fn is_faulted(&self, unit: UnitId) -> bool {
+        matches!(self.lock().get(&unit), Some(UnitStatus::Faulted(_)))
+    }
+
     /// Retries as they happen.
     pub(crate) const fn retries(&self) -> &Arc<Retries> {
         &self.retries
