@@ -73,6 +73,21 @@ fn records_survive_an_outage_that_is_longer_than_their_attempts() {
     );
 }
 
+/// Few keys in each of many shards: none of them can tell an outage from poison by its own, all of them can.
+#[test]
+fn an_outage_of_few_keys_a_shard_is_told_by_those_of_all() {
+    let server = server();
+    one(&server, &["streams", "create", "in", "--shards", "8"]);
+    deploy_hostile(&server, &["--max-attempts", "3", "--backoff-initial", "1s"]);
+    let until = SystemTime::now() + OUTAGE;
+    put_at_once(&server, &vec![down_until(until); 48]);
+    let status = drained(&server, "hostile");
+    assert_eq!(status["totals"]["dead_lettered"], 0, "{status}");
+    assert_eq!(status["totals"]["processed"], 48, "{status}");
+    let opens = "fnctl_mapping_circuit_opens_total{mapping=\"hostile/in\"}";
+    assert!(metric(&server, opens) > 1.0, "{status}");
+}
+
 /// What one key is given up for in seconds must not be all others': the first success is that of a key which does
 /// not need what is down.
 #[test]

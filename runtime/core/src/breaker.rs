@@ -21,10 +21,12 @@
 //! [`limits::CIRCUIT_WITNESS_MS`] ago tells nothing of now: two bursts of bad records, hours apart, are no
 //! outage.
 //!
-//! Every unit decides for itself: it has all that it needs, and no other shard waits for it.
+//! Every unit decides for itself, and no other shard waits for it. But the keys of an outage may lie in many shards, few
+//! in each: those of the whole mapping tell of one as well as its own ([`Witnesses`]).
 
 mod outage;
 mod recovery;
+mod witnesses;
 
 use std::sync::Arc;
 
@@ -35,8 +37,11 @@ use crate::{
     outcome::Cause,
 };
 
-pub use self::outage::{Outage, Outages};
 use self::recovery::{Judged, Recovery};
+pub use self::{
+    outage::{Outage, Outages},
+    witnesses::{MappingWitnesses, Witnesses},
+};
 
 /// What a call that ended says of what the function needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,24 +196,15 @@ impl Open {
     }
 }
 
-/// A key that failed by name for the first time.
-#[derive(Clone, Copy, Debug)]
-struct Witness {
-    key: KeyHash,
-    /// How many keys had been tried then.
-    tried: u64,
-    at: Timestamp,
-}
-
 /// The circuit of one unit. What was seen is memory alone; that it is open outlives the owner ([`Outage`]).
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
     /// The last calls, the newest lowest: set where one was sick.
     calls: u32,
-    /// Keys that were tried so far; a call that was well counts its records.
-    tried: u64,
-    /// Those that failed by name for the first time, in that order.
-    sick: Vec<Witness>,
+    /// The unit's own.
+    witnesses: Witnesses,
+    /// Whether those of the whole mapping are enough.
+    is_mapping_sick: bool,
     open: Option<Box<Open>>,
     /// What was seen since it recovers.
     recovery: Recovery,
@@ -272,29 +268,25 @@ impl Breaker {
             Sign::None => {}
             Sign::Well { records } => {
                 self.calls <<= 1;
-                self.tried += records;
-                self.forget(now);
+                self.witnesses.was_well(records, now);
             }
             Sign::Sick { keys, cause } => {
                 self.calls = self.calls << 1 | 1;
-                for key in keys {
-                    // One key is one witness, whatever becomes of its records.
-                    if self.sick.iter().all(|known| known.key != key) {
-                        self.tried += 1;
-                        let (tried, at) = (self.tried, now);
-                        self.sick.push(Witness { key, tried, at });
-                    }
-                }
-                self.forget(now);
+                self.witnesses.failed(&keys, now);
                 if self.is_sick(is_last) {
                     self.calls = 0;
-                    self.sick = Vec::new();
+                    self.witnesses = Witnesses::default();
                     self.opens += 1;
                     let next = now.plus_ms(limits::CIRCUIT_PROBE_MS);
                     self.open = Some(Box::new(Open::holding(now, next, cause)));
                 }
             }
         }
+    }
+
+    /// Whether the witnesses of the whole mapping, the unit's among them, are enough.
+    pub const fn mapping_is_sick(&mut self, is_so: bool) {
+        self.is_mapping_sick = is_so;
     }
 
     /// A probe ended. One that says nothing may be followed by another at once, and so may one that is well.
@@ -375,9 +367,7 @@ impl Breaker {
     /// The clock went back to `now`: no wait is longer, and nothing is remembered longer, than if it had
     /// begun now.
     pub fn clock_went_back(&mut self, now: Timestamp) {
-        for witness in &mut self.sick {
-            witness.at = witness.at.min(now);
-        }
+        self.witnesses.clock_went_back(now);
         if let Some(open) = &mut self.open {
             let latest = |pause_ms| now.plus_ms(pause_ms);
             open.next_probe = (open.next_probe).min(latest(limits::CIRCUIT_PROBE_MS_MAX));
@@ -388,19 +378,10 @@ impl Breaker {
         }
     }
 
-    /// Forgets keys behind which enough others were tried, and those that failed too long ago.
-    fn forget(&mut self, now: Timestamp) {
-        let tried = self.tried;
-        self.sick.retain(|witness| {
-            let is_near = witness.tried + limits::CIRCUIT_KEYS > tried;
-            is_near && now.since_ms(witness.at) < limits::CIRCUIT_WITNESS_MS
-        });
-    }
-
     fn is_sick(&self, is_last: bool) -> bool {
         let last = u32::MAX >> (u32::BITS - limits::CIRCUIT_CALLS);
         let calls = (self.calls & last).count_ones();
-        self.sick.len() >= limits::CIRCUIT_SICK_KEYS
+        (self.witnesses.are_enough() || self.is_mapping_sick)
             && (is_last || calls >= limits::CIRCUIT_SICK_CALLS)
     }
 }

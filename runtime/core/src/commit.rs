@@ -345,6 +345,17 @@ pub enum Unavailable {
     OutputFull(StreamName),
 }
 
+impl Unavailable {
+    /// The output stream that it is about.
+    #[must_use]
+    pub fn output(&self) -> Option<&str> {
+        match self {
+            Self::NoSuchOutput(name) | Self::OutputFull(name) => Some(name.as_str()),
+            Self::DiskFull | Self::DeadLettersFull => None,
+        }
+    }
+}
+
 /// What the sequencer says, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitAnswer {

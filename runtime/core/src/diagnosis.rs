@@ -12,6 +12,7 @@ mod words;
 
 pub use self::words::{age, quoted};
 use crate::{
+    commit::Unavailable,
     id::{FunctionVersion, Timestamp},
     limits::{BEHIND_AGE_MS, BUSY_OVER_MS, CLOCK_APART_MS, DIAGNOSIS_ACTIONS_MAX, RECENT_PIECE_MS},
     recent::{RecentFigures, RecentVersion},
@@ -117,6 +118,17 @@ impl Why {
             Self::FilteredAway => "filtered-away",
             Self::NoData => "no-data",
             Self::CaughtUp => "caught-up",
+        }
+    }
+
+    /// That of a commit that is refused.
+    #[must_use]
+    pub const fn of_refusal(refusal: &Unavailable) -> Self {
+        match refusal {
+            Unavailable::NoSuchOutput(_) => Self::BlockedOutput,
+            Unavailable::DiskFull => Self::DiskFull,
+            Unavailable::DeadLettersFull => Self::DeadLettersFull,
+            Unavailable::OutputFull(_) => Self::OutputFull,
         }
     }
 

@@ -135,13 +135,16 @@ pub const UNCHARGED_RETRY_MS_MAX: u64 = 1_000;
 pub const RESEND_MS: u64 = 50;
 /// Longest pause before a refused commit is sent again, ms.
 pub const RESEND_MS_MAX: u64 = 2_000;
-/// Keys tried last by which a unit tells whether what its function needs is sick.
+/// Keys tried last, of a unit or of all units of its mapping, by which a unit tells whether what its function needs is
+/// sick.
 pub const CIRCUIT_KEYS: u64 = 20;
 /// Of them, those that must have failed by name, each for the first time: few poison keys are not enough.
 pub const CIRCUIT_SICK_KEYS: usize = 16;
 /// How long such a failure tells of an outage, ms. Longer than an outage takes to be seen where a new key
 /// comes twice in a minute; shorter than what lies between two uploads of bad records.
 pub const CIRCUIT_WITNESS_MS: u64 = 600_000;
+/// Versions of a function by which the keys of a whole mapping are remembered so.
+pub const CIRCUIT_VERSIONS_MAX: usize = 4;
 /// Calls that ended last by which it does.
 pub const CIRCUIT_CALLS: u32 = 25;
 /// Of them, those that must have failed.

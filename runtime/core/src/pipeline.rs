@@ -262,6 +262,7 @@ impl ShardPipeline {
                 state,
                 cost,
             } => self.invoked(attempt, outcome, (state, cost), now, actions),
+            Event::MappingSick { live, canary } => self.circuit.mapping_is_sick(live, canary),
             Event::HostFault { attempt } => {
                 if let Some((slot, records)) = self.end_call(attempt) {
                     self.circuit.feels_nothing();

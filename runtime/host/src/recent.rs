@@ -15,7 +15,7 @@ use fnctl_core::{
 };
 use tokio::time::Instant;
 
-use crate::metrics::MEASURES;
+use crate::{metrics::MEASURES, shard_worker::Felt};
 
 /// Milliseconds of this process: a clock that never goes back.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,7 @@ impl Recents {
 pub(crate) struct MappingRecent {
     uptime: Uptime,
     calls: Mutex<RecentCalls>,
+    felt: Felt,
 }
 
 impl MappingRecent {
@@ -87,7 +88,13 @@ impl MappingRecent {
         Self {
             uptime,
             calls: Mutex::new(RecentCalls::new(uptime.now())),
+            felt: Felt::default(),
         }
+    }
+
+    /// What its calls say of what its function needs.
+    pub(crate) const fn felt(&self) -> &Felt {
+        &self.felt
     }
 
     /// A call is wanted.

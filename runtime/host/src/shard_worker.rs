@@ -8,6 +8,8 @@ mod call;
 mod calls;
 mod circuit;
 mod commits;
+mod directive;
+mod felt;
 mod filter;
 mod flow;
 mod giving_up;
@@ -17,6 +19,7 @@ mod hole;
 mod perform;
 mod redriving;
 mod retries;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -25,21 +28,18 @@ mod turn;
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use fnctl_core::{
-    breaker::Open,
     clock::Clock,
-    commit::Unavailable,
     committer::Committer,
     filter::Filter,
-    id::{FunctionVersion, MappingId, Ordinal, StreamId, Timestamp, UnitId},
+    id::{FunctionVersion, MappingId, StreamId, Timestamp, UnitId},
     invoker::{CallContext, Invoker},
-    lane::KeyHash,
     mapping::{MaxAttempts, OutputBinding},
     outcome::Outcome,
-    pipeline::{Action, Event, ShardPipeline, Started, WaitingKeys},
+    pipeline::{Action, Event, ShardPipeline, Started},
     source::{ShardSource, SourceError},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tracing::warn;
@@ -52,9 +52,12 @@ pub(crate) use self::{
     blocks::Run,
     call::{Facts, record_id},
     commits::RefusedRoom,
+    directive::Directive,
+    felt::Felt,
     filter::Judge,
     giving_up::GiveUpRequest,
     redriving::{CalledVersion, RedriveRequest, Redrivers},
+    standing::Standing,
     turn::Turns,
 };
 use crate::{
@@ -64,53 +67,6 @@ use crate::{
     recent::MappingRecent,
     retries::Retries,
 };
-
-/// What a supervisor tells a worker.
-#[derive(Debug)]
-pub(crate) enum Directive {
-    /// Start no call; commit what runs within `grace`, take the rest back, and wait.
-    Pause {
-        /// How long running calls get.
-        grace: Duration,
-    },
-    /// Go on after a pause.
-    Resume,
-    /// Start no call; commit what runs within `grace`, take the rest back, and end.
-    Drain {
-        /// How long running calls get.
-        grace: Duration,
-    },
-    /// A person has charged records tried now.
-    Release {
-        /// Their positions.
-        positions: Vec<Ordinal>,
-        /// Answered when they are due.
-        done: oneshot::Sender<()>,
-    },
-    /// A person has everything tried now that waits.
-    ReleaseAll {
-        /// Told how many keys waited, when they are due.
-        done: oneshot::Sender<u64>,
-    },
-    /// Tell which keys wait.
-    Waiting {
-        /// Those of one of these hashes; `None`: all.
-        of: Option<Vec<KeyHash>>,
-        /// At most so many.
-        most: usize,
-        /// Whom.
-        reply: oneshot::Sender<WaitingKeys>,
-    },
-    /// A person gives records up.
-    GiveUp(GiveUpRequest),
-    /// Tell all records that are not done of the keys of these.
-    RecordsOfKeys {
-        /// Their positions.
-        positions: Vec<Ordinal>,
-        /// Whom.
-        reply: oneshot::Sender<Vec<Ordinal>>,
-    },
-}
 
 /// Why a worker ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,25 +173,6 @@ pub(crate) enum Told<'a> {
     Standing(&'a Standing),
 }
 
-/// What can be seen of a worker from outside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// Everything up to here was read.
-    pub(crate) read_position: Ordinal,
-    /// Keys that wait for a retry.
-    pub(crate) parked_keys: u64,
-    /// When the next of them is tried.
-    pub(crate) next_retry: Option<Timestamp>,
-    /// Why a commit is refused, and since when commits are.
-    pub(crate) blocked: Option<(Unavailable, Timestamp)>,
-    /// The circuit of the version that most keys meet, while it is open.
-    pub(crate) circuit: Option<Box<Open>>,
-    /// That of the canary.
-    pub(crate) canary_circuit: Option<Box<Open>>,
-    /// Why the shard cannot be read any further: the worker ends once it has settled what it had read.
-    pub(crate) hole: Option<Arc<str>>,
-}
-
 /// The worker of one unit.
 pub(crate) struct ShardWorker<I, C: Committer, K> {
     pipeline: ShardPipeline,
@@ -259,6 +196,8 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     /// Why nothing more is fetched.
     hole: Option<Arc<str>>,
     actions: Vec<Action>,
+    /// What the pipeline was told of the calls of all units: whether those of the live version are sick, of the canary.
+    heard: (bool, bool),
 }
 
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
@@ -292,6 +231,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             canaries: share.canaries,
             flowing: Flowing::into(metrics.clone()),
             standing: Standing::default(),
+            heard: (false, false),
             pipeline,
             assignment,
             invoker,
@@ -321,7 +261,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let on_error = {
             let node = Arc::clone(&self.metrics.node);
             let mapping = Arc::clone(&self.assignment.context.mapping);
-            let shard = self.assignment.context.shard;
+            let shard = self.assignment.context.shard.shard_id();
             move |error: &SourceError| {
                 node.source_error(error);
                 warn!(%mapping, %shard, %error, "failed to read the shard");
@@ -407,6 +347,9 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             };
             if let Event::Invoked { outcome, .. } = &event {
                 report(Told::Outcome(outcome));
+                if let Some(news) = self.hear_others() {
+                    self.pipeline_handles(news);
+                }
             }
             self.pipeline_handles(event);
         }
@@ -421,72 +364,5 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             let adds = self.pipeline.totals().since(before);
             self.metrics.recent.settled(adds);
         }
-    }
-
-    fn directed(&mut self, directive: Directive) -> Option<Event> {
-        let until = |grace: Duration| {
-            let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-            self.clock.now().plus_ms(grace)
-        };
-        // Whoever asked may be gone: then an answer is for nobody.
-        Some(match directive {
-            Directive::Pause { grace } => Event::Pause {
-                until: until(grace),
-            },
-            Directive::Resume => Event::Resume,
-            Directive::Drain { grace } => Event::Drain {
-                until: until(grace),
-            },
-            Directive::Release { positions, done } => {
-                done.send(()).unwrap_or_default();
-                Event::Release { positions }
-            }
-            Directive::ReleaseAll { done } => {
-                let waiting = self.pipeline.waiting_keys(None, 0);
-                done.send(waiting.count).unwrap_or_default();
-                Event::ReleaseAll
-            }
-            Directive::Waiting { of, most, reply } => {
-                drop(reply.send(self.pipeline.waiting_keys(of.as_deref(), most)));
-                return None;
-            }
-            Directive::GiveUp(request) => self.giving_up.asked(request),
-            Directive::RecordsOfKeys { positions, reply } => {
-                drop(reply.send(self.pipeline.records_of_keys(&positions)));
-                return None;
-            }
-        })
-    }
-
-    /// Whether what is seen from outside has changed.
-    fn has_moved(&mut self) -> bool {
-        let (parked_keys, next_retry) = self.pipeline.parked();
-        let blocked = self.pipeline.blocked();
-        let circuit = self.pipeline.circuit();
-        let canary_circuit = self.pipeline.canary_circuit();
-        let now = &self.standing;
-        let is_same = (now.parked_keys, now.next_retry) == (parked_keys, next_retry)
-            && now.read_position == self.pipeline.read_position()
-            && now.blocked.as_ref().map(|(reason, _)| reason) == blocked
-            && now.circuit.as_deref() == circuit
-            && now.canary_circuit.as_deref() == canary_circuit
-            && now.hole == self.hole;
-        if is_same {
-            return false;
-        }
-        self.circuit_moves("live", now.circuit.as_deref(), circuit);
-        self.circuit_moves("canary", now.canary_circuit.as_deref(), canary_circuit);
-        let since = now.blocked.as_ref().map(|(_, since)| *since);
-        self.standing = Standing {
-            read_position: self.pipeline.read_position(),
-            parked_keys,
-            next_retry,
-            blocked: blocked
-                .map(|reason| (reason.clone(), since.unwrap_or_else(|| self.clock.now()))),
-            circuit: circuit.cloned().map(Box::new),
-            canary_circuit: canary_circuit.cloned().map(Box::new),
-            hole: self.hole.clone(),
-        };
-        true
     }
 }

@@ -152,6 +152,8 @@ reached! {
     CircuitOpen,
     /// A circuit recovered.
     CircuitRecovering,
+    /// An owner heard how the keys of the mapping's other shards are.
+    MappingSick,
     /// The circuit of a canary was open.
     CanaryCircuitOpen,
     /// An owner began with a circuit that the last one left open.
@@ -180,6 +182,10 @@ reached! {
     RedriveFailedAgain,
     /// A letter was not open any more when its redrive ended.
     RedriveClosed,
+    /// A redrive was called off before its letter had its turn.
+    RedriveWithdrawn,
+    /// A redrive was called off when its letter had its turn.
+    RedriveTooLateToWithdraw,
     /// A letter was redriven with another version.
     RedriveOtherVersion,
     /// A letter was redriven twice at once.

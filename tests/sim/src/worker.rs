@@ -283,6 +283,8 @@ impl Worker {
                 });
             }
             Action::Reread { slot, records } => self.rereads.push_back((slot, records)),
+            // What others hear of it is drawn.
+            Action::Felt { .. } => {}
             Action::AskTurn => self.wants_turn = true,
             Action::EndTurn => self.wants_turn = false,
             Action::Redriven { ticket, ending } => self.redrive_ended(ticket, ending, journal),

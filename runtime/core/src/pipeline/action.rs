@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{BlockId, CommitPlan, RedriveEnding};
 use crate::{
+    breaker::Sign,
     commit::UnitTotals,
     id::{AttemptId, FunctionVersion, Ordinal, SlotId},
     window::WindowCall,
@@ -108,6 +109,14 @@ pub enum Action {
         slot: SlotId,
         /// Its number, which the slot's next commit has again.
         number: u64,
+    },
+    /// A call that ended says so much of what the function needs, to all units of the mapping
+    /// (`Event::MappingSick`).
+    Felt {
+        /// The version that was called.
+        version: FunctionVersion,
+        /// What it says, never [`Sign::None`].
+        sign: Sign,
     },
     /// Ask for the node's turn, answered by `Event::TurnGranted`: who has it calls one record with care,
     /// nobody else on the node does. Whole batches need no turn.

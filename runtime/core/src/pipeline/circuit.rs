@@ -28,7 +28,7 @@ mod gate;
 mod recovering;
 
 use self::{asked::Asked, recovering::LongProbes};
-use super::{ShardPipeline, backlog::Serial, judge::Judgement};
+use super::{Action, ShardPipeline, backlog::Serial, judge::Judgement};
 use crate::{
     breaker::{Breaker, Open, Outages, Probe, Sign},
     commit::UnitTotals,
@@ -158,6 +158,12 @@ impl Circuit {
         self.open(false).is_some() || self.open(true).is_some()
     }
 
+    /// Whether the witnesses of the whole mapping are enough, of the calls of each version.
+    pub(super) const fn mapping_is_sick(&mut self, live: bool, canary: bool) {
+        self.live.breaker.mapping_is_sick(live);
+        self.canary.breaker.mapping_is_sick(canary);
+    }
+
     pub(super) fn clock_went_back(&mut self, now: Timestamp) {
         self.live.breaker.clock_went_back(now);
         self.canary.breaker.clock_went_back(now);
@@ -222,7 +228,9 @@ impl ShardPipeline {
         self.circuit.untold(self.versions())
     }
 
-    fn versions(&self) -> Versions {
+    /// The version that most keys meet, and that of the canary.
+    #[must_use]
+    pub fn versions(&self) -> (FunctionVersion, Option<FunctionVersion>) {
         let canary = self.config.canary.as_ref();
         let canary = canary.map(|canary| canary.version.version);
         (self.config.version, canary)
@@ -236,6 +244,7 @@ impl ShardPipeline {
         records: &[Serial],
         outcome: &Outcome,
         now: Timestamp,
+        actions: &mut Vec<Action>,
     ) {
         self.circuit.is_free = false;
         let is_redrive = records.is_empty() && slot == self.lanes.len();
@@ -254,6 +263,16 @@ impl ShardPipeline {
             return;
         }
         let sign = self.sign(slot, records, outcome);
+        if sign != Sign::None {
+            let (live, canary) = self.versions();
+            let version = if is_canary {
+                canary.unwrap_or(live)
+            } else {
+                live
+            };
+            let sign = sign.clone();
+            actions.push(Action::Felt { version, sign });
+        }
         let is_sick = matches!(sign, Sign::Sick { .. });
         let Some(open) = self.circuit.open(is_canary) else {
             let is_last = is_sick && self.would_give_up(slot, records, outcome);

@@ -37,7 +37,7 @@ impl ShardPipeline {
         };
         self.state_left(slot, state);
         self.slots[slot].cost = Some(cost);
-        self.feel(attempt, slot, &records, &outcome, now);
+        self.feel(attempt, slot, &records, &outcome, now, actions);
         self.conclude(slot, records, outcome, now, actions);
         self.slots[slot].cost = None;
     }

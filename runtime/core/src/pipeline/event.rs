@@ -135,6 +135,14 @@ pub enum Event {
         /// What it took.
         cost: CallCost,
     },
+    /// What the calls of the whole mapping say, as its units told it by `Action::Felt`: whether the witnesses are
+    /// enough ([`crate::breaker::Witnesses::are_enough`]). It counts for the calls that end from now on.
+    MappingSick {
+        /// Those of the version that most keys meet.
+        live: bool,
+        /// Those of the canary.
+        canary: bool,
+    },
     /// A call could not be made: the host is at fault, nobody is charged, it is made again.
     HostFault {
         /// Which call.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use fnctl_core::{
-    commit::{AttemptMark, Unavailable},
+    commit::AttemptMark,
     diagnosis::Why,
     id::{Ordinal, ShardNumber, Timestamp, UnitId},
     lane::{KeyHash, key_hash},
@@ -147,12 +147,9 @@ impl HostNode {
     /// Why the commits of a unit are refused and kept; `None`: they are not.
     fn refused(&self, unit: UnitId) -> Option<Why> {
         let standing = self.supervisor().statuses().standing(unit)?;
-        Some(match standing.blocked?.0 {
-            Unavailable::DeadLettersFull => Why::DeadLettersFull,
-            Unavailable::DiskFull => Why::DiskFull,
-            Unavailable::OutputFull(_) => Why::OutputFull,
-            Unavailable::NoSuchOutput(_) => Why::BlockedOutput,
-        })
+        standing
+            .blocked
+            .map(|(refusal, _)| Why::of_refusal(&refusal))
     }
 
     /// The charged records of a unit that wait, ascending.

@@ -59,6 +59,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     position,
                     is_letter,
                 } => self.giving_up.ended(position, is_letter),
+                Action::Felt { version, sign } => self.tell_others(version, &sign),
                 Action::AskTurn => self.turn.ask(),
                 Action::EndTurn => self.turn.end(),
                 Action::KeepOnly { block, records } => self.blocks.keep_only(block, &records),

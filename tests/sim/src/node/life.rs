@@ -9,9 +9,10 @@ use std::{
 };
 
 use fnctl_core::{
+    breaker::MappingWitnesses,
     clock::Clock as _,
     committer::Stopped,
-    id::{LeaseEpoch, UnitId},
+    id::{LeaseEpoch, MappingId, UnitId},
 };
 use fnctl_store::{
     AppendError, Appended, Loops, Step as LoopStep, Store,
@@ -59,6 +60,8 @@ pub(super) struct Node {
     pub(super) workers: Vec<Worker>,
     /// Commits of workers that are gone.
     pub(super) orphans: Vec<Flight>,
+    /// What the calls of each mapping said of what its function needs.
+    pub(super) witnesses: BTreeMap<MappingId, MappingWitnesses>,
     pub(super) is_full: bool,
     pub(super) is_shut_down: bool,
 }
@@ -156,6 +159,7 @@ impl World {
             leases: Vec::new(),
             scratches: Vec::new(),
             workers: Vec::new(),
+            witnesses: BTreeMap::new(),
             orphans: Vec::new(),
             is_full: false,
             is_shut_down: false,

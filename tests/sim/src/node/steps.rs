@@ -5,7 +5,7 @@ use std::task::Poll;
 use fnctl_core::{
     clock::Clock as _,
     commit::{CommitAnswer, Unavailable},
-    id::{LeaseEpoch, UnitId},
+    id::{LeaseEpoch, Timestamp, UnitId},
     invoker::CallStats,
     mapping::MaxAttempts,
     outcome::Outcome,
@@ -345,11 +345,32 @@ impl World {
 
     pub(super) fn tell(&mut self, node: &mut Node, at: usize, event: Event) {
         let now = self.clock.now();
+        if matches!(event, Event::Invoked { .. }) {
+            self.hear(node, at, now);
+        }
         let resent = node.workers[at].resent;
         node.workers[at].tell(event, now, &node.store, &self.facts, &mut self.trace);
         let resent = node.workers[at].resent - resent;
         self.coverage.note_times(Branch::CommitResent, resent);
+        let worker = &mut node.workers[at];
+        for (version, sign) in worker.felt.drain(..) {
+            let witnesses = node.witnesses.entry(worker.unit.mapping).or_default();
+            witnesses.felt(version, &sign, now);
+        }
         self.note_worker(&mut node.workers[at]);
+    }
+
+    /// An owner hears what the calls of the whole mapping say, before it judges one of its own.
+    fn hear(&mut self, node: &mut Node, at: usize, now: Timestamp) {
+        let worker = &mut node.workers[at];
+        let witnesses = node.witnesses.entry(worker.unit.mapping).or_default();
+        let (live, canary) = worker.versions();
+        let mut is_sick = |version| witnesses.are_enough(version, now);
+        let event = Event::MappingSick {
+            live: is_sick(live),
+            canary: canary.is_some_and(is_sick),
+        };
+        worker.tell(event, now, &node.store, &self.facts, &mut self.trace);
     }
 
     fn was_read(&mut self, node: &mut Node, at: usize, outcome: ReadOutcome) {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use fnctl_core::{
+    breaker::Sign,
     commit::{Commit, Redriven},
     id::{FunctionVersion, LeaseEpoch, Ordinal, ShardNumber, SlotId, Timestamp, UnitId},
     invariants,
@@ -77,6 +78,8 @@ pub(super) struct Worker {
     /// Calls that were taken back and may still answer.
     pub(super) ghosts: Vec<Call>,
     pub(super) resent: u64,
+    /// What its calls said of what the function needs, for the other owners of the mapping.
+    pub(super) felt: Vec<(FunctionVersion, Sign)>,
     /// Letters that it was given and that have not ended, by ticket.
     pub(super) redrives: BTreeMap<u64, Redriven>,
     /// How those of them ended that did.
@@ -155,6 +158,7 @@ impl Worker {
             calls: Vec::new(),
             ghosts: Vec::new(),
             resent: 0,
+            felt: Vec::new(),
             redrives: BTreeMap::new(),
             redriven: Vec::new(),
             last_ticket: 0,
@@ -174,6 +178,12 @@ impl Worker {
             habits: start.habits,
         };
         Some((worker, event))
+    }
+
+    /// The version that most keys meet, and the canary.
+    pub(super) fn versions(&self) -> (FunctionVersion, Option<FunctionVersion>) {
+        let canary = self.met.1.as_ref();
+        (self.met.0, canary.map(|canary| canary.version.version))
     }
 
     /// Tells the pipeline, does what it says, and asks the invariants.
@@ -267,6 +277,7 @@ impl Worker {
             Action::ReleaseBlock(id) => {
                 assert!(self.blocks.remove(&id).is_some(), "{id:?} is held");
             }
+            Action::Felt { version, sign } => self.felt.push((version, sign)),
             Action::AskTurn | Action::EndTurn => panic!("nobody was told to be careful"),
             Action::Redriven { ticket, ending } => self.redrive_ended(ticket, ending, store),
             Action::KeepOnly { .. } | Action::GivenUp { .. } => {}

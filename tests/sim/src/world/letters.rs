@@ -60,6 +60,28 @@ impl World {
         true
     }
 
+    /// A redrive is called off: whether there was one. It ends at once and is never called, or its letter has its turn.
+    pub(super) fn withdraw(&mut self) -> bool {
+        let mut tickets = Vec::new();
+        for (at, worker) in self.workers.iter().enumerate() {
+            if worker.stopped.is_none() {
+                tickets.extend(worker.redrives.keys().map(|&ticket| (at, ticket)));
+            }
+        }
+        if tickets.is_empty() {
+            return false;
+        }
+        let (at, ticket) = self.random.pick(&tickets);
+        self.tell(at, Event::RedriveWithdrawn { ticket });
+        // One that is called later is none that the worker knows: it would say so.
+        self.coverage
+            .note(match self.workers[at].redrives.contains_key(&ticket) {
+                true => Reached::RedriveTooLateToWithdraw,
+                false => Reached::RedriveWithdrawn,
+            });
+        true
+    }
+
     /// Letters are thrown away, of this mapping or of one that is gone: whether there were any.
     pub(super) fn purge(&mut self) -> bool {
         let registry = self.journal.published.registry();

@@ -26,6 +26,14 @@ impl World {
             self.is_down_for_canary = random.chance(300);
             self.spared = random.pick(&[0, 0, 1, 3, 5, 8]);
         }
+        let hears = random.chance(trouble.outage).then(|| Event::MappingSick {
+            live: random.chance(500),
+            canary: random.chance(500),
+        });
+        if let Some(event) = hears {
+            self.hear(&event);
+        }
+        let random = &mut self.random;
         if random.chance(trouble.crash) {
             self.crash();
         } else if random.chance(trouble.takeover) {
@@ -58,7 +66,10 @@ impl World {
         } else if random.chance(trouble.hand) {
             return self.hand();
         } else if random.chance(trouble.redrive) {
-            return self.redrive();
+            return match self.random.chance(250) {
+                true => self.withdraw(),
+                false => self.redrive(),
+            };
         } else if random.chance(trouble.purge) {
             return self.purge();
         } else if random.chance(trouble.seek) {
@@ -85,6 +96,18 @@ impl World {
         }
         self.tell(at, event);
         true
+    }
+
+    /// Owners hear of the keys of the mapping's other shards: that enough of them failed, or did not.
+    fn hear(&mut self, event: &Event) {
+        for at in 0..self.workers.len() {
+            if self.workers[at].stopped.is_none() {
+                let before = self.workers[at].is_circuit_open(false);
+                self.tell(at, event.clone());
+                assert_eq!(self.workers[at].is_circuit_open(false), before);
+                self.coverage.note(Reached::MappingSick);
+            }
+        }
     }
 
     pub(super) fn pause(&mut self) {

@@ -3,6 +3,7 @@
 mod asked;
 mod canary;
 mod inherited;
+mod others;
 mod recovering;
 
 use super::harness::{Harness, given::waiting_ms, settings};

@@ -12,6 +12,7 @@ use given::beginning;
 use running::returned;
 
 use crate::{
+    breaker::Sign,
     commit::{CallCost, CommitAnswer, Redriven, Unavailable},
     filter::FilterVerdict,
     id::{
@@ -89,6 +90,8 @@ pub(super) struct Harness {
     state: Option<Bytes>,
     /// Windows of groups, as accepted, and what commits that are not say of them.
     windows: BTreeMap<u32, GroupWindow>,
+    /// What calls said of what the function needs.
+    pub(super) felt: Vec<(FunctionVersion, Sign)>,
     /// The version of each call, and its records.
     pub(super) called: Vec<(u64, Vec<u64>)>,
     planned: BTreeMap<SlotId, WindowChange>,
@@ -160,6 +163,7 @@ impl Harness {
             many: FilterVerdict::Match,
             state: None,
             windows: windows.collect(),
+            felt: Vec::new(),
             called: Vec::new(),
             planned: BTreeMap::new(),
         };

@@ -102,6 +102,7 @@ impl Harness {
                 )
             }
             Action::DropCommit { slot, number } => format!("drop {}#{number}", slot_name(slot)),
+            Action::Felt { version, sign } => return self.felt.push((version, sign)),
             Action::AskTurn => "ask turn".to_owned(),
             Action::EndTurn => "end turn".to_owned(),
             Action::Redriven { ticket, ending } => format!("letter {} {ending:?}", ticket - 100),
