@@ -87,6 +87,15 @@ pub(super) fn circuit_open(figures: &Figures<'_>) -> Option<Found> {
 /// Whether so many of the records that a version was given for the first time failed.
 const fn fails(live: &RecentVersion, percent: u64) -> bool {
     live.evidence >= SICK_EVIDENCE_MIN && live.tried_failed * 100 >= live.tried * percent
+        || fails_wholly(live)
+}
+
+/// Whether nothing that it is given succeeds. Calls that fail as a whole, by a trap or for their time, name no record,
+/// and most of them are of parts of the first one: they say little each. But a batch with a bad record in it has
+/// parts that are well.
+const fn fails_wholly(live: &RecentVersion) -> bool {
+    let are_all = live.failed == live.calls && live.tried_failed == live.tried;
+    are_all && live.calls >= SICK_EVIDENCE_MIN && live.tried >= SICK_EVIDENCE_MIN
 }
 
 /// What the version before did, where its calls tell that it did without such failures.

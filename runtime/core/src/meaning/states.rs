@@ -88,7 +88,7 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         Why::FunctionFailing => (
             "Calls end badly",
             "Half of the records that it is given for the first time fail, or a twentieth where the version before did without such \
-             failures. Records wait for retries, and are given up when their attempts are used up.",
+             failures, or every call of the last minutes. Records wait for retries, and are given up when their attempts are used up.",
             &[
                 "fnctl rollback FUNCTION        where the version before did well",
                 "fnctl logs FUNCTION --since 15m        what the function wrote",
@@ -98,7 +98,7 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         ),
         Why::CircuitOpen => (
             "What the function needs is down: calls are held",
-            "Key after key failed for the first time with `retry` or a timeout. One record at a time is tried, at no attempt's cost; \
+            "Key after key failed for the first time with `retry` or a timeout, of the shard or of the whole mapping. One record at a time is tried, at no attempt's cost; \
              when it is well again, the rest follows by itself.",
             &[
                 "fnctl logs FUNCTION --since 15m        what it lacks; mend that",

@@ -28,6 +28,18 @@ fn few_failures_among_many_records_are_not_a_function_that_fails() {
     assert_eq!(share(100, 100, 2), "caught-up", "two bad batches");
     assert_eq!(share(300, 300, 3), "function-failing");
     assert_eq!(share(0, 0, 0), "caught-up", "retries alone");
+    // Of one batch that hangs, and of its parts.
+    let all = |calls: u64, failed: u64, tried: u64| {
+        told(|world| {
+            let mut live = version(7, calls, failed);
+            (live.tried, live.tried_failed, live.evidence) = (tried, tried, 1);
+            world.recent.versions = vec![live];
+        })
+    };
+    assert_eq!(all(3, 3, 100), "function-failing");
+    assert_eq!(all(2, 2, 100), "caught-up", "too few");
+    assert_eq!(all(4, 3, 100), "caught-up", "a part is well");
+    assert_eq!(all(100, 100, 2), "caught-up", "retries of two records");
     let other = told(|world| world.recent.versions.push(version(6, 100, 100)));
     assert_eq!(other, "caught-up", "another version fails");
 }
