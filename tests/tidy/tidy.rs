@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fnctl_tidy::{SourceFile, conformance, files, metadata, paths, root, watching};
+use fnctl_tidy::{SourceFile, conformance, files, logging, metadata, paths, root, watching};
 
 const LINES_MAX: usize = 500;
 
@@ -52,6 +52,28 @@ fn own_lines(file: &SourceFile) -> usize {
         .lines()
         .take_while(|line| !line.starts_with("#[cfg(test)]"))
         .count()
+}
+
+#[test]
+fn the_fields_of_log_lines_are_the_documented_ones() {
+    let sources = files(&["rs"]);
+    let ours = sources.iter().filter(|file| {
+        file.path.starts_with("runtime/")
+            && !file.path.contains("/template/")
+            && !is_test(&file.path)
+    });
+    let written: BTreeSet<String> = ours.flat_map(|file| logging::fields(&file.text)).collect();
+    let page = std::fs::read_to_string(root().join("runtime/docs/operations.md"));
+    let documented = logging::documented(&page.expect("the page"), "The server's log");
+    let differing = written.symmetric_difference(&documented).cloned();
+    none(
+        differing.collect(),
+        "the log's fields stand in runtime/docs/operations.md, and what stands there is one",
+    );
+    assert!(
+        written.contains("mapping") && written.len() > 20,
+        "{written:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The project's files as the house rules see them.
 
 pub mod conformance;
+pub mod logging;
 pub mod watching;
 
 use std::{

@@ -103,8 +103,11 @@ impl Audit {
         if let Err(why) = self.put(act).await {
             self.metrics.audit_lost();
             error!(
-                why,
-                act.who, act.what, act.status, "the audit lost a change"
+                error = why,
+                who = act.who,
+                what = act.what,
+                status = act.status,
+                "the audit lost a change"
             );
         }
     }

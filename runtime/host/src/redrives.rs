@@ -138,7 +138,7 @@ pub(crate) async fn resume(node: &Arc<HostNode>) {
         Ok(read) => read,
         Err(words) => {
             tracing::error!(
-                words,
+                error = words,
                 "redrives.json cannot be read: redrives that were under way do not go on; their letters are open: \
                  fnctl dlq redrive"
             );
@@ -186,7 +186,7 @@ fn start(node: &Arc<HostNode>, number: u64, request: Request, letters: Option<u6
             // It was forgotten before it ended.
             Ok(Ended::Cancelled) => {}
             Err(error) => tracing::error!(
-                mapping = job.mapping().0,
+                mapping = node.view(|view| view.registry().address_of(job.mapping())),
                 error = error.words(),
                 "a redrive ended early; the next start of the server takes it up again"
             ),
@@ -272,9 +272,9 @@ pub(crate) async fn cancel(
         }
         let cancelled = redrives.len() as u64;
         tracing::info!(
-            mapping = mapping.0,
+            mapping = node.view(|view| view.registry().address_of(mapping)),
             redrives = cancelled,
-            by,
+            who = by,
             "redrives were called off"
         );
         Ok(CancelledRedrives {

@@ -195,7 +195,7 @@ impl Relay {
             // A destination that takes some and refuses one begins to refuse anew.
             if taken > 0 || refused.is_none() {
                 if failures > 0 {
-                    info!(mapping = %self.mapping, to = %self.wanted.to, failures, "a destination takes dead letters again");
+                    info!(mapping = self.name(), to = %self.wanted.to, failures, "a destination takes dead letters again");
                 }
                 failures = 0;
                 node.relays()
@@ -206,6 +206,11 @@ impl Relay {
                 self.hold(error, failures).await;
             }
         }
+    }
+
+    fn name(&self) -> String {
+        self.node
+            .view(|view| view.registry().address_of(self.mapping))
     }
 
     /// Brings those that are still open, and notes how far that went; `through` is where `read` ends.
@@ -282,7 +287,7 @@ impl Relay {
         let now = self.node.now();
         let to = &self.wanted.to;
         if failures == 1 {
-            warn!(mapping = %self.mapping, %to, error, "a destination takes no dead letters: they are kept, and brought later");
+            warn!(mapping = self.name(), %to, error, "a destination takes no dead letters: they are kept, and brought later");
         }
         self.node.relays().change(self.mapping, |standing| {
             standing.failures += 1;
@@ -295,7 +300,7 @@ impl Relay {
         });
         tokio::time::sleep(Duration::from_millis(wait)).await;
         if failures > 1 {
-            info!(mapping = %self.mapping, %to, failures, "trying the destination of dead letters again");
+            info!(mapping = self.name(), %to, failures, "trying the destination of dead letters again");
         }
     }
 }

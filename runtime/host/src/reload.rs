@@ -220,7 +220,8 @@ async fn run(
             let what = what.as_str();
             error!(
                 what,
-                why, "failed to read it again: what was read before stays in force"
+                error = why,
+                "failed to read it again: what was read before stays in force"
             );
         }
     }

@@ -227,7 +227,11 @@ impl<N: Node> Task<N> {
         let now = Instant::now();
         for (unit, running) in &mut self.running {
             if running.cut_at.is_some_and(|at| at <= now) {
-                warn!(mapping = %unit.mapping, shard = %unit.shard, "a worker did not drain in time, cutting it off");
+                let mapping = self
+                    .node
+                    .view(|view| view.registry().address_of(unit.mapping));
+                let shard = unit.shard.shard_id();
+                warn!(%mapping, %shard, "a worker did not drain in time, cutting it off");
                 running.task.abort();
                 running.cut_at = Some(now + limits::DRAIN_MAX);
             }

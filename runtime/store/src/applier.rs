@@ -31,6 +31,7 @@ use crate::{
     segment::{self, writer::SegmentWriter},
     sequencer::{PublishedFrame, Step},
     shared::Shared,
+    space::Room,
     usage::block_weight,
 };
 
@@ -104,10 +105,14 @@ pub struct ApplierLoop {
     sampled_bytes: u64,
     /// The disk was full at the last try: nothing is tried before the next look at it.
     is_full: bool,
+    /// What there was room for at the last look at it.
+    room: Room,
 }
 
 impl ApplierLoop {
     pub(crate) fn new(shared: Arc<Shared>, taken: Lsn, cutter: Cutter) -> Self {
+        // What the start found was said.
+        let room = shared.space.room();
         Self {
             shared,
             gathered: BTreeMap::new(),
@@ -119,6 +124,7 @@ impl ApplierLoop {
             sampled_at: 0,
             sampled_bytes: 0,
             is_full: false,
+            room,
         }
     }
 
@@ -344,8 +350,30 @@ impl ApplierLoop {
             let free = self.shared.disk.free_bytes(&self.shared.directory)?;
             self.shared.space.sample(free);
             self.is_full = false;
+            self.tell_room(free);
         }
         Ok(())
+    }
+
+    /// Says when there is less room than there was, or room for everything again.
+    fn tell_room(&mut self, free: u64) {
+        let space = &self.shared.space;
+        let (was, is) = (self.room, space.room());
+        if is > was {
+            let (needed_bytes, reserve_bytes) = (space.needed_by_puts(), space.reserve());
+            tracing::warn!(
+                free_bytes = free,
+                needed_bytes,
+                reserve_bytes,
+                "the disk fills: {}",
+                is.words()
+            );
+            self.room = is;
+        } else if is < was && space.free() >= space.needed_by_puts() / 8 * 9 {
+            // Where retention frees what puts take it would be said every second.
+            tracing::info!(free_bytes = free, "the disk has room for everything again");
+            self.room = is;
+        }
     }
 
     /// Closes admission until the disk is looked at again.

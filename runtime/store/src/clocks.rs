@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use fnctl_core::{clock::Clock, id::Timestamp};
+use fnctl_core::{clock::Clock, id::Timestamp, limits::CLOCK_APART_MS};
 
 use crate::{
     journal::writer::FrameClocks,
@@ -25,6 +25,8 @@ struct WallState {
     last_boot: u64,
     // When a leap was first seen, by the boot clock.
     leap_since: Option<u64>,
+    // It went back, and that was said.
+    is_back: bool,
 }
 
 impl Clocks {
@@ -42,6 +44,7 @@ impl Clocks {
                 last: newest.map_or(wall, |newest| wall.max(newest.wall)),
                 last_boot: boot,
                 leap_since: None,
+                is_back: false,
             }),
         }
     }
@@ -74,6 +77,15 @@ impl Clocks {
             }
         } else {
             state.leap_since = None;
+            let behind_ms = state.last.since_ms(wall);
+            if behind_ms > CLOCK_APART_MS && !state.is_back {
+                tracing::warn!(
+                    behind_ms,
+                    "the wall clock went back, arrivals keep the last time until it has caught up"
+                );
+                state.is_back = true;
+            }
+            state.is_back &= behind_ms > 0;
             wall.max(state.last)
         };
         state.last = now;

@@ -246,7 +246,7 @@ fn open_shared(
         UncleanStops::none(&data)
     };
     if let Some(reason) = &read_only {
-        tracing::error!(reason, "the store serves reads alone");
+        tracing::error!(why = reason, "the store serves reads alone");
     } else {
         keep_ballast(&*disk, &data, options.ballast_bytes);
     }

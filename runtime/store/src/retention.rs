@@ -203,7 +203,9 @@ impl ApplierLoop {
                 .collect()
         };
         for unit in held {
-            tracing::error!(?unit, "{why}");
+            let mapping = self.shared.read_published();
+            let mapping = mapping.view.registry().address_of(unit.mapping);
+            tracing::error!(%mapping, shard = %unit.shard.shard_id(), "{why}");
             let decision = move |view: &NodeView, _| {
                 let entry = view
                     .tail(unit.stream, unit.shard)

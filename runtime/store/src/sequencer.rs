@@ -252,7 +252,9 @@ impl Sequencer {
                     .filter(|fault| fault.is_bug())
                 {
                     let unit = commit.unit;
-                    tracing::error!(?unit, number = commit.number, %fault, "a commit broke a rule of ours");
+                    let mapping = self.view.registry().address_of(unit.mapping);
+                    let shard = unit.shard.shard_id();
+                    tracing::error!(%mapping, %shard, error = %fault, "a commit broke a rule of ours");
                 }
                 return answer;
             }

@@ -16,6 +16,18 @@ pub enum Room {
     Nothing,
 }
 
+impl Room {
+    /// What is refused where there is room for this and no more.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Puts => "nothing is refused",
+            Self::Outputs => "puts are refused until more is free",
+            Self::Settling => "puts and outputs are refused until more is free",
+            Self::Nothing => "everything is refused until more is free",
+        }
+    }
+}
+
 /// Accounts for free space between two looks at the disk.
 #[derive(Debug)]
 pub(crate) struct Space {

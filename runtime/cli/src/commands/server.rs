@@ -182,7 +182,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         drop(running);
         // The last that happens here: what is left is to tell why.
         let ms = stopped.since.map(|since| since.elapsed().as_millis());
-        tracing::error!(ms, "ending after the failure");
+        tracing::error!(took_ms = ms, "ending after the failure");
         return Err(
             CliError::new(ErrorCode::DataDirectoryUnusable, stopped.to_string())
                 .because("nothing more can be made durable; what was acknowledged is")

@@ -35,6 +35,13 @@ impl Registry {
         format!("{function}/{}", mapping.stream_name)
     }
 
+    /// The same by its id, for a log; of one that is gone its id.
+    #[must_use]
+    pub fn address_of(&self, mapping: MappingId) -> String {
+        let known = self.mapping(mapping);
+        known.map_or_else(|| mapping.to_string(), |mapping| self.address(mapping))
+    }
+
     /// The stream of a mapping's dead letters. They outlive their mapping: those of one that is deleted
     /// answer to its id.
     ///

@@ -93,7 +93,7 @@ fn send(prepared: Prepared, chunks: &Chunks, handle: &Handle, _place: SemaphoreP
     match sent {
         Ok(sent) => {
             for file in &sent.damaged {
-                tracing::error!(file, "a damaged file was backed up as it is");
+                tracing::error!(path = file, "a damaged file was backed up as it is");
             }
             tracing::info!(files = sent.files, bytes = sent.bytes, "a backup was sent");
         }

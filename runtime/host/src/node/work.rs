@@ -54,7 +54,7 @@ impl Node for WorkerNode {
                 Ok(())
             }
             Err(CommandError::Refused(refusal)) => {
-                warn!(%refusal, "a command of the supervisor was refused");
+                warn!(error = %refusal, "a command of the supervisor was refused");
                 Ok(())
             }
             Err(CommandError::Stopped(stopped)) => Err(stopped),

@@ -194,6 +194,7 @@ impl Job {
     }
 
     async fn count_letters(&self, node: &HostNode, stream: StreamId) -> Result<(), ApiError> {
+        let mapping = node.view(|view| view.registry().address_of(self.request.mapping));
         let mut letters = self.request.meant.clone().read(node, stream);
         let mut count = 0;
         loop {
@@ -205,10 +206,10 @@ impl Job {
         }
         self.progress.meant.store(count, Ordering::Relaxed);
         tracing::info!(
-            mapping = self.request.mapping.0,
+            mapping,
             letters = count,
             rate = self.request.rate,
-            asked_by = self.request.by,
+            who = self.request.by,
             asked_at = rfc3339::format(self.request.at),
             "a redrive goes on"
         );

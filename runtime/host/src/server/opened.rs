@@ -133,7 +133,7 @@ fn spawn_loop(
             let Some(failed) = failed else {
                 return;
             };
-            error!(words = failed.0, "a loop of the store ended, stopping");
+            error!(error = failed.0, "a loop of the store ended, stopping");
             let since = failed.1;
             tell_stop.send_if_modified(|told| {
                 let is_news = told.is_none();
@@ -146,7 +146,10 @@ fn spawn_loop(
                     thread::park_timeout(limits::ENDS_WITHIN.saturating_sub(since.elapsed()));
                 }
                 let ms = since.elapsed().as_millis();
-                error!(ms, "the process did not end by itself, it is ended");
+                error!(
+                    took_ms = ms,
+                    "the process did not end by itself, it is ended"
+                );
                 end();
             }
         })?;

@@ -52,7 +52,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             }
             Err(fault) => {
                 let mapping = &self.assignment.context.mapping;
-                warn!(%mapping, fault, "failed to make a call, trying again");
+                warn!(%mapping, error = fault, "failed to make a call, trying again");
                 Some(Event::HostFault { attempt })
             }
         }

@@ -41,7 +41,8 @@ impl<N: Node> Task<N> {
                 message,
                 version,
             }) => {
-                info!(%mapping, shard = %unit.shard, code = &*code, %version, "the function said fatal");
+                let name = self.name_of(unit);
+                info!(mapping = %name, shard = %unit.shard.shard_id(), code = &*code, %version, "the function said fatal");
                 let command = Command::StopMapping {
                     mapping,
                     code: code.to_string(),
@@ -60,7 +61,8 @@ impl<N: Node> Task<N> {
                 }
             }
             Ok(Exit::Damaged(words)) => {
-                error!(%mapping, shard = %unit.shard, error = words, "the shard is damaged, its unit stops");
+                let mapping = self.name_of(unit);
+                error!(%mapping, shard = %unit.shard.shard_id(), error = words, "the shard is damaged, its unit stops");
                 let fault = Fault {
                     pause: limits::FAULT_BACKOFF_MAX,
                     until: None,
@@ -75,9 +77,15 @@ impl<N: Node> Task<N> {
         }
     }
 
+    fn name_of(&self, unit: UnitId) -> String {
+        self.node
+            .view(|view| view.registry().address_of(unit.mapping))
+    }
+
     /// Keeps a unit from starting again at once.
     fn fault(&mut self, unit: UnitId, running: &Running, words: &str) {
-        error!(mapping = %unit.mapping, shard = %unit.shard, error = words, "a worker failed, starting it again after a pause");
+        let mapping = self.name_of(unit);
+        error!(%mapping, shard = %unit.shard.shard_id(), error = words, "a worker failed, starting it again after a pause");
         self.node.worker_failed();
         let before = self.faults.get(&unit).map(|fault| fault.pause);
         let has_lasted = running.started.elapsed() >= limits::FAULT_BACKOFF_MAX;

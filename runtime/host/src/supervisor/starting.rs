@@ -104,7 +104,10 @@ impl<N: Node> Task<N> {
         let worker = self.running.get(&unit);
         let is_told = worker.is_some_and(|worker| worker.directives.try_send(directive).is_ok());
         if !is_told {
-            debug!(mapping = %unit.mapping, shard = %unit.shard, "a worker did not take its directive");
+            let mapping = self
+                .node
+                .view(|view| view.registry().address_of(unit.mapping));
+            debug!(%mapping, shard = %unit.shard.shard_id(), "a worker did not take its directive");
         }
         is_told
     }

@@ -36,7 +36,7 @@ pub(crate) fn write(
     let path = path(directory);
     match disk::replace(disk, &path, sealed(journal, number).as_bytes()) {
         Err(error) if error.kind() == ErrorKind::StorageFull => {
-            tracing::warn!(path = %path.display(), number, "no room to witness a new journal file");
+            tracing::warn!(path = %path.display(), journal_file = number, "no room to witness a new journal file");
             Ok(())
         }
         other => other,

@@ -280,7 +280,7 @@ fn finish(
     } = replayed;
     let last_file = files.last().expect("there is a journal");
     if let Some((file, offset)) = &replay.torn {
-        tracing::warn!(file = %file.display(), offset, "the last frame was torn by a crash, it is cut off");
+        tracing::warn!(path = %file.display(), offset, "the last frame was torn by a crash, it is cut off");
     }
     let next = replay.broken_at(base.next).unwrap_or(replay.next);
     let doubtful = Doubtful::of(&replay, base.next, last_file);
