@@ -135,8 +135,8 @@ impl HostNode {
             is_damaged,
             parked_keys: standing.map_or(0, |standing| standing.parked_keys),
             next_retry: standing
-                .and_then(|standing| standing.next_retry)
-                .filter(|_| is_running),
+                .filter(|_| is_running)
+                .and_then(|standing| standing.next_retry_to_come(self.now())),
             is_circuit_open: standing.is_some_and(|standing| {
                 standing.circuit.is_some() || standing.canary_circuit.is_some()
             }),

@@ -221,12 +221,8 @@ impl HostNode {
             // Of a mapping that does not run they have passed: they wait for whoever resumes it.
             let is_running = mapping.state == MappingState::Running;
             let next_retry = standing.as_ref().filter(|_| is_running);
-            // Nor does its turn come where commits are refused: it waits for room.
             let now = self.now();
-            let next_retry = next_retry.and_then(|standing| {
-                let is_to_come = |at: &Timestamp| standing.blocked.is_none() || *at > now;
-                standing.next_retry.filter(is_to_come)
-            });
+            let next_retry = next_retry.and_then(|standing| standing.next_retry_to_come(now));
             let circuit_of = |open: &Open| match is_running {
                 true => CircuitStatus::of(open),
                 false => CircuitStatus::of(open).until_resumed(),

@@ -34,6 +34,14 @@ pub(crate) struct Standing {
     pub(crate) hole: Option<Arc<str>>,
 }
 
+impl Standing {
+    /// When the next key is tried. One whose time has passed while commits are refused waits for room, not for a time.
+    pub(crate) fn next_retry_to_come(&self, now: Timestamp) -> Option<Timestamp> {
+        let is_to_come = |at: &Timestamp| self.blocked.is_none() || *at > now;
+        self.next_retry.filter(is_to_come)
+    }
+}
+
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     /// Whether what is seen from outside has changed.
     pub(super) fn has_moved(&mut self) -> bool {
