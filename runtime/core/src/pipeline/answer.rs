@@ -81,8 +81,12 @@ impl ShardPipeline {
             CommitAnswer::Accepted(_) => {
                 let slot = &mut self.slots[index];
                 slot.accepted = number;
-                slot.refusal = None;
                 let commit = slot.unaccepted.take().expect("the answer's commit");
+                if !matches!(commit.purpose, Purpose::Mark | Purpose::Unmark) {
+                    // That a mark is taken says nothing of results: what they need may have no room.
+                    slot.refusal = None;
+                    slot.refusals = 0;
+                }
                 self.totals = self.totals + commit.adds;
                 if let Some(outages) = commit.outages {
                     self.circuit.tell(outages);

@@ -15,7 +15,7 @@ use super::{
     Action, CommitPlan, ShardPipeline, StopReason,
     backlog::Serial,
     judge::{Charge, Ending, Fault, Judgement, Letter},
-    slot::Purpose,
+    slot::{Purpose, Slot},
 };
 use crate::{
     commit::{AttemptMark, ErrorKind, Unavailable, UnitTotals},
@@ -352,7 +352,6 @@ impl ShardPipeline {
         actions: &mut Vec<Action>,
     ) {
         let slot = &mut self.slots[index];
-        slot.refusals = 0;
         if purpose == Purpose::Mark {
             slot.mark = Some(slot.accepted);
             return;
@@ -440,6 +439,9 @@ impl ShardPipeline {
 
     /// Why a commit of the unit is refused at present.
     pub(super) fn refusal(&self) -> Option<&Unavailable> {
-        self.slots.iter().find_map(|slot| slot.refusal.as_ref())
+        // One that nothing waits in any more was given up meanwhile, or passed over.
+        let waits = |slot: &&Slot| !slot.is_at_rest() || !slot.pieces.is_empty();
+        let waiting = self.slots.iter().filter(waits);
+        waiting.filter_map(|slot| slot.refusal.as_ref()).next()
     }
 }

@@ -284,6 +284,34 @@ fn a_refused_result_is_dropped_so_that_the_turn_goes_on() {
 }
 
 #[test]
+fn what_has_no_room_stays_refused_while_marks_are_taken_and_is_called_ever_more_seldom() {
+    let mut shard = called_with_care();
+    let mut number = 2;
+    let mut waits = Vec::new();
+    for call in 1..=10 {
+        shard.ok(call);
+        shard.answer("lane0", number, FULL);
+        // The mark goes, the refusal does not.
+        shard.answer("lane0", number, TAKEN);
+        shard.durable("lane0", number);
+        assert!(shard.stats().blocked.is_some(), "call {call}");
+        let (from, again) = (shard.now(), shard.deadline().expect("it is tried again"));
+        waits.push(again - from);
+        shard.at(again).tick();
+        shard.tell(Event::TurnGranted);
+        shard.answer("lane0", number + 1, TAKEN);
+        shard.durable("lane0", number + 1);
+        assert!(shard.stats().blocked.is_some(), "call {call}");
+        number += 2;
+    }
+    let [first, second] = [&waits[..5], &waits[5..]].map(|waits| waits.iter().sum::<u64>());
+    assert!(second > 4 * first && second > 2_000, "{waits:?}");
+    shard.ok(11);
+    shard.answer("lane0", number, TAKEN);
+    assert_eq!(shard.stats().blocked, None);
+}
+
+#[test]
 fn when_caution_ends_batches_are_whole_again() {
     let mut shard = careful(settings());
     shard.put("a b");
