@@ -202,6 +202,8 @@ fn a_seek_goes_on_behind_a_damaged_part() {
     assert_eq!(blocked["reason"], "damaged", "{blocked}");
     let pending = blocked["pending_records"].as_u64().expect("a count");
     assert!(pending > 0);
+    // What cannot be read is as old as what lies behind it at least.
+    assert!(blocked["iterator_age_ms"].as_u64() > Some(0), "{blocked}");
     // How an operator goes on: what lies in between is passed over, and said to be.
     assert_eq!(counts(&seek(&server, "latest")), [(pending, 0)]);
     put(&server, "in", &["ok after".to_owned()], &["--key", "a"]);

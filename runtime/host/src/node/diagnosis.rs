@@ -115,13 +115,8 @@ impl HostNode {
             let stream = view.registry().stream(unit.stream)?;
             Some((low.next(), stream.shard(unit.shard)?.created_at))
         })?;
-        let found = self.store().damaged(unit.stream).into_iter();
-        let records = found
-            .filter(|found| found.shard == Some((unit.stream, unit.shard)))
-            .filter_map(|found| found.records);
         // What lies in front of it is settled, or can be read.
-        let holes = records.filter(|(_, last)| next <= *last);
-        let (_, last) = holes.min_by_key(|(first, _)| *first)?;
+        let (_, last) = self.hole_from(*unit, next)?;
         let to = match last < self.last(unit.stream, unit.shard) {
             true => {
                 let (stream, shard) = (unit.stream, unit.shard);
