@@ -187,7 +187,7 @@ struct Found {
 type Judge = fn(&Figures<'_>) -> Option<Found>;
 
 /// What is asked, in this order, and why there.
-const ORDER: [(Why, Judge); 22] = [
+const ORDER: [(Why, Judge); 23] = [
     // What a person or the function did to the mapping: nothing is called, whatever else there is.
     (Why::Deleting, held::deleting),
     (Why::StreamDeleted, held::stream_deleted),
@@ -208,6 +208,7 @@ const ORDER: [(Why, Judge); 22] = [
     (Why::CircuitOpen, calls::circuit_open),
     // Calls that fail keep lanes busy and park keys.
     (Why::FunctionFailing, calls::failing),
+    (Why::FunctionFailing, calls::skipping),
     // Lanes whose calls wait are busy, and would be told to be slow.
     (Why::Throttled, calls::throttled),
     // A function that is slow makes all wait, also where some keys are parked.

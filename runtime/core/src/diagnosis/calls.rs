@@ -9,7 +9,8 @@ use crate::{
     limits::{
         BUSY_PERCENT, CATCHING_UP_MS, CONCURRENCY_MAX, PARALLELIZATION_FACTOR_MAX, RESTING_PERCENT,
         SICK_EVIDENCE_MIN, SICK_PERCENT, SICK_PERCENT_SINCE_DEPLOY, SICK_SINCE_DEPLOY_MS,
-        STREAM_SHARDS_MAX, THROTTLED_CALLS_MIN, THROTTLED_WAIT_MS_MIN, WELL_CALLS_MIN,
+        STREAM_SHARDS_MAX, THROTTLED_CALLS_MIN, THROTTLED_WAIT_MS_MIN, TIMEOUT_MS_MAX,
+        WELL_CALLS_MIN,
     },
     recent::RecentVersion,
     status::NextStep,
@@ -18,6 +19,18 @@ use crate::{
 pub(super) fn host_fault(figures: &Figures<'_>) -> Option<Found> {
     let fault = figures.recent.fault.as_ref()?;
     let function = &figures.status.function;
+    let again = step(
+        format!("fnctl deploy FILE --name {function}"),
+        "of the same file as before: puts a component back that is damaged at rest",
+    );
+    let doctor = step(
+        "fnctl doctor".to_owned(),
+        "checks the server and what it needs; its log says more",
+    );
+    let functions = step(
+        format!("fnctl functions describe {function}"),
+        "its versions; another one may load",
+    );
     Some(Found {
         since: Some(figures.ago(fault.ago_ms)),
         message: format!(
@@ -25,20 +38,10 @@ pub(super) fn host_fault(figures: &Figures<'_>) -> Option<Found> {
             count(fault.count, "time"),
             fault.words
         ),
-        actions: vec![
-            step(
-                "fnctl doctor".to_owned(),
-                "checks the server and what it needs; its log says more",
-            ),
-            step(
-                format!("fnctl functions describe {function}"),
-                "its versions; another one may load",
-            ),
-            step(
-                format!("fnctl deploy FILE --name {function}"),
-                "of the same file as before: puts a component back that is damaged at rest",
-            ),
-        ],
+        actions: match fault.words.contains("damaged") {
+            true => vec![again, functions, doctor],
+            false => vec![doctor, functions, again],
+        },
     })
 }
 
@@ -61,7 +64,7 @@ pub(super) fn circuit_open(figures: &Figures<'_>) -> Option<Found> {
         ),
         step(
             format!("fnctl mappings update {name} --circuit-breaker=off"),
-            "charges each failure to its record",
+            "charges each failure to its record: what waits is given up when its attempts are used up",
         ),
     ];
     if open.of_canary {
@@ -123,6 +126,42 @@ pub(super) fn failing(figures: &Figures<'_>) -> Option<Found> {
     fails(live, SICK_PERCENT).then(|| told(figures, live, false))
 }
 
+/// Most of what it is given it gives up by itself. That is its decision, and no call fails for it; where a version
+/// decides so of most, somebody should know.
+pub(super) fn skipping(figures: &Figures<'_>) -> Option<Found> {
+    let live = figures.live()?;
+    let (skipped, tried) = (live.tried_skipped, live.tried);
+    if skipped < SICK_EVIDENCE_MIN || skipped * 100 < tried * SICK_PERCENT {
+        return None;
+    }
+    let (name, function) = (figures.name(), &figures.status.function);
+    let code = live.skip_code.as_deref().unwrap_or("skip");
+    let runs_ms = figures.now.since_ms(figures.live_since);
+    let before = well_before(figures).filter(|_| runs_ms <= SICK_SINCE_DEPLOY_MS);
+    let mut actions: Vec<NextStep> = before
+        .iter()
+        .map(|(before, _)| rollback(figures, *before))
+        .collect();
+    actions.extend([
+        step(
+            format!("fnctl dlq list {name} --code {}", super::quoted(code)),
+            "what was given up for it; redrive goes once it is mended",
+        ),
+        step(
+            format!("fnctl logs {function} --since 15m"),
+            "what the function wrote",
+        ),
+    ]);
+    Some(Found {
+        since: None,
+        message: format!(
+            "it skips {skipped} of {} that it is given (`{code}`): they become dead letters",
+            count(tried, "record"),
+        ),
+        actions,
+    })
+}
+
 fn told(figures: &Figures<'_>, live: &RecentVersion, is_new: bool) -> Found {
     let (name, function) = (figures.name(), &figures.status.function);
     let cause = live.cause.as_ref();
@@ -164,10 +203,14 @@ fn told(figures: &Figures<'_>, live: &RecentVersion, is_new: bool) -> Found {
             count(open.shards, "shard")
         ));
     }
+    let is_old = actions.is_empty();
     actions.push(step(
         format!("fnctl logs {function} --since 15m"),
         "what the function wrote",
     ));
+    if is_old {
+        actions.extend(in_time(figures));
+    }
     let letters = figures.status.dead_letters_by_code.get(code);
     if letters.is_some_and(|letters| *letters > 0) {
         actions.push(step(
@@ -275,14 +318,16 @@ pub(super) fn slow(figures: &Figures<'_>) -> Option<Found> {
         failed => {
             let cause = figures.live().and_then(|live| live.cause.as_ref());
             let code = cause.map_or_else(String::new, |cause| format!(" (`{}`)", cause.code));
-            format!("{failed} of {} fail{code}", count(recent.calls(), "call"))
+            let fail = if recent.calls() == 1 { "fails" } else { "fail" };
+            format!("{failed} of {} {fail}{code}", count(recent.calls(), "call"))
         }
     };
     let soon = figures.caught_up_in_ms();
     let soon = soon.map_or_else(String::new, |ms| {
         format!("; caught up in about {}", age(ms))
     });
-    let mut actions = faster(figures);
+    let mut actions = in_time(figures);
+    actions.extend(faster(figures));
     // A version that had long been live when the oldest record came is not what made it wait.
     let runs_ms = figures.now.since_ms(figures.live_since);
     let is_new = runs_ms.saturating_sub(figures.status.iterator_age_ms) <= SICK_SINCE_DEPLOY_MS;
@@ -297,6 +342,34 @@ pub(super) fn slow(figures: &Figures<'_>) -> Option<Found> {
         ),
         actions,
     })
+}
+
+/// What lets calls end in time, where most of those that fail do not.
+fn in_time(figures: &Figures<'_>) -> Vec<NextStep> {
+    let cause = figures.live().and_then(|live| live.cause.as_ref());
+    if cause.is_none_or(|cause| &*cause.code != "timeout") {
+        return Vec::new();
+    }
+    let (name, function) = (figures.name(), &figures.status.function);
+    let mut actions = Vec::new();
+    let batch = figures.status.settings.batch_size;
+    if batch > 1 {
+        actions.push(step(
+            format!(
+                "fnctl mappings update {name} --batch-size {}",
+                (batch / 10).max(1)
+            ),
+            "where it takes its time for each record: less of them in a call",
+        ));
+    }
+    let more = figures.timeout_ms.saturating_mul(2);
+    if more <= TIMEOUT_MS_MAX {
+        actions.push(step(
+            format!("fnctl deploy --name {function} --timeout {more}ms"),
+            "where it needs longer: a version of the same file",
+        ));
+    }
+    actions
 }
 
 /// What makes more calls at once.

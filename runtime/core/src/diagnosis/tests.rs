@@ -139,6 +139,8 @@ fn version(number: u64, calls: u64, failed: u64) -> RecentVersion {
         tried: calls * 10,
         tried_failed: failed * 10,
         evidence: failed,
+        tried_skipped: 0,
+        skip_code: None,
         cause: None,
         sick_ago_ms: None,
         calls_ever: calls,

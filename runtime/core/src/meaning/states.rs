@@ -88,7 +88,7 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         Why::FunctionFailing => (
             "Calls end badly",
             "Half of the records that it is given for the first time fail, or a twentieth where the version before did without such \
-             failures, or every call of the last minutes. Records wait for retries, and are given up when their attempts are used up.",
+             failures, or every call of the last minutes; or it skips half of them. Records wait for retries, and are given up when their attempts are used up.",
             &[
                 "fnctl rollback FUNCTION        where the version before did well",
                 "fnctl logs FUNCTION --since 15m        what the function wrote",
@@ -104,7 +104,7 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
                 "fnctl logs FUNCTION --since 15m        what it lacks; mend that",
                 "fnctl mappings parked MAPPING        what is held",
                 "fnctl mappings release MAPPING --all        probes now, at no attempt's cost",
-                "fnctl mappings update MAPPING --circuit-breaker=off        charges each failure to its record",
+                "fnctl mappings update MAPPING --circuit-breaker=off        charges each failure to its record: what waits is given up when its attempts are used up",
             ],
         ),
         Why::Throttled => (

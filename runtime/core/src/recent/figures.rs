@@ -57,6 +57,10 @@ pub struct RecentVersion {
     pub tried_failed: u64,
     /// Failures of them: each record that failed by name, each call that failed as a whole.
     pub evidence: u64,
+    /// Records that it was given for the first time and skipped.
+    pub tried_skipped: u64,
+    /// What it skipped last for.
+    pub skip_code: Option<Arc<str>>,
     /// What most failed calls failed with.
     pub cause: Option<TopCause>,
     /// Since when most of what it is given fails, ms ago.
@@ -179,6 +183,8 @@ impl RecentCalls {
                 tried: 0,
                 tried_failed: 0,
                 evidence: 0,
+                tried_skipped: 0,
+                skip_code: None,
                 cause: None,
                 sick_ago_ms: None,
                 calls_ever: ever.calls,
@@ -191,6 +197,8 @@ impl RecentCalls {
                 told.tried += of.tried;
                 told.tried_failed += of.tried_failed;
                 told.evidence += of.evidence;
+                told.tried_skipped += of.tried_skipped;
+                told.skip_code = of.skip_code.clone().or(told.skip_code);
                 for (code, count) in &of.causes {
                     match causes.iter_mut().find(|(known, _)| known == code) {
                         Some((_, sum)) => *sum += count,

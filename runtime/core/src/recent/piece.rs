@@ -7,7 +7,7 @@ use crate::{
     commit::UnitTotals,
     id::{FunctionVersion, Timestamp},
     limits::{RECENT_CAUSES_MAX, RECENT_VERSIONS_MAX, SICK_PERCENT},
-    outcome::{FailureKind, Outcome},
+    outcome::{FailureKind, ItemFailure, Outcome},
 };
 
 /// What a version did in one piece.
@@ -22,6 +22,10 @@ pub(super) struct OfVersion {
     pub(super) tried_failed: u64,
     /// Failures of them: each record that failed by name, each call that failed as a whole.
     pub(super) evidence: u64,
+    /// Those of them that the function skipped.
+    pub(super) tried_skipped: u64,
+    /// What it skipped last for.
+    pub(super) skip_code: Option<Arc<str>>,
     /// When its first call of the piece failed.
     pub(super) first_failed: Option<Timestamp>,
     /// Calls by what their first failure was: the author's code, else the kind.
@@ -96,10 +100,17 @@ impl Piece {
         of.calls += 1;
         of.failed += u64::from(is_failure);
         if call.is_first {
-            of.tried += u64::from(call.records);
-            let (failed, evidence) = failures_of(call);
+            let First {
+                tried,
+                failed,
+                evidence,
+            } = First::of(call);
+            of.tried += tried;
             of.tried_failed += failed;
             of.evidence += evidence;
+            let (skipped, code) = skips_of(call.outcome, call.records);
+            of.tried_skipped += skipped;
+            of.skip_code = code.or_else(|| of.skip_code.take());
         }
         if is_failure {
             of.first_failed.get_or_insert(now);
@@ -125,6 +136,8 @@ impl Piece {
             tried: 0,
             tried_failed: 0,
             evidence: 0,
+            tried_skipped: 0,
+            skip_code: None,
             first_failed: None,
             causes: Vec::new(),
         });
@@ -132,28 +145,62 @@ impl Piece {
     }
 }
 
-/// Records of a call that failed and were not skipped, and what that proves: one that fails as a whole and
-/// names nobody fails all its records, and is one proof.
-fn failures_of(call: &EndedCall<'_>) -> (u64, u64) {
-    match call.outcome {
-        Outcome::Returned { failures, .. } => {
-            let failures = failures.iter();
-            let failed = failures.filter(|item| item.failure.kind != FailureKind::Skip);
-            let failed = failed.count() as u64;
-            (failed, failed)
+/// What a call of records that were not tried before says of them.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    /// Those that it says something of.
+    tried: u64,
+    /// Those that failed and were not skipped.
+    failed: u64,
+    /// What that proves: one that fails as a whole and names nobody fails all its records, and is one proof.
+    evidence: u64,
+}
+
+impl First {
+    fn of(call: &EndedCall<'_>) -> Self {
+        let records = u64::from(call.records);
+        let (tried, failed, evidence) = match call.outcome {
+            Outcome::Returned { failures, .. } => {
+                let failures = failures.iter();
+                let failed = failures.filter(|item| item.failure.kind != FailureKind::Skip);
+                let failed = failed.count() as u64;
+                (records, failed, failed)
+            }
+            // Those in front of it are called again, and nothing is known of those behind it.
+            Outcome::Trap {
+                record: Some(_), ..
+            } => (1, 1, 1),
+            Outcome::Error(failure) if failure.kind == FailureKind::Skip => (records, 0, 0),
+            // It is cut and called again, at nobody's cost: that proves nothing of its records.
+            Outcome::OutputTooLarge { .. } if call.records > 1 => (0, 0, 0),
+            Outcome::Error(_)
+            | Outcome::Trap { record: None, .. }
+            | Outcome::Timeout { .. }
+            | Outcome::OutOfMemory { .. }
+            | Outcome::OutputTooLarge { .. } => (records, records, 1),
+            Outcome::Interrupted => (0, 0, 0),
+        };
+        Self {
+            tried,
+            failed,
+            evidence,
         }
-        Outcome::Trap {
-            record: Some(_), ..
-        } => (1, 1),
-        Outcome::Error(failure) if failure.kind == FailureKind::Skip => (0, 0),
-        // It is cut and called again, at nobody's cost: that proves nothing of its records.
-        Outcome::OutputTooLarge { .. } if call.records > 1 => (0, 0),
-        Outcome::Error(_)
-        | Outcome::Trap { record: None, .. }
-        | Outcome::Timeout { .. }
-        | Outcome::OutOfMemory { .. }
-        | Outcome::OutputTooLarge { .. } => (u64::from(call.records), 1),
-        Outcome::Interrupted => (0, 0),
+    }
+}
+
+/// Records that the function skips, and with which code.
+fn skips_of(outcome: &Outcome, records: u32) -> (u64, Option<Arc<str>>) {
+    match outcome {
+        Outcome::Returned { failures, .. } => {
+            let is_skip = |item: &&ItemFailure| item.failure.kind == FailureKind::Skip;
+            let mut skips = failures.iter().filter(is_skip);
+            let first = skips.next().map(|item| Arc::clone(&item.failure.code));
+            (u64::from(first.is_some()) + skips.count() as u64, first)
+        }
+        Outcome::Error(failure) if failure.kind == FailureKind::Skip => {
+            (records.into(), Some(Arc::clone(&failure.code)))
+        }
+        _ => (0, None),
     }
 }
 

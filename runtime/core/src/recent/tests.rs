@@ -222,3 +222,23 @@ fn a_call_that_is_cut_for_the_size_of_its_output_proves_nothing_and_of_one_recor
     let of = told.of(V1).expect("it was called");
     assert_eq!((of.failed, of.tried_failed, of.evidence), (2, 1, 1));
 }
+
+#[test]
+fn a_panic_tells_of_its_own_record_alone_and_what_is_skipped_fails_nothing() {
+    let mut recent = RecentCalls::new(at(0));
+    let panic = Outcome::Trap {
+        record: Some(3),
+        message: "words".into(),
+    };
+    let skipped = returned(4, FailureKind::Skip);
+    for outcome in [&panic, &panic, &skipped] {
+        recent.ended(&call(V1, outcome), at(1));
+    }
+    let told = recent.figures(SECOND, at(2));
+    let told = told.of(V1).expect("it was called");
+    assert_eq!((told.tried, told.tried_failed, told.evidence), (12, 2, 2));
+    assert_eq!(
+        (told.tried_skipped, told.skip_code.as_deref()),
+        (4, Some("busy"))
+    );
+}

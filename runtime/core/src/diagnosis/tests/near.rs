@@ -40,6 +40,16 @@ fn few_failures_among_many_records_are_not_a_function_that_fails() {
     assert_eq!(all(2, 2, 100), "caught-up", "too few");
     assert_eq!(all(4, 3, 100), "caught-up", "a part is well");
     assert_eq!(all(100, 100, 2), "caught-up", "retries of two records");
+    // What it gives up by itself fails no call.
+    let skips = |skipped: u64| {
+        told(|world| {
+            let mut live = version(7, 100, 0);
+            (live.tried_skipped, live.skip_code) = (skipped, Some("junk".into()));
+            world.recent.versions = vec![live];
+        })
+    };
+    assert_eq!(skips(500), "function-failing");
+    assert_eq!(skips(499), "caught-up", "junk among good records");
     let other = told(|world| world.recent.versions.push(version(6, 100, 100)));
     assert_eq!(other, "caught-up", "another version fails");
 }
