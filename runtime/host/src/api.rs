@@ -150,10 +150,6 @@ impl Api {
         let was_on = self.is_audited();
         let names = Arc::clone(&asked.names);
         let answer = route(&self.node, path, segments, asked).await;
-        if !was_on && !self.is_audited() {
-            noting.dropped();
-            return answer;
-        }
         let (error, status) = match &answer {
             Ok(answer) => (None, answer.status()),
             Err(error) => {
@@ -162,6 +158,11 @@ impl Api {
             }
         };
         let on = names.get().map(String::as_str);
+        noting.logged(on, status.as_u16(), error.as_deref());
+        if !was_on && !self.is_audited() {
+            noting.dropped();
+            return answer;
+        }
         noting.ended(on, status.as_u16(), error).await;
         answer
     }

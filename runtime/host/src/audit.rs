@@ -19,7 +19,7 @@ use fnctl_core::{
 use fnctl_store::{AppendError, CommandError, Store};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tracing::error;
+use tracing::{error, info};
 
 use self::refusals::Refusals;
 use crate::{api::error::ApiError, limits, metrics::Metrics};
@@ -228,6 +228,13 @@ impl Noting {
     /// Nothing is noted.
     pub(crate) fn dropped(mut self) {
         self.act = None;
+    }
+
+    /// Says in the server's log who changed what, or tried to, whether the stream is told or not.
+    pub(crate) fn logged(&self, on: Option<&str>, status: u16, code: Option<&str>) {
+        if let Some(Act { who, what, .. }) = &self.act {
+            info!(who, what, on, status, code, "asked for a change");
+        }
     }
 }
 

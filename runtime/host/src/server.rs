@@ -449,6 +449,9 @@ impl Running {
                 Err(_) => result = Err(ServerStopped::new("the store did not end in time")),
             }
         }
+        if result.is_ok() {
+            info!("ended in order");
+        }
         result
     }
 }

@@ -16,6 +16,7 @@ mod giving_up;
 mod happened;
 mod hash_keys;
 mod hole;
+mod letters;
 mod perform;
 mod redriving;
 mod retries;
@@ -46,7 +47,7 @@ use tracing::warn;
 
 use self::{
     blocks::Blocks, calls::Calls, commits::Commits, flow::Flowing, giving_up::GivingUp,
-    redriving::Redriving, retries::Charged, turn::Turn,
+    letters::Letters, redriving::Redriving, retries::Charged, turn::Turn,
 };
 pub(crate) use self::{
     blocks::Run,
@@ -198,6 +199,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     actions: Vec<Action>,
     /// What the pipeline was told of the calls of all units: whether those of the live version are sick, of the canary.
     heard: (bool, bool),
+    letters: Letters,
 }
 
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
@@ -232,6 +234,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             flowing: Flowing::into(metrics.clone()),
             standing: Standing::default(),
             heard: (false, false),
+            letters: Letters::default(),
             pipeline,
             assignment,
             invoker,

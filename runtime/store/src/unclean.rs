@@ -68,6 +68,12 @@ impl UncleanStops {
             }
         }
         let is_careful = count >= UNCLEAN_STOPS_CAREFUL;
+        if !is_clean && !is_careful {
+            tracing::warn!(
+                unclean_stops = count,
+                "the process before did not end in order: what it had acknowledged is there"
+            );
+        }
         if is_careful {
             tracing::warn!(
                 unclean_stops = count,

@@ -1,7 +1,7 @@
 //! `fnctl tokens`: who may do what. Over the API of a running server, or in the data directory of one that
 //! does not run, which is how the first is made before a server listens beyond loopback.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::ErrorKind, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use fnctl_core::{
@@ -189,7 +189,7 @@ async fn revoke(
     session.out.line(&format!("revoked    token {name}"))
 }
 
-fn failed(error: TokensError) -> CliError {
+pub(super) fn failed(error: TokensError) -> CliError {
     let words = error.to_string();
     match error {
         TokensError::Refused(TokenRefusal::NoSuchToken(_)) => {
@@ -208,6 +208,11 @@ fn failed(error: TokensError) -> CliError {
                 .fix("name an empty directory, or one that is not there yet: --data-dir D")
         }
         TokensError::Open(_) => CliError::new(ErrorCode::DataDirectoryUnusable, words),
+        TokensError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            CliError::new(ErrorCode::DataDirectoryUnusable, words)
+                .because("whoever you are may not read it")
+                .fix("as the user that the server runs as, or: chown")
+        }
         TokensError::Io { .. } | TokensError::Unreadable { .. } | TokensError::File { .. } => {
             CliError::new(ErrorCode::AccessFileUnusable, words)
                 .because("nobody is let in by guessing what such a file says")

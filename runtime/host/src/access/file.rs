@@ -28,6 +28,14 @@ impl OfflineTokens {
         Ok(Self(held, data_dir.to_owned()))
     }
 
+    /// Whether the tokens of a data directory can be read: a server that cannot does not start. Nobody need hold it.
+    ///
+    /// # Errors
+    /// They cannot be read, or not be understood.
+    pub fn check(data_dir: &Path) -> Result<(), TokensError> {
+        read(data_dir).map(drop)
+    }
+
     /// Makes a token.
     ///
     /// # Errors

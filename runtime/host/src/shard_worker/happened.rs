@@ -52,14 +52,15 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             }
             Err(fault) => {
                 let mapping = &self.assignment.context.mapping;
-                warn!(%mapping, error = fault, "failed to make a call, trying again");
+                let shard = self.assignment.context.shard.shard_id();
+                warn!(%mapping, %shard, error = fault, "failed to make a call, trying again");
                 Some(Event::HostFault { attempt })
             }
         }
     }
 
     pub(super) fn committed(&mut self, progress: Progress) -> Result<Event, Exit> {
-        let node = &self.metrics.node;
+        let node = Arc::clone(&self.metrics.node);
         match progress {
             Progress::Answered {
                 slot,
@@ -80,6 +81,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                     CommitAnswer::Refused { .. } => node.commit_refused(),
                 }
                 self.metrics.mapping.bytes_out.inc_by(bytes_out);
+                self.tell_letters(&letters);
                 for (kind, code) in letters {
                     self.metrics.mapping.dead_lettered(kind, &code);
                 }

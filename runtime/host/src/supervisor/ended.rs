@@ -5,7 +5,7 @@ use tokio::{
     task::{Id, JoinError},
     time::Instant,
 };
-use tracing::{error, info};
+use tracing::error;
 
 use super::{Fault, Node, Running, Task, UnitStatus};
 use crate::{backoff, limits, shard_worker::Exit};
@@ -42,7 +42,10 @@ impl<N: Node> Task<N> {
                 version,
             }) => {
                 let name = self.name_of(unit);
-                info!(mapping = %name, shard = %unit.shard.shard_id(), code = &*code, %version, "the function said fatal");
+                error!(
+                    mapping = %name, shard = %unit.shard.shard_id(), code = &*code, error = &*message, %version,
+                    "the function said fatal"
+                );
                 let command = Command::StopMapping {
                     mapping,
                     code: code.to_string(),

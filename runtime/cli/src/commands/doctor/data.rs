@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::Path};
 
 use fnctl_core::error_code::ErrorCode;
-use fnctl_host::SystemClock;
+use fnctl_host::{OfflineTokens, SystemClock};
 use fnctl_store::{
     Options,
     disk::real::RealDisk,
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::Session,
+    commands::tokens::failed,
     error::CliError,
     output::{progress::Progress, words},
 };
@@ -44,7 +45,7 @@ pub(super) fn examine(data_dir: &Path, session: &mut Session) -> Result<(), CliE
     };
     let directory = data_dir.display();
     match report.health() {
-        Health::Whole => Ok(()),
+        Health::Whole => OfflineTokens::check(data_dir).map_err(failed),
         Health::Repairable => Err(CliError::new(
             ErrorCode::Unhealthy,
             format!("`{directory}` needs a start, which mends it: nothing acknowledged is missing"),

@@ -125,6 +125,11 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
         StartError::Tokens(TokensError::File { .. }) => ErrorObject::new(ErrorCode::AccessFileUnusable, words)
             .because("such a file holds the secret of one token, and nothing else")
             .fix("openssl rand -hex 32 > F, readable by the server alone"),
+        StartError::Tokens(TokensError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            ErrorObject::new(ErrorCode::DataDirectoryUnusable, words)
+                .because("whoever the server runs as may not read it")
+                .fix("a directory that is theirs: --data-dir D, or chown")
+        }
         StartError::Tokens(_) => ErrorObject::new(ErrorCode::AccessFileUnusable, words)
             .because("nobody is let in by guessing what such a file says, so nothing is served")
             .fix("mend it; or remove `access.json`, and make every token anew"),
