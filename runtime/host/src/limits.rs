@@ -134,7 +134,7 @@ pub const FETCH_RECORDS_MAX: u32 = 20_000;
 pub const FETCH_BYTES_MAX: u64 = 16 << 20;
 /// How long a running call may still take to commit when its worker is paused, swapped or moved.
 pub const SWAP_GRACE: Duration = Duration::from_millis(600);
-/// A worker's log says so often at most that records became dead letters, ms.
+/// How long a worker's log counts dead letters before it tells of the first again, ms.
 pub const LETTERS_TOLD_MS: u64 = 60_000;
 /// How long everything may take to drain at shutdown.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);

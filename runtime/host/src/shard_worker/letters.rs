@@ -1,4 +1,5 @@
-//! Says in the log that records became dead letters: at once, and what comes within a minute in one line behind that.
+//! Says in the log that records became dead letters: the first at once, then whenever there are twice as many, anew
+//! every minute.
 
 use std::sync::Arc;
 
@@ -9,22 +10,26 @@ use tracing::warn;
 
 use crate::{limits, shard_worker::ShardWorker};
 
-/// Letters that nobody was told of.
+/// Letters of a minute.
 #[derive(Debug, Default)]
 pub(super) struct Letters {
+    began: Option<Timestamp>,
+    told: u64,
     untold: u64,
-    told_at: Option<Timestamp>,
 }
 
 impl Letters {
     /// There are more: how many are to be told now.
     fn add(&mut self, letters: u64, now: Timestamp) -> Option<u64> {
         self.untold += letters;
-        let was_told = |at: &Timestamp| now.since_ms(*at) < limits::LETTERS_TOLD_MS && *at <= now;
-        if self.untold == 0 || self.told_at.as_ref().is_some_and(was_told) {
+        let is_within = |at: &Timestamp| now.since_ms(*at) < limits::LETTERS_TOLD_MS && *at <= now;
+        if !self.began.as_ref().is_some_and(is_within) {
+            (self.began, self.told) = (Some(now), 0);
+        }
+        if self.untold == 0 || self.untold < self.told {
             return None;
         }
-        self.told_at = Some(now);
+        self.told += self.untold;
         Some(std::mem::take(&mut self.untold))
     }
 }
@@ -48,14 +53,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_are_told_at_once_and_those_of_a_minute_behind_it() {
+    fn the_first_are_told_at_once_and_more_when_there_are_twice_as_many_or_a_minute_later() {
         let mut letters = Letters::default();
         assert_eq!(letters.add(0, Timestamp(0)), None);
-        assert_eq!(letters.add(3, Timestamp(1)), Some(3));
-        assert_eq!(letters.add(2, Timestamp(2)), None);
-        assert_eq!(letters.add(1, Timestamp(limits::LETTERS_TOLD_MS)), None);
+        let told: Vec<u64> = (0..40)
+            .filter_map(|_| letters.add(1, Timestamp(1)))
+            .collect();
+        assert_eq!(told, [1, 1, 2, 4, 8, 16]);
         let later = Timestamp(limits::LETTERS_TOLD_MS + 1);
-        assert_eq!(letters.add(4, later), Some(7));
-        assert_eq!(letters.add(1, Timestamp(5)), Some(1), "the clock went back");
+        assert_eq!(letters.add(4, later), Some(12));
+        assert_eq!(letters.add(1, later), None);
+        assert_eq!(letters.add(1, Timestamp(5)), Some(2), "the clock went back");
     }
 }

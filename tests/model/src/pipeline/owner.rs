@@ -136,6 +136,8 @@ impl Driven {
                         owner.take_refused(slot);
                     }
                     Action::Stop(_) => owner.is_stopped = true,
+                    // One unit of a mapping: nobody else is to hear of it.
+                    Action::Felt { .. } => {}
                     Action::KeepOnly { .. } | Action::ReleaseBlock(_) | Action::Redriven { .. } => {
                     }
                     other => unreachable!("nothing is read again, no turn is asked for: {other:?}"),
