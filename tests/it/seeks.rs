@@ -205,7 +205,11 @@ fn a_seek_goes_on_behind_a_damaged_part() {
     // What cannot be read is as old as what lies behind it at least.
     assert!(blocked["iterator_age_ms"].as_u64() > Some(0), "{blocked}");
     // How an operator goes on: what lies in between is passed over, and said to be.
-    assert_eq!(counts(&seek(&server, "latest")), [(pending, 0)]);
+    // The damage is told as soon as it is met: what was read in front of it may still be settled meanwhile.
+    let [(before, 0)] = counts(&seek(&server, "latest"))[..] else {
+        panic!("nothing is left behind the end");
+    };
+    assert!(before > 0 && before <= pending, "{before} of {pending}");
     put(&server, "in", &["ok after".to_owned()], &["--key", "a"]);
     let status = drained(&server, "hostile");
     assert_eq!(

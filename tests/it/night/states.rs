@@ -61,7 +61,8 @@ fn dead_letters_at_their_quota_hold_the_mapping_until_they_are_redriven() {
     let open = described["dead_letters_by_code"]["refused"].as_u64();
     assert!(matches!(open, Some(15..=18)), "{described:#}");
     let blocked = r#"{alertname="FnctlMappingBlocked",mapping="enrich/signups"}"#;
-    night.until_fire(4, &[blocked], |_| {});
+    let given_up = r#"{alertname="FnctlDeadLetterRate",mapping="enrich/signups"}"#;
+    night.until_fire(5, &[given_up, blocked], |_| {});
     let steps = commands(&described);
     assert!(night.pasted(&steps[0]).contains("refused"), "{steps:?}");
     assert_eq!(
