@@ -30,7 +30,7 @@ const SYNCS: u64 = 40;
 const STOPS_WITHIN: Duration = Duration::from_secs(4);
 /// The rule, and the words under which the server says how it kept it.
 const ENDS_WITHIN_MS: u64 = 1_000;
-const ENDED: &str = "ending after the failure ms=";
+const ENDED: &str = "ending after the failure took_ms=";
 /// Numbers of the system calls write, pwrite64, fsync, fdatasync and syncfs.
 const WRITES_AND_SYNCS: [u64; 5] = [1, 18, 74, 75, 306];
 /// Long enough for the store to cut twice.
