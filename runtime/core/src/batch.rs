@@ -133,21 +133,21 @@ impl<T: Copy> Batcher<T> {
     }
 
     /// Takes one batch from the front, whether due or not, appending to `batch`: at least one record
-    /// when any waits, further ones while they fit and are `alike` the first. Answers what closed it;
-    /// `None`: nothing waited.
-    pub fn take(
+    /// when any waits, further ones while they fit and are of the `sort` of the first. Answers what
+    /// closed it; `None`: nothing waited.
+    pub fn take<S: PartialEq>(
         &mut self,
         batch: &mut Vec<T>,
-        alike: impl Fn(T, T) -> bool,
+        sort: impl Fn(T) -> S,
     ) -> Option<FlushReason> {
-        let first = self.waiting.front()?.item;
+        let first = sort(self.waiting.front()?.item);
         let is_heavy = self.bytes >= self.limits.bytes_max;
         let mut bytes = 0;
         let mut records = 0;
         while let Some(&waiting) = self.waiting.front() {
             let next = bytes + u64::from(waiting.bytes);
             let fits = records < self.limits.records_max && next <= self.limits.bytes_max;
-            if records > 0 && !(fits && alike(first, waiting.item)) {
+            if records > 0 && !(fits && sort(waiting.item) == first) {
                 break;
             }
             bytes = next;

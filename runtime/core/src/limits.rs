@@ -22,6 +22,8 @@ pub const BACKOFF_MAX_MS_DEFAULT: u64 = 60_000;
 pub const UNSETTLED_RECORDS_MAX: u64 = 262_144;
 /// Records that are looked through at once for those that are not done, behind one that waits.
 pub const BACKLOG_CHUNK_RECORDS: usize = 1_024;
+/// Of these at most so many may be on their way to or in a call when the others are let go of.
+pub const BACKLOG_CHUNK_MOVING_RECORDS: usize = BACKLOG_CHUNK_RECORDS / 16;
 /// Payload of parked records kept in memory per unit; beyond it they are re-read from the log.
 pub const PARKED_BYTES_MAX: u64 = 8 << 20;
 /// What a parked record takes in memory beside its key and payload, bytes, once it is kept apart from its

@@ -14,7 +14,7 @@ fn batcher(records_max: u32, bytes_max: u64, window_ms: u64) -> Batcher<u32> {
 
 fn take(batcher: &mut Batcher<u32>) -> Vec<u32> {
     let mut batch = Vec::new();
-    batcher.take(&mut batch, |_, _| true);
+    batcher.take(&mut batch, |_| ());
     batch
 }
 
@@ -84,7 +84,7 @@ fn a_batch_holds_records_of_one_sort() {
         batcher.push(item, 1, Timestamp(0));
     }
     let mut batch = Vec::new();
-    batcher.take(&mut batch, |first, item| first % 2 == item % 2);
+    batcher.take(&mut batch, |item| item % 2);
     assert_eq!(batch, [2, 4]);
 }
 

@@ -257,19 +257,25 @@ impl Backlog {
         entry.is_some_and(|entry| entry.place != Place::Done)
     }
 
-    /// Moves a record. A done one can be looked at until [`Self::advance`].
-    pub(super) fn place(&mut self, serial: Serial, place: Place, actions: &mut Vec<Action>) {
+    /// Moves a record; of which key it is. A done one can be looked at until [`Self::advance`].
+    pub(super) fn place(
+        &mut self,
+        serial: Serial,
+        place: Place,
+        actions: &mut Vec<Action>,
+    ) -> KeyHash {
         let entry = self.get_mut(serial);
         debug_assert!(entry.place != Place::Done, "what is done stays done");
         let (from, to) = (entry.place.pin(), place.pin());
         entry.place = place;
-        let (block, bytes) = (entry.block, entry.bytes);
+        let (key, block, bytes) = (entry.key, entry.block, entry.bytes);
         if place == Place::Done {
             self.entries.note_done(serial);
         }
         if from != to {
             self.repin(block, bytes, (from, to), actions);
         }
+        key
     }
 
     /// A slot takes a record into a call: its reference, and whether its payload is in memory.

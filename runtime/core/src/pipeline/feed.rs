@@ -144,14 +144,12 @@ impl ShardPipeline {
 
     /// A lane is done with a record.
     pub(super) fn done_in_lane(&mut self, index: usize, serial: Serial, actions: &mut Vec<Action>) {
-        self.backlog.place(serial, Place::Done, actions);
+        let key = self.backlog.place(serial, Place::Done, actions);
         let feed = &mut self.lanes[index].feed;
-        if feed.is_empty() {
-            return;
+        if !feed.is_empty() {
+            let next = feed.done(key, serial);
+            self.put_in_lane(index, &next, actions);
         }
-        let key = self.backlog.get(serial).key;
-        let next = feed.done(key, serial);
-        self.put_in_lane(index, &next, actions);
     }
 
     /// A key is parked no more: its records go back to their lane, as far as it takes them now.

@@ -310,9 +310,10 @@ impl ShardPipeline {
             if is_retry && self.slots[index].keys.contains(&entry.key) {
                 self.park.remove(entry.key, serial);
             }
-            match is_retry {
-                true => self.backlog.place(serial, Place::Done, actions),
-                false => self.done_in_lane(index, serial, actions),
+            if is_retry {
+                self.backlog.place(serial, Place::Done, actions);
+            } else {
+                self.done_in_lane(index, serial, actions);
             }
         }
         if is_retry && !self.redrives.has_slot() {

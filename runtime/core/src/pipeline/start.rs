@@ -104,9 +104,8 @@ impl ShardPipeline {
         }
         let mut batch = Vec::new();
         let backlog = &self.backlog;
-        let reason = lane.batcher.take(&mut batch, |first, serial| {
-            backlog.get(first).condemned().is_some() == backlog.get(serial).condemned().is_some()
-        });
+        let is_condemned = |serial| backlog.get(serial).condemned().is_some();
+        let reason = lane.batcher.take(&mut batch, is_condemned);
         if lane.is_unsorted {
             // Released records went in front of older ones of other keys.
             batch.sort_unstable();

@@ -313,9 +313,7 @@ impl ShardPipeline {
             (entry.condemned().is_some(), window)
         };
         let mut batch = Vec::new();
-        let reason = group
-            .batcher
-            .take(&mut batch, |first, serial| sort(first) == sort(serial));
+        let reason = group.batcher.take(&mut batch, sort);
         for &serial in &batch {
             self.waiting.leave(self.backlog.get(serial).bytes);
         }

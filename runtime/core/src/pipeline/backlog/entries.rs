@@ -3,7 +3,8 @@
 //! One record that waits for hours holds the low watermark, and a quarter of a million are read behind it. All
 //! but a few of them are done: to keep those would cost memory that is touched once and never looked at again.
 //! So what is not done among old entries is moved aside, and the memory of the others is used for what is read
-//! next.
+//! next. What is aside has to be looked for. So records stay where they are while more than a few of their
+//! neighbours are on their way through a lane: each of those is asked for several times, what is parked seldom.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -150,12 +151,19 @@ impl Entries {
         shrink(&mut self.aside);
     }
 
-    /// Moves what is not done of the oldest recent entries aside, if that is less than half of them.
+    /// Moves what is not done of the oldest recent entries aside, if that is less than half of them and few
+    /// are on their way.
     fn move_aside(&mut self) -> bool {
         let old = limits::BACKLOG_CHUNK_RECORDS.min(self.recent.len());
         let is_open = |entry: &&Entry| entry.place != Place::Done;
-        let open = self.recent.range(..old).filter(is_open).count();
-        let is_worth_it = old == limits::BACKLOG_CHUNK_RECORDS && open < old / 2;
+        let (mut open, mut moving) = (0, 0);
+        for entry in self.recent.range(..old) {
+            open += usize::from(is_open(&entry));
+            moving += usize::from(matches!(entry.place, Place::Waiting | Place::Busy));
+        }
+        let is_full = old == limits::BACKLOG_CHUNK_RECORDS;
+        let is_worth_it =
+            is_full && open < old / 2 && moving <= limits::BACKLOG_CHUNK_MOVING_RECORDS;
         if is_worth_it {
             let first = self.recent_first;
             let old = (first..).map(Serial).zip(self.recent.drain(..old));

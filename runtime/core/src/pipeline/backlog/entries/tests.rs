@@ -94,6 +94,30 @@ fn what_is_mostly_open_stays_where_it_is_until_it_is_not() {
     assert!(open.map(|(serial, _)| serial).eq(left.map(Serial)));
 }
 
+#[test]
+fn nothing_is_moved_aside_while_more_than_a_few_of_its_neighbours_are_on_their_way() {
+    let moving = limits::BACKLOG_CHUNK_MOVING_RECORDS as u64;
+    for (place, moving, is_moved) in [
+        (Place::Busy, moving + 1, false),
+        (Place::Waiting, moving + 1, false),
+        (Place::Waiting, moving, true),
+        (Place::Parked, moving + 1, true),
+    ] {
+        let mut entries = Entries::new();
+        for n in 0..2 * CHUNK {
+            entries.push(entry(n));
+            match n {
+                // It holds the low watermark.
+                0 => {}
+                n if n <= moving => entries.get_mut(Serial(n)).expect("open").place = place,
+                n => done(&mut entries, n),
+            }
+        }
+        entries.pass_over_done();
+        assert_eq!(!entries.aside.is_empty(), is_moved, "{place:?} {moving}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
