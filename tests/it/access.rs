@@ -161,6 +161,8 @@ fn tokens_open_what_their_scope_includes_survive_a_restart_and_end_at_once() {
     );
     while tail.next_line().unwrap_or_else(|e| panic!("{e}")).is_some() {}
     let unknown = (Some(5), Value::from("FN6003"));
+    // It says that it was the token, and not that the server went.
+    assert_eq!(tail.wait().unwrap_or_else(|e| panic!("{e}")), Some(5));
     assert_eq!(refused(&server, &read, &["streams", "list"]), unknown);
 
     let metrics = with_token(&server, "GET", "/metrics", Some(&write)).text();
@@ -426,5 +428,38 @@ fn the_audit_tells_who_changed_what_and_is_changed_by_nobody() {
             "{line}"
         );
         assert!(!line.to_string().contains("fnctl_"), "{line}");
+    }
+}
+
+#[test]
+fn revoking_the_last_token_that_may_change_anything_says_so_and_how_the_next_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().join("data");
+    for (name, scope) in [("root", "admin"), ("second", "admin"), ("r", "read")] {
+        offline_token(&data_dir, name, scope);
+    }
+    let server = serve(&data_dir, &[]);
+    let told = one(&server, &["tokens", "revoke", "second", "--yes"]);
+    assert_eq!(told["notes"], serde_json::json!([]), "{told}");
+    let told = one(&server, &["tokens", "revoke", "root", "--yes"]);
+    assert_eq!(told["name"], "root", "{told}");
+    let note = &told["notes"][0];
+    assert!(
+        note["message"]
+            .as_str()
+            .is_some_and(|words| words.contains("scope admin")),
+        "{told}"
+    );
+    server.stop().unwrap_or_else(|e| panic!("{e}"));
+
+    let data_dir = data_dir.to_string_lossy();
+    let last = ["tokens", "revoke", "r", "--yes", "--data-dir", &data_dir];
+    let (code, stdout, stderr) = fnctl(&last);
+    assert_eq!((code, stdout.as_str()), (Some(0), "revoked    token r\n"));
+    for words in [
+        "it was the last token",
+        "fnctl tokens create NAME --scope admin --data-dir D",
+    ] {
+        assert!(stderr.contains(words), "{words}: {stderr}");
     }
 }

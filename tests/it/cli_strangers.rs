@@ -389,3 +389,44 @@ fn an_empty_name_means_nothing_and_not_something_else() {
         );
     }
 }
+
+#[test]
+fn a_level_of_the_log_that_there_is_none_of_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listen = ["--listen", "127.0.0.1:0", "--kinesis-listen", "127.0.0.1:0"];
+    for (asked, named) in [
+        ("loud", "`loud`"),
+        ("info,fnctl_host=chatty", "`fnctl_host=chatty`"),
+    ] {
+        let output = Command::new(binary())
+            .args(["server", "--data-dir", "data", "-o", "json"])
+            .args(listen)
+            .current_dir(folder.path())
+            .env("FNCTL_LOG", asked)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let body: Value =
+            serde_json::from_str(stderr.trim()).unwrap_or_else(|e| panic!("{e}: {stderr}"));
+        let error = &body["error"];
+        assert_eq!(
+            (output.status.code(), error["code"].as_str()),
+            (Some(2), Some("FN1001"))
+        );
+        assert_eq!(error["where"], "FNCTL_LOG");
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|words| words.contains(named)),
+            "{error}"
+        );
+        assert!(
+            error["fix"]
+                .as_str()
+                .is_some_and(|fix| fix.contains("FNCTL_LOG=debug")),
+            "{error}"
+        );
+    }
+    assert!(!folder.path().join("data").exists(), "nothing was made");
+}

@@ -181,6 +181,8 @@ fn all_problems_of_a_manifest_come_together_with_their_lines() {
     fs::write(folder.path().join("fnctl.toml"), text).expect("a manifest");
     let (exit, error) = refused(folder.path(), &["deploy", "."]);
     assert_eq!((exit, error["code"].as_str()), (7, Some("FN2101")));
+    let fix = error["fix"].as_str().unwrap_or_default();
+    assert!(fix.contains("fnctl deploy --dry-run"), "{error}");
     let problems: Vec<(&str, &str)> = error["problems"]
         .as_array()
         .expect("problems")

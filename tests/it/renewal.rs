@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -253,4 +253,38 @@ fn the_token_of_a_file_opens_a_new_server_and_follows_the_file_and_so_do_keys() 
             .iter()
             .any(|secret| told.contains(secret))
     );
+}
+
+#[test]
+fn files_of_secrets_that_everybody_may_read_are_told_of_in_the_log() {
+    const WARNING: &str = "everybody on this machine may read a file of secrets";
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("credentials");
+    let text = "[w]\naws_access_key_id = AKIAX\naws_secret_access_key = sixteen-and-more-characters\nfnctl_scope = write\n";
+    fs::write(&keys, text).expect("written");
+    let token = folder.path().join("token");
+    fs::write(&token, "x".repeat(32)).expect("written");
+    let path = |file: &Path| file.to_string_lossy().into_owned();
+    let arguments = [
+        "--kinesis-credentials",
+        &path(&keys),
+        "--admin-token-file",
+        &path(&token),
+    ];
+    for (mode, told) in [(0o600, 0), (0o640, 0), (0o644, 2)] {
+        for file in [&keys, &token] {
+            fs::set_permissions(file, fs::Permissions::from_mode(mode)).expect("set");
+        }
+        let server = serve(&folder.path().join("data"), &arguments);
+        let log = server.log();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(WARNING)).collect();
+        assert_eq!(lines.len(), told, "{mode:o}: {log}");
+        for (line, file) in lines.iter().zip([&keys, &token]) {
+            assert!(
+                line.contains("WARN") && line.contains(&path(file)),
+                "{line}"
+            );
+        }
+        server.stop().unwrap_or_else(|e| panic!("{e}"));
+    }
 }

@@ -101,9 +101,10 @@ fn a_bit_that_flips_at_rest_is_found_named_and_counted_while_the_rest_is_served(
     let name = segment.file_name().expect("it has a name");
     for part in [
         &*name.to_string_lossy(),
-        "at offset",
-        "stream",
-        "shard 0",
+        "path=",
+        "offset=",
+        "stream=\"rots\"",
+        "shard=\"shardId-000000000000\"",
         "records",
     ] {
         assert!(line.contains(part), "{part}: {line}");

@@ -88,6 +88,37 @@ fn files_stay_short() {
 }
 
 #[test]
+fn the_chart_governs_its_pod_by_a_headless_service_and_scrapes_it_once() {
+    const CHART: &str = "deploy/helm/fnctl/templates/";
+    let template = |name: &str| {
+        let path = root().join(CHART).join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    let line = |text: &str, key: &str| {
+        let found = text.lines().find_map(|line| line.trim().strip_prefix(key));
+        found.map(str::trim).map(str::to_owned)
+    };
+    let services = template("service.yaml");
+    let (headless, ordinary): (Vec<&str>, Vec<&str>) = services
+        .split("\n---\n")
+        .partition(|service| service.contains("clusterIP: None"));
+    let ([headless], [ordinary]) = (&headless[..], &ordinary[..]) else {
+        panic!("one of each: {services}");
+    };
+    assert_eq!(
+        line(&template("statefulset.yaml"), "serviceName:"),
+        line(headless, "name:")
+    );
+    assert_ne!(line(headless, "name:"), line(ordinary, "name:"));
+    // A monitor that took both would count everything twice.
+    let component = "app.kubernetes.io/component";
+    assert!(line(headless, &format!("{component}:")).is_some());
+    assert!(!ordinary.contains(component), "{ordinary}");
+    let left_out = format!("{{ key: {component}, operator: DoesNotExist }}");
+    assert!(template("servicemonitor.yaml").contains(&left_out));
+}
+
+#[test]
 fn names_say_what_is_inside() {
     let vague = paths()
         .into_iter()

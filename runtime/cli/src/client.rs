@@ -227,6 +227,18 @@ impl Client {
         self.send(request, empty()).await.map(drop)
     }
 
+    /// Deletes, and reads the answer.
+    ///
+    /// # Errors
+    /// The server's, or nobody answers.
+    pub(crate) async fn delete_one<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+    ) -> Result<T, CliError> {
+        let request = self.request(Method::DELETE, path, &[])?;
+        self.read(self.send(request, empty()).await?).await
+    }
+
     fn request(
         &self,
         method: Method,

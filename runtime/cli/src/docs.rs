@@ -23,7 +23,7 @@ fn errors() -> String {
     let mut page = head(
         "Errors",
         "Every error has a code that stays what it is. On a terminal: `fnctl explain CODE`. The exit code is that of the command \
-         that ends with it; the status is that of the API's answer. The words that `fnctl status` and dead letters use are at the end.",
+         that ends with it; the status is that of the API's answer. The words that `fnctl status`, states of mappings and dead letters use are at the end.",
     );
     for (heading, all) in families() {
         write!(page, "\n## {heading}\n").expect("a string takes everything");

@@ -70,9 +70,12 @@ impl CliError {
 
     /// Tells it on stderr.
     pub(crate) fn tell(self, is_json: bool) {
-        let Self::Told(error) = self else {
+        let Self::Told(mut error) = self else {
             return;
         };
+        if error.fix.is_none() {
+            error.fix = usual_fix(&error.code);
+        }
         let stderr = io::stderr();
         let text = if is_json {
             let body = ErrorBody { error: *error };
@@ -90,6 +93,14 @@ impl From<ErrorObject> for CliError {
     fn from(error: ErrorObject) -> Self {
         Self::Told(Box::new(error))
     }
+}
+
+/// What helps with an error that says nothing of its own: the likeliest of what its page has, and where the rest is.
+/// `None`: a code of a newer server.
+fn usual_fix(code: &str) -> Option<String> {
+    let explanation = ErrorCode::parse(code)?.explanation();
+    let likeliest = explanation.fix.first()?;
+    Some(format!("{likeliest}\nfnctl explain {code}"))
 }
 
 /// The text: what, where, every problem, why, what to do.
@@ -152,7 +163,22 @@ pub(crate) fn render(error: &ErrorObject, is_coloured: bool) -> String {
 mod tests {
     use fnctl_core::error_code::{ErrorCode, ErrorObject, Problem};
 
-    use super::render;
+    use super::{render, usual_fix};
+
+    #[test]
+    fn there_is_something_to_do_about_every_error() {
+        for code in ErrorCode::ALL {
+            let code = code.as_str();
+            let fix = usual_fix(code).unwrap_or_else(|| panic!("{code}: nothing"));
+            assert!(fix.ends_with(&format!("\nfnctl explain {code}")), "{fix}");
+            let text = render(
+                &ErrorObject::new(ErrorCode::parse(code).unwrap(), "x").fix(fix),
+                false,
+            );
+            assert!(text.contains("\n  fix   "), "{text}");
+        }
+        assert_eq!(usual_fix("FN9999"), None);
+    }
 
     #[test]
     fn the_text_says_what_why_and_what_to_do() {

@@ -263,9 +263,15 @@ fn with_lines(source: &str, problems: Vec<Problem>) -> Vec<Problem> {
 
 fn invalid(path: &Path, problems: Vec<Problem>) -> CliError {
     let shown = crate::output::words::path(path);
-    ErrorObject::of_problems(ErrorCode::ManifestInvalid, &shown, problems)
+    let error: CliError = ErrorObject::of_problems(ErrorCode::ManifestInvalid, &shown, problems)
         .at(&shown)
-        .into()
+        .into();
+    let what = if error.is(ErrorCode::NotYet) {
+        "leave out what is named: it comes in a later version"
+    } else {
+        "mend what is named, then try it without a change: fnctl deploy --dry-run"
+    };
+    error.fix(what)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{Timestamp, TokenName},
     limits::TOKENS_MAX,
+    registry::Note,
     rfc3339,
 };
 
@@ -191,6 +192,17 @@ pub struct CreatedToken {
     pub token: String,
 }
 
+/// `DELETE /v1/tokens/{name}`: the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedToken {
+    /// The token as it was listed.
+    #[serde(flatten)]
+    pub line: TokenLine,
+    /// What nobody can do any more without it.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+}
+
 /// All tokens of a data directory, as `access.json` holds them. That the value exists means that a token
 /// was made once: from then on it is asked for, also when the last is revoked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +213,10 @@ pub struct Tokens {
     /// The tokens, by name.
     pub tokens: Vec<Token>,
 }
+
+/// How one of scope admin is made where there is none.
+const NEXT_ADMIN: &str = "fnctl tokens create NAME --scope admin --data-dir D        with the server stopped; where no token is asked for, \
+     on loopback, also while it runs, without --data-dir; or start it with --admin-token-file F";
 
 /// Why tokens stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -254,6 +270,31 @@ impl Tokens {
         match position {
             Some(position) => Ok(self.tokens.remove(position)),
             None => Err(TokenRefusal::NoSuchToken(name.to_owned())),
+        }
+    }
+
+    /// What is told of one that was taken away: also that it was the last that could do something. Tokens are
+    /// asked for all the same, so whoever locked everyone out must learn the way back.
+    #[must_use]
+    pub fn without(&self, revoked: &Token, now: Timestamp) -> RevokedToken {
+        let mut left = self.tokens.iter().filter(|token| !token.is_expired(now));
+        let message = if left.clone().next().is_none() {
+            Some("it was the last token: where one is asked for, nobody is let in any more")
+        } else if revoked.scope == Scope::Admin && left.all(|token| token.scope != Scope::Admin) {
+            Some(
+                "it was the last token of scope admin: where one is asked for, nobody can change anything any more",
+            )
+        } else {
+            None
+        };
+        let note = message.map(|message| Note {
+            path: "tokens".to_owned(),
+            message: message.to_owned(),
+            fix: NEXT_ADMIN.to_owned(),
+        });
+        RevokedToken {
+            line: revoked.line(now),
+            notes: note.into_iter().collect(),
         }
     }
 

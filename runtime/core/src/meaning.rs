@@ -1,11 +1,12 @@
-//! What the words mean that `fnctl status` and dead letters use, at length: what `fnctl explain` prints of them and the
+//! What the words mean that `fnctl status`, states of mappings and dead letters use, at length: what `fnctl explain` prints of them and the
 //! page of errors is made of. A diagnosis says what is so *here*; this says what it is.
 
 mod codes;
 mod kinds;
+mod mapping_states;
 mod states;
 
-use crate::{commit::ErrorKind, diagnosis::Why};
+use crate::{commit::ErrorKind, diagnosis::Why, status::State};
 
 /// A word, explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,14 @@ impl Why {
     }
 }
 
+impl State {
+    /// What it means and what to do.
+    #[must_use]
+    pub const fn meaning(self) -> Meaning {
+        mapping_states::of(self)
+    }
+}
+
 impl ErrorKind {
     /// What it means and what to do.
     #[must_use]
@@ -54,11 +63,18 @@ impl ErrorKind {
 }
 
 /// All words under what they are words of.
-pub fn all() -> [(&'static str, Vec<Meaning>); 3] {
+pub fn all() -> [(&'static str, Vec<Meaning>); 4] {
+    // Explained once, as what `fnctl status` says.
+    let is_own = |state: &State| Why::parse(state.as_str()).is_none();
+    let states = State::ALL.into_iter().filter(is_own);
     [
         (
             "What `fnctl status` says of a mapping",
             Why::ALL.map(Why::meaning).to_vec(),
+        ),
+        (
+            "States of a mapping, beside `paused` and `deleting` above",
+            states.map(State::meaning).collect(),
         ),
         (
             "Why a record is a dead letter",
@@ -74,10 +90,11 @@ pub fn all() -> [(&'static str, Vec<Meaning>); 3] {
 /// What a word means; `None`: none of them says it.
 #[must_use]
 pub fn of(word: &str) -> Option<Meaning> {
-    let state = Why::parse(word).map(Why::meaning);
+    let why = Why::parse(word).map(Why::meaning);
+    let state = || State::parse(word).map(State::meaning);
     let kind = || ErrorKind::from_name(word).map(ErrorKind::meaning);
     let code = || codes::ALL.iter().find(|one| one.word == word).copied();
-    state.or_else(kind).or_else(code)
+    why.or_else(state).or_else(kind).or_else(code)
 }
 
 #[cfg(test)]
@@ -89,7 +106,8 @@ mod tests {
     #[test]
     fn every_word_is_explained_and_means_one_thing() {
         let words: Vec<Meaning> = all().into_iter().flat_map(|(_, all)| all).collect();
-        let all = Why::ALL.len() + ErrorKind::ALL.len() + codes::ALL.len();
+        let states = State::ALL.len() - ["paused", "deleting"].len();
+        let all = Why::ALL.len() + states + ErrorKind::ALL.len() + codes::ALL.len();
         assert_eq!(words.len(), all);
         let distinct: BTreeSet<&str> = words.iter().map(|one| one.word).collect();
         assert_eq!(
@@ -105,5 +123,13 @@ mod tests {
             assert!(!one.fix.is_empty(), "{word}");
         }
         assert_eq!(of("FN2003"), None);
+    }
+
+    #[test]
+    fn every_state_of_a_mapping_is_explained() {
+        for state in State::ALL {
+            let told = of(state.as_str()).expect("it is known");
+            assert_eq!((told, told.word), (state.meaning(), state.as_str()));
+        }
     }
 }

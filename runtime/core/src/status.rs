@@ -10,6 +10,7 @@ mod mapping;
 mod parked;
 mod record;
 mod shadow;
+mod state;
 
 pub use call::{
     CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow, close_by_hand,
@@ -22,7 +23,7 @@ pub use catalogue::{
 pub use diagnosis::{Diagnosis, NextStep, RecentRates, Trend};
 pub use mapping::{
     CircuitStatus, MappingLine, MappingStatus, OpenCircuits, RelayHeld, RelayStatus, SeekShard,
-    SeekStatus, SettingsStatus, ShardStatus, Totals, state_name,
+    SeekStatus, SettingsStatus, ShardStatus, Totals,
 };
 pub use parked::{GiveUpKey, GiveUpStatus, ParkedStatus, ParkedWindow, ReleaseKeys, ReleaseStatus};
 pub use record::{
@@ -33,3 +34,4 @@ pub use record::{
 pub use shadow::{
     ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary, ShadowWindow,
 };
+pub use state::{State, state_name};

@@ -20,7 +20,10 @@ use std::{
 };
 
 use fnctl_core::{
-    access::{CreateTokenRequest, CreatedToken, Scope, SecretDigest, Token, TokenRefusal, Tokens},
+    access::{
+        CreateTokenRequest, CreatedToken, RevokedToken, Scope, SecretDigest, Token, TokenRefusal,
+        Tokens,
+    },
     clock::Clock,
     error_code::ErrorCode,
     id::{Timestamp, TokenName},
@@ -232,9 +235,13 @@ impl Access {
     ///
     /// # Errors
     /// There is none of that name, or it cannot be written.
-    pub(crate) async fn revoke(self: &Arc<Self>, name: &str) -> Result<Token, TokensError> {
+    pub(crate) async fn revoke(self: &Arc<Self>, name: &str) -> Result<RevokedToken, TokensError> {
         let name = name.to_owned();
-        self.change(move |tokens| tokens.revoke(&name)).await
+        self.change(move |tokens| {
+            let revoked = tokens.revoke(&name)?;
+            Ok(tokens.without(&revoked, SystemClock.now()))
+        })
+        .await
     }
 
     /// All tokens, by name.
@@ -264,17 +271,18 @@ impl Access {
         task.await.map_err(panicked)?
     }
 
-    /// Ends when the token is revoked or has expired.
-    pub(crate) async fn gone(self: Arc<Self>, digest: SecretDigest) {
+    /// Ends when the token is revoked or has expired: what its holder is told then.
+    pub(crate) async fn gone(self: Arc<Self>, name: TokenName, digest: SecretDigest) -> ApiError {
         let mut changed = self.changed.subscribe();
         loop {
             let now = SystemClock.now();
             let tokens = self.tokens();
             let Some(token) = tokens.as_ref().and_then(|tokens| tokens.find(&digest)) else {
-                return;
+                let words = format!("token `{name}` is no longer good");
+                return refused(&words, "it was revoked, which ends what it had opened");
             };
             let left = match token.expires_at {
-                Some(end) if end <= now => return,
+                Some(end) if end <= now => return expired(token),
                 Some(end) => Duration::from_millis(end.0 - now.0).min(limits::TOKEN_LOOK_AGAIN),
                 None => limits::TOKEN_LOOK_AGAIN,
             };
@@ -284,6 +292,18 @@ impl Access {
     }
 }
 
+/// Nobody is let in by what was sent, or any more.
+fn refused(words: &str, why: &str) -> ApiError {
+    ApiError::new(ErrorCode::TokenRefused, words)
+        .because(why)
+        .fix("send one: --token T, FNCTL_TOKEN, or `Authorization: Bearer T`; an admin makes them: fnctl tokens create NAME --scope S")
+}
+
+fn expired(token: &Token) -> ApiError {
+    let words = format!("token `{}` has expired", token.name);
+    refused(&words, "it was made for a time, which is over")
+}
+
 /// Whether what was presented is good for what is asked.
 fn judge(
     tokens: &Tokens,
@@ -291,11 +311,6 @@ fn judge(
     needed: Scope,
     now: Timestamp,
 ) -> Result<Caller, NotAdmitted> {
-    let refused = |words: &str, why: &str| {
-        ApiError::new(ErrorCode::TokenRefused, words)
-            .because(why)
-            .fix("send one: --token T, FNCTL_TOKEN, or `Authorization: Bearer T`; an admin makes them: fnctl tokens create NAME --scope S")
-    };
     let secret = match presented {
         bearer::Presented::Token(secret) => secret,
         bearer::Presented::Nothing => {
@@ -313,8 +328,7 @@ fn judge(
         return Err(refused("the token is refused", why).into());
     };
     if token.is_expired(now) {
-        let words = format!("token `{}` has expired", token.name);
-        return Err(refused(&words, "it was made for a time, which is over").into());
+        return Err(expired(token).into());
     }
     let caller = Caller::Token {
         name: token.name.clone(),

@@ -130,9 +130,11 @@ impl Api {
         };
         match caller {
             // One that is not whole may last.
-            Caller::Token { digest, .. } if answer.body().size_hint().exact().is_none() => {
-                let gone = Box::pin(Arc::clone(&self.access).gone(digest));
-                Ok(answer.map(|body| Lasting::new(body, gone).boxed_unsync()))
+            Caller::Token { name, digest } if answer.body().size_hint().exact().is_none() => {
+                let gone = Box::pin(Arc::clone(&self.access).gone(name, digest));
+                let kind = answer.headers().get(header::CONTENT_TYPE);
+                let has_lines = kind.is_some_and(|kind| kind == NDJSON);
+                Ok(answer.map(|body| Lasting::new(body, has_lines, gone).boxed_unsync()))
             }
             Caller::Token { .. } | Caller::Unnamed => Ok(answer),
         }

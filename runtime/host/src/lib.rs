@@ -24,6 +24,7 @@ mod relay;
 mod reload;
 mod retries;
 mod secret;
+mod secret_files;
 mod server;
 mod shadow;
 mod shard_worker;

@@ -26,6 +26,7 @@ use crate::{
     kinesis::{self, StoreLog},
     limits::{RELOAD_LOOK, RELOAD_SETTLE},
     metrics::{Metrics, reloads::Reloaded},
+    secret_files,
     server::ServerOptions,
     source::blocking,
     tls::{Shown, Tls},
@@ -80,6 +81,22 @@ impl Sources {
             let seen = vec![digest(&path)];
             Some((path, seen))
         };
+        let secrets = [
+            (
+                Reloaded::KinesisCredentials,
+                options.kinesis_credentials.as_deref(),
+            ),
+            (Reloaded::AdminToken, options.admin_token_file.as_deref()),
+            (
+                Reloaded::Certificate,
+                options.tls.as_ref().and_then(Tls::key),
+            ),
+        ];
+        for (what, file) in secrets {
+            if let Some(file) = file {
+                secret_files::look_at(file, what.as_str());
+            }
+        }
         let tls = options.tls.clone().map(|tls| {
             let seen = tls.files().iter().map(|file| digest(file)).collect();
             (tls, seen)
@@ -143,6 +160,14 @@ impl Renewed {
         match self {
             Self::Certificate { from, .. } => from.files(),
             Self::KinesisKeys { from, .. } | Self::Token { from, .. } => vec![from.clone()],
+        }
+    }
+
+    /// The file among them that is nobody's business.
+    fn secret(&self) -> Option<PathBuf> {
+        match self {
+            Self::Certificate { from, .. } => from.key().map(Path::to_owned),
+            Self::KinesisKeys { from, .. } | Self::Token { from, .. } => Some(from.clone()),
         }
     }
 
@@ -214,6 +239,9 @@ async fn run(
         }
         // Looked at before it is read: what is written meanwhile is read once more.
         known = seen(&files).await;
+        if let Some(file) = renewed.secret() {
+            blocking(move || secret_files::look_at(&file, what.as_str())).await;
+        }
         let done = renewed.read_again(&metrics, &audit).await;
         metrics.reloads().done(what, done.is_ok());
         if let Err(why) = done {

@@ -159,6 +159,14 @@ impl Tls {
         }
     }
 
+    /// The file of the private key, where somebody else keeps it.
+    pub(crate) fn key(&self) -> Option<&Path> {
+        match self {
+            Self::Files { key, .. } => Some(key),
+            Self::Generated { .. } => None,
+        }
+    }
+
     /// The files that somebody else may renew.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         match self {

@@ -119,7 +119,9 @@ impl ApplierLoop {
             Ok(None) => return Ok(()),
             Err(error) => {
                 // A damaged segment stays; what is behind it is not judged by it.
-                tracing::warn!(%error, "retention skips a shard");
+                let stream = self.shared.stream_name(shard.key.0);
+                let shard_id = shard.key.1.shard_id();
+                tracing::warn!(%error, %stream, shard = %shard_id, "retention skips a shard");
                 self.shared.met(shard.key, &error);
                 return Ok(());
             }

@@ -2,6 +2,10 @@
 {{- if contains "fnctl" .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}{{ else }}{{ printf "%s-fnctl" .Release.Name | trunc 52 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{- define "fnctl.headless" -}}
+{{ include "fnctl.name" . }}-headless
+{{- end }}
+
 {{- define "fnctl.selector" -}}
 app.kubernetes.io/name: fnctl
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -80,7 +80,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         .fix("fnctl new NAME && cd NAME && fnctl dev"));
     }
     let manifest = Manifest::load(&args.folder)?;
-    embedded::warn_on_stderr(session.out.is_json());
+    embedded::warn_on_stderr(session.out.is_json())?;
     let mut signals = Signals::listen()?;
     let mut running = match session.server_given {
         true => {

@@ -1,5 +1,5 @@
-//! `fnctl explain`: what a code means and what to do, without a server; also the words of `fnctl status` and of dead
-//! letters.
+//! `fnctl explain`: what a code means and what to do, without a server; also the words of `fnctl status`, of states of
+//! mappings and of dead letters.
 
 use fnctl_core::{
     error_code::{ErrorCode, Explanation, families},
@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A code, such as FN2003; or a word of `fnctl status` or of a dead letter, such as circuit-open; none lists all
+    /// A code, such as FN2003; or a word of `fnctl status`, of a mapping's state or of a dead letter, such as circuit-open; none lists all
     code: Option<String>,
 }
 
@@ -87,8 +87,8 @@ fn code_of(given: &str) -> Result<ErrorCode, CliError> {
             format!("`{given}` is no code and no word of fnctl"),
         )
         .because(
-            "codes are FN and four digits, as an error names it in brackets; words are those of `fnctl status` and \
-             kinds of dead letters, and a function's own codes are its author's to explain",
+            "codes are FN and four digits, as an error names it in brackets; words are those of `fnctl status`, states of \
+             mappings and kinds of dead letters, and a function's own codes are its author's to explain",
         )
         .fix("fnctl explain        (lists all)")
     })

@@ -271,9 +271,11 @@ fn ended(error: CliError, again: &Again<'_>, pending: &Pending) -> CliError {
         ));
         return CliError::Told(object);
     }
-    // What is in front of the line is put: with room again, the put goes on there.
-    let no_room = [ErrorCode::StreamFull, ErrorCode::DiskFull];
-    if no_room.iter().any(|code| object.code == code.as_str()) {
+    // What is in front of the line is put: with room again, or another token where one was revoked meanwhile, the put
+    // goes on there.
+    let is = |code: ErrorCode| object.code == code.as_str();
+    let has_no_room = is(ErrorCode::StreamFull) || is(ErrorCode::DiskFull);
+    if has_no_room || (is(ErrorCode::TokenRefused) && pending.acknowledged() > 0) {
         let first = object.fix.take().unwrap_or("make room".to_owned());
         let go_on = again.command(pending.first_line());
         object.fix = Some(format!("{first}\nthen go on: {go_on}"));

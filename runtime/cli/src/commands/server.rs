@@ -110,7 +110,7 @@ struct Ready {
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
-    embedded::log_to_stderr(session.out.is_json());
+    embedded::log_to_stderr(session.out.is_json())?;
     let mut signals = embedded::Signals::listen()?;
     let mut hangups = hangup::Hangups::listen()?;
     let options = ServerOptions {

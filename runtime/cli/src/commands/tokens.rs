@@ -5,13 +5,14 @@ use std::{io::ErrorKind, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use fnctl_core::{
-    access::{CreateTokenRequest, CreatedToken, Scope, TokenLine, TokenRefusal},
+    access::{CreateTokenRequest, CreatedToken, RevokedToken, Scope, TokenLine, TokenRefusal},
     error_code::ErrorCode,
 };
 use fnctl_host::{OfflineTokens, OpenError, TokensError};
 
 use crate::{
     cli::Session,
+    commands::deploy::print::note_in_words,
     confirm::Asking,
     error::CliError,
     output::{table::Table, words},
@@ -175,16 +176,17 @@ async fn revoke(
     }
     let loss = format!("whoever uses token `{name}` is locked out");
     asking.confirm(&session.out, &loss)?;
-    match offline.take()? {
-        Some(tokens) => drop(tokens.revoke(name).map_err(failed)?),
-        None => {
-            let path = ["v1", "tokens", name];
-            session.client.delete(&path, false).await?;
-        }
-    }
+    let revoked: RevokedToken = match offline.take()? {
+        Some(tokens) => tokens.revoke(name).map_err(failed)?,
+        None => session.client.delete_one(&["v1", "tokens", name]).await?,
+    };
     if session.out.is_json() {
-        let line = known.iter().find(|line| line.name.as_str() == name);
-        return line.map_or(Ok(()), |line| session.out.json(line));
+        return session.out.json(&revoked);
+    }
+    for note in &revoked.notes {
+        for (label, words) in note_in_words(note) {
+            session.out.note(&format!("{label:<10} {words}"));
+        }
     }
     session.out.line(&format!("revoked    token {name}"))
 }

@@ -28,8 +28,8 @@ use crate::{cli::Cli, manifest};
 const VARIABLES: [(&str, &str); 4] = [
     (
         "FNCTL_LOG",
-        "What a server logs: `error`, `warn`, `info` (the default; `warn` of `fnctl dev`), `debug` or `trace`, also by \
-         module: `info,fnctl_host=debug`. With `-o json` a line is an object",
+        "What a server logs: `error`, `warn`, `info` (the default; `warn` of `fnctl dev`), `debug`, `trace` or `off`, \
+         also by module: `info,fnctl_host=debug`; another word is refused. With `-o json` a line is an object",
     ),
     (
         "FNCTL_COMPLETE",

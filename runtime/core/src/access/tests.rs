@@ -91,3 +91,55 @@ fn the_file_survives_writing_and_reading_and_what_is_newer_is_refused() {
         assert!(SecretDigest::try_from(bad.to_owned()).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn whoever_revokes_the_last_token_that_may_change_anything_is_told_and_how_to_make_the_next() {
+    const NOW: Timestamp = Timestamp(2_000);
+    let admin = |name, secret, expires_at| Token {
+        scope: Scope::Admin,
+        ..token(name, secret, expires_at)
+    };
+    // What is left, what goes, and what is said.
+    for (left, goes, said) in [
+        (vec![admin("b", 2, None)], admin("a", 1, None), ""),
+        // One that has expired opens nothing.
+        (
+            vec![admin("b", 2, Some(1_500))],
+            admin("a", 1, None),
+            "the last token:",
+        ),
+        (
+            vec![token("w", 2, None)],
+            admin("a", 1, None),
+            "of scope admin",
+        ),
+        (vec![token("w", 2, None)], token("x", 1, None), ""),
+        (vec![], token("x", 1, None), "the last token:"),
+    ] {
+        let mut tokens = Tokens::new();
+        for token in left.into_iter().chain([goes.clone()]) {
+            tokens.add(token).unwrap();
+        }
+        let revoked = tokens.revoke(goes.name.as_str()).unwrap();
+        let told = tokens.without(&revoked, NOW);
+        assert_eq!(told.line, goes.line(NOW));
+        let notes: Vec<&str> = told
+            .notes
+            .iter()
+            .map(|note| note.message.as_str())
+            .collect();
+        match *notes {
+            [] => assert_eq!(said, ""),
+            [note] => assert!(!said.is_empty() && note.contains(said), "{said:?}: {note}"),
+            _ => panic!("{notes:?}"),
+        }
+        for note in told.notes {
+            assert!(
+                note.fix
+                    .starts_with("fnctl tokens create NAME --scope admin"),
+                "{}",
+                note.fix
+            );
+        }
+    }
+}

@@ -12,21 +12,10 @@ use super::{
 use crate::{
     breaker::Open,
     commit::UnitTotals,
-    mapping::{Mapping, MappingState, MaxAttempts, OutputBinding},
+    mapping::{Mapping, MaxAttempts, OutputBinding},
     rfc3339,
     spec::mapping::OnFailure,
 };
-
-/// The word of a stored state; `blocked` is seen by the host and put in its place.
-#[must_use]
-pub const fn state_name(state: &MappingState) -> &'static str {
-    match state {
-        MappingState::Running => "running",
-        MappingState::Paused => "paused",
-        MappingState::Stopped { .. } => "stopped",
-        MappingState::Failed => "failed",
-    }
-}
 
 /// `mappings list`: one mapping.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

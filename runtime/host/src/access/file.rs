@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fnctl_core::{
-    access::{CreateTokenRequest, CreatedToken, Token, TokenLine, Tokens},
+    access::{CreateTokenRequest, CreatedToken, RevokedToken, Token, TokenLine, Tokens},
     clock::Clock,
     id::{Timestamp, TokenName},
 };
@@ -62,11 +62,11 @@ impl OfflineTokens {
     ///
     /// # Errors
     /// There is none of that name, or it cannot be written.
-    pub fn revoke(&self, name: &str) -> Result<TokenLine, TokensError> {
+    pub fn revoke(&self, name: &str) -> Result<RevokedToken, TokensError> {
         let mut tokens = self.tokens()?.unwrap_or_else(Tokens::new);
         let token = tokens.revoke(name)?;
         self.write(&tokens)?;
-        Ok(token.line(SystemClock.now()))
+        Ok(tokens.without(&token, SystemClock.now()))
     }
 
     fn tokens(&self) -> Result<Option<Tokens>, TokensError> {

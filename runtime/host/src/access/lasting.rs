@@ -1,4 +1,5 @@
-//! Answers that last, such as a tail: they end when the token that let them in is gone.
+//! Answers that last, such as a tail: they end when the token that let them in is gone, and say so where they are
+//! lines.
 
 use std::{
     convert::Infallible,
@@ -9,21 +10,27 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::http::Body;
+use crate::{api::error::ApiError, http::Body};
+
+/// What ends it, as its reader is told.
+type Gone = Pin<Box<dyn Future<Output = ApiError> + Send>>;
 
 /// A body that ends early once something has happened.
 pub(crate) struct Lasting {
     body: Body,
-    gone: Pin<Box<dyn Future<Output = ()> + Send>>,
+    gone: Gone,
+    has_lines: bool,
     is_over: bool,
 }
 
 impl Lasting {
-    /// A body that lasts until `gone` ends.
-    pub(crate) fn new(body: Body, gone: Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
+    /// A body that lasts until `gone` ends. One of lines, each chunk of which is whole, has what `gone` says as its last:
+    /// an end without it is that of a server that stops.
+    pub(crate) fn new(body: Body, has_lines: bool, gone: Gone) -> Self {
         Self {
             body,
             gone,
+            has_lines,
             is_over: false,
         }
     }
@@ -38,9 +45,13 @@ impl HttpBody for Lasting {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         // A future that has ended is not asked again.
-        self.is_over = self.is_over || self.gone.as_mut().poll(cx).is_ready();
         if self.is_over {
             return Poll::Ready(None);
+        }
+        if let Poll::Ready(why) = self.gone.as_mut().poll(cx) {
+            self.is_over = true;
+            let last = || Ok(Frame::data(Bytes::from(why.into_line())));
+            return Poll::Ready(self.has_lines.then(last));
         }
         Pin::new(&mut self.body).poll_frame(cx)
     }

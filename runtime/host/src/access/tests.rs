@@ -89,7 +89,8 @@ async fn what_lasts_ends_when_its_token_goes_also_when_another_gets_its_name() {
     let access = access(&folder);
     let made = access.create(request("a", Scope::Read)).await;
     let digest = secret::digest(&made.expect("made").token);
-    let gone = tokio::spawn(Arc::clone(&access).gone(digest));
+    let name = TokenName::parse("a").expect("a name");
+    let gone = tokio::spawn(Arc::clone(&access).gone(name, digest));
     access
         .create(request("b", Scope::Read))
         .await
@@ -101,7 +102,8 @@ async fn what_lasts_ends_when_its_token_goes_also_when_another_gets_its_name() {
         .create(request("a", Scope::Read))
         .await
         .expect("made");
-    gone.await.expect("it ends");
+    let told = gone.await.expect("it ends");
+    assert!(told.is(ErrorCode::TokenRefused) && told.words().contains("`a`"));
 }
 
 #[tokio::test]

@@ -122,7 +122,9 @@ impl ApiError {
     pub(crate) fn into_line(mut self) -> String {
         if self.object.fix.is_none() {
             let code = ErrorCode::parse(&self.object.code);
-            self.object.fix = code.and_then(usual_fix).map(str::to_owned);
+            let likeliest = |code: ErrorCode| code.explanation().fix.first().copied();
+            let fix = code.and_then(|code| usual_fix(code).or_else(|| likeliest(code)));
+            self.object.fix = fix.map(str::to_owned);
         }
         let mut line = serde_json::to_string(&self.object.into_body())
             .expect("an error object is always JSON");
@@ -155,7 +157,7 @@ impl ApiError {
     }
 }
 
-/// What to do about an error whose place knows nothing better.
+/// What to do about an error whose place knows nothing better, where a request has more to say than the error's page.
 const fn usual_fix(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
         ErrorCode::Usage => "mend the parameter or header that is named, and send it again",
@@ -220,5 +222,26 @@ impl From<BodyError> for ApiError {
             BodyError::TooSlow | BodyError::Broken(_) => ErrorCode::BodyUnreadable,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fnctl_core::error_code::ErrorBody;
+
+    use super::*;
+
+    #[test]
+    fn every_answer_says_what_to_do() {
+        for code in ErrorCode::ALL {
+            let line = ApiError::new(*code, "it failed").into_line();
+            let body: ErrorBody = serde_json::from_str(&line).expect("an error object");
+            assert!(
+                body.error.fix.is_some_and(|fix| !fix.is_empty()),
+                "{code:?}"
+            );
+        }
+        let own = ApiError::new(ErrorCode::Usage, "it failed").fix("mend it");
+        assert!(own.into_line().contains("\"fix\":\"mend it\""));
     }
 }

@@ -10,7 +10,9 @@ use fnctl_core::{
     mapping::{Mapping, MappingState, OutputBinding},
     rfc3339,
     shard::Stream,
-    status::{CircuitStatus, MappingStatus, SettingsStatus, ShardStatus, Totals, state_name},
+    status::{
+        CircuitStatus, MappingStatus, SettingsStatus, ShardStatus, State, Totals, state_name,
+    },
     view::{NodeView, UnitTurn},
 };
 
@@ -147,8 +149,8 @@ impl HostNode {
     /// The word of a mapping's state.
     pub(crate) fn state_of(&self, mapping: &Mapping, made: &[Arc<Stream>]) -> &'static str {
         match self.blocked(mapping, made) {
-            _ if self.is_deleting(mapping.id) => "deleting",
-            Some(_) => "blocked",
+            _ if self.is_deleting(mapping.id) => State::Deleting.as_str(),
+            Some(_) => State::Blocked.as_str(),
             None => state_name(&mapping.state),
         }
     }
@@ -176,18 +178,21 @@ impl HostNode {
         let since = blocked.as_ref().and_then(|blocked| blocked.since);
         let output = blocked.as_ref().and_then(|blocked| blocked.output.clone());
         let (state, reason, detail) = match (&mapping.state, blocked) {
-            _ if self.is_deleting(mapping.id) => ("deleting", Some(Why::Deleting), None),
-            (_, Some(Blocked { reason, detail, .. })) => ("blocked", Some(reason), Some(detail)),
-            (MappingState::Stopped { code, message }, _) => {
+            _ if self.is_deleting(mapping.id) => (State::Deleting, Some(Why::Deleting), None),
+            (_, Some(Blocked { reason, detail, .. })) => {
+                (State::Blocked, Some(reason), Some(detail))
+            }
+            (stored @ MappingState::Stopped { code, message }, _) => {
                 let words = format!("{code}: {message}");
-                ("stopped", Some(Why::StoppedFatal), Some(words))
+                (State::of(stored), Some(Why::StoppedFatal), Some(words))
             }
-            (state @ MappingState::Paused, _) => (state_name(state), Some(Why::Paused), None),
-            (state @ MappingState::Failed, _) => {
-                (state_name(state), Some(Why::StreamDeleted), None)
+            (stored @ MappingState::Paused, _) => (State::of(stored), Some(Why::Paused), None),
+            (stored @ MappingState::Failed, _) => {
+                (State::of(stored), Some(Why::StreamDeleted), None)
             }
-            (state @ MappingState::Running, None) => (state_name(state), None, None),
+            (stored @ MappingState::Running, None) => (State::of(stored), None, None),
         };
+        let state = state.as_str();
         let mut totals = Totals::default();
         totals.add(&gone);
         let mut shards = Vec::with_capacity(units.len());

@@ -72,21 +72,30 @@ pub struct ScrubFinding {
     pub words: String,
 }
 
+impl ScrubFinding {
+    /// What is wrong and what it costs, without the place: a log line has fields for that.
+    pub(crate) fn loss(&self) -> String {
+        let mut words = self.words.clone();
+        if let Some((first, last)) = self.records {
+            words.push_str(&format!(", records {first} to {last}"));
+        }
+        match self.entries {
+            Some((first, Some(last))) => words.push_str(&format!(", entries {first} to {last}")),
+            Some((first, None)) => words.push_str(&format!(", entries from {first} on")),
+            None => {}
+        }
+        words
+    }
+}
+
 impl fmt::Display for ScrubFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at offset {}: ", self.file.display(), self.offset)?;
-        f.write_str(&self.words)?;
+        f.write_str(&self.loss())?;
         if let Some((stream, shard)) = self.shard {
             write!(f, ", stream {stream}, shard {shard}")?;
         }
-        if let Some((first, last)) = self.records {
-            write!(f, ", records {first} to {last}")?;
-        }
-        match self.entries {
-            Some((first, Some(last))) => write!(f, ", entries {first} to {last}"),
-            Some((first, None)) => write!(f, ", entries from {first} on"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{io::ErrorKind, path::Path, sync::atomic::Ordering};
 
-use fnctl_core::id::Ordinal;
+use fnctl_core::id::{Ordinal, StreamId};
 
 use super::{ScrubFinding, ScrubKind};
 use crate::{
@@ -56,11 +56,24 @@ impl Shared {
     /// Takes a finding over: named in the log, counted if it is new. Image and snapshot are made anew where
     /// they stand in for what is damaged, or are it.
     pub(crate) fn found(&self, finding: ScrubFinding, by: MetBy) {
-        let (words, kind) = (finding.to_string(), finding.kind);
-        let is_new = self.scrub.findings().add(finding);
+        let kind = finding.kind;
+        let is_new = self.scrub.findings().add(finding.clone());
         // A pass says again what is still there; readers come as often as they like.
         if is_new || by == MetBy::Scrub {
-            tracing::error!(kind = kind.as_str(), is_new, "{}: {words}", by.words());
+            let of = finding.shard;
+            let stream = of.map(|(stream, _)| self.stream_name(stream));
+            let shard = of.map(|(_, shard)| shard.shard_id());
+            tracing::error!(
+                kind = kind.as_str(),
+                is_new,
+                path = %finding.file.display(),
+                offset = finding.offset,
+                stream,
+                shard,
+                "{}: {}",
+                by.words(),
+                finding.loss()
+            );
         }
         if is_new && kind.is_made_anew() && !self.is_read_only() {
             if kind == ScrubKind::Image && by == MetBy::Scrub {
@@ -149,6 +162,13 @@ impl Shared {
         let published = self.read_published();
         let tail = published.view.tail(key.0, key.1);
         tail.is_some_and(|tail| tail.floor <= last)
+    }
+
+    /// What a stream is called, as people know it; its id where it is gone.
+    pub(crate) fn stream_name(&self, id: StreamId) -> String {
+        let published = self.read_published();
+        let stream = published.view.registry().stream(id);
+        stream.map_or_else(|| id.to_string(), |stream| stream.name.to_string())
     }
 
     /// Oldest record of a shard that is not given up yet.

@@ -133,18 +133,25 @@ fn an_uncertain_end_names_the_first_unacknowledged_line_and_exits_8() {
 }
 
 #[test]
-fn a_refusal_for_want_of_room_stays_what_it_is_and_tells_how_to_go_on() {
+fn a_refusal_for_want_of_room_or_a_token_that_went_stays_what_it_is_and_tells_how_to_go_on() {
     let mut pending = Pending::default();
     pending.start_at(0, 1);
     pending.push(Bytes::from("a"));
     pending.push(Bytes::from("b"));
     pending.acknowledge(1).unwrap();
-    for code in [ErrorCode::StreamFull, ErrorCode::DiskFull] {
+    for (code, exit) in [
+        (ErrorCode::StreamFull, 1),
+        (ErrorCode::DiskFull, 1),
+        (ErrorCode::TokenRefused, 5),
+    ] {
         let refused = CliError::new(code, "no room").fix("raise it");
         let CliError::Told(error) = ended(refused, &again(&args(), None), &pending) else {
             panic!()
         };
-        assert_eq!((error.exit_code, error.code.as_str()), (1, code.as_str()));
+        assert_eq!(
+            (error.exit_code, error.code.as_str()),
+            (exit, code.as_str())
+        );
         let fix = error.fix.unwrap();
         assert!(fix.starts_with("raise it\nthen go on: fnctl put"), "{fix}");
         assert!(fix.ends_with("--from-line 2 --producer p"), "{fix}");

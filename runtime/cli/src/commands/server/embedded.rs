@@ -13,6 +13,9 @@ use crate::error::CliError;
 /// Variable that says how much the server logs.
 const LOG_VARIABLE: &str = "FNCTL_LOG";
 
+/// What it may say of how much.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// This very program, in a process of its own for each component; also when its file was replaced since.
 pub(crate) fn compiler() -> Compiler {
     Compiler::Process {
@@ -23,17 +26,24 @@ pub(crate) fn compiler() -> Compiler {
 }
 
 /// Sends the server's log to stderr, as text or as an object a line.
-pub(crate) fn log_to_stderr(is_json: bool) {
-    log(is_json, "info");
+///
+/// # Errors
+/// `FNCTL_LOG` cannot be understood.
+pub(crate) fn log_to_stderr(is_json: bool) -> Result<(), CliError> {
+    log(is_json, "info")
 }
 
 /// As [`log_to_stderr`], of what someone should act on alone.
-pub(crate) fn warn_on_stderr(is_json: bool) {
-    log(is_json, "warn");
+///
+/// # Errors
+/// As there.
+pub(crate) fn warn_on_stderr(is_json: bool) -> Result<(), CliError> {
+    log(is_json, "warn")
 }
 
-fn log(is_json: bool, level: &str) {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
+fn log(is_json: bool, level: &str) -> Result<(), CliError> {
+    let asked = std::env::var_os(LOG_VARIABLE).unwrap_or_default();
+    let filter = log_filter(&asked.to_string_lossy(), level)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -44,6 +54,40 @@ fn log(is_json: bool, level: &str) {
     } else {
         builder.try_init()
     };
+    Ok(())
+}
+
+/// What is logged: as `FNCTL_LOG` says, or from `level` on where it says nothing. A level alone, or of a module: a word
+/// that is neither would be taken for a module's name, and silence everything else.
+fn log_filter(asked: &str, level: &str) -> Result<EnvFilter, CliError> {
+    let refused = |part: &str, why: String| {
+        CliError::usage(format!("`{part}` in {LOG_VARIABLE} is no level of the log"))
+            .at(LOG_VARIABLE)
+            .because(why)
+            .fix(format!(
+                "{LOG_VARIABLE}=debug, or by module: {LOG_VARIABLE}=info,fnctl_host=debug; unset, it is `{level}`"
+            ))
+    };
+    let parts = asked
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    for part in parts.clone() {
+        let (_module, named) = part.rsplit_once('=').unwrap_or(("", part));
+        let is_level = LEVELS
+            .iter()
+            .any(|level| named.trim().eq_ignore_ascii_case(level));
+        if !is_level {
+            return Err(refused(part, format!("levels are {}", LEVELS.join(", "))));
+        }
+    }
+    if parts.clone().next().is_none() {
+        return Ok(EnvFilter::new(level));
+    }
+    let asked = parts.collect::<Vec<_>>().join(",");
+    EnvFilter::builder()
+        .parse(&asked)
+        .map_err(|error| refused(&asked, error.to_string()))
 }
 
 /// Who wants the process to end.
@@ -191,4 +235,41 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
         _ => ErrorObject::new(ErrorCode::Internal, words),
     };
     object.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_is_understood_or_refused_and_named() {
+        for (asked, is) in [
+            ("", "info"),
+            (" , ", "info"),
+            ("WARN", "warn"),
+            ("info, fnctl_host=debug", "fnctl_host=debug,info"),
+            ("fnctl_store=off", "fnctl_store=off"),
+        ] {
+            let filter = log_filter(asked, "info").unwrap_or_else(|e| panic!("{asked}: {e:?}"));
+            assert_eq!(filter.to_string(), is, "{asked}");
+        }
+        for (asked, named) in [
+            ("loud", "loud"),
+            ("info,fnctl_host=chatty", "fnctl_host=chatty"),
+            ("fnctl_host", "fnctl_host"),
+            ("fnctl_host=", "fnctl_host="),
+            ("[=info", "[=info"),
+        ] {
+            let CliError::Told(error) = log_filter(asked, "info").expect_err(asked) else {
+                panic!("{asked}");
+            };
+            assert_eq!(error.exit_code, 2, "{asked}");
+            assert!(
+                error.message.contains(&format!("`{named}`")),
+                "{}",
+                error.message
+            );
+            assert!(error.fix.is_some_and(|fix| fix.contains("FNCTL_LOG=debug")));
+        }
+    }
 }

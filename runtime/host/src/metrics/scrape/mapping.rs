@@ -4,7 +4,7 @@ use fnctl_core::{
     batch::FlushReason,
     commit::{ErrorKind, UnitTotals},
     id::Timestamp,
-    status::RelayStatus,
+    status::{RelayStatus, State},
 };
 use prometheus::IntCounter;
 
@@ -13,11 +13,6 @@ use crate::{
     limits,
     metrics::{Children, MappingMetrics, OUTCOMES, exposition::Exposition},
 };
-
-/// States a mapping may be in, as labels.
-const STATES: [&str; 6] = [
-    "running", "paused", "stopped", "blocked", "failed", "deleting",
-];
 
 /// Writes what is counted as it happens.
 pub(super) fn counted(out: &mut Exposition, children: &Children) {
@@ -207,7 +202,7 @@ fn states(out: &mut Exposition, mappings: &[MappingSample]) {
     let name = "fnctl_mapping_state";
     out.family(name);
     for mapping in mappings {
-        for state in STATES {
+        for state in State::ALL.map(State::as_str) {
             let is = u8::from(state == mapping.state);
             out.sample2(name, ("mapping", &mapping.name), ("state", state), is);
         }
