@@ -2,12 +2,17 @@
 
 use std::fmt;
 
-use fnctl_core::{commit::Commit, id::Ordinal, view::CommitFault};
+use fnctl_core::{
+    commit::{Commit, ErrorKind},
+    id::Ordinal,
+    view::CommitFault,
+};
 
 use crate::{
     config::{Config, bits},
     facts::Facts,
     state::SentParts,
+    window,
 };
 
 /// A rule that a schedule broke.
@@ -37,6 +42,8 @@ pub enum Violation {
     LetterLost,
     /// A reader saw what a crash then took back.
     Retracted,
+    /// The state of a window, or what its final call was given, is not what its records made of it.
+    WindowWrong,
     /// From this state no schedule settles everything.
     Stuck,
 }
@@ -58,6 +65,7 @@ impl fmt::Display for Violation {
             Self::LetterEndedTwice => f.write_str("a letter is redriven that is not open"),
             Self::LetterLost => f.write_str("a letter is not what became of it"),
             Self::Retracted => f.write_str("what a reader saw is retracted"),
+            Self::WindowWrong => f.write_str("a window's state is not what its records made of it"),
             Self::Stuck => f.write_str("no schedule settles everything from here"),
         }
     }
@@ -92,7 +100,13 @@ pub(crate) fn check(
         (0..record)
             .any(|earlier| config.key[earlier] == config.key[record] && settled >> earlier & 1 == 0)
     };
-    if bits(parts.settles).any(overtakes) {
+    // In a window a record that is given up takes nothing along: the rest of its call runs again, those in front
+    // of it too (commit and storage rules §8).
+    let in_order = match config.has_windows() {
+        true => parts.outputs,
+        false => parts.settles,
+    };
+    if bits(in_order).any(overtakes) {
         return Some(Violation::KeyOutOfOrder);
     }
     // A repetition repeats its marks: they are absolute.
@@ -116,7 +130,7 @@ pub(crate) fn check_view(config: &Config, facts: &Facts) -> Option<Violation> {
     let is_wrong = |unit: usize| {
         let mine = config.records_of(unit);
         let mut totals = became.map(|mask| (mask & mine).count_ones() as u8);
-        totals[1] += facts.redriven[unit];
+        totals[1] += facts.redriven[unit] + facts.windows.closed[unit];
         facts.units[unit].totals != totals
     };
     (0..config.units())
@@ -140,12 +154,14 @@ pub(crate) fn parts_of(config: &Config, commit: &Commit) -> SentParts {
             .fold(0, |mask, record| mask | 1 << record),
         ..SentParts::default()
     };
-    for output in &commit.outputs {
+    // What a final call emits comes from all records of its window, which settled before.
+    for output in commit.outputs.iter().filter(|_| !window::is_close(commit)) {
         for origin in &output.records.origins {
             parts.outputs |= bit(origin.position);
         }
     }
-    for letter in &commit.dead_letters {
+    let letters = commit.dead_letters.iter();
+    for letter in letters.filter(|letter| letter.kind != ErrorKind::WindowFailed) {
         parts.dead |= bit(letter.position);
     }
     for mark in &commit.attempts {

@@ -39,6 +39,11 @@ pub struct Config {
     pub key: [usize; RECORDS_MAX],
     /// Shard of each record, and so its unit.
     pub shard: [usize; RECORDS_MAX],
+    /// Window that each record arrives in, never decreasing within a shard.
+    pub window: [usize; RECORDS_MAX],
+    /// Groups of keys whose records share a window's state; 0: the mapping has no windows. Only the production
+    /// pipeline has them.
+    pub key_groups: u32,
     /// How the shards are related.
     pub family: Family,
     /// Lane of each key.
@@ -135,6 +140,10 @@ pub struct Config {
     pub tells_units_apart: bool,
     /// A unit has no owner before its parents' units are settled to their end.
     pub waits_for_parents: bool,
+    /// An owner goes on with the states of windows that were committed.
+    pub carries_windows: bool,
+    /// Guard: a window's state was made from the one that was committed last.
+    pub guards_windows: bool,
 }
 
 impl Config {
@@ -146,6 +155,8 @@ impl Config {
             records: 3,
             key: [0, 1, 0, 1, 0],
             shard: [0; RECORDS_MAX],
+            window: [0; RECORDS_MAX],
+            key_groups: 0,
             family: Family::Apart,
             lane: [0, 1, 0],
             batch: 2,
@@ -191,6 +202,8 @@ impl Config {
             fresh_ids: true,
             tells_units_apart: true,
             waits_for_parents: true,
+            carries_windows: true,
+            guards_windows: true,
         }
     }
 
@@ -249,6 +262,11 @@ impl Config {
     /// Whether letters are told apart.
     pub(crate) const fn tells_letters_apart(&self) -> bool {
         self.redrives > 0 || self.purges > 0
+    }
+
+    /// Whether records share the states of windows.
+    pub(crate) const fn has_windows(&self) -> bool {
+        self.key_groups > 0
     }
 
     /// All records, as a mask.

@@ -21,6 +21,7 @@ use crate::{
     config::{Config, Family, RETRY, bits},
     facts::{Facts, local_epoch},
     state::SentParts,
+    window::SPAN_MS,
 };
 
 /// The time: it stands still, and no backoff waits.
@@ -208,7 +209,7 @@ fn mapping(config: &Config, generation: u8, letters: StreamId) -> Arc<Mapping> {
         stream: SOURCE,
         stream_name: name("in"),
         dead_letters: letters,
-        settings: MappingSettings::default(),
+        settings: settings(config),
         outputs: BTreeMap::from([(output, OutputBinding::Stream(name("out")))]),
         state: MappingState::Running,
         state_since: NOW,
@@ -218,6 +219,16 @@ fn mapping(config: &Config, generation: u8, letters: StreamId) -> Arc<Mapping> {
             .collect(),
         created_at: NOW,
     })
+}
+
+/// Settings of the mapping, as far as the log goes by them.
+pub(crate) fn settings(config: &Config) -> MappingSettings {
+    let mut settings = MappingSettings::default();
+    if config.has_windows() {
+        settings.tumbling_window_ms = SPAN_MS;
+        settings.key_groups = config.key_groups;
+    }
+    settings
 }
 
 /// A mapping of the same name, with dead letters of its own, after `generation` others.

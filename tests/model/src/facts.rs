@@ -8,6 +8,7 @@ use fnctl_core::{
 use crate::{
     config::{BODIES_MAX, Config, KEYS_MAX, RECORDS_MAX, SLOTS, UNITS_MAX, bits},
     state::SentParts,
+    window::WindowFacts,
 };
 
 /// What the model asks of a view, read from it once, and what the log did to each record.
@@ -45,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) bodies: [Body; BODIES_MAX],
     /// Rows of letters that count in a unit's totals.
     pub(crate) redriven: [u8; UNITS_MAX],
+    /// What became of windows.
+    pub(crate) windows: WindowFacts,
     /// What belongs to a unit, and not to a record.
     pub(crate) units: [UnitFacts; UNITS_MAX],
 }
@@ -81,6 +84,7 @@ impl Facts {
             at += 1;
         }
         self.outputs & !kept.outputs == 0
+            && self.windows.told & !kept.windows.told == 0
             && self.dead & !kept.dead == 0
             && self.expired & !kept.expired == 0
             && self.output.made <= kept.output.made
@@ -124,6 +128,10 @@ impl Facts {
             after.latest[key] = 0;
         }
         after.redriven[unit] = 0;
+        // Open windows go without a final call, and what was closed is open to the records that are called again.
+        after.dead_before += std::mem::take(&mut after.windows.lost[unit]);
+        after.windows.closed[unit] = 0;
+        after.windows.told &= !mine;
         after
     }
 

@@ -7,13 +7,11 @@
 //! journal do is modelled here, small; **what the sequencer answers is asked of the production
 //! `NodeView`**: each pair of a view and a commit once, because evaluating is a pure function, and the
 //! answer is remembered. With the production pipeline as its worker (`explore_pipeline`) there are
-//! fewer records, and two units where that is asked; letters are redriven there alone.
+//! fewer records, and two units where that is asked; letters are redriven there alone, and windows have their
+//! states there alone ([`window`]).
 //!
 //! Splits and merges are made before a schedule begins: what matters of them is when a child's unit gets
 //! its owner, and that the view decides ([`Family`]).
-//!
-//! Not here: windows. Their interleavings are walked by the simulation of the node (`tests/sim`) and, one
-//! schedule at a time, by the tests of `core::view` and of the store.
 //!
 //! A configuration either holds (no violation in any reachable state, and from every one of them a
 //! path to all records settled) or yields the shortest schedule that breaks it. `tests/protocol.rs`
@@ -31,6 +29,7 @@ mod schedule;
 mod state;
 mod step;
 mod views;
+mod window;
 mod worker;
 
 pub use self::{

@@ -13,6 +13,7 @@ use fnctl_core::{
     spec::resolve::StreamSettings,
     view::{CommitFault, NodeView, StreamRef, UnitView},
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     check::{Violation, check, check_view, parts_of},
@@ -22,6 +23,7 @@ use crate::{
     },
     facts::{Facts, UnitFacts, global_epoch},
     state::SentParts,
+    window,
 };
 
 /// Names a view that was reached.
@@ -330,6 +332,14 @@ impl Views {
         if !self.config.tells_units_apart {
             Arc::make_mut(&mut judged).unit.shard = ShardNumber(0);
         }
+        let group = commit.window.as_ref().map(|change| change.group);
+        let group = group.and_then(|group| view.unit(commit.unit)?.windows.get(&group));
+        if let (false, Some(change)) = (
+            self.config.guards_windows,
+            &mut Arc::make_mut(&mut judged).window,
+        ) {
+            change.becomes.version = 1 + group.map_or(0, |group| group.version);
+        }
         let entry = match view.evaluate_commit(&judged, NOW) {
             Ok(entry) => entry,
             Err(CommitAnswer::Fenced) => {
@@ -345,7 +355,16 @@ impl Views {
             Some(violation) => Answer::Broken(violation),
             None => {
                 let after = facts.after(&self.config, &parts);
-                self.accept(at, self.weaken_entry(entry), after)
+                match window::after(
+                    &self.config,
+                    group.map(|group| &**group),
+                    commit,
+                    &parts,
+                    after,
+                ) {
+                    Ok(after) => self.accept(at, self.weaken_entry(entry), after),
+                    Err(violation) => Answer::Broken(violation),
+                }
             }
         }
     }
@@ -373,6 +392,10 @@ impl Views {
                     mark.map_or(0, |mark| u8::try_from(mark.count).expect("few attempts"));
             }
             let totals = &unit.totals;
+            if self.config.has_windows() {
+                let states = format!("{:?}", unit.windows);
+                facts.windows.states[shard] = xxh3_64(states.as_bytes());
+            }
             let slots = [SlotId::Lane(0), SlotId::Lane(1), SlotId::Retry];
             facts.units[shard] = UnitFacts {
                 epoch: global_epoch(facts.generation, unit.epoch),
@@ -396,7 +419,15 @@ impl Views {
         if self.config.asserts && self.config.names_letters && self.config.guards_letters {
             assert_eq!(
                 view.open_letters(mapping) + u64::from(facts.closed),
-                u64::from(facts.dead.count_ones()) + u64::from(facts.dead_before)
+                u64::from(facts.dead.count_ones())
+                    + u64::from(facts.dead_before)
+                    + facts
+                        .windows
+                        .lost
+                        .iter()
+                        .copied()
+                        .map(u64::from)
+                        .sum::<u64>()
             );
         }
         if let Some(&known) = self.ids.get(&facts) {

@@ -1,6 +1,6 @@
 //! An owner: the production pipeline, and a worker that reads at once and calls when told.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use fnctl_core::{
@@ -9,7 +9,7 @@ use fnctl_core::{
     id::{FunctionVersion, LeaseEpoch, Ordinal, SlotId, Timestamp},
     lane::key_hash,
     mapping::{MappingSettings, MaxAttempts},
-    outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows},
+    outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
     pipeline::{
         Action, BlockId, BlockMeta, Event, Fetched, Invocation, Payloads, PipelineConfig,
         RecordMeta, RecordRef, ShardPipeline, Started, complete,
@@ -20,8 +20,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Driven, factor, step::Ending};
 use crate::{
-    content::{NOW, unit_of},
+    content::{NOW, settings, unit_of},
     views::ViewId,
+    window::{arrival, fold, records},
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -62,7 +63,7 @@ impl Driven {
                     max_attempts: MaxAttempts::Count(u32::from(self.config.attempts_max)),
                     backoff_initial_ms: 0,
                     backoff_max_ms: 0,
-                    ..MappingSettings::default()
+                    ..settings(&self.config)
                 },
                 outputs: Arc::clone(&self.outputs),
                 seed: 0,
@@ -90,9 +91,13 @@ impl Driven {
             attempts: unit.attempts.values().cloned().collect(),
             totals,
             tail: self.tail(owner.unit),
-            windows: unit.windows.clone(),
+            windows: match self.config.carries_windows {
+                true => unit.windows.clone(),
+                false => BTreeMap::new(),
+            },
             outages: unit.outages.clone(),
-            is_closed: false,
+            // Else a window would be open until somebody's clock moves.
+            is_closed: self.config.has_windows(),
         });
         self.tell(&mut owner, started);
         owner
@@ -169,7 +174,10 @@ impl Driven {
                     Some(self.key(owner.unit, Ordinal(position))),
                     Ordinal(position),
                 ),
-                arrival: NOW,
+                arrival: arrival(
+                    &self.config,
+                    self.config.record_at(owner.unit, Ordinal(position)),
+                ),
                 block,
                 index,
                 bytes: 2,
@@ -220,7 +228,12 @@ impl Driven {
                 failure: failure(kind),
             }));
         }
-        let sources = (0..call.records.len() as u32).collect();
+        let mut sources: Vec<_> = (0..call.records.len() as u32).collect();
+        if let Some(window) = call.window.as_ref().filter(|window| window.is_final) {
+            keys.push(b"w");
+            data.push(&window.state);
+            sources.push(WHOLE_CALL);
+        }
         let rows = Rows {
             output: 0,
             sources,
@@ -231,6 +244,25 @@ impl Driven {
             rows: vec![rows],
             failures,
         }
+    }
+}
+
+impl Driven {
+    /// What a call leaves of the state that it was given: the records that went well are added.
+    pub(super) fn state_after(
+        &self,
+        unit: usize,
+        call: &Invocation,
+        ending: Ending,
+    ) -> Option<Bytes> {
+        let (window, Ending::Returned(code)) = (call.window.as_ref()?, ending) else {
+            return None;
+        };
+        let digits = (0..).map(|index| code / 3usize.pow(index) % 3);
+        let well = call.records.iter().zip(digits);
+        let well = well.filter_map(|(record, digit)| (digit == 0).then_some(record.position));
+        let left = fold(&window.state, records(&self.config, unit, well));
+        Some(left.into())
     }
 }
 
