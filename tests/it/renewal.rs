@@ -255,6 +255,55 @@ fn the_token_of_a_file_opens_a_new_server_and_follows_the_file_and_so_do_keys() 
     );
 }
 
+/// Whoever revokes the token of a file is told that the next start brings it back; a look at the file does not.
+#[test]
+fn a_revoked_token_of_a_file_stays_revoked_until_a_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let given = "a".repeat(40);
+    fs::write(path("token"), &given).expect("written");
+    let keys = "[K]\naws_access_key_id = K\naws_secret_access_key = 0123456789abcdef\n";
+    fs::write(path("keys"), keys).expect("written");
+    let (token, keys) = (path("token"), path("keys"));
+    let arguments = [
+        "--require-token",
+        "--admin-token-file",
+        &token,
+        "--kinesis-credentials",
+        &keys,
+    ];
+    let server = serve(&folder.path().join("data"), &arguments);
+    let make = [
+        "--token", &given, "tokens", "create", "root2", "--scope", "admin",
+    ];
+    let made = one(&server, &make);
+    let other = made["token"].as_str().expect("a secret").to_owned();
+    let revoke = ["--token", &other, "tokens", "revoke", "admin-file", "--yes"];
+    let revoked = one(&server, &revoke);
+    let notes = revoked["notes"].as_array().expect("notes");
+    assert!(
+        notes.len() == 1 && notes[0]["message"].to_string().contains("next start"),
+        "{revoked}"
+    );
+    assert_eq!(asked(&server, "/v1/tokens", &given).0, 401);
+    server.signal(Signal::HUP).unwrap_or_else(|e| panic!("{e}"));
+    until("the files are read again", || {
+        server.log().contains("credentials were read again")
+    });
+    let read = |what: &str| {
+        let (_, metrics) = asked(&server, "/metrics", &other);
+        metrics.contains(&format!(
+            "fnctl_reloads_total{{what=\"{what}\",outcome=\"done\"}} 1\n"
+        ))
+    };
+    until("the token's file, too", || read("admin-token"));
+    assert_eq!(asked(&server, "/v1/tokens", &given).0, 401);
+    assert!(!server.log().contains("is another one"));
+    server.stop().unwrap_or_else(|e| panic!("{e}"));
+    let server = serve(&folder.path().join("data"), &arguments);
+    assert_eq!(asked(&server, "/v1/tokens", &given).0, 200);
+}
+
 #[test]
 fn files_of_secrets_that_everybody_may_read_are_told_of_in_the_log() {
     const WARNING: &str = "everybody on this machine may read a file of secrets";

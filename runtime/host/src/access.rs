@@ -128,6 +128,9 @@ pub(crate) struct Access {
     changing: Mutex<()>,
     /// Wakes answers that last, whose token may be gone.
     changed: watch::Sender<()>,
+    /// What a file has given since the start. It is given once: a token that was revoked since is not let in
+    /// again because the file is looked at.
+    given: RwLock<Option<SecretDigest>>,
     failures: Arc<Failures>,
 }
 
@@ -142,6 +145,7 @@ impl Access {
             data_dir: data_dir.to_owned(),
             changing: Mutex::new(()),
             changed: watch::Sender::new(()),
+            given: RwLock::default(),
             failures,
         })
     }
@@ -208,18 +212,22 @@ impl Access {
         Ok(created)
     }
 
-    /// Lets this secret in as that of the token that a file gives, and no other under its name. Whether that
-    /// changed anything.
+    /// Lets this secret in as that of the token that a file gives, and no other under its name, unless the file
+    /// has given it before since the start. Whether that changed anything.
     ///
     /// # Errors
     /// It cannot be written, or there is no room for another.
     pub(crate) async fn give(self: &Arc<Self>, secret: SecretDigest) -> Result<bool, TokensError> {
+        if self.given().is_some_and(|before| before.is(&secret)) {
+            return Ok(false);
+        }
         let given = given::token(secret, SystemClock.now());
         let tokens = self.tokens();
         let known = tokens
             .as_ref()
             .and_then(|tokens| tokens.find(&given.sha256));
         if known.is_some_and(|known| known.name == given.name) {
+            self.was_given(secret);
             return Ok(false);
         }
         self.change(move |tokens| {
@@ -228,7 +236,16 @@ impl Access {
             tokens.add(given)
         })
         .await?;
+        self.was_given(secret);
         Ok(true)
+    }
+
+    fn given(&self) -> Option<SecretDigest> {
+        *self.given.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn was_given(&self, secret: SecretDigest) {
+        *self.given.write().unwrap_or_else(PoisonError::into_inner) = Some(secret);
     }
 
     /// Revokes a token: no request is let in by it any more, and answers that last are ended.
@@ -237,11 +254,15 @@ impl Access {
     /// There is none of that name, or it cannot be written.
     pub(crate) async fn revoke(self: &Arc<Self>, name: &str) -> Result<RevokedToken, TokensError> {
         let name = name.to_owned();
-        self.change(move |tokens| {
-            let revoked = tokens.revoke(&name)?;
-            Ok(tokens.without(&revoked, SystemClock.now()))
-        })
-        .await
+        let has_file = name == given::NAME && self.given().is_some();
+        let mut revoked = self
+            .change(move |tokens| {
+                let revoked = tokens.revoke(&name)?;
+                Ok(tokens.without(&revoked, SystemClock.now()))
+            })
+            .await?;
+        revoked.notes.extend(has_file.then(given::comes_back));
+        Ok(revoked)
     }
 
     /// All tokens, by name.

@@ -8,6 +8,7 @@ use std::path::Path;
 use fnctl_core::{
     access::{Scope, SecretDigest, Token},
     id::{Timestamp, TokenName},
+    registry::Note,
 };
 
 use super::{TokensError, secret};
@@ -52,6 +53,15 @@ pub(super) fn token(sha256: SecretDigest, now: Timestamp) -> Token {
         sha256,
         created_at: now,
         expires_at: None,
+    }
+}
+
+/// What whoever revokes it is told.
+pub(super) fn comes_back() -> Note {
+    Note {
+        path: "tokens".to_owned(),
+        message: format!("at its next start the server lets `{NAME}` in again, as its file says"),
+        fix: "put another secret in the file of --admin-token-file, or start without it".to_owned(),
     }
 }
 
