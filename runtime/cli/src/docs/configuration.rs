@@ -29,7 +29,7 @@ const VARIABLES: [(&str, &str); 4] = [
     (
         "FNCTL_LOG",
         "What a server logs: `error`, `warn`, `info` (the default; `warn` of `fnctl dev`), `debug`, `trace` or `off`, \
-         also by module: `info,fnctl_host=debug`; another word is refused. With `-o json` a line is an object",
+         also by module: `fnctl_host=debug`, all others at the default; another word is refused. With `-o json` a line is an object",
     ),
     (
         "FNCTL_COMPLETE",

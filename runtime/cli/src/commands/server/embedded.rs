@@ -65,7 +65,7 @@ fn log_filter(asked: &str, level: &str) -> Result<EnvFilter, CliError> {
             .at(LOG_VARIABLE)
             .because(why)
             .fix(format!(
-                "{LOG_VARIABLE}=debug, or by module: {LOG_VARIABLE}=info,fnctl_host=debug; unset, it is `{level}`"
+                "{LOG_VARIABLE}=debug, or by module: {LOG_VARIABLE}=fnctl_host=debug; all others stay at `{level}`"
             ))
     };
     let parts = asked
@@ -81,13 +81,13 @@ fn log_filter(asked: &str, level: &str) -> Result<EnvFilter, CliError> {
             return Err(refused(part, format!("levels are {}", LEVELS.join(", "))));
         }
     }
-    if parts.clone().next().is_none() {
-        return Ok(EnvFilter::new(level));
-    }
-    let asked = parts.collect::<Vec<_>>().join(",");
+    // A module's own level is beside the usual one, not instead of it: a name that no module has silences nothing.
+    let is_alone = parts.clone().all(|part| part.contains('='));
+    let usual = is_alone.then_some(level);
+    let all: Vec<&str> = usual.into_iter().chain(parts).collect();
     EnvFilter::builder()
-        .parse(&asked)
-        .map_err(|error| refused(&asked, error.to_string()))
+        .parse(all.join(","))
+        .map_err(|error| refused(asked, error.to_string()))
 }
 
 /// Who wants the process to end.
@@ -248,7 +248,8 @@ mod tests {
             (" , ", "info"),
             ("WARN", "warn"),
             ("info, fnctl_host=debug", "fnctl_host=debug,info"),
-            ("fnctl_store=off", "fnctl_store=off"),
+            ("fnctl_store=off", "fnctl_store=off,info"),
+            ("fnctl_stor=debug", "fnctl_stor=debug,info"),
         ] {
             let filter = log_filter(asked, "info").unwrap_or_else(|e| panic!("{asked}: {e:?}"));
             assert_eq!(filter.to_string(), is, "{asked}");
