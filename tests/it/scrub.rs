@@ -331,3 +331,39 @@ fn rates_and_periods_out_of_bounds_are_refused() {
         );
     }
 }
+
+/// An empty list of a server that serves reads alone is not one of a new server: it is told so, and what to do.
+#[test]
+fn a_server_that_serves_reads_alone_says_so_beside_its_lists() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = server_on(data.path());
+    one(&server, &["streams", "create", "in"]);
+    for _ in 0..3 {
+        let lines: Vec<String> = (0..500).map(|n| format!("{n:0>400}")).collect();
+        put(&server, "in", &lines, &[]);
+    }
+    let said = |server: &Server, arguments: &[&str]| {
+        let output = server.command(arguments).output().expect("it runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(!said(&server, &["status"]).contains("reads alone"));
+    server.kill().unwrap_or_else(|e| panic!("{e}"));
+    let journal = files(&data.path().join("journal"), ".journal");
+    flip(journal.first().expect("there is one"), 3_000);
+    let server = server_on(data.path());
+    for list in [
+        &["status"][..],
+        &["mappings", "list"],
+        &["streams", "list"],
+        &["status", "-o", "json"],
+        &["doctor"],
+    ] {
+        let said = said(&server, list);
+        assert!(
+            said.contains("the server serves reads alone")
+                && said.contains("fnctl restore --from")
+                && said.contains(&*data.path().to_string_lossy()),
+            "{list:?}: {said}"
+        );
+    }
+}

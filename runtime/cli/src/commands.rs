@@ -20,6 +20,7 @@ pub(crate) mod mappings;
 pub(crate) mod new;
 pub(crate) mod promote;
 pub(crate) mod put;
+pub(crate) mod read_only;
 pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod rollback;

@@ -9,7 +9,7 @@ use fnctl_core::{error_code::ErrorCode, spec::request::VersionResult};
 use serde::Serialize;
 use tokio::process::Command;
 
-use super::version::VERSION;
+use super::{read_only, version::VERSION};
 use crate::{
     cli::Session,
     error::CliError,
@@ -180,6 +180,15 @@ async fn server(session: &Session) -> Check {
     let address = session.client.server();
     let asked: Result<VersionResult, CliError> = session.client.get(&["v1", "version"], &[]).await;
     match asked {
+        Ok(VersionResult {
+            read_only: Some(why),
+            data_dir,
+            ..
+        }) => {
+            let [what, how @ ..] = read_only::words(&why, &data_dir);
+            Check::new("server", Status::Problem, what)
+                .fix(how.map(|line| line.trim().to_owned()).join("; "))
+        }
         Ok(server) if server.version == VERSION => Check::new(
             "server",
             Status::Ok,

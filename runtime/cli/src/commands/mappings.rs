@@ -14,7 +14,7 @@ use fnctl_core::{
 
 use crate::{
     cli::Session,
-    commands::functions::canary_line,
+    commands::{functions::canary_line, read_only},
     confirm::{Destroying, Doomed},
     error::CliError,
     output::{Output, table::Table, words},
@@ -81,7 +81,10 @@ impl Args {
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     match args.action {
-        Action::List => list(session).await,
+        Action::List => {
+            list(session).await?;
+            read_only::tell(session).await
+        }
         Action::Describe { mapping } => describe(&mapping, session).await,
         Action::Update(args) => update::run(*args, session).await,
         Action::Pause { mapping } => set(&mapping, "pause", session).await,

@@ -6,7 +6,7 @@ use fnctl_core::{diagnosis::Why, status::MappingLine};
 
 use crate::{
     cli::Session,
-    commands::mappings,
+    commands::{mappings, read_only},
     error::CliError,
     output::{table::Table, words},
 };
@@ -23,7 +23,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     match args.mapping {
         Some(mapping) => mappings::describe(&mapping, session).await,
-        None => list(session).await,
+        None => {
+            list(session).await?;
+            read_only::tell(session).await
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use fnctl_core::{
 
 use crate::{
     cli::Session,
+    commands::read_only,
     confirm::{Destroying, Doomed},
     error::CliError,
     output::{table::Table, words},
@@ -114,7 +115,10 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     match args.action {
         Action::Create(create) => self::create(create, session).await,
         Action::Update(update) => self::update(update, session).await,
-        Action::List => list(session).await,
+        Action::List => {
+            list(session).await?;
+            read_only::tell(session).await
+        }
         Action::Describe { stream } => describe(&stream, session).await,
         Action::Split(split) => split.run(session).await,
         Action::Merge(merge) => merge.run(session).await,

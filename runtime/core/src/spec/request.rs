@@ -317,4 +317,7 @@ pub struct VersionResult {
     pub pid: u32,
     /// Address of the Kinesis API.
     pub kinesis: String,
+    /// Why it serves reads alone, and may not show all; left out while it takes everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<String>,
 }

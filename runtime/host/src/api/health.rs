@@ -50,5 +50,6 @@ pub(super) fn version(node: &HostNode, _: &Method) -> Answer {
             .to_string(),
         pid: std::process::id(),
         kinesis: place.kinesis.clone(),
+        read_only: node.store().read_only().map(str::to_owned),
     })
 }
