@@ -8,7 +8,7 @@
 //! `NodeView`**: each pair of a view and a commit once, because evaluating is a pure function, and the
 //! answer is remembered. With the production pipeline as its worker (`explore_pipeline`) there are
 //! fewer records, and two units where that is asked; letters are redriven there alone, and windows have their
-//! states there alone ([`window`]).
+//! states there alone (`window.rs`).
 //!
 //! Splits and merges are made before a schedule begins: what matters of them is when a child's unit gets
 //! its owner, and that the view decides ([`Family`]).
