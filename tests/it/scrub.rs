@@ -362,6 +362,7 @@ fn a_server_that_serves_reads_alone_says_so_beside_its_lists() {
         assert!(
             said.contains("the server serves reads alone")
                 && said.contains("fnctl restore --from")
+                && !said.contains("no mappings yet")
                 && said.contains(&*data.path().to_string_lossy()),
             "{list:?}: {said}"
         );

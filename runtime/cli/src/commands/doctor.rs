@@ -86,7 +86,9 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             .out
             .line(&format!("{mark:<8} {:<10} {}", check.check, check.message))?;
         if let Some(fix) = &check.fix {
-            session.out.line(&format!("{:<20}{fix}", ""))?;
+            for line in fix.lines() {
+                session.out.line(&format!("{:<20}{line}", ""))?;
+            }
         }
     }
     match checks
@@ -187,7 +189,7 @@ async fn server(session: &Session) -> Check {
         }) => {
             let [what, how @ ..] = read_only::words(&why, &data_dir);
             Check::new("server", Status::Problem, what)
-                .fix(how.map(|line| line.trim().to_owned()).join("; "))
+                .fix(how.map(|line| line.trim().to_owned()).join("\n"))
         }
         Ok(server) if server.version == VERSION => Check::new(
             "server",

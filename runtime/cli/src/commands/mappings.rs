@@ -82,8 +82,8 @@ impl Args {
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     match args.action {
         Action::List => {
-            list(session).await?;
-            read_only::tell(session).await
+            let is_whole = !read_only::tell(session).await?;
+            list(is_whole, session).await
         }
         Action::Describe { mapping } => describe(&mapping, session).await,
         Action::Update(args) => update::run(*args, session).await,
@@ -100,7 +100,7 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     }
 }
 
-async fn list(session: &mut Session) -> Result<(), CliError> {
+async fn list(is_whole: bool, session: &mut Session) -> Result<(), CliError> {
     let mut all: Vec<MappingLine> = session.client.list(&["v1", "mappings"], &[]).await?;
     if session.out.is_json() {
         return all.iter().try_for_each(|line| session.out.json(line));
@@ -133,9 +133,11 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
         table.row(cells);
     }
     if table.is_empty() {
-        session
-            .out
-            .note("no mappings yet: fnctl deploy FILE.wasm --stream NAME");
+        if is_whole {
+            session
+                .out
+                .note("no mappings yet: fnctl deploy FILE.wasm --stream NAME");
+        }
         return Ok(());
     }
     table

@@ -4,18 +4,19 @@ use fnctl_core::spec::request::VersionResult;
 
 use crate::{cli::Session, error::CliError, output};
 
-/// Tells of it on stderr, whatever stdout is written for: an empty list of such a server is not a new server's.
+/// Tells of it on stderr, whatever stdout is written for, and answers whether there was something to tell: an empty
+/// list of such a server is not a new server's, and invites to nothing.
 ///
 /// # Errors
 /// The server's, or nobody answers.
-pub(crate) async fn tell(session: &Session) -> Result<(), CliError> {
+pub(crate) async fn tell(session: &Session) -> Result<bool, CliError> {
     let server: VersionResult = session.client.get(&["v1", "version"], &[]).await?;
     if let Some(why) = &server.read_only {
         for line in words(why, &server.data_dir) {
             output::note(&line);
         }
     }
-    Ok(())
+    Ok(server.read_only.is_some())
 }
 
 /// What is said and what to do, a line each.

@@ -24,13 +24,13 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     match args.mapping {
         Some(mapping) => mappings::describe(&mapping, session).await,
         None => {
-            list(session).await?;
-            read_only::tell(session).await
+            let is_whole = !read_only::tell(session).await?;
+            list(is_whole, session).await
         }
     }
 }
 
-async fn list(session: &mut Session) -> Result<(), CliError> {
+async fn list(is_whole: bool, session: &mut Session) -> Result<(), CliError> {
     let mut all: Vec<MappingLine> = session.client.list(&["v1", "mappings"], &[]).await?;
     all.sort_by_key(|line| (rank(line), Reverse(line.iterator_age_ms)));
     if session.out.is_json() {
@@ -52,9 +52,11 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
         ]);
     }
     if table.is_empty() {
-        session
-            .out
-            .note("no mappings yet: fnctl deploy FILE.wasm --stream NAME");
+        if is_whole {
+            session
+                .out
+                .note("no mappings yet: fnctl deploy FILE.wasm --stream NAME");
+        }
         return Ok(());
     }
     let lines = table.lines(0);

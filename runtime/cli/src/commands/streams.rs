@@ -116,8 +116,8 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         Action::Create(create) => self::create(create, session).await,
         Action::Update(update) => self::update(update, session).await,
         Action::List => {
-            list(session).await?;
-            read_only::tell(session).await
+            let is_whole = !read_only::tell(session).await?;
+            list(is_whole, session).await
         }
         Action::Describe { stream } => describe(&stream, session).await,
         Action::Split(split) => split.run(session).await,
@@ -190,7 +190,7 @@ async fn update(update: Update, session: &mut Session) -> Result<(), CliError> {
         .line(&format!("stream     {}", show::summary(&line)))
 }
 
-async fn list(session: &mut Session) -> Result<(), CliError> {
+async fn list(is_whole: bool, session: &mut Session) -> Result<(), CliError> {
     let all: Vec<StreamLine> = session.client.list(&["v1", "streams"], &[]).await?;
     if session.out.is_json() {
         return all.iter().try_for_each(|line| session.out.json(line));
@@ -216,9 +216,11 @@ async fn list(session: &mut Session) -> Result<(), CliError> {
         ]);
     }
     if table.is_empty() {
-        session
-            .out
-            .note("no streams yet: fnctl streams create NAME");
+        if is_whole {
+            session
+                .out
+                .note("no streams yet: fnctl streams create NAME");
+        }
         return Ok(());
     }
     table
