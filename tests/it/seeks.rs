@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::{
     scrub::{files, flip},
-    support::{all, deploy_hostile, describe, drained, one, put, refused, server, server_on, tail},
+    support::{
+        all, deploy_hostile, describe, drained, metric, one, put, refused, server, server_on, tail,
+    },
 };
 
 fn seek(server: &fnctl_tests::Server, to: &str) -> Value {
@@ -132,6 +134,31 @@ fn a_seek_names_a_shard_or_a_place_that_is_there() {
         all(&server, &["dlq", "list", "hostile"]),
         Vec::<Value>::new()
     );
+}
+
+#[test]
+fn counters_do_not_fall_with_a_seek_nor_with_a_restart_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let processed = r#"fnctl_records_processed_total{mapping="hostile"}"#;
+    let server = server_on(&data);
+    deploy_hostile(&server, &["--shards", "2"]);
+    let lines: Vec<String> = (0..40).map(|n| format!("ok {n}")).collect();
+    put(&server, "in", &lines, &[]);
+    drained(&server, "hostile");
+    assert_eq!(metric(&server, processed) as u64, 40);
+    seek(&server, "latest");
+    assert_eq!(metric(&server, processed) as u64, 40);
+    seek(&server, "trim-horizon");
+    assert_eq!(
+        drained(&server, "hostile")["totals"]["processed"],
+        40,
+        "totals are those since the seek"
+    );
+    assert_eq!(metric(&server, processed) as u64, 80);
+    assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
+    let server = server_on(&data);
+    assert_eq!(metric(&server, processed) as u64, 80);
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub struct UnitSeek {
     pub unit: UnitId,
     /// Its epoch from now on: whoever owned it is fenced.
     pub epoch: LeaseEpoch,
-    /// Everything up to here is settled, nothing above; attempts and totals start anew.
+    /// Everything up to here is settled, nothing above; attempts and the unit's totals start anew.
     pub after: Ordinal,
 }
 
@@ -136,6 +136,9 @@ pub enum Entry {
     Seek {
         /// Where to.
         seeks: Vec<UnitSeek>,
+        /// Totals that units of each mapping had in front of a seek, this one included: absolute, so that
+        /// redo may repeat it.
+        totals: Vec<(MappingId, UnitTotals)>,
         /// Units whose owners are fenced by it.
         units: Vec<UnitChange>,
     },

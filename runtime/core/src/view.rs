@@ -53,6 +53,8 @@ pub struct NodeView {
     /// Totals of units whose shards are gone, by mapping: what a mapping did is told for as long as it
     /// is there.
     gone: BTreeMap<MappingId, UnitTotals>,
+    /// Totals of units in front of their seeks, by mapping: a counter of a mapping never falls.
+    before_seeks: BTreeMap<MappingId, UnitTotals>,
     /// A guard's bound, not journaled.
     dead_letter_bytes_max: u64,
 }
@@ -65,6 +67,7 @@ impl Default for NodeView {
             letters: BTreeMap::new(),
             units: BTreeMap::new(),
             gone: BTreeMap::new(),
+            before_seeks: BTreeMap::new(),
             dead_letter_bytes_max: limits::DEAD_LETTER_STREAM_BYTES_MAX,
         }
     }
@@ -131,6 +134,22 @@ impl NodeView {
     #[must_use]
     pub fn gone_totals(&self, mapping: MappingId) -> UnitTotals {
         self.gone.get(&mapping).copied().unwrap_or_default()
+    }
+
+    /// Totals that a mapping's units had in front of their seeks: what the mapping did, and no unit counts
+    /// any more.
+    #[must_use]
+    pub fn totals_before_seeks(&self, mapping: MappingId) -> UnitTotals {
+        self.before_seeks.get(&mapping).copied().unwrap_or_default()
+    }
+
+    /// What a mapping did since it was made: its units, those whose shards are gone, and what they had
+    /// counted in front of their seeks. No entry lets it fall.
+    #[must_use]
+    pub fn totals_ever(&self, mapping: MappingId) -> UnitTotals {
+        let former = self.gone_totals(mapping) + self.totals_before_seeks(mapping);
+        let units = self.units_of(mapping);
+        units.fold(former, |sum, (_, unit)| sum + unit.totals)
     }
 
     /// The number of the last commit that a slot of the unit's present owner had accepted; 0 before

@@ -21,12 +21,13 @@
 
 mod account;
 mod letters;
+mod seeks;
 mod windowed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fnctl_core::{
-    commit::{Commit, ErrorKind, OutputRecords, Redriven},
+    commit::{Commit, ErrorKind, OutputRecords, Redriven, UnitTotals},
     entry::Placement,
     id::{MappingId, Ordinal, StreamId, UnitId},
     invariants::{self, Violation},
@@ -81,6 +82,8 @@ pub(crate) struct Ledger {
     pub(crate) max_attempts: MaxAttempts,
     pub(crate) accounts: BTreeMap<UnitId, Account>,
     pub(crate) letters: LetterBook,
+    /// What accounts said that a seek ended.
+    before_seeks: BTreeMap<MappingId, UnitTotals>,
     folds: Folds,
 }
 
@@ -99,16 +102,8 @@ impl Ledger {
             max_attempts,
             accounts: BTreeMap::new(),
             letters: LetterBook::default(),
+            before_seeks: BTreeMap::new(),
             folds: Folds::default(),
-        }
-    }
-
-    /// A unit was sent elsewhere: its accounts begin anew.
-    pub(crate) fn seek(&mut self, unit: UnitId, after: Ordinal) -> Result<(), Violation> {
-        let sought = Account::starting_after(after);
-        match self.accounts.insert(unit, sought) {
-            Some(before) => before.close(unit.shard),
-            None => Ok(()),
         }
     }
 

@@ -86,8 +86,12 @@ impl NodeView {
                 self.purge_letters(*stream, letters, *bytes);
                 dirty(ValueKey::Letters(*stream));
             }
-            Entry::Seek { seeks, units } => {
-                self.seek(seeks, dirty);
+            Entry::Seek {
+                seeks,
+                totals,
+                units,
+            } => {
+                self.seek(seeks, totals, dirty);
                 self.change_units(units, dirty);
             }
             Entry::Forget {
@@ -250,6 +254,9 @@ impl NodeView {
             self.forget_units(mapping, dirty);
             if self.gone.remove(&mapping).is_some() {
                 dirty(ValueKey::Gone(mapping));
+            }
+            if self.before_seeks.remove(&mapping).is_some() {
+                dirty(ValueKey::BeforeSeeks(mapping));
             }
         }
         for &function in &change.deleted_functions {

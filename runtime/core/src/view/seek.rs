@@ -1,16 +1,17 @@
 //! Sends units elsewhere in their shards, by hand (commit and storage rules §2).
 //!
 //! A seek replaces what a unit has settled and its attempts, and starts its totals anew, in one entry that
-//! also fences the unit's owner: what that had under way is committed before, or never. It is no
-//! progress, so a low watermark may go back here and nowhere else. Open windows go without a final call,
+//! also fences the unit's owner: what that had under way is committed before, or never. What the unit had
+//! counted stays with its mapping, whose counters never fall. It is no progress, so a low watermark may go back here and nowhere else. Open windows go without a final call,
 //! and so does what was closed: the records that are called again belong to the windows of their time.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{NodeView, UnitView, ValueKey, unit::UnitEntry};
 use crate::{
+    commit::UnitTotals,
     entry::{Entry, UnitChange, UnitSeek},
-    id::{Ordinal, UnitId},
+    id::{MappingId, Ordinal, UnitId},
 };
 
 /// What a seek came to in one shard.
@@ -68,8 +69,24 @@ impl NodeView {
         if seeks.is_empty() {
             return None;
         }
-        let units = self.fence_descendants(&seeks);
-        Some((Entry::Seek { seeks, units }, sought))
+        let entry = Entry::Seek {
+            totals: self.totals_with_those_of(&seeks),
+            units: self.fence_descendants(&seeks),
+            seeks,
+        };
+        Some((entry, sought))
+    }
+
+    /// What each mapping's units had in front of their seeks, with these.
+    fn totals_with_those_of(&self, seeks: &[UnitSeek]) -> Vec<(MappingId, UnitTotals)> {
+        let mut all: BTreeMap<MappingId, UnitTotals> = BTreeMap::new();
+        let units = seeks.iter().map(|seek| seek.unit);
+        for (id, unit) in units.filter_map(|id| Some((id, self.unit(id)?))) {
+            let kept = all.entry(id.mapping);
+            let kept = kept.or_insert_with(|| self.totals_before_seeks(id.mapping));
+            *kept = *kept + unit.totals;
+        }
+        all.into_iter().collect()
     }
 
     fn fence_descendants(&self, seeks: &[UnitSeek]) -> Vec<UnitChange> {
@@ -80,7 +97,12 @@ impl NodeView {
     }
 
     /// Takes a seek over: whole values, so that redo may repeat it.
-    pub(super) fn seek(&mut self, seeks: &[UnitSeek], dirty: &mut impl FnMut(ValueKey)) {
+    pub(super) fn seek(
+        &mut self,
+        seeks: &[UnitSeek],
+        totals: &[(MappingId, UnitTotals)],
+        dirty: &mut impl FnMut(ValueKey),
+    ) {
         for seek in seeks {
             if let Some(entry) = self.units.get_mut(&seek.unit) {
                 let sought = UnitEntry::new(Arc::new(UnitView {
@@ -92,6 +114,13 @@ impl NodeView {
                 for &group in before.view().windows.keys() {
                     dirty(ValueKey::Window(seek.unit, group));
                 }
+            }
+        }
+        for &(mapping, totals) in totals {
+            // A later entry may have deleted it, where redo brings this one over newer values.
+            if self.registry.mapping(mapping).is_some() {
+                self.before_seeks.insert(mapping, totals);
+                dirty(ValueKey::BeforeSeeks(mapping));
             }
         }
     }

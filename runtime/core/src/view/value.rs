@@ -36,6 +36,8 @@ pub enum ValueKey {
     Letters(StreamId),
     /// Totals of a mapping's units whose shards are gone.
     Gone(MappingId),
+    /// Totals that a mapping's units had in front of their seeks.
+    BeforeSeeks(MappingId),
 }
 
 /// One value; sharing it costs nothing, so a cut never stops the sequencer for long.
@@ -59,8 +61,10 @@ pub enum Value {
     Window(Arc<GroupWindow>),
     /// A dead-letter stream's settled set.
     Letters(Arc<LettersView>),
-    /// Totals.
+    /// Totals of units whose shards are gone.
     Gone(UnitTotals),
+    /// Totals of units in front of their seeks.
+    BeforeSeeks(UnitTotals),
 }
 
 /// The values are not those of one moment: a stored view is damaged.
@@ -96,6 +100,7 @@ impl NodeView {
             }
             ValueKey::Letters(stream) => Value::Letters(Arc::clone(self.letters.get(stream)?)),
             ValueKey::Gone(mapping) => Value::Gone(*self.gone.get(mapping)?),
+            ValueKey::BeforeSeeks(mapping) => Value::BeforeSeeks(*self.before_seeks.get(mapping)?),
         })
     }
 
@@ -149,6 +154,9 @@ impl NodeView {
             .map(|(&id, letters)| (ValueKey::Letters(id), Value::Letters(Arc::clone(letters))));
         let gone = self.gone.iter();
         let gone = gone.map(|(&mapping, totals)| (ValueKey::Gone(mapping), Value::Gone(*totals)));
+        let sought = self.before_seeks.iter().map(|(&mapping, totals)| {
+            (ValueKey::BeforeSeeks(mapping), Value::BeforeSeeks(*totals))
+        });
         std::iter::once((ValueKey::Ids, self.ids()))
             .chain(streams)
             .chain(functions)
@@ -158,6 +166,7 @@ impl NodeView {
             .chain(windows)
             .chain(letters)
             .chain(gone)
+            .chain(sought)
     }
 
     fn ids(&self) -> Value {
@@ -174,7 +183,7 @@ impl NodeView {
     ) -> Result<Self, InconsistentView> {
         let mut change = RegistryChange::default();
         let (mut tails, mut producers) = (Vec::new(), Vec::new());
-        let (mut units, mut gone) = (Vec::new(), Vec::new());
+        let (mut units, mut gone, mut sought) = (Vec::new(), Vec::new(), Vec::new());
         let (mut letters, mut windows) = (Vec::new(), Vec::new());
         for (key, value) in values {
             match (key, value) {
@@ -204,6 +213,9 @@ impl NodeView {
                 }
                 (ValueKey::Letters(stream), Value::Letters(value)) => letters.push((stream, value)),
                 (ValueKey::Gone(mapping), Value::Gone(totals)) => gone.push((mapping, totals)),
+                (ValueKey::BeforeSeeks(mapping), Value::BeforeSeeks(totals)) => {
+                    sought.push((mapping, totals));
+                }
                 (key, _) => return Err(InconsistentView::WrongKind(key)),
             }
         }
@@ -265,6 +277,12 @@ impl NodeView {
                 return Err(InconsistentView::Orphan(ValueKey::Gone(mapping)));
             }
             view.gone.insert(mapping, totals);
+        }
+        for (mapping, totals) in sought {
+            if view.registry.mapping(mapping).is_none() {
+                return Err(InconsistentView::Orphan(ValueKey::BeforeSeeks(mapping)));
+            }
+            view.before_seeks.insert(mapping, totals);
         }
         match missing.pop_first() {
             Some(key) => Err(InconsistentView::Missing(key)),

@@ -35,8 +35,8 @@ struct Seen {
     units: Vec<UnitFigures>,
     letters: u64,
     retention_ms: Option<u64>,
-    /// Of shards that are gone.
-    gone: UnitTotals,
+    /// Since the mapping was made: a counter does not fall with a seek.
+    totals: UnitTotals,
 }
 
 /// All of them by name.
@@ -48,7 +48,7 @@ fn seen(view: &NodeView) -> BTreeMap<Arc<str>, Seen> {
             units: figures(view, mapping),
             letters: view.open_letters(mapping.id),
             retention_ms: stream.map(|stream| stream.retention_ms),
-            gone: view.gone_totals(mapping.id),
+            totals: view.totals_ever(mapping.id),
             mapping: Arc::clone(mapping),
         };
         (registry.address(mapping).into(), seen)
@@ -68,12 +68,10 @@ impl HostNode {
         self.polled.retain(|unit| alive.contains(&unit));
         let mut mappings = Vec::with_capacity(seen.len());
         for (name, seen) in seen {
-            let mut totals = seen.gone;
             let mut shards = Vec::with_capacity(seen.units.len());
             // Of a mapping that does not run the next retries have passed.
             let is_running = seen.mapping.state == MappingState::Running;
             for unit in &seen.units {
-                totals = totals + unit.totals;
                 shards.push(self.shard_sample(unit, is_running).await);
             }
             let units: Vec<UnitId> = seen.units.iter().map(|unit| unit.unit).collect();
@@ -82,7 +80,7 @@ impl HostNode {
                 is_host_at_fault: is_running && self.is_host_at_fault(seen.mapping.id, &units),
                 state: self.state_of(&seen.mapping, &[]),
                 shards,
-                totals,
+                totals: seen.totals,
                 dead_letters_open: seen.letters,
                 retention_ms: seen.retention_ms,
                 relay: self.relay_status(&seen.mapping).await,

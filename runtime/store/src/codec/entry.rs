@@ -113,11 +113,13 @@ const FORGET: u8 = 7;
 /// A commit that redrives a letter.
 const REDRIVE: u8 = 16;
 const PURGE: u8 = 17;
-const SEEK: u8 = 18;
+/// A seek from before a mapping kept what its units had counted.
+const UNCOUNTED_SEEK: u8 = 18;
 /// A commit that changes a window, and may redrive a letter.
 const WINDOW: u8 = 19;
 /// A commit that says which circuits are open, and may change a window or redrive a letter.
 const CIRCUIT: u8 = 20;
+const SEEK: u8 = 21;
 
 /// Appends an entry: its kind (which is also its format), then its value.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
@@ -195,9 +197,14 @@ pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             out.push(CHANGE);
             units.put(out);
         }
-        Entry::Seek { seeks, units } => {
+        Entry::Seek {
+            seeks,
+            totals,
+            units,
+        } => {
             out.push(SEEK);
             seeks.put(out);
+            totals.put(out);
             units.put(out);
         }
         Entry::Purge {
@@ -291,8 +298,12 @@ pub(crate) fn decode_entry(bytes: Bytes) -> Result<Entry, DecodeError> {
         CHANGE => Entry::Change {
             units: Value::take(&mut from)?,
         },
-        SEEK => Entry::Seek {
+        kind @ (SEEK | UNCOUNTED_SEEK) => Entry::Seek {
             seeks: Value::take(&mut from)?,
+            totals: match kind {
+                SEEK => Value::take(&mut from)?,
+                _ => Vec::new(),
+            },
             units: Value::take(&mut from)?,
         },
         PURGE => Entry::Purge {
@@ -315,7 +326,11 @@ pub(crate) fn entry_bytes(entry: &Entry) -> usize {
         Entry::Commit { commit, .. } => ENTRY + commit_bytes(commit),
         Entry::Lease { grants } => ENTRY + grants.len() * RECORD,
         Entry::Purge { letters, .. } => ENTRY + letters.as_slice().len() * RECORD,
-        Entry::Seek { seeks, units } => ENTRY + (seeks.len() + units.len()) * RECORD,
+        Entry::Seek {
+            seeks,
+            totals,
+            units,
+        } => ENTRY + (seeks.len() + totals.len() + units.len()) * RECORD,
         Entry::Change { units } => ENTRY + units.len() * RECORD,
         Entry::Forget { shards, totals, .. } => ENTRY + (shards.len() + totals.len()) * RECORD,
         Entry::Meta { .. } | Entry::Trim { .. } => ENTRY,

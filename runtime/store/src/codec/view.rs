@@ -29,6 +29,7 @@ const UNIT: u8 = 7;
 const GONE: u8 = 8;
 const LETTERS: u8 = 16;
 const WINDOW: u8 = 17;
+const BEFORE_SEEKS: u8 = 18;
 
 fields!(ShardTail {
     next,
@@ -261,6 +262,10 @@ pub(crate) fn encode_key(key: &ValueKey) -> Vec<u8> {
             out.push(GONE);
             out.extend_from_slice(&mapping.0.to_be_bytes());
         }
+        ValueKey::BeforeSeeks(mapping) => {
+            out.push(BEFORE_SEEKS);
+            out.extend_from_slice(&mapping.0.to_be_bytes());
+        }
     }
     out
 }
@@ -312,6 +317,7 @@ pub(crate) fn decode_key(bytes: Bytes) -> Result<ValueKey, DecodeError> {
         UNIT => ValueKey::Unit(take_unit(&mut from)?),
         WINDOW => ValueKey::Window(take_unit(&mut from)?, take_u32(&mut from)?),
         GONE => ValueKey::Gone(MappingId(take_u64(&mut from)?)),
+        BEFORE_SEEKS => ValueKey::BeforeSeeks(MappingId(take_u64(&mut from)?)),
         _ => return Err(from.fail("a value's kind is not known")),
     };
     from.end()?;
@@ -364,6 +370,10 @@ pub(crate) fn encode_value(value: &ViewValue) -> Vec<u8> {
             out.push(GONE);
             totals.put(&mut out);
         }
+        ViewValue::BeforeSeeks(totals) => {
+            out.push(BEFORE_SEEKS);
+            totals.put(&mut out);
+        }
     }
     out
 }
@@ -387,6 +397,7 @@ pub(crate) fn decode_value(bytes: Bytes) -> Result<ViewValue, DecodeError> {
         UNIT => ViewValue::Unit(Value::take(&mut from)?),
         WINDOW => ViewValue::Window(Value::take(&mut from)?),
         GONE => ViewValue::Gone(Value::take(&mut from)?),
+        BEFORE_SEEKS => ViewValue::BeforeSeeks(Value::take(&mut from)?),
         LETTERS => ViewValue::Letters(Value::take(&mut from)?),
         _ => return Err(from.fail("a value's kind is not known")),
     };

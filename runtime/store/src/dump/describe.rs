@@ -6,9 +6,9 @@ mod commit;
 use std::{fmt::Write as _, path::Path};
 
 use fnctl_core::{
-    commit::DeadLetter,
+    commit::{DeadLetter, UnitTotals},
     entry::{Entry, Placement, UnitChange},
-    id::UnitId,
+    id::{MappingId, UnitId},
     record::{NewRecords, RecordBlock},
     registry::RegistryChange,
     settled::SettledRanges,
@@ -223,14 +223,19 @@ pub(super) fn entry(
                 .with("horizon", Field::Id(horizon.0))
                 .with("floor", Field::Id(floor.0)),
         ],
-        Entry::Seek { seeks, units } => {
+        Entry::Seek {
+            seeks,
+            totals,
+            units,
+        } => {
             let sought = seeks.iter().map(|seek| {
                 unit(line("seek"), seek.unit)
                     .with("epoch", Field::Id(seek.epoch.0))
                     .with("after", Field::Id(seek.after.0))
             });
+            let kept = totals.iter().map(|of| mapping_totals(line("seek"), of));
             let fenced = units.iter().map(|change| changed(line("change"), change));
-            sought.chain(fenced).collect()
+            sought.chain(kept).chain(fenced).collect()
         }
         Entry::Purge {
             stream,
@@ -248,11 +253,7 @@ pub(super) fn entry(
             totals,
         } => {
             let shards = shards.iter();
-            let totals = totals.iter().map(|(mapping, totals)| {
-                let line = line("forget").with("mapping", Field::Id(mapping.0));
-                line.with("processed", totals.processed)
-                    .with("dead_lettered", totals.dead_lettered)
-            });
+            let totals = totals.iter().map(|of| mapping_totals(line("forget"), of));
             shards
                 .map(|number| shard(line("forget"), (*stream, *number)))
                 .chain(totals)
@@ -265,6 +266,12 @@ pub(super) fn entry(
                 .collect()
         }
     }
+}
+
+fn mapping_totals(line: Line, (mapping, totals): &(MappingId, UnitTotals)) -> Line {
+    line.with("mapping", Field::Id(mapping.0))
+        .with("processed", totals.processed)
+        .with("dead_lettered", totals.dead_lettered)
 }
 
 fn placed(
@@ -349,7 +356,9 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("stream", Field::Id(stream.0))
             .with("producer", &**producer),
         ValueKey::Function(id) => line.with("function", Field::Id(id.0)),
-        ValueKey::Mapping(id) | ValueKey::Gone(id) => line.with("mapping", Field::Id(id.0)),
+        ValueKey::Mapping(id) | ValueKey::Gone(id) | ValueKey::BeforeSeeks(id) => {
+            line.with("mapping", Field::Id(id.0))
+        }
         ValueKey::Ids => line,
     };
     match value {
@@ -433,6 +442,10 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("dead_lettered", unit.totals.dead_lettered),
         Value::Gone(totals) => line
             .with("of", "units of shards that are gone")
+            .with("processed", totals.processed)
+            .with("dead_lettered", totals.dead_lettered),
+        Value::BeforeSeeks(totals) => line
+            .with("of", "units before their seeks")
             .with("processed", totals.processed)
             .with("dead_lettered", totals.dead_lettered),
     }

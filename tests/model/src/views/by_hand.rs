@@ -30,7 +30,7 @@ impl Views {
         let (mut entry, _) = self.views[at.0 as usize]
             .evaluate_seek(&[wish])
             .expect("the unit exists");
-        if let Entry::Seek { seeks, units } = &mut entry {
+        if let Entry::Seek { seeks, units, .. } = &mut entry {
             for seek in seeks.iter_mut().filter(|_| !self.config.seek_fences) {
                 seek.epoch.0 -= 1;
             }

@@ -165,6 +165,7 @@ impl Bench {
                     number: view.last_number(unit, slot) + 1,
                     dead_letters: fails.then(|| letter(1, b"bad")).into_iter().collect(),
                     redriven: Some(redriven),
+                    totals: view.unit(unit)?.totals,
                     ..self.blank(unit)
                 };
                 view.evaluate_commit(&Arc::new(commit), now).ok()
@@ -404,6 +405,12 @@ proptest! {
                 let is_sought = matches!(entry, Entry::Seek { seeks, .. } if seeks.iter().any(|s| s.unit == unit));
                 prop_assert!(is_sought || after.settled.low_watermark() >= before.settled.low_watermark());
                 prop_assert!(after.attempts.keys().all(|&at| !after.settled.contains(at)));
+            }
+            for mapping in pair[0].registry().mappings() {
+                if pair[1].registry().mapping(mapping.id).is_some() {
+                    let [before, after] = [&pair[0], &pair[1]].map(|view| view.totals_ever(mapping.id));
+                    prop_assert_eq!(before.since(after), UnitTotals::default(), "a counter fell");
+                }
             }
             for stream in pair[0].registry().streams() {
                 for (shard, before) in pair[0].tails(stream.id) {

@@ -48,6 +48,12 @@ fn a_seek_replaces_progress_attempts_and_totals_and_fences_the_owner() {
         assert_eq!(view.settled.low_watermark(), Ordinal(after.min(10)));
         assert_eq!((view.settled.gaps(), view.attempts.len()), (0, 0));
         assert_eq!(view.totals, UnitTotals::default());
+        let ever = bench.view.totals_ever(unit.mapping);
+        assert_eq!(
+            (ever.processed, ever.failed),
+            (5, 2),
+            "its mapping did that"
+        );
         assert_eq!(bench.view.pending(unit), Some(pending));
         assert_eq!(bench.commit(under_way), Err(CommitAnswer::Fenced));
         // Nobody owns the new epoch until it is leased.
@@ -57,6 +63,35 @@ fn a_seek_replaces_progress_attempts_and_totals_and_fences_the_owner() {
             bench.commit(bench.settling(unit, next, next + 1)).unwrap();
         }
     }
+}
+
+#[test]
+fn counters_of_a_mapping_outlive_its_seeks_and_a_restart_and_go_with_it() {
+    let (mut bench, unit) = half_done();
+    for (round, after) in [(1, 0), (2, 5), (3, 10)] {
+        seek(&mut bench, unit, after);
+        bench.view = NodeView::from_values(bench.view.values()).unwrap();
+        let kept = bench.view.totals_before_seeks(unit.mapping);
+        assert_eq!((kept.processed, kept.failed), (4 + round, 2));
+        bench.lease(unit);
+        if after < 10 {
+            let commit = Commit {
+                totals: UnitTotals {
+                    processed: 1,
+                    ..UnitTotals::default()
+                },
+                ..bench.settling(unit, after, after + 1)
+            };
+            bench.commit(commit).unwrap();
+            assert_eq!(bench.view.totals_ever(unit.mapping).processed, 5 + round);
+        }
+    }
+    bench.command(&Command::DeleteMapping {
+        mapping: unit.mapping,
+        force: true,
+    });
+    assert_eq!(bench.view.totals_ever(unit.mapping), UnitTotals::default());
+    assert_eq!(bench.view.value(&ValueKey::BeforeSeeks(unit.mapping)), None);
 }
 
 #[test]

@@ -425,6 +425,13 @@ pub(super) fn control_entries() -> Vec<Entry> {
                 epoch: LeaseEpoch(7),
                 after: Ordinal(3),
             }],
+            totals: vec![(
+                MappingId(1),
+                UnitTotals {
+                    failed: 6,
+                    ..UnitTotals::default()
+                },
+            )],
             units: changes.clone(),
         },
         Entry::Purge {

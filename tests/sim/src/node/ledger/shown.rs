@@ -29,6 +29,8 @@ impl Ledger {
         for mapping in view.registry().mappings() {
             self.verify_letters(mapping.dead_letters, view);
             self.verify_units(mapping, view);
+            let counters = self.effects.ledger.counters_outlive_seeks(mapping.id, view);
+            sound(counters, || format!("{:?}", mapping.id));
         }
         let ledger = &self.effects.ledger;
         sound(ledger.close(), || "the accounts".to_owned());
