@@ -12,7 +12,7 @@ use std::{
 use fnctl_tests::{Server, ServerOptions, get};
 use serde_json::Value;
 
-use crate::support::{metric, one, put, server_on, tail};
+use crate::support::{metric, one, put, refused, server_on, tail};
 
 fn scrubbing(data_dir: Option<PathBuf>) -> Server {
     let options = ServerOptions {
@@ -367,4 +367,21 @@ fn a_server_that_serves_reads_alone_says_so_beside_its_lists() {
             "{list:?}: {said}"
         );
     }
+    // What changes something is refused as a whole, and nobody is told to wait.
+    for change in [
+        &["put", "in", "data"][..],
+        &["streams", "create", "other"],
+        &["streams", "delete", "in", "--yes"],
+    ] {
+        let (exit, error) = refused(&server, change);
+        assert_eq!(
+            (exit, &error["code"]),
+            (Some(1), &"FN5009".into()),
+            "{error}"
+        );
+        let fix = error["fix"].as_str().unwrap_or_default();
+        assert!(fix.contains("changes nothing"), "{error}");
+    }
+    let ready = get(&server.api, "/readyz").unwrap_or_else(|e| panic!("{e}"));
+    assert!(ready.text().contains("ready, for reads alone"));
 }

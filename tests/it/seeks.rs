@@ -140,7 +140,7 @@ fn a_seek_names_a_shard_or_a_place_that_is_there() {
 fn counters_do_not_fall_with_a_seek_nor_with_a_restart_after_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let processed = r#"fnctl_records_processed_total{mapping="hostile"}"#;
+    let processed = r#"fnctl_records_processed_total{mapping="hostile/in"}"#;
     let server = server_on(&data);
     deploy_hostile(&server, &["--shards", "2"]);
     let lines: Vec<String> = (0..40).map(|n| format!("ok {n}")).collect();
@@ -219,6 +219,7 @@ fn a_seek_goes_on_behind_a_damaged_part() {
     let segment = found.iter().find(long).expect("the records lie in a file");
     flip(segment, 300_000);
     let server = server_on(&data);
+    let restarted = fnctl_tests::text(&one(&server, &["streams", "create", "later"]), "created_at");
     one(&server, &["mappings", "resume", "hostile"]);
     let blocked = loop {
         let status = describe(&server, "hostile");
@@ -227,6 +228,20 @@ fn a_seek_goes_on_behind_a_damaged_part() {
         }
     };
     assert_eq!(blocked["reason"], "damaged", "{blocked}");
+    // Since when it was met, not since the oldest record that waits for it came; times are spelt alike.
+    let since = fnctl_tests::text(&blocked["diagnosis"], "since");
+    assert!(since > restarted, "{since}: {blocked}");
+    let said = server.log();
+    let line = said.lines().find(|line| line.contains("its unit stops"));
+    let line = line.unwrap_or_else(|| panic!("{said}"));
+    for field in [
+        "path=",
+        "offset=",
+        "stream=\"in\"",
+        "shard=shardId-000000000000",
+    ] {
+        assert!(line.contains(field), "{field}: {line}");
+    }
     let pending = blocked["pending_records"].as_u64().expect("a count");
     assert!(pending > 0);
     // What cannot be read is as old as what lies behind it at least.

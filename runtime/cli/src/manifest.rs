@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs,
-    os::unix::ffi::OsStringExt,
+    os::unix::{ffi::OsStringExt as _, fs::PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +16,7 @@ use fnctl_core::{
 };
 use serde::Deserialize;
 
-use crate::{error::CliError, limits};
+use crate::{error::CliError, limits, output};
 
 /// The file's name.
 pub(crate) const FILE: &str = "fnctl.toml";
@@ -216,9 +216,21 @@ fn secret(source: &SecretSource, folder: &Path) -> Result<Vec<u8>, NoSecret> {
                     limits::SECRET_BYTES_MAX
                 )));
             }
-            fs::read(&path).map_err(missing)
+            let value = fs::read(&path).map_err(missing)?;
+            if is_open_to_all(&path) {
+                output::note(&format!(
+                    "everybody on this machine may read the secret in {p}: chmod o-rwx {p}",
+                    p = path.display()
+                ));
+            }
+            Ok(value)
         }
     }
+}
+
+/// Its group may read it: that is how secrets are handed on to a process.
+fn is_open_to_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
 /// Reads a manifest's text. What it says is never repeated where it might be a secret.

@@ -263,6 +263,8 @@ codes! {
     DataDirectoryNewer = "FN5007", Validation, 500;
     /// A backup that is damaged, or no backup.
     BackupUnusable = "FN5008", Validation, 500;
+    /// The server serves reads alone: a start does not mend what keeps it from writing.
+    ReadsAlone = "FN5009", Failure, 503;
 
     /// A listener beyond loopback that does not keep strangers out, without `--insecure`.
     ListenerExposed = "FN6001", Validation, 400;

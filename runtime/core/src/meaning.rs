@@ -87,9 +87,14 @@ pub fn all() -> [(&'static str, Vec<Meaning>); 4] {
     ]
 }
 
-/// What a word means; `None`: none of them says it.
+/// What a word means; `None`: none of them says it. What `fnctl status` shows in a part of a line leads to the whole.
 #[must_use]
 pub fn of(word: &str) -> Option<Meaning> {
+    let word = match word {
+        "parked" => Why::ParkedKeys.as_str(),
+        "recovering" => Why::CircuitOpen.as_str(),
+        other => other,
+    };
     let why = Why::parse(word).map(Why::meaning);
     let state = || State::parse(word).map(State::meaning);
     let kind = || ErrorKind::from_name(word).map(ErrorKind::meaning);
@@ -123,6 +128,8 @@ mod tests {
             assert!(!one.fix.is_empty(), "{word}");
         }
         assert_eq!(of("FN2003"), None);
+        assert_eq!(of("recovering"), of("circuit-open"));
+        assert_eq!(of("parked"), of("parked-keys"));
     }
 
     #[test]

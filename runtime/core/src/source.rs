@@ -9,6 +9,17 @@ use crate::{
     record::RecordBlock,
 };
 
+/// Where a shard cannot be read any further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file, as the log spells it.
+    pub path: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// All of it in a person's words: the file, what it is, stream, shard and records.
+    pub words: String,
+}
+
 /// Why a read failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
@@ -16,8 +27,8 @@ pub enum SourceError {
     #[error("reading failed, and may succeed later: {0}")]
     Transient(String),
     /// What lies there cannot be read: the unit stops as damaged.
-    #[error("the shard is damaged: {0}")]
-    Damaged(String),
+    #[error("the shard is damaged: {}", .0.words)]
+    Damaged(Box<Damage>),
     /// Everything up to the horizon is gone; the unit's owner is fenced by the entry that expired it.
     #[error("records before {horizon} are gone")]
     Trimmed {

@@ -173,13 +173,23 @@ impl Api {
     fn is_audited(&self) -> bool {
         self.is_token_demanded || self.access.is_guarded()
     }
+
+    /// Of a server that serves reads alone it is no use to wait for its next start.
+    fn told(&self, error: ApiError) -> ApiError {
+        match self.node.store().read_only() {
+            Some(why) if error.is(ErrorCode::Stopping) => {
+                ApiError::reads_alone(why, &self.node.place().data_dir)
+            }
+            _ => error,
+        }
+    }
 }
 
 impl Serve for Api {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.admitted(request)
             .await
-            .unwrap_or_else(ApiError::into_response)
+            .unwrap_or_else(|error| self.told(error).into_response())
     }
 
     fn is_open(&self) -> bool {

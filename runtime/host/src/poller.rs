@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use fnctl_core::{
     id::{Ordinal, SlotId},
     record::RecordBlock,
-    source::{ShardSource, SourceError},
+    source::{Damage, ShardSource, SourceError},
 };
 use tokio::sync::mpsc;
 
@@ -59,7 +59,7 @@ pub(crate) enum Read {
         slot: SlotId,
     },
     /// The next record is damaged: nothing more is fetched. What was read before can be read again.
-    Hole(String),
+    Hole(Box<Damage>),
     /// The shard goes up to here.
     Tail(Ordinal),
     /// Nothing more can be read: the worker ends.
@@ -87,7 +87,7 @@ pub(crate) async fn poll<S: ShardSource>(
                     // The pipeline asks again after a pause.
                     (SourceError::Transient(_), None) => Read::FetchFailed,
                     (SourceError::Transient(_), Some(slot)) => Read::RereadFailed { slot },
-                    (SourceError::Damaged(words), None) => Read::Hole(words),
+                    (SourceError::Damaged(damage), None) => Read::Hole(damage),
                     (error, _) => Read::Ended(error),
                 }
             })

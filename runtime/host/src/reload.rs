@@ -94,7 +94,7 @@ impl Sources {
         ];
         for (what, file) in secrets {
             if let Some(file) = file {
-                secret_files::look_at(file, what.as_str());
+                secret_files::look_at(file, secret_of(what));
             }
         }
         let tls = options.tls.clone().map(|tls| {
@@ -146,6 +146,15 @@ impl Sources {
     }
 }
 
+/// What it is of these that is a secret.
+const fn secret_of(what: Reloaded) -> &'static str {
+    match what {
+        Reloaded::Certificate => "key of the certificate",
+        Reloaded::KinesisCredentials => "Kinesis credentials",
+        Reloaded::AdminToken => "admin token",
+    }
+}
+
 impl Renewed {
     const fn what(&self) -> Reloaded {
         match self {
@@ -189,7 +198,10 @@ impl Renewed {
                 let file = from.clone();
                 let read = blocking(move || kinesis::credentials(&file)).await;
                 let keys = read.map_err(|error| error.to_string())?;
-                info!(?keys, "the Kinesis credentials were read again");
+                info!(
+                    keys = keys.count(),
+                    "the Kinesis credentials were read again"
+                );
                 if to.replace_credentials(keys) {
                     audit.file(from, KEYS_CHANGED, None).await;
                 }
@@ -240,7 +252,7 @@ async fn run(
         // Looked at before it is read: what is written meanwhile is read once more.
         known = seen(&files).await;
         if let Some(file) = renewed.secret() {
-            blocking(move || secret_files::look_at(&file, what.as_str())).await;
+            blocking(move || secret_files::look_at(&file, secret_of(what))).await;
         }
         let done = renewed.read_again(&metrics, &audit).await;
         metrics.reloads().done(what, done.is_ok());

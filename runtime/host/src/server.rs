@@ -222,9 +222,6 @@ impl Server {
         // From here on nothing ends this without the store's end: what is dropped is closed.
         let mut opened = opened.await.map_err(std::io::Error::other)??;
         let store = opened.store().clone();
-        if let Some(why) = store.read_only() {
-            warn!(why, "the store is read-only");
-        }
         // Read again, now that nobody else changes it.
         let access = Arc::new(Access::open(&options.data_dir, Arc::clone(&failures))?);
         let is_other = match given {

@@ -57,6 +57,7 @@ pub(crate) use self::{
     felt::Felt,
     filter::Judge,
     giving_up::GiveUpRequest,
+    hole::Hole,
     redriving::{CalledVersion, RedriveRequest, Redrivers},
     standing::Standing,
     turn::Turns,
@@ -86,7 +87,7 @@ pub(crate) enum Exit {
         version: FunctionVersion,
     },
     /// The shard cannot be read any further, and what was read of it is settled.
-    Damaged(String),
+    Damaged(Arc<Hole>),
     /// The stream or shard does not exist any more.
     Gone,
     /// The store takes nothing more.
@@ -195,7 +196,7 @@ pub(crate) struct ShardWorker<I, C: Committer, K> {
     standing: Standing,
     requests: Vec<ReadRequest>,
     /// Why nothing more is fetched.
-    hole: Option<Arc<str>>,
+    hole: Option<Arc<Hole>>,
     actions: Vec<Action>,
     /// What the pipeline was told of the calls of all units: whether those of the live version are sick, of the canary.
     heard: (bool, bool),
@@ -264,10 +265,16 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
         let on_error = {
             let node = Arc::clone(&self.metrics.node);
             let mapping = Arc::clone(&self.assignment.context.mapping);
+            let stream = Arc::clone(&self.assignment.context.stream);
             let shard = self.assignment.context.shard.shard_id();
             move |error: &SourceError| {
                 node.source_error(error);
-                warn!(%mapping, %shard, %error, "failed to read the shard");
+                let damage = match error {
+                    SourceError::Damaged(damage) => Some(&**damage),
+                    _ => None,
+                };
+                let (path, offset) = (damage.map(|at| &*at.path), damage.map(|at| at.offset));
+                warn!(%mapping, %stream, %shard, path, offset, %error, "failed to read the shard");
             }
         };
         let mut poller = pin!(poller::poll(source, started.tail, wanted, found, on_error));

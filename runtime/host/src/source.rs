@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fnctl_core::{
     id::{Ordinal, ShardNumber, StreamId},
     record::RecordBlock,
-    source::{ShardSource, SourceError},
+    source::{Damage, ShardSource, SourceError},
 };
 use fnctl_store::{ReadError, ScrubFinding, Store};
 use tokio::sync::watch;
@@ -51,8 +51,10 @@ impl ShardSource for StoreSource {
         .map_err(|error| match error {
             ReadError::NoSuchShard => SourceError::Gone,
             ReadError::Trimmed { horizon } => SourceError::Trimmed { horizon },
-            ReadError::Damaged { .. } => SourceError::Damaged(words(&self.store, &error, after)),
-            ReadError::Io { .. } => SourceError::Transient(error.to_string()),
+            error => match damage(&self.store, &error, after) {
+                Some(damage) => SourceError::Damaged(Box::new(damage)),
+                None => SourceError::Transient(error.to_string()),
+            },
         })
     }
 
@@ -85,9 +87,14 @@ pub(crate) async fn read(
     blocking(move || store.read(stream, shard, after, records_max, bytes_max)).await
 }
 
-/// Why records behind `after` cannot be read: of damage the place and records as the store found them when the
-/// read met it, rather than the file it is in.
+/// Why records behind `after` cannot be read.
 pub(crate) fn words(store: &Store, error: &ReadError, after: Ordinal) -> String {
+    damage(store, error, after).map_or_else(|| error.to_string(), |damage| damage.words)
+}
+
+/// The damage behind `after` that a read met, `None` where it failed otherwise: the place and records as the store
+/// found them then, rather than the file they are in.
+fn damage(store: &Store, error: &ReadError, after: Ordinal) -> Option<Damage> {
     let ReadError::Damaged {
         file,
         offset,
@@ -97,7 +104,7 @@ pub(crate) fn words(store: &Store, error: &ReadError, after: Ordinal) -> String 
         next,
     } = error
     else {
-        return error.to_string();
+        return None;
     };
     let name = store.view(|view| {
         let known = view.registry().stream(*stream)?;
@@ -122,8 +129,13 @@ pub(crate) fn words(store: &Store, error: &ReadError, after: Ordinal) -> String 
     let records = records.map_or_else(String::new, |(first, last)| {
         format!(", records {first} to {last}")
     });
-    let (file, shard) = (file.display(), shard.shard_id());
-    format!("{file} at offset {offset}: {what}, stream {name}, {shard}{records}")
+    let (path, shard) = (file.display().to_string(), shard.shard_id());
+    let words = format!("{path} at offset {offset}: {what}, stream {name}, {shard}{records}");
+    Some(Damage {
+        path,
+        offset,
+        words,
+    })
 }
 
 /// Runs something that may wait for a disk.

@@ -246,7 +246,10 @@ fn open_shared(
         UncleanStops::none(&data)
     };
     if let Some(reason) = &read_only {
-        tracing::error!(why = reason, "the store serves reads alone");
+        let hole = recovered.holes.first();
+        let path = hole.map(|hole| tracing::field::display(hole.file.display()));
+        let offset = hole.map(|hole| hole.offset);
+        tracing::error!(why = reason, path, offset, "the store serves reads alone");
     } else {
         keep_ballast(&*disk, &data, options.ballast_bytes);
     }

@@ -34,12 +34,13 @@ pub(super) fn explain(error: &Error, words: &[String]) -> CliError {
         ErrorKind::ValueValidation => unfit(error).unwrap_or_else(|| rendered(error)),
         ErrorKind::InvalidValue => not_possible(error).unwrap_or_else(|| rendered(error)),
         ErrorKind::MissingRequiredArgument => {
-            return CliError::usage(format!(
-                "{} missing",
-                are(&list(error, ContextKind::InvalidArg))
-            ))
-            .at(place.name())
-            .fix(place.usage());
+            let missing = list(error, ContextKind::InvalidArg);
+            let said = CliError::usage(format!("{} missing", are(&missing))).at(place.name());
+            // What another option asks for stands in no line of usage.
+            return match missing.iter().all(|one| one.starts_with("--")) {
+                true => said.fix(format!("{} … {}", place.name(), missing.join(" "))),
+                false => said.fix(place.usage()),
+            };
         }
         _ => rendered(error),
     };

@@ -113,6 +113,11 @@ fn slips_are_usage_errors_in_our_words_with_the_help_of_their_command() {
             "fnctl dlq show [OPTIONS] <MAPPING> <ID>",
         ),
         (
+            &["server", "--tls-cert", "c.pem"],
+            "--tls-key <F> is missing",
+            "fnctl server … --tls-key <F>",
+        ),
+        (
             &["tail", "s", "--timeout", "10"],
             "--timeout: 10 has no unit: write 10ms or 10s",
             "fnctl tail --help",

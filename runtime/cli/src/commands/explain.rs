@@ -76,12 +76,16 @@ pub(crate) fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     }
 }
 
-/// A code as people copy it: `FN2003`, `fn2003`, `[FN2003]`, `error[FN2003]:`.
+/// A code as people copy it: `FN2003`, `fn2003`, `2003`, `[FN2003]`, `error[FN2003]:`.
 fn code_of(given: &str) -> Result<ErrorCode, CliError> {
     let bare = given
         .trim_start_matches("error")
         .trim_matches(['[', ']', ':']);
-    ErrorCode::parse(&bare.to_ascii_uppercase()).ok_or_else(|| {
+    let whole = match bare.starts_with(|first: char| first.is_ascii_digit()) {
+        true => format!("FN{bare}"),
+        false => bare.to_ascii_uppercase(),
+    };
+    ErrorCode::parse(&whole).ok_or_else(|| {
         CliError::new(
             ErrorCode::NotAllowed,
             format!("`{given}` is no code and no word of fnctl"),
@@ -192,10 +196,10 @@ mod tests {
 
     #[test]
     fn a_code_is_read_as_people_copy_it() {
-        for given in ["FN2003", "fn2003", "[FN2003]", "error[FN2003]:"] {
+        for given in ["FN2003", "fn2003", "2003", "[FN2003]", "error[FN2003]:"] {
             assert_eq!(code_of(given).unwrap(), ErrorCode::NotAComponent, "{given}");
         }
-        for given in ["", "FN0000", "2003", "circuit-opened"] {
+        for given in ["", "FN0000", "0000", "2003x", "circuit-opened"] {
             assert!(
                 code_of(given).unwrap_err().is(ErrorCode::NotAllowed),
                 "{given}"

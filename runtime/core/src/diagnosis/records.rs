@@ -130,6 +130,19 @@ pub(super) fn catching_up(figures: &Figures<'_>) -> Option<Found> {
     })
 }
 
+/// Of calls that nothing is said of: they are well, or too few yet to judge the function by.
+fn what_calls_do(figures: &Figures<'_>) -> String {
+    let recent = figures.recent;
+    match (recent.failed_calls(), recent.calls(), recent.running) {
+        (0, 0, running) if running > 0 => {
+            let calls = count(running.into(), "call");
+            format!(": {calls} under way, and none has ended")
+        }
+        (0, ..) => ": calls neither fail nor keep the lanes busy".to_owned(),
+        (failed, all, _) => format!(": {failed} of {} failed", count(all, "call")),
+    }
+}
+
 pub(super) fn behind(figures: &Figures<'_>) -> Option<Found> {
     let status = figures.status;
     if !is_behind(status) {
@@ -147,7 +160,7 @@ pub(super) fn behind(figures: &Figures<'_>) -> Option<Found> {
     let soon = figures.caught_up_in_ms();
     match soon {
         Some(soon) => message.push_str(&format!(": caught up in about {}", age(soon))),
-        None => message.push_str(": calls neither fail nor keep the lanes busy"),
+        None => message.push_str(&what_calls_do(figures)),
     }
     let mut actions = calls::faster(figures);
     actions.insert(

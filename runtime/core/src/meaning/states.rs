@@ -99,7 +99,7 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         Why::CircuitOpen => (
             "What the function needs is down: calls are held",
             "Key after key failed for the first time with `retry` or a timeout, of the shard or of the whole mapping. One record at a time is tried, at no attempt's cost; \
-             when it is well again, the rest follows by itself.",
+             when it is well again it recovers: what waited follows by itself, little by little.",
             &[
                 "fnctl logs FUNCTION --since 15m        what it lacks; mend that",
                 "fnctl mappings parked MAPPING        what is held",
@@ -116,8 +116,9 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
             ],
         ),
         Why::FunctionSlow => (
-            "Calls are well, and take their time",
-            "Its lanes have a call four fifths of the time and the backlog does not shrink: there are too few of them for what comes.",
+            "Calls take their time",
+            "Its lanes have a call four fifths of the time and the backlog does not shrink: there are too few of them for what comes. Most \
+             calls are well; where some fail, or end for their time, `fnctl mappings describe` says how many, and with what.",
             &[
                 "fnctl mappings update MAPPING --parallelization-factor N        more lanes a shard; each key stays in order",
                 "fnctl streams resize STREAM --shards N        more shards, for what comes from now on",

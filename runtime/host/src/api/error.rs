@@ -1,5 +1,7 @@
 //! The one place where a failure of ours becomes the error object and an HTTP status.
 
+use std::path::Path;
+
 use fnctl_core::error_code::{ErrorCode, ErrorObject};
 use hyper::{
     Response, StatusCode,
@@ -81,6 +83,19 @@ impl ApiError {
             ErrorCode::Stopping,
             format!("the server is stopping: {error}"),
         )
+    }
+
+    /// The server writes nothing, for this reason.
+    pub(crate) fn reads_alone(why: &str, data_dir: &Path) -> Self {
+        let data_dir = data_dir.display();
+        Self::new(
+            ErrorCode::ReadsAlone,
+            format!("the server serves reads alone: {why}"),
+        )
+        .fix(format!(
+            "sending it again changes nothing: with the server stopped, fnctl doctor --data-dir {data_dir} says what is \
+             damaged, fnctl restore --from BACKUP --data-dir NEW begins anew"
+        ))
     }
 
     /// What happened, in words.

@@ -24,7 +24,11 @@ pub(super) fn ready(node: &HostNode, _: &Method) -> Answer {
             "the server is shutting down",
         ));
     }
-    Ok(with_type(whole("ready\n"), "text/plain; charset=utf-8"))
+    let words = match node.store().read_only() {
+        None => "ready\n".to_owned(),
+        Some(why) => format!("ready, for reads alone: {why}\n"),
+    };
+    Ok(with_type(whole(words), "text/plain; charset=utf-8"))
 }
 
 /// `GET /metrics`.

@@ -40,6 +40,9 @@ use crate::{
 pub(super) async fn put(node: &Arc<HostNode>, name: &str, asked: Asked) -> Answer {
     let query = asked.query(&["key_field", "key", "require_key"])?;
     let stream = node.stream_name(name)?;
+    if let Some(why) = node.store().read_only() {
+        return Err(ApiError::reads_alone(why, &node.place().data_dir));
+    }
     // Who puts means a stream that is to be; who reads or deletes has more likely misspelt it.
     let found = node
         .stream(&stream)

@@ -101,15 +101,15 @@ impl HostNode {
                 output: Some(stream),
             });
         }
-        let damaged = units.iter().find_map(|unit| {
+        let damaged = units.iter().filter_map(|unit| {
             let status = statuses.of(*unit)?;
-            status.damage().map(str::to_owned)
+            status.damage().cloned()
         });
-        if let Some(detail) = damaged {
+        if let Some(hole) = damaged.min_by_key(|hole| hole.since) {
             return Some(Blocked {
                 reason: Why::Damaged,
-                detail,
-                since: None,
+                detail: hole.damage.words.clone(),
+                since: Some(hole.since),
                 output: None,
             });
         }

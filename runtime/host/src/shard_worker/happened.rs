@@ -152,13 +152,15 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             }
             Read::FetchFailed => Event::FetchFailed,
             Read::RereadFailed { slot } => Event::RereadFailed { slot },
-            Read::Hole(words) => {
+            Read::Hole(damage) => {
                 // The fetch stays under way: none is asked for behind it.
-                self.hole = Some(words.into());
+                self.hole = Some(self.met(*damage));
                 return Ok(None);
             }
             Read::Tail(tail) => Event::TailAdvanced { tail },
-            Read::Ended(SourceError::Damaged(words)) => return Err(Exit::Damaged(words)),
+            Read::Ended(SourceError::Damaged(damage)) => {
+                return Err(Exit::Damaged(self.met(*damage)));
+            }
             Read::Ended(SourceError::Gone) => return Err(Exit::Gone),
             // The entry that expired what is gone bumped the epoch as well.
             Read::Ended(SourceError::Trimmed { .. } | SourceError::Transient(_)) => {

@@ -13,7 +13,7 @@ use fnctl_core::{
 };
 use tracing::{info, warn};
 
-use crate::shard_worker::ShardWorker;
+use crate::shard_worker::{Hole, ShardWorker};
 
 /// What can be seen of a worker from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) struct Standing {
     /// That of the canary.
     pub(crate) canary_circuit: Option<Box<Open>>,
     /// Why the shard cannot be read any further: the worker ends once it has settled what it had read.
-    pub(crate) hole: Option<Arc<str>>,
+    pub(crate) hole: Option<Arc<Hole>>,
 }
 
 impl Standing {

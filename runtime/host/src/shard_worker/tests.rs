@@ -10,6 +10,7 @@ use fnctl_core::{
     mapping::MappingSettings,
     outcome::{Failure, FailureKind, ItemFailure, Outcome, Rows, WHOLE_CALL},
     record::ColumnBuilder,
+    source::Damage,
 };
 
 use self::fakes::{Harness, Reply, rows};
@@ -331,6 +332,14 @@ async fn a_commit_that_is_unavailable_is_sent_again_until_it_is_taken() {
         .await;
 }
 
+fn damaged() -> Box<Damage> {
+    Box::new(Damage {
+        path: "a.segment".to_owned(),
+        offset: 7,
+        words: "at offset 7".to_owned(),
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_damaged_shard_ends_the_worker_and_a_hiccup_does_not() {
     let harness = Harness::new(|call| Reply::Now(rows(call)));
@@ -338,12 +347,12 @@ async fn a_damaged_shard_ends_the_worker_and_a_hiccup_does_not() {
     harness.put(&["a"]);
     let running = harness.start();
     assert_eq!(settled(&harness.commits(1).await), [(0, 1)]);
-    harness.fail_reads(1, SourceError::Damaged("at offset 7".to_owned()));
+    harness.fail_reads(1, SourceError::Damaged(damaged()));
     harness.put(&["b"]);
-    assert_eq!(
-        running.exit().await,
-        Exit::Damaged("at offset 7".to_owned())
-    );
+    let Exit::Damaged(hole) = running.exit().await else {
+        panic!("the shard is damaged");
+    };
+    assert_eq!(hole.damage, *damaged());
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,15 +371,15 @@ async fn what_was_read_in_front_of_a_hole_is_settled_before_the_worker_ends() {
     harness.put(&["a", "b"]);
     let running = harness.start();
     assert_eq!(settled(&harness.commits(1).await), [(1, 2)]);
-    harness.fail_reads(1, SourceError::Damaged("at offset 7".to_owned()));
+    harness.fail_reads(1, SourceError::Damaged(damaged()));
     harness.put(&["c"]);
     // The retry is due later than the hole is met.
     let commits = harness.commits(2).await;
     assert_eq!(settled(&commits), [(1, 2), (0, 1)]);
-    assert_eq!(
-        running.exit().await,
-        Exit::Damaged("at offset 7".to_owned())
-    );
+    let Exit::Damaged(hole) = running.exit().await else {
+        panic!("the shard is damaged");
+    };
+    assert_eq!(hole.damage, *damaged());
     assert_eq!(harness.synced(), 2, "and shown, when the end is told");
 }
 

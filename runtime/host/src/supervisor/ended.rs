@@ -63,15 +63,22 @@ impl<N: Node> Task<N> {
                     Err(stopped) => self.store_stopped(&stopped.0),
                 }
             }
-            Ok(Exit::Damaged(words)) => {
-                let mapping = self.name_of(unit);
-                error!(%mapping, shard = %unit.shard.shard_id(), error = words, "the shard is damaged, its unit stops");
+            Ok(Exit::Damaged(hole)) => {
+                let (mapping, at) = (self.name_of(unit), &hole.damage);
+                let stream = self.node.view(|view| {
+                    let stream = view.registry().stream(unit.stream)?;
+                    Some(stream.name.to_string())
+                });
+                error!(
+                    %mapping, stream, shard = %unit.shard.shard_id(), path = at.path, offset = at.offset,
+                    error = at.words, "the shard is damaged, its unit stops"
+                );
                 let fault = Fault {
                     pause: limits::FAULT_BACKOFF_MAX,
                     until: None,
                 };
                 self.faults.insert(unit, fault);
-                self.statuses.set(unit, Some(UnitStatus::Damaged(words)));
+                self.statuses.set(unit, Some(UnitStatus::Damaged(hole)));
             }
             Ok(Exit::StoreStopped(words)) => self.store_stopped(&words),
             // Fenced from outside, or cut off.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::{
     recent::Recents,
     retries::Retries,
-    shard_worker::{Redrivers, Standing, Told},
+    shard_worker::{Hole, Redrivers, Standing, Told},
 };
 
 /// What a call of a worker said about its version.
@@ -42,7 +42,7 @@ pub(crate) enum UnitStatus {
         standing: Standing,
     },
     /// Its shard cannot be read any further, and what was read of it is settled.
-    Damaged(String),
+    Damaged(Arc<Hole>),
     /// Its worker ended by a fault of ours and is started again after a pause.
     Faulted(String),
 }
@@ -54,10 +54,10 @@ impl UnitStatus {
     }
 
     /// Why its shard cannot be read any further, whether what was read is settled yet or not.
-    pub(crate) fn damage(&self) -> Option<&str> {
+    pub(crate) fn damage(&self) -> Option<&Arc<Hole>> {
         match self {
-            Self::Running { standing, .. } => standing.hole.as_deref(),
-            Self::Damaged(words) => Some(words),
+            Self::Running { standing, .. } => standing.hole.as_ref(),
+            Self::Damaged(hole) => Some(hole),
             Self::Faulted(_) => None,
         }
     }

@@ -4,12 +4,14 @@ mod asking;
 mod played;
 
 use fnctl_core::{
-    id::{FunctionName, FunctionVersion, Ordinal, ShardNumber},
+    id::{FunctionName, FunctionVersion, Ordinal, ShardNumber, Timestamp},
     shard::Reshard,
+    source::Damage,
 };
 
 use self::played::{Played, Test};
 use super::*;
+use crate::shard_worker::Hole;
 
 #[tokio::test(start_paused = true)]
 async fn the_units_of_a_mapping_are_leased_in_one_entry_and_started() {
@@ -179,12 +181,20 @@ async fn a_damaged_unit_stays_down_and_the_other_goes_on() {
     let mut test = Test::new();
     let [first, second] = test.workers().await;
     let unit = first.unit;
-    first.ends(Exit::Damaged("at offset 7".to_owned()));
+    let hole = Arc::new(Hole {
+        damage: Damage {
+            path: "a.segment".to_owned(),
+            offset: 7,
+            words: "at offset 7".to_owned(),
+        },
+        since: Timestamp(1),
+    });
+    first.ends(Exit::Damaged(Arc::clone(&hole)));
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     assert!(test.started.try_recv().is_err());
     assert_eq!(
         test.supervisor.statuses().of(unit),
-        Some(UnitStatus::Damaged("at offset 7".to_owned()))
+        Some(UnitStatus::Damaged(hole))
     );
     assert!(!second.exit.is_closed());
 }

@@ -75,4 +75,15 @@ pub(super) const ALL: &[Explanation] = &[
             "make a new one of the running server: fnctl backup --to DIR",
         ],
     ),
+    explained(
+        ErrorCode::ReadsAlone,
+        "The server serves reads alone",
+        "A start met a part of the journal that cannot be read, or a disk without room for a journal file. What can be read is served; \
+         nothing is written, and no function is called. Nothing of this request was done, and sending it again changes nothing.",
+        &[
+            "fnctl doctor --data-dir D        (the server stopped; what is damaged, file by file)",
+            "fnctl restore --from BACKUP --data-dir NEW, and serve that",
+            "where the disk is full: free space, and start it again",
+        ],
+    ),
 ];
