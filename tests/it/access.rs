@@ -187,6 +187,60 @@ fn tokens_open_what_their_scope_includes_survive_a_restart_and_end_at_once() {
 }
 
 #[test]
+fn tokens_of_a_data_directory_are_looked_at_where_there_is_one_and_fixes_name_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let there = path("there");
+    let create = [
+        "tokens",
+        "create",
+        "root",
+        "--scope",
+        "admin",
+        "--data-dir",
+        &there,
+    ];
+    assert_eq!(fnctl(&create).0, Some(0));
+    let (code, _, stderr) = fnctl(&create);
+    assert_eq!(code, Some(4), "{stderr}");
+    let fix = format!("first: fnctl tokens revoke root --data-dir {there}\n");
+    assert!(stderr.contains(&fix), "{stderr}");
+    let missing = path("missing");
+    for words in [&["list"][..], &["revoke", "root", "--yes"]] {
+        let words = [&["tokens"][..], words, &["--data-dir", &missing]].concat();
+        let (code, _, stderr) = fnctl(&words);
+        assert_eq!(code, Some(3), "{stderr}");
+        assert!(!Path::new(&missing).exists(), "looking makes nothing");
+    }
+    // A key whose scope is misspelt must not do more than was meant.
+    let keys = path("keys");
+    let text = "[a]\naws_access_key_id = X\naws_secret_access_key = s\nfnctl_scop = read\n";
+    std::fs::write(&keys, text).expect("written");
+    let words = [
+        "server",
+        "--data-dir",
+        &there,
+        "--kinesis-credentials",
+        &keys,
+    ];
+    let (code, _, stderr) = fnctl(&words);
+    assert!(
+        code != Some(0) && stderr.contains("`fnctl_scop` is not known"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn what_is_proposed_asks_the_server_that_was_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = serve(&folder.path().join("data"), &[]);
+    let (code, _, stderr) = fnctl(&["put", "none", "x", "--server", &server.api]);
+    assert_eq!(code, Some(3), "{stderr}");
+    let fix = format!("fix   fnctl --server {} streams create none\n", server.api);
+    assert!(stderr.contains(&fix), "{stderr}");
+}
+
+#[test]
 fn loopback_asks_for_no_token_and_judges_one_that_is_sent() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = serve(&folder.path().join("data"), &[]);

@@ -146,9 +146,22 @@ fn counters_do_not_fall_with_a_seek_nor_with_a_restart_after_it() {
     let lines: Vec<String> = (0..40).map(|n| format!("ok {n}")).collect();
     put(&server, "in", &lines, &[]);
     drained(&server, "hostile");
+    let by_shard = || {
+        ["0", "1"].map(|n| {
+            let shard = format!("shardId-00000000000{n}");
+            let labels = format!(r#"mapping="hostile/in",shard="{shard}""#);
+            metric(
+                &server,
+                &format!("fnctl_shard_settled_records_total{{{labels}}}"),
+            ) as u64
+        })
+    };
     assert_eq!(metric(&server, processed) as u64, 40);
+    let settled = by_shard();
+    assert_eq!(settled[0] + settled[1], 40);
     seek(&server, "latest");
     assert_eq!(metric(&server, processed) as u64, 40);
+    assert_eq!(by_shard(), settled);
     seek(&server, "trim-horizon");
     assert_eq!(
         drained(&server, "hostile")["totals"]["processed"],

@@ -26,7 +26,7 @@ use crate::{
     },
     error::CliError,
     limits,
-    output::{Format, Output, unwritten},
+    output::{Format, Output, pasted, unwritten},
 };
 
 /// Streams in, your function, streams out
@@ -224,6 +224,7 @@ impl Cli {
         // Empty is what a variable of the shell is that was never set: as for the token, nothing is named by it.
         let server = self.server.filter(|server| !server.is_empty());
         let tls_ca = self.tls_ca.filter(|path| !path.as_os_str().is_empty());
+        pasted::asks(server.as_deref(), tls_ca.as_deref());
         let session = &mut Session {
             client: Client::new(
                 server.as_deref().unwrap_or(limits::SERVER_DEFAULT),

@@ -149,9 +149,23 @@ fn given(words: &[String], flag: &str, variable: &str) -> Option<String> {
 
 fn said(words: &[String], flag: &str) -> Option<String> {
     let value = |word: &String| Some(word.strip_prefix(flag)?.strip_prefix('=')?.to_owned());
-    let apart = words.windows(2).find(|pair| pair[0] == flag);
     let joined = words.iter().find_map(value);
-    joined.or_else(|| apart.map(|pair| pair[1].clone()))
+    joined.or_else(|| apart(words, flag))
+}
+
+/// The value in words of its own. Bash breaks words at `=` and `:`: an address comes in pieces.
+fn apart(words: &[String], flag: &str) -> Option<String> {
+    let at = words.iter().position(|word| word == flag)? + 1;
+    let at = at + usize::from(words.get(at).is_some_and(|word| word == "="));
+    let mut value = words.get(at)?.clone();
+    for pair in words[at + 1..].chunks_exact(2) {
+        if pair[0] != ":" {
+            break;
+        }
+        value.push(':');
+        value.push_str(&pair[1]);
+    }
+    Some(value)
 }
 
 #[cfg(test)]
@@ -168,5 +182,8 @@ mod tests {
         assert_eq!(of("fnctl --server http://a:1 logs").unwrap(), "http://a:1");
         assert_eq!(of("fnctl logs --server=http://b:1").unwrap(), "http://b:1");
         assert_eq!(of("fnctl logs --servers=http://b:1"), None);
+        let bash = "fnctl --server http : //c : 1 logs";
+        assert_eq!(of(bash).unwrap(), "http://c:1");
+        assert_eq!(of("fnctl --server = http : //c logs").unwrap(), "http://c");
     }
 }

@@ -58,8 +58,17 @@ fn errors() -> String {
 
 fn add_fix(page: &mut String, all: &[&str]) {
     for fix in all {
-        let fix: Vec<&str> = fix.split("        ").map(str::trim).collect();
-        writeln!(page, "- {}", escaped(&fix.join(": "))).expect("a string takes everything");
+        let (command, said) = fix.split_once("        ").unwrap_or((fix, ""));
+        let said = escaped(said.trim());
+        match (
+            command.starts_with("fnctl ") && !command.contains(", "),
+            said.as_str(),
+        ) {
+            (true, "") => writeln!(page, "- `{command}`"),
+            (true, said) => writeln!(page, "- `{command}`: {said}"),
+            (false, _) => writeln!(page, "- {}", escaped(fix)),
+        }
+        .expect("a string takes everything");
     }
 }
 

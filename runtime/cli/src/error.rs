@@ -7,6 +7,8 @@ use std::{
 
 use fnctl_core::error_code::{ErrorBody, ErrorCode, ErrorObject};
 
+use crate::output::pasted;
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum CliError {
@@ -151,7 +153,8 @@ pub(crate) fn render(error: &ErrorObject, is_coloured: bool) -> String {
         line("why", why);
     }
     if let Some(fix) = &error.fix {
-        line("fix", fix);
+        let pasted: Vec<String> = fix.lines().map(pasted::line).collect();
+        line("fix", &pasted.join("\n"));
     }
     if let Some(id) = &error.request_id {
         line("id", id);
@@ -195,7 +198,7 @@ mod tests {
             render(&error, false),
             "error[FN2003]: `enrich.wasm` is a core module, not a component\n  \
              why   it was built for wasm32-wasip1; fnctl runs world fnctl:function/stream-function@0.1\n  \
-             fix   cargo build --release --target wasm32-wasip2        (or: fnctl build)\n"
+             fix   cargo build --release --target wasm32-wasip2        # (or: fnctl build)\n"
         );
     }
 

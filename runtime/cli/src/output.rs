@@ -1,6 +1,7 @@
 //! stdout: data, as text or as JSON, one object a line (command line and SDK §4).
 
 pub(crate) mod hangup;
+pub(crate) mod pasted;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod words;

@@ -136,9 +136,9 @@ pub enum Entry {
     Seek {
         /// Where to.
         seeks: Vec<UnitSeek>,
-        /// Totals that units of each mapping had in front of a seek, this one included: absolute, so that
+        /// Totals that each of them had in front of all its seeks, this one included: absolute, so that
         /// redo may repeat it.
-        totals: Vec<(MappingId, UnitTotals)>,
+        totals: Vec<(UnitId, UnitTotals)>,
         /// Units whose owners are fenced by it.
         units: Vec<UnitChange>,
     },

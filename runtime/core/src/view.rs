@@ -53,8 +53,8 @@ pub struct NodeView {
     /// Totals of units whose shards are gone, by mapping: what a mapping did is told for as long as it
     /// is there.
     gone: BTreeMap<MappingId, UnitTotals>,
-    /// Totals of units in front of their seeks, by mapping: a counter of a mapping never falls.
-    before_seeks: BTreeMap<MappingId, UnitTotals>,
+    /// Totals of units in front of their seeks, also of those whose shards are gone since: a counter never falls.
+    before_seeks: BTreeMap<UnitId, UnitTotals>,
     /// A guard's bound, not journaled.
     dead_letter_bytes_max: u64,
 }
@@ -136,18 +136,20 @@ impl NodeView {
         self.gone.get(&mapping).copied().unwrap_or_default()
     }
 
-    /// Totals that a mapping's units had in front of their seeks: what the mapping did, and no unit counts
-    /// any more.
+    /// Totals that a unit had in front of its seeks: what it did, and does not count any more.
     #[must_use]
-    pub fn totals_before_seeks(&self, mapping: MappingId) -> UnitTotals {
-        self.before_seeks.get(&mapping).copied().unwrap_or_default()
+    pub fn totals_before_seeks(&self, unit: UnitId) -> UnitTotals {
+        self.before_seeks.get(&unit).copied().unwrap_or_default()
     }
 
     /// What a mapping did since it was made: its units, those whose shards are gone, and what they had
     /// counted in front of their seeks. No entry lets it fall.
     #[must_use]
     pub fn totals_ever(&self, mapping: MappingId) -> UnitTotals {
-        let former = self.gone_totals(mapping) + self.totals_before_seeks(mapping);
+        let sought = self
+            .before_seeks
+            .range(unit::first_of(mapping)..=unit::last_of(mapping));
+        let former = sought.fold(self.gone_totals(mapping), |sum, (_, totals)| sum + *totals);
         let units = self.units_of(mapping);
         units.fold(former, |sum, (_, unit)| sum + unit.totals)
     }

@@ -82,6 +82,8 @@ pub const RELOAD_SETTLE: Duration = Duration::from_secs(1);
 pub const CERTIFICATE_LIFE_MS: u64 = 3_650 * 24 * 60 * 60 * 1_000;
 /// So long before its end such a certificate is made anew, at a start or when it is asked for, ms.
 pub const CERTIFICATE_RENEWED_BEFORE_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// So long before its end a certificate is warned of at a start, ms.
+pub const CERTIFICATE_WARNED_BEFORE_MS: u64 = 14 * 24 * 60 * 60 * 1_000;
 
 /// How long the audit is kept, ms: a year.
 pub const AUDIT_RETENTION_MS: u64 = 365 * 24 * 60 * 60 * 1_000;

@@ -29,7 +29,7 @@ use crate::{
     secret_files,
     server::ServerOptions,
     source::blocking,
-    tls::{Shown, Tls},
+    tls::{self, Shown, Tls},
 };
 
 /// What the audit says was done when other keys may sign for Kinesis.
@@ -191,6 +191,7 @@ impl Renewed {
                     sha256 = secured.fingerprint,
                     "the certificate was read again"
                 );
+                tls::look_at_end(secured.expires, SystemClock.now());
                 metrics.reloads().expires(secured.expires);
                 to.replace(secured);
             }

@@ -16,7 +16,9 @@ use fnctl_core::clock::Clock;
 use fnctl_invoker::{Engine, EngineError, EngineOptions};
 use fnctl_store::{OpenError, Store};
 use fnctl_streams::Kinesis;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -44,7 +46,7 @@ use crate::{
     shard_worker::{NodeShare, Turns},
     source::blocking,
     supervisor::{self, Statuses, Supervisor},
-    tls::{Secured, Shown, TlsError},
+    tls::{self, Secured, Shown, TlsError},
 };
 
 use self::opened::{Ended, Failed, Opened};
@@ -144,6 +146,14 @@ fn raise_open_files() {
     }
 }
 
+/// Writes no core files, and lets nobody of the same user look into the process: its memory holds tokens, keys and the secrets
+/// of functions, and a core file lies where it fell.
+fn keep_memory_private() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        warn!(%error, "a core file of this process would hold its secrets");
+    }
+}
+
 /// Refuses what is no directory: else the first file that is looked for in it would be blamed.
 fn refuse_no_directory(path: &Path) -> Result<(), OpenError> {
     match fs::metadata(path) {
@@ -208,6 +218,7 @@ impl Server {
         let kinesis_api = Listener::bind(kinesis_listen).await?.called(&names);
         let (api_addr, kinesis_addr) = (api.address(), kinesis_api.address());
         raise_open_files();
+        keep_memory_private();
         let (tell_stop, stopped) = watch::channel(None);
         let tell_stop = Arc::new(tell_stop);
         let opened = {
@@ -232,6 +243,11 @@ impl Server {
         if !access.is_guarded() && demands_token {
             warn!("no token was made yet: whoever reaches the API may do everything");
         }
+        if options.kinesis_credentials.is_none() && !kinesis_addr.ip().is_loopback() {
+            warn!(
+                "no Kinesis credentials were given: whoever reaches the Kinesis API may read and change every stream"
+            );
+        }
         let secured = match options.tls.clone() {
             Some(tls) => {
                 let directory = options.data_dir.clone();
@@ -250,6 +266,7 @@ impl Server {
         let kinesis_url = url(secured.as_ref(), kinesis_addr);
         let metrics = Arc::new(Metrics::default());
         let expires = secured.as_ref().and_then(|secured| secured.expires);
+        tls::look_at_end(expires, SystemClock.now());
         metrics.reloads().expires(expires);
         let log = Arc::new(HostLog::new(Arc::clone(&metrics)));
         let mut engine = EngineOptions {

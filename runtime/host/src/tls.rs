@@ -30,7 +30,9 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-use crate::limits::{CERTIFICATE_LIFE_MS, CERTIFICATE_RENEWED_BEFORE_MS};
+use crate::limits::{
+    CERTIFICATE_LIFE_MS, CERTIFICATE_RENEWED_BEFORE_MS, CERTIFICATE_WARNED_BEFORE_MS,
+};
 
 /// Certificate and key of the certificate that the server made.
 const IDENTITY: &str = "identity.pem";
@@ -332,6 +334,19 @@ fn all_names(names: &[String]) -> Vec<String> {
         is_new
     });
     all
+}
+
+/// Says in the log that a certificate has ended, or is about to: clients refuse it then.
+pub(crate) fn look_at_end(end: Option<Timestamp>, now: Timestamp) {
+    let Some(end) = end else {
+        return;
+    };
+    if end <= now {
+        tracing::warn!("the certificate has expired: clients that verify it do not connect");
+    } else if end.since_ms(now) < CERTIFICATE_WARNED_BEFORE_MS {
+        let days = end.since_ms(now) / 86_400_000;
+        tracing::warn!("the certificate expires in {days} days");
+    }
 }
 
 fn is_for(pem: &[u8], path: &Path, names: &[String]) -> bool {

@@ -113,6 +113,11 @@ impl Credentials {
                     })?;
                     profile.scope = Some(scope);
                 }
+                // Ours alone: a slip of the pen must not open more than was meant.
+                ours if ours.starts_with("fnctl_") => {
+                    let words = format!("`{ours}` is not known: there is {SCOPE}");
+                    return Err(refused(words));
+                }
                 _ => {}
             }
         }

@@ -83,7 +83,7 @@ pub(crate) struct Ledger {
     pub(crate) accounts: BTreeMap<UnitId, Account>,
     pub(crate) letters: LetterBook,
     /// What accounts said that a seek ended.
-    before_seeks: BTreeMap<MappingId, UnitTotals>,
+    before_seeks: BTreeMap<UnitId, UnitTotals>,
     folds: Folds,
 }
 

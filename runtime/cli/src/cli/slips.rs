@@ -38,7 +38,7 @@ pub(super) fn explain(error: &Error, words: &[String]) -> CliError {
             let said = CliError::usage(format!("{} missing", are(&missing))).at(place.name());
             // What another option asks for stands in no line of usage.
             return match missing.iter().all(|one| one.starts_with("--")) {
-                true => said.fix(format!("{} … {}", place.name(), missing.join(" "))),
+                true => said.fix(format!("give it, too: {}", missing.join(" "))),
                 false => said.fix(place.usage()),
             };
         }

@@ -115,7 +115,7 @@ fn slips_are_usage_errors_in_our_words_with_the_help_of_their_command() {
         (
             &["server", "--tls-cert", "c.pem"],
             "--tls-key <F> is missing",
-            "fnctl server … --tls-key <F>",
+            "give it, too: --tls-key <F>",
         ),
         (
             &["tail", "s", "--timeout", "10"],

@@ -14,7 +14,7 @@ use crate::{
     cli::Session,
     error::CliError,
     manifest::{self, Manifest},
-    output::words,
+    output::{pasted, words},
     process,
 };
 
@@ -87,7 +87,9 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             .line(&format!("{mark:<8} {:<10} {}", check.check, check.message))?;
         if let Some(fix) = &check.fix {
             for line in fix.lines() {
-                session.out.line(&format!("{:<20}{line}", ""))?;
+                session
+                    .out
+                    .line(&format!("{:<20}{}", "", pasted::line(line)))?;
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     cli::Session,
     error::CliError,
-    output::{Output, table::Table},
+    output::{Output, pasted, table::Table},
 };
 
 #[derive(Debug, clap::Args)]
@@ -131,7 +131,7 @@ fn paragraphs(
     out.line("")?;
     for (index, fix) in fix.iter().enumerate() {
         let label = if index == 0 { "fix" } else { "" };
-        out.line(&format!("  {label:<5} {fix}"))?;
+        out.line(&format!("  {label:<5} {}", pasted::line(fix)))?;
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ struct TestArgs {
     #[arg(long, value_name = "JSON|@FILE", required = true)]
     pattern: Vec<String>,
     /// Records, one a line; `-` or nothing is standard input
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", value_hint = clap::ValueHint::FilePath)]
     file: Option<String>,
     /// What becomes of records that are not JSON: drop, pass or dead-letter [default: drop]
     #[arg(long, value_name = "WHAT", value_parser = spelling::setting::<OnUnparsable>)]

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// passed by, those of a lone carriage return too
     data: Vec<OsString>,
     /// File of records, one a line; `-` is standard input
-    #[arg(long, value_name = "F", conflicts_with = "data")]
+    #[arg(long, value_name = "F", conflicts_with = "data", value_hint = clap::ValueHint::FilePath)]
     file: Option<String>,
     /// Partition key of every record
     #[arg(long, value_name = "K", conflicts_with = "key_field", value_parser = spelling::key, allow_hyphen_values = true)]

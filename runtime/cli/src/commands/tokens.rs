@@ -15,7 +15,7 @@ use crate::{
     commands::deploy::print::note_in_words,
     confirm::Asking,
     error::CliError,
-    output::{table::Table, words},
+    output::{pasted, table::Table, words},
     spelling,
 };
 
@@ -70,6 +70,40 @@ impl Offline {
         let taken = self.data_dir.as_deref().map(OfflineTokens::take);
         taken.transpose().map_err(failed)
     }
+
+    /// Of a directory that is there: looking makes none.
+    fn take_known(&self) -> Result<Option<OfflineTokens>, CliError> {
+        if let Some(data_dir) = &self.data_dir
+            && !data_dir.is_dir()
+        {
+            let words = format!("there is no data directory `{}`", data_dir.display());
+            return Err(CliError::new(ErrorCode::FileUnreadable, words)
+                .fix("--data-dir D, where `fnctl server` keeps its data"));
+        }
+        self.take()
+    }
+
+    /// What a command has to say to work on the same tokens.
+    fn words(&self) -> String {
+        let data_dir = self.data_dir.as_ref();
+        data_dir.map_or_else(String::new, |path| {
+            format!(" --data-dir {}", pasted::quoted(&path.to_string_lossy()))
+        })
+    }
+
+    /// What to do about a name that is there, or is not.
+    fn fixed(&self, error: CliError, name: &str) -> CliError {
+        let words = self.words();
+        if error.is(ErrorCode::TokenExists) {
+            return error.fix(format!(
+                "another name, or first: fnctl tokens revoke {name}{words}"
+            ));
+        }
+        match error.is(ErrorCode::NoSuchToken) {
+            true => error.fix(format!("fnctl tokens list{words}")),
+            false => error,
+        }
+    }
 }
 
 impl Args {
@@ -109,10 +143,11 @@ async fn create(
     offline: &Offline,
     session: &mut Session,
 ) -> Result<(), CliError> {
-    let made: CreatedToken = match offline.take()? {
-        Some(tokens) => tokens.create(request).map_err(failed)?,
-        None => session.client.post(&["v1", "tokens"], request).await?,
+    let made = match offline.take()? {
+        Some(tokens) => tokens.create(request).map_err(failed),
+        None => session.client.post(&["v1", "tokens"], request).await,
     };
+    let made: CreatedToken = made.map_err(|error| offline.fixed(error, &request.name))?;
     if session.out.is_json() {
         return session.out.json(&made);
     }
@@ -128,7 +163,7 @@ async fn create(
 }
 
 async fn all(offline: &Offline, session: &Session) -> Result<Vec<TokenLine>, CliError> {
-    match offline.take()? {
+    match offline.take_known()? {
         Some(tokens) => tokens.list().map_err(failed),
         None => session.client.list(&["v1", "tokens"], &[]).await,
     }
@@ -153,9 +188,10 @@ async fn list(offline: &Offline, session: &mut Session) -> Result<(), CliError> 
         ]);
     }
     if table.is_empty() {
-        session
-            .out
-            .note("no tokens: fnctl tokens create NAME --scope read|write|admin");
+        session.out.note(&format!(
+            "no tokens: fnctl tokens create NAME --scope read|write|admin{}",
+            offline.words()
+        ));
         return Ok(());
     }
     table
@@ -172,7 +208,8 @@ async fn revoke(
 ) -> Result<(), CliError> {
     let known = all(offline, session).await?;
     if !known.iter().any(|line| line.name.as_str() == name) {
-        return Err(failed(TokenRefusal::NoSuchToken(name.to_owned()).into()));
+        let error = failed(TokenRefusal::NoSuchToken(name.to_owned()).into());
+        return Err(offline.fixed(error, name));
     }
     let loss = format!("whoever uses token `{name}` is locked out");
     asking.confirm(&session.out, &loss)?;
@@ -209,7 +246,8 @@ pub(super) fn failed(error: TokensError) -> CliError {
             CliError::new(ErrorCode::TargetExists, words)
                 .fix("name an empty directory, or one that is not there yet: --data-dir D")
         }
-        TokensError::Open(_) => CliError::new(ErrorCode::DataDirectoryUnusable, words),
+        TokensError::Open(_) => CliError::new(ErrorCode::DataDirectoryUnusable, words)
+            .fix("run it as the user of the server, on the directory that it keeps its data in"),
         TokensError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
             CliError::new(ErrorCode::DataDirectoryUnusable, words)
                 .because("whoever you are may not read it")

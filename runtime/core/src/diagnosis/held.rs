@@ -51,7 +51,7 @@ pub(super) fn stream_deleted(figures: &Figures<'_>) -> Option<Found> {
                 .collect();
             vec![
                 (
-                    format!("fnctl mappings delete {id} --yes"),
+                    format!("fnctl mappings delete {id}"),
                     "its progress goes; dead letters stay, by its id",
                 ),
                 (

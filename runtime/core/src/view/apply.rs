@@ -255,8 +255,11 @@ impl NodeView {
             if self.gone.remove(&mapping).is_some() {
                 dirty(ValueKey::Gone(mapping));
             }
-            if self.before_seeks.remove(&mapping).is_some() {
-                dirty(ValueKey::BeforeSeeks(mapping));
+            let of_it = unit::first_of(mapping)..=unit::last_of(mapping);
+            let sought: Vec<UnitId> = self.before_seeks.range(of_it).map(|(id, _)| *id).collect();
+            for unit in sought {
+                self.before_seeks.remove(&unit);
+                dirty(ValueKey::BeforeSeeks(unit));
             }
         }
         for &function in &change.deleted_functions {

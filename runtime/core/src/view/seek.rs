@@ -2,16 +2,16 @@
 //!
 //! A seek replaces what a unit has settled and its attempts, and starts its totals anew, in one entry that
 //! also fences the unit's owner: what that had under way is committed before, or never. What the unit had
-//! counted stays with its mapping, whose counters never fall. It is no progress, so a low watermark may go back here and nowhere else. Open windows go without a final call,
+//! counted is kept beside it: a counter never falls. It is no progress, so a low watermark may go back here and nowhere else. Open windows go without a final call,
 //! and so does what was closed: the records that are called again belong to the windows of their time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{NodeView, UnitView, ValueKey, unit::UnitEntry};
 use crate::{
     commit::UnitTotals,
     entry::{Entry, UnitChange, UnitSeek},
-    id::{MappingId, Ordinal, UnitId},
+    id::{Ordinal, UnitId},
 };
 
 /// What a seek came to in one shard.
@@ -77,16 +77,13 @@ impl NodeView {
         Some((entry, sought))
     }
 
-    /// What each mapping's units had in front of their seeks, with these.
-    fn totals_with_those_of(&self, seeks: &[UnitSeek]) -> Vec<(MappingId, UnitTotals)> {
-        let mut all: BTreeMap<MappingId, UnitTotals> = BTreeMap::new();
+    /// What each of these units had in front of its seeks, with this one.
+    fn totals_with_those_of(&self, seeks: &[UnitSeek]) -> Vec<(UnitId, UnitTotals)> {
         let units = seeks.iter().map(|seek| seek.unit);
-        for (id, unit) in units.filter_map(|id| Some((id, self.unit(id)?))) {
-            let kept = all.entry(id.mapping);
-            let kept = kept.or_insert_with(|| self.totals_before_seeks(id.mapping));
-            *kept = *kept + unit.totals;
-        }
-        all.into_iter().collect()
+        let known = units.filter_map(|id| Some((id, self.unit(id)?.totals)));
+        known
+            .map(|(id, totals)| (id, self.totals_before_seeks(id) + totals))
+            .collect()
     }
 
     fn fence_descendants(&self, seeks: &[UnitSeek]) -> Vec<UnitChange> {
@@ -100,7 +97,7 @@ impl NodeView {
     pub(super) fn seek(
         &mut self,
         seeks: &[UnitSeek],
-        totals: &[(MappingId, UnitTotals)],
+        totals: &[(UnitId, UnitTotals)],
         dirty: &mut impl FnMut(ValueKey),
     ) {
         for seek in seeks {
@@ -116,11 +113,11 @@ impl NodeView {
                 }
             }
         }
-        for &(mapping, totals) in totals {
+        for &(unit, totals) in totals {
             // A later entry may have deleted it, where redo brings this one over newer values.
-            if self.registry.mapping(mapping).is_some() {
-                self.before_seeks.insert(mapping, totals);
-                dirty(ValueKey::BeforeSeeks(mapping));
+            if self.registry.mapping(unit.mapping).is_some() {
+                self.before_seeks.insert(unit, totals);
+                dirty(ValueKey::BeforeSeeks(unit));
             }
         }
     }

@@ -36,8 +36,8 @@ pub enum ValueKey {
     Letters(StreamId),
     /// Totals of a mapping's units whose shards are gone.
     Gone(MappingId),
-    /// Totals that a mapping's units had in front of their seeks.
-    BeforeSeeks(MappingId),
+    /// Totals that a unit had in front of its seeks.
+    BeforeSeeks(UnitId),
 }
 
 /// One value; sharing it costs nothing, so a cut never stops the sequencer for long.
@@ -63,7 +63,7 @@ pub enum Value {
     Letters(Arc<LettersView>),
     /// Totals of units whose shards are gone.
     Gone(UnitTotals),
-    /// Totals of units in front of their seeks.
+    /// Totals of a unit in front of its seeks.
     BeforeSeeks(UnitTotals),
 }
 
@@ -154,9 +154,9 @@ impl NodeView {
             .map(|(&id, letters)| (ValueKey::Letters(id), Value::Letters(Arc::clone(letters))));
         let gone = self.gone.iter();
         let gone = gone.map(|(&mapping, totals)| (ValueKey::Gone(mapping), Value::Gone(*totals)));
-        let sought = self.before_seeks.iter().map(|(&mapping, totals)| {
-            (ValueKey::BeforeSeeks(mapping), Value::BeforeSeeks(*totals))
-        });
+        let sought = self.before_seeks.iter();
+        let sought = sought
+            .map(|(&unit, totals)| (ValueKey::BeforeSeeks(unit), Value::BeforeSeeks(*totals)));
         std::iter::once((ValueKey::Ids, self.ids()))
             .chain(streams)
             .chain(functions)
@@ -213,8 +213,8 @@ impl NodeView {
                 }
                 (ValueKey::Letters(stream), Value::Letters(value)) => letters.push((stream, value)),
                 (ValueKey::Gone(mapping), Value::Gone(totals)) => gone.push((mapping, totals)),
-                (ValueKey::BeforeSeeks(mapping), Value::BeforeSeeks(totals)) => {
-                    sought.push((mapping, totals));
+                (ValueKey::BeforeSeeks(unit), Value::BeforeSeeks(totals)) => {
+                    sought.push((unit, totals));
                 }
                 (key, _) => return Err(InconsistentView::WrongKind(key)),
             }
@@ -278,11 +278,11 @@ impl NodeView {
             }
             view.gone.insert(mapping, totals);
         }
-        for (mapping, totals) in sought {
-            if view.registry.mapping(mapping).is_none() {
-                return Err(InconsistentView::Orphan(ValueKey::BeforeSeeks(mapping)));
+        for (unit, totals) in sought {
+            if view.registry.mapping(unit.mapping).is_none() {
+                return Err(InconsistentView::Orphan(ValueKey::BeforeSeeks(unit)));
             }
-            view.before_seeks.insert(mapping, totals);
+            view.before_seeks.insert(unit, totals);
         }
         match missing.pop_first() {
             Some(key) => Err(InconsistentView::Missing(key)),

@@ -21,9 +21,9 @@ impl From<TokensError> for ApiError {
                 Self::new(ErrorCode::NoSuchToken, words).fix("fnctl tokens list")
             }
             TokensError::Refused(_) => Self::new(ErrorCode::TokenExists, words)
-                .fix("another name, or first: fnctl tokens revoke NAME"),
+                .fix("another name, or first revoke the token that has it"),
             TokensError::Invalid(_) => {
-                Self::new(ErrorCode::NotAllowed, words).fix("mend what is named, and send it again")
+                Self::new(ErrorCode::NotAllowed, words).fix("fnctl tokens create --help")
             }
             TokensError::Io { .. }
             | TokensError::Unreadable { .. }

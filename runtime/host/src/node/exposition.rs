@@ -114,7 +114,6 @@ impl HostNode {
             .is_some_and(|status| status.damage().is_some());
         let age_ms = self.age_of(figures).await;
         let now = self.store().arrival_clock().now();
-        let totals = figures.totals;
         ShardSample {
             shard: unit.shard,
             age_ms,
@@ -126,7 +125,7 @@ impl HostNode {
                     .store()
                     .bytes_above(unit.stream, unit.shard, figures.low_watermark),
             },
-            settled: totals.settled(),
+            settled: (figures.totals + figures.before_seeks).settled(),
             is_due: figures.turn == UnitTurn::Due,
             is_owned: standing.is_some(),
             is_blocked: standing.is_some_and(|standing| standing.blocked.is_some()),

@@ -24,6 +24,8 @@ pub(super) struct UnitFigures {
     pub(super) low_watermark: Ordinal,
     pub(super) pending: u64,
     pub(super) totals: UnitTotals,
+    /// What they were in front of its seeks: counters go on from there.
+    pub(super) before_seeks: UnitTotals,
     pub(super) turn: UnitTurn,
     pub(super) open_windows: u64,
     /// When the oldest of them ends.
@@ -56,6 +58,7 @@ pub(super) fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
                 older: low.min(last).next().0.saturating_sub(horizon.0),
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
+                before_seeks: view.totals_before_seeks(unit),
                 turn: turns.get(&unit).copied().unwrap_or(UnitTurn::Due),
                 open_windows: progress.open_windows().count() as u64,
                 window_end: progress

@@ -141,7 +141,12 @@ fn every_value_of_a_view_comes_back_under_its_key() {
     };
     values.push((ValueKey::Gone(MappingId(1)), ViewValue::Gone(totals)));
     let sought = ViewValue::BeforeSeeks(totals);
-    values.push((ValueKey::BeforeSeeks(MappingId(1)), sought));
+    let unit = UnitId {
+        mapping: MappingId(1),
+        stream: StreamId(2),
+        shard: ShardNumber(3),
+    };
+    values.push((ValueKey::BeforeSeeks(unit), sought));
     for (id, state) in (1..).zip(states) {
         let value = ViewValue::Mapping(Arc::new(mapping(id, state)));
         values.push((ValueKey::Mapping(MappingId(id)), value));

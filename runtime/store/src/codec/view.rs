@@ -262,9 +262,11 @@ pub(crate) fn encode_key(key: &ValueKey) -> Vec<u8> {
             out.push(GONE);
             out.extend_from_slice(&mapping.0.to_be_bytes());
         }
-        ValueKey::BeforeSeeks(mapping) => {
+        ValueKey::BeforeSeeks(unit) => {
             out.push(BEFORE_SEEKS);
-            out.extend_from_slice(&mapping.0.to_be_bytes());
+            out.extend_from_slice(&unit.mapping.0.to_be_bytes());
+            out.extend_from_slice(&unit.stream.0.to_be_bytes());
+            out.extend_from_slice(&unit.shard.0.to_be_bytes());
         }
     }
     out
@@ -317,7 +319,7 @@ pub(crate) fn decode_key(bytes: Bytes) -> Result<ValueKey, DecodeError> {
         UNIT => ValueKey::Unit(take_unit(&mut from)?),
         WINDOW => ValueKey::Window(take_unit(&mut from)?, take_u32(&mut from)?),
         GONE => ValueKey::Gone(MappingId(take_u64(&mut from)?)),
-        BEFORE_SEEKS => ValueKey::BeforeSeeks(MappingId(take_u64(&mut from)?)),
+        BEFORE_SEEKS => ValueKey::BeforeSeeks(take_unit(&mut from)?),
         _ => return Err(from.fail("a value's kind is not known")),
     };
     from.end()?;

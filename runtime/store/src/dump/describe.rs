@@ -8,7 +8,7 @@ use std::{fmt::Write as _, path::Path};
 use fnctl_core::{
     commit::{DeadLetter, UnitTotals},
     entry::{Entry, Placement, UnitChange},
-    id::{MappingId, UnitId},
+    id::UnitId,
     record::{NewRecords, RecordBlock},
     registry::RegistryChange,
     settled::SettledRanges,
@@ -233,7 +233,9 @@ pub(super) fn entry(
                     .with("epoch", Field::Id(seek.epoch.0))
                     .with("after", Field::Id(seek.after.0))
             });
-            let kept = totals.iter().map(|of| mapping_totals(line("seek"), of));
+            let kept = totals
+                .iter()
+                .map(|(of, totals)| counted(unit(line("seek"), *of), totals));
             let fenced = units.iter().map(|change| changed(line("change"), change));
             sought.chain(kept).chain(fenced).collect()
         }
@@ -253,7 +255,10 @@ pub(super) fn entry(
             totals,
         } => {
             let shards = shards.iter();
-            let totals = totals.iter().map(|of| mapping_totals(line("forget"), of));
+            let totals = totals.iter().map(|(mapping, totals)| {
+                let line = line("forget").with("mapping", Field::Id(mapping.0));
+                counted(line, totals)
+            });
             shards
                 .map(|number| shard(line("forget"), (*stream, *number)))
                 .chain(totals)
@@ -268,9 +273,8 @@ pub(super) fn entry(
     }
 }
 
-fn mapping_totals(line: Line, (mapping, totals): &(MappingId, UnitTotals)) -> Line {
-    line.with("mapping", Field::Id(mapping.0))
-        .with("processed", totals.processed)
+fn counted(line: Line, totals: &UnitTotals) -> Line {
+    line.with("processed", totals.processed)
         .with("dead_lettered", totals.dead_lettered)
 }
 
@@ -349,16 +353,14 @@ pub(super) fn segment(line: Line, key: ShardKey, meta: &SegmentMeta) -> Line {
 pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
     let line = match key {
         ValueKey::Tail(stream, number) => shard(line, (*stream, *number)),
-        ValueKey::Unit(id) => unit(line, *id),
+        ValueKey::Unit(id) | ValueKey::BeforeSeeks(id) => unit(line, *id),
         ValueKey::Window(id, group) => unit(line, *id).with("group", u64::from(*group)),
         ValueKey::Stream(id) | ValueKey::Letters(id) => line.with("stream", Field::Id(id.0)),
         ValueKey::Producer(stream, producer) => line
             .with("stream", Field::Id(stream.0))
             .with("producer", &**producer),
         ValueKey::Function(id) => line.with("function", Field::Id(id.0)),
-        ValueKey::Mapping(id) | ValueKey::Gone(id) | ValueKey::BeforeSeeks(id) => {
-            line.with("mapping", Field::Id(id.0))
-        }
+        ValueKey::Mapping(id) | ValueKey::Gone(id) => line.with("mapping", Field::Id(id.0)),
         ValueKey::Ids => line,
     };
     match value {
@@ -445,7 +447,7 @@ pub(super) fn value(line: Line, key: &ValueKey, value: &Value) -> Line {
             .with("processed", totals.processed)
             .with("dead_lettered", totals.dead_lettered),
         Value::BeforeSeeks(totals) => line
-            .with("of", "units before their seeks")
+            .with("of", "unit before its seeks")
             .with("processed", totals.processed)
             .with("dead_lettered", totals.dead_lettered),
     }

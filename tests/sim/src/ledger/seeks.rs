@@ -2,7 +2,7 @@
 
 use fnctl_core::{
     commit::UnitTotals,
-    id::{MappingId, Ordinal, UnitId},
+    id::{Ordinal, UnitId},
     invariants::Violation,
     view::NodeView,
 };
@@ -15,7 +15,7 @@ impl Ledger {
         let sought = Account::starting_after(after);
         match self.accounts.insert(unit, sought) {
             Some(before) => {
-                let kept = self.before_seeks.entry(unit.mapping).or_default();
+                let kept = self.before_seeks.entry(unit).or_default();
                 *kept = *kept + before.totals;
                 before.close(unit.shard)
             }
@@ -23,17 +23,17 @@ impl Ledger {
         }
     }
 
-    /// A mapping's counters go on where its units began anew.
+    /// A unit's counters go on where its totals began anew.
     ///
     /// # Errors
     /// They forgot something, or made it up.
     pub(crate) fn counters_outlive_seeks(
         &self,
-        mapping: MappingId,
+        unit: UnitId,
         view: &NodeView,
     ) -> Result<(), Violation> {
-        let expected = self.before_seeks.get(&mapping).copied().unwrap_or_default();
-        let shown = view.totals_before_seeks(mapping);
+        let expected = self.before_seeks.get(&unit).copied().unwrap_or_default();
+        let shown = view.totals_before_seeks(unit);
         // What retention took since the accounts last met the view they do not know.
         let expected = UnitTotals {
             expired: shown.expired.max(expected.expired),
@@ -41,7 +41,7 @@ impl Ledger {
         };
         if shown != expected {
             return Err(broken(format!(
-                "before its seeks {mapping:?} counted {expected:?}, and {shown:?} is kept"
+                "before its seeks {unit:?} counted {expected:?}, and {shown:?} is kept"
             )));
         }
         Ok(())

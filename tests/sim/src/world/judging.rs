@@ -106,7 +106,7 @@ pub(super) fn judge(
 
 fn close_unit(journal: &Journal, ledger: &mut Ledger) -> Result<(), Violation> {
     let unit = journal.unit();
-    ledger.counters_outlive_seeks(unit.mapping, &journal.view)?;
+    ledger.counters_outlive_seeks(unit, &journal.view)?;
     let account = ledger.accounts.entry(unit).or_default();
     let view = journal.accepted(unit);
     if view.settled != account.settled || view.totals != account.totals {

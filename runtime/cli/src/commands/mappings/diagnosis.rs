@@ -6,7 +6,7 @@ use fnctl_core::{
     status::{Diagnosis, MappingStatus, RecentRates, Trend},
 };
 
-use crate::output::words;
+use crate::output::{pasted, words};
 
 /// Characters of a message, and of a command that others line up with.
 const MESSAGE_CHARS: usize = 600;
@@ -41,17 +41,15 @@ pub(super) fn why(found: &Diagnosis) -> Vec<String> {
     });
     let message = words::shown(&found.message, MESSAGE_CHARS);
     let mut lines = vec![format!("  why     {}{since}: {message}", found.code)];
-    let lengths = found
-        .actions
-        .iter()
-        .map(|step| step.command.chars().count());
+    let steps = found.actions.iter();
+    let steps: Vec<(String, &str)> = steps
+        .map(|step| (pasted::line(&step.command), step.effect.as_str()))
+        .collect();
+    let lengths = steps.iter().map(|(command, _)| command.chars().count());
     let width = lengths.max().unwrap_or_default().min(COMMAND_CHARS);
-    for (n, step) in found.actions.iter().enumerate() {
+    for (n, (command, effect)) in steps.iter().enumerate() {
         let label = if n == 0 { "do" } else { "" };
-        lines.push(format!(
-            "  {label:<6}  {:<width$}  {}",
-            step.command, step.effect
-        ));
+        lines.push(format!("  {label:<6}  {command:<width$}  # {effect}"));
     }
     lines
 }
@@ -162,8 +160,8 @@ mod tests {
             why(&found),
             [
                 "  why     paused: somebody paused it",
-                "  do      fnctl a    one",
-                "          fnctl bcd  two",
+                "  do      fnctl a    # one",
+                "          fnctl bcd  # two",
             ]
         );
     }

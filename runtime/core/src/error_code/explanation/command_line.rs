@@ -11,7 +11,7 @@ pub(super) const ALL: &[Explanation] = &[
          or two flags exclude each other. Nothing was done.",
         &[
             "read the line again: the error names the word and the nearest one there is",
-            "fnctl COMMAND --help",
+            "`--help` of the command says what it takes",
             "durations are written 200ms, 30s, 1h or 7d, sizes 128KiB or 6MiB: a bare number has no unit",
         ],
     ),
@@ -164,6 +164,6 @@ pub(super) const ALL: &[Explanation] = &[
         ErrorCode::NotAllowed,
         "A value was read and is not allowed",
         "It is of the right kind and outside its range, or means what cannot be done there. The error says the range.",
-        &["choose a value within it: fnctl COMMAND --help"],
+        &["choose a value within it: `--help` of the command has the range"],
     ),
 ];

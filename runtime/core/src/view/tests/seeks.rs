@@ -71,7 +71,7 @@ fn counters_of_a_mapping_outlive_its_seeks_and_a_restart_and_go_with_it() {
     for (round, after) in [(1, 0), (2, 5), (3, 10)] {
         seek(&mut bench, unit, after);
         bench.view = NodeView::from_values(bench.view.values()).unwrap();
-        let kept = bench.view.totals_before_seeks(unit.mapping);
+        let kept = bench.view.totals_before_seeks(unit);
         assert_eq!((kept.processed, kept.failed), (4 + round, 2));
         bench.lease(unit);
         if after < 10 {
@@ -91,7 +91,7 @@ fn counters_of_a_mapping_outlive_its_seeks_and_a_restart_and_go_with_it() {
         force: true,
     });
     assert_eq!(bench.view.totals_ever(unit.mapping), UnitTotals::default());
-    assert_eq!(bench.view.value(&ValueKey::BeforeSeeks(unit.mapping)), None);
+    assert_eq!(bench.view.value(&ValueKey::BeforeSeeks(unit)), None);
 }
 
 #[test]

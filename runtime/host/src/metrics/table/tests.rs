@@ -6,8 +6,8 @@ use super::*;
 fn reference() -> String {
     let mut page = "# Metrics\n\n<!-- Generated from runtime/host/src/metrics/table.rs by `make reference`. -->\n\n\
         `GET /metrics` of the API's listener, in Prometheus text format. Units are base units. A counter ends in `_total`\n\
-        and begins at zero as soon as what it counts exists; how records ended is counted in the data directory, the rest\n\
-        begins again with the process. Labels come from closed sets and from names that were configured, never from\n\
+        and begins at zero as soon as what it counts exists; how records ended is counted in the data directory, but for\n\
+        why they are dead letters; the rest begins again with the process. Labels come from closed sets and from names that were configured, never from\n\
         records. What the alerts make of all this is in [`deploy/prometheus`](../../deploy/prometheus), what to do about\n\
         them in [`runbooks.md`](runbooks.md).\n"
         .to_owned();

@@ -426,7 +426,7 @@ pub(super) fn control_entries() -> Vec<Entry> {
                 after: Ordinal(3),
             }],
             totals: vec![(
-                MappingId(1),
+                unit,
                 UnitTotals {
                     failed: 6,
                     ..UnitTotals::default()

@@ -29,8 +29,6 @@ impl Ledger {
         for mapping in view.registry().mappings() {
             self.verify_letters(mapping.dead_letters, view);
             self.verify_units(mapping, view);
-            let counters = self.effects.ledger.counters_outlive_seeks(mapping.id, view);
-            sound(counters, || format!("{:?}", mapping.id));
         }
         let ledger = &self.effects.ledger;
         sound(ledger.close(), || "the accounts".to_owned());
@@ -84,6 +82,8 @@ impl Ledger {
             let Some(tail) = view.tail(unit.stream, unit.shard) else {
                 continue;
             };
+            let counters = self.effects.ledger.counters_outlive_seeks(unit, view);
+            sound(counters, || format!("{unit:?}"));
             let account = self.effects.ledger.accounts.entry(unit).or_default();
             sound(account.compare(state, tail.last()), || format!("{unit:?}"));
             let open = state.open_windows();
