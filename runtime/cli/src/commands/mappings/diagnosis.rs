@@ -16,6 +16,9 @@ const COMMAND_CHARS: usize = 60;
 pub(super) fn behind(status: &MappingStatus) -> String {
     let age = words::age(status.iterator_age_ms);
     let waits = BEHIND_AGE_MS.saturating_add(status.settings.batch_window_ms);
+    if status.state == "failed" {
+        return "nothing left to read".to_owned();
+    }
     if status.pending_records == 0 {
         return "caught up".to_owned();
     }
