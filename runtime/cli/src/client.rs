@@ -343,7 +343,7 @@ impl Client {
         if error.is_connect() {
             CliError::new(
                 ErrorCode::ServerUnreachable,
-                format!("no server answers at {}", self.server),
+                trust::what(&why, &self.server),
             )
             .because(trust::in_words(&why).map_or(why.clone(), str::to_owned))
             .fix(match self.server.strip_prefix("https:") {

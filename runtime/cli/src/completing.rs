@@ -50,6 +50,18 @@ fn with_names(command: Command) -> Command {
         (_, "code") if arg.is_positional() => arg.add(ArgValueCandidates::new(codes)),
         _ => arg,
     });
+    // A shell offers one of the words that mean the same, the shortest: it is to be the documented one.
+    let alias = match of.as_str() {
+        "streams" => Some("stream"),
+        "functions" => Some("function"),
+        "mappings" => Some("mapping"),
+        "tokens" => Some("token"),
+        _ => None,
+    };
+    let named = match alias {
+        Some(alias) => named.visible_alias(None).alias(alias),
+        None => named,
+    };
     named.mut_subcommands(with_names)
 }
 

@@ -47,6 +47,19 @@ const IS_A_CA: &str = "CaUsedAsEndEntity";
 /// What answers does not speak TLS.
 const NO_TLS: &str = "InvalidContentType";
 
+/// Its certificate is of other names.
+const OTHER_NAME: &str = "not valid for name";
+/// Its certificate is trusted by nobody here, has ended, or is of another name.
+const REFUSED: &str = "invalid peer certificate";
+
+/// What is wrong, in a line: somebody answers where a certificate is refused.
+pub(super) fn what(why: &str, server: &str) -> String {
+    match why.contains(REFUSED) {
+        true => format!("the certificate that {server} shows is not trusted"),
+        false => format!("no server answers at {server}"),
+    }
+}
+
 /// What failed between the two, where the library's name for it helps nobody.
 pub(super) fn in_words(why: &str) -> Option<&'static str> {
     if why.contains(IS_A_CA) {
@@ -67,6 +80,12 @@ pub(super) fn fix(why: &str, rest: &str) -> String {
             .to_owned()
     } else if why.contains(NO_TLS) {
         format!("--server http:{rest}")
+    } else if why.contains(OTHER_NAME) {
+        "--server https://NAME:PORT with a name that the certificate has; or make one that has this: fnctl server --tls-generate --tls-name NAME"
+            .to_owned()
+    } else if why.contains(REFUSED) {
+        "name the certificate to trust, or that of who signed it: --tls-ca F, or FNCTL_TLS_CA"
+            .to_owned()
     } else {
         "is it there, and does this machine trust its certificate? --tls-ca F, or FNCTL_TLS_CA"
             .to_owned()
@@ -120,5 +139,21 @@ mod tests {
         assert!(in_words(&said).is_some(), "{said}");
         assert_eq!(fix(&said, "//x:1"), "--server http://x:1");
         assert_eq!(in_words("connection refused"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_no_server_that_is_not_there() {
+        let refused = |of| rustls::Error::InvalidCertificate(of).to_string();
+        let unknown = refused(rustls::CertificateError::UnknownIssuer);
+        let other = refused(rustls::CertificateError::NotValidForNameContext {
+            expected: rustls::pki_types::ServerName::try_from("there").unwrap(),
+            presented: vec!["elsewhere".to_owned()],
+        });
+        for (why, fixed) in [(&unknown, "--tls-ca"), (&other, "--tls-name")] {
+            assert!(what(why, "https://x:1").contains("is not trusted"), "{why}");
+            assert!(fix(why, "//x:1").contains(fixed), "{why}");
+        }
+        let words = what("connection refused", "https://x:1");
+        assert_eq!(words, "no server answers at https://x:1");
     }
 }
