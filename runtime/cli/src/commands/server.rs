@@ -196,7 +196,9 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
 async fn ended(running: Running, signals: &mut embedded::Signals) -> Result<(), CliError> {
     tokio::select! {
         ended = running.shutdown() => ended.map_err(|error| CliError::new(ErrorCode::DataDirectoryUnusable, error.to_string())),
-        _ = signals.next() => Err(CliError::new(ErrorCode::Interrupted, "interrupted while draining")),
+        _ = signals.next() => Err(CliError::new(ErrorCode::Interrupted, "interrupted while draining")
+            .because("a second signal came before calls under way had ended")
+            .fix("start it again: what was acknowledged is there, and calls that were cut off are made again, uncharged")),
     }
 }
 

@@ -174,6 +174,10 @@ pub(crate) fn not_started(error: StartError, data_dir: &Path) -> CliError {
                 .because("whoever the server runs as may not read it")
                 .fix("a directory that is theirs: --data-dir D, or chown")
         }
+        StartError::Tokens(TokensError::Io { .. }) => {
+            ErrorObject::new(ErrorCode::DataDirectoryUnusable, words)
+                .fix("name a directory on a local disk that this user may read and write: --data-dir D")
+        }
         StartError::Tokens(_) => ErrorObject::new(ErrorCode::AccessFileUnusable, words)
             .because("nobody is let in by guessing what such a file says, so nothing is served")
             .fix("mend it; or remove `access.json`, and make every token anew"),
