@@ -11,7 +11,7 @@ use fnctl_core::{
     id::{FunctionVersion, MappingId, Timestamp},
     invoker::CallStats,
     outcome::Outcome,
-    recent::{EndedCall, RecentCalls, RecentFigures},
+    recent::{Cutting, EndedCall, RecentCalls, RecentFigures},
 };
 use tokio::time::Instant;
 
@@ -22,9 +22,14 @@ use crate::{metrics::MEASURES, shard_worker::Felt};
 struct Uptime(Instant);
 
 impl Uptime {
-    fn now(self) -> Timestamp {
-        let passed = self.0.elapsed().as_millis();
+    /// When that was.
+    fn at(self, at: Instant) -> Timestamp {
+        let passed = at.saturating_duration_since(self.0).as_millis();
         Timestamp(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    fn now(self) -> Timestamp {
+        self.at(Instant::now())
     }
 }
 
@@ -98,21 +103,21 @@ impl MappingRecent {
     }
 
     /// A call is wanted.
-    pub(crate) fn began(&self) {
+    pub(crate) fn began(&self, call: &Wanted) {
         if !MEASURES {
             return;
         }
-        let now = self.uptime.now();
-        self.lock().began(now);
+        let began = self.uptime.at(call.at);
+        self.lock().began(call.version, began);
     }
 
     /// A call was taken back.
-    pub(crate) fn left(&self) {
+    pub(crate) fn left(&self, call: &Wanted) {
         if !MEASURES {
             return;
         }
-        let now = self.uptime.now();
-        self.lock().left(now);
+        let (began, now) = (self.uptime.at(call.at), self.uptime.now());
+        self.lock().left(call.version, began, now);
     }
 
     /// A call ended, after what it cost, or the host was at fault, for a reason of its own.
@@ -120,10 +125,10 @@ impl MappingRecent {
         if !MEASURES {
             return;
         }
-        let now = self.uptime.now();
+        let (began, now) = (self.uptime.at(call.at), self.uptime.now());
         let taken_ns = u64::try_from(call.at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut calls = self.lock();
-        calls.left(now);
+        calls.left(call.version, began, now);
         match result {
             Ok((outcome, stats)) => {
                 let call = EndedCall {
@@ -131,6 +136,7 @@ impl MappingRecent {
                     outcome,
                     records: call.records,
                     is_first: call.is_first,
+                    cutting: call.cutting,
                     taken_ns,
                     stats,
                 };
@@ -170,6 +176,8 @@ pub(crate) struct Wanted {
     pub(crate) records: u32,
     /// None of them was tried before.
     pub(crate) is_first: bool,
+    /// Which failures of it have its records called again in parts.
+    pub(crate) cutting: Cutting,
     /// Since when.
     pub(crate) at: Instant,
 }
@@ -189,9 +197,13 @@ mod tests {
             version: FunctionVersion(1),
             records: 2,
             is_first: true,
+            cutting: Cutting {
+                bisects: true,
+                by_name: true,
+            },
             at: Instant::now(),
         };
-        worker.began();
+        worker.began(&wanted);
         tokio::time::advance(Duration::from_secs(3)).await;
         let stats = CallStats {
             duration_ns: 1_000_000_000,
