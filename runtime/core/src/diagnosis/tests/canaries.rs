@@ -25,7 +25,7 @@ fn a_canary_that_makes_a_mapping_slow_is_named_and_taken_back_first() {
         assert_eq!(found.code, "function-slow");
         assert_eq!(
             found.message,
-            "version 8, the canary at 50%, takes 2000 ms a call, version 7 0.1 ms: 10000 records wait"
+            "version 8, the canary at 50%, takes 2.0 s a call, version 7 0.1 ms: 10000 records wait"
         );
         assert_eq!(found.actions[0].command, "fnctl rollback enrich");
         let since = rfc3339::format(Timestamp(NOW.0 - 600_000));
