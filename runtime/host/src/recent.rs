@@ -205,6 +205,9 @@ mod tests {
         };
         worker.began(&wanted);
         tokio::time::advance(Duration::from_secs(3)).await;
+        let told = recents.figures(MappingId(1), 1).expect("it runs");
+        let longest = told.under_way.iter().map(|of| of.ran_ms).max();
+        assert_eq!((told.running, longest), (1, Some(3_000)));
         let stats = CallStats {
             duration_ns: 1_000_000_000,
             ..CallStats::default()
@@ -216,6 +219,11 @@ mod tests {
         });
         let told = recents.figures(MappingId(1), 3_000).expect("it ran");
         assert_eq!((told.calls(), told.failed_calls()), (1, 1));
+        assert_eq!(told.under_way, []);
+        assert_eq!(told.cut.map(|cut| cut.since_ago_ms), Some(3_000));
+        worker.began(&wanted);
+        worker.left(&wanted);
+        assert_eq!(worker.figures(1).running, 0, "it was taken back");
         assert_eq!((told.run_ms, told.wait_ms), (1_000, 2_000));
         assert_eq!((told.busy_permille, told.settled()), (1_000, 2));
         recents.retain(|_| false);
