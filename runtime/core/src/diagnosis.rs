@@ -6,8 +6,11 @@
 //! and names the first that holds.
 
 mod calls;
+mod canary;
+mod failing;
 mod held;
 mod records;
+mod slow;
 mod words;
 
 pub use self::words::{age, quoted};
@@ -187,7 +190,7 @@ struct Found {
 type Judge = fn(&Figures<'_>) -> Option<Found>;
 
 /// What is asked, in this order, and why there.
-const ORDER: [(Why, Judge); 23] = [
+const ORDER: [(Why, Judge); 26] = [
     // What a person or the function did to the mapping: nothing is called, whatever else there is.
     (Why::Deleting, held::deleting),
     (Why::StreamDeleted, held::stream_deleted),
@@ -203,16 +206,22 @@ const ORDER: [(Why, Judge); 23] = [
     (Why::HostFault, calls::host_fault),
     // A version that fails where the one before did not: it is not what the function needs that is down, though
     // the circuit opens.
-    (Why::FunctionFailing, calls::failing_since_deploy),
+    (Why::FunctionFailing, failing::failing_since_deploy),
     // Calls are held: what they failed with stands here, and few are made by which to judge the function.
     (Why::CircuitOpen, calls::circuit_open),
     // Calls that fail keep lanes busy and park keys.
-    (Why::FunctionFailing, calls::failing),
-    (Why::FunctionFailing, calls::skipping),
+    (Why::FunctionFailing, failing::failing),
+    // A canary that fails where the version beside it does not is named as such.
+    (Why::FunctionFailing, canary::failing),
+    (Why::FunctionFailing, failing::skipping),
     // Lanes whose calls wait are busy, and would be told to be slow.
     (Why::Throttled, calls::throttled),
+    // A call that hangs keeps its lane busy, and no other lane can help what waits for it.
+    (Why::FunctionSlow, slow::stalled),
+    // More lanes for a canary that is slow would hide what it is.
+    (Why::FunctionSlow, canary::slow),
     // A function that is slow makes all wait, also where some keys are parked.
-    (Why::FunctionSlow, calls::slow),
+    (Why::FunctionSlow, slow::slow),
     // A parent may wait for a parked key: then this names it.
     (Why::WaitingForParents, records::waiting_for_parents),
     (Why::ParkedKeys, records::parked_keys),
@@ -356,7 +365,11 @@ impl Figures<'_> {
         Some(match (arrived, settled) {
             (0, 0) => Trend::Stuck,
             _ if arrived > settled + slack => Trend::Growing,
-            _ if settled > arrived + slack => Trend::Shrinking,
+            _ if settled > arrived + slack => match slow::is_stalled(self) {
+                // The oldest record stands still whatever is settled behind it.
+                true => Trend::Stuck,
+                false => Trend::Shrinking,
+            },
             _ => Trend::Steady,
         })
     }

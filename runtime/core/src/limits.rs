@@ -255,6 +255,18 @@ pub const SICK_SINCE_DEPLOY_MS: u64 = 600_000;
 pub const CATCHING_UP_MS: u64 = 300_000;
 /// Age of the oldest record from which on a mapping is told to be behind, ms, beyond what batches wait for.
 pub const BEHIND_AGE_MS: u64 = 5_000;
+/// How long a call must have run to be told to hold what is behind it, ms.
+pub const STALL_MS: u64 = 5_000;
+/// Times that it must have run for as long as calls that are well do.
+pub const STALL_TIMES: u64 = 10;
+/// How long after a call that was cut for its time what waited behind it is told to have waited for that, ms.
+pub const STALL_GAP_MS: u64 = 10_000;
+/// Least time limit that is offered for calls that hang, ms.
+pub const STALL_TIMEOUT_MS_MIN: u64 = 5_000;
+/// Times that calls of a canary take as long as those beside it to be told as what makes a mapping slow.
+pub const SLOW_CANARY_TIMES: u64 = 10;
+/// How long they take at least, ns.
+pub const SLOW_CANARY_NS_MIN: u64 = 10_000_000;
 /// Age of the oldest record from which on keys that wait for a retry are told to hold it, ms.
 pub const PARKED_AGE_MS: u64 = 1_000;
 /// Share of their time that the lanes have a call, per cent, from which on they are told to be busy.
@@ -269,6 +281,8 @@ pub const CLOCK_APART_MS: u64 = 5_000;
 pub const THROTTLED_CALLS_MIN: u64 = 5;
 /// How long they waited on average, ms: less goes with any call.
 pub const THROTTLED_WAIT_MS_MIN: u64 = 10;
+/// For how long a filter has let nothing through to be judged by that alone, ms.
+pub const FILTERED_OVER_MS: u64 = 60_000;
 /// Records that a filter should have let through, by what it let through before, before it is told that it
 /// lets none through any more.
 pub const FILTERED_EXPECTED_MIN: u64 = 10;

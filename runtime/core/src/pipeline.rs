@@ -175,6 +175,12 @@ pub struct ShardPipeline {
 }
 
 impl ShardPipeline {
+    /// The settings of its mapping.
+    #[must_use]
+    pub const fn settings(&self) -> &MappingSettings {
+        &self.config.settings
+    }
+
     /// A pipeline that waits for `Event::Started`.
     #[must_use]
     pub fn new(config: PipelineConfig) -> Self {

@@ -7,16 +7,23 @@
 mod durations;
 mod figures;
 mod piece;
+mod sick;
+mod under_way;
 
 use std::{collections::VecDeque, sync::Arc};
 
-pub use self::figures::{RecentFault, RecentFigures, RecentVersion, TopCause};
-use self::piece::{OfVersion, Piece};
+pub use self::{
+    figures::{
+        FilteredRun, RecentCut, RecentFault, RecentFigures, RecentVersion, TopCause, UnderWay,
+    },
+    piece::Cutting,
+};
+use self::{piece::Piece, sick::Sick, under_way::Running};
 use crate::{
     commit::UnitTotals,
     id::{FunctionVersion, Timestamp},
     invoker::CallStats,
-    limits::{RECENT_PIECE_MS, RECENT_PIECES, RECENT_VERSIONS_MAX},
+    limits::{RECENT_PIECE_MS, RECENT_PIECES, RECENT_VERSIONS_MAX, STALL_GAP_MS},
     outcome::{Outcome, OutcomeKind},
 };
 
@@ -31,6 +38,8 @@ pub struct EndedCall<'a> {
     pub records: u32,
     /// None of them was tried before: what fails here is no retry of what failed already.
     pub is_first: bool,
+    /// Which failures of it have its records called again in parts.
+    pub cutting: Cutting,
     /// From when it was wanted until its answer, ns: what it waited for its turn included.
     pub taken_ns: u64,
     /// What it cost.
@@ -43,9 +52,21 @@ struct Ever {
     version: FunctionVersion,
     calls: u64,
     failed: u64,
-    /// Since when most of what it is given fails, as far as whole pieces tell.
-    sick_since: Option<Timestamp>,
+    /// Since when it does badly, as far as whole pieces tell.
+    sick: Sick,
     last: Timestamp,
+}
+
+/// Calls that were cut for their time, one upon the other.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    version: FunctionVersion,
+    /// When the first of them began.
+    since: Timestamp,
+    /// When the last of them ended.
+    at: Timestamp,
+    /// How long that one was waited for, ms.
+    ran_ms: u64,
 }
 
 /// The calls of one mapping over the last minutes. Every `now` is of one clock that never goes back.
@@ -54,8 +75,10 @@ pub struct RecentCalls {
     began: Timestamp,
     /// Ascending, none twice; the last one may be the present one.
     pieces: VecDeque<Piece>,
-    /// Calls under way.
-    running: u32,
+    running: Running,
+    cut: Option<Cut>,
+    /// Since when no record came through the filter though some came to it, and how many.
+    filtered: Option<(Timestamp, u64)>,
     /// Up to when they are counted as time of lanes.
     touched: Timestamp,
     versions: Vec<Ever>,
@@ -70,7 +93,9 @@ impl RecentCalls {
         Self {
             began: now,
             pieces: VecDeque::new(),
-            running: 0,
+            running: Running::new(),
+            cut: None,
+            filtered: None,
             touched: now,
             versions: Vec::new(),
             progressed: None,
@@ -78,16 +103,16 @@ impl RecentCalls {
         }
     }
 
-    /// A call is wanted: from now on its lane is busy.
-    pub fn began(&mut self, now: Timestamp) {
+    /// A call of a version is wanted: from now on its lane is busy.
+    pub fn began(&mut self, version: FunctionVersion, now: Timestamp) {
         self.pass(now);
-        self.running += 1;
+        self.running.add(version, now);
     }
 
-    /// A call that had begun is waited for no more: it ended, or was taken back.
-    pub fn left(&mut self, now: Timestamp) {
+    /// A call that had begun at that time is waited for no more: it ended, or was taken back.
+    pub fn left(&mut self, version: FunctionVersion, began: Timestamp, now: Timestamp) {
         self.pass(now);
-        self.running = self.running.saturating_sub(1);
+        self.running.take(version, began);
     }
 
     /// How a call ended. One that was taken back says nothing.
@@ -104,6 +129,21 @@ impl RecentCalls {
         ever.calls += 1;
         ever.failed += u64::from(is_failure);
         ever.last = now;
+        if let Outcome::Timeout { .. } = call.outcome {
+            self.was_cut(call.version, call.taken_ns / 1_000_000, now);
+        }
+    }
+
+    fn was_cut(&mut self, version: FunctionVersion, ran_ms: u64, now: Timestamp) {
+        let began = Timestamp(now.0.saturating_sub(ran_ms));
+        let follows = |cut: &Cut| began <= cut.at.plus_ms(STALL_GAP_MS);
+        let since = self.cut.filter(follows).map_or(began, |cut| cut.since);
+        self.cut = Some(Cut {
+            version,
+            since,
+            at: now,
+            ran_ms,
+        });
     }
 
     /// A commit was accepted that adds this to the totals.
@@ -114,6 +154,17 @@ impl RecentCalls {
         if adds.processed + adds.filtered + adds.dead_lettered + adds.dropped > 0 {
             self.progressed = Some(now);
         }
+        self.filtered = match (
+            adds.processed + adds.dead_lettered + adds.dropped,
+            adds.filtered,
+        ) {
+            (0, 0) => self.filtered,
+            (0, more) => {
+                let (since, records) = self.filtered.unwrap_or((now, 0));
+                Some((since, records + more))
+            }
+            _ => None,
+        };
         self.pass(now);
         let piece = self.piece(now);
         piece.adds = piece.adds + adds;
@@ -134,7 +185,7 @@ impl RecentCalls {
 
     /// Counts the calls under way up to `now`, as time in which their lanes were busy.
     fn pass(&mut self, now: Timestamp) {
-        if self.running == 0 {
+        if self.running.calls() == 0 {
             self.touched = self.touched.max(now);
             return;
         }
@@ -144,7 +195,7 @@ impl RecentCalls {
         while self.touched < now {
             let at = self.touched;
             let end = start_of(at).plus_ms(RECENT_PIECE_MS).min(now);
-            let busy = u64::from(self.running) * end.since_ms(at);
+            let busy = u64::from(self.running.calls()) * end.since_ms(at);
             self.piece(at).busy_ms += busy;
             self.touched = end;
         }
@@ -156,7 +207,9 @@ impl RecentCalls {
         if self.pieces.back().is_none_or(|last| last.start < start) {
             if let Some(last) = self.pieces.back() {
                 for version in &mut self.versions {
-                    version.sick_since = sick_since(version, last.of(version.version));
+                    if let Some(of) = last.of(version.version) {
+                        version.sick.pass(of);
+                    }
                 }
             }
             let first = first_start(now);
@@ -188,7 +241,7 @@ impl RecentCalls {
                     version,
                     calls: 0,
                     failed: 0,
-                    sick_since: None,
+                    sick: Sick::default(),
                     last: now,
                 });
                 self.versions.len() - 1
@@ -207,18 +260,6 @@ const fn start_of(at: Timestamp) -> Timestamp {
 const fn first_start(now: Timestamp) -> Timestamp {
     let start = start_of(now).0;
     Timestamp(start.saturating_sub(RECENT_PIECE_MS * (RECENT_PIECES - 1)))
-}
-
-/// Since when a version is sick, by what it did in one piece more; one in which it was given nothing new
-/// changes nothing.
-fn sick_since(ever: &Ever, piece: Option<&OfVersion>) -> Option<Timestamp> {
-    match piece {
-        Some(piece) if piece.tried > 0 => {
-            let first = piece.first_failed.filter(|_| piece.is_sick())?;
-            Some(ever.sick_since.unwrap_or(first))
-        }
-        _ => ever.sick_since,
-    }
 }
 
 #[cfg(test)]

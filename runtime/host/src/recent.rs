@@ -11,7 +11,7 @@ use fnctl_core::{
     id::{FunctionVersion, MappingId, Timestamp},
     invoker::CallStats,
     outcome::Outcome,
-    recent::{EndedCall, RecentCalls, RecentFigures},
+    recent::{Cutting, EndedCall, RecentCalls, RecentFigures},
 };
 use tokio::time::Instant;
 
@@ -22,9 +22,14 @@ use crate::{metrics::MEASURES, shard_worker::Felt};
 struct Uptime(Instant);
 
 impl Uptime {
-    fn now(self) -> Timestamp {
-        let passed = self.0.elapsed().as_millis();
+    /// When that was.
+    fn at(self, at: Instant) -> Timestamp {
+        let passed = at.saturating_duration_since(self.0).as_millis();
         Timestamp(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    fn now(self) -> Timestamp {
+        self.at(Instant::now())
     }
 }
 
@@ -98,21 +103,21 @@ impl MappingRecent {
     }
 
     /// A call is wanted.
-    pub(crate) fn began(&self) {
+    pub(crate) fn began(&self, call: &Wanted) {
         if !MEASURES {
             return;
         }
-        let now = self.uptime.now();
-        self.lock().began(now);
+        let began = self.uptime.at(call.at);
+        self.lock().began(call.version, began);
     }
 
     /// A call was taken back.
-    pub(crate) fn left(&self) {
+    pub(crate) fn left(&self, call: &Wanted) {
         if !MEASURES {
             return;
         }
-        let now = self.uptime.now();
-        self.lock().left(now);
+        let (began, now) = (self.uptime.at(call.at), self.uptime.now());
+        self.lock().left(call.version, began, now);
     }
 
     /// A call ended, after what it cost, or the host was at fault, for a reason of its own.
@@ -120,10 +125,10 @@ impl MappingRecent {
         if !MEASURES {
             return;
         }
-        let now = self.uptime.now();
+        let (began, now) = (self.uptime.at(call.at), self.uptime.now());
         let taken_ns = u64::try_from(call.at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut calls = self.lock();
-        calls.left(now);
+        calls.left(call.version, began, now);
         match result {
             Ok((outcome, stats)) => {
                 let call = EndedCall {
@@ -131,6 +136,7 @@ impl MappingRecent {
                     outcome,
                     records: call.records,
                     is_first: call.is_first,
+                    cutting: call.cutting,
                     taken_ns,
                     stats,
                 };
@@ -170,6 +176,8 @@ pub(crate) struct Wanted {
     pub(crate) records: u32,
     /// None of them was tried before.
     pub(crate) is_first: bool,
+    /// Which failures of it have its records called again in parts.
+    pub(crate) cutting: Cutting,
     /// Since when.
     pub(crate) at: Instant,
 }
@@ -189,10 +197,17 @@ mod tests {
             version: FunctionVersion(1),
             records: 2,
             is_first: true,
+            cutting: Cutting {
+                bisects: true,
+                by_name: true,
+            },
             at: Instant::now(),
         };
-        worker.began();
+        worker.began(&wanted);
         tokio::time::advance(Duration::from_secs(3)).await;
+        let told = recents.figures(MappingId(1), 1).expect("it runs");
+        let longest = told.under_way.iter().map(|of| of.ran_ms).max();
+        assert_eq!((told.running, longest), (1, Some(3_000)));
         let stats = CallStats {
             duration_ns: 1_000_000_000,
             ..CallStats::default()
@@ -204,6 +219,11 @@ mod tests {
         });
         let told = recents.figures(MappingId(1), 3_000).expect("it ran");
         assert_eq!((told.calls(), told.failed_calls()), (1, 1));
+        assert_eq!(told.under_way, []);
+        assert_eq!(told.cut.map(|cut| cut.since_ago_ms), Some(3_000));
+        worker.began(&wanted);
+        worker.left(&wanted);
+        assert_eq!(worker.figures(1).running, 0, "it was taken back");
         assert_eq!((told.run_ms, told.wait_ms), (1_000, 2_000));
         assert_eq!((told.busy_permille, told.settled()), (1_000, 2));
         recents.retain(|_| false);

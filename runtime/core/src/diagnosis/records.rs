@@ -1,11 +1,11 @@
 //! What records wait for, or whether there are any.
 
 use super::{
-    Figures, Found, calls, is_behind, step,
+    Figures, Found, is_behind, slow, step,
     words::{age, count, per_second, quoted},
 };
 use crate::{
-    limits::{CATCHING_UP_MS, FILTERED_EXPECTED_MIN, PARKED_AGE_MS},
+    limits::{CATCHING_UP_MS, FILTERED_EXPECTED_MIN, FILTERED_OVER_MS, PARKED_AGE_MS},
     rfc3339,
 };
 
@@ -162,7 +162,7 @@ pub(super) fn behind(figures: &Figures<'_>) -> Option<Found> {
         Some(soon) => message.push_str(&format!(": caught up in about {}", age(soon))),
         None => message.push_str(&what_calls_do(figures)),
     }
-    let mut actions = calls::faster(figures);
+    let mut actions = slow::faster(figures);
     actions.insert(
         0,
         step(
@@ -209,27 +209,34 @@ pub(super) fn no_data(figures: &Figures<'_>) -> Option<Found> {
 
 pub(super) fn filtered_away(figures: &Figures<'_>) -> Option<Found> {
     let (status, totals) = (figures.status, &figures.status.totals);
-    if status.pending_records > 0 || status.settings.filter.is_empty() {
+    // What is under way may be what the filter is about to let fall: where records come all the time, there is
+    // always some.
+    if status.settings.filter.is_empty() {
         return None;
     }
-    let (recent, over) = (&figures.recent.adds, figures.recent.over_ms);
     let passed = totals.processed + totals.dead_lettered + totals.dropped;
-    let message = if passed == 0 && totals.filtered > 0 {
+    let run = figures.recent.filtered_run;
+    let (since, message) = if passed == 0 && totals.filtered > 0 {
         let records = count(totals.filtered, "record");
-        format!("the filter has let none of {records} through")
+        let created = Some(status.created_at.clone()).filter(|at| !at.is_empty());
+        (
+            created,
+            format!("the filter has let none of {records} through"),
+        )
     } else {
-        let passed_recently = recent.processed + recent.dead_lettered + recent.dropped;
+        let run = run.filter(|run| run.since_ago_ms >= FILTERED_OVER_MS)?;
         // By what it let through before, so many should have come through.
-        let before = passed + totals.filtered.saturating_sub(recent.filtered);
-        let expected = u128::from(recent.filtered) * u128::from(passed) / u128::from(before.max(1));
-        if passed_recently > 0 || expected < u128::from(FILTERED_EXPECTED_MIN) {
+        let before = passed + totals.filtered.saturating_sub(run.records);
+        let expected = u128::from(run.records) * u128::from(passed) / u128::from(before.max(1));
+        if expected < u128::from(FILTERED_EXPECTED_MIN) {
             return None;
         }
-        format!(
+        let message = format!(
             "the filter has let none of the last {} through, within {}; of those before, {passed} passed",
-            count(recent.filtered, "record"),
-            age(over),
-        )
+            count(run.records, "record"),
+            age(run.since_ago_ms),
+        );
+        (Some(figures.ago(run.since_ago_ms)), message)
     };
     let (name, stream) = (figures.name(), &status.stream);
     let patterns = status.settings.filter.iter();
@@ -237,7 +244,7 @@ pub(super) fn filtered_away(figures: &Figures<'_>) -> Option<Found> {
         .map(|pattern| format!("--pattern {}", quoted(pattern)))
         .collect();
     Some(Found {
-        since: None,
+        since,
         message,
         actions: vec![
             step(

@@ -1,6 +1,8 @@
 //! Each code by the figures that make it, and by those that almost do.
 
+mod canaries;
 mod near;
+mod stalls;
 mod words;
 
 use std::collections::BTreeMap;
@@ -8,7 +10,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     commit::UnitTotals,
-    recent::{RecentFault, TopCause},
+    recent::{RecentFault, TopCause, UnderWay},
     status::{SettingsStatus, ShardStatus, Totals},
 };
 
@@ -66,7 +68,11 @@ impl World {
     }
 
     fn diagnosed(&self) -> Diagnosis {
-        diagnose(&Figures {
+        self.with_figures(diagnose)
+    }
+
+    fn with_figures<T>(&self, ask: impl FnOnce(&Figures<'_>) -> T) -> T {
+        ask(&Figures {
             status: &self.status,
             now: NOW,
             recent: &self.recent,
@@ -118,6 +124,31 @@ impl World {
         self.recent.versions = vec![live];
     }
 
+    /// One call, alone, has run for so long.
+    fn hangs(&mut self, ran_ms: u64) {
+        self.recent.running = 1;
+        self.recent.under_way = vec![UnderWay {
+            version: FunctionVersion(7),
+            ran_ms,
+            calls: 1,
+        }];
+    }
+
+    /// Half of the keys meet version 8, since ten minutes.
+    fn canary(&mut self) {
+        self.status.canary = Some(crate::status::CanaryStatus {
+            version: 8,
+            weight: "50%".to_owned(),
+            since: rfc3339::format(Timestamp(NOW.0 - 600_000)),
+            rollback_errors: None,
+            rollback_age: None,
+            calls: 0,
+            failures: 0,
+            live_calls: 0,
+            live_failures: 0,
+        });
+    }
+
     fn circuit(&mut self) {
         let open = serde_json::json!({
             "since": "2026-03-01T02:58:00.000Z",
@@ -136,13 +167,20 @@ fn version(number: u64, calls: u64, failed: u64) -> RecentVersion {
         version: FunctionVersion(number),
         calls,
         failed,
+        run_ns: calls * 2_000_000,
+        well_ns: (calls - failed) * 2_000_000,
+        well_longest_ns: 9_000_000,
         tried: calls * 10,
         tried_failed: failed * 10,
+        tried_cut: 0,
         evidence: failed,
         tried_skipped: 0,
         skip_code: None,
         cause: None,
         sick_ago_ms: None,
+        failing_ago_ms: None,
+        first_failed_ago_ms: None,
+        skipping_ago_ms: None,
         calls_ever: calls,
         failed_ever: failed,
     }

@@ -39,12 +39,12 @@ pub(super) fn per_second(number: u64, over_ms: u64) -> String {
     }
 }
 
-/// `2.1 ms`, `30.0 s`.
+/// `2.1 ms`, `812 ms`, `2.0 s`.
 pub(super) fn took(ns: u64) -> String {
     let us = ns / 1_000;
     match us {
         0..=9_999 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
-        10_000..=9_999_999 => format!("{} ms", us / 1_000),
+        10_000..=999_999 => format!("{} ms", us / 1_000),
         _ => format!("{}.{} s", us / 1_000_000, us % 1_000_000 / 100_000),
     }
 }
@@ -69,6 +69,7 @@ mod tests {
         assert_eq!(per_second(1, 0), "1000/s");
         assert_eq!(took(2_100_000), "2.1 ms");
         assert_eq!(took(812_000_000), "812 ms");
+        assert_eq!(took(2_001_000_000), "2.0 s");
         assert_eq!(took(30_000_000_000), "30.0 s");
         assert_eq!(count(1, "key"), "1 key");
     }

@@ -88,7 +88,8 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         Why::FunctionFailing => (
             "Calls end badly",
             "Half of the records that it is given for the first time fail, or a twentieth where the version before did without such \
-             failures, or every call of the last minutes; or it skips half of them. Records wait for retries, and are given up when their attempts are used up.",
+             failures, or every call of the last minutes; or it skips half of them. Of a batch that fails as a whole its parts tell which \
+             records do. A canary is judged like that, too, and named. Records wait for retries, and are given up when their attempts are used up.",
             &[
                 "fnctl rollback FUNCTION        where the version before did well",
                 "fnctl logs FUNCTION --since 15m        what the function wrote",
@@ -117,9 +118,12 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         ),
         Why::FunctionSlow => (
             "Calls take their time",
-            "Its lanes have a call four fifths of the time and the backlog does not shrink: there are too few of them for what comes. Most \
+            "A call hangs: it has run for five seconds and ten times as long as those that are well, and what is behind it waits, so that \
+             the oldest record grows older whatever else is settled. Or a canary's calls take ten times as long as those beside it. Or its \
+             lanes have a call four fifths of the time and the backlog does not shrink: there are too few of them for what comes. Most \
              calls are well; where some fail, or end for their time, `fnctl mappings describe` says how many, and with what.",
             &[
+                "fnctl deploy --name FUNCTION --timeout 5s        where a call hangs and others do not: it is cut sooner",
                 "fnctl mappings update MAPPING --parallelization-factor N        more lanes a shard; each key stays in order",
                 "fnctl streams resize STREAM --shards N        more shards, for what comes from now on",
                 "fnctl logs FUNCTION --since 5m        what it does for so long, if it says so",
@@ -166,7 +170,8 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         ),
         Why::FilteredAway => (
             "The filter lets nothing through that it would have let through before",
-            "Records come and are settled without a call, where a share of them matched before: the filter or the records changed.",
+            "Records have come for a minute and were settled without a call, where a share of them matched before: the filter or the \
+             records changed.",
             &[
                 "fnctl tail STREAM --from 1h --count 10 --timeout 5s -o raw | fnctl filter test --pattern P        says of each what keeps it back",
                 "fnctl mappings update MAPPING --filter default        gives the function every record",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{RecentCalls, durations::Durations, first_start, sick_since};
+use super::{RecentCalls, durations::Durations, first_start};
 use crate::{
     commit::UnitTotals,
     id::{FunctionVersion, Timestamp},
@@ -34,6 +34,12 @@ pub struct RecentFigures {
     pub busy_over_ms: u64,
     /// Calls under way.
     pub running: u32,
+    /// The same by when they began, the oldest first.
+    pub under_way: Vec<UnderWay>,
+    /// What was cut for its time last.
+    pub cut: Option<RecentCut>,
+    /// What a filter let fall since it let something through.
+    pub filtered_run: Option<FilteredRun>,
     /// What was called, the version with most calls first.
     pub versions: Vec<RecentVersion>,
     /// When records were last settled, ms ago; `None`: not since the server started.
@@ -51,10 +57,18 @@ pub struct RecentVersion {
     pub calls: u64,
     /// Those that failed ([`crate::outcome::Outcome::is_failure`]).
     pub failed: u64,
-    /// Records that it was given for the first time.
+    /// Time that they ran, ns.
+    pub run_ns: u64,
+    /// Time that those ran that did not fail, ns.
+    pub well_ns: u64,
+    /// The longest of those, ns.
+    pub well_longest_ns: u64,
+    /// Records that it was given for the first time, and that a call decided of.
     pub tried: u64,
     /// Those of them that failed, and were not skipped.
     pub tried_failed: u64,
+    /// Records of first tries that failed as a whole and are called again in parts, which tell of them.
+    pub tried_cut: u64,
     /// Failures of them: each record that failed by name, each call that failed as a whole.
     pub evidence: u64,
     /// Records that it was given for the first time and skipped.
@@ -65,6 +79,12 @@ pub struct RecentVersion {
     pub cause: Option<TopCause>,
     /// Since when most of what it is given fails, ms ago.
     pub sick_ago_ms: Option<u64>,
+    /// Since when more of it fails than of a version that is well, ms ago.
+    pub failing_ago_ms: Option<u64>,
+    /// When the first call failed that is told of here, ms ago.
+    pub first_failed_ago_ms: Option<u64>,
+    /// Since when it skips most of what it is given, ms ago.
+    pub skipping_ago_ms: Option<u64>,
     /// Calls since the server started.
     pub calls_ever: u64,
     /// Those of them that failed.
@@ -80,6 +100,39 @@ pub struct TopCause {
     pub calls: u64,
 }
 
+/// Calls under way that began at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// What is called.
+    pub version: FunctionVersion,
+    /// For how long they have been wanted, ms.
+    pub ran_ms: u64,
+    /// How many.
+    pub calls: u32,
+}
+
+/// Calls that were cut for their time, one upon the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecentCut {
+    /// The version of the last one.
+    pub version: FunctionVersion,
+    /// When the first of them began, ms ago.
+    pub since_ago_ms: u64,
+    /// When the last of them ended, ms ago.
+    pub ended_ago_ms: u64,
+    /// For how long that one was wanted, ms.
+    pub ran_ms: u64,
+}
+
+/// Records that a filter let fall since it let one through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilteredRun {
+    /// Since when, ms ago.
+    pub since_ago_ms: u64,
+    /// How many.
+    pub records: u64,
+}
+
 /// What the host is at fault for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentFault {
@@ -89,6 +142,20 @@ pub struct RecentFault {
     pub words: Arc<str>,
     /// How often something did.
     pub count: u64,
+}
+
+impl RecentVersion {
+    /// How long a call takes on average, ns; `None`: none ended.
+    #[must_use]
+    pub const fn mean_ns(&self) -> Option<u64> {
+        self.run_ns.checked_div(self.calls)
+    }
+
+    /// The same of calls that did not fail.
+    #[must_use]
+    pub const fn well_mean_ns(&self) -> Option<u64> {
+        self.well_ns.checked_div(self.calls - self.failed)
+    }
 }
 
 impl RecentFigures {
@@ -137,7 +204,26 @@ impl RecentCalls {
         let mut sum = RecentFigures {
             over_ms,
             busy_over_ms,
-            running: self.running,
+            running: self.running.calls(),
+            under_way: self
+                .running
+                .oldest_first()
+                .map(|(began, version, calls)| UnderWay {
+                    version,
+                    ran_ms: now.since_ms(began),
+                    calls,
+                })
+                .collect(),
+            cut: self.cut.map(|cut| RecentCut {
+                version: cut.version,
+                since_ago_ms: now.since_ms(cut.since),
+                ended_ago_ms: now.since_ms(cut.at),
+                ran_ms: cut.ran_ms,
+            }),
+            filtered_run: self.filtered.map(|(since, records)| FilteredRun {
+                since_ago_ms: now.since_ms(since),
+                records,
+            }),
             progressed_ago_ms: self.progressed.map(|at| now.since_ms(at)),
             fault: self
                 .fault
@@ -180,13 +266,20 @@ impl RecentCalls {
                 version: ever.version,
                 calls: 0,
                 failed: 0,
+                run_ns: 0,
+                well_ns: 0,
+                well_longest_ns: 0,
                 tried: 0,
                 tried_failed: 0,
+                tried_cut: 0,
                 evidence: 0,
                 tried_skipped: 0,
                 skip_code: None,
                 cause: None,
                 sick_ago_ms: None,
+                failing_ago_ms: None,
+                first_failed_ago_ms: None,
+                skipping_ago_ms: None,
                 calls_ever: ever.calls,
                 failed_ever: ever.failed,
             };
@@ -194,9 +287,15 @@ impl RecentCalls {
             for of in pieces().filter_map(|piece| piece.of(ever.version)) {
                 told.calls += of.calls;
                 told.failed += of.failed;
+                told.run_ns += of.run_ns;
+                told.well_ns += of.well_ns;
+                told.well_longest_ns = told.well_longest_ns.max(of.well_longest_ns);
                 told.tried += of.tried;
                 told.tried_failed += of.tried_failed;
+                told.tried_cut += of.tried_cut;
                 told.evidence += of.evidence;
+                let first_failed = of.first_failed.map(|at| now.since_ms(at));
+                told.first_failed_ago_ms = told.first_failed_ago_ms.or(first_failed);
                 told.tried_skipped += of.tried_skipped;
                 told.skip_code = of.skip_code.clone().or(told.skip_code);
                 for (code, count) in &of.causes {
@@ -209,8 +308,14 @@ impl RecentCalls {
             let most = causes.into_iter().max_by_key(|(_, count)| *count);
             told.cause = most.map(|(code, calls)| TopCause { code, calls });
             // The present piece is not part of what whole pieces told.
-            let last = self.pieces.back().and_then(|piece| piece.of(ever.version));
-            told.sick_ago_ms = sick_since(ever, last).map(|since| now.since_ms(since));
+            let mut sick = ever.sick;
+            if let Some(of) = self.pieces.back().and_then(|piece| piece.of(ever.version)) {
+                sick.pass(of);
+            }
+            let ago = |since: Option<Timestamp>| since.map(|since| now.since_ms(since));
+            told.sick_ago_ms = ago(sick.mostly);
+            told.failing_ago_ms = ago(sick.partly);
+            told.skipping_ago_ms = ago(sick.skips);
             told
         });
         let mut versions: Vec<RecentVersion> = versions.collect();

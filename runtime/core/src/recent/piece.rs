@@ -6,9 +6,19 @@ use super::{EndedCall, durations::Durations};
 use crate::{
     commit::UnitTotals,
     id::{FunctionVersion, Timestamp},
-    limits::{RECENT_CAUSES_MAX, RECENT_VERSIONS_MAX, SICK_PERCENT},
+    limits::{RECENT_CAUSES_MAX, RECENT_VERSIONS_MAX},
     outcome::{FailureKind, ItemFailure, Outcome},
 };
+
+/// Which failures of a call have its records called again in parts, at nobody's cost: then it is the parts that
+/// tell of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cutting {
+    /// One that fails as a whole is cut (`bisect_on_error`).
+    pub bisects: bool,
+    /// A record that fails by name is charged alone (`partial_failures`); else its call failed as a whole.
+    pub by_name: bool,
+}
 
 /// What a version did in one piece.
 #[derive(Clone, Debug)]
@@ -16,10 +26,18 @@ pub(super) struct OfVersion {
     pub(super) version: FunctionVersion,
     pub(super) calls: u64,
     pub(super) failed: u64,
-    /// Records of calls in which none was tried before.
+    /// Time that its calls ran, ns.
+    pub(super) run_ns: u64,
+    /// Time that those of them ran that did not fail, ns.
+    pub(super) well_ns: u64,
+    /// The longest of those, ns.
+    pub(super) well_longest_ns: u64,
+    /// Records of calls in which none was tried before, as far as these calls decided of them.
     pub(super) tried: u64,
-    /// Those of them that failed and were not skipped; all of a call that failed as a whole.
+    /// Those of them that failed and were not skipped; all of a call that failed as a whole and is cut no further.
     pub(super) tried_failed: u64,
+    /// Records of calls that failed as a whole and are called again in parts: nothing is known of them yet.
+    pub(super) tried_cut: u64,
     /// Failures of them: each record that failed by name, each call that failed as a whole.
     pub(super) evidence: u64,
     /// Those of them that the function skipped.
@@ -28,16 +46,13 @@ pub(super) struct OfVersion {
     pub(super) skip_code: Option<Arc<str>>,
     /// When its first call of the piece failed.
     pub(super) first_failed: Option<Timestamp>,
+    /// When it first skipped a record.
+    pub(super) first_skipped: Option<Timestamp>,
     /// Calls by what their first failure was: the author's code, else the kind.
     pub(super) causes: Vec<(Arc<str>, u64)>,
 }
 
 impl OfVersion {
-    /// Whether most of what it was given fails.
-    pub(super) const fn is_sick(&self) -> bool {
-        self.tried_failed * 100 >= self.tried * SICK_PERCENT && self.tried_failed > 0
-    }
-
     fn failed_by(&mut self, code: Arc<str>) {
         let known = self.causes.iter().position(|(known, _)| *known == code);
         match known {
@@ -99,16 +114,29 @@ impl Piece {
         };
         of.calls += 1;
         of.failed += u64::from(is_failure);
+        of.run_ns += run;
+        if !is_failure {
+            of.well_ns += run;
+            of.well_longest_ns = of.well_longest_ns.max(run);
+        }
         if call.is_first {
             let First {
                 tried,
                 failed,
+                cut,
                 evidence,
             } = First::of(call);
             of.tried += tried;
             of.tried_failed += failed;
+            of.tried_cut += cut;
             of.evidence += evidence;
-            let (skipped, code) = skips_of(call.outcome, call.records);
+            let (skipped, code) = match cut {
+                0 => skips_of(call.outcome, call.records),
+                _ => (0, None),
+            };
+            if skipped > 0 {
+                of.first_skipped.get_or_insert(now);
+            }
             of.tried_skipped += skipped;
             of.skip_code = code.or_else(|| of.skip_code.take());
         }
@@ -133,12 +161,17 @@ impl Piece {
             version,
             calls: 0,
             failed: 0,
+            run_ns: 0,
+            well_ns: 0,
+            well_longest_ns: 0,
             tried: 0,
             tried_failed: 0,
+            tried_cut: 0,
             evidence: 0,
             tried_skipped: 0,
             skip_code: None,
             first_failed: None,
+            first_skipped: None,
             causes: Vec::new(),
         });
         self.versions.last_mut()
@@ -146,12 +179,14 @@ impl Piece {
 }
 
 /// What a call of records that were not tried before says of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct First {
-    /// Those that it says something of.
+    /// Those that it decides of.
     tried: u64,
     /// Those that failed and were not skipped.
     failed: u64,
+    /// Those that are called again in parts: which of them fail, those tell.
+    cut: u64,
     /// What that proves: one that fails as a whole and names nobody fails all its records, and is one proof.
     evidence: u64,
 }
@@ -159,31 +194,48 @@ struct First {
 impl First {
     fn of(call: &EndedCall<'_>) -> Self {
         let records = u64::from(call.records);
-        let (tried, failed, evidence) = match call.outcome {
+        let Cutting { bisects, by_name } = call.cutting;
+        let is_one = call.records <= 1;
+        let cut = Self {
+            cut: records,
+            ..Self::default()
+        };
+        let decided = |tried: u64, failed: u64, evidence: u64| Self {
+            tried,
+            failed,
+            evidence,
+            ..Self::default()
+        };
+        match call.outcome {
             Outcome::Returned { failures, .. } => {
-                let failures = failures.iter();
-                let failed = failures.filter(|item| item.failure.kind != FailureKind::Skip);
-                let failed = failed.count() as u64;
-                (records, failed, failed)
+                let is_bad = |item: &&ItemFailure| item.failure.kind != FailureKind::Skip;
+                let failed = failures.iter().filter(is_bad).count() as u64;
+                match is_one || by_name || failures.is_empty() {
+                    true => decided(records, failed, failed),
+                    // As a whole, and skips are always cut.
+                    false if bisects || failed == 0 => cut,
+                    false => decided(records, records, failed),
+                }
             }
             // Those in front of it are called again, and nothing is known of those behind it.
             Outcome::Trap {
                 record: Some(_), ..
-            } => (1, 1, 1),
-            Outcome::Error(failure) if failure.kind == FailureKind::Skip => (records, 0, 0),
-            // It is cut and called again, at nobody's cost: that proves nothing of its records.
-            Outcome::OutputTooLarge { .. } if call.records > 1 => (0, 0, 0),
+            } => decided(1, 1, 1),
+            Outcome::Error(failure) if failure.kind == FailureKind::Skip => match is_one {
+                true => decided(records, 0, 0),
+                // No record is given up for its neighbours.
+                false => cut,
+            },
+            Outcome::OutputTooLarge { .. } if !is_one => cut,
             Outcome::Error(_)
             | Outcome::Trap { record: None, .. }
             | Outcome::Timeout { .. }
             | Outcome::OutOfMemory { .. }
-            | Outcome::OutputTooLarge { .. } => (records, records, 1),
-            Outcome::Interrupted => (0, 0, 0),
-        };
-        Self {
-            tried,
-            failed,
-            evidence,
+            | Outcome::OutputTooLarge { .. } => match bisects && !is_one {
+                true => cut,
+                false => decided(records, records, 1),
+            },
+            Outcome::Interrupted => Self::default(),
         }
     }
 }

@@ -36,6 +36,10 @@ fn call(version: FunctionVersion, outcome: &Outcome) -> EndedCall<'_> {
         outcome,
         records: 10,
         is_first: true,
+        cutting: Cutting {
+            bisects: false,
+            by_name: true,
+        },
         taken_ns: 1_500_000_000,
         stats: CallStats {
             duration_ns: 1_000_000_000,
@@ -113,20 +117,20 @@ fn what_has_left_the_window_is_not_told_and_not_kept() {
 #[test]
 fn lanes_are_busy_while_calls_are_under_way_whether_they_end_or_not() {
     let mut recent = RecentCalls::new(at(0));
-    recent.began(at(5));
-    recent.began(at(5));
+    recent.began(V1, at(5));
+    recent.began(V1, at(5));
     let busy = |recent: &RecentCalls, over: u64, now: u64| {
         recent.figures(over * SECOND, at(now)).busy_permille
     };
     assert_eq!(busy(&recent, 10, 10), 1_000, "two lanes, half of the time");
-    recent.left(at(15));
+    recent.left(V1, at(5), at(15));
     assert_eq!(busy(&recent, 10, 20), 1_500);
-    recent.left(at(20));
+    recent.left(V1, at(5), at(20));
     assert_eq!(busy(&recent, 20, 20), 1_250, "25 of 20 seconds");
     assert_eq!(busy(&recent, 60, 20), 1_250, "no more is known");
     assert_eq!(busy(&recent, 60, 600), 0);
     // One that was never told to begin takes nothing away.
-    recent.left(at(601));
+    recent.left(V1, at(5), at(601));
     assert_eq!(recent.figures(SECOND, at(601)).running, 0);
 }
 
@@ -241,4 +245,115 @@ fn a_panic_tells_of_its_own_record_alone_and_what_is_skipped_fails_nothing() {
         (told.tried_skipped, told.skip_code.as_deref()),
         (4, Some("busy"))
     );
+}
+
+#[test]
+fn a_batch_that_fails_as_a_whole_and_is_cut_is_told_of_by_its_parts() {
+    let mut recent = RecentCalls::new(at(0));
+    let trap = Outcome::Trap {
+        record: None,
+        message: "words".into(),
+    };
+    let skip = Outcome::Error(Failure {
+        kind: FailureKind::Skip,
+        retry_after_ms: None,
+        code: "junk".into(),
+        message: "".into(),
+    });
+    let good = returned(0, FailureKind::Retry);
+    let named = returned(2, FailureKind::Retry);
+    let given = |records: u32, by_name: bool, outcome: &Outcome, recent: &mut RecentCalls| {
+        let call = EndedCall {
+            records,
+            cutting: Cutting {
+                bisects: true,
+                by_name,
+            },
+            ..call(V1, outcome)
+        };
+        recent.ended(&call, at(11));
+    };
+    let told = |recent: &RecentCalls| {
+        let told = recent.figures(SECOND, at(12));
+        let of = told.of(V1).expect("it was called");
+        let tried = (of.tried, of.tried_failed, of.evidence, of.tried_skipped);
+        (tried, of.tried_cut, of.sick_ago_ms)
+    };
+    given(10, true, &trap, &mut recent);
+    given(5, true, &trap, &mut recent);
+    // Nothing that it was given was well yet.
+    assert_eq!(told(&recent), ((0, 0, 0, 0), 15, Some(SECOND)));
+    given(5, true, &good, &mut recent);
+    given(4, true, &good, &mut recent);
+    given(1, true, &trap, &mut recent);
+    assert_eq!(told(&recent), ((10, 1, 1, 0), 15, None));
+    given(8, true, &skip, &mut recent);
+    given(8, false, &named, &mut recent);
+    assert_eq!(told(&recent), ((10, 1, 1, 0), 31, None));
+    given(1, true, &skip, &mut recent);
+    given(8, true, &named, &mut recent);
+    assert_eq!(told(&recent), ((19, 3, 3, 1), 31, None));
+}
+
+#[test]
+fn calls_under_way_are_told_by_when_they_began_and_those_cut_for_their_time_by_the_first() {
+    let mut recent = RecentCalls::new(at(0));
+    for (version, began) in [(V1, 1), (V2, 4), (V2, 4), (V1, 9)] {
+        recent.began(version, at(began));
+    }
+    let oldest = |recent: &RecentCalls, now: u64| {
+        let told = recent.figures(SECOND, at(now));
+        let oldest = told.under_way.first().copied();
+        (
+            told.running,
+            oldest.map(|of| (of.version, of.ran_ms, of.calls)),
+        )
+    };
+    assert_eq!(oldest(&recent, 10), (4, Some((V1, 9_000, 1))));
+    recent.left(V1, at(1), at(11));
+    recent.left(V2, at(4), at(11));
+    assert_eq!(oldest(&recent, 14), (2, Some((V2, 10_000, 1))));
+    // Calls of three seconds, each cut, with ten seconds between two of them, and with more.
+    let cut = |recent: &mut RecentCalls, now: u64| {
+        let outcome = Outcome::Timeout { after_ms: 3_000 };
+        let ended = EndedCall {
+            taken_ns: 3_000_000_000,
+            ..call(V1, &outcome)
+        };
+        recent.ended(&ended, at(now));
+        let told = recent.figures(SECOND, at(now + 1));
+        let cut = told.cut.expect("one was cut");
+        (cut.since_ago_ms, cut.ended_ago_ms, cut.ran_ms)
+    };
+    assert_eq!(cut(&mut recent, 20), (4_000, 1_000, 3_000));
+    assert_eq!(cut(&mut recent, 33), (17_000, 1_000, 3_000));
+    assert_eq!(cut(&mut recent, 47), (4_000, 1_000, 3_000));
+}
+
+#[test]
+fn since_when_some_fails_and_most_is_skipped_is_known_beyond_what_is_summed() {
+    let mut recent = RecentCalls::new(at(0));
+    let (good, bad) = (
+        returned(0, FailureKind::Retry),
+        returned(1, FailureKind::Retry),
+    );
+    let skips = returned(6, FailureKind::Skip);
+    let since = |recent: &RecentCalls, now: u64| {
+        let told = recent.figures(SECOND, at(now));
+        let of = told.of(V1).expect("it was called");
+        (of.sick_ago_ms, of.failing_ago_ms, of.skipping_ago_ms)
+    };
+    recent.ended(&call(V1, &good), at(1));
+    for second in (15..900).step_by(10) {
+        recent.ended(&call(V1, &bad), at(second));
+    }
+    assert_eq!(since(&recent, 905), (None, Some(890 * SECOND), None));
+    let told = recent.figures(SECOND, at(905));
+    let first = told.of(V1).and_then(|of| of.first_failed_ago_ms);
+    assert_eq!(first, Some(290 * SECOND), "of those that are told of");
+    recent.ended(&call(V1, &skips), at(911));
+    recent.ended(&call(V1, &skips), at(921));
+    assert_eq!(since(&recent, 922), (None, None, Some(11 * SECOND)));
+    recent.ended(&call(V1, &good), at(931));
+    assert_eq!(since(&recent, 932), (None, None, None));
 }

@@ -34,7 +34,7 @@ pub enum Trend {
     Steady,
     /// More is settled than comes.
     Shrinking,
-    /// Nothing comes, and nothing is settled.
+    /// Nothing comes, and nothing is settled; or the oldest record waits for a call that hangs, whatever else is.
     Stuck,
 }
 

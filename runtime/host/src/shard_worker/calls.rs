@@ -5,7 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use fnctl_core::{
     id::{AttemptId, FunctionVersion, SlotId},
     invoker::{Completed, Invoker},
+    mapping::MappingSettings,
     pipeline::Invocation,
+    recent::Cutting,
 };
 use prometheus::IntGauge;
 use tokio::{
@@ -53,12 +55,18 @@ pub(super) struct Calls {
     /// Pause in front of the next call, while the host is at fault.
     pause: Option<Duration>,
     in_flight: IntGauge,
+    cutting: Cutting,
     recent: Arc<MappingRecent>,
 }
 
 impl Calls {
-    /// No call yet; those under way are counted in `in_flight`, all of them in `recent`.
-    pub(super) fn new(in_flight: IntGauge, recent: Arc<MappingRecent>) -> Self {
+    /// No call yet; those under way are counted in `in_flight`, all of them in `recent`. What becomes of those that
+    /// fail is as the mapping has it set.
+    pub(super) fn new(
+        in_flight: IntGauge,
+        recent: Arc<MappingRecent>,
+        settings: &MappingSettings,
+    ) -> Self {
         Self {
             running: JoinSet::new(),
             tasks: HashMap::new(),
@@ -67,6 +75,10 @@ impl Calls {
             ended: HashMap::new(),
             pause: None,
             in_flight,
+            cutting: Cutting {
+                bisects: settings.bisect_on_error,
+                by_name: settings.partial_failures,
+            },
             recent,
         }
     }
@@ -82,14 +94,16 @@ impl Calls {
         let call = call::make(Arc::clone(invoker), attempt, prepared.call, self.pause);
         let handle = self.running.spawn(call);
         self.tasks.insert(handle.id(), attempt);
-        let is_lane = matches!(invocation.slot, SlotId::Lane(_));
         let mut records = invocation.records.iter();
         // The last call of a window has none, and is made again until it is well.
         let is_untried = !invocation.records.is_empty() && records.all(|of| of.attempts == 0);
         let wanted = Wanted {
             version: invocation.version,
             records: u32::try_from(invocation.records.len()).unwrap_or(u32::MAX),
-            is_first: is_lane && is_untried,
+            // A part of a batch that failed as a whole goes to the retry slot, and none of it was charged: it is by
+            // the parts that records of that batch end. What is redriven was given up once.
+            is_first: invocation.redrive.is_none() && is_untried,
+            cutting: self.cutting,
             at: Instant::now(),
         };
         let running = Running {
@@ -98,7 +112,7 @@ impl Calls {
             wanted,
         };
         self.handles.insert(attempt, running);
-        self.recent.began();
+        self.recent.began(&wanted);
         self.runs.insert(invocation.slot, prepared.runs);
         self.in_flight.inc();
     }
@@ -107,7 +121,7 @@ impl Calls {
     pub(super) fn interrupt(&mut self, attempt: AttemptId) {
         if let Some(running) = self.handles.remove(&attempt) {
             self.in_flight.dec();
-            self.recent.left();
+            self.recent.left(&running.wanted);
             running.handle.abort();
         }
     }
@@ -156,9 +170,9 @@ impl Calls {
 
 impl Drop for Calls {
     fn drop(&mut self) {
-        for _ in self.handles.drain() {
+        for (_, running) in self.handles.drain() {
             self.in_flight.dec();
-            self.recent.left();
+            self.recent.left(&running.wanted);
         }
     }
 }

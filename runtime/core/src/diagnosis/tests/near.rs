@@ -1,7 +1,7 @@
 //! Figures that almost make a code.
 
 use super::*;
-use crate::limits;
+use crate::{limits, recent::FilteredRun};
 
 /// What a world is told by once it was changed.
 fn told(change: impl FnOnce(&mut World)) -> String {
@@ -40,6 +40,23 @@ fn few_failures_among_many_records_are_not_a_function_that_fails() {
     assert_eq!(all(2, 2, 100), "caught-up", "too few");
     assert_eq!(all(4, 3, 100), "caught-up", "a part is well");
     assert_eq!(all(100, 100, 2), "caught-up", "retries of two records");
+    // Batches that fail as a whole are tried again in parts: those tell of their records.
+    let parts = |calls: u64, failed: u64, tried: u64, tried_failed: u64| {
+        told(|world| {
+            let mut live = version(7, calls, failed);
+            (live.tried, live.tried_failed, live.evidence) = (tried, tried_failed, tried_failed);
+            live.tried_cut = 3_000;
+            world.recent.versions = vec![live];
+        })
+    };
+    assert_eq!(
+        parts(1_220, 761, 2_900, 90),
+        "caught-up",
+        "three of a hundred are poison, and most calls have one of them"
+    );
+    assert_eq!(parts(27, 12, 100, 0), "caught-up", "halves end in time");
+    assert_eq!(parts(3, 3, 0, 0), "function-failing", "no part was well");
+    assert_eq!(parts(2, 2, 0, 0), "caught-up", "too few");
     // What it gives up by itself fails no call.
     let skips = |skipped: u64| {
         told(|world| {
@@ -231,27 +248,44 @@ fn children_are_told_to_wait_where_most_records_are_theirs() {
 
 #[test]
 fn a_filter_is_told_where_it_lets_none_through_that_it_would_have_before() {
-    let with = |totals: (u64, u64), recent: (u64, u64)| {
+    let with = |totals: (u64, u64), records: u64, since_ago_ms: u64| {
         told(|world| {
             world.status.settings.filter = vec!["{}".to_owned()];
             (world.status.totals.processed, world.status.totals.filtered) = totals;
-            (world.recent.adds.processed, world.recent.adds.filtered) = recent;
+            world.recent.filtered_run = (records > 0).then_some(FilteredRun {
+                since_ago_ms,
+                records,
+            });
         })
     };
-    assert_eq!(with((0, 1), (0, 1)), "filtered-away");
-    assert_eq!(with((1, 1_000), (1, 1_000)), "caught-up");
+    let minute = limits::FILTERED_OVER_MS;
+    assert_eq!(with((0, 1), 1, 0), "filtered-away");
+    assert_eq!(with((1, 1_000), 0, 0), "caught-up", "one passed");
     assert_eq!(
-        with((500, 600), (0, 100)),
+        with((500, 600), 100, minute),
         "filtered-away",
-        "half of them passed"
+        "half passed"
     );
-    assert_eq!(with((500, 600), (1, 100)), "caught-up", "one passed");
-    assert_eq!(with((500, 519), (0, 19)), "caught-up", "chance");
+    assert_eq!(with((500, 600), 100, minute - 1), "caught-up", "a burst");
+    assert_eq!(with((500, 519), 19, minute), "caught-up", "chance");
     assert_eq!(
-        with((10, 99_990), (0, 10_000)),
+        with((10, 99_990), 10_000, minute),
         "caught-up",
         "one in ten thousand passes"
     );
+    let mut world = World::new();
+    world.status.settings.filter = vec!["{}".to_owned()];
+    (world.status.totals.processed, world.status.totals.filtered) = (500, 600);
+    // Where records come all the time there is always one under way.
+    world.status.pending_records = 3;
+    world.recent.filtered_run = Some(FilteredRun {
+        since_ago_ms: 70_000,
+        records: 100,
+    });
+    let found = world.diagnosed();
+    assert_eq!(found.code, "filtered-away");
+    let since = Some(rfc3339::format(Timestamp(NOW.0 - 70_000)));
+    assert_eq!(found.since, since);
     let unfiltered = told(|world| world.status.totals.filtered = 1_000_000);
     assert_eq!(unfiltered, "caught-up", "there is no filter any more");
 }

@@ -1,6 +1,7 @@
 //! What is said, whole.
 
 use super::*;
+use crate::recent::RecentVersion;
 
 fn said(world: &World) -> (Option<String>, String, Vec<String>) {
     let found = world.diagnosed();
@@ -35,22 +36,55 @@ fn a_version_that_times_out_is_told_beside_the_one_before() {
 }
 
 #[test]
+fn since_when_calls_fail_is_always_told_and_never_before_the_version_was_live() {
+    let since = |change: fn(&mut RecentVersion)| {
+        let mut world = World::new();
+        world.failing(96, "timeout");
+        world.recent.versions[0].sick_ago_ms = None;
+        world.live_since = Timestamp(NOW.0 - 200_000);
+        change(&mut world.recent.versions[0]);
+        let since = said(&world).0.and_then(|at| rfc3339::parse(&at));
+        NOW.0 - since.expect("it is known").0
+    };
+    assert_eq!(since(|of| of.sick_ago_ms = Some(60_000)), 60_000);
+    assert_eq!(since(|of| of.failing_ago_ms = Some(70_000)), 70_000);
+    assert_eq!(since(|of| of.first_failed_ago_ms = Some(80_000)), 80_000);
+    assert_eq!(since(|of| of.failing_ago_ms = Some(290_000)), 200_000);
+    assert_eq!(since(|_| {}), 200_000);
+}
+
+#[test]
+fn what_is_skipped_is_told_with_since_when_and_with_what_was_dropped_of_it() {
+    let mut world = World::new();
+    let mut live = version(7, 24, 0);
+    (live.tried, live.tried_skipped) = (24, 24);
+    live.skip_code = Some("junk".into());
+    world.recent.versions = vec![live];
+    let (since, message, _) = said(&world);
+    assert_eq!(
+        message,
+        "it skips 24 of 24 records that it is given (`junk`): they become dead letters"
+    );
+    assert_eq!(since, Some(rfc3339::format(Timestamp(NOW.0 - OVER_MS))));
+    world.recent.versions[0].skipping_ago_ms = Some(60_000);
+    world.recent.adds.dropped = 20;
+    world.status.settings.on_failure_full = "drop-and-count".to_owned();
+    let (since, message, _) = said(&world);
+    assert_eq!(
+        message,
+        "it skips 24 of 24 records that it is given (`junk`): 20 records that it gave up went nowhere, as the dead \
+         letters are full (`on_failure_full` is `drop-and-count`)"
+    );
+    assert_eq!(since, Some(rfc3339::format(Timestamp(NOW.0 - 60_000))));
+}
+
+#[test]
 fn with_a_canary_a_rollback_names_its_version() {
     let mut world = World::new();
     world.failing(96, "timeout");
     world.before = Some(6);
     world.live_since = NOW;
-    world.status.canary = Some(crate::status::CanaryStatus {
-        version: 8,
-        weight: "10%".to_owned(),
-        since: String::new(),
-        rollback_errors: None,
-        rollback_age: None,
-        calls: 0,
-        failures: 0,
-        live_calls: 0,
-        live_failures: 0,
-    });
+    world.canary();
     assert_eq!(said(&world).2[0], "fnctl rollback enrich --to 6");
 }
 
@@ -68,9 +102,32 @@ fn what_is_slow_is_told_with_its_lanes_its_pace_and_what_to_raise() {
         "calls succeed, and are not enough: 4 lanes busy 100% of the time, a call takes 812 ms (p99 30.0 s), \
          0.1/s of 0.3/s that come are settled"
     );
-    let factor = "fnctl mappings update enrich/signups --parallelization-factor 4";
+    let factor = "fnctl mappings update enrich/signups --parallelization-factor 7";
     let shards = "fnctl streams resize signups --shards 4";
     assert_eq!(commands[..2], [factor, shards]);
+    // As many as settle what comes, and no more than the server makes calls at once; nobody knows: twice as many.
+    for (arrived, processed, node_shards, more) in [
+        (Some(100), 80, 2, 3),
+        (Some(100), 1, 2, 32),
+        (Some(100), 1, 100, 4),
+        (Some(100), 0, 2, 4),
+        (None, 29, 2, 4),
+        (Some(29), 29, 2, 4),
+    ] {
+        let mut world = World::new();
+        makes(Why::FunctionSlow, &mut world);
+        world.arrived = arrived;
+        world.recent.adds.processed = processed;
+        world.status.shards = (0..node_shards).map(shard).collect();
+        world.status.shards[0].pending_records = 1;
+        let found = world.diagnosed();
+        let factor = found.actions[0].command.rsplit(' ').next();
+        assert_eq!(factor, Some(&*format!("{more}")), "{arrived:?} {found:?}");
+    }
+    assert_eq!(
+        world.diagnosed().actions[0].effect,
+        "7 lanes a shard instead of 2: 0.3/s come where these settle 0.1/s; each key stays in order"
+    );
     // In order within the shard there is one lane.
     world.status.settings.ordering = "shard".to_owned();
     assert_eq!(said(&world).2[0], shards);
@@ -182,6 +239,12 @@ fn what_throttles_is_the_functions_own_bound_or_the_node() {
         "calls wait for their turn 90% of the time, 90 ms on average: `enrich` may make 2 calls at once"
     );
     assert_eq!(commands[0], "fnctl deploy --name enrich --concurrency 4");
+    // As many as what comes calls for, up to what the server makes.
+    for (arrived, concurrency) in [(650, 13), (100_000, 64)] {
+        world.arrived = Some(arrived);
+        let command = format!("fnctl deploy --name enrich --concurrency {concurrency}");
+        assert_eq!(said(&world).2[0], command);
+    }
     world.concurrency = None;
     let (_, message, commands) = said(&world);
     assert!(
