@@ -11,6 +11,16 @@ fn token(name: &str, secret: u8, expires_at: Option<u64>) -> Token {
 }
 
 #[test]
+fn a_scope_is_read_as_it_is_written_and_as_nothing_else() {
+    for scope in Scope::ALL {
+        assert_eq!(scope.as_str().parse(), Ok(scope));
+    }
+    for other in ["", "Read", "read ", "all"] {
+        assert_eq!(other.parse::<Scope>(), Err(()), "{other}");
+    }
+}
+
+#[test]
 fn a_request_needs_the_narrowest_scope_that_does() {
     const NOBODY: Option<Scope> = None;
     for (is_reading, path, needed) in [

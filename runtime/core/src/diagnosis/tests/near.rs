@@ -140,6 +140,14 @@ fn a_mapping_is_behind_from_a_few_seconds_on_beyond_what_its_batches_wait() {
 }
 
 #[test]
+fn lanes_are_asked_over_as_long_as_their_oldest_record_waits_within_bounds() {
+    let (least, most) = (limits::RECENT_PIECE_MS, limits::BUSY_OVER_MS);
+    for (age_ms, over_ms) in [(0, least), (least + 1, least + 1), (u64::MAX, most)] {
+        assert_eq!(busy_over_ms(age_ms), over_ms);
+    }
+}
+
+#[test]
 fn lanes_are_busy_by_those_that_have_records() {
     let with = |busy_permille: u64, pending: [u64; 2]| {
         told(|world| {
