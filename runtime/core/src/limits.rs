@@ -29,6 +29,9 @@ pub const PARKED_BYTES_MAX: u64 = 8 << 20;
 /// What a parked record takes in memory beside its key and payload, bytes, once it is kept apart from its
 /// block.
 pub const PARKED_RECORD_BYTES: u64 = 640;
+/// Up to so many keys that wait it is seen at a glance of most others that they need not; of more it is
+/// looked up for each record that is read.
+pub const GLANCE_KEYS_MAX: usize = 64;
 /// Largest record a function is given; a larger one is dead-lettered with metadata only.
 pub const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// Largest output of one call.

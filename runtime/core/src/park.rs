@@ -10,7 +10,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use crate::{batch::BatchLimits, id::Timestamp, lane::KeyHash};
+use crate::{batch::BatchLimits, id::Timestamp, lane::KeyHash, limits};
 
 /// Keys are hashes already: nothing is won by hashing them again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +32,34 @@ impl Hasher for HashOfHash {
 
 /// A map by key.
 pub(crate) type KeyMap<V> = HashMap<KeyHash, V, BuildHasherDefault<HashOfHash>>;
+
+/// A set of keys that says at once of most others that they are not in it: few wait, and every record that
+/// is read is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyGlance(u64);
+
+impl KeyGlance {
+    /// Looked at no further once it would say nothing.
+    pub(crate) fn of(keys: impl Iterator<Item = KeyHash>) -> Self {
+        let bits = keys.take(limits::GLANCE_KEYS_MAX + 1).map(Self::bit);
+        let (count, bits) = bits.fold((0, 0), |(count, all), bit| (count + 1, all | bit));
+        Self(if count > limits::GLANCE_KEYS_MAX {
+            u64::MAX
+        } else {
+            bits
+        })
+    }
+
+    /// Whether a key may be among them. `false`: it is not.
+    pub(crate) const fn may_have(self, key: KeyHash) -> bool {
+        self.0 & Self::bit(key) != 0
+    }
+
+    /// Of the upper bits: the lower ones choose the lane.
+    const fn bit(key: KeyHash) -> u64 {
+        1 << (key.0 >> 58)
+    }
+}
 
 /// A charge on a parked record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,6 +36,20 @@ fn charge(at: u64, is_blamed: bool) -> ParkedCharge {
     }
 }
 
+#[test]
+fn a_glance_tells_most_keys_that_they_need_not_wait_while_few_do() {
+    let spread = |n: u64| KeyHash(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let passed = |waiting: usize| {
+        let glance = KeyGlance::of((0..waiting as u64).map(spread));
+        assert!((0..waiting as u64).all(|n| glance.may_have(spread(n))));
+        let others = (waiting as u64..).map(spread).take(1_000);
+        others.filter(|&key| !glance.may_have(key)).count()
+    };
+    assert_eq!(passed(0), 1_000);
+    assert!(passed(3) > 900, "{}", passed(3));
+    assert_eq!(passed(limits::GLANCE_KEYS_MAX + 1), 0);
+}
+
 /// Records of one key, when their call is due, and which they are (rules §4, "keys, attempts").
 #[test]
 fn the_next_call_of_a_key() {

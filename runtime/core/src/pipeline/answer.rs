@@ -317,29 +317,41 @@ impl ShardPipeline {
             pieces = swept.len();
             self.lanes[lane].batcher.extract(is_parking, &mut swept);
         }
-        let in_lane = swept.len();
-        swept.extend(self.take_fed(lane, parking.keys().copied()));
         for (at, &serial) in swept.iter().enumerate() {
-            let entry = *self.backlog.get(serial);
-            if (pieces..in_lane).contains(&at) {
-                self.waiting.leave(entry.bytes);
+            let record = self.to_park(serial);
+            if at >= pieces {
+                self.waiting.leave(record.bytes);
             }
-            let charge = (entry.attempts > 0).then(|| {
-                self.lanes[lane].marked -= u32::from(at < in_lane);
-                // Whether it was blamed was not written down: charged ones are tried together.
-                let mark = self.marks.remove(&entry.position);
-                ParkedCharge {
-                    next_retry: mark.map_or(Timestamp(0), |mark| mark.next_retry),
-                    is_blamed: false,
-                }
-            });
-            let records = parking.get_mut(&entry.key).expect("it is of a parking key");
-            records.push(ParkedRecord {
-                item: serial,
-                bytes: entry.bytes,
-                charge,
-            });
-            self.backlog.place(serial, Place::Parked, actions);
+            self.lanes[lane].marked -= u32::from(record.charge.is_some());
+            let key = self.backlog.place(serial, Place::Parked, actions);
+            let records = parking.get_mut(&key).expect("it is of a parking key");
+            records.push(record);
+        }
+        for (&key, records) in parking {
+            // What was to be fed to the lane counts as parked already.
+            let fed = self.lanes[lane].feed.take(key);
+            records.reserve(fed.len());
+            for serial in fed {
+                records.push(self.to_park(serial));
+            }
+        }
+    }
+
+    /// A record that parks with its key; charged if an earlier owner charged it.
+    fn to_park(&mut self, serial: Serial) -> ParkedRecord<Serial> {
+        let entry = self.backlog.get(serial);
+        let charge = (entry.attempts > 0).then(|| {
+            // Whether it was blamed was not written down: charged ones are tried together.
+            let mark = self.marks.remove(&entry.position);
+            ParkedCharge {
+                next_retry: mark.map_or(Timestamp(0), |mark| mark.next_retry),
+                is_blamed: false,
+            }
+        });
+        ParkedRecord {
+            item: serial,
+            bytes: entry.bytes,
+            charge,
         }
     }
 

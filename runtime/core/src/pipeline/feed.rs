@@ -44,6 +44,11 @@ impl Feed {
         self.0.is_empty()
     }
 
+    /// The keys that failed, in no order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = KeyHash> {
+        self.0.keys().copied()
+    }
+
     /// A key parks because one of its records failed.
     fn failed(&mut self, key: KeyHash) {
         let fed = self.0.entry(key).or_insert_with(|| Fed {
@@ -74,7 +79,7 @@ impl Feed {
     }
 
     /// Takes what waits of a key that is taken from the lane.
-    fn take(&mut self, key: KeyHash) -> VecDeque<Serial> {
+    pub(super) fn take(&mut self, key: KeyHash) -> VecDeque<Serial> {
         self.0.get_mut(&key).map_or_else(VecDeque::new, |fed| {
             fed.through = None;
             std::mem::take(&mut fed.waiting)
@@ -163,19 +168,6 @@ impl ShardPipeline {
         let mut records = released.iter().map(|record| record.item).collect();
         self.lanes[index].feed.portion(key, &mut records);
         self.put_in_lane(index, &records, actions);
-    }
-
-    /// Takes what waits of keys that are taken from the lane.
-    pub(super) fn take_fed(
-        &mut self,
-        index: usize,
-        keys: impl Iterator<Item = KeyHash>,
-    ) -> Vec<Serial> {
-        let feed = &mut self.lanes[index].feed;
-        if feed.is_empty() {
-            return Vec::new();
-        }
-        keys.flat_map(|key| feed.take(key)).collect()
     }
 
     /// Records go to a lane in front of the others there: they have waited.

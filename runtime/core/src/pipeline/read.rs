@@ -9,6 +9,7 @@ use crate::{
     filter::FilterVerdict,
     id::{Ordinal, SlotId, Timestamp},
     limits,
+    park::KeyGlance,
     retry::{exponential, full_jitter},
 };
 
@@ -88,8 +89,9 @@ impl ShardPipeline {
         for &block in &fetched.blocks {
             self.backlog.blocks.hold(block);
         }
+        let waiting = self.keys_that_wait();
         for record in &fetched.records {
-            self.admit(record, now, actions);
+            self.admit(record, waiting, now, actions);
         }
         if let (Some(windows), Some(last)) = (&mut self.windows, fetched.records.last()) {
             windows.read_through(last.arrival);
@@ -106,7 +108,19 @@ impl ShardPipeline {
         debug_assert!(self.backlog.len() <= limits::UNSETTLED_RECORDS_MAX);
     }
 
-    fn admit(&mut self, record: &RecordMeta, now: Timestamp, actions: &mut Vec<Action>) {
+    /// What records that are read may have to wait behind.
+    fn keys_that_wait(&self) -> KeyGlance {
+        let lanes = self.lanes.iter().flat_map(|lane| lane.feed.keys());
+        KeyGlance::of(self.park.keys().chain(lanes))
+    }
+
+    fn admit(
+        &mut self,
+        record: &RecordMeta,
+        waiting: KeyGlance,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
         self.age.passes(record.arrival);
         let before = self.backlog.read_position();
         let mut settled_before = before;
@@ -138,12 +152,13 @@ impl ShardPipeline {
             None => (0, false),
         };
         let lane = self.lane_of(record.key);
-        let is_fed = self.lanes[lane].feed.has(record.key);
+        let may_wait = waiting.may_have(record.key);
+        let is_fed = may_wait && self.lanes[lane].feed.has(record.key);
         let mut place = Place::Waiting;
         // A record that no function is given becomes a letter: it has no place in its key's order. With
         // order within the shard the lane itself waits: nothing in it may be overtaken.
         let waits_behind_its_key =
-            is_fed || !self.holds_the_shard() && self.park.contains(record.key);
+            is_fed || may_wait && !self.holds_the_shard() && self.park.contains(record.key);
         if waits_behind_its_key && !is_condemned(record) {
             place = Place::Parked;
         }

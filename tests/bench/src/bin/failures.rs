@@ -40,7 +40,7 @@ const CALLS: &str = "fnctl_invocations_total{";
 /// Between two looks at the mapping.
 const LOOK: Duration = Duration::from_millis(10);
 /// The same once the healthy keys are done: a look costs the server something, which is counted in the CPU.
-const LATE_LOOK: Duration = Duration::from_millis(50);
+const LATE_LOOK: Duration = Duration::from_millis(100);
 
 const BISECT_RECORDS: u64 = 10_000;
 const BISECT_ATTEMPTS: u64 = 5;

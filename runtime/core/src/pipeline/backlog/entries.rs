@@ -179,9 +179,40 @@ impl Entries {
         usize::try_from(index).ok()
     }
 
-    /// Among those moved aside.
+    /// Among those moved aside. Records of keys that wait come at some pace, so it is looked where this one
+    /// would be if all came evenly, then around that: a search from the ends would touch a dozen others.
     fn moved(&self, serial: Serial) -> Option<usize> {
-        self.aside.binary_search_by_key(&serial, |(at, _)| *at).ok()
+        let (first, last) = (self.aside.front()?.0, self.aside.back()?.0);
+        if serial < first || serial > last {
+            return None;
+        }
+        let at = |index: usize| self.aside[index].0;
+        let len = self.aside.len();
+        // Both are below `UNSETTLED_RECORDS_MAX`, so is the place.
+        let before = (serial.0 - first.0) * (len as u64 - 1) / (last.0 - first.0).max(1);
+        // It is in `from..to`, if anywhere.
+        let mut from = usize::try_from(before).map_or(len - 1, |index| index.min(len - 1));
+        let mut to = from + 1;
+        let mut step = 1;
+        while from > 0 && at(from) > serial {
+            to = from;
+            from = from.saturating_sub(step);
+            step *= 2;
+        }
+        while to < len && at(to) <= serial {
+            from = to;
+            to = len.min(to + step);
+            step *= 2;
+        }
+        while to - from > 1 {
+            let middle = usize::midpoint(from, to);
+            if at(middle) <= serial {
+                from = middle;
+            } else {
+                to = middle;
+            }
+        }
+        (at(from) == serial).then_some(from)
     }
 }
 

@@ -155,6 +155,10 @@ proptest! {
                 prop_assert_eq!(entries.get(Serial(n)).map(|entry| entry.key), Some(KeyHash(n)));
                 prop_assert_eq!(entries.find(Ordinal(10 + 2 * n)), Some(Serial(n)));
             }
+            for n in (0..=end).filter(|n| !(*n < end && open(n))) {
+                let kept = entries.get(Serial(n));
+                prop_assert!(kept.is_none_or(|entry| entry.key == KeyHash(n) && entry.place == Place::Done));
+            }
             let (from, to) = (salt % (end + 1), end.min(salt % (end + 1) + 700));
             let range = entries.range(Serial(from)..Serial(to));
             let range = range.filter(|entry| entry.place != Place::Done);
