@@ -319,7 +319,7 @@ fn redrives_under_way_are_bounded_and_end_with_their_mapping() {
     assert_eq!(noted(&server.data_dir), 100);
     assert_eq!(
         describe(&server, "hostile")["redriving"],
-        serde_json::json!({"letters": 100, "rate": null})
+        serde_json::json!({"letters": 1, "rate": null})
     );
     one(
         &server,
