@@ -53,10 +53,16 @@ fn look(disk: &SimDisk, clock: &std::sync::Arc<ManualClock>, stream: StreamId) -
         return Found::Named;
     };
     let is_read_only = store.read_only().is_some();
-    let mut after = Ordinal(0);
+    let (mut after, mut is_named) = (Ordinal(0), false);
     loop {
         match store.read(stream, ShardNumber(0), after, 100, 1 << 20) {
-            Err(ReadError::Damaged { .. }) => return Found::Named,
+            Err(ReadError::Damaged { first, next, .. }) => {
+                if first > after.next() || next <= after.next() {
+                    return Found::Silent(format!("{first} to {next} behind {after}"));
+                }
+                // What is behind it is read as well.
+                (after, is_named) = (Ordinal(next.0 - 1), true);
+            }
             Err(ReadError::NoSuchShard) if is_read_only => return Found::Named,
             Err(error) => return Found::Silent(error.to_string()),
             Ok(blocks) if blocks.is_empty() => break,
@@ -74,6 +80,7 @@ fn look(disk: &SimDisk, clock: &std::sync::Arc<ManualClock>, stream: StreamId) -
         }
     }
     match after {
+        Ordinal(40) if is_named => Found::Named,
         Ordinal(40) => Found::Whole,
         _ if is_read_only => Found::Named,
         Ordinal(last) => Found::Silent(format!("records end at {last}")),
