@@ -140,7 +140,7 @@ fn a_few_bytes_in_two_frames_cost_these_two() {
     one(&server, &["mappings", "pause", "hostile"]);
     // Each is a frame of its own.
     let lines: Vec<String> = (1..=12)
-        .map(|n| format!("ok {n} {:x>300000}", ""))
+        .map(|n| format!("ok {n} {}", "x".repeat(300_000)))
         .collect();
     for line in &lines {
         put(&server, "in", std::slice::from_ref(line), &["--key", "a"]);
@@ -208,7 +208,7 @@ fn dead_letters_are_served_but_for_the_damaged_one() {
     let server = server_on(&data);
     deploy_hostile(&server, &[]);
     for n in 1..=20 {
-        let line = format!("skip {n} {:x>100000}", "");
+        let line = format!("skip {n} {}", "x".repeat(100_000));
         put(&server, "in", &[line], &["--key", "a"]);
     }
     drained(&server, "hostile");

@@ -177,7 +177,7 @@ fn left(damaged: &DamagedLetters, mapping: &str) -> CliError {
     }
     CliError::new(
         ErrorCode::Damaged,
-        format!("{letters} of `{mapping}` cannot be read, and stay open: {ids}"),
+        format!("{letters} of `{mapping}` cannot be read, left open: {ids}"),
     )
     .because(&*damaged.message)
     .fix(format!(
