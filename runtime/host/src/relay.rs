@@ -217,7 +217,8 @@ impl Relay {
         let mut open = damaged.filter(|found| found.status == LetterStatus::Open);
         if let Some(first) = open.next() {
             let (mapping, to, letters) = (self.name(), &self.wanted.to, 1 + open.count());
-            error!(mapping, %to, letters, first = first.id.0, why = &*first.why, "dead letters cannot be read: they are not copied");
+            let error = format!("dead letter {}: {}", first.id, first.why);
+            error!(mapping, %to, letters, error, "dead letters cannot be read: they are not copied");
         }
     }
 

@@ -235,11 +235,11 @@ impl Job {
             if let Some(first) = found.damaged.first() {
                 let mapping = node.view(|view| view.registry().address_of(self.request.mapping));
                 let letters = found.damaged.len();
+                let error = format!("dead letter {}: {}", first.id, first.why);
                 tracing::warn!(
                     mapping,
                     letters,
-                    first = first.id.0,
-                    why = &*first.why,
+                    error,
                     "a redrive passes over dead letters that cannot be read"
                 );
             }
