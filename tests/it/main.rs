@@ -22,6 +22,7 @@ mod flow;
 #[allow(dead_code, reason = "shared with the invoker's tests")]
 mod handmade;
 mod held;
+mod holes;
 mod hostile;
 mod kinesis;
 mod letters;

@@ -122,6 +122,27 @@ impl Client {
         Ok(all)
     }
 
+    /// Asks for many values; those that came before the server ended with an error come with it.
+    ///
+    /// # Errors
+    /// The server's where nothing came, or nobody answers.
+    pub(crate) async fn list_and_error<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+    ) -> Result<(Vec<T>, Option<CliError>), CliError> {
+        let mut lines = self.lines(path, query).await?;
+        let mut all = Vec::new();
+        loop {
+            match lines.next().await {
+                Ok(Some(line)) => all.push(self.parse(&line)?),
+                Ok(None) => return Ok((all, None)),
+                Err(error) if all.is_empty() => return Err(error),
+                Err(error) => return Ok((all, Some(error))),
+            }
+        }
+    }
+
     /// Asks for values as they come.
     ///
     /// # Errors

@@ -100,6 +100,8 @@ pub const BACKOFF_MS_MAX: u64 = 86_400_000;
 pub const RECORD_AGE_MS_MAX: u64 = RETENTION_MS_MAX;
 /// Dead letters of one list; an export has no bound.
 pub const DEAD_LETTERS_LISTED_MAX: usize = 10_000;
+/// Dead letters that cannot be read and are told of by their ids; further ones are counted.
+pub const DAMAGED_LETTERS_NAMED_MAX: usize = 100;
 /// Codes by which the dead letters of a mapping are told of; those of further ones are counted together.
 pub const DEAD_LETTER_CODES_MAX: usize = 100;
 /// Longest destination of dead letters, bytes as it is written.

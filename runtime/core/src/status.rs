@@ -27,9 +27,9 @@ pub use mapping::{
 };
 pub use parked::{GiveUpKey, GiveUpStatus, ParkedStatus, ParkedWindow, ReleaseKeys, ReleaseStatus};
 pub use record::{
-    CancelledRedrives, DataText, DeadLetterCode, DeadLetterStatus, Encoding, LogLine, PurgeStatus,
-    PutLine, RedriveLine, RedriveStatus, RedrivingStatus, RelayedLetter, RetryLine, RetryStatus,
-    TailHole, TailHoleLine, TailLine,
+    CancelledRedrives, DamagedLetters, DataText, DeadLetterCode, DeadLetterStatus, Encoding,
+    LogLine, PurgeStatus, PutLine, RedriveLine, RedriveStatus, RedrivingStatus, RelayedLetter,
+    RetryLine, RetryStatus, TailHole, TailHoleLine, TailLine,
 };
 pub use shadow::{
     ShadowEnd, ShadowFailure, ShadowLine, ShadowRecord, ShadowRow, ShadowSummary, ShadowWindow,

@@ -125,6 +125,8 @@ pub const REDRIVES_MAX: usize = 100;
 pub const REDRIVES_AT_ONCE: usize = 8;
 /// A redrive looks so often whether a worker has come, or its mapping gone.
 pub const REDRIVE_RETRY: Duration = Duration::from_millis(100);
+/// Damaged places side by side that are passed in search of what can be read behind them.
+pub const HOLE_PARTS_MAX: usize = 64;
 /// Dead letters that are looked up by their ids before something is done to them.
 pub const DEAD_LETTERS_PAGE_MAX: usize = 256;
 

@@ -6,6 +6,7 @@ pub(crate) mod dead_letters;
 mod deleting;
 mod diagnosis;
 mod exposition;
+mod holes;
 pub(crate) mod parked;
 mod polled;
 mod positions;
@@ -36,7 +37,10 @@ use fnctl_streams::Kinesis;
 use tokio::{sync::watch, time::Instant};
 
 use self::{dead_letters::LetterCounts, deleting::Deleting, polled::Polled, positions::Ages};
-pub(crate) use self::{dead_letters::StoredLetter, work::WorkerNode};
+pub(crate) use self::{
+    dead_letters::{DamagedLetter, LettersRead, StoredLetter},
+    work::WorkerNode,
+};
 use crate::{
     api::{error::ApiError, put::buffers::PutBuffers},
     canaries::Canaries,

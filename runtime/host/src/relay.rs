@@ -21,12 +21,12 @@ use fnctl_core::{
 };
 use fnctl_store::DecideError;
 use tokio::{task::JoinHandle, time::Duration};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::{http::HttpRelay, letter::RelayedLetter};
 use crate::{
     limits,
-    node::{HostNode, StoredLetter},
+    node::{HostNode, LettersRead, StoredLetter},
 };
 
 /// Why a destination did not take a letter, in words.
@@ -185,11 +185,14 @@ impl Relay {
                 .letters_behind(letters, after, limits::RELAYED_AT_ONCE_MAX)
                 .await
             {
-                Ok((read, through)) if read.is_empty() && through == after => {
+                Ok(read) if read.is_empty() && read.through == after => {
                     tail.changed().await.map_err(|_| Gone)?;
                     continue;
                 }
-                Ok((read, through)) => self.bring(&read, through).await?,
+                Ok(read) => {
+                    self.tell_of_damaged(&read);
+                    self.bring(&read.letters, read.through).await?
+                }
                 Err(error) => (0, Some(Refused(error.message().to_owned()))),
             };
             // A destination that takes some and refuses one begins to refuse anew.
@@ -205,6 +208,17 @@ impl Relay {
                 failures += 1;
                 self.hold(error, failures).await;
             }
+        }
+    }
+
+    /// What cannot be read cannot be copied: it is named, and the rest is brought.
+    fn tell_of_damaged(&self, read: &LettersRead) {
+        let damaged = read.damaged.iter();
+        let mut open = damaged.filter(|found| found.status == LetterStatus::Open);
+        if let Some(first) = open.next() {
+            let (mapping, to, letters) = (self.name(), &self.wanted.to, 1 + open.count());
+            let error = format!("dead letter {}: {}", first.id, first.why);
+            error!(mapping, %to, letters, error, "dead letters cannot be read: they are not copied");
         }
     }
 

@@ -112,9 +112,11 @@ fn damage(store: &Store, error: &ReadError, after: Ordinal) -> Option<Damage> {
     });
     // Those of dead letters have none.
     let name = name.map_or_else(|| format!("of id {stream}"), |name| format!("`{name}`"));
+    // A file may have several: it is the one that holds what was wanted.
     let is_met = |found: &ScrubFinding| {
-        let is_behind = found.records.is_none_or(|(_, last)| last > after);
-        found.shard == Some((*stream, *shard)) && found.file == *file && is_behind
+        let is_it = |(from, last): (Ordinal, Ordinal)| last > after && from < *next;
+        let is_there = found.shard == Some((*stream, *shard)) && found.file == *file;
+        is_there && found.records.is_some_and(is_it)
     };
     let known = store.damaged(*stream).into_iter();
     let found = known.filter(is_met).min_by_key(|found| found.offset);

@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(crate) mod frame;
 mod open;
 mod read;
+mod resync;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;

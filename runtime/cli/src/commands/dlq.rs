@@ -10,7 +10,7 @@ use clap::Subcommand;
 use fnctl_core::{
     error_code::ErrorCode,
     limits::DEAD_LETTERS_LISTED_MAX,
-    status::{DeadLetterStatus, Encoding, RedriveLine},
+    status::{DamagedLetters, DeadLetterStatus, Encoding, RedriveLine},
 };
 
 use self::filters::Filters;
@@ -82,14 +82,15 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             let limit = limit.map(|limit| limit.to_string());
             let mut query = filters.query();
             query.extend(limit.map(|limit| ("limit", limit)));
-            let has_rows = list(&mapping, &query, filters.is_all(), session).await?;
+            let listed = list(&mapping, &query, filters.is_all(), session).await?;
             if session.out.is_json() {
                 return Ok(());
             }
-            if has_rows {
+            if listed.has_rows {
                 codes::behind(&mapping, &filters, session).await?;
             }
-            under_way(&mapping, session).await
+            under_way(&mapping, session).await?;
+            listed.damage.map_or(Ok(()), Err)
         }
         Action::Redrive(args) => redrive::run(args, session).await,
         Action::Export(args) => export::run(args, session).await,
@@ -98,13 +99,25 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     }
 }
 
-/// Prints letters; whether a person was shown some.
+/// What a list came to.
+struct Listed {
+    /// A person was shown some.
+    has_rows: bool,
+    /// Others cannot be read.
+    damage: Option<CliError>,
+}
+
+/// Prints letters.
 async fn list(
     mapping: &str,
     query: &[(&'static str, String)],
     is_all: bool,
     session: &mut Session,
-) -> Result<bool, CliError> {
+) -> Result<Listed, CliError> {
+    let none = Listed {
+        has_rows: false,
+        damage: None,
+    };
     let path = ["v1", "mappings", mapping, "dead-letters"];
     let query = &filters::by_ref(query);
     if session.out.is_json() {
@@ -117,9 +130,10 @@ async fn list(
             session.out.bytes(&line)?;
             session.out.bytes(b"\n")?;
         }
-        return Ok(false);
+        return Ok(none);
     }
-    let all: Vec<DeadLetterStatus> = session.client.list(&path, query).await?;
+    let (all, damage) = session.client.list_and_error(&path, query).await?;
+    let all: Vec<DeadLetterStatus> = all;
     let status: &[&str] = if is_all { &["status"] } else { &[] };
     let columns = ["id>", "failed", "key", "attempts>", "code", "error"];
     let columns: Vec<&str> = [&columns[..1], status, &columns[1..]].concat();
@@ -138,7 +152,7 @@ async fn list(
     }
     if table.is_empty() {
         session.out.note("no dead letters");
-        return Ok(false);
+        return Ok(none);
     }
     if all.len() >= DEAD_LETTERS_LISTED_MAX {
         session.out.note(&format!(
@@ -148,7 +162,27 @@ async fn list(
     for line in table.lines(0) {
         session.out.line(&line)?;
     }
-    Ok(true)
+    Ok(Listed {
+        has_rows: true,
+        damage,
+    })
+}
+
+/// The error of letters that cannot be read and were left as they are.
+fn left(damaged: &DamagedLetters, mapping: &str) -> CliError {
+    let letters = words::count(damaged.letters, "dead letter");
+    let mut ids = damaged.ids.join(" ");
+    if damaged.letters > damaged.ids.len() as u64 {
+        ids.push_str(" …");
+    }
+    CliError::new(
+        ErrorCode::Damaged,
+        format!("{letters} of `{mapping}` cannot be read, left open: {ids}"),
+    )
+    .because(&*damaged.message)
+    .fix(format!(
+        "a restored backup has them whole; fnctl dlq purge {mapping} ID throws one away"
+    ))
 }
 
 /// Says what is redriven of the mapping now.

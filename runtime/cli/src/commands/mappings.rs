@@ -208,6 +208,10 @@ fn print(status: &MappingStatus, out: &mut Output) -> Result<(), CliError> {
         .dead_letters_by_code
         .iter()
         .map(|(code, count)| format!("{code} {count}"))
+        .chain(
+            (status.dead_letters_damaged > 0)
+                .then(|| format!("(damaged at rest) {}", status.dead_letters_damaged)),
+        )
         .collect();
     if !dead.is_empty() {
         out.line(&format!(

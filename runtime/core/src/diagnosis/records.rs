@@ -275,10 +275,14 @@ pub(super) fn caught_up(figures: &Figures<'_>) -> Option<Found> {
             format!("it keeps up: {pending} records are under way, the oldest for {oldest}")
         }
     };
-    let letters: u64 = status.dead_letters_by_code.values().sum();
+    let damaged = status.dead_letters_damaged;
+    let letters = status.dead_letters_by_code.values().sum::<u64>() + damaged;
     let mut actions = Vec::new();
     if letters > 0 {
         message.push_str(&format!("; {} open", count(letters, "dead letter")));
+        if damaged > 0 {
+            message.push_str(&format!(", {damaged} of them damaged at rest"));
+        }
         actions.push(step(
             format!("fnctl dlq list {}", figures.name()),
             "what was given up, and why",

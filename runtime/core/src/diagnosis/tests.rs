@@ -240,6 +240,7 @@ fn status() -> MappingStatus {
             key_groups: 64,
         },
         dead_letters_by_code: BTreeMap::new(),
+        dead_letters_damaged: 0,
         relay: None,
         redriving: None,
         redrives: Vec::new(),

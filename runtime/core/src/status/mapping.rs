@@ -357,6 +357,9 @@ pub struct MappingStatus {
     pub settings: SettingsStatus,
     /// Open dead letters by code.
     pub dead_letters_by_code: BTreeMap<String, u64>,
+    /// Open dead letters that cannot be read: their code is not known.
+    #[serde(default)]
+    pub dead_letters_damaged: u64,
     /// Who copies them; `null`: nobody.
     #[serde(default)]
     pub relay: Option<RelayStatus>,

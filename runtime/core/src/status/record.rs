@@ -156,6 +156,17 @@ pub struct DeadLetterCode {
     pub newest_failed_at: String,
 }
 
+/// Open dead letters that cannot be read: stored bytes are damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedLetters {
+    /// How many.
+    pub letters: u64,
+    /// Their ids; the first [`DAMAGED_LETTERS_NAMED_MAX`](crate::limits::DAMAGED_LETTERS_NAMED_MAX) of them.
+    pub ids: Vec<String>,
+    /// What is damaged, and where.
+    pub message: String,
+}
+
 /// `dlq purge`: what was thrown away, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeStatus {
@@ -165,6 +176,10 @@ pub struct PurgeStatus {
     pub data_bytes: u64,
     /// The newest id that was meant: what has come since was not.
     pub through: String,
+    /// Open ones that cannot be read. Of all, and of ids, they are among those purged; whether a filter takes them
+    /// nobody knows, and they are left. `null`: there is none.
+    #[serde(default)]
+    pub damaged: Option<DamagedLetters>,
     /// Where there was none: the codes of the letters that are open, and how many have each. `null`: some
     /// were meant, or the mapping is deleted.
     #[serde(default)]
@@ -191,6 +206,9 @@ pub struct RedriveStatus {
     /// records too large to be kept.
     #[serde(default)]
     pub without_record: u64,
+    /// Open ones that cannot be read, and are left: nobody knows whether a filter takes them. `null`: there is none.
+    #[serde(default)]
+    pub damaged: Option<DamagedLetters>,
     /// Where none is meant: the codes of the letters that are open, and how many have each; else `null`.
     #[serde(default)]
     pub open_codes: Option<BTreeMap<String, u64>>,

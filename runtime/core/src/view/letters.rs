@@ -332,10 +332,15 @@ impl NodeView {
             };
             return Some((entry, count));
         }
+        let bytes = match is_last {
+            // Nobody knows the size of a letter that cannot be read; of none at all nothing is left.
+            true => self.open_letter_bytes(stream),
+            false => open.iter().map(|(_, bytes)| bytes).sum(),
+        };
         let entry = Entry::Purge {
             stream,
             letters: open.iter().map(|(body, _)| only(*body)).collect(),
-            bytes: open.iter().map(|(_, bytes)| bytes).sum(),
+            bytes,
         };
         Some((entry, count))
     }

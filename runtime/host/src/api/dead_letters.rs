@@ -1,6 +1,7 @@
 //! Dead letters of a mapping, read from its internal stream.
 
 mod codes;
+mod damaged;
 mod purge;
 mod redrive;
 mod selection;
@@ -20,11 +21,12 @@ pub(super) use self::{
     redrive::{cancel, redrive, under_way},
 };
 use crate::{
-    api::{Answer, Asked, NDJSON, error::ApiError, many, one, with_type},
+    api::{Answer, Asked, NDJSON, error::ApiError, one, with_type},
     http::{Chunks, path::Query, streamed},
     limits,
-    node::{HostNode, StoredLetter, dead_letters::shown},
+    node::{DamagedLetter, HostNode, StoredLetter, dead_letters::shown},
 };
+use damaged::Damaged;
 
 /// Which letters are asked for, in an address.
 const FILTERS: [&str; 5] = ["all", "code", "kind", "key", "since"];
@@ -49,19 +51,21 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
         .unwrap_or(limits::DEAD_LETTERS_LISTED_MAX);
     let limit = limit.min(limits::DEAD_LETTERS_LISTED_MAX);
     let stream = node.letters(address)?;
-    let mut letters = Vec::new();
+    let (mut letters, mut damaged) = (Vec::new(), Damaged::default());
     let mut after = Ordinal(0);
     while letters.len() < limit {
-        let (read, next) = node.dead_letters(stream, after).await?;
+        let read = node.dead_letters(stream, after).await?;
         if read.is_empty() {
             break;
         }
-        after = next;
-        let wanted = read.iter().filter(|found| filter.takes(found));
+        after = read.through;
+        let wanted = read.letters.iter().filter(|found| filter.takes(found));
         letters.extend(wanted.map(shown));
+        let lost = read.damaged.iter().filter(|found| filter.may_take(found));
+        lost.for_each(|found| damaged.add(found));
     }
     letters.truncate(limit);
-    many(letters)
+    many_and(letters, damaged.error(address))
 }
 
 /// `GET /v1/mappings/{m}/dead-letters/export`: every letter that the filters take, whole, a line each, as
@@ -74,8 +78,8 @@ pub(super) fn export(node: &Arc<HostNode>, address: &str, asked: &Asked) -> Answ
     let (chunks, body) = streamed();
     let push = push(
         Arc::clone(node),
-        stream,
-        Ordinal(0),
+        address.to_owned(),
+        (stream, Ordinal(0)),
         filter,
         Some(until),
         chunks,
@@ -105,15 +109,16 @@ fn follow(node: &Arc<HostNode>, address: &str, filter: Filter) -> Answer {
     let stream = node.letters(address)?;
     let after = node.last(stream, LETTERS_SHARD);
     let (chunks, body) = streamed();
-    tokio::spawn(push(Arc::clone(node), stream, after, filter, None, chunks));
+    let (node, address) = (Arc::clone(node), address.to_owned());
+    tokio::spawn(push(node, address, (stream, after), filter, None, chunks));
     Ok(with_type(body, NDJSON))
 }
 
-/// Pushes letters behind `after`, up to `until` or for ever.
+/// Pushes letters of a stream behind a place, up to `until` or for ever. What cannot be read is named at the end.
 async fn push(
     node: Arc<HostNode>,
-    stream: StreamId,
-    mut after: Ordinal,
+    address: String,
+    (stream, mut after): (StreamId, Ordinal),
     filter: Filter,
     until: Option<Ordinal>,
     chunks: Chunks,
@@ -122,21 +127,23 @@ async fn push(
         return;
     };
     let mut drain = node.drain();
+    let mut damaged = Damaged::default();
     loop {
         tail.mark_unchanged();
-        let letters = match node.dead_letters(stream, after).await {
-            Ok((letters, next)) => {
-                after = next;
-                letters
-            }
+        let read = match node.dead_letters(stream, after).await {
+            Ok(read) => read,
             Err(error) => {
                 drop(chunks.send(error.into_line().into()).await);
                 return;
             }
         };
+        after = read.through;
         let is_past = |body: Ordinal| until.is_some_and(|until| body > until);
+        let is_lost = |found: &&DamagedLetter| !is_past(found.body) && filter.may_take(found);
+        let lost = read.damaged.iter().filter(is_lost);
+        lost.for_each(|found| damaged.add(found));
         let mut text = String::new();
-        let wanted = letters.iter().filter(|found| !is_past(found.body));
+        let wanted = read.letters.iter().filter(|found| !is_past(found.body));
         for found in wanted.filter(|found| filter.takes(found)) {
             let line = serde_json::to_string(&shown(found));
             text.push_str(&line.expect("a dead letter is always JSON"));
@@ -145,10 +152,18 @@ async fn push(
         if !text.is_empty() && chunks.send(text.into()).await.is_err() {
             return;
         }
-        if until.is_some() && (letters.is_empty() || is_past(after.next())) {
+        // Who follows is told at once.
+        let is_over = match until {
+            Some(_) => read.is_empty() || is_past(after.next()),
+            None => !damaged.is_empty(),
+        };
+        if is_over {
+            if let Some(error) = damaged.error(&address) {
+                drop(chunks.send(error.into_line().into()).await);
+            }
             return;
         }
-        if letters.is_empty() {
+        if read.is_empty() {
             tokio::select! {
                 _ = drain.wait_for(|draining| *draining) => return,
                 () = chunks.closed() => return,
@@ -160,11 +175,42 @@ async fn push(
     }
 }
 
+/// Many values, and what kept some others from being told.
+fn many_and<T: serde::Serialize>(
+    values: impl IntoIterator<Item = T>,
+    error: Option<ApiError>,
+) -> Answer {
+    let mut text = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut text, &value).map_err(ApiError::internal)?;
+        text.push(b'\n');
+    }
+    if let Some(error) = error {
+        text.extend_from_slice(error.into_line().as_bytes());
+    }
+    Ok(with_type(crate::http::whole(text), NDJSON))
+}
+
 /// `GET /v1/mappings/{m}/dead-letters/{id}`.
 pub(super) async fn show(node: &Arc<HostNode>, address: &str, id: &str, asked: &Asked) -> Answer {
     asked.query(&[])?;
     let stream = node.letters(address)?;
     one(&shown(&find(node, address, stream, id).await?))
+}
+
+/// A letter by its id, which need not be readable, and what became of it.
+async fn known(
+    node: &HostNode,
+    address: &str,
+    stream: StreamId,
+    id: &str,
+) -> Result<(Ordinal, LetterStatus), ApiError> {
+    let missing = || no_such_letter(address, id);
+    let id = id.parse().map(Ordinal).map_err(|_| missing())?;
+    let read = node.letter_or_damage(stream, id).await?;
+    let status = read.letters.first().map(|found| found.status);
+    let status = status.or_else(|| read.damaged.first().map(|found| found.status));
+    Ok((id, status.ok_or_else(missing)?))
 }
 
 /// One letter by its id.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -32,6 +33,37 @@ pub(crate) struct StoredLetter {
     pub(crate) letter: DeadLetter,
 }
 
+/// A dead letter that is still stored, and cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct DamagedLetter {
+    /// Its id.
+    pub(crate) id: Ordinal,
+    /// Where it is stored.
+    pub(crate) body: Ordinal,
+    /// What became of it.
+    pub(crate) status: LetterStatus,
+    /// What is wrong there, in words.
+    pub(crate) why: Arc<str>,
+}
+
+/// Some letters that lie side by side.
+#[derive(Debug, Default)]
+pub(crate) struct LettersRead {
+    /// Those that can be read.
+    pub(crate) letters: Vec<StoredLetter>,
+    /// Those that cannot.
+    pub(crate) damaged: Vec<DamagedLetter>,
+    /// Where to go on: what lies at or below it was looked at.
+    pub(crate) through: Ordinal,
+}
+
+impl LettersRead {
+    /// Whether nothing was found.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.letters.is_empty() && self.damaged.is_empty()
+    }
+}
+
 /// Open letters by code, counted as they come: what was counted once is not read again.
 #[derive(Debug, Default)]
 pub(super) struct LetterCounts(Mutex<HashMap<MappingId, Counted>>);
@@ -46,6 +78,8 @@ struct Counted {
     /// Bodies that were open, ascending, each with its code's place in `codes`.
     open: Vec<(Ordinal, u32)>,
     codes: Vec<Arc<str>>,
+    /// Bodies that were open, ascending, whose code cannot be read.
+    damaged: Vec<Ordinal>,
 }
 
 impl Counted {
@@ -73,6 +107,7 @@ impl Counted {
         if !is_same {
             if let Some(closed) = &closed {
                 self.open.retain(|(body, _)| closed.is_open(*body));
+                self.damaged.retain(|body| closed.is_open(*body));
             }
             self.closed = closed;
         }
@@ -92,22 +127,22 @@ impl Counted {
 }
 
 impl HostNode {
-    /// Some letters of a mapping's `stream` of them behind a place, and where to go on; none at the end.
-    /// What became of each is as of now.
+    /// Some letters of a mapping's `stream` of them behind a place; none at the end. What became of each is as of
+    /// now. Those that cannot be read are told as such, and what is behind them is read.
     pub(crate) async fn dead_letters(
         &self,
         stream: StreamId,
         after: Ordinal,
-    ) -> Result<(Vec<StoredLetter>, Ordinal), ApiError> {
+    ) -> Result<LettersRead, ApiError> {
         let mut after = after;
         // A page of which nothing is told any more is passed over.
         loop {
             let page = limits::TAIL_READ_RECORDS_MAX;
-            let (found, next) = self.letters_behind(stream, after, page).await?;
-            if !found.is_empty() || next == after {
-                return Ok((found, next));
+            let read = self.letters_behind(stream, after, page).await?;
+            if !read.is_empty() || read.through == after {
+                return Ok(read);
             }
-            after = next;
+            after = read.through;
         }
     }
 
@@ -117,21 +152,34 @@ impl HostNode {
         stream: StreamId,
         after: Ordinal,
         records: usize,
-    ) -> Result<(Vec<StoredLetter>, Ordinal), ApiError> {
+    ) -> Result<LettersRead, ApiError> {
         let bytes = limits::TAIL_READ_BYTES_MAX;
-        let mut after = after;
+        let mut read = LettersRead {
+            through: after,
+            ..LettersRead::default()
+        };
         let blocks = loop {
+            let after = read.through;
             match source::read(self.store(), stream, LETTERS_SHARD, after, records, bytes).await {
                 Ok(blocks) => break blocks,
-                Err(ReadError::NoSuchShard) => return Ok((Vec::new(), after)),
+                Err(ReadError::NoSuchShard) => return Ok(read),
                 Err(ReadError::Trimmed { horizon }) if horizon > after.next() => {
-                    after = Ordinal(horizon.0 - 1);
+                    read.through = Ordinal(horizon.0 - 1);
+                }
+                Err(error @ ReadError::Damaged { next, .. }) if next > after.next() => {
+                    // A long hole is told page by page, as letters are.
+                    let page = Ordinal(after.0.saturating_add(records as u64));
+                    read.through = page.min(Ordinal(next.0 - 1));
+                    let why: Arc<str> = source::words(self.store(), &error, after).into();
+                    let bodies = after.0 + 1..=read.through.0;
+                    read.damaged = self.damaged_letters(stream, bodies, &why);
+                    return Ok(read);
                 }
                 Err(error) => return Err(ApiError::new(ErrorCode::Damaged, error.to_string())),
             }
         };
+        let after = read.through;
         let kept = self.view(|view| view.letters(stream).cloned());
-        let mut letters = Vec::new();
         for block in &blocks {
             for index in 0..block.len() {
                 let body = block.ordinal(index);
@@ -146,58 +194,110 @@ impl HostNode {
                     continue;
                 };
                 let letter = decode_dead_letter(block.records.data.share(index));
-                let letter = letter.map_err(|error| {
-                    let words = format!("dead letter {body} cannot be read: {error}");
-                    ApiError::new(ErrorCode::Damaged, words)
-                })?;
-                letters.push(StoredLetter {
-                    id: kept.as_ref().map_or(body, |kept| kept.id_of(body)),
-                    body,
-                    status,
-                    letter,
-                });
+                let id = kept.as_ref().map_or(body, |kept| kept.id_of(body));
+                match letter {
+                    Ok(letter) => read.letters.push(StoredLetter {
+                        id,
+                        body,
+                        status,
+                        letter,
+                    }),
+                    Err(error) => read.damaged.push(DamagedLetter {
+                        id,
+                        body,
+                        status,
+                        why: error.to_string().into(),
+                    }),
+                }
             }
-            after = after.max(block.last());
+            read.through = read.through.max(block.last());
         }
-        Ok((letters, after))
+        Ok(read)
+    }
+
+    /// What is known of letters that cannot be read.
+    fn damaged_letters(
+        &self,
+        stream: StreamId,
+        bodies: RangeInclusive<u64>,
+        why: &Arc<str>,
+    ) -> Vec<DamagedLetter> {
+        let kept = self.view(|view| view.letters(stream).cloned());
+        let known = |body: Ordinal| match &kept {
+            None => Some((body, LetterStatus::Open)),
+            Some(kept) => Some((kept.id_of(body), kept.status(body)?)),
+        };
+        let bodies = bodies.map(Ordinal);
+        let damaged = bodies.filter_map(|body| {
+            let (id, status) = known(body)?;
+            Some(DamagedLetter {
+                id,
+                body,
+                status,
+                why: Arc::clone(why),
+            })
+        });
+        damaged.collect()
     }
 
     /// One letter by its id, if it is still stored.
+    ///
+    /// # Errors
+    /// It cannot be read.
     pub(crate) async fn dead_letter(
         &self,
         stream: StreamId,
         id: Ordinal,
     ) -> Result<Option<StoredLetter>, ApiError> {
+        let mut read = self.letter_or_damage(stream, id).await?;
+        if let Some(damaged) = read.damaged.pop() {
+            let words = format!("dead letter {id} cannot be read");
+            return Err(ApiError::new(ErrorCode::Damaged, words).because(&*damaged.why));
+        }
+        Ok(read.letters.pop())
+    }
+
+    /// As [`Self::dead_letter`]: the letter, or that it cannot be read; none where it is not stored.
+    pub(crate) async fn letter_or_damage(
+        &self,
+        stream: StreamId,
+        id: Ordinal,
+    ) -> Result<LettersRead, ApiError> {
         let body = self.view(|view| match view.letters(stream) {
             None => Some(id),
             Some(kept) => kept.body_of(id),
         });
         let Some(before) = body.and_then(|body| body.0.checked_sub(1)) else {
-            return Ok(None);
+            return Ok(LettersRead::default());
         };
-        let (found, _) = self.letters_behind(stream, Ordinal(before), 1).await?;
-        Ok(found.into_iter().next().filter(|found| found.id == id))
+        let mut read = self.letters_behind(stream, Ordinal(before), 1).await?;
+        read.letters.retain(|found| found.id == id);
+        read.damaged.retain(|found| found.id == id);
+        Ok(read)
     }
 
-    /// Open letters of a mapping by code.
-    pub(crate) async fn letters_by_code(&self, mapping: &Mapping) -> BTreeMap<String, u64> {
+    /// Open letters of a mapping by code, and how many open ones cannot be read: their code is not known.
+    pub(crate) async fn letters_by_code(&self, mapping: &Mapping) -> (BTreeMap<String, u64>, u64) {
         let mut counts = self.letters.0.lock().await;
         let counted = counts.entry(mapping.id).or_default();
         // What cannot be read is said where it is asked for.
         let page = limits::TAIL_READ_RECORDS_MAX;
-        while let Ok((found, next)) = self
+        while let Ok(read) = self
             .letters_behind(mapping.dead_letters, counted.through, page)
             .await
         {
-            if next == counted.through {
+            if read.through == counted.through {
                 break;
             }
-            found.iter().for_each(|letter| counted.add(letter));
-            counted.through = next;
+            read.letters.iter().for_each(|letter| counted.add(letter));
+            let damaged = read.damaged.iter();
+            let open = damaged.filter(|damaged| damaged.status == LetterStatus::Open);
+            counted.damaged.extend(open.map(|damaged| damaged.body));
+            counted.through = read.through;
         }
         let closed = self.view(|view| view.letters(mapping.dead_letters).cloned());
         counted.follow(closed);
-        counted.by_code()
+        (counted.by_code(), counted.damaged.len() as u64)
     }
 }
 

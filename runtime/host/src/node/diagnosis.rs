@@ -116,11 +116,11 @@ impl HostNode {
             Some((low.next(), stream.shard(unit.shard)?.created_at))
         })?;
         // What lies in front of it is settled, or can be read.
-        let (_, last) = self.hole_from(*unit, next)?;
-        let to = match last < self.last(unit.stream, unit.shard) {
+        let behind = self.first_behind_hole(*unit, next).await;
+        let to = match behind <= self.last(unit.stream, unit.shard) {
             true => {
                 let (stream, shard) = (unit.stream, unit.shard);
-                self.sequence_number(stream, shard, created_at, last.next())
+                self.sequence_number(stream, shard, created_at, behind)
                     .await?
             }
             false => "latest".to_owned(),

@@ -28,12 +28,6 @@ impl Ages {
             .map(|(_, arrival)| *arrival)
     }
 
-    /// The arrival of the record that was oldest when somebody last looked.
-    fn last(&self, unit: UnitId) -> Option<Timestamp> {
-        let ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ages.get(&unit).map(|(_, arrival)| *arrival)
-    }
-
     fn learn(&self, unit: UnitId, first: Ordinal, arrival: Timestamp) {
         let mut ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ages.insert(unit, (first, arrival));
@@ -126,9 +120,8 @@ impl HostNode {
             .await
     }
 
-    /// Age of a unit's oldest unsettled record, ms. `first` is that record; one that retention or
-    /// damage took counts as the oldest that is left. Where none is left that can be read it is as old as the one
-    /// that was oldest before, or as long as somebody has looked.
+    /// Age of a unit's oldest unsettled record, ms. `first` is that record; one that retention took counts as the
+    /// oldest that is left, and one that cannot be read as its nearest neighbour that can.
     pub(super) async fn age_ms(&self, unit: UnitId, first: Ordinal) -> u64 {
         // By the clock that it was written by: a leap of the wall clock makes no record old.
         let now = self.store().arrival_clock().now();
@@ -136,10 +129,6 @@ impl HostNode {
             Some(arrival) => Some(arrival),
             None => {
                 let arrival = self.arrival_from(unit, first).await;
-                let last = self.last(unit.stream, unit.shard);
-                let is_there = first <= last;
-                let arrival =
-                    arrival.or_else(|| is_there.then(|| self.ages.last(unit).unwrap_or(now)));
                 if let Some(arrival) = arrival {
                     self.ages.learn(unit, first, arrival);
                 }
@@ -149,24 +138,17 @@ impl HostNode {
         arrival.map_or(0, |arrival| now.since_ms(arrival))
     }
 
-    /// When a record arrived; of one that damage took, the first behind it.
+    /// When a record arrived; `None`: it has not come yet. One that cannot be read came no earlier than those in
+    /// front of it.
     async fn arrival_from(&self, unit: UnitId, first: Ordinal) -> Option<Timestamp> {
         let after = Ordinal(first.0.saturating_sub(1));
         if let Some(arrival) = self.arrival_after(unit, after).await {
             return Some(arrival);
         }
-        let (_, last) = self.hole_from(unit, first)?;
-        self.arrival_after(unit, last).await
-    }
-
-    /// The first damaged place of a shard at a record or behind it: the first and the last record in it.
-    pub(super) fn hole_from(&self, unit: UnitId, next: Ordinal) -> Option<(Ordinal, Ordinal)> {
-        let found = self.store().damaged(unit.stream).into_iter();
-        let records = found
-            .filter(|found| found.shard == Some((unit.stream, unit.shard)))
-            .filter_map(|found| found.records);
-        let holes = records.filter(|(_, last)| next <= *last);
-        holes.min_by_key(|(first, _)| *first)
+        if first > self.last(unit.stream, unit.shard) {
+            return None;
+        }
+        self.arrival_beside_hole(unit, first).await
     }
 
     /// The key of a unit's oldest record that waits for a retry; `None`: none does, or it cannot be read.
@@ -179,7 +161,8 @@ impl HostNode {
         Some(String::from_utf8_lossy(key).into_owned())
     }
 
-    async fn arrival_after(&self, unit: UnitId, after: Ordinal) -> Option<Timestamp> {
+    /// When the first record behind `after` arrived that is kept; `None`: there is none, or it cannot be read.
+    pub(super) async fn arrival_after(&self, unit: UnitId, after: Ordinal) -> Option<Timestamp> {
         let (stream, shard) = (unit.stream, unit.shard);
         let read = source::read(self.store(), stream, shard, after, 1, 1).await;
         let read = match read {

@@ -278,6 +278,10 @@ impl HostNode {
         }
         // Looked at later than the others, which it is never below.
         totals.polled = self.polled(mapping.id, &gone).max(totals.settled());
+        let (dead_letters_by_code, dead_letters_damaged) = match details {
+            true => self.letters_by_code(mapping).await,
+            false => (BTreeMap::new(), 0),
+        };
         let mut status = MappingStatus {
             id: mapping.id.to_string(),
             name: format!("{}/{}", function.name, mapping.stream_name),
@@ -300,11 +304,8 @@ impl HostNode {
             totals,
             outputs: MappingStatus::outputs_of(mapping),
             settings: SettingsStatus::of(mapping),
-            dead_letters_by_code: if details {
-                self.letters_by_code(mapping).await
-            } else {
-                BTreeMap::new()
-            },
+            dead_letters_by_code,
+            dead_letters_damaged,
             relay: match details {
                 true => self.relay_status(mapping).await,
                 false => None,

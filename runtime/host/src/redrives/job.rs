@@ -202,7 +202,11 @@ impl Job {
             if found.is_empty() {
                 break;
             }
-            count += found.iter().filter(|found| has_record(found)).count() as u64;
+            count += found
+                .letters
+                .iter()
+                .filter(|found| has_record(found))
+                .count() as u64;
         }
         self.progress.meant.store(count, Ordering::Relaxed);
         tracing::info!(
@@ -227,8 +231,20 @@ impl Job {
             if found.is_empty() {
                 break;
             }
+            // Those that cannot be read stay open; whoever asked was told.
+            if let Some(first) = found.damaged.first() {
+                let mapping = node.view(|view| view.registry().address_of(self.request.mapping));
+                let letters = found.damaged.len();
+                let error = format!("dead letter {}: {}", first.id, first.why);
+                tracing::warn!(
+                    mapping,
+                    letters,
+                    error,
+                    "a redrive passes over dead letters that cannot be read"
+                );
+            }
             // The others are not counted, and nobody could be given them.
-            for letter in found.into_iter().filter(has_record) {
+            for letter in found.letters.into_iter().filter(has_record) {
                 if under_way.len() >= limits::REDRIVES_AT_ONCE {
                     self.count(under_way.join_next().await);
                 }

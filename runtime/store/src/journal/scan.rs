@@ -339,6 +339,11 @@ impl ChunkReader {
         }
     }
 
+    /// Bytes of the file, whatever is to be read of it.
+    pub(crate) fn file_length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
     /// `length` bytes at `offset`; `None` when the file ends before.
     pub(crate) fn get(&mut self, offset: u64, length: usize) -> io::Result<Option<Bytes>> {
         if offset.saturating_add(length as u64) > self.length {

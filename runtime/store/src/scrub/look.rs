@@ -92,7 +92,11 @@ impl Shared {
             ReadError::Io { file, .. } => (file, 0),
             ReadError::NoSuchShard | ReadError::Trimmed { .. } => return,
         };
-        if !self.scrub.findings().is_to_look_at(file, offset) {
+        // Readers meet a long hole in many places.
+        let floor = self.floor(key);
+        let is_known = matches!(error, &ReadError::Damaged { first, next, .. }
+            if self.scrub.findings().holds(key, first.max(floor), next));
+        if is_known || !self.scrub.findings().is_to_look_at(file, offset) {
             return;
         }
         let mut is_found = false;

@@ -38,7 +38,8 @@ use crate::{
 pub(crate) const MAGIC: [u8; 4] = *b"fnS1";
 /// Length of the header in front of a payload.
 pub(crate) const HEADER_BYTES: usize = 104;
-const ALIGNMENT: usize = 8;
+/// Frames start at multiples of this.
+pub(crate) const ALIGNMENT: usize = 8;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,11 +14,13 @@ use crate::{
     block::ShardKey,
     codec::{self, Value, fields},
     disk::DiskFile,
-    limits::{OPEN_SEGMENTS_MAX, SEGMENT_INDEX_BYTES},
+    journal::scan::ChunkReader,
+    limits::{OPEN_SEGMENTS_MAX, READ_BYTES_MAX, SEGMENT_INDEX_BYTES},
     segment::{
         SegmentMeta,
         frame::{FrameHeader, FrameKind, HEADER_BYTES},
         read::ReadError,
+        resync::next_header,
     },
 };
 
@@ -52,12 +54,15 @@ pub(crate) struct OpenSegment {
 #[derive(Debug, Default)]
 struct SegmentIndex {
     entries: Vec<IndexEntry>,
-    /// Everything below this offset is indexed.
+    /// Everything below this offset is indexed, or cannot be.
     covered: u64,
+    /// First record behind those below `covered`, where that is known.
+    reach: Ordinal,
 }
 
 impl SegmentIndex {
     fn note(&mut self, header: &FrameHeader, offset: u64) {
+        self.reach = header.next();
         let is_far = |last: &IndexEntry| offset >= last.offset + SEGMENT_INDEX_BYTES;
         if self.entries.last().is_none_or(is_far) {
             self.entries.push(IndexEntry {
@@ -95,26 +100,46 @@ impl OpenSegment {
         }
     }
 
-    /// Reads and checks the header of the frame at `offset`.
+    /// Reads the header of the frame at `offset`; `None`: it is not sound, or none of this segment.
     pub(crate) fn header(
         &self,
         shard: ShardKey,
         meta: &SegmentMeta,
         offset: u64,
-    ) -> Result<FrameHeader, ReadError> {
+    ) -> Result<Option<FrameHeader>, ReadError> {
         let mut bytes = [0; HEADER_BYTES];
         let filled = self
             .file
             .read_at(&mut bytes, offset)
             .map_err(|e| self.io(&e))?;
-        FrameHeader::parse(&bytes[..filled])
-            .filter(|header| header.salt == meta.salt && header.shard == shard)
-            .ok_or_else(|| self.damaged(shard, meta, offset))
+        let header = FrameHeader::parse(&bytes[..filled]);
+        Ok(header.filter(|header| header.salt == meta.salt && header.shard == shard))
     }
 
-    /// Walks the part of the segment that is not indexed yet, as far as it can be read; sealed segments tell
-    /// by their footer. Then runs `f` on the index: whoever reads on from there meets what is damaged, and
-    /// what lies in front of it is readable.
+    /// Where frames go on behind `offset`, where there is none, and below `end`: the first of which no record
+    /// lies before `reach`. A payload may hold a copy of an earlier frame, which is none here.
+    pub(crate) fn frame_behind(
+        &self,
+        shard: ShardKey,
+        meta: &SegmentMeta,
+        (offset, end): (u64, u64),
+        reach: Ordinal,
+    ) -> Result<Option<(u64, FrameHeader)>, ReadError> {
+        let file = Arc::clone(&self.file);
+        let mut reader = ChunkReader::of_pieces(file, meta.length, READ_BYTES_MAX);
+        let is_ours = |header: &FrameHeader| {
+            header.salt == meta.salt
+                && header.shard == shard
+                && header.kind != FrameKind::Header
+                && header.first >= reach
+                && header.next() <= meta.next
+        };
+        next_header(&mut reader, offset + 1, end, is_ours).map_err(|e| self.io(&e))
+    }
+
+    /// Walks the part of the segment that is not indexed yet, and goes on behind what is damaged; sealed
+    /// segments tell by their footer. Then runs `f` on the index: whoever reads on from there finds what is
+    /// readable, and meets what is not.
     pub(crate) fn with_index<R>(
         &self,
         shard: ShardKey,
@@ -129,9 +154,20 @@ impl OpenSegment {
             index.covered = meta.length;
         }
         while index.covered < meta.length {
-            let offset = index.covered;
-            let Ok(header) = self.header(shard, meta, offset) else {
-                break;
+            let (reach, offset) = (index.reach.max(meta.base), index.covered);
+            let here = self.header(shard, meta, offset);
+            let found = here.and_then(|header| match header {
+                Some(header) => Ok(Some((offset, header))),
+                None => self.frame_behind(shard, meta, (offset, meta.length), reach),
+            });
+            let (offset, header) = match found {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    index.covered = meta.length;
+                    break;
+                }
+                // Whoever reads on meets it.
+                Err(_) => break,
             };
             if header.kind == FrameKind::Records {
                 index.note(&header, offset);
@@ -178,14 +214,21 @@ impl OpenSegment {
         }
     }
 
-    pub(crate) fn damaged(&self, shard: ShardKey, meta: &SegmentMeta, offset: u64) -> ReadError {
+    /// What a reader is told who wants one of the records from `first` on, up to before `next`, and met bytes at
+    /// `offset` that are not what was written.
+    pub(crate) fn damaged(
+        &self,
+        shard: ShardKey,
+        offset: u64,
+        (first, next): (Ordinal, Ordinal),
+    ) -> ReadError {
         ReadError::Damaged {
             file: self.path.clone(),
             offset,
             stream: shard.0,
             shard: shard.1,
-            first: meta.base,
-            next: meta.next,
+            first,
+            next,
         }
     }
 }

@@ -43,9 +43,9 @@ pub enum ReadError {
         stream: StreamId,
         /// The shard.
         shard: ShardNumber,
-        /// First record of the segment.
+        /// First record that cannot be read: the one that was wanted, or one in front of it.
         first: Ordinal,
-        /// First record behind the segment.
+        /// First record behind them. There reading goes on, or meets the next part of a long hole.
         next: Ordinal,
     },
     /// The disk failed.
@@ -113,17 +113,9 @@ impl Segments {
         let segment = self.open(key, &meta)?;
         if meta.base > wanted {
             // Ordinals have no gap: what lies between is missing.
-            return Err(segment.damaged(
-                key,
-                &SegmentMeta {
-                    next: meta.base,
-                    base: wanted,
-                    ..meta
-                },
-                0,
-            ));
+            return Err(segment.damaged(key, 0, (wanted, meta.base)));
         }
-        let offset = segment.with_index(key, &meta, |entries| start(entries, wanted));
+        let run = segment.with_index(key, &meta, |entries| Run::of(entries, &meta, wanted));
         let mut found = Vec::new();
         let frames = Frames {
             segment: &segment,
@@ -131,7 +123,7 @@ impl Segments {
             key,
             meta: &meta,
         };
-        match frames.read(offset, wanted, bytes_max, &mut found) {
+        match frames.read(run, wanted, bytes_max, &mut found) {
             // What lies in front of a hole is readable: whoever goes on from there meets it.
             Err(_) if found.first().is_some_and(|block| block.first <= wanted) => Ok(found),
             Err(error) => Err(error),
@@ -157,21 +149,35 @@ impl Segments {
         let segment = self.open(key, meta)?;
         let mut wanted = segment.with_index(key, meta, |entries| {
             let at = entries.partition_point(|entry| entry.first_arrival < time);
-            entries
-                .get(at.saturating_sub(1))
-                .map_or(meta.base, |entry| entry.first)
+            let before = at.checked_sub(1).map(|at| entries[at]);
+            before.map_or(meta.base, |entry| entry.first)
         });
+        // The hole that ends at `wanted`.
+        let mut hole = None;
         while wanted < meta.next {
             // It is in the run that was found, or begins the next one.
-            for block in self.read(key, Ordinal(wanted.0 - 1), SEGMENT_INDEX_BYTES as usize)? {
-                let at = block.records.arrival_ms.partition_point(|&ms| ms < time.0);
-                if at < block.len() {
-                    return Ok(Some(block.ordinal(at)));
+            let before = Ordinal(wanted.0 - 1);
+            let read = match self.read(key, before, SEGMENT_INDEX_BYTES as usize) {
+                Ok(read) => read,
+                Err(error @ ReadError::Damaged { next, .. }) if next > wanted => {
+                    hole.get_or_insert(error);
+                    wanted = next;
+                    continue;
                 }
-                wanted = block.last().next();
+                Err(error) => return Err(error),
+            };
+            for block in read {
+                let at = block.records.arrival_ms.partition_point(|&ms| ms < time.0);
+                let found = (at < block.len()).then(|| block.ordinal(at));
+                // Where the first one behind a hole came before that time, so did all that was in it.
+                match (found, hole.take()) {
+                    (Some(found), Some(error)) if found <= wanted => return Err(error),
+                    (Some(found), _) => return Ok(Some(found)),
+                    (None, _) => wanted = block.last().next(),
+                }
             }
         }
-        Ok(None)
+        hole.map_or(Ok(None), Err)
     }
 
     /// First record of the shard's segments whose frame was written after `stamp` on the retention
@@ -193,29 +199,53 @@ impl Segments {
             return Ok(Some(meta.base));
         }
         let segment = self.open(key, meta)?;
-        let mut offset = segment.with_index(key, meta, |entries| {
+        let (mut offset, mut reach) = segment.with_index(key, meta, |entries| {
             let at = entries.partition_point(|entry| entry.stamp <= stamp);
-            entries
-                .get(at.saturating_sub(1))
-                .map_or(0, |entry| entry.offset)
+            let before = at.checked_sub(1).map(|at| entries[at]);
+            before.map_or((0, meta.base), |entry| (entry.offset, entry.first))
         });
         while offset < meta.length {
-            let header = segment.header(key, meta, offset)?;
-            if header.kind == FrameKind::Records && header.stamp > stamp {
-                return Ok(Some(header.first));
+            let found = match segment.header(key, meta, offset)? {
+                Some(header) => Some((offset, header)),
+                None => segment.frame_behind(key, meta, (offset, meta.length), reach)?,
+            };
+            let Some((at, header)) = found else {
+                break;
+            };
+            if header.kind == FrameKind::Records {
+                if header.stamp > stamp {
+                    // Of a hole in front of it nobody knows when it was written: it goes with what is behind it.
+                    break;
+                }
+                reach = header.next();
             }
-            offset += header.frame_bytes();
+            offset = at + header.frame_bytes();
         }
-        Ok(Some(meta.next))
+        Ok(Some(reach))
     }
 }
 
-/// Offset of the run of frames that holds `wanted`.
-fn start(entries: &[IndexEntry], wanted: Ordinal) -> u64 {
-    let at = entries.partition_point(|entry| entry.first <= wanted);
-    entries
-        .get(at.saturating_sub(1))
-        .map_or(0, |entry| entry.offset)
+/// A run of frames that an entry of the index begins.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    offset: u64,
+    /// First record of it.
+    first: Ordinal,
+    /// Where the next one begins, and its first record; the end of the segment behind the last.
+    end: (u64, Ordinal),
+}
+
+impl Run {
+    /// The one that holds `wanted`.
+    fn of(entries: &[IndexEntry], meta: &SegmentMeta, wanted: Ordinal) -> Self {
+        let at = entries.partition_point(|entry| entry.first <= wanted);
+        // In front of the first entry lies what cannot be read.
+        let before = at.checked_sub(1).map(|at| entries[at]);
+        let (offset, first) = before.map_or((0, meta.base), |entry| (entry.offset, entry.first));
+        let end = entries.get(at).map(|entry| (entry.offset, entry.first));
+        let end = end.unwrap_or((meta.length, meta.next));
+        Self { offset, first, end }
+    }
 }
 
 /// The frames of one segment, and where they are read to.
@@ -227,10 +257,11 @@ struct Frames<'a> {
 }
 
 impl Frames<'_> {
-    /// Gathers blocks from `offset` on into `found`; at an error it holds what lies in front of it.
+    /// Gathers blocks of a run and what follows into `found`, from the one that holds `wanted` on. What is damaged
+    /// in front of that is passed over; at an error it holds what lies in front of the damage.
     fn read(
         &self,
-        mut offset: u64,
+        run: Run,
         wanted: Ordinal,
         bytes_max: usize,
         found: &mut Vec<Arc<RecordBlock>>,
@@ -238,21 +269,32 @@ impl Frames<'_> {
         let Self {
             segment, key, meta, ..
         } = *self;
+        // First record behind those that were passed.
+        let (mut offset, mut reach) = (run.offset, run.first);
         let (mut bytes, mut size) = (0, bytes_max.clamp(READ_BYTES_MAX / 8, READ_BYTES_MAX));
         while found.is_empty() && offset < meta.length {
             let chunk = self.chunk(offset, size)?;
             let mut at = 0;
             while bytes < bytes_max || found.is_empty() {
                 let rest = chunk.slice(at..);
-                if rest.len() < HEADER_BYTES {
+                // The next one may lie behind this piece.
+                if rest.len() < HEADER_BYTES && at > 0 {
                     break;
                 }
                 let header = FrameHeader::parse(&rest)
-                    .filter(|header| header.salt == meta.salt && header.shard == key)
-                    .ok_or_else(|| segment.damaged(key, meta, offset))?;
+                    .filter(|header| header.salt == meta.salt && header.shard == key);
+                let Some(header) = header else {
+                    if found.is_empty() {
+                        (offset, reach) = self.behind(offset, reach, run, wanted)?;
+                    }
+                    break;
+                };
                 let length = usize::try_from(header.frame_bytes()).expect("frames fit memory");
                 if header.kind != FrameKind::Records || header.next() <= wanted {
-                    // Nothing of it is wanted; the next one may lie behind this piece.
+                    // Nothing of it is wanted.
+                    if header.kind == FrameKind::Records {
+                        reach = header.next();
+                    }
                     offset += header.frame_bytes();
                     at += length;
                     if at >= chunk.len() {
@@ -260,36 +302,57 @@ impl Frames<'_> {
                     }
                     continue;
                 }
+                if found.is_empty() && header.first > wanted {
+                    return Err(segment.damaged(key, offset, (reach, header.first)));
+                }
+                let lost = || segment.damaged(key, offset, (header.first, header.next()));
                 if rest.len() < length {
-                    // All of it was asked for: the file ends inside the frame, or its length is wrong.
+                    // All of it was asked for: the file ends inside the frame.
                     if at == 0 && size >= length {
-                        return Err(segment.damaged(key, meta, offset));
+                        return Err(lost());
                     }
                     size = size.max(length);
                     break;
                 }
-                let frame = rest.slice(..length);
                 let expected = found.last().map(|block| block.last().next());
                 let is_next = expected.is_none_or(|expected| expected == header.first);
+                let frame = rest.slice(..length);
                 if !header.matches(&frame) || !is_next {
-                    return Err(segment.damaged(key, meta, offset));
+                    return Err(lost());
                 }
-                let block = header
-                    .decode(&frame)
-                    .map_err(|_| segment.damaged(key, meta, offset))?;
+                let block = header.decode(&frame).map_err(|_| lost())?;
                 bytes += length;
                 offset += header.frame_bytes();
                 at += length;
                 found.push(Arc::new(block));
             }
-            if chunk.len() < HEADER_BYTES {
-                return Err(segment.damaged(key, meta, offset));
-            }
         }
-        match found.first() {
-            Some(block) if block.first <= wanted => Ok(()),
-            _ => Err(segment.damaged(key, meta, offset)),
+        match found.is_empty() {
+            false => Ok(()),
+            true => Err(segment.damaged(key, offset, (reach, meta.next))),
         }
+    }
+
+    /// Where frames of a run go on behind `offset`, where there is none, and the first record there: for a reader
+    /// that has passed what is below `reach`.
+    ///
+    /// # Errors
+    /// They go on behind `wanted`: it cannot be read.
+    fn behind(
+        &self,
+        offset: u64,
+        reach: Ordinal,
+        run: Run,
+        wanted: Ordinal,
+    ) -> Result<(u64, Ordinal), ReadError> {
+        let (segment, key, meta) = (self.segment, self.key, self.meta);
+        // What is behind the run is behind `wanted`, too.
+        let found = segment.frame_behind(key, meta, (offset, run.end.0), reach)?;
+        let (at, first) = found.map_or(run.end, |(at, header)| (at, header.first));
+        if first > wanted {
+            return Err(segment.damaged(key, offset, (reach, first)));
+        }
+        Ok((at, first))
     }
 
     /// Up to `size` bytes from `offset` on, fewer at the end of the segment.

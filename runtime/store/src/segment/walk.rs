@@ -1,5 +1,5 @@
 //! Walks a segment from front to back and goes on behind what is damaged: for those who look at every
-//! byte, not for readers, whom the first damage stops.
+//! byte. Readers are stopped by what is damaged of what they want, and by nothing else (`read.rs`).
 
 use std::{io, sync::Arc};
 
@@ -9,12 +9,11 @@ use crate::{
     block::ShardKey,
     disk::DiskFile,
     journal::scan::ChunkReader,
-    limits::READ_BYTES_MAX,
-    segment::frame::{FrameHeader, FrameKind, HEADER_BYTES, MAGIC},
+    segment::{
+        frame::{FrameHeader, FrameKind, HEADER_BYTES},
+        resync::next_header,
+    },
 };
-
-/// Frames start at multiples of this.
-const ALIGNMENT: usize = 8;
 
 /// What lies at an offset of a segment.
 #[derive(Clone, Debug)]
@@ -139,29 +138,11 @@ impl Walk {
 
     /// Where the next sound header of this segment lies behind `offset`; the end if nowhere.
     fn next_frame(&mut self, offset: u64) -> io::Result<u64> {
-        let mut at = (offset + 1).next_multiple_of(ALIGNMENT as u64);
-        while at + HEADER_BYTES as u64 <= self.end {
-            let left = usize::try_from(self.end - at).unwrap_or(usize::MAX);
-            let Some(piece) = self.reader.get(at, left.min(READ_BYTES_MAX))? else {
-                break;
-            };
-            for start in (0..piece.len()).step_by(ALIGNMENT) {
-                if !piece[start..].starts_with(&MAGIC) {
-                    continue;
-                }
-                let candidate = at + start as u64;
-                let header = self.reader.get(candidate, HEADER_BYTES)?;
-                let header = header.and_then(|head| FrameHeader::parse(&head));
-                if header.is_some_and(|header| {
-                    self.shard.is_none_or(|shard| shard == header.shard)
-                        && self.salt.is_none_or(|salt| salt == header.salt)
-                }) {
-                    return Ok(candidate);
-                }
-            }
-            at += piece.len() as u64;
-            at = at.next_multiple_of(ALIGNMENT as u64);
-        }
-        Ok(self.end)
+        let (shard, salt) = (self.shard, self.salt);
+        let found = next_header(&mut self.reader, offset + 1, self.end, |header| {
+            shard.is_none_or(|shard| shard == header.shard)
+                && salt.is_none_or(|salt| salt == header.salt)
+        })?;
+        Ok(found.map_or(self.end, |(at, _)| at))
     }
 }

@@ -7,6 +7,7 @@ use fnctl_core::id::{Ordinal, ShardNumber, StreamId};
 use crate::{
     ReadError, Step,
     disk::{Disk as _, simulated::SimDisk},
+    doctor::examine,
     open,
     testing::{ManualClock, Node, records, small_files},
 };
@@ -53,10 +54,16 @@ fn look(disk: &SimDisk, clock: &std::sync::Arc<ManualClock>, stream: StreamId) -
         return Found::Named;
     };
     let is_read_only = store.read_only().is_some();
-    let mut after = Ordinal(0);
+    let (mut after, mut is_named) = (Ordinal(0), false);
     loop {
         match store.read(stream, ShardNumber(0), after, 100, 1 << 20) {
-            Err(ReadError::Damaged { .. }) => return Found::Named,
+            Err(ReadError::Damaged { first, next, .. }) => {
+                if first > after.next() || next <= after.next() {
+                    return Found::Silent(format!("{first} to {next} behind {after}"));
+                }
+                // What is behind it is read as well.
+                (after, is_named) = (Ordinal(next.0 - 1), true);
+            }
             Err(ReadError::NoSuchShard) if is_read_only => return Found::Named,
             Err(error) => return Found::Silent(error.to_string()),
             Ok(blocks) if blocks.is_empty() => break,
@@ -74,6 +81,7 @@ fn look(disk: &SimDisk, clock: &std::sync::Arc<ManualClock>, stream: StreamId) -
         }
     }
     match after {
+        Ordinal(40) if is_named => Found::Named,
         Ordinal(40) => Found::Whole,
         _ if is_read_only => Found::Named,
         Ordinal(last) => Found::Silent(format!("records end at {last}")),
@@ -381,4 +389,65 @@ fn a_file_that_is_shorter_than_it_was_made_is_no_torn_tail() {
     disk.tamper(&newest, |bytes| bytes.truncate(used - 50));
     let (store, _loops) = open(small_files(), disk.clone(), clock).expect("reads go on");
     assert!(store.read_only().is_some(), "the end is gone");
+}
+
+/// Bytes in a row, as a bad sector takes them: they hit headers, and several frames at once.
+#[test]
+fn bytes_in_a_row_cost_what_doctor_names_and_nothing_behind_it() {
+    let clock = ManualClock::new();
+    let (mut holes, mut several) = (0, 0);
+    for trial in 0..200_u64 {
+        let (disk, stream) = closed(&clock, trial);
+        let is_segment = |path: &PathBuf| path.extension().is_some_and(|e| e == "segment");
+        let files: Vec<PathBuf> = disk.files().into_iter().filter(is_segment).collect();
+        let file = &files[usize::try_from(trial).unwrap() % files.len()];
+        let length = disk.read(file).unwrap().len();
+        let at = usize::try_from(trial.wrapping_mul(2_654_435_761)).unwrap() % length;
+        let count = if trial % 2 == 0 { 40 } else { 600 };
+        let end = (at + count).min(length);
+        disk.tamper(file, |bytes| bytes[at..end].fill(0x5A));
+        let examined = examine(
+            &small_files(),
+            disk.clone(),
+            std::sync::Arc::clone(&clock),
+            &mut |_| {},
+        );
+        let lost: Vec<(Ordinal, Ordinal)> = examined
+            .unwrap()
+            .findings
+            .iter()
+            .filter_map(|finding| finding.records)
+            .collect();
+        let Ok((store, _loops)) = open(small_files(), disk.clone(), std::sync::Arc::clone(&clock))
+        else {
+            panic!("trial {trial}: segments alone are damaged");
+        };
+        let mut after = Ordinal(0);
+        while after < Ordinal(40) {
+            let wanted = after.next();
+            let hole = lost
+                .iter()
+                .find(|(first, last)| *first <= wanted && wanted <= *last);
+            // One record at a time: each is found by its own number.
+            match (store.read(stream, ShardNumber(0), after, 1, 1), hole) {
+                (Ok(blocks), None) => {
+                    assert_eq!(blocks[0].first, wanted);
+                    assert_eq!(blocks[0].records.data.get(0), payload(after.0));
+                }
+                (Err(ReadError::Damaged { first, next, .. }), Some((from, last))) => {
+                    assert!(*from <= first && first <= wanted, "trial {trial}");
+                    assert!(wanted < next && next <= last.next(), "trial {trial}");
+                    holes += 1;
+                    several += u32::from(first < *last);
+                }
+                (found, hole) => panic!(
+                    "trial {trial}, {} at {at}: record {wanted}: {hole:?}, {:?}",
+                    file.display(),
+                    found.map(|blocks| blocks.len())
+                ),
+            }
+            after = wanted;
+        }
+    }
+    assert!(holes > 100 && several > 50, "{holes} records, {several}");
 }

@@ -18,24 +18,25 @@ pub(super) async fn run(
     filters: &Filters,
     session: &mut Session,
 ) -> Result<(), CliError> {
-    let all = ask(mapping, filters, session).await?;
+    let (all, damage) = ask(mapping, filters, session).await?;
     if session.out.is_json() {
-        return all.iter().try_for_each(|line| session.out.json(line));
-    }
-    if all.is_empty() {
+        all.iter().try_for_each(|line| session.out.json(line))?;
+    } else if all.is_empty() {
         session.out.note("no dead letters");
-        return Ok(());
+    } else {
+        print(&all, session)?;
     }
-    print(&all, session)
+    damage.map_or(Ok(()), Err)
 }
 
-/// Prints the codes behind the letters themselves, of all that the filters take, whatever the limit.
+/// Prints the codes behind the letters themselves, of all that the filters take, whatever the limit. What cannot be
+/// read was met with those.
 pub(super) async fn behind(
     mapping: &str,
     filters: &Filters,
     session: &mut Session,
 ) -> Result<(), CliError> {
-    let all = ask(mapping, filters, session).await?;
+    let (all, _) = ask(mapping, filters, session).await?;
     session.out.line("")?;
     print(&all[..all.len().min(CODES_BEHIND_MAX)], session)?;
     if all.len() > CODES_BEHIND_MAX {
@@ -50,10 +51,11 @@ async fn ask(
     mapping: &str,
     filters: &Filters,
     session: &Session,
-) -> Result<Vec<DeadLetterCode>, CliError> {
+) -> Result<(Vec<DeadLetterCode>, Option<CliError>), CliError> {
     let path = ["v1", "mappings", mapping, "dead-letters", "codes"];
     let query = filters.query();
-    session.client.list(&path, &filters::by_ref(&query)).await
+    let query = filters::by_ref(&query);
+    session.client.list_and_error(&path, &query).await
 }
 
 fn print(codes: &[DeadLetterCode], session: &mut Session) -> Result<(), CliError> {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fnctl_core::error_code::ErrorCode;
+
 use super::filters::{self, Filters};
 use crate::{
     cli::Session,
@@ -38,19 +40,27 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let failed = |error| unwritable(to, &error, "another file: --to FILE");
     let mut file = Written::create(to, false).map_err(failed)?;
     let mut count = 0;
-    while let Some(line) = lines.next().await? {
-        file.line(&line).map_err(failed)?;
+    let damage = loop {
+        match lines.next().await {
+            Ok(Some(line)) => file.line(&line).map_err(failed)?,
+            Ok(None) => break None,
+            // All that can be read came in front of it.
+            Err(error) if error.is(ErrorCode::Damaged) => break Some(error),
+            Err(error) => return Err(error),
+        }
         count += 1;
-    }
+    };
     file.keep().map_err(failed)?;
     if session.out.is_json() {
         let to = to.display().to_string();
-        return session
+        session
             .out
-            .json(&serde_json::json!({"exported": count, "to": to}));
+            .json(&serde_json::json!({"exported": count, "to": to}))?;
+    } else {
+        let letters = words::count(count, "dead letter");
+        session
+            .out
+            .line(&format!("exported   {letters} to {}", words::path(to)))?;
     }
-    let letters = words::count(count, "dead letter");
-    session
-        .out
-        .line(&format!("exported   {letters} to {}", words::path(to)))
+    damage.map_or(Ok(()), Err)
 }

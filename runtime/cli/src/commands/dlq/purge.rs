@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fnctl_core::{spec::position::StartingPosition, status::PurgeStatus};
+use fnctl_core::{
+    spec::position::StartingPosition,
+    status::{DamagedLetters, PurgeStatus},
+};
 use serde_json::json;
 
 use super::filters;
@@ -61,6 +64,11 @@ impl Selection {
         })
     }
 
+    /// Whether letters are asked what they are: of one that cannot be read nobody knows.
+    const fn is_filter(&self) -> bool {
+        self.code.is_some() || self.kind.is_some() || self.key.is_some() || self.since.is_some()
+    }
+
     /// Why none was meant, by what is open; `None`: there is nothing to say.
     pub(super) fn why_none(&self, open: Option<&BTreeMap<String, u64>>) -> Option<String> {
         let open = open?;
@@ -93,10 +101,20 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     let mut doomed: PurgeStatus = session.client.post(&path, &body).await?;
     let letters = words::count(doomed.purged, "dead letter");
     let size = words::size(doomed.data_bytes);
+    let (lost, left) = match &doomed.damaged {
+        Some(damaged) if args.selection.is_filter() => (0, Some(damaged.clone())),
+        Some(damaged) => (damaged.letters, None),
+        None => (0, None),
+    };
+    let end = |left: Option<DamagedLetters>| match left {
+        Some(damaged) => Err(super::left(&damaged, &args.mapping)),
+        None => Ok(()),
+    };
     if args.dry_run || doomed.purged == 0 {
         if session.out.is_json() {
             doomed.dry_run = args.dry_run;
-            return session.out.json(&doomed);
+            session.out.json(&doomed)?;
+            return end(left);
         }
         let words = match args.dry_run {
             true => format!(
@@ -108,23 +126,34 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         if let Some(why) = args.selection.why_none(doomed.open_codes.as_ref()) {
             session.out.note(&why);
         }
-        return session.out.line(&words);
+        if lost > 0 {
+            session.out.note(&format!("{lost} of these cannot be read"));
+        }
+        session.out.line(&words)?;
+        return end(left);
     }
     let go = if doomed.purged == 1 { "goes" } else { "go" };
-    let loss = format!(
+    let mut loss = format!(
         "{letters} of `{}` {go}, with {size} of payload that nothing else holds",
         args.mapping
     );
+    if lost > 0 {
+        loss.push_str(&format!(
+            "; {lost} of them cannot be read, and a restored backup may have them whole"
+        ));
+    }
     args.asking.confirm(&session.out, &loss)?;
     body["dry_run"] = false.into();
     // Nobody was asked about those that have come since.
     body["through"] = doomed.through.into();
     let purged: PurgeStatus = session.client.post(&path, &body).await?;
     if session.out.is_json() {
-        return session.out.json(&purged);
+        session.out.json(&purged)?;
+        return end(left);
     }
     let letters = words::count(purged.purged, "dead letter");
     session
         .out
-        .line(&format!("purged     {letters} of {}", args.mapping))
+        .line(&format!("purged     {letters} of {}", args.mapping))?;
+    end(left)
 }

@@ -111,7 +111,10 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
             "fnctl mappings describe {}: they go on while the mapping runs, after a start of the server too",
             args.mapping
         ))),
-        _ => Ok(()),
+        _ => match &done.damaged {
+            Some(damaged) => Err(super::left(damaged, &args.mapping)),
+            None => Ok(()),
+        },
     }
 }
 

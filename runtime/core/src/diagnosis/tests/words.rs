@@ -36,6 +36,19 @@ fn a_version_that_times_out_is_told_beside_the_one_before() {
 }
 
 #[test]
+fn damaged_dead_letters_are_open_ones_and_said_to_be_damaged() {
+    let mut world = World::new();
+    world.status.dead_letters_by_code = BTreeMap::from([("junk".to_owned(), 29)]);
+    world.status.dead_letters_damaged = 1;
+    let (_, message, commands) = said(&world);
+    assert!(
+        message.ends_with("; 30 dead letters open, 1 of them damaged at rest"),
+        "{message}"
+    );
+    assert_eq!(commands, ["fnctl dlq list enrich/signups"]);
+}
+
+#[test]
 fn since_when_calls_fail_is_always_told_and_never_before_the_version_was_live() {
     let since = |change: fn(&mut RecentVersion)| {
         let mut world = World::new();

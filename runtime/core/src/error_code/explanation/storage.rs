@@ -29,8 +29,8 @@ pub(super) const ALL: &[Explanation] = &[
     explained(
         ErrorCode::Damaged,
         "Stored bytes are damaged",
-        "Bytes that were read are not those that were written: the disk, its controller or memory changed them. What is readable before \
-         the place stays readable; nothing is skipped in silence.",
+        "Bytes that were read are not those that were written: the disk, its controller or memory changed them. What lies \
+         in front of the place and behind it is served; what lies there is named, and nothing is skipped in silence.",
         &[
             "fnctl doctor --data-dir D        (the server stopped; names file, offset, stream, shard and records)",
             "fnctl restore --from BACKUP --data-dir NEW",

@@ -76,7 +76,11 @@ impl Letters {
 
     fn purge(&mut self, bodies: &[u64]) -> u64 {
         let all: Vec<(Ordinal, u64)> = bodies.iter().map(|&at| (Ordinal(at), bytes())).collect();
-        match self.bench.view.evaluate_purge(self.stream, &all) {
+        self.purge_of(&all)
+    }
+
+    fn purge_of(&mut self, all: &[(Ordinal, u64)]) -> u64 {
+        match self.bench.view.evaluate_purge(self.stream, all) {
             None => 0,
             Some((entry, count)) => {
                 self.bench.take(entry);
@@ -138,6 +142,18 @@ fn a_redriven_letter_is_resolved_and_a_purged_one_is_purged() {
     );
     assert_eq!(letters.open(), (2, 2 * bytes()));
     assert_eq!(letters.bench.next(letters.bench.stream_id("out"), 0), 2);
+}
+
+#[test]
+fn the_bytes_of_letters_that_cannot_be_read_come_back_with_the_last_one() {
+    let mut letters = dead(4);
+    // Nobody knows how long this one is.
+    letters.purge_of(&[(Ordinal(3), 0)]);
+    assert_eq!(letters.open(), (3, 4 * bytes()));
+    letters.purge_of(&[(Ordinal(1), bytes())]);
+    assert_eq!(letters.open(), (2, 3 * bytes()));
+    letters.purge_of(&[(Ordinal(2), bytes()), (Ordinal(4), 0)]);
+    assert_eq!(letters.open(), (0, 0));
 }
 
 #[test]

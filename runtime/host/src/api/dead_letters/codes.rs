@@ -13,9 +13,9 @@ use fnctl_core::{
     status::DeadLetterCode,
 };
 
-use super::FILTERS;
+use super::{FILTERS, damaged::Damaged, many_and};
 use crate::{
-    api::{Answer, Asked, many},
+    api::{Answer, Asked},
     node::{HostNode, StoredLetter},
 };
 
@@ -25,18 +25,20 @@ pub(in crate::api) async fn codes(node: &Arc<HostNode>, address: &str, asked: &A
     let query = asked.query(&FILTERS)?;
     let filter = super::filter(node, &query)?;
     let stream = node.letters(address)?;
-    let mut codes = Codes::default();
+    let (mut codes, mut damaged) = (Codes::default(), Damaged::default());
     let mut after = Ordinal(0);
     loop {
-        let (read, next) = node.dead_letters(stream, after).await?;
+        let read = node.dead_letters(stream, after).await?;
         if read.is_empty() {
             break;
         }
-        after = next;
-        let wanted = read.iter().filter(|found| filter.takes(found));
+        after = read.through;
+        let wanted = read.letters.iter().filter(|found| filter.takes(found));
         wanted.for_each(|found| codes.add(found));
+        let lost = read.damaged.iter().filter(|found| filter.may_take(found));
+        lost.for_each(|found| damaged.add(found));
     }
-    many(codes.lines())
+    many_and(codes.lines(), damaged.error(address))
 }
 
 /// How many there are of something, and when they were given up.

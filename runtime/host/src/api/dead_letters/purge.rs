@@ -6,7 +6,10 @@ use fnctl_core::{id::Ordinal, status::PurgeStatus, view::NodeView};
 use fnctl_store::DecideError;
 use serde::Deserialize;
 
-use super::selection::{Meant, Selection};
+use super::{
+    damaged::Damaged,
+    selection::{Meant, Selection},
+};
 use crate::{
     api::{Answer, Asked, error::ApiError, json, one},
     limits,
@@ -66,27 +69,32 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
         purged: 0,
         data_bytes: 0,
         through: meant.through().to_string(),
+        damaged: None,
         open_codes: None,
         dry_run,
     };
+    let (mut damaged, takes_damaged) = (Damaged::default(), meant.takes_damaged());
     let mut letters = meant.read(node, stream);
     loop {
-        let found = letters.next().await?;
+        let mut found = letters.next().await?;
         if found.is_empty() {
             break;
         }
-        status.data_bytes += found
-            .iter()
-            .map(|f| f.letter.data.len() as u64)
-            .sum::<u64>();
+        found.damaged.iter().for_each(|found| damaged.add(found));
+        if !takes_damaged {
+            found.damaged.clear();
+        }
+        let read = found.letters.iter();
+        status.data_bytes += read.map(|f| f.letter.data.len() as u64).sum::<u64>();
         if dry_run {
-            status.purged += found.len() as u64;
+            status.purged += (found.letters.len() + found.damaged.len()) as u64;
             continue;
         }
-        let bodies: Vec<(Ordinal, u64)> = found
-            .iter()
-            .map(|found| (found.body, found.letter.byte_len()))
-            .collect();
+        let read = found.letters.iter();
+        let read = read.map(|found| (found.body, found.letter.byte_len()));
+        // How long one is that cannot be read nobody knows: its bytes are given back with those of the last letter.
+        let lost = found.damaged.iter().map(|found| (found.body, 0));
+        let bodies: Vec<(Ordinal, u64)> = read.chain(lost).collect();
         let decide = move |view: &NodeView, _| {
             let purged = view.evaluate_purge(stream, &bodies);
             let (entry, count) = purged.map_or((None, 0), |(entry, count)| (Some(entry), count));
@@ -104,8 +112,9 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
     if status.purged == 0
         && let Ok(mapping) = node.mapping(address)
     {
-        status.open_codes = Some(node.letters_by_code(&mapping).await);
+        status.open_codes = Some(node.letters_by_code(&mapping).await.0);
     }
+    status.damaged = damaged.status();
     if status.purged > 0 && !dry_run {
         tracing::info!(
             mapping = address,

@@ -12,7 +12,10 @@ use fnctl_core::{
 };
 use serde::Deserialize;
 
-use super::selection::{Meant, Selection};
+use super::{
+    damaged::Damaged,
+    selection::{Meant, Selection},
+};
 use crate::{
     api::{Answer, Asked, error::ApiError, json, many, one},
     limits,
@@ -74,11 +77,17 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
     let meant = meant.without_moved();
     let mut letters = meant.clone().read(node, stream);
     let (mut count, mut without_record) = (0, 0);
+    let mut damaged = Damaged::default();
     loop {
         let found = letters.next().await?;
         if found.is_empty() {
             break;
         }
+        found.damaged.iter().for_each(|found| damaged.add(found));
+        if let Some(error) = damaged.error(address).filter(|_| meant.are_named()) {
+            return Err(error);
+        }
+        let found = found.letters;
         let holding = found.iter().filter(|found| has_record(found)).count();
         count += holding as u64;
         without_record += (found.len() - holding) as u64;
@@ -111,8 +120,9 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         skipped: None,
         pending: None,
         without_record,
+        damaged: damaged.status(),
         open_codes: match count {
-            0 => Some(node.letters_by_code(&mapping).await),
+            0 => Some(node.letters_by_code(&mapping).await.0),
             _ => None,
         },
         is_stopping: false,

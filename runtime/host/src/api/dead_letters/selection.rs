@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::{
     api::error::ApiError,
     limits,
-    node::{HostNode, StoredLetter},
+    node::{DamagedLetter, HostNode, LettersRead, StoredLetter},
 };
 
 /// What a letter must be to be told of.
@@ -43,6 +43,16 @@ impl Filter {
                 .as_deref()
                 .is_none_or(|key| key.as_bytes() == &letter.key[..])
             && self.since.is_none_or(|since| since <= letter.failed_at)
+    }
+
+    /// Whether it may take a letter that cannot be read.
+    pub(super) fn may_take(&self, found: &DamagedLetter) -> bool {
+        self.status.is_none_or(|status| status == found.status)
+    }
+
+    /// Whether it asks for nothing that a letter says of itself.
+    const fn is_all(&self) -> bool {
+        self.code.is_none() && self.kind.is_none() && self.key.is_none() && self.since.is_none()
     }
 }
 
@@ -156,14 +166,14 @@ impl Meant {
         };
         let mut ids = BTreeSet::new();
         for id in &selection.ids {
-            let found = super::find(node, address, stream, id).await?;
-            if found.status != LetterStatus::Open {
-                let status = found.status.as_str();
+            let (id, status) = super::known(node, address, stream, id).await?;
+            if status != LetterStatus::Open {
+                let status = status.as_str();
                 let words = format!("dead letter {id} of `{address}` is {status} already");
                 return Err(ApiError::new(ErrorCode::NoSuchDeadLetter, words)
                     .fix(format!("fnctl dlq list {address}")));
             }
-            ids.insert(found.id);
+            ids.insert(id);
         }
         Ok(Self {
             ids: (!ids.is_empty()).then_some(ids),
@@ -200,6 +210,11 @@ impl Meant {
     /// Whether letters are named one by one.
     pub(super) const fn are_named(&self) -> bool {
         self.ids.is_some()
+    }
+
+    /// Whether letters that cannot be read are meant, too: none was asked what it is.
+    pub(super) const fn takes_damaged(&self) -> bool {
+        self.are_named() || self.filter.is_all()
     }
 
     /// Those that are named; `None`: all that the filter takes.
@@ -239,39 +254,47 @@ pub(crate) struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    /// Some more of them, none at the end.
-    pub(crate) async fn next(&mut self) -> Result<Vec<StoredLetter>, ApiError> {
+    /// Some more of them, none at the end; of those that cannot be read all that may be meant.
+    pub(crate) async fn next(&mut self) -> Result<LettersRead, ApiError> {
         if let Some(mut ids) = self.meant.ids.take() {
-            let mut found = Vec::new();
-            while found.len() < limits::DEAD_LETTERS_PAGE_MAX
+            let mut found = LettersRead::default();
+            while found.letters.len() < limits::DEAD_LETTERS_PAGE_MAX
                 && let Some(id) = ids.pop_first()
             {
-                let letter = self.node.dead_letter(self.stream, id).await?;
-                let is_meant = |letter: &StoredLetter| {
-                    let is_moved = letter.body > self.meant.through;
-                    letter.status == LetterStatus::Open && (self.meant.follows || !is_moved)
+                let read = self.node.letter_or_damage(self.stream, id).await?;
+                let is_meant = |body: Ordinal, status: LetterStatus| {
+                    let is_moved = body > self.meant.through;
+                    status == LetterStatus::Open && (self.meant.follows || !is_moved)
                 };
-                found.extend(letter.filter(is_meant));
+                let letters = read.letters.into_iter();
+                found
+                    .letters
+                    .extend(letters.filter(|letter| is_meant(letter.body, letter.status)));
+                let damaged = read.damaged.into_iter();
+                found
+                    .damaged
+                    .extend(damaged.filter(|letter| is_meant(letter.body, letter.status)));
             }
             self.meant.ids = Some(ids);
             return Ok(found);
         }
         while !self.is_over {
-            let (read, next) = self.node.dead_letters(self.stream, self.after).await?;
+            let mut read = self.node.dead_letters(self.stream, self.after).await?;
             self.is_over = read.is_empty();
-            self.after = next;
+            self.after = read.through;
             let meant = &self.meant;
-            let is_meant = |found: &StoredLetter| {
-                let is_moved = found.body > meant.through;
-                found.id <= meant.through
-                    && (meant.follows || !is_moved)
-                    && meant.filter.takes(found)
+            let is_meant = |id: Ordinal, body: Ordinal| {
+                let is_moved = body > meant.through;
+                id <= meant.through && (meant.follows || !is_moved)
             };
-            let found: Vec<StoredLetter> = read.into_iter().filter(is_meant).collect();
-            if !found.is_empty() {
-                return Ok(found);
+            read.letters
+                .retain(|found| is_meant(found.id, found.body) && meant.filter.takes(found));
+            read.damaged
+                .retain(|found| is_meant(found.id, found.body) && meant.filter.may_take(found));
+            if !read.is_empty() {
+                return Ok(read);
             }
         }
-        Ok(Vec::new())
+        Ok(LettersRead::default())
     }
 }

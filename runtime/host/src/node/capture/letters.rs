@@ -29,12 +29,13 @@ impl HostNode {
     ) -> Result<(), ApiError> {
         let mut after = Ordinal(0);
         loop {
-            let (letters, next) = self.dead_letters(mapping.dead_letters, after).await?;
-            if letters.is_empty() {
+            let read = self.dead_letters(mapping.dead_letters, after).await?;
+            if read.is_empty() {
                 return Ok(());
             }
-            after = next;
-            for found in &letters {
+            after = read.through;
+            // Those that cannot be read are named where letters are listed: here examples are wanted.
+            for found in &read.letters {
                 // Of the others nothing is kept that could be called.
                 let is_wanted = found.status == LetterStatus::Open
                     && found.letter.kind.holds_record()
