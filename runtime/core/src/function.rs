@@ -109,6 +109,25 @@ impl Function {
         self.versions.get(&self.canary()?.version)
     }
 
+    /// The version that a rollback makes live, where that could mend anything: not where the live one is the same but
+    /// for more time or memory, which a rollback would take away again.
+    #[must_use]
+    pub fn worth_going_back_to(&self) -> Option<FunctionVersion> {
+        let before = *self.live_before.last()?;
+        let is_more_of_the_same = self.versions.get(&before).is_some_and(|before| {
+            let (live, before) = (&self.live_version().settings, &before.settings);
+            let same = VersionSettings {
+                memory_bytes: live.memory_bytes,
+                timeout_ms: live.timeout_ms,
+                ..before.clone()
+            };
+            let has_less =
+                live.timeout_ms < before.timeout_ms || live.memory_bytes < before.memory_bytes;
+            *live == same && !has_less
+        });
+        (!is_more_of_the_same).then_some(before)
+    }
+
     /// Whether records of its mappings meet this version.
     #[must_use]
     pub fn calls(&self, version: FunctionVersion) -> bool {
