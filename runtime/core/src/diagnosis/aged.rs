@@ -37,8 +37,15 @@ pub(super) fn given_up(figures: &Figures<'_>) -> Option<Found> {
         return None;
     }
     let takes = match (recent.p50_ns, recent.p99_ns) {
-        (Some(p50), Some(p99)) => format!(", a call takes {} (p99 {})", took(p50), took(p99)),
+        (Some(p50), Some(p99)) => format!("a call takes {} (p99 {}), ", took(p50), took(p99)),
         _ => String::new(),
+    };
+    let lanes = match is_short {
+        true => format!(
+            "{} busy {busy}% of the time, ",
+            count(figures.lanes(), "lane")
+        ),
+        false => String::new(),
     };
     let over = recent.over_ms;
     let came = figures.came().map_or_else(String::new, |came| {
@@ -69,8 +76,7 @@ pub(super) fn given_up(figures: &Figures<'_>) -> Option<Found> {
     Some(Found {
         since: Some(figures.ago(aged.since_ago_ms)),
         message: format!(
-            "{words}: {} busy {busy}% of the time{takes}, {}{came} are settled otherwise",
-            count(figures.lanes(), "lane"),
+            "{words}: {lanes}{takes}{}{came} are settled otherwise",
             per_second(recent.kept_up(), over),
         ),
         actions,

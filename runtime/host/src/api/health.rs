@@ -26,7 +26,7 @@ pub(super) fn ready(node: &HostNode, _: &Method) -> Answer {
     }
     let words = match (node.store().read_only(), node.no_room()) {
         (Some(why), _) => format!("ready, for reads alone: {why}\n"),
-        // Elsewhere nobody could read it either.
+        // What it holds goes on being read and called: it is no help to take it out of service.
         (None, Some(no_room)) => format!("ready, for reads: {}\n", no_room.message),
         (None, None) => "ready\n".to_owned(),
     };

@@ -60,6 +60,16 @@ fn what_is_given_up_for_its_age_is_not_kept_up_with() {
             "fnctl dlq list enrich/signups --code record-too-old",
         ]
     );
+    // Of lanes that rest nothing is said.
+    world.recent.busy_permille = 100;
+    let message = world.diagnosed().message;
+    assert!(
+        message.ends_with(
+            " is 2000 ms): a call takes 300 ms (p99 3.0 s), 0.0/s of 0.3/s that come are settled otherwise"
+        ),
+        "{message}"
+    );
+    world.busy();
     world.before = Some(6);
     world.live_since = Timestamp(NOW.0 - 60_000);
     let commands = world.diagnosed().actions;
