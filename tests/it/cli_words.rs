@@ -51,6 +51,7 @@ pub(crate) fn folder() -> tempfile::TempDir {
 fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
     let folder = folder();
     fs::write(folder.path().join("x.wasm"), b"\0asm\x01\0\0\0").expect("a file");
+    fs::write(folder.path().join("empty"), b"").expect("a file");
     for (arguments, exit, code) in [
         (&["deplyo"][..], 2, "FN1001"),
         (&["traces"], 2, "FN1003"),
@@ -118,6 +119,7 @@ fn words_that_cannot_be_read_exit_2_and_values_that_are_not_allowed_7() {
         (&["build"], 3, "FN1005"),
         (&["dev"], 3, "FN1005"),
         (&["invoke", "x.wasm", "--file", "no.ndjson"], 3, "FN1005"),
+        (&["invoke", "no.wasm", "--file", "empty"], 3, "FN1005"),
         (&["server", "--listen", "0.0.0.0:0"], 7, "FN6001"),
     ] {
         let (got, error) = refused(folder.path(), arguments);

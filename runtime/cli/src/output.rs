@@ -145,6 +145,10 @@ mod tests {
             ),
             ("\u{9b}2J\u{7f}\r".as_bytes(), "\u{fffd}2J\u{fffd}\u{fffd}"),
             (b"a\xff", "a\u{fffd}"),
+            (
+                "a\u{202e}b\u{2066}c\u{200f}".as_bytes(),
+                "a\u{fffd}b\u{fffd}c\u{200f}",
+            ),
         ] {
             assert_eq!(guarded(text), shown.as_bytes());
         }

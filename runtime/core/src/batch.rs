@@ -167,7 +167,7 @@ impl<T: Copy> Batcher<T> {
     }
 
     /// The waiting records, in order.
-    pub fn iter(&self) -> impl Iterator<Item = T> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = T> {
         self.waiting.iter().map(|waiting| waiting.item)
     }
 

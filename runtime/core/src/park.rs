@@ -85,6 +85,8 @@ pub struct ParkedRecord<T> {
 #[derive(Clone, Debug)]
 struct ParkedKey<T> {
     records: VecDeque<ParkedRecord<T>>,
+    /// How many of them are charged.
+    charged: usize,
 }
 
 /// A key that waits for time: ordered by when it is due, then by its oldest record.
@@ -103,6 +105,8 @@ pub struct Due<T> {
 pub struct Park<T> {
     limits: BatchLimits,
     keys: KeyMap<ParkedKey<T>>,
+    /// How many of them have a charged record.
+    failing: usize,
     /// Keys that the retry slot does not hold: by when they are due, then by oldest record. A key that
     /// comes back is due now at the earliest, so it stands behind all that were due before: while one
     /// key fails again and again, every other one has its turn in between.
@@ -116,14 +120,22 @@ impl<T: Copy + Ord> Park<T> {
         Self {
             limits,
             keys: KeyMap::default(),
+            failing: 0,
             queue: BTreeSet::new(),
         }
     }
 
-    /// Number of parked keys.
+    /// Number of keys here.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Number of those that have a charged record. The others are with the retry slot, or wait for it, and
+    /// failed only as part of a call.
+    #[must_use]
+    pub const fn failing(&self) -> usize {
+        self.failing
     }
 
     /// Whether no key is parked.
@@ -162,17 +174,12 @@ impl<T: Copy + Ord> Park<T> {
     ///
     /// # Panics
     /// If the key is parked already or none of the records is charged.
-    pub fn park(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>, now: Timestamp) {
+    pub fn park(&mut self, key: KeyHash, records: Vec<ParkedRecord<T>>, now: Timestamp) {
         assert!(
             records.iter().any(|record| record.charge.is_some()),
             "a key parks for a record that was charged"
         );
-        records.sort_unstable_by_key(|record| record.item);
-        let parked = ParkedKey {
-            records: records.into(),
-        };
-        let before = self.keys.insert(key, parked);
-        assert!(before.is_none(), "a key parks once");
+        self.insert(key, records);
         self.enqueue(key, now);
     }
 
@@ -181,13 +188,21 @@ impl<T: Copy + Ord> Park<T> {
     ///
     /// # Panics
     /// If the key is parked already.
-    pub fn hold(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>) {
+    pub fn hold(&mut self, key: KeyHash, records: Vec<ParkedRecord<T>>) {
+        self.insert(key, records);
+    }
+
+    fn insert(&mut self, key: KeyHash, mut records: Vec<ParkedRecord<T>>) {
         records.sort_unstable_by_key(|record| record.item);
+        let is_charged = |record: &&ParkedRecord<T>| record.charge.is_some();
+        let charged = records.iter().filter(is_charged).count();
         let parked = ParkedKey {
             records: records.into(),
+            charged,
         };
         let before = self.keys.insert(key, parked);
         assert!(before.is_none(), "a key parks once");
+        self.failing += usize::from(charged > 0);
     }
 
     /// Puts a record that was read behind the others of its parked key.
@@ -311,7 +326,11 @@ impl<T: Copy + Ord> Park<T> {
     pub fn remove(&mut self, key: KeyHash, item: T) {
         let parked = self.parked_mut(key);
         let index = parked.index_of(item);
-        parked.records.remove(index);
+        let record = parked.records.remove(index);
+        if record.is_some_and(|record| record.charge.is_some()) {
+            parked.charged -= 1;
+            self.failing -= usize::from(parked.charged == 0);
+        }
     }
 
     /// Charges a record of a parked key.
@@ -321,13 +340,17 @@ impl<T: Copy + Ord> Park<T> {
     pub fn charge(&mut self, key: KeyHash, item: T, charge: ParkedCharge) {
         let parked = self.parked_mut(key);
         let index = parked.index_of(item);
-        parked.records[index].charge = Some(charge);
+        let before = parked.records[index].charge.replace(charge);
+        if before.is_none() {
+            parked.charged += 1;
+            self.failing += usize::from(parked.charged == 1);
+        }
     }
 
     /// The retry slot gives the key back at `now`. It waits for its next retry, or, with no charged record
     /// left, stops being parked: then its records are returned, oldest first.
     pub fn give_back(&mut self, key: KeyHash, now: Timestamp) -> Vec<ParkedRecord<T>> {
-        if self.parked_mut(key).last_charged().is_some() {
+        if self.parked_mut(key).charged > 0 {
             self.enqueue(key, now);
             return Vec::new();
         }

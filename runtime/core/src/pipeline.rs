@@ -6,6 +6,7 @@
 mod action;
 mod age;
 mod answer;
+mod aside;
 mod backlog;
 mod bisect;
 mod blocks;
@@ -120,6 +121,8 @@ struct Lane {
     batcher: Batcher<Serial>,
     /// Waiting records that an earlier owner had charged.
     marked: u32,
+    /// Of its waiting records so many are set aside: they count as parked.
+    aside: usize,
     /// Whether records may not be in shard order.
     is_unsorted: bool,
     feed: Feed,
@@ -193,6 +196,7 @@ impl ShardPipeline {
         let lane = Lane {
             batcher: Batcher::new(limits),
             marked: 0,
+            aside: 0,
             is_unsorted: false,
             feed: Feed::default(),
         };
@@ -374,6 +378,7 @@ impl ShardPipeline {
                 self.requeue_refused(now);
                 self.take_given_up(now, actions);
                 self.start_calls(now, actions);
+                self.set_held_lanes_aside(actions);
                 self.settle_filtered(now);
             }
             Mode::Quiet {

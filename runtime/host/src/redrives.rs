@@ -80,16 +80,14 @@ pub(crate) struct Begun {
 }
 
 impl Redrives {
-    /// What is redriven of a mapping now.
-    pub(crate) fn of(&self, mapping: MappingId) -> Option<RedrivingStatus> {
+    /// What is redriven of a mapping now, which has so many open letters: several redrives may mean one.
+    pub(crate) fn of(&self, mapping: MappingId, open: u64) -> Option<RedrivingStatus> {
         let running = self.running();
         let jobs = running.values().filter(|job| job.mapping() == mapping);
         let all: Vec<RedrivingStatus> = jobs.filter_map(|job| job.status()).collect();
-        if all.is_empty() {
-            return None;
-        }
-        Some(RedrivingStatus {
-            letters: all.iter().map(|one| one.letters).sum(),
+        let letters = all.iter().map(|one| one.letters).sum::<u64>().min(open);
+        (letters > 0).then(|| RedrivingStatus {
+            letters,
             // Where one is not held back they are not, taken together.
             rate: all.iter().map(|one| one.rate).sum(),
         })

@@ -8,11 +8,12 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..end).unwrap_or(text)
 }
 
-/// Text without control characters, which would act on the terminal of whoever reads: only newline and
-/// tab stay, each other one becomes U+FFFD.
+/// Text without control characters, which would act on the terminal of whoever reads, and without those that
+/// show what follows in another order than it is in: only newline and tab stay, each other one becomes U+FFFD.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t' || reorders(c);
     if text.contains(is_harmful) {
         text.replace(is_harmful, "\u{fffd}").into()
     } else {

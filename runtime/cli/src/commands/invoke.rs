@@ -3,7 +3,7 @@
 pub(crate) mod kept;
 mod local;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_core::{
@@ -17,7 +17,7 @@ use fnctl_core::{
     status::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow, Encoding},
 };
 
-use super::deploy::of_path;
+use super::deploy::{of_path, read_component};
 use crate::{
     cli::Session,
     error::CliError,
@@ -55,9 +55,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     let is_file = args.target.ends_with(".wasm") || args.target.contains('/');
     let settings = settings(&args, is_file)?;
+    // Before records are asked for, which may be typed.
+    let component = is_file
+        .then(|| read_component(Path::new(&args.target)))
+        .transpose()?;
     let records = records(&args)?;
-    let result = if is_file {
-        local::call(&args.target, settings, records).await?
+    let result = if let Some(component) = component {
+        local::call(&args.target, component, settings, records).await?
     } else {
         let path = ["v1", "functions", &args.target, "invoke"];
         session.client.post(&path, &CallRequest { records }).await?

@@ -71,8 +71,8 @@ pub(crate) struct Args {
     /// Listen beyond loopback without tokens, credentials or TLS
     #[arg(long)]
     insecure: bool,
-    /// A name that clients give this machine, besides its own and those of --tls-name; where nobody is asked for a
-    /// token, requests to other names are refused; may be given more than once
+    /// A name that clients give this machine, besides its own and those of --tls-name; on loopback, and where nobody
+    /// is asked for a token, requests to other names are refused; may be given more than once
     #[arg(long, value_name = "NAME", value_parser = spelling::host_name)]
     host_name: Vec<String>,
     /// Keep data on NFS, CIFS, 9p, FUSE or the like, whose syncs and locks nobody vouches for

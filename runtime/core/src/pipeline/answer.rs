@@ -317,11 +317,9 @@ impl ShardPipeline {
             pieces = swept.len();
             self.lanes[lane].batcher.extract(is_parking, &mut swept);
         }
-        for (at, &serial) in swept.iter().enumerate() {
-            let record = self.to_park(serial);
-            if at >= pieces {
-                self.waiting.leave(record.bytes);
-            }
+        self.leave_lane(lane, &swept[pieces..]);
+        for serial in swept {
+            let record = self.parking_record(serial);
             self.lanes[lane].marked -= u32::from(record.charge.is_some());
             let key = self.backlog.place(serial, Place::Parked, actions);
             let records = parking.get_mut(&key).expect("it is of a parking key");
@@ -332,13 +330,13 @@ impl ShardPipeline {
             let fed = self.lanes[lane].feed.take(key);
             records.reserve(fed.len());
             for serial in fed {
-                records.push(self.to_park(serial));
+                records.push(self.parking_record(serial));
             }
         }
     }
 
     /// A record that parks with its key; charged if an earlier owner charged it.
-    fn to_park(&mut self, serial: Serial) -> ParkedRecord<Serial> {
+    fn parking_record(&mut self, serial: Serial) -> ParkedRecord<Serial> {
         let entry = self.backlog.get(serial);
         let charge = (entry.attempts > 0).then(|| {
             // Whether it was blamed was not written down: charged ones are tried together.

@@ -30,7 +30,8 @@ pub(super) enum Place {
     Waiting,
     /// With a slot: in a call, in a commit that is not accepted, or in a piece to be run again.
     Busy,
-    /// Behind a charged record of its key, or charged itself.
+    /// Behind a charged record of its key, or charged itself; or in its lane's batcher, set aside while the
+    /// circuit of its version holds it.
     Parked,
     /// Let fall by the filter: settles with a commit that is not accepted yet.
     Fallen,

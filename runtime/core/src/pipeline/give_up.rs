@@ -236,9 +236,7 @@ impl ShardPipeline {
         if !chosen.is_empty() {
             batcher.extract(|serial| chosen.binary_search(&serial).is_ok(), taken);
         }
-        for &serial in &chosen {
-            self.waiting.leave(self.backlog.get(serial).bytes);
-        }
+        self.leave_lane(index, &chosen);
     }
 
     /// The idle retry slot takes wished records that no slot has, up to a batch, and their keys with them:

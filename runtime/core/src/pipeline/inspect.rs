@@ -126,9 +126,7 @@ impl ShardPipeline {
             let next = waiting.map(|mark| mark.next_retry);
             return (u64::from(failed.is_some()), next);
         }
-        // The key of a redrive waits for no retry.
-        let parked = self.park.len() - usize::from(self.redrives.has_slot());
-        (parked as u64, self.park.next_retry())
+        (self.park.failing() as u64, self.park.next_retry())
     }
 
     /// Why a commit is refused at present.
@@ -153,11 +151,15 @@ impl ShardPipeline {
         let stowed = self.windows.iter().flat_map(|windows| windows.stowed());
         let held: HashSet<Serial> = held.chain(stowed).collect();
         // What is to be fed to a lane waits for a record that the lane has.
-        let fed = self.lanes.iter().flat_map(|lane| lane.feed.waiting());
-        let stuck = fed.filter_map(|(through, serial)| {
-            let place = through.map(|through| self.backlog.get(through).place);
-            let is_fed = matches!(place, Some(Place::Waiting | Place::Busy));
-            (!is_fed).then_some(serial)
+        let stuck = self.lanes.iter().flat_map(|lane| {
+            let has_it = |place| match place {
+                Place::Waiting | Place::Busy => true,
+                _ => place == Place::Parked && lane.aside > 0,
+            };
+            lane.feed.waiting().filter_map(move |(through, serial)| {
+                let place = through.map(|through| self.backlog.get(through).place);
+                (!place.is_some_and(has_it)).then_some(serial)
+            })
         });
         let astray = self.backlog.serials().filter(|serial| {
             self.backlog.get(*serial).place == Place::Busy && !held.contains(serial)

@@ -111,9 +111,7 @@ impl ShardPipeline {
             batch.sort_unstable();
             lane.is_unsorted = !lane.batcher.is_empty();
         }
-        for &serial in &batch {
-            self.waiting.leave(self.backlog.get(serial).bytes);
-        }
+        self.leave_lane(index, &batch);
         self.flushed(reason);
         Some((batch, false))
     }

@@ -1,6 +1,7 @@
 //! Which of a unit's versions is called for what. Beside a canary a unit has twice its lanes: those behind
 //! the others are the canary's. So every batch is of one version, and a canary that is slow or fails holds
-//! no lane of the keys that meet the live one; reading ahead and the retry slot are of both.
+//! no lane of the keys that meet the live one. Reading ahead and the retry slot are of both, except for what an
+//! open circuit of one of them holds (`aside`).
 
 use super::{OtherVersion, PipelineConfig, ShardPipeline, backlog::Serial};
 use crate::{

@@ -51,8 +51,10 @@ struct Group {
     presumes: bool,
     /// Nothing of it is called before.
     not_before: Timestamp,
-    /// It waits for a retry: its records take no room of those that wait for a call.
+    /// It waits for a retry.
     is_parked: bool,
+    /// Its records take no room of those that wait for a call.
+    is_aside: bool,
     /// Calls that were to end its window and failed, in a row. Not journaled: another owner counts anew.
     failures: u32,
     /// How the last of them failed, charged or not.
@@ -171,6 +173,7 @@ impl Windows {
             presumes: false,
             not_before: Timestamp(0),
             is_parked: false,
+            is_aside: false,
             failures: 0,
             close_failure: None,
             since: now,
@@ -264,7 +267,7 @@ impl ShardPipeline {
         let group = windows.group_of(entry.key);
         let group = windows.group_mut(group);
         group.batcher.push(serial, entry.bytes, now);
-        if group.is_parked {
+        if group.is_aside {
             self.backlog.place(serial, Place::Parked, actions);
         } else {
             self.waiting.enter(entry.bytes);

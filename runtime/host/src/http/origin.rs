@@ -58,7 +58,7 @@ impl Door {
         let host = host(uri, headers)?;
         let is_barred = is_open || self.is_loopback;
         if let Some(host) = host.filter(|host| is_barred && !self.knows(host)) {
-            return Err(not_ours(host));
+            return Err(not_ours(host, is_open));
         }
         let is_refused = match pages {
             Pages::Own => !is_probe(request) && !self.is_of_own_origin(headers, host),
@@ -138,7 +138,7 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, Api
     }
     let host = headers.get(header::HOST);
     let host = host.map(|host| host.to_str()).transpose();
-    host.map_err(|_| not_ours("what is no text"))
+    host.map_err(|_| not_ours("what is no text", false))
 }
 
 /// Host and port of an authority; an address of IPv6 without its brackets.
@@ -166,12 +166,19 @@ fn is_probe<B>(request: &Request<B>) -> bool {
     is_reading && ["/healthz", "/readyz", "/metrics"].contains(&request.uri().path())
 }
 
-fn not_ours(host: &str) -> ApiError {
+fn not_ours(host: &str, is_open: bool) -> ApiError {
     let words = format!("the request was made to `{host}`, which is no name of this server");
+    let why = match is_open {
+        true => {
+            "nobody is asked here who they are, and a web page can give this address a name of its own"
+        }
+        false => {
+            "a web page can give an address of this machine's own a name, and one that comes through a proxy is \
+                  to be told to the server"
+        }
+    };
     ApiError::new(ErrorCode::OriginRefused, words)
-        .because(
-            "nobody is asked here who they are, and a web page can give this address a name of its own",
-        )
+        .because(why)
         .fix("use the address, such as http://127.0.0.1:PORT; or start the server with --host-name NAME")
 }
 

@@ -312,7 +312,9 @@ impl HostNode {
                 true => self.relay_status(mapping).await,
                 false => None,
             },
-            redriving: self.redrives().of(mapping.id),
+            redriving: self
+                .redrives()
+                .of(mapping.id, self.view(|view| view.open_letters(mapping.id))),
             redrives: self.redrives().lines(mapping.id),
             created_at: rfc3339::format(mapping.created_at),
             diagnosis: None,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use fnctl_core::{
     error_code::ErrorCode,
     id::{FunctionVersion, Ordinal, ShardNumber, Timestamp},
@@ -21,26 +22,22 @@ use fnctl_invoker::{
 };
 
 use super::kept::Kept;
-use crate::{
-    commands::deploy::{read_component, refusal},
-    error::CliError,
-    manifest,
-};
+use crate::{commands::deploy::refusal, error::CliError, manifest};
 
 /// The output that every component has.
 const DEFAULT: &str = "default";
 
-/// Calls the component once; one that works in windows a second time, at the end of its window.
+/// Calls the component of a file once; one that works in windows a second time, at the end of its window.
 ///
 /// # Errors
 /// It is no such component, or a record cannot be read.
 pub(super) async fn call(
     file: &str,
+    bytes: Bytes,
     given: FunctionSettings,
     records: Vec<CallRecord>,
 ) -> Result<CallResult, CliError> {
     let path = Path::new(file);
-    let bytes = read_component(path)?;
     let logs = Arc::new(Kept::default());
     let options = EngineOptions {
         slots: 1,

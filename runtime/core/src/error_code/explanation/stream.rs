@@ -49,11 +49,11 @@ pub(super) const ALL: &[Explanation] = &[
     explained(
         ErrorCode::OpenDeadLetters,
         "The mapping has open dead letters",
-        "They would go with it. They are the only copy of records that could not be processed, once the stream has let those go.",
+        "They are the only copy of records that could not be processed, once the stream has let those go. Without the mapping nothing can redrive them, and `fnctl dlq` finds them by the mapping's id alone.",
         &[
             "fnctl dlq list MAPPING",
             "fnctl dlq export MAPPING --to letters.ndjson",
-            "without them: --force",
+            "the mapping without them: --force; its id finds them still",
         ],
     ),
     explained(

@@ -33,6 +33,31 @@ fn sizes(calls: &[Vec<u64>]) -> Vec<usize> {
     calls.iter().map(Vec::len).collect()
 }
 
+/// Half of a batch that failed as a whole is with the retry slot until its turn: nothing of it waits for a
+/// retry before a record of it alone failed.
+#[test]
+fn keys_of_halves_are_no_parked_ones_until_one_of_them_is_charged() {
+    let mut shard = Harness::new(MappingSettings {
+        backoff_initial_ms: 1_000,
+        ..bisecting(3)
+    });
+    shard.put("a b c d");
+    let parked = |shard: &Harness| (shard.stats().parked_keys, shard.waiting_keys(None, 9).count);
+    shard.trap(1);
+    shard.expect(&["call 1 lane0: 1 2 3 4", "call 2 retry: 1 2 fresh"]);
+    assert_eq!(parked(&shard), (0, 0));
+    shard.trap(2);
+    shard.expect(&["call 3 retry: 1 fresh"]);
+    shard.trap(3);
+    shard.expect(&["commit retry#1 marks 1:1"]);
+    shard.answer("retry", 1, TAKEN);
+    shard.durable("retry", 1);
+    assert_eq!(parked(&shard), (1, 1));
+    let calls = shard.run_trapping_at(&[]);
+    assert_eq!(calls.concat().len(), 4, "{calls:?}");
+    assert_eq!(parked(&shard), (0, 0));
+}
+
 /// What a guest that traps at bad records is called with, from one batch, each record tried once.
 fn reference(records: &[u64], bad: &[u64], is_presumed: bool, calls: &mut Vec<Vec<u64>>) -> bool {
     let is_bad = records.iter().any(|record| bad.contains(record));

@@ -86,7 +86,7 @@ impl ShardPipeline {
         group.presumes &= taken.is_empty();
         let chosen: BTreeSet<Serial> = group.batcher.iter().filter(|&at| takes(at)).collect();
         group.batcher.extract(|at| chosen.contains(&at), &mut taken);
-        if !group.is_parked {
+        if !group.is_aside {
             for &serial in &chosen {
                 self.waiting.leave(backlog.get(serial).bytes);
             }

@@ -117,12 +117,35 @@ impl ShardPipeline {
         for &serial in group.pieces.iter().flatten() {
             self.backlog.place(serial, Place::Parked, actions);
         }
-        if std::mem::replace(&mut group.is_parked, true) {
+        group.is_parked = true;
+        self.set_group_aside(id, actions);
+    }
+
+    /// What a group has read takes no room of other groups.
+    fn set_group_aside(&mut self, id: u32, actions: &mut Vec<Action>) {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        let group = windows.group_mut(id);
+        if std::mem::replace(&mut group.is_aside, true) {
             return;
         }
         for serial in group.batcher.iter() {
             self.waiting.leave(self.backlog.get(serial).bytes);
             self.backlog.place(serial, Place::Parked, actions);
+        }
+    }
+
+    /// The same of all groups of a lane that have read something.
+    pub(in crate::pipeline) fn set_groups_aside(&mut self, lane: usize, actions: &mut Vec<Action>) {
+        let groups = self
+            .windows
+            .iter()
+            .flat_map(|windows| &windows.by_lane[lane]);
+        let has_room = groups.filter(|(_, group)| !group.is_aside && !group.batcher.is_empty());
+        let has_room: Vec<u32> = has_room.map(|(id, _)| *id).collect();
+        for id in has_room {
+            self.set_group_aside(id, actions);
         }
     }
 
@@ -132,7 +155,8 @@ impl ShardPipeline {
             return;
         };
         let group = windows.group_mut(id);
-        if !std::mem::take(&mut group.is_parked) {
+        group.is_parked = false;
+        if !std::mem::take(&mut group.is_aside) {
             return;
         }
         for serial in group.batcher.iter() {

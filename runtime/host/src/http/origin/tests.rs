@@ -21,6 +21,17 @@ fn answers(door: &Door, host: &str, is_open: bool) -> bool {
 }
 
 #[test]
+fn a_refused_name_is_told_why_and_that_nobody_is_asked_only_where_that_is_so() {
+    let request = request("/v1/streams", &[("host", "fnctl.example.org")]);
+    for (is_open, says) in [(true, "nobody is asked"), (false, "through a proxy")] {
+        let refused = door(true).admit(&request, is_open, Pages::Own);
+        let why = refused.expect_err("a name of others").into_line();
+        assert!(why.contains(says), "{why}");
+        assert!(why.contains("--host-name"), "{why}");
+    }
+}
+
+#[test]
 fn names_of_others_are_refused_where_nobody_is_asked_who_they_are() {
     let ours = [
         "127.0.0.1:4700",

@@ -134,3 +134,48 @@ fn an_owner_begins_with_the_circuit_of_each() {
     assert_eq!(of_canary.count(), 1, "one probe");
     assert_eq!(totals(&next)[1..], [0, 0]);
 }
+
+/// With windows groups meet a version, without them keys.
+#[test]
+fn what_the_circuit_of_one_version_holds_takes_no_room_of_the_other() {
+    let in_windows = MappingSettings {
+        tumbling_window_ms: 900_000,
+        key_groups: 256,
+        ..small()
+    };
+    for (settings, is_canary) in [small(), in_windows]
+        .into_iter()
+        .flat_map(|settings| [(settings.clone(), true), (settings, false)])
+    {
+        let takes = |position: u64| {
+            // Each read is of the same keys.
+            let key = 1_000 + (position - 1) % 400;
+            half().takes(match settings.tumbling_window_ms {
+                0 => key,
+                _ => key % u64::from(settings.key_groups),
+            })
+        };
+        let guest = |records: &[u64], is_down: bool| match takes(records[0]) == is_canary {
+            true if is_down => down(records),
+            _ => returned([]),
+        };
+        let mut shard = shard(settings.clone(), beginning(), 400);
+        shard.run_until(50_000, |records| guest(records, true));
+        let mut read = 400;
+        for _ in 0..20 {
+            assert_eq!(shard.stats().waiting_records, 0, "{is_canary}");
+            shard.tail(read + 400);
+            assert_eq!(shard.fetch_asked(), Some(Ordinal(read)), "{is_canary}");
+            shard.forget();
+            shard.fetched_many(Ordinal(read), 400);
+            read += 400;
+            shard.run_until(shard.now(), |records| guest(records, true));
+        }
+        let others = (1..=read).filter(|&at| takes(at) != is_canary).count() as u64;
+        assert_eq!(totals(&shard)[..2], [others, 0], "{is_canary}");
+        shard.run_until(shard.now() + 500_000, |records| guest(records, false));
+        assert_eq!(totals(&shard)[..2], [read, 0], "{is_canary}");
+        let stats = shard.stats();
+        assert_eq!((stats.waiting_records, stats.parked_bytes), (0, 0));
+    }
+}

@@ -1,6 +1,6 @@
 //! Runs a pipeline by itself, against a guest.
 
-use super::{Harness, TAKEN};
+use super::{Harness, TAKEN, slot};
 use crate::{
     outcome::{Failure, FailureKind, FailureKind::Retry, ItemFailure, Outcome},
     pipeline::Event,
@@ -53,7 +53,7 @@ impl Harness {
     }
 
     /// The same, as long as something is to be done at `until` or before; with the time of each call. Turns
-    /// are granted.
+    /// are granted, and what is to be read again is.
     pub(in super::super) fn run_until(
         &mut self,
         until: u64,
@@ -82,6 +82,10 @@ impl Harness {
                     let number = number.parse().unwrap();
                     self.answer(slot, number, TAKEN);
                     self.durable(slot, number);
+                } else if words[0] == "reread" {
+                    let slot = slot(words[1].trim_end_matches(':'));
+                    let positions = words[2..].iter().filter_map(|word| word.parse().ok());
+                    self.reread(slot, &positions.collect::<Vec<_>>());
                 } else if words[0] == "call" {
                     let attempt = words[1].parse().unwrap();
                     let records = words[3..].iter().filter_map(|word| word.parse().ok());
