@@ -1,6 +1,8 @@
 //! `fnctl status` and `mappings describe`: why a mapping stands where it stands, and what to do about it
 //! (command line and SDK §5).
 
+mod looks_well;
+
 use std::process::Command;
 
 use fnctl_tests::{Server, binary, text};

@@ -18,6 +18,7 @@ pub(crate) mod man;
 pub(crate) mod mapping_flags;
 pub(crate) mod mappings;
 pub(crate) mod new;
+pub(crate) mod no_room;
 pub(crate) mod promote;
 pub(crate) mod put;
 pub(crate) mod read_only;

@@ -5,15 +5,21 @@
 //! keys that are parked let records grow old. [`diagnose`] asks in one order, the cause before what it causes,
 //! and names the first that holds.
 
+mod aged;
 mod calls;
 mod canary;
 mod failing;
 mod held;
+mod in_time;
 mod records;
 mod slow;
+mod stalls;
 mod words;
 
-pub use self::words::{age, quoted};
+pub use self::{
+    held::room_for,
+    words::{age, quoted},
+};
 use crate::{
     commit::Unavailable,
     id::{FunctionVersion, Timestamp},
@@ -155,7 +161,8 @@ pub struct Figures<'a> {
     pub arrived: Option<u64>,
     /// Since when the live version is.
     pub live_since: Timestamp,
-    /// The version that a rollback makes live.
+    /// The version that a rollback makes live, where that would be another one in what it does
+    /// ([`crate::function::Function::worth_going_back_to`]).
     pub before: Option<FunctionVersion>,
     /// How long a call may take, ms.
     pub timeout_ms: u64,
@@ -165,6 +172,10 @@ pub struct Figures<'a> {
     pub node_calls: u32,
     /// Records that the stream holds and that the mapping began behind.
     pub older_records: u64,
+    /// Records that ended in front of its seeks, which count anew; `None`: it was never sought.
+    pub before_seeks: Option<u64>,
+    /// The stream that takes most of the disk, and how much, bytes; `None`: there is none, or nobody looked.
+    pub largest: Option<(&'a str, u64)>,
     /// A key that waits for a retry, the one of the oldest such record.
     pub parked_key: Option<&'a str>,
     /// The output stream that is missing, or full.
@@ -190,7 +201,7 @@ struct Found {
 type Judge = fn(&Figures<'_>) -> Option<Found>;
 
 /// What is asked, in this order, and why there.
-const ORDER: [(Why, Judge); 26] = [
+const ORDER: [(Why, Judge); 29] = [
     // What a person or the function did to the mapping: nothing is called, whatever else there is.
     (Why::Deleting, held::deleting),
     (Why::StreamDeleted, held::stream_deleted),
@@ -214,12 +225,17 @@ const ORDER: [(Why, Judge); 26] = [
     // A canary that fails where the version beside it does not is named as such.
     (Why::FunctionFailing, canary::failing),
     (Why::FunctionFailing, failing::skipping),
+    (Why::FunctionFailing, canary::skipping),
     // Lanes whose calls wait are busy, and would be told to be slow.
     (Why::Throttled, calls::throttled),
     // A call that hangs keeps its lane busy, and no other lane can help what waits for it.
-    (Why::FunctionSlow, slow::stalled),
+    (Why::FunctionSlow, stalls::stalled),
     // More lanes for a canary that is slow would hide what it is.
     (Why::FunctionSlow, canary::slow),
+    // Calls that are cut keep lanes busy, and with fewer records they would not be.
+    (Why::FunctionSlow, in_time::oversized),
+    // What is given up for its age does not wait, and is settled as well as any.
+    (Why::FunctionSlow, aged::given_up),
     // A function that is slow makes all wait, also where some keys are parked.
     (Why::FunctionSlow, slow::slow),
     // A parent may wait for a parked key: then this names it.
@@ -340,6 +356,20 @@ impl Figures<'_> {
         (self.recent.busy_permille / 10 / self.lanes()).min(100)
     }
 
+    /// The same by calls of the live version alone, where there is a canary: that has lanes of its own.
+    fn live_busy_percent(&self) -> u64 {
+        match (&self.status.canary, self.live()) {
+            (Some(_), Some(live)) => (live.busy_permille / 10 / self.lanes()).min(100),
+            _ => self.busy_percent(),
+        }
+    }
+
+    /// Records that came; where nobody looked and some are given up for their age, those that ended: as many.
+    fn came(&self) -> Option<u64> {
+        let ended = self.recent.aged.map(|_| self.recent.settled());
+        self.arrived.or(ended)
+    }
+
     /// The calls of the live version.
     fn live(&self) -> Option<&RecentVersion> {
         self.recent.of(FunctionVersion(self.status.version))
@@ -365,7 +395,7 @@ impl Figures<'_> {
         Some(match (arrived, settled) {
             (0, 0) => Trend::Stuck,
             _ if arrived > settled + slack => Trend::Growing,
-            _ if settled > arrived + slack => match slow::is_stalled(self) {
+            _ if settled > arrived + slack => match stalls::is_stalled(self) {
                 // The oldest record stands still whatever is settled behind it.
                 true => Trend::Stuck,
                 false => Trend::Shrinking,

@@ -109,6 +109,25 @@ impl Function {
         self.versions.get(&self.canary()?.version)
     }
 
+    /// The version that a rollback makes live, where that could mend anything: not where the live one is the same but
+    /// for more time or memory, which a rollback would take away again.
+    #[must_use]
+    pub fn worth_going_back_to(&self) -> Option<FunctionVersion> {
+        let before = *self.live_before.last()?;
+        let is_more_of_the_same = self.versions.get(&before).is_some_and(|before| {
+            let (live, before) = (&self.live_version().settings, &before.settings);
+            let same = VersionSettings {
+                memory_bytes: live.memory_bytes,
+                timeout_ms: live.timeout_ms,
+                ..before.clone()
+            };
+            let has_less =
+                live.timeout_ms < before.timeout_ms || live.memory_bytes < before.memory_bytes;
+            *live == same && !has_less
+        });
+        (!is_more_of_the_same).then_some(before)
+    }
+
     /// Whether records of its mappings meet this version.
     #[must_use]
     pub fn calls(&self, version: FunctionVersion) -> bool {
@@ -125,5 +144,69 @@ impl Function {
         self.versions
             .get(&self.live)
             .expect("the registry keeps the live version")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(number: u64, change: impl FnOnce(&mut VersionSettings)) -> Arc<Version> {
+        let mut settings = VersionSettings {
+            digest: "ab".into(),
+            config: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            memory_bytes: 128 << 20,
+            timeout_ms: 4_000,
+            isolation: Isolation::Reuse,
+        };
+        change(&mut settings);
+        Arc::new(Version {
+            number: FunctionVersion(number),
+            settings,
+            component_bytes: 1,
+            outputs: Vec::new(),
+            uses: Vec::new(),
+            created_at: Timestamp(0),
+        })
+    }
+
+    #[test]
+    fn going_back_to_less_time_or_memory_for_the_same_is_worth_nothing() {
+        let worth = |change: fn(&mut VersionSettings)| {
+            let versions = [version(1, |_| {}), version(2, change)];
+            let function = Function {
+                id: FunctionId(1),
+                name: FunctionName::parse("enrich").expect("a name"),
+                versions: versions.map(|of| (of.number, of)).into(),
+                live: FunctionVersion(2),
+                live_before: vec![FunctionVersion(1)],
+                rolled_back: BTreeMap::new(),
+                live_since: Timestamp(0),
+                concurrency: None,
+                created_at: Timestamp(0),
+                rollout: Rollout::default(),
+            };
+            let first = Function {
+                live: FunctionVersion(1),
+                live_before: Vec::new(),
+                ..function.clone()
+            };
+            assert_eq!(first.worth_going_back_to(), None);
+            function.worth_going_back_to().is_some()
+        };
+        assert!(!worth(|of| of.timeout_ms = 8_000));
+        assert!(!worth(|of| of.memory_bytes *= 2));
+        assert!(worth(|of| of.timeout_ms = 3_999));
+        assert!(worth(|of| {
+            of.timeout_ms = 8_000;
+            of.memory_bytes -= 1;
+        }));
+        assert!(worth(|of| of.digest = "cd".into()));
+        assert!(worth(|of| {
+            of.timeout_ms = 8_000;
+            of.config.insert("told".to_owned(), "skip".to_owned());
+        }));
+        assert!(worth(|of| of.isolation = Isolation::Fresh));
     }
 }

@@ -272,6 +272,16 @@ pub const STALL_TIMEOUT_MS_MIN: u64 = 5_000;
 pub const SLOW_CANARY_TIMES: u64 = 10;
 /// How long they take at least, ns.
 pub const SLOW_CANARY_NS_MIN: u64 = 10_000_000;
+/// How long one takes at least by which alone that is told, ns; else it is told by [`WELL_CALLS_MIN`].
+pub const SLOW_CANARY_ALONE_NS_MIN: u64 = 1_000_000_000;
+/// Times that a canary skips the share of its records that the version beside it skips, to be told for some of them.
+pub const SKIPPING_CANARY_TIMES: u64 = 10;
+/// The same, to be told for most of them.
+pub const SKIPPING_CANARY_TIMES_MOST: u64 = 2;
+/// Share of the records that ended, per cent, from which on those given up for their age are told of.
+pub const AGED_PERCENT: u64 = 5;
+/// How long after the last of them that is told as what holds the mapping, ms.
+pub const AGED_FRESH_MS: u64 = 60_000;
 /// Age of the oldest record from which on keys that wait for a retry are told to hold it, ms.
 pub const PARKED_AGE_MS: u64 = 1_000;
 /// Share of their time that the lanes have a call, per cent, from which on they are told to be busy.

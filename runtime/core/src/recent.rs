@@ -14,7 +14,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 pub use self::{
     figures::{
-        FilteredRun, RecentCut, RecentFault, RecentFigures, RecentVersion, TopCause, UnderWay,
+        FilteredRun, RecentAged, RecentCut, RecentFault, RecentFigures, RecentVersion, TopCause,
+        UnderWay,
     },
     piece::Cutting,
 };
@@ -67,6 +68,8 @@ struct Cut {
     at: Timestamp,
     /// How long that one was waited for, ms.
     ran_ms: u64,
+    /// Its records.
+    records: u32,
 }
 
 /// The calls of one mapping over the last minutes. Every `now` is of one clock that never goes back.
@@ -103,16 +106,24 @@ impl RecentCalls {
         }
     }
 
-    /// A call of a version is wanted: from now on its lane is busy.
-    pub fn began(&mut self, version: FunctionVersion, now: Timestamp) {
+    /// A call of a version with so many records is wanted: from now on its lane is busy.
+    pub fn began(&mut self, version: FunctionVersion, records: u32, now: Timestamp) {
         self.pass(now);
-        self.running.add(version, now);
+        self.running.add(version, records, now);
+        // One whose first call has not ended is told of as well.
+        self.ever(version, now).last = now;
     }
 
     /// A call that had begun at that time is waited for no more: it ended, or was taken back.
-    pub fn left(&mut self, version: FunctionVersion, began: Timestamp, now: Timestamp) {
+    pub fn left(
+        &mut self,
+        version: FunctionVersion,
+        records: u32,
+        began: Timestamp,
+        now: Timestamp,
+    ) {
         self.pass(now);
-        self.running.take(version, began);
+        self.running.take(version, records, began);
     }
 
     /// How a call ended. One that was taken back says nothing.
@@ -130,19 +141,21 @@ impl RecentCalls {
         ever.failed += u64::from(is_failure);
         ever.last = now;
         if let Outcome::Timeout { .. } = call.outcome {
-            self.was_cut(call.version, call.taken_ns / 1_000_000, now);
+            self.was_cut(call, now);
         }
     }
 
-    fn was_cut(&mut self, version: FunctionVersion, ran_ms: u64, now: Timestamp) {
+    fn was_cut(&mut self, call: &EndedCall<'_>, now: Timestamp) {
+        let ran_ms = call.taken_ns / 1_000_000;
         let began = Timestamp(now.0.saturating_sub(ran_ms));
         let follows = |cut: &Cut| began <= cut.at.plus_ms(STALL_GAP_MS);
         let since = self.cut.filter(follows).map_or(began, |cut| cut.since);
         self.cut = Some(Cut {
-            version,
+            version: call.version,
             since,
             at: now,
             ran_ms,
+            records: call.records,
         });
     }
 
@@ -170,6 +183,14 @@ impl RecentCalls {
         piece.adds = piece.adds + adds;
     }
 
+    /// Commits were accepted that give up so many records for their age.
+    pub fn aged(&mut self, records: u64, now: Timestamp) {
+        if records > 0 {
+            self.pass(now);
+            self.piece(now).aged += records;
+        }
+    }
+
     /// The host could not make a call, for these reasons of its own.
     pub fn faulted(&mut self, words: &str, now: Timestamp) {
         let count = self.fault.as_ref().map_or(0, |(_, _, count)| *count);
@@ -195,8 +216,14 @@ impl RecentCalls {
         while self.touched < now {
             let at = self.touched;
             let end = start_of(at).plus_ms(RECENT_PIECE_MS).min(now);
-            let busy = u64::from(self.running.calls()) * end.since_ms(at);
+            let passed = end.since_ms(at);
+            let busy = u64::from(self.running.calls()) * passed;
             self.piece(at).busy_ms += busy;
+            let mut place = 0;
+            while let Some((version, calls)) = self.running.version(place) {
+                self.piece(at).busy(version, u64::from(calls) * passed);
+                place += 1;
+            }
             self.touched = end;
         }
     }

@@ -142,6 +142,12 @@ impl NodeView {
         self.before_seeks.get(&unit).copied().unwrap_or_default()
     }
 
+    /// Whether a seek put a unit where it counts from.
+    #[must_use]
+    pub fn is_sought(&self, unit: UnitId) -> bool {
+        self.before_seeks.contains_key(&unit)
+    }
+
     /// What a mapping did since it was made: its units, those whose shards are gone, and what they had
     /// counted in front of their seeks. No entry lets it fall.
     #[must_use]

@@ -108,7 +108,7 @@ impl MappingRecent {
             return;
         }
         let began = self.uptime.at(call.at);
-        self.lock().began(call.version, began);
+        self.lock().began(call.version, call.records, began);
     }
 
     /// A call was taken back.
@@ -117,7 +117,7 @@ impl MappingRecent {
             return;
         }
         let (began, now) = (self.uptime.at(call.at), self.uptime.now());
-        self.lock().left(call.version, began, now);
+        self.lock().left(call.version, call.records, began, now);
     }
 
     /// A call ended, after what it cost, or the host was at fault, for a reason of its own.
@@ -128,7 +128,7 @@ impl MappingRecent {
         let (began, now) = (self.uptime.at(call.at), self.uptime.now());
         let taken_ns = u64::try_from(call.at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut calls = self.lock();
-        calls.left(call.version, began, now);
+        calls.left(call.version, call.records, began, now);
         match result {
             Ok((outcome, stats)) => {
                 let call = EndedCall {
@@ -153,6 +153,15 @@ impl MappingRecent {
         }
         let now = self.uptime.now();
         self.lock().settled(adds, now);
+    }
+
+    /// A commit was accepted that gives up so many records for their age.
+    pub(crate) fn aged(&self, records: u64) {
+        if !MEASURES {
+            return;
+        }
+        let now = self.uptime.now();
+        self.lock().aged(records, now);
     }
 
     fn figures(&self, busy_over_ms: u64) -> RecentFigures {
@@ -217,9 +226,11 @@ mod tests {
             dead_lettered: 2,
             ..UnitTotals::default()
         });
+        worker.aged(1);
         let told = recents.figures(MappingId(1), 3_000).expect("it ran");
         assert_eq!((told.calls(), told.failed_calls()), (1, 1));
         assert_eq!(told.under_way, []);
+        assert_eq!(told.aged.map(|aged| aged.records), Some(1));
         assert_eq!(told.cut.map(|cut| cut.since_ago_ms), Some(3_000));
         worker.began(&wanted);
         worker.left(&wanted);

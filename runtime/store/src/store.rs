@@ -400,6 +400,13 @@ impl Store {
         }
     }
 
+    /// What is refused for want of room on the disk, in words; `None`: there is room for everything.
+    #[must_use]
+    pub fn refused_for_room(&self) -> Option<&'static str> {
+        let room = self.shared.space.room();
+        (room > Room::Puts).then(|| room.words())
+    }
+
     /// How many bytes are free, and from how many on puts are taken: twice the reserve.
     #[must_use]
     pub fn room_of_puts(&self) -> (u64, u64) {

@@ -9,7 +9,7 @@ use fnctl_core::{error_code::ErrorCode, spec::request::VersionResult};
 use serde::Serialize;
 use tokio::process::Command;
 
-use super::{read_only, version::VERSION};
+use super::{no_room, read_only, version::VERSION};
 use crate::{
     cli::Session,
     error::CliError,
@@ -193,6 +193,11 @@ async fn server(session: &Session) -> Check {
             Check::new("server", Status::Problem, what)
                 .fix(how.map(|line| line.trim().to_owned()).join("\n"))
         }
+        Ok(VersionResult {
+            no_room: Some(no_room),
+            ..
+        }) => Check::new("server", Status::Problem, &*no_room.message)
+            .fix(no_room::fixes(&no_room).join("\n")),
         Ok(server) if server.version == VERSION => Check::new(
             "server",
             Status::Ok,

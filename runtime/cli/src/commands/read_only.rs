@@ -2,9 +2,9 @@
 
 use fnctl_core::spec::request::VersionResult;
 
-use crate::{cli::Session, error::CliError, output};
+use crate::{cli::Session, commands::no_room, error::CliError, output};
 
-/// Tells of it on stderr, whatever stdout is written for, and answers whether there was something to tell: an empty
+/// Tells of it on stderr, whatever stdout is written for, and of a disk without room, and answers whether it serves reads alone: an empty
 /// list of such a server is not a new server's, and invites to nothing.
 ///
 /// # Errors
@@ -15,6 +15,10 @@ pub(crate) async fn tell(session: &Session) -> Result<bool, CliError> {
         for line in words(why, &server.data_dir) {
             output::note(&line);
         }
+    }
+    // It is what its mappings do not say: they read on.
+    for line in server.no_room.iter().flat_map(no_room::words) {
+        output::note(&line);
     }
     Ok(server.read_only.is_some())
 }

@@ -1,7 +1,7 @@
 //! Calls end badly.
 
 use super::{
-    Figures, Found, slow, step,
+    Figures, Found, in_time, step,
     words::{age, count},
 };
 use crate::{
@@ -58,45 +58,73 @@ pub(super) fn failing(figures: &Figures<'_>) -> Option<Found> {
 /// decides so of most, somebody should know.
 pub(super) fn skipping(figures: &Figures<'_>) -> Option<Found> {
     let live = figures.live()?;
-    let (skipped, tried) = (live.tried_skipped, live.tried);
-    if skipped < SICK_EVIDENCE_MIN || skipped * 100 < tried * SICK_PERCENT {
+    if !skips(live, SICK_PERCENT) {
         return None;
     }
-    let (name, function) = (figures.name(), &figures.status.function);
-    let code = live.skip_code.as_deref().unwrap_or("skip");
     let runs_ms = figures.now.since_ms(figures.live_since);
     let before = well_before(figures).filter(|_| runs_ms <= SICK_SINCE_DEPLOY_MS);
     let mut actions: Vec<NextStep> = before
         .iter()
         .map(|(before, _)| rollback(figures, *before))
         .collect();
-    actions.extend([
+    actions.extend(look_at_skipped(figures, live));
+    let since_ms = live.skipping_ago_ms.unwrap_or(figures.recent.over_ms);
+    Some(Found {
+        since: Some(figures.ago(since_ms.min(runs_ms))),
+        message: format!(
+            "it {}: {}",
+            skips_of(live),
+            what_becomes_of_skipped(figures)
+        ),
+        actions,
+    })
+}
+
+/// Whether a version skips so many of the records that it was given for the first time.
+pub(super) const fn skips(of: &RecentVersion, percent: u64) -> bool {
+    let (skipped, tried) = (of.tried_skipped, of.tried);
+    skipped >= SICK_EVIDENCE_MIN && skipped * 100 >= tried * percent
+}
+
+/// `skips 24 of 24 records that it is given (`junk`)`.
+pub(super) fn skips_of(of: &RecentVersion) -> String {
+    format!(
+        "skips {} of {} that it is given (`{}`)",
+        of.tried_skipped,
+        count(of.tried, "record"),
+        skip_code(of),
+    )
+}
+
+fn skip_code(of: &RecentVersion) -> &str {
+    of.skip_code.as_deref().unwrap_or("skip")
+}
+
+/// Where to look for what a version skipped.
+pub(super) fn look_at_skipped(figures: &Figures<'_>, of: &RecentVersion) -> [NextStep; 2] {
+    let (name, function) = (figures.name(), &figures.status.function);
+    let code = super::quoted(skip_code(of));
+    [
         step(
-            format!("fnctl dlq list {name} --code {}", super::quoted(code)),
+            format!("fnctl dlq list {name} --code {code}"),
             "what was given up for it; redrive goes once it is mended",
         ),
         step(
             format!("fnctl logs {function} --since 15m"),
             "what the function wrote",
         ),
-    ]);
-    let since_ms = live.skipping_ago_ms.unwrap_or(figures.recent.over_ms);
-    let letters = match figures.recent.adds.dropped {
+    ]
+}
+
+pub(super) fn what_becomes_of_skipped(figures: &Figures<'_>) -> String {
+    match figures.recent.adds.dropped {
         0 => "they become dead letters".to_owned(),
         dropped => format!(
             "{} that it gave up went nowhere, as the dead letters are full (`on_failure_full` is `{}`)",
             count(dropped, "record"),
             figures.status.settings.on_failure_full,
         ),
-    };
-    Some(Found {
-        since: Some(figures.ago(since_ms.min(runs_ms))),
-        message: format!(
-            "it skips {skipped} of {} that it is given (`{code}`): {letters}",
-            count(tried, "record"),
-        ),
-        actions,
-    })
+    }
 }
 
 /// Since when calls fail, as well as is known: since most do, since more do than of a version that is well, since the
@@ -132,7 +160,7 @@ fn told(figures: &Figures<'_>, live: &RecentVersion, is_new: bool) -> Found {
     let mut message = ends_in(live, Some(figures.timeout_ms));
     let mut actions = Vec::new();
     if let Some((before, was)) = well_before(figures) {
-        if let Some(was) = was {
+        if let Some(was) = was.filter(|was| was.calls_ever > 0) {
             message.push_str(&match was.failed_ever {
                 0 => format!(", none did on version {before}"),
                 failed => {
@@ -160,7 +188,7 @@ fn told(figures: &Figures<'_>, live: &RecentVersion, is_new: bool) -> Found {
         "what the function wrote",
     ));
     if is_old {
-        actions.extend(slow::in_time(figures));
+        actions.extend(in_time::in_time(figures));
     }
     let letters = figures.status.dead_letters_by_code.get(code);
     if letters.is_some_and(|letters| *letters > 0) {
@@ -190,7 +218,10 @@ pub(super) fn rollback(figures: &Figures<'_>, before: FunctionVersion) -> NextSt
     let effect = format!("version {before} is kept ready; under a second, loses nothing");
     match figures.status.canary {
         // Without a number it would take the canary back.
-        Some(_) => step(format!("fnctl rollback {function} --to {before}"), effect),
+        Some(_) => step(
+            format!("fnctl rollback {function} --to {before}"),
+            format!("{effect}{}", super::canary::ended_by_deploy(figures)),
+        ),
         None => step(format!("fnctl rollback {function}"), effect),
     }
 }

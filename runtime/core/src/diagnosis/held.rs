@@ -1,6 +1,7 @@
 //! What holds a mapping's state: its reason is known, and told.
 
 use super::{Figures, Found, Why, step, words::quoted};
+use crate::{limits::STREAM_QUOTA_BYTES_MIN, status::NextStep};
 
 /// What is told where the state is held by `why`.
 fn held(
@@ -137,13 +138,35 @@ pub(super) fn disk_full(figures: &Figures<'_>) -> Option<Found> {
         figures,
         Why::DiskFull,
         |detail| format!("{detail}: it goes on by itself when there is"),
-        |_| {
-            vec![(
-                "fnctl streams list".to_owned(),
-                "what each takes; `fnctl streams update S --retention 12h` gives room back within seconds",
-            )]
-        },
+        |_| Vec::new(),
     )
+    .map(|found| Found {
+        actions: room_for(figures.largest),
+        ..found
+    })
+}
+
+/// What gives room on the disk, by the stream that takes most of it, and how much, bytes.
+#[must_use]
+pub fn room_for(largest: Option<(&str, u64)>) -> Vec<NextStep> {
+    let shorten = largest.and_then(|(stream, bytes)| {
+        let half = (bytes / 2).max(STREAM_QUOTA_BYTES_MIN);
+        // A bound below what it takes, or nothing goes.
+        (half < bytes).then(|| {
+            step(
+                format!(
+                    "fnctl streams update {stream} --retention-bytes {}MiB",
+                    half >> 20
+                ),
+                "the largest: its oldest records go within seconds",
+            )
+        })
+    });
+    let list = step(
+        "fnctl streams list".to_owned(),
+        "what each takes; a shorter `--retention` frees what is old: right after a flood, nothing",
+    );
+    shorten.into_iter().chain([list]).collect()
 }
 
 pub(super) fn blocked_output(figures: &Figures<'_>) -> Option<Found> {

@@ -1,7 +1,7 @@
 //! What records wait for, or whether there are any.
 
 use super::{
-    Figures, Found, is_behind, slow, step,
+    Figures, Found, aged, is_behind, slow, step,
     words::{age, count, per_second, quoted},
 };
 use crate::{
@@ -180,19 +180,26 @@ pub(super) fn behind(figures: &Figures<'_>) -> Option<Found> {
 
 pub(super) fn no_data(figures: &Figures<'_>) -> Option<Found> {
     let (status, totals) = (figures.status, &figures.status.totals);
-    let ended = totals.processed + totals.filtered + totals.dead_lettered + totals.expired;
-    if status.pending_records > 0 || ended + totals.dropped > 0 {
+    let stream = &status.stream;
+    // A seek counts anew: what ended in front of it is data as well.
+    if status.pending_records > 0
+        || totals.settled() > 0
+        || figures.before_seeks.is_some_and(|ended| ended > 0)
+    {
         return None;
     }
-    let stream = &status.stream;
-    let mut message = format!("no record has come to stream `{stream}` since the mapping began");
+    let (since, stands) = match figures.before_seeks {
+        None => ("the mapping began", "it began"),
+        Some(_) => ("a seek put the mapping where it stands", "that is"),
+    };
+    let mut message = format!("no record has come to stream `{stream}` since {since}");
     let mut actions = vec![step(
         format!("fnctl tail {stream}"),
         "shows what comes, as it comes",
     )];
     if figures.older_records > 0 {
         message.push_str(&format!(
-            "; it began behind {} that the stream holds",
+            "; {stands} behind {} that the stream holds",
             count(figures.older_records, "record")
         ));
         actions.push(step(
@@ -264,7 +271,20 @@ pub(super) fn filtered_away(figures: &Figures<'_>) -> Option<Found> {
 
 pub(super) fn caught_up(figures: &Figures<'_>) -> Option<Found> {
     let status = figures.status;
+    let sought = figures
+        .before_seeks
+        .filter(|_| status.totals.settled() == 0);
     let mut message = match status.pending_records {
+        0 if sought.is_some() => format!(
+            "no record has come to stream `{}` since a seek put the mapping behind {} that it holds; in front of \
+             that {} settled",
+            status.stream,
+            count(figures.older_records, "record"),
+            match sought {
+                Some(1) => "1 record was".to_owned(),
+                ended => format!("{} records were", ended.unwrap_or_default()),
+            },
+        ),
         0 => "every record that came is settled".to_owned(),
         1 => format!(
             "it keeps up: 1 record is under way, for {}",
@@ -278,6 +298,16 @@ pub(super) fn caught_up(figures: &Figures<'_>) -> Option<Found> {
     let damaged = status.dead_letters_damaged;
     let letters = status.dead_letters_by_code.values().sum::<u64>() + damaged;
     let mut actions = Vec::new();
+    if let Some(aged) = aged::told(figures) {
+        message.push_str(&format!("; {aged}"));
+        actions.push(step(
+            format!(
+                "fnctl mappings update {} --max-record-age default",
+                figures.name()
+            ),
+            "none is given up for its age: what is too much waits",
+        ));
+    }
     if letters > 0 {
         message.push_str(&format!("; {} open", count(letters, "dead letter")));
         if damaged > 0 {

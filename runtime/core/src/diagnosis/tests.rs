@@ -1,6 +1,8 @@
 //! Each code by the figures that make it, and by those that almost do.
 
+mod aged;
 mod canaries;
+mod in_time;
 mod near;
 mod stalls;
 mod words;
@@ -27,6 +29,8 @@ struct World {
     before: Option<u64>,
     concurrency: Option<u32>,
     older_records: u64,
+    before_seeks: Option<u64>,
+    largest: Option<(&'static str, u64)>,
     parked_key: Option<&'static str>,
     output: Option<&'static str>,
     behind_hole: Option<(&'static str, &'static str)>,
@@ -58,6 +62,8 @@ impl World {
             before: None,
             concurrency: None,
             older_records: 0,
+            before_seeks: None,
+            largest: None,
             parked_key: None,
             output: None,
             behind_hole: None,
@@ -83,6 +89,8 @@ impl World {
             concurrency: self.concurrency,
             node_calls: 64,
             older_records: self.older_records,
+            before_seeks: self.before_seeks,
+            largest: self.largest,
             parked_key: self.parked_key,
             output: self.output,
             behind_hole: self.behind_hole,
@@ -130,6 +138,7 @@ impl World {
         self.recent.under_way = vec![UnderWay {
             version: FunctionVersion(7),
             ran_ms,
+            records: 1,
             calls: 1,
         }];
     }
@@ -170,6 +179,9 @@ fn version(number: u64, calls: u64, failed: u64) -> RecentVersion {
         run_ns: calls * 2_000_000,
         well_ns: (calls - failed) * 2_000_000,
         well_longest_ns: 9_000_000,
+        well_records: (calls - failed) * 10,
+        cut_least: None,
+        busy_permille: 0,
         tried: calls * 10,
         tried_failed: failed * 10,
         tried_cut: 0,

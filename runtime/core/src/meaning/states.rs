@@ -45,7 +45,9 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
              Puts are refused meanwhile.",
             &[
                 "free space, or make the volume larger: it goes on by itself",
-                "fnctl streams update STREAM --retention-bytes 10GiB        the oldest records go",
+                "fnctl streams list        what each takes",
+                "fnctl streams update STREAM --retention-bytes SIZE        of the largest: below what it takes, its oldest records go within seconds",
+                "fnctl streams update STREAM --retention 12h        where records are old: right after a flood it frees nothing",
             ],
         ),
         Why::BlockedOutput => (
@@ -89,7 +91,8 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
             "Calls end badly",
             "Half of the records that it is given for the first time fail, or a twentieth where the version before did without such \
              failures, or every call of the last minutes; or it skips half of them. Of a batch that fails as a whole its parts tell which \
-             records do. A canary is judged like that, too, and named. Records wait for retries, and are given up when their attempts are used up.",
+             records do. A canary is judged like that, too, and named; also where it skips most of what it is given and twice the share of \
+             the version beside it, or a twentieth and ten times that share: no call fails for a skip, so that no guard takes it back. Records wait for retries, and are given up when their attempts are used up.",
             &[
                 "fnctl rollback FUNCTION        where the version before did well",
                 "fnctl logs FUNCTION --since 15m        what the function wrote",
@@ -119,10 +122,14 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         Why::FunctionSlow => (
             "Calls take their time",
             "A call hangs: it has run for five seconds and ten times as long as those that are well, and what is behind it waits, so that \
-             the oldest record grows older whatever else is settled. Or a canary's calls take ten times as long as those beside it. Or its \
-             lanes have a call four fifths of the time and the backlog does not shrink: there are too few of them for what comes. Most \
+             the oldest record grows older whatever else is settled; one with many records may take as long as they do one after the other. Or \
+             a canary's calls take ten times as long as those beside it, where those under way count by how long they have run. Or calls are \
+             cut for their time as they are given more records than end in it. Or records are given up for their age (`max_record_age`): half \
+             of those that end, or a twentieth while lanes are busy or the mapping is behind. Or its lanes have a call four fifths of the time and the backlog does not shrink: there are too few of them for what comes. Most \
              calls are well; where some fail, or end for their time, `fnctl mappings describe` says how many, and with what.",
             &[
+                "fnctl mappings update MAPPING --batch-size N        where a record takes its time: so many as end in a call's",
+                "fnctl mappings update MAPPING --max-record-age default        where records are given up for their age: none is",
                 "fnctl deploy --name FUNCTION --timeout 5s        where a call hangs and others do not: it is cut sooner",
                 "fnctl mappings update MAPPING --parallelization-factor N        more lanes a shard; each key stays in order",
                 "fnctl streams resize STREAM --shards N        more shards, for what comes from now on",
@@ -179,7 +186,8 @@ pub(super) const fn of(why: Why) -> (&'static str, &'static str, &'static [&'sta
         ),
         Why::NoData => (
             "Nothing ever came",
-            "No record came since the mapping was made; what the stream held before it may lie behind where it began.",
+            "No record came since the mapping was made, or since a seek, in front of which none had ended; what the stream held before may \
+             lie behind where it stands.",
             &[
                 "fnctl tail STREAM        shows what comes, as it comes",
                 "fnctl mappings seek MAPPING --to trim-horizon        calls it with what the stream held before; asks first",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{RecentCalls, durations::Durations, first_start};
+use super::{RecentCalls, durations::Durations, first_start, piece::Piece};
 use crate::{
     commit::UnitTotals,
     id::{FunctionVersion, Timestamp},
@@ -16,6 +16,8 @@ pub struct RecentFigures {
     pub over_ms: u64,
     /// What became of records, and rows.
     pub adds: UnitTotals,
+    /// Records of those that were given up for their age; `None`: none was.
+    pub aged: Option<RecentAged>,
     /// Half of the calls took at most so long, ns; `None`: there was none.
     pub p50_ns: Option<u64>,
     /// All but one of a hundred took at most so long, ns.
@@ -63,6 +65,12 @@ pub struct RecentVersion {
     pub well_ns: u64,
     /// The longest of those, ns.
     pub well_longest_ns: u64,
+    /// Records of those.
+    pub well_records: u64,
+    /// Least records of a call that was cut for its time; `None`: none was.
+    pub cut_least: Option<u32>,
+    /// Lanes that had a call of it, as [`RecentFigures::busy_permille`].
+    pub busy_permille: u64,
     /// Records that it was given for the first time, and that a call decided of.
     pub tried: u64,
     /// Those of them that failed, and were not skipped.
@@ -100,13 +108,15 @@ pub struct TopCause {
     pub calls: u64,
 }
 
-/// Calls under way that began at one moment.
+/// Calls under way that began at one moment, with as many records each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnderWay {
     /// What is called.
     pub version: FunctionVersion,
     /// For how long they have been wanted, ms.
     pub ran_ms: u64,
+    /// Records of each.
+    pub records: u32,
     /// How many.
     pub calls: u32,
 }
@@ -122,6 +132,19 @@ pub struct RecentCut {
     pub ended_ago_ms: u64,
     /// For how long that one was wanted, ms.
     pub ran_ms: u64,
+    /// Its records.
+    pub records: u32,
+}
+
+/// Records that were given up for their age, as closely as pieces tell when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecentAged {
+    /// How many.
+    pub records: u64,
+    /// Since when, ms ago.
+    pub since_ago_ms: u64,
+    /// Until when, ms ago.
+    pub ended_ago_ms: u64,
 }
 
 /// Records that a filter let fall since it let one through.
@@ -156,6 +179,21 @@ impl RecentVersion {
     pub const fn well_mean_ns(&self) -> Option<u64> {
         self.well_ns.checked_div(self.calls - self.failed)
     }
+
+    /// How long a record takes on average, by calls that did not fail, ns; `None`: none ended.
+    #[must_use]
+    pub const fn record_ns(&self) -> Option<u64> {
+        self.well_ns.checked_div(self.well_records)
+    }
+
+    /// How long a call of so many records is to be expected to take, by those that did not fail, ns: as long as
+    /// they do, or as its records do one after the other. `None`: none ended.
+    #[must_use]
+    pub fn expected_ns(&self, records: u32) -> Option<u64> {
+        let mean = self.well_mean_ns()?;
+        let each = self.record_ns().unwrap_or(0);
+        Some(mean.max(each.saturating_mul(records.into())))
+    }
 }
 
 impl RecentFigures {
@@ -175,6 +213,16 @@ impl RecentFigures {
     #[must_use]
     pub fn failed_calls(&self) -> u64 {
         self.versions.iter().map(|of| of.failed).sum()
+    }
+
+    /// Records that were settled and not given up for their age: what the function's lanes are enough for.
+    #[must_use]
+    pub const fn kept_up(&self) -> u64 {
+        let aged = match self.aged {
+            Some(aged) => aged.records,
+            None => 0,
+        };
+        self.settled().saturating_sub(aged)
     }
 
     /// Records that were settled, whatever way.
@@ -208,9 +256,10 @@ impl RecentCalls {
             under_way: self
                 .running
                 .oldest_first()
-                .map(|(began, version, calls)| UnderWay {
+                .map(|(began, version, records, calls)| UnderWay {
                     version,
                     ran_ms: now.since_ms(began),
+                    records,
                     calls,
                 })
                 .collect(),
@@ -219,6 +268,7 @@ impl RecentCalls {
                 since_ago_ms: now.since_ms(cut.since),
                 ended_ago_ms: now.since_ms(cut.at),
                 ran_ms: cut.ran_ms,
+                records: cut.records,
             }),
             filtered_run: self.filtered.map(|(since, records)| FilteredRun {
                 since_ago_ms: now.since_ms(since),
@@ -239,16 +289,23 @@ impl RecentCalls {
         let mut busy = 0;
         for piece in self.pieces.iter().filter(|piece| piece.start >= first) {
             sum.adds = sum.adds + piece.adds;
+            if piece.aged > 0 {
+                let since_ago_ms = now.since_ms(piece.start.max(self.began));
+                let before = sum
+                    .aged
+                    .map_or((0, since_ago_ms), |aged| (aged.records, aged.since_ago_ms));
+                sum.aged = Some(RecentAged {
+                    records: before.0 + piece.aged,
+                    since_ago_ms: before.1,
+                    ended_ago_ms: now.since_ms(piece.start.plus_ms(RECENT_PIECE_MS)),
+                });
+            }
             durations.merge(&piece.durations);
             sum.memory_bytes = sum.memory_bytes.max(piece.memory_bytes);
             sum.waited_calls += piece.waited;
             run_ns += piece.run_ns;
             wait_ns += piece.wait_ns;
-            // Of a piece that lies in it in part, that part.
-            let end = piece.start.plus_ms(RECENT_PIECE_MS).min(now);
-            let length = end.since_ms(piece.start).max(1);
-            let asked = end.since_ms(busy_from.max(piece.start));
-            busy += piece.busy_ms * asked.min(length) / length;
+            busy += asked_of(piece, piece.busy_ms, busy_from, now);
         }
         sum.run_ms = run_ns / 1_000_000;
         sum.wait_ms = wait_ns / 1_000_000;
@@ -256,6 +313,14 @@ impl RecentCalls {
         sum.p50_ns = durations.percentile(50);
         sum.p99_ns = durations.percentile(99);
         sum.versions = self.versions_since(first, now);
+        for told in &mut sum.versions {
+            let busy = self.pieces.iter().filter(|piece| piece.start >= first);
+            let busy = busy.filter_map(|piece| Some((piece, piece.of(told.version)?.busy_ms)));
+            let busy: u64 = busy
+                .map(|(piece, ms)| asked_of(piece, ms, busy_from, now))
+                .sum();
+            told.busy_permille = busy * 1_000 / busy_over_ms;
+        }
         sum
     }
 
@@ -269,6 +334,9 @@ impl RecentCalls {
                 run_ns: 0,
                 well_ns: 0,
                 well_longest_ns: 0,
+                well_records: 0,
+                cut_least: None,
+                busy_permille: 0,
                 tried: 0,
                 tried_failed: 0,
                 tried_cut: 0,
@@ -290,6 +358,11 @@ impl RecentCalls {
                 told.run_ns += of.run_ns;
                 told.well_ns += of.well_ns;
                 told.well_longest_ns = told.well_longest_ns.max(of.well_longest_ns);
+                told.well_records += of.well_records;
+                told.cut_least = match (told.cut_least, of.cut_least) {
+                    (Some(least), Some(other)) => Some(least.min(other)),
+                    (least, other) => least.or(other),
+                };
                 told.tried += of.tried;
                 told.tried_failed += of.tried_failed;
                 told.tried_cut += of.tried_cut;
@@ -322,4 +395,12 @@ impl RecentCalls {
         versions.sort_by_key(|of| std::cmp::Reverse((of.calls, of.version)));
         versions
     }
+}
+
+/// Of what a piece counts all over its time, what lies behind a moment, as if all of it had been alike.
+fn asked_of(piece: &Piece, ms: u64, from: Timestamp, now: Timestamp) -> u64 {
+    let end = piece.start.plus_ms(RECENT_PIECE_MS).min(now);
+    let length = end.since_ms(piece.start).max(1);
+    let asked = end.since_ms(from.max(piece.start));
+    ms * asked.min(length) / length
 }

@@ -32,6 +32,12 @@ pub(super) struct OfVersion {
     pub(super) well_ns: u64,
     /// The longest of those, ns.
     pub(super) well_longest_ns: u64,
+    /// Records of those.
+    pub(super) well_records: u64,
+    /// Least records of a call that was cut for its time.
+    pub(super) cut_least: Option<u32>,
+    /// Time in which lanes had a call of it, ms, summed over lanes.
+    pub(super) busy_ms: u64,
     /// Records of calls in which none was tried before, as far as these calls decided of them.
     pub(super) tried: u64,
     /// Those of them that failed and were not skipped; all of a call that failed as a whole and is cut no further.
@@ -79,6 +85,8 @@ pub(super) struct Piece {
     /// Calls that waited longer than they ran.
     pub(super) waited: u64,
     pub(super) adds: UnitTotals,
+    /// Records of those that were given up for their age.
+    pub(super) aged: u64,
     pub(super) versions: Vec<OfVersion>,
 }
 
@@ -93,7 +101,15 @@ impl Piece {
             wait_ns: 0,
             waited: 0,
             adds: UnitTotals::default(),
+            aged: 0,
             versions: Vec::new(),
+        }
+    }
+
+    /// Lanes had calls of a version for so long, ms.
+    pub(super) fn busy(&mut self, version: FunctionVersion, ms: u64) {
+        if let Some(of) = self.of_mut(version) {
+            of.busy_ms += ms;
         }
     }
 
@@ -118,6 +134,11 @@ impl Piece {
         if !is_failure {
             of.well_ns += run;
             of.well_longest_ns = of.well_longest_ns.max(run);
+            of.well_records += u64::from(call.records);
+        }
+        if let Outcome::Timeout { .. } = call.outcome {
+            let least = of.cut_least.unwrap_or(call.records);
+            of.cut_least = Some(least.min(call.records));
         }
         if call.is_first {
             let First {
@@ -164,6 +185,9 @@ impl Piece {
             run_ns: 0,
             well_ns: 0,
             well_longest_ns: 0,
+            well_records: 0,
+            cut_least: None,
+            busy_ms: 0,
             tried: 0,
             tried_failed: 0,
             tried_cut: 0,

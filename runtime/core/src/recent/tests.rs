@@ -117,20 +117,20 @@ fn what_has_left_the_window_is_not_told_and_not_kept() {
 #[test]
 fn lanes_are_busy_while_calls_are_under_way_whether_they_end_or_not() {
     let mut recent = RecentCalls::new(at(0));
-    recent.began(V1, at(5));
-    recent.began(V1, at(5));
+    recent.began(V1, 1, at(5));
+    recent.began(V1, 1, at(5));
     let busy = |recent: &RecentCalls, over: u64, now: u64| {
         recent.figures(over * SECOND, at(now)).busy_permille
     };
     assert_eq!(busy(&recent, 10, 10), 1_000, "two lanes, half of the time");
-    recent.left(V1, at(5), at(15));
+    recent.left(V1, 1, at(5), at(15));
     assert_eq!(busy(&recent, 10, 20), 1_500);
-    recent.left(V1, at(5), at(20));
+    recent.left(V1, 1, at(5), at(20));
     assert_eq!(busy(&recent, 20, 20), 1_250, "25 of 20 seconds");
     assert_eq!(busy(&recent, 60, 20), 1_250, "no more is known");
     assert_eq!(busy(&recent, 60, 600), 0);
     // One that was never told to begin takes nothing away.
-    recent.left(V1, at(5), at(601));
+    recent.left(V1, 1, at(5), at(601));
     assert_eq!(recent.figures(SECOND, at(601)).running, 0);
 }
 
@@ -299,7 +299,7 @@ fn a_batch_that_fails_as_a_whole_and_is_cut_is_told_of_by_its_parts() {
 fn calls_under_way_are_told_by_when_they_began_and_those_cut_for_their_time_by_the_first() {
     let mut recent = RecentCalls::new(at(0));
     for (version, began) in [(V1, 1), (V2, 4), (V2, 4), (V1, 9)] {
-        recent.began(version, at(began));
+        recent.began(version, 1, at(began));
     }
     let oldest = |recent: &RecentCalls, now: u64| {
         let told = recent.figures(SECOND, at(now));
@@ -310,8 +310,8 @@ fn calls_under_way_are_told_by_when_they_began_and_those_cut_for_their_time_by_t
         )
     };
     assert_eq!(oldest(&recent, 10), (4, Some((V1, 9_000, 1))));
-    recent.left(V1, at(1), at(11));
-    recent.left(V2, at(4), at(11));
+    recent.left(V1, 1, at(1), at(11));
+    recent.left(V2, 1, at(4), at(11));
     assert_eq!(oldest(&recent, 14), (2, Some((V2, 10_000, 1))));
     // Calls of three seconds, each cut, with ten seconds between two of them, and with more.
     let cut = |recent: &mut RecentCalls, now: u64| {
@@ -356,4 +356,89 @@ fn since_when_some_fails_and_most_is_skipped_is_known_beyond_what_is_summed() {
     assert_eq!(since(&recent, 922), (None, None, Some(11 * SECOND)));
     recent.ended(&call(V1, &good), at(931));
     assert_eq!(since(&recent, 932), (None, None, None));
+}
+
+#[test]
+fn what_a_record_takes_is_told_by_calls_that_were_well_and_what_was_cut_by_the_least() {
+    let mut recent = RecentCalls::new(at(0));
+    let (good, cut) = (
+        returned(0, FailureKind::Retry),
+        Outcome::Timeout { after_ms: 4_000 },
+    );
+    let ended = |recent: &mut RecentCalls, outcome: &Outcome, records: u32, seconds: u64| {
+        let ran = seconds * 1_000_000_000;
+        let mut ended = EndedCall {
+            records,
+            taken_ns: ran,
+            ..call(V1, outcome)
+        };
+        ended.stats.duration_ns = ran;
+        recent.ended(&ended, at(1));
+    };
+    let told = |recent: &RecentCalls| recent.figures(SECOND, at(2)).versions.remove(0);
+    ended(&mut recent, &cut, 100, 4);
+    ended(&mut recent, &cut, 6, 4);
+    ended(&mut recent, &cut, 25, 4);
+    let of = told(&recent);
+    assert_eq!((of.record_ns(), of.expected_ns(5)), (None, None));
+    assert_eq!(of.cut_least, Some(6));
+    ended(&mut recent, &good, 3, 3);
+    ended(&mut recent, &good, 1, 1);
+    let of = told(&recent);
+    assert_eq!((of.well_records, of.record_ns()), (4, Some(1_000_000_000)));
+    // Of one record as long as calls take.
+    assert_eq!(of.expected_ns(1), Some(2_000_000_000));
+    assert_eq!(of.expected_ns(5), Some(5_000_000_000));
+    let cut = recent.figures(SECOND, at(2)).cut.expect("one was");
+    assert_eq!(cut.records, 25);
+}
+
+#[test]
+fn lanes_are_told_by_version_from_its_first_call_on() {
+    let mut recent = RecentCalls::new(at(0));
+    recent.began(V1, 10, at(0));
+    recent.began(V2, 90, at(4));
+    recent.began(V2, 90, at(4));
+    recent.left(V1, 10, at(0), at(5));
+    let told = recent.figures(10 * SECOND, at(10));
+    let busy = |version: FunctionVersion| told.of(version).map(|of| (of.calls, of.busy_permille));
+    assert_eq!(busy(V1), Some((0, 500)));
+    assert_eq!(busy(V2), Some((0, 1_200)));
+    assert_eq!(told.busy_permille, 1_700);
+    let under_way: Vec<(u32, u32)> = told
+        .under_way
+        .iter()
+        .map(|of| (of.records, of.calls))
+        .collect();
+    assert_eq!(under_way, [(90, 2)]);
+    recent.left(V2, 90, at(4), at(10));
+    recent.left(V2, 90, at(4), at(10));
+    assert_eq!(
+        recent
+            .figures(SECOND, at(30))
+            .of(V2)
+            .map(|of| of.busy_permille),
+        Some(0)
+    );
+}
+
+#[test]
+fn what_is_given_up_for_its_age_is_told_with_when_and_is_not_kept_up_with() {
+    let mut recent = RecentCalls::new(at(3));
+    assert_eq!(recent.figures(SECOND, at(4)).aged, None);
+    recent.aged(0, at(5));
+    let adds = UnitTotals {
+        processed: 20,
+        dead_lettered: 80,
+        ..UnitTotals::default()
+    };
+    for second in [5, 25, 38] {
+        recent.settled(adds, at(second));
+        recent.aged(80, at(second));
+    }
+    let told = recent.figures(SECOND, at(45));
+    let aged = told.aged.expect("some were");
+    assert_eq!(aged.records, 240);
+    assert_eq!((aged.since_ago_ms, aged.ended_ago_ms), (42_000, 5_000));
+    assert_eq!((told.settled(), told.kept_up()), (300, 60));
 }

@@ -8,7 +8,7 @@ use super::{FunctionSpec, MappingSpec, StreamSpec, canary::CanarySpec};
 use crate::{
     mapping::MappingState,
     registry::{Change, Note},
-    status::{CanaryStatus, state_name},
+    status::{CanaryStatus, NextStep, state_name},
 };
 
 /// `PUT /v1/artifacts`: the answer.
@@ -320,4 +320,16 @@ pub struct VersionResult {
     /// Why it serves reads alone, and may not show all; left out while it takes everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<String>,
+    /// What it refuses for want of room on its disk; left out while there is room for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_room: Option<NoRoom>,
+}
+
+/// What a server refuses for want of room on its disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoRoom {
+    /// In words, with how much is free.
+    pub message: String,
+    /// What gives room.
+    pub actions: Vec<NextStep>,
 }

@@ -24,9 +24,11 @@ pub(super) fn ready(node: &HostNode, _: &Method) -> Answer {
             "the server is shutting down",
         ));
     }
-    let words = match node.store().read_only() {
-        None => "ready\n".to_owned(),
-        Some(why) => format!("ready, for reads alone: {why}\n"),
+    let words = match (node.store().read_only(), node.no_room()) {
+        (Some(why), _) => format!("ready, for reads alone: {why}\n"),
+        // What it holds goes on being read and called: it is no help to take it out of service.
+        (None, Some(no_room)) => format!("ready, for reads: {}\n", no_room.message),
+        (None, None) => "ready\n".to_owned(),
     };
     Ok(with_type(whole(words), "text/plain; charset=utf-8"))
 }
@@ -55,5 +57,6 @@ pub(super) fn version(node: &HostNode, _: &Method) -> Answer {
         pid: std::process::id(),
         kinesis: place.kinesis.clone(),
         read_only: node.store().read_only().map(str::to_owned),
+        no_room: node.no_room(),
     })
 }

@@ -1,10 +1,11 @@
 //! Gathers what a diagnosis of a mapping is made from.
 
 use fnctl_core::{
-    diagnosis::{self, Figures},
+    diagnosis::{self, Figures, Why},
     function::Function,
     id::{MappingId, StreamName, Timestamp, UnitId},
     recent::RecentFault,
+    spec::{request::NoRoom, size::ByteSize},
     status::MappingStatus,
 };
 
@@ -17,6 +18,8 @@ pub(super) struct Asked<'a> {
     pub(super) units: Vec<UnitId>,
     /// Records that are kept and that its units are past.
     pub(super) older_records: u64,
+    /// Records that ended in front of its seeks; `None`: it was never sought.
+    pub(super) before_seeks: Option<u64>,
     /// The stream that it writes to and waits for.
     pub(super) output: Option<StreamName>,
     /// What takes a look into the stream is asked, too.
@@ -50,6 +53,8 @@ impl HostNode {
             true => self.behind_hole(&asked.units).await,
             false => None,
         };
+        let is_full = status.reason.as_deref() == Some(Why::DiskFull.as_str());
+        let largest = is_full.then(|| self.largest_stream()).flatten();
         let settings = &function.live_version().settings;
         let slots = self.functions().engine().stats().allocation.slots();
         let figures = Figures {
@@ -58,11 +63,15 @@ impl HostNode {
             recent: &recent,
             arrived,
             live_since: function.live_since,
-            before: function.live_before.last().copied(),
+            before: function.worth_going_back_to(),
             timeout_ms: settings.timeout_ms,
             concurrency: function.concurrency,
             node_calls: slots,
             older_records: asked.older_records,
+            before_seeks: asked.before_seeks,
+            largest: largest
+                .as_ref()
+                .map(|(name, bytes)| (name.as_str(), *bytes)),
             parked_key: parked_key.as_deref(),
             output: asked.output.as_ref().map(StreamName::as_str),
             wall_ahead_ms: self.store().wall_ahead_ms(),
@@ -76,7 +85,37 @@ impl HostNode {
         status.rates = rates;
     }
 
-    /// Whether calls of the mapping cannot be made, by a fault of ours: what [`Why::HostFault`](diagnosis::Why) says,
+    /// What there is no room for on the disk, and what gives room; `None`: there is room for everything.
+    pub(crate) fn no_room(&self) -> Option<NoRoom> {
+        let refused = self.store().refused_for_room()?;
+        let (free, needed) = self.store().room_of_puts();
+        let largest = self.largest_stream();
+        let largest = largest
+            .as_ref()
+            .map(|(name, bytes)| (name.as_str(), *bytes));
+        Some(NoRoom {
+            message: format!(
+                "the disk of the data directory is full: {refused} ({} are, and puts are taken from {} on)",
+                ByteSize::from_bytes(free >> 20 << 20),
+                ByteSize::from_bytes(needed.div_ceil(1 << 20) << 20)
+            ),
+            actions: diagnosis::room_for(largest),
+        })
+    }
+
+    /// The stream of people's that takes most of the disk, and how much, bytes.
+    fn largest_stream(&self) -> Option<(StreamName, u64)> {
+        let streams: Vec<_> = self.view(|view| {
+            let streams = view.registry().streams().filter(|of| !of.is_internal);
+            streams.cloned().collect()
+        });
+        let streams = streams.iter();
+        let taken = streams.map(|of| (self.store().stored_bytes(of.id), of));
+        let (bytes, of) = taken.max_by_key(|(bytes, _)| *bytes)?;
+        Some((of.name.clone(), bytes))
+    }
+
+    /// Whether calls of the mapping cannot be made, by a fault of ours: what [`Why::HostFault`] says,
     /// without its words.
     pub(super) fn is_host_at_fault(&self, mapping: MappingId, units: &[UnitId]) -> bool {
         let statuses = self.supervisor().statuses();

@@ -26,6 +26,8 @@ pub(super) struct UnitFigures {
     pub(super) totals: UnitTotals,
     /// What they were in front of its seeks: counters go on from there.
     pub(super) before_seeks: UnitTotals,
+    /// A seek put it where it counts from.
+    is_sought: bool,
     pub(super) turn: UnitTurn,
     pub(super) open_windows: u64,
     /// When the oldest of them ends.
@@ -59,6 +61,7 @@ pub(super) fn figures(view: &NodeView, mapping: &Mapping) -> Vec<UnitFigures> {
                 pending: progress.unsettled_through(last),
                 totals: progress.totals,
                 before_seeks: view.totals_before_seeks(unit),
+                is_sought: view.is_sought(unit),
                 turn: turns.get(&unit).copied().unwrap_or(UnitTurn::Due),
                 open_windows: progress.open_windows().count() as u64,
                 window_end: progress
@@ -323,6 +326,11 @@ impl HostNode {
             function: &function,
             units: units.iter().map(|unit| unit.unit).collect(),
             older_records: units.iter().map(|unit| unit.older).sum(),
+            before_seeks: units
+                .iter()
+                .filter(|unit| unit.is_sought)
+                .map(|unit| unit.before_seeks.settled())
+                .reduce(|all, more| all + more),
             output,
             details,
         };

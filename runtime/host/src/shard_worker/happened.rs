@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fnctl_core::{
     clock::Clock,
-    commit::CommitAnswer,
+    commit::{CommitAnswer, ErrorKind},
     committer::Committer,
     id::Ordinal,
     invoker::Invoker,
@@ -82,6 +82,10 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
                 }
                 self.metrics.mapping.bytes_out.inc_by(bytes_out);
                 self.tell_letters(&letters);
+                let of_age = letters
+                    .iter()
+                    .filter(|(kind, _)| *kind == ErrorKind::RecordTooOld);
+                self.metrics.recent.aged(of_age.count() as u64);
                 for (kind, code) in letters {
                     self.metrics.mapping.dead_lettered(kind, &code);
                 }

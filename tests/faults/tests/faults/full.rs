@@ -189,6 +189,7 @@ fn fill_and_recover(mount: &Path) {
         "{throttled}"
     );
     node::drain(&server, "hostile");
+    is_told(&server);
     // To the last byte, over two cuts of the store.
     fill(&mount.join("last"));
     let began = Instant::now();
@@ -219,6 +220,30 @@ fn fill_and_recover(mount: &Path) {
     holds(&server, &taken);
     assert_eq!(node::records(&server, "out").lines().count(), taken.len());
     assert_eq!(server.stop().unwrap_or_else(|e| panic!("{e}")), Some(0));
+}
+
+/// What its mappings do not say: they read on, and are caught up.
+fn is_told(server: &Server) {
+    let ready = fnctl_tests::get(&server.api, "/readyz").unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(ready.status, 200);
+    let full = "the disk of the data directory is full: puts are refused until more is free";
+    assert!(
+        ready
+            .text()
+            .starts_with(&format!("ready, for reads: {full}")),
+        "{}",
+        ready.text()
+    );
+    for (words, is_well) in [(["status"].as_slice(), true), (&["doctor"], false)] {
+        let output = server.command(words).output().expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.success(), is_well, "{words:?}: {said}");
+        assert!(
+            said.contains(full) && said.contains("fnctl streams list"),
+            "{said}"
+        );
+    }
 }
 
 fn free(at: &Path) -> u64 {

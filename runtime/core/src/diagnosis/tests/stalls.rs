@@ -74,6 +74,65 @@ fn a_call_hangs_that_runs_for_seconds_and_far_longer_than_those_that_are_well() 
 }
 
 #[test]
+fn many_records_may_take_as_long_as_they_do_one_after_the_other() {
+    let told = |records: u32, record_ms: u64| {
+        let mut world = hanging(20_000);
+        let of = &mut world.recent.versions[0];
+        (of.calls, of.well_records) = (100, 100);
+        of.well_ns = 100 * record_ms * 1_000_000;
+        world.recent.under_way[0].records = records;
+        world.diagnosed().message
+    };
+    let hangs = "a call has run for 20.0 s";
+    assert!(told(1, 1_000).starts_with(hangs));
+    assert!(told(2, 1_000).starts_with(hangs));
+    assert!(
+        !told(3, 1_000).starts_with(hangs),
+        "three seconds are usual"
+    );
+    assert!(told(100, 1).starts_with(hangs));
+}
+
+#[test]
+fn a_shorter_time_limit_leaves_time_for_a_full_batch() {
+    let mut world = hanging(20_000);
+    let of = &mut world.recent.versions[0];
+    (of.well_ns, of.well_records) = (100 * 40_000_000, 100);
+    let limit = |world: &World| {
+        let actions = world.diagnosed().actions;
+        let found = actions
+            .into_iter()
+            .find(|of| of.command.contains("--timeout"));
+        found.map(|of| of.command)
+    };
+    let seconds = |seconds: u64| Some(format!("fnctl deploy --name enrich --timeout {seconds}s"));
+    assert_eq!(limit(&world), seconds(8), "a hundred records of 40 ms");
+    world.status.settings.batch_size = 10;
+    assert_eq!(limit(&world), seconds(5));
+}
+
+#[test]
+fn what_is_not_known_to_take_less_is_not_said_to_have_hung() {
+    let mut world = hanging(1_000);
+    world.recent.versions = vec![version(7, 3, 3)];
+    world.recent.versions[0].tried_failed = 0;
+    world.recent.cut = Some(RecentCut {
+        version: FunctionVersion(7),
+        since_ago_ms: 30_500,
+        ended_ago_ms: 500,
+        ran_ms: 30_000,
+        records: 100,
+    });
+    let message = world.diagnosed().message;
+    assert!(
+        message.starts_with(
+            "a call was cut after 30.0 s, with 100 records in hand, and what is behind it waits"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
 fn what_was_cut_a_moment_ago_hangs_again() {
     let mut world = hanging(1_000);
     world.recent.adds.processed = 20_000;
@@ -83,6 +142,7 @@ fn what_was_cut_a_moment_ago_hangs_again() {
         since_ago_ms: 90_000,
         ended_ago_ms: 1_000,
         ran_ms: 30_000,
+        records: 10,
     };
     world.recent.cut = Some(cut);
     let found = world.diagnosed();

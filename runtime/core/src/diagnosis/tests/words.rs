@@ -320,6 +320,66 @@ fn what_the_stream_held_before_is_told_where_nothing_came_since() {
 }
 
 #[test]
+fn what_ended_in_front_of_a_seek_was_data_and_its_letters_are_told() {
+    let mut world = World::new();
+    makes(Why::NoData, &mut world);
+    world.older_records = 1_230;
+    world.before_seeks = Some(1_230);
+    world.status.dead_letters_by_code = BTreeMap::from([("refused".to_owned(), 30)]);
+    let found = world.diagnosed();
+    assert_eq!(found.code, "caught-up");
+    assert_eq!(
+        found.message,
+        "no record has come to stream `signups` since a seek put the mapping behind 1230 records that it holds; in \
+         front of that 1230 records were settled; 30 dead letters open"
+    );
+    assert_eq!(found.actions[0].command, "fnctl dlq list enrich/signups");
+    // Nothing ended in front of it.
+    world.before_seeks = Some(0);
+    let (_, message, _) = said(&world);
+    assert_eq!(
+        message,
+        "no record has come to stream `signups` since a seek put the mapping where it stands; that is behind 1230 \
+         records that the stream holds"
+    );
+    assert_eq!(world.diagnosed().code, "no-data");
+    // What came since counts as ever.
+    world.before_seeks = Some(1_230);
+    world.status.totals.processed = 1;
+    assert!(
+        said(&world)
+            .1
+            .starts_with("every record that came is settled")
+    );
+}
+
+#[test]
+fn a_full_disk_is_told_with_the_stream_that_takes_most() {
+    let mut world = World::new();
+    makes(Why::DiskFull, &mut world);
+    for (largest, command) in [
+        (None, "fnctl streams list"),
+        (Some(("flood", 64 << 20)), "fnctl streams list"),
+        (
+            Some(("flood", 65 << 20)),
+            "fnctl streams update flood --retention-bytes 64MiB",
+        ),
+        (
+            Some(("flood", 3 << 30)),
+            "fnctl streams update flood --retention-bytes 1536MiB",
+        ),
+    ] {
+        world.largest = largest;
+        let commands = said(&world).2;
+        assert_eq!(commands[0], command, "{largest:?}");
+        assert_eq!(
+            commands.last().map(String::as_str),
+            Some("fnctl streams list")
+        );
+    }
+}
+
+#[test]
 fn rates_are_told_by_the_second() {
     let mut world = World::new();
     makes(Why::FunctionSlow, &mut world);
@@ -335,6 +395,8 @@ fn rates_are_told_by_the_second() {
         concurrency: None,
         node_calls: 64,
         older_records: 0,
+        before_seeks: None,
+        largest: None,
         parked_key: None,
         output: None,
         behind_hole: None,
