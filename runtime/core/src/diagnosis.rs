@@ -338,6 +338,12 @@ impl Figures<'_> {
         &self.status.name
     }
 
+    /// Open dead letters, those that are damaged at rest as well.
+    fn open_letters(&self) -> u64 {
+        let status = self.status;
+        status.dead_letters_by_code.values().sum::<u64>() + status.dead_letters_damaged
+    }
+
     /// Shards that are not at their end.
     fn shards(&self) -> u64 {
         self.status.shards.iter().filter(|s| !s.ended).count() as u64

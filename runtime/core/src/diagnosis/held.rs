@@ -50,9 +50,14 @@ pub(super) fn stream_deleted(figures: &Figures<'_>) -> Option<Found> {
             let outputs: String = outputs
                 .map(|(name, to)| format!(" --to {name}={to}"))
                 .collect();
+            // Refused without it where letters are open.
+            let force = match figures.open_letters() {
+                0 => "",
+                _ => " --force",
+            };
             vec![
                 (
-                    format!("fnctl mappings delete {id}"),
+                    format!("fnctl mappings delete {id}{force}"),
                     "its progress goes; dead letters stay, by its id",
                 ),
                 (

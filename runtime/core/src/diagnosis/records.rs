@@ -296,7 +296,7 @@ pub(super) fn caught_up(figures: &Figures<'_>) -> Option<Found> {
         }
     };
     let damaged = status.dead_letters_damaged;
-    let letters = status.dead_letters_by_code.values().sum::<u64>() + damaged;
+    let letters = figures.open_letters();
     let mut actions = Vec::new();
     if let Some(aged) = aged::told(figures) {
         message.push_str(&format!("; {aged}"));

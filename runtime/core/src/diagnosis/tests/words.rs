@@ -49,6 +49,21 @@ fn damaged_dead_letters_are_open_ones_and_said_to_be_damaged() {
 }
 
 #[test]
+fn a_mapping_whose_stream_is_gone_is_deleted_by_force_only_where_dead_letters_are_open() {
+    let proposed = |readable, damaged| {
+        let mut world = World::new();
+        makes(Why::StreamDeleted, &mut world);
+        world.status.dead_letters_by_code = BTreeMap::from([("junk".to_owned(), readable)]);
+        world.status.dead_letters_damaged = damaged;
+        let id = world.status.id.clone();
+        said(&world).2[0].replace(&id, "ID")
+    };
+    assert_eq!(proposed(0, 0), "fnctl mappings delete ID");
+    assert_eq!(proposed(1, 0), "fnctl mappings delete ID --force");
+    assert_eq!(proposed(0, 1), "fnctl mappings delete ID --force");
+}
+
+#[test]
 fn since_when_calls_fail_is_always_told_and_never_before_the_version_was_live() {
     let since = |change: fn(&mut RecentVersion)| {
         let mut world = World::new();
