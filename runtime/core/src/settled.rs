@@ -76,6 +76,8 @@ impl FromIterator<SettledRange> for SettledRanges {
 pub struct Settled {
     low_watermark: Ordinal,
     done: BTreeMap<Ordinal, Ordinal>,
+    /// Positions in the done-set: what is asked at every look, of thousands of ranges.
+    done_positions: u64,
 }
 
 impl Settled {
@@ -85,6 +87,7 @@ impl Settled {
         Self {
             low_watermark: start,
             done: BTreeMap::new(),
+            done_positions: 0,
         }
     }
 
@@ -100,7 +103,7 @@ impl Settled {
                 range.after > low_watermark,
                 "the done-set lies above the low watermark"
             );
-            settled.done.insert(range.after, range.through);
+            settled.insert(range.after, range.through);
         }
         settled
     }
@@ -114,10 +117,27 @@ impl Settled {
     /// The ranges done above the low watermark, ascending.
     #[must_use]
     pub fn done(&self) -> SettledRanges {
-        self.done
-            .iter()
-            .map(|(&after, &through)| SettledRange { after, through })
-            .collect()
+        self.ranges().collect()
+    }
+
+    /// The same, one by one.
+    pub fn ranges(&self) -> impl Iterator<Item = SettledRange> + '_ {
+        let ranges = self.done.iter();
+        ranges.map(|(&after, &through)| SettledRange { after, through })
+    }
+
+    /// How many positions up to `last` are unsettled.
+    #[must_use]
+    pub fn unsettled_through(&self, last: Ordinal) -> u64 {
+        let above = last.0.saturating_sub(self.low_watermark.0);
+        if self.last() <= last {
+            return above - self.done_positions;
+        }
+        let done = self.ranges().map(|range| {
+            let through = range.through.min(last);
+            through.0.saturating_sub(range.after.0)
+        });
+        above - done.sum::<u64>()
     }
 
     /// Number of ranges above the low watermark: what the bound of the done-set counts.
@@ -180,16 +200,27 @@ impl Settled {
         {
             after = start;
             through = through.max(end);
-            self.done.remove(&start);
+            self.remove(start);
         }
         while let Some((&start, &end)) = self.done.range(after..=through).next() {
             through = through.max(end);
-            self.done.remove(&start);
+            self.remove(start);
         }
         if after <= self.low_watermark {
             self.low_watermark = through;
         } else {
-            self.done.insert(after, through);
+            self.insert(after, through);
+        }
+    }
+
+    fn insert(&mut self, after: Ordinal, through: Ordinal) {
+        self.done.insert(after, through);
+        self.done_positions += through.0 - after.0;
+    }
+
+    fn remove(&mut self, after: Ordinal) {
+        if let Some(through) = self.done.remove(&after) {
+            self.done_positions -= through.0 - after.0;
         }
     }
 }

@@ -107,6 +107,8 @@ proptest! {
             prop_assert_eq!(&settled, &once);
             for position in 0..TOP + 10 {
                 prop_assert_eq!(settled.contains(Ordinal(position)), naive(&set, position));
+                let unsettled = (0..=position).filter(|p| !naive(&set, *p)).count() as u64;
+                prop_assert_eq!(settled.unsettled_through(Ordinal(position)), unsettled);
             }
             let low = (start..).take_while(|p| naive(&set, *p)).last().unwrap();
             prop_assert_eq!(settled.low_watermark(), Ordinal(low));

@@ -151,11 +151,7 @@ impl LettersView {
 
     /// How many letters are open, of a stream that ends here.
     fn open(&self, tail: &ShardTail) -> u64 {
-        let mut open = tail.last().0 - self.closed.low_watermark().0.min(tail.last().0);
-        for range in self.closed.done().as_slice() {
-            open -= range.through.0 - range.after.0;
-        }
-        open
+        self.closed.unsettled_through(tail.last())
     }
 
     /// Closes a body once: redo may bring an old entry over newer values.
@@ -228,7 +224,7 @@ fn from(set: &Settled, floor: Ordinal) -> Settled {
         after: Ordinal(0),
         through: set.low_watermark(),
     };
-    for range in std::iter::once(&first).chain(set.done().as_slice()) {
+    for range in std::iter::once(first).chain(set.ranges()) {
         if range.through > before {
             kept.settle(SettledRange {
                 after: range.after.max(before),

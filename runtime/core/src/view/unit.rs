@@ -39,14 +39,7 @@ impl UnitView {
     /// How many positions up to `last` are unsettled.
     #[must_use]
     pub fn unsettled_through(&self, last: Ordinal) -> u64 {
-        let mut open = last.0.saturating_sub(self.settled.low_watermark().0);
-        if self.settled.gaps() > 0 {
-            for range in self.settled.done().as_slice() {
-                let through = range.through.min(last);
-                open -= through.0.saturating_sub(range.after.0);
-            }
-        }
-        open
+        self.settled.unsettled_through(last)
     }
 
     /// Settles a range and forgets the marks of its records.
