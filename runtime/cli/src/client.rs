@@ -7,7 +7,9 @@ mod trust;
 use std::{
     convert::Infallible,
     error::Error as _,
+    io::{self, IsTerminal as _},
     path::PathBuf,
+    pin::pin,
     sync::{Arc, OnceLock},
 };
 
@@ -25,9 +27,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
 
 pub(crate) use self::lines::Lines;
-use crate::{error::CliError, limits};
+use crate::{error::CliError, limits, output};
 
 /// A request's body.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -293,8 +296,10 @@ impl Client {
             .body(body)
             .map_err(|_| CliError::usage("a value cannot be sent in a header".to_owned()))?;
         let is_reading = request.method() == Method::GET;
-        let answered = self.http()?.request(request).await;
-        let response = answered.map_err(|error| self.unreachable(&error, is_reading))?;
+        let answered = self.answered(self.http()?.request(request), is_reading);
+        let response = answered
+            .await?
+            .map_err(|error| self.unreachable(&error, is_reading))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -304,6 +309,35 @@ impl Client {
             Ok(body) => Err(body.error.into()),
             Err(_) => Err(self.strange(status, &body)),
         }
+    }
+
+    /// Waits for an answer to begin; a person at a terminal is told after a while. What changes may take as long as
+    /// it takes.
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = T>,
+        is_reading: bool,
+    ) -> Result<T, CliError> {
+        let mut answer = pin!(answer);
+        if let Ok(answered) = timeout(limits::ANSWER_NOTED_AFTER, &mut answer).await {
+            return Ok(answered);
+        }
+        if io::stderr().is_terminal() {
+            output::note(&format!("waits for an answer of {} …", self.server));
+        }
+        if !is_reading {
+            return Ok(answer.await);
+        }
+        let left = limits::ANSWER_TIMEOUT - limits::ANSWER_NOTED_AFTER;
+        timeout(left, answer).await.map_err(|_| {
+            let whole = limits::ANSWER_TIMEOUT.as_secs();
+            CliError::new(
+                ErrorCode::WaitedTooLong,
+                format!("{} has not answered for {whole} s", self.server),
+            )
+            .because("something takes connections there and says nothing: the server is stopped, hangs or is overloaded")
+            .fix("look at its process and at the end of its log; nothing was changed by asking")
+        })
     }
 
     async fn read<T: DeserializeOwned>(&self, response: Response<Incoming>) -> Result<T, CliError> {
@@ -338,7 +372,14 @@ impl Client {
 
     fn strange(&self, status: StatusCode, body: &[u8]) -> CliError {
         let words = String::from_utf8_lossy(body);
-        let words = crate::output::words::first_line(&words, 200);
+        // As the Kinesis listener refuses what is not signed.
+        let fix = match words.contains("AccessDeniedException") {
+            true => {
+                "that is where AWS clients go (`--kinesis-listen`): --server URL with the address of `--listen`"
+            }
+            false => "--server URL, or FNCTL_SERVER; fnctl doctor compares the versions",
+        };
+        let words = output::words::first_line(&words, 200);
         CliError::new(
             ErrorCode::AnswerUnreadable,
             format!(
@@ -351,7 +392,7 @@ impl Client {
         } else {
             format!("it says: {words}")
         })
-        .fix("--server URL, or FNCTL_SERVER; fnctl doctor compares the versions")
+        .fix(fix)
     }
 
     fn unreachable(&self, error: &legacy::Error, is_reading: bool) -> CliError {
@@ -408,4 +449,22 @@ pub(crate) fn empty() -> RequestBody {
 
 fn full(body: Bytes) -> RequestBody {
     Full::new(body).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_ends_what_reads_and_not_what_changes() {
+        let client = Client::new("http://127.0.0.1:4700", &Credentials::default());
+        let client = client.expect("an address");
+        let error = client.answered(pending::<()>(), true).await;
+        let error = error.expect_err("nothing came");
+        assert!(error.is(ErrorCode::WaitedTooLong), "{error:?}");
+        let late = || tokio::time::sleep(limits::ANSWER_TIMEOUT * 100);
+        assert!(client.answered(late(), false).await.is_ok());
+    }
 }

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 /// Longest wait for a connection to the server.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for the answer to what only reads to begin: a server has it at once, but where it looks through all
+/// dead letters of a mapping.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// From then on a person at a terminal is told that an answer is waited for.
+pub(crate) const ANSWER_NOTED_AFTER: Duration = Duration::from_secs(10);
 /// Largest answer that is read whole.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Largest line of a streamed answer: a record in base64 with its envelope.

@@ -344,6 +344,11 @@ impl Figures<'_> {
         status.dead_letters_by_code.values().sum::<u64>() + status.dead_letters_damaged
     }
 
+    /// How many calls at once the function may make, where that is fewer than the server makes.
+    fn own_calls(&self) -> Option<u32> {
+        self.concurrency.filter(|own| *own < self.node_calls)
+    }
+
     /// Shards that are not at their end.
     fn shards(&self) -> u64 {
         self.status.shards.iter().filter(|s| !s.ended).count() as u64

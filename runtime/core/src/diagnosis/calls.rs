@@ -86,15 +86,19 @@ pub(super) fn throttled(figures: &Figures<'_>) -> Option<Found> {
     let waited = are_many && recent.wait_ms >= recent.run_ms && mean_ms >= THROTTLED_WAIT_MS_MIN;
     // Those that wait now have not ended, and are in no sum.
     let all_wait = figures.waiting_calls > 0 && figures.waiting_calls >= recent.running;
+    let own = figures.own_calls();
+    // Those that run are all that may: the others wait for them, whatever was so before.
+    let runs = recent.running.saturating_sub(figures.waiting_calls);
+    let is_full = figures.waiting_calls > 0 && own.is_some_and(|own| runs >= own);
     // Where lanes rest, what waits does so for something else.
     let is_resting = figures.busy_percent() < RESTING_PERCENT;
-    if !is_behind(figures.status) || is_resting || !(waited || all_wait) {
+    let is_throttled = is_full || (!is_resting && (waited || all_wait));
+    if !is_behind(figures.status) || !is_throttled {
         return None;
     }
     let function = &figures.status.function;
     let share = recent.wait_ms * 100 / (recent.wait_ms + recent.run_ms).max(1);
     let at_once = |calls: u64| format!("{} at once", count(calls, "call"));
-    let own = figures.concurrency.filter(|own| *own < figures.node_calls);
     let (bound, mut actions) = match own {
         Some(own) => {
             // Above the node's own bound it would bound nothing.
@@ -118,9 +122,14 @@ pub(super) fn throttled(figures: &Figures<'_>) -> Option<Found> {
                 "calls wait for their turn {share}% of the time, {} on average: {bound}",
                 took(recent.wait_ms * 1_000_000 / recent.calls().max(1))
             ),
-            false => format!(
+            false if all_wait => format!(
                 "{} under way, and all wait for their turn: {bound}",
                 count(figures.waiting_calls.into(), "call")
+            ),
+            false => format!(
+                "of {} under way {} wait for their turn: {bound}",
+                count(recent.running.into(), "call"),
+                figures.waiting_calls,
             ),
         },
         actions,

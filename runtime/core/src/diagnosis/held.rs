@@ -79,7 +79,16 @@ pub(super) fn stopped_fatal(figures: &Figures<'_>) -> Option<Found> {
         Why::StoppedFatal,
         |detail| format!("the function said `fatal`: {detail}"),
         |name| {
-            let mut actions = vec![
+            let detail = figures.status.detail.as_deref().unwrap_or_default();
+            let mut actions = Vec::new();
+            // Tried again it ends the same way, whatever is mended outside.
+            if detail.starts_with("unbound-output") {
+                actions.push((
+                    format!("fnctl deploy FILE --name {function} --to OUTPUT=STREAM"),
+                    "of a component that declares the output, which is bound: the mapping runs",
+                ));
+            }
+            actions.extend([
                 (
                     format!("fnctl mappings resume {name}"),
                     "tries the same record again, once what it says is mended",
@@ -88,7 +97,7 @@ pub(super) fn stopped_fatal(figures: &Figures<'_>) -> Option<Found> {
                     format!("fnctl logs {function} --since 15m"),
                     "what the function wrote",
                 ),
-            ];
+            ]);
             if let Some(before) = figures.before {
                 actions.push((
                     format!("fnctl rollback {function} --to {before}"),

@@ -170,7 +170,7 @@ pub(super) fn behind(figures: &Figures<'_>) -> Option<Found> {
             "what the function wrote; the server's own log says what it does",
         ),
     );
-    actions.truncate(2);
+    actions.truncate(3);
     Some(Found {
         since: figures.oldest(),
         message,
@@ -269,6 +269,13 @@ pub(super) fn filtered_away(figures: &Figures<'_>) -> Option<Found> {
     })
 }
 
+/// Whether what is pending is as good as sure to wait for its batch alone.
+fn waits_for_its_batch(figures: &Figures<'_>) -> bool {
+    let (status, recent) = (figures.status, figures.recent);
+    let is_early = status.iterator_age_ms < status.settings.batch_window_ms;
+    is_early && recent.running == 0 && figures.parked_keys() == 0
+}
+
 pub(super) fn caught_up(figures: &Figures<'_>) -> Option<Found> {
     let status = figures.status;
     let sought = figures
@@ -286,6 +293,15 @@ pub(super) fn caught_up(figures: &Figures<'_>) -> Option<Found> {
             },
         ),
         0 => "every record that came is settled".to_owned(),
+        pending if waits_for_its_batch(figures) => {
+            let waits = if pending == 1 { "waits" } else { "wait" };
+            format!(
+                "it keeps up: {} {waits} for a batch to fill, the oldest for {} of {} (`batch_window`)",
+                count(pending, "record"),
+                age(status.iterator_age_ms),
+                age(status.settings.batch_window_ms),
+            )
+        }
         1 => format!(
             "it keeps up: 1 record is under way, for {}",
             age(status.iterator_age_ms)

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     limits::{
-        BUSY_PERCENT, CATCHING_UP_MS, PARALLELIZATION_FACTOR_MAX, SICK_SINCE_DEPLOY_MS,
-        STREAM_SHARDS_MAX,
+        BUSY_PERCENT, CATCHING_UP_MS, CONCURRENCY_MAX, PARALLELIZATION_FACTOR_MAX,
+        SICK_SINCE_DEPLOY_MS, STREAM_SHARDS_MAX,
     },
     status::NextStep,
 };
@@ -126,19 +126,22 @@ pub(super) fn slow(figures: &Figures<'_>) -> Option<Found> {
     })
 }
 
-/// What makes more calls at once.
+/// What makes more calls at once: more lanes, and where the function may not make as many, more of those.
 pub(super) fn lanes_to_add(figures: &Figures<'_>) -> Vec<NextStep> {
     let (status, name) = (figures.status, figures.name());
     let factor = status.settings.parallelization_factor;
+    let open = figures.shards().max(1);
     let mut actions = Vec::new();
+    let mut lanes = open * 2;
     if status.settings.ordering != "shard" && factor < PARALLELIZATION_FACTOR_MAX {
         let present = u64::from(factor.max(1));
         // More calls at once than the server makes would wait for their turn.
-        let useful = u64::from(figures.node_calls) / figures.shards().max(1);
+        let useful = u64::from(figures.node_calls) / open;
         let most = useful
             .max(present * 2)
             .min(PARALLELIZATION_FACTOR_MAX.into());
         let more = called_for(figures, present).min(most);
+        lanes = more * open;
         actions.push(step(
             format!("fnctl mappings update {name} --parallelization-factor {more}"),
             format!(
@@ -147,16 +150,32 @@ pub(super) fn lanes_to_add(figures: &Figures<'_>) -> Vec<NextStep> {
             ),
         ));
     }
-    let open = figures.shards();
     if open < u64::from(STREAM_SHARDS_MAX) / 2 {
         actions.push(step(
             format!(
                 "fnctl streams resize {} --shards {}",
                 status.stream,
-                open.max(1) * 2
+                open * 2
             ),
             "more shards, for what comes from now on",
         ));
+    }
+    // Lanes above it would wait for their turn.
+    if let Some(own) = figures.own_calls().filter(|own| u64::from(*own) < lanes)
+        && !actions.is_empty()
+    {
+        let most = figures.node_calls.min(CONCURRENCY_MAX).into();
+        let (more, function) = (lanes.min(most), &status.function);
+        actions.insert(
+            0,
+            step(
+                format!("fnctl deploy --name {function} --concurrency {more}"),
+                format!(
+                    "it may make {} at once: without more, more lanes wait for their turn",
+                    count(own.into(), "call")
+                ),
+            ),
+        );
     }
     actions
 }

@@ -4,6 +4,7 @@ mod aged;
 mod canaries;
 mod in_time;
 mod near;
+mod slow;
 mod stalls;
 mod words;
 

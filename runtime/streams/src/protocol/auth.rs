@@ -77,7 +77,12 @@ fn check_header(header: &str, is_dated: bool) -> Result<Option<String>, ApiError
     if complaint.is_empty() {
         return Ok(part("Credential").and_then(|(_, scope)| region_of_credential(scope)));
     }
-    complaint += &format!("Authorization={header}");
+    // A token that was meant for the other listener is not said aloud: who asked may log what it is told.
+    let shown = match header.split_once(' ') {
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("bearer") => "Bearer ***",
+        _ => header,
+    };
+    complaint += &format!("Authorization={shown}");
     Err(ApiError::new(ErrorCode::IncompleteSignature, complaint))
 }
 
@@ -152,6 +157,14 @@ mod tests {
                      Authorization header requires 'SignedHeaders' parameter. \
                      Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. \
                      Authorization=X".into()),
+            ),
+            (
+                "/",
+                vec![("authorization", "bearer fnctl_secret"), date],
+                Err("IncompleteSignatureException: Authorization header requires 'Credential' parameter. \
+                     Authorization header requires 'Signature' parameter. \
+                     Authorization header requires 'SignedHeaders' parameter. \
+                     Authorization=Bearer ***".into()),
             ),
             (
                 "/",

@@ -215,6 +215,24 @@ fn calls_that_wait_are_throttled_where_they_are_many_and_wait_longer_than_they_r
     assert_eq!(waits(0, 2, 2), "throttled", "none had its turn");
     assert_eq!(waits(0, 2, 1), "behind", "one has it");
     assert_eq!(with(10, 9_000, 1_000), "caught-up", "it keeps up");
+    // Lanes were added a moment ago: what is known of most of the time is of one lane.
+    let full = |running: u32, waiting_calls: u32, own: Option<u32>| {
+        told(|world| {
+            makes(Why::Throttled, world);
+            (world.recent.wait_ms, world.recent.waited_calls) = (0, 0);
+            world.recent.busy_permille = 0;
+            (world.recent.running, world.waiting_calls) = (running, waiting_calls);
+            world.concurrency = own;
+        })
+    };
+    assert_eq!(full(9, 8, Some(1)), "throttled", "the one that may has it");
+    assert_eq!(full(9, 8, Some(2)), "behind", "one more may, and will");
+    assert_eq!(full(1, 0, Some(1)), "behind", "none waits");
+    assert_eq!(
+        full(9, 8, None),
+        "behind",
+        "the function may make any number"
+    );
     let resting = told(|world| {
         makes(Why::Throttled, world);
         world.recent.busy_permille = 0;
@@ -310,4 +328,34 @@ fn a_mapping_that_settled_anything_has_had_data() {
     assert_eq!(with(|totals| totals.polled = 5), "no-data");
     assert_eq!(with(|totals| totals.expired = 1), "caught-up");
     assert_eq!(with(|totals| totals.dead_lettered = 1), "caught-up");
+}
+
+#[test]
+fn what_waits_for_its_batch_alone_is_told_so_while_the_window_lasts() {
+    let says = |change: fn(&mut World)| {
+        let mut world = World::new();
+        world.status.settings.batch_window_ms = 300_000;
+        (world.status.pending_records, world.status.iterator_age_ms) = (1, 224_000);
+        change(&mut world);
+        let found = world.diagnosed();
+        (found.code, found.message)
+    };
+    let waits = "it keeps up: 1 record waits for a batch to fill, the oldest for 3m44s of 5m00s (`batch_window`)";
+    assert_eq!(says(|_| ()), ("caught-up".to_owned(), waits.to_owned()));
+    let under_way = "it keeps up: 1 record is under way, for";
+    assert!(
+        says(|world| world.recent.running = 1)
+            .1
+            .starts_with(under_way)
+    );
+    let over = |world: &mut World| world.status.iterator_age_ms = 300_000;
+    assert!(
+        says(over).1.starts_with(under_way),
+        "it is about to be called"
+    );
+    assert!(
+        says(|world| world.status.shards[0].parked_keys = 1)
+            .1
+            .contains("waits for a retry")
+    );
 }

@@ -80,10 +80,12 @@ pub(super) const ALL: &[Explanation] = &[
     explained(
         ErrorCode::WaitedTooLong,
         "What was waited for did not happen in time",
-        "`--wait` or `--timeout` ended first. What was begun goes on in the server.",
+        "`--wait` or `--timeout` ended first. What was begun goes on in the server. Or something takes connections at the server's address \
+         and does not begin to answer within a minute what only reads: a server that is stopped, hangs or is overloaded.",
         &[
             "fnctl status MAPPING        (says what holds it)",
             "the same with a longer --wait or --timeout",
+            "where nothing answers: look at the server's process and at the end of its log",
         ],
     ),
     explained(
