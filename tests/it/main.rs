@@ -1,6 +1,7 @@
 //! The whole, from outside: one binary of tests, a module per subject.
 
 mod access;
+mod audit;
 mod book;
 mod canaries;
 mod captures;

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    access::audited,
+    audit::audited,
     support::{all, one},
 };
 

@@ -12,7 +12,8 @@ use fnctl_tests::{binary, get};
 use serde_json::Value;
 
 use crate::{
-    access::{fnctl, lines_of, offline_token, serve},
+    access::{fnctl, offline_token, serve},
+    audit::lines_of,
     kinesis::holds_over_tls,
     support::{all, one},
 };

@@ -117,12 +117,8 @@ impl Client {
         path: &[&str],
         query: Query<'_>,
     ) -> Result<Vec<T>, CliError> {
-        let mut lines = self.lines(path, query).await?;
-        let mut all = Vec::new();
-        while let Some(line) = lines.next().await? {
-            all.push(self.parse(&line)?);
-        }
-        Ok(all)
+        let (all, error) = self.list_and_error(path, query).await?;
+        error.map_or(Ok(all), Err)
     }
 
     /// Asks for many values; those that came before the server ended with an error come with it.

@@ -1,5 +1,6 @@
 //! The control API: one file per resource, one error object, unknown fields and parameters refused.
 
+mod answer;
 mod artifacts;
 mod backup;
 mod capture;
@@ -34,11 +35,14 @@ use http_body_util::BodyExt;
 use hyper::{
     Method, Request, Response,
     body::{Body as _, Incoming},
-    header::{self, HeaderValue},
+    header,
 };
 
-use self::error::ApiError;
 pub use self::put::key_at;
+use self::{
+    answer::{NDJSON, many, many_and, one, with_type},
+    error::ApiError,
+};
 use crate::{
     access::{Access, Caller, Lasting},
     audit::{self, Act, Audit, Noting},
@@ -468,32 +472,4 @@ fn only<'a>(method: &'a Method, allowed: &[Method]) -> Result<&'a Method, ApiErr
     let words = format!("{method} is not possible here");
     let fix = format!("send it as {}", allowed.join(" or "));
     Err(ApiError::new(ErrorCode::MethodNotAllowed, words).fix(fix))
-}
-
-/// One value as JSON.
-fn one(value: &impl serde::Serialize) -> Answer {
-    let mut text = serde_json::to_vec(value).map_err(ApiError::internal)?;
-    text.push(b'\n');
-    Ok(with_type(crate::http::whole(text), "application/json"))
-}
-
-/// Many values as NDJSON.
-fn many<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> Answer {
-    let mut text = Vec::new();
-    for value in values {
-        serde_json::to_writer(&mut text, &value).map_err(ApiError::internal)?;
-        text.push(b'\n');
-    }
-    Ok(with_type(crate::http::whole(text), NDJSON))
-}
-
-/// The type of answers with an object a line.
-const NDJSON: &str = "application/x-ndjson";
-
-fn with_type(body: Body, content_type: &'static str) -> Response<Body> {
-    let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }

@@ -132,8 +132,10 @@ async fn list(
         }
         return Ok(none);
     }
-    let (all, damage) = session.client.list_and_error(&path, query).await?;
-    let all: Vec<DeadLetterStatus> = all;
+    let asked = session
+        .client
+        .list_and_error::<DeadLetterStatus>(&path, query);
+    let (all, damage) = asked.await?;
     let status: &[&str] = if is_all { &["status"] } else { &[] };
     let columns = ["id>", "failed", "key", "attempts>", "code", "error"];
     let columns: Vec<&str> = [&columns[..1], status, &columns[1..]].concat();

@@ -21,7 +21,7 @@ pub(super) use self::{
     redrive::{cancel, redrive, under_way},
 };
 use crate::{
-    api::{Answer, Asked, NDJSON, error::ApiError, one, with_type},
+    api::{Answer, Asked, NDJSON, error::ApiError, many_and, one, with_type},
     http::{Chunks, path::Query, streamed},
     limits,
     node::{DamagedLetter, HostNode, StoredLetter, dead_letters::shown},
@@ -61,8 +61,7 @@ pub(super) async fn list(node: &Arc<HostNode>, address: &str, asked: &Asked) -> 
         after = read.through;
         let wanted = read.letters.iter().filter(|found| filter.takes(found));
         letters.extend(wanted.map(shown));
-        let lost = read.damaged.iter().filter(|found| filter.may_take(found));
-        lost.for_each(|found| damaged.add(found));
+        damaged.add(read.damaged.iter().filter(|found| filter.may_take(found)));
     }
     letters.truncate(limit);
     many_and(letters, damaged.error(address))
@@ -140,8 +139,7 @@ async fn push(
         after = read.through;
         let is_past = |body: Ordinal| until.is_some_and(|until| body > until);
         let is_lost = |found: &&DamagedLetter| !is_past(found.body) && filter.may_take(found);
-        let lost = read.damaged.iter().filter(is_lost);
-        lost.for_each(|found| damaged.add(found));
+        damaged.add(read.damaged.iter().filter(is_lost));
         let mut text = String::new();
         let wanted = read.letters.iter().filter(|found| !is_past(found.body));
         for found in wanted.filter(|found| filter.takes(found)) {
@@ -173,22 +171,6 @@ async fn push(
             }
         }
     }
-}
-
-/// Many values, and what kept some others from being told.
-fn many_and<T: serde::Serialize>(
-    values: impl IntoIterator<Item = T>,
-    error: Option<ApiError>,
-) -> Answer {
-    let mut text = Vec::new();
-    for value in values {
-        serde_json::to_writer(&mut text, &value).map_err(ApiError::internal)?;
-        text.push(b'\n');
-    }
-    if let Some(error) = error {
-        text.extend_from_slice(error.into_line().as_bytes());
-    }
-    Ok(with_type(crate::http::whole(text), NDJSON))
 }
 
 /// `GET /v1/mappings/{m}/dead-letters/{id}`.

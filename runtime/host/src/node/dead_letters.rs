@@ -126,6 +126,15 @@ impl Counted {
     }
 }
 
+/// The id of a body and what became of its letter; `None`: nothing is told of it any more. Without anything kept
+/// all are open.
+fn known(kept: Option<&LettersView>, body: Ordinal) -> Option<(Ordinal, LetterStatus)> {
+    match kept {
+        None => Some((body, LetterStatus::Open)),
+        Some(kept) => Some((kept.id_of(body), kept.status(body)?)),
+    }
+}
+
 impl HostNode {
     /// Some letters of a mapping's `stream` of them behind a place; none at the end. What became of each is as of
     /// now. Those that cannot be read are told as such, and what is behind them is read.
@@ -186,16 +195,10 @@ impl HostNode {
                 if body <= after {
                     continue;
                 }
-                let status = match &kept {
-                    None => Some(LetterStatus::Open),
-                    Some(kept) => kept.status(body),
-                };
-                let Some(status) = status else {
+                let Some((id, status)) = known(kept.as_deref(), body) else {
                     continue;
                 };
-                let letter = decode_dead_letter(block.records.data.share(index));
-                let id = kept.as_ref().map_or(body, |kept| kept.id_of(body));
-                match letter {
+                match decode_dead_letter(block.records.data.share(index)) {
                     Ok(letter) => read.letters.push(StoredLetter {
                         id,
                         body,
@@ -223,13 +226,9 @@ impl HostNode {
         why: &Arc<str>,
     ) -> Vec<DamagedLetter> {
         let kept = self.view(|view| view.letters(stream).cloned());
-        let known = |body: Ordinal| match &kept {
-            None => Some((body, LetterStatus::Open)),
-            Some(kept) => Some((kept.id_of(body), kept.status(body)?)),
-        };
         let bodies = bodies.map(Ordinal);
         let damaged = bodies.filter_map(|body| {
-            let (id, status) = known(body)?;
+            let (id, status) = known(kept.as_deref(), body)?;
             Some(DamagedLetter {
                 id,
                 body,

@@ -13,9 +13,9 @@ use fnctl_core::{
     status::DeadLetterCode,
 };
 
-use super::{FILTERS, damaged::Damaged, many_and};
+use super::{FILTERS, damaged::Damaged};
 use crate::{
-    api::{Answer, Asked},
+    api::{Answer, Asked, many_and},
     node::{HostNode, StoredLetter},
 };
 
@@ -35,8 +35,7 @@ pub(in crate::api) async fn codes(node: &Arc<HostNode>, address: &str, asked: &A
         after = read.through;
         let wanted = read.letters.iter().filter(|found| filter.takes(found));
         wanted.for_each(|found| codes.add(found));
-        let lost = read.damaged.iter().filter(|found| filter.may_take(found));
-        lost.for_each(|found| damaged.add(found));
+        damaged.add(read.damaged.iter().filter(|found| filter.may_take(found)));
     }
     many_and(codes.lines(), damaged.error(address))
 }

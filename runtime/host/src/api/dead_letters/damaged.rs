@@ -22,12 +22,14 @@ pub(super) struct Damaged {
 }
 
 impl Damaged {
-    pub(super) fn add(&mut self, found: &DamagedLetter) {
-        self.letters += 1;
-        if self.ids.len() < DAMAGED_LETTERS_NAMED_MAX {
-            self.ids.push(found.id);
+    pub(super) fn add<'a>(&mut self, met: impl IntoIterator<Item = &'a DamagedLetter>) {
+        for found in met {
+            self.letters += 1;
+            if self.ids.len() < DAMAGED_LETTERS_NAMED_MAX {
+                self.ids.push(found.id);
+            }
+            self.why.get_or_insert_with(|| Arc::clone(&found.why));
         }
-        self.why.get_or_insert_with(|| Arc::clone(&found.why));
     }
 
     pub(super) const fn is_empty(&self) -> bool {

@@ -80,7 +80,7 @@ pub(in crate::api) async fn purge(node: &Arc<HostNode>, address: &str, asked: As
         if found.is_empty() {
             break;
         }
-        found.damaged.iter().for_each(|found| damaged.add(found));
+        damaged.add(&found.damaged);
         if !takes_damaged {
             found.damaged.clear();
         }

@@ -83,7 +83,7 @@ pub(in crate::api) async fn redrive(node: &Arc<HostNode>, address: &str, asked: 
         if found.is_empty() {
             break;
         }
-        found.damaged.iter().for_each(|found| damaged.add(found));
+        damaged.add(&found.damaged);
         if let Some(error) = damaged.error(address).filter(|_| meant.are_named()) {
             return Err(error);
         }
