@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fnctl_core::{
-    id::{AttemptId, Ordinal, ShardNumber, StreamId, Timestamp},
+    id::{Ordinal, ShardNumber, StreamId, Timestamp},
     invoker::{Call, CallContext, CallFacts, Completed, Invoker, InvokerFault},
     pipeline::Invocation,
 };
@@ -124,18 +124,14 @@ pub(crate) fn prepare(
     }
 }
 
-/// How a call ended, by its id.
-pub(crate) type Ended = (AttemptId, Result<Completed, InvokerFault>);
-
 /// Makes the call, after a pause if the host was at fault the last time.
 pub(crate) async fn make<I: Invoker>(
     invoker: Arc<I>,
-    attempt: AttemptId,
     call: Call,
     pause: Option<Duration>,
-) -> Ended {
+) -> Result<Completed, InvokerFault> {
     if let Some(pause) = pause {
         tokio::time::sleep(pause).await;
     }
-    (attempt, invoker.invoke(call).await)
+    invoker.invoke(call).await
 }

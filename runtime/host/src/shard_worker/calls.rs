@@ -1,6 +1,7 @@
-//! Calls under way: one task each, so that a call that ends badly takes nothing with it.
+//! Calls under way, which the worker drives itself: guests compute on threads of their own, and a task a call would
+//! wake one thread more for each. One that panics takes nothing with it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use fnctl_core::{
     id::{AttemptId, FunctionVersion, SlotId},
@@ -9,18 +10,20 @@ use fnctl_core::{
     pipeline::Invocation,
     recent::Cutting,
 };
-use prometheus::IntGauge;
-use tokio::{
-    task::{AbortHandle, Id, JoinError, JoinSet},
-    time::Instant,
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{AbortHandle, BoxFuture, abortable},
+    stream::FuturesUnordered,
 };
+use prometheus::IntGauge;
+use tokio::time::Instant;
 
 use crate::{
     backoff,
     recent::{MappingRecent, Wanted},
     shard_worker::{
         blocks::Run,
-        call::{self, Ended, Prepared},
+        call::{self, Prepared},
     },
 };
 
@@ -29,6 +32,14 @@ struct Running {
     handle: AbortHandle,
     slot: SlotId,
     wanted: Wanted,
+}
+
+/// What came of a call under way.
+pub(super) enum Ended {
+    /// It ended, with a fault of ours as words.
+    With(AttemptId, Result<Completed, String>),
+    /// Nobody waits for it any more.
+    TakenBack,
 }
 
 /// How a call ended.
@@ -45,8 +56,7 @@ pub(super) struct OfCall {
 
 /// The calls of one worker. Dropped, it takes them all back.
 pub(super) struct Calls {
-    running: JoinSet<Ended>,
-    tasks: HashMap<Id, AttemptId>,
+    running: FuturesUnordered<BoxFuture<'static, Ended>>,
     handles: HashMap<AttemptId, Running>,
     /// The records of each slot's last call: its commit's rows inherit their hash keys.
     runs: HashMap<SlotId, Vec<Run>>,
@@ -68,8 +78,7 @@ impl Calls {
         settings: &MappingSettings,
     ) -> Self {
         Self {
-            running: JoinSet::new(),
-            tasks: HashMap::new(),
+            running: FuturesUnordered::new(),
             handles: HashMap::new(),
             runs: HashMap::new(),
             ended: HashMap::new(),
@@ -91,9 +100,18 @@ impl Calls {
         prepared: Prepared,
     ) {
         let attempt = invocation.attempt;
-        let call = call::make(Arc::clone(invoker), attempt, prepared.call, self.pause);
-        let handle = self.running.spawn(call);
-        self.tasks.insert(handle.id(), attempt);
+        let call = call::make(Arc::clone(invoker), prepared.call, self.pause);
+        // What panics is a fault of the host, as any other: the call is made again.
+        let call = AssertUnwindSafe(call).catch_unwind();
+        let (call, handle) = abortable(call);
+        self.running.push(Box::pin(async move {
+            let result = match call.await {
+                Err(_) => return Ended::TakenBack,
+                Ok(Ok(result)) => result.map_err(|fault| fault.to_string()),
+                Ok(Err(panic)) => Err(format!("the host panicked: {}", words_of(&*panic))),
+            };
+            Ended::With(attempt, result)
+        }));
         let mut records = invocation.records.iter();
         // The last call of a window has none, and is made again until it is well.
         let is_untried = !invocation.records.is_empty() && records.all(|of| of.attempts == 0);
@@ -136,18 +154,16 @@ impl Calls {
         self.ended.get(&slot).copied()
     }
 
-    /// The next task that ends; `None`: no call is under way. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Result<(Id, Ended), JoinError>> {
-        self.running.join_next_with_id().await
+    /// The next call that ends; `None`: none is under way. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Ended> {
+        self.running.next().await
     }
 
     /// Which call that was, and how it ended; `None`: it was taken back.
-    pub(super) fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<OfCall> {
-        let (task, result) = match ended {
-            Ok((task, (_, result))) => (task, result.map_err(|fault| fault.to_string())),
-            Err(error) => (error.id(), Err(error.to_string())),
+    pub(super) fn ended(&mut self, ended: Ended) -> Option<OfCall> {
+        let Ended::With(attempt, result) = ended else {
+            return None;
         };
-        let attempt = self.tasks.remove(&task)?;
         let Running { slot, wanted, .. } = self.handles.remove(&attempt)?;
         let now = Instant::now();
         self.ended.insert(slot, now);
@@ -166,6 +182,13 @@ impl Calls {
             result,
         })
     }
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no words")
 }
 
 impl Drop for Calls {

@@ -13,17 +13,21 @@ use fnctl_core::{
     record::RecordBlock,
     source::{SourceError, describe},
 };
-use tokio::task::{Id, JoinError};
 use tracing::warn;
 
 use crate::{
     poller::Read,
-    shard_worker::{Exit, ShardWorker, call::Ended, calls::OfCall, commits::Progress, timing},
+    shard_worker::{
+        Exit, ShardWorker,
+        calls::{Ended, OfCall},
+        commits::Progress,
+        timing,
+    },
 };
 
 impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
     /// A call ended, or was taken back (then nobody waits for it).
-    pub(super) fn called(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<Event> {
+    pub(super) fn called(&mut self, ended: Ended) -> Option<Event> {
         let OfCall {
             attempt,
             version,
