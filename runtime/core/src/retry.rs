@@ -2,6 +2,7 @@
 
 use crate::{
     id::{Ordinal, Timestamp},
+    limits::RETRY_GRAIN_MS,
     mapping::{MappingSettings, MaxAttempts},
 };
 
@@ -70,13 +71,16 @@ impl RetryPolicy {
     /// longer ones is one of the shorter: keys that failed at different attempts meet at each of them. Waits are
     /// no longer than without beats, and as long in the mean after a failure at any time; after one at a beat
     /// they are half of the longest at least.
+    ///
+    /// Beats of all units begin at multiples of [`RETRY_GRAIN_MS`], as far as the waits are: what is due in several
+    /// units at a time shares wake-ups and syncs.
     #[must_use]
     pub fn next_beat(&self, now: Timestamp, attempts: u32) -> Timestamp {
         let beat = exponential(self.initial_ms, self.max_ms, attempts);
         if beat == 0 {
             return now;
         }
-        let phase = mix(self.seed) % beat;
+        let phase = mix(self.seed) / RETRY_GRAIN_MS * RETRY_GRAIN_MS % beat;
         let since_beat = (now.0 % beat + beat - phase) % beat;
         now.plus_ms(beat - since_beat)
     }

@@ -26,7 +26,7 @@ mod tests;
 mod timing;
 mod turn;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
 use fnctl_core::{
     clock::Clock,
@@ -300,7 +300,7 @@ impl<I: Invoker, C: Committer, K: Clock> ShardWorker<I, C, K> {
             let deadline = self.pipeline.deadline();
             if deadline != timer_at {
                 if let Some(at) = deadline {
-                    let wait = Duration::from_millis(at.since_ms(self.clock.now()));
+                    let wait = self.clock.until(at);
                     timer.as_mut().reset(Instant::now() + wait);
                 }
                 timer_at = deadline;

@@ -1,7 +1,10 @@
 //! The two times the store lives by: arrival, which never steps back and distrusts a leap, and the
 //! retention clock, which no jump of the wall clock moves (commit and storage rules §7).
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use fnctl_core::{clock::Clock, id::Timestamp, limits::CLOCK_APART_MS};
 
@@ -93,6 +96,12 @@ impl Clocks {
         (now, wall)
     }
 
+    /// How long it is until arrivals show `at`, if the wall clock goes on as it does.
+    fn until(&self, at: Timestamp) -> Duration {
+        let (arrivals, wall) = self.read();
+        self.clock.until(wall.plus_ms(at.since_ms(arrivals)))
+    }
+
     /// How far the wall clock is ahead of the time for arrivals, ms: above 0 while a leap forward is
     /// distrusted, below 0 while arrivals stand still because it went back.
     pub(crate) fn wall_ahead_ms(&self) -> i64 {
@@ -137,6 +146,10 @@ impl Clock for ArrivalClock {
 
     fn boot_ms(&self) -> u64 {
         self.0.clocks.boot_ms()
+    }
+
+    fn until(&self, at: Timestamp) -> Duration {
+        self.0.clocks.until(at)
     }
 }
 

@@ -109,6 +109,48 @@ fn what_fails_at_a_beat_waits_half_of_the_longest_at_least() {
     }
 }
 
+/// The policy of another unit.
+fn of_unit(seed: u64, initial_ms: u64) -> RetryPolicy {
+    let settings = MappingSettings {
+        backoff_initial_ms: initial_ms,
+        backoff_max_ms: 60_000,
+        ..MappingSettings::default()
+    };
+    RetryPolicy::new(&settings, seed)
+}
+
+#[test]
+fn beats_of_all_units_begin_on_one_grain_and_are_spread_over_the_longest_wait() {
+    let phases = |initial_ms: u64, attempts: u32| {
+        let beat = exponential(initial_ms, 60_000, attempts);
+        let phase = |seed| {
+            of_unit(seed, initial_ms)
+                .next_beat(Timestamp(0), attempts)
+                .0
+                % beat
+        };
+        (0..1_000)
+            .map(phase)
+            .collect::<std::collections::BTreeSet<u64>>()
+    };
+    let grains = |n: u64| (0..n).map(|at| at * RETRY_GRAIN_MS).collect();
+    for (initial_ms, attempts, expected) in [
+        (10, 1, grains(1)),
+        (10, 2, grains(1)),
+        (100, 1, grains(5)),
+        (100, 3, grains(20)),
+        // Waits that are no multiples of it keep their beats where the shorter ones have theirs.
+        (15, 1, [0, 5, 10].into()),
+        (15, 2, [0, 10, 20].into()),
+    ] {
+        assert_eq!(
+            phases(initial_ms, attempts),
+            expected,
+            "{initial_ms} {attempts}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn a_wait_for_a_beat_is_no_longer_than_one_without(

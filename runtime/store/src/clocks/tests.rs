@@ -33,6 +33,20 @@ fn a_leap_is_taken_over_only_after_ten_minutes() {
 }
 
 #[test]
+fn a_wait_is_as_long_as_arrivals_take_whatever_the_wall_clock_shows() {
+    let clock = ManualClock::new();
+    let clocks = Clocks::resume(clock.clone(), None);
+    let left = |at: u64| clocks.until(Timestamp(at)).as_millis();
+    assert_eq!(left(START + 500), 500);
+    clock.jump(i64::try_from(2 * HOUR_MS).unwrap());
+    assert_eq!(left(START + 500), 500, "arrivals are where they were");
+    clock.advance(200);
+    assert_eq!(left(START + 500), 300);
+    clock.advance(1_000);
+    assert_eq!(left(START + 500), 0);
+}
+
+#[test]
 fn a_step_of_less_than_an_hour_is_believed() {
     let clock = ManualClock::new();
     let clocks = Clocks::resume(clock.clone(), None);
