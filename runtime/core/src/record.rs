@@ -3,6 +3,8 @@
 
 mod gather;
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::{
@@ -66,7 +68,7 @@ impl ByteColumn {
     /// If there is no such value.
     #[inline]
     #[must_use]
-    pub fn range(&self, index: usize) -> std::ops::Range<usize> {
+    pub fn range(&self, index: usize) -> Range<usize> {
         let start = if index == 0 {
             0
         } else {
@@ -135,7 +137,7 @@ impl ByteColumn {
     /// # Panics
     /// If the range lies outside.
     #[must_use]
-    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+    pub fn slice(&self, range: Range<usize>) -> Self {
         if range.is_empty() {
             return Self::default();
         }
@@ -341,31 +343,31 @@ impl RecordBlock {
         self.hops.get(index).copied().unwrap_or(0)
     }
 
-    /// The records `range` copied out: nothing else of this block stays in memory for them.
+    /// The records of these ranges copied out, one behind another: nothing else of this block stays in memory for
+    /// them. Of what stands behind a gap [`Self::ordinal`] tells nothing true any more: who keeps it knows where it
+    /// came from.
     ///
     /// # Panics
-    /// If the range lies outside.
+    /// If there is no range, or one lies outside.
     #[must_use]
-    pub fn copied(&self, range: std::ops::Range<usize>) -> Self {
-        let column = |column: &ByteColumn| {
-            let mut values = column.slice(range.clone());
-            values.bytes = Bytes::copy_from_slice(&values.bytes);
-            values
-        };
+    pub fn copied(&self, ranges: &[Range<usize>]) -> Self {
+        let parts = ranges.iter().map(|range| (&self.records, range.clone()));
         Self {
             stream: self.stream,
             shard: self.shard,
-            first: self.ordinal(range.start),
-            records: Records {
-                keys: column(&self.records.keys),
-                data: column(&self.records.data),
-                arrival_ms: self.records.arrival_ms[range.clone()].to_vec(),
-            },
-            hash_keys: self.hash_keys[range.clone()].to_vec(),
-            hops: self.hops.get(range.clone()).unwrap_or_default().to_vec(),
-            origins: self.origins.get(range).unwrap_or_default().to_vec(),
+            first: self.ordinal(ranges[0].start),
+            records: Records::gather(parts),
+            hash_keys: picked(&self.hash_keys, ranges),
+            hops: picked(&self.hops, ranges),
+            origins: picked(&self.origins, ranges),
         }
     }
+}
+
+/// What a column without a value a record, which is one of the same for all, has of these ranges.
+fn picked<T: Clone>(values: &[T], ranges: &[Range<usize>]) -> Vec<T> {
+    let of = ranges.iter().filter_map(|range| values.get(range.clone()));
+    of.collect::<Vec<_>>().concat()
 }
 
 /// Records on their way into a stream: not yet placed on shards.

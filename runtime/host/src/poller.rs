@@ -1,6 +1,6 @@
 //! Reads one shard for one worker: at once when asked, and woken by data when not. Never sleeps.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, slice, sync::Arc};
 
 use fnctl_core::{
     id::{Ordinal, SlotId},
@@ -160,7 +160,7 @@ async fn serve<S: ShardSource>(source: &S, request: ReadRequest) -> Result<Read,
                 };
                 // Copied out, so that the rest of the block need not stay in memory.
                 let index = usize::try_from(position.0 - block.first.0).expect("inside the block");
-                blocks.push(Arc::new(block.copied(index..index + 1)));
+                blocks.push(Arc::new(block.copied(slice::from_ref(&(index..index + 1)))));
             }
             Ok(Read::Reread {
                 slot,

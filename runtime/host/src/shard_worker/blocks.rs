@@ -9,7 +9,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytes::Bytes;
 use fnctl_core::{
     id::{Ordinal, Timestamp},
-    lane::KeyHash,
+    lane::{self, KeyHash},
     pipeline::{BlockId, Payloads, RecordRef},
     record::{RecordBlock, Records},
 };
@@ -24,28 +24,33 @@ pub(crate) struct Blocks {
     blocks: VecDeque<Option<Vec<Part>>>,
 }
 
-/// Records of a block that follow one another: all of it, or what is kept of it.
+/// Records of a block that follow one another: all of it, or some that are kept of it.
 #[derive(Clone, Debug)]
 struct Part {
     /// Index in the block of its first record.
     from: usize,
-    records: Arc<RecordBlock>,
+    run: Run,
 }
 
 /// Records of one block that follow one another.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
+    /// The block, or what is kept of it: its own ordinals are not asked for.
     block: Arc<RecordBlock>,
+    /// Where they lie there.
     range: Range<usize>,
+    /// Ordinal of the first of them.
+    first: Ordinal,
 }
 
 /// One record where it lies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held<'a> {
-    /// Its block.
+    /// Its block, or what is kept of it.
     pub(crate) block: &'a RecordBlock,
     /// Its index there.
-    pub(crate) index: usize,
+    index: usize,
+    ordinal: Ordinal,
 }
 
 impl<'a> Held<'a> {
@@ -60,8 +65,15 @@ impl<'a> Held<'a> {
     }
 
     /// Its place in the shard.
-    pub(crate) fn ordinal(&self) -> Ordinal {
-        self.block.ordinal(self.index)
+    pub(crate) const fn ordinal(&self) -> Ordinal {
+        self.ordinal
+    }
+
+    /// What its lane and its group come from.
+    fn key_hash(&self) -> KeyHash {
+        let keys = &self.block.records.keys;
+        let key = (!keys.is_null(self.index)).then(|| keys.get(self.index));
+        lane::key_hash(key, self.ordinal)
     }
 
     /// When it arrived.
@@ -83,10 +95,12 @@ impl Blocks {
     /// Keeps a block and numbers it, densely from 1.
     pub(crate) fn push(&mut self, block: Arc<RecordBlock>) -> BlockId {
         let id = BlockId(self.first + self.blocks.len() as u64);
-        self.blocks.push_back(Some(vec![Part {
-            from: 0,
-            records: block,
-        }]));
+        let run = Run {
+            range: 0..block.len(),
+            first: block.first,
+            block,
+        };
+        self.blocks.push_back(Some(vec![Part { from: 0, run }]));
         id
     }
 
@@ -98,18 +112,31 @@ impl Blocks {
         let Some(at) = self.index(id) else {
             return;
         };
-        let mut kept = Vec::new();
-        for run in records.chunk_by(|one, next| one + 1 == *next) {
-            let from = run[0] as usize;
-            let (held, index) = self.part(id, from);
-            let whole = index == 0 && run.len() == held.len();
-            let records = match whole {
-                true => Arc::clone(held),
-                false => Arc::new(held.copied(index..index + run.len())),
-            };
-            kept.push(Part { from, records });
+        // In one copy: a record by itself would take more for its columns than for what is in them.
+        let runs = records.chunk_by(|one, next| one + 1 == *next);
+        let kept: Vec<Part> = runs
+            .map(|run| {
+                let from = run[0] as usize;
+                let (held, offset) = self.part(id, from);
+                let run = held.cut_out(offset..offset + run.len());
+                Part { from, run }
+            })
+            .collect();
+        let ranges: Vec<Range<usize>> = kept.iter().map(|part| part.run.range.clone()).collect();
+        let kept = self.blocks[at].insert(kept);
+        let Some(held) = kept.first().map(|part| Arc::clone(&part.run.block)) else {
+            return;
+        };
+        if ranges.iter().map(Range::len).sum::<usize>() == held.len() {
+            return;
         }
-        self.blocks[at] = Some(kept);
+        let copied = Arc::new(held.copied(&ranges));
+        let mut end = 0;
+        for Part { run, .. } in kept {
+            run.range = end..end + run.len();
+            run.block = Arc::clone(&copied);
+            end = run.range.end;
+        }
     }
 
     /// Lets go of a block.
@@ -128,8 +155,8 @@ impl Blocks {
     /// # Panics
     /// If its block was released: a pipeline names no such record.
     pub(crate) fn get(&self, record: &RecordRef) -> Held<'_> {
-        let (block, index) = self.part(record.block, record.index as usize);
-        Held { block, index }
+        let (part, offset) = self.part(record.block, record.index as usize);
+        part.held(offset)
     }
 
     /// The runs that hold `records`, in the order given.
@@ -137,42 +164,37 @@ impl Blocks {
     /// # Panics
     /// If a block was released: a pipeline names no such record.
     pub(crate) fn runs(&self, records: &[RecordRef]) -> Vec<Run> {
-        // Each with its block, and the index there that it goes on with.
-        let mut runs: Vec<(BlockId, usize, Run)> = Vec::new();
+        // Each with its block, the index there that it goes on with, and where in what is held its part ends.
+        let mut runs: Vec<(BlockId, usize, usize, Run)> = Vec::with_capacity(records.len().min(32));
         for record in records {
             let index = record.index as usize;
             match runs.last_mut() {
-                Some((block, next, run))
-                    if *block == record.block
-                        && *next == index
-                        && run.range.end < run.block.len() =>
+                Some((block, next, end, run))
+                    if *block == record.block && *next == index && run.range.end < *end =>
                 {
                     *next += 1;
                     run.range.end += 1;
                 }
                 _ => {
-                    let (block, at) = self.part(record.block, index);
-                    let run = Run {
-                        block: Arc::clone(block),
-                        range: at..at + 1,
-                    };
-                    runs.push((record.block, index + 1, run));
+                    let (part, offset) = self.part(record.block, index);
+                    let run = part.cut_out(offset..offset + 1);
+                    runs.push((record.block, index + 1, part.range.end, run));
                 }
             }
         }
-        runs.into_iter().map(|(_, _, run)| run).collect()
+        runs.into_iter().map(|(_, _, _, run)| run).collect()
     }
 
-    /// Where a record of a block lies.
-    fn part(&self, id: BlockId, index: usize) -> (&Arc<RecordBlock>, usize) {
+    /// What is held of a block around a record, and which of it that is.
+    fn part(&self, id: BlockId, index: usize) -> (&Run, usize) {
         let parts = self.index(id).and_then(|at| self.blocks[at].as_ref());
         let part = parts.and_then(|parts| {
             let behind = parts.partition_point(|part| part.from <= index);
             let part = &parts[behind.checked_sub(1)?];
-            (index - part.from < part.records.len()).then_some(part)
+            (index - part.from < part.run.len()).then_some(part)
         });
         let part = part.expect("a pipeline names only records that it has not let go");
-        (&part.records, index - part.from)
+        (&part.run, index - part.from)
     }
 
     fn index(&self, id: BlockId) -> Option<usize> {
@@ -206,13 +228,22 @@ impl Payloads for Blocks {
 impl Run {
     /// Adds record `index` of a block to runs: to the last one, if it follows there.
     pub(crate) fn add(runs: &mut Vec<Self>, block: &Arc<RecordBlock>, index: usize) {
+        Self::push(runs, block, index, block.ordinal(index));
+    }
+
+    fn push(runs: &mut Vec<Self>, block: &Arc<RecordBlock>, index: usize, ordinal: Ordinal) {
         match runs.last_mut() {
-            Some(run) if run.range.end == index && Arc::ptr_eq(&run.block, block) => {
+            Some(run)
+                if run.range.end == index
+                    && run.ordinal(run.len()) == ordinal
+                    && Arc::ptr_eq(&run.block, block) =>
+            {
                 run.range.end += 1;
             }
             _ => runs.push(Self {
                 block: Arc::clone(block),
                 range: index..index + 1,
+                first: ordinal,
             }),
         }
     }
@@ -221,15 +252,26 @@ impl Run {
     pub(crate) fn cut(runs: &[Self], range: &Range<usize>) -> Vec<Self> {
         let mut first = 0;
         let pieces = runs.iter().filter_map(|run| {
-            let within = |at: usize| at.clamp(first, first + run.len()) - first + run.range.start;
+            let within = |at: usize| at.clamp(first, first + run.len()) - first;
             let piece = within(range.start)..within(range.end);
             first += run.len();
-            (!piece.is_empty()).then(|| Self {
-                block: Arc::clone(&run.block),
-                range: piece,
-            })
+            (!piece.is_empty()).then(|| run.cut_out(piece))
         });
         pieces.collect()
+    }
+
+    /// The records of a range of this one.
+    fn cut_out(&self, offsets: Range<usize>) -> Self {
+        Self {
+            block: Arc::clone(&self.block),
+            first: self.ordinal(offsets.start),
+            range: self.range.start + offsets.start..self.range.start + offsets.end,
+        }
+    }
+
+    /// That of record `offset` of this run.
+    const fn ordinal(&self, offset: usize) -> Ordinal {
+        Ordinal(self.first.0 + offset as u64)
     }
 
     /// The records of these indices in all runs, ascending.
@@ -238,7 +280,9 @@ impl Run {
         let mut indices = indices.iter().copied().peekable();
         for run in runs {
             while let Some(index) = indices.next_if(|index| *index < first + run.len()) {
-                Self::add(&mut chosen, &run.block, run.range.start + index - first);
+                let offset = index - first;
+                let at = run.range.start + offset;
+                Self::push(&mut chosen, &run.block, at, run.ordinal(offset));
             }
             first += run.len();
         }
@@ -247,8 +291,8 @@ impl Run {
 
     /// The hashes of the records' keys, and when they arrived.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (KeyHash, Timestamp)> {
-        let records = self.range.clone();
-        records.map(|index| (self.block.key_hash(index), self.block.arrival(index)))
+        let records = (0..self.len()).map(|offset| self.held(offset));
+        records.map(|held| (held.key_hash(), held.arrival()))
     }
 
     /// The runs' records as what a function receives.
@@ -290,6 +334,7 @@ impl Run {
         Held {
             block: &self.block,
             index: self.range.start + offset,
+            ordinal: self.ordinal(offset),
         }
     }
 }

@@ -144,8 +144,27 @@ fn of_a_block_that_is_cut_only_copies_of_the_kept_records_are_held() {
             .as_ptr_range()
             .contains(&shared.as_ptr())
     );
+    // What is kept of it lies in one copy, and each is still where it was read.
+    let runs = blocks.runs(&refs(&[(1, 1), (1, 2), (1, 4)]));
+    assert_eq!(runs.iter().map(Run::len).collect::<Vec<_>>(), [2, 1]);
+    assert!(Arc::ptr_eq(&runs[0].block, &runs[1].block));
+    assert_eq!(
+        Run::nth(&runs, 2).map(|held| held.ordinal()),
+        Some(Ordinal(5))
+    );
+    let chosen = Run::choose(&runs, &[1, 2]);
+    assert_eq!(
+        chosen.len(),
+        2,
+        "they do not follow one another: {chosen:?}"
+    );
+    drop((runs, chosen));
     blocks.keep_only(BlockId(1), &[2, 4]);
     assert_eq!(gathered(&blocks, &[(1, 2), (1, 4)]), ["k3=-", "k5=e"]);
+    let kept = blocks.runs(&refs(&[(1, 2)]))[0].block.clone();
+    blocks.keep_only(BlockId(1), &[2, 4]);
+    let again = blocks.runs(&refs(&[(1, 4)]))[0].block.clone();
+    assert!(Arc::ptr_eq(&kept, &again), "all of it is kept");
     blocks.release(BlockId(1));
     assert_eq!(gathered(&blocks, &[(2, 0)]), ["k10=x"]);
 }
