@@ -27,7 +27,7 @@ const ATTEMPTS: u64 = 3;
 const SHARDS: &str = "4";
 const BATCH: &str = "1000";
 /// Clean and poisoned runs take turns, so that both see the same machine.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 /// What explains the figures, and the series that tell it: calls, records that they were given (one that
 /// waited behind a poison one of its batch is given again), instances made (each retry has one of its own).
 const COUNTED: [(&str, &str); 3] = [
