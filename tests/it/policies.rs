@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use crate::support::{
-    all, deploy_hostile, describe, drained, metric, one, put, put_keyed, server, tail,
+    all, deploy_hostile, describe, drained, guest, metric, one, put, put_keyed, refused, server,
+    tail,
 };
 use fnctl_tests::Server;
 
@@ -48,6 +49,34 @@ fn records_that_grew_too_old_are_letters_without_a_call() {
     assert_eq!(changes["changes"][0]["path"], "mapping.max_record_age");
     put(&server, "in", &["ok 2".to_owned()], &[]);
     assert_eq!(came_out(&server, 1), ["ok 2"]);
+}
+
+#[test]
+fn what_only_the_server_knows_to_contradict_is_told_by_the_names_of_flags() {
+    let server = server();
+    let guest = guest("hostile");
+    let words = ["deploy", &guest, "--stream", "in", "--to", "out"];
+    let outputs = ["--to", "side=none", "--backoff-initial", "2m"];
+    let (exit, error) = refused(&server, &[&words[..], &outputs].concat());
+    assert_eq!((exit, &error["code"]), (Some(7), &"FN2102".into()));
+    let problem = &error["problems"][0];
+    assert_eq!(problem["path"], "--backoff-max", "{error}");
+    assert_eq!(error["fix"], "fnctl deploy --help", "{error}");
+}
+
+#[test]
+fn what_failed_until_it_was_too_old_says_what_it_failed_with() {
+    let server = server();
+    let age = ["--max-record-age", "2s", "--backoff-max", "1s"];
+    let tries = ["--max-attempts", "unlimited", "--backoff-initial", "10ms"];
+    deploy_hostile(&server, &[age, tries].concat());
+    put(&server, "in", &["retry 1".to_owned()], &[]);
+    drained(&server, "hostile");
+    let letter = &letters(&server)[0];
+    assert_eq!(letter["error_kind"], "record-too-old", "{letter}");
+    let error = letter["error"].as_str().unwrap_or_default();
+    let told = "above max_record_age, 2s; it last failed with busy: asked to fail";
+    assert!(error.ends_with(told), "{letter}");
 }
 
 #[test]

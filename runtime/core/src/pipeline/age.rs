@@ -57,10 +57,12 @@ impl ShardPipeline {
     /// Records that are too old: dead letters without a call, at the attempts they had.
     pub(super) fn expire(&mut self, slot: usize, records: Vec<Serial>, now: Timestamp) {
         let age = self.age;
-        self.give_up(slot, records, now, |entry| {
+        self.give_up(slot, records, now, |this, entry| {
             let old = Duration::from_ms(age.latest.since_ms(entry.arrival));
             let max = Duration::from_ms(age.max_ms.unwrap_or_default());
-            let error = format!("{old} old before its next attempt, above max_record_age, {max}");
+            let failed = this.last_failed(entry.position);
+            let error =
+                format!("{old} old before its next attempt, above max_record_age, {max}{failed}");
             (ErrorKind::RecordTooOld, error)
         });
     }

@@ -1,7 +1,5 @@
 //! From an outcome to a commit, in the slot of the call.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::{
@@ -14,7 +12,7 @@ use super::{
 };
 use crate::{
     commit::{AttemptMark, CallCost, ErrorKind, UnitTotals},
-    id::{AttemptId, FunctionVersion, Ordinal, Timestamp},
+    id::{AttemptId, FunctionVersion, Timestamp},
     limits,
     mapping::OutputBinding,
     outcome::{Outcome, Rows, WHOLE_CALL},
@@ -125,12 +123,7 @@ impl ShardPipeline {
 
     /// Records that no function may be given: dead letters without a call.
     pub(super) fn condemn(&mut self, slot: usize, records: Vec<Serial>, now: Timestamp) {
-        let entries = records.iter().map(|&serial| self.backlog.get(serial));
-        let by_hand = entries.filter(|entry| entry.condemned() == Some(ErrorKind::ByHand));
-        let by_hand: BTreeMap<Ordinal, String> = by_hand
-            .map(|entry| (entry.position, self.given_up_words(entry.position)))
-            .collect();
-        self.give_up(slot, records, now, |entry| {
+        self.give_up(slot, records, now, |this, entry| {
             let kind = entry.condemned().expect("a batch is of one sort");
             let error = match kind {
                 ErrorKind::RecordTooLarge => format!(
@@ -138,7 +131,7 @@ impl ShardPipeline {
                     entry.bytes,
                     limits::RECORD_BYTES_MAX
                 ),
-                ErrorKind::ByHand => by_hand.get(&entry.position).cloned().unwrap_or_default(),
+                ErrorKind::ByHand => this.given_up_words(entry.position),
                 ErrorKind::Unparsable => {
                     "the filter cannot judge it: its payload is not JSON".to_owned()
                 }
@@ -158,11 +151,11 @@ impl ShardPipeline {
         slot: usize,
         records: Vec<Serial>,
         now: Timestamp,
-        why: impl Fn(&Entry) -> (ErrorKind, String),
+        why: impl Fn(&Self, &Entry) -> (ErrorKind, String),
     ) {
         let letters = records.iter().enumerate().map(|(index, &serial)| {
             let entry = self.backlog.get(serial);
-            let (kind, error) = why(entry);
+            let (kind, error) = why(self, entry);
             Letter {
                 index,
                 kind,

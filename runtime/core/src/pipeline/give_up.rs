@@ -323,12 +323,15 @@ impl ShardPipeline {
     pub(super) fn given_up_words(&self, position: Ordinal) -> String {
         let by = self.given_up.taken.get(&position);
         let by = by.map_or("a person", |by| by);
-        match self.failure_of(position) {
-            Some(Cause { code, error, .. }) => {
-                format!("given up by hand, by {by}; it last failed with {code}: {error}")
-            }
-            None => format!("given up by hand, by {by}"),
-        }
+        format!("given up by hand, by {by}{}", self.last_failed(position))
+    }
+
+    /// What the words of a letter that no call made end with: what the record last failed with, as far as that is kept.
+    pub(super) fn last_failed(&self, position: Ordinal) -> String {
+        self.failure_of(position)
+            .map_or_else(String::new, |Cause { code, error, .. }| {
+                format!("; it last failed with {code}: {error}")
+            })
     }
 
     /// A commit was accepted: what of its records was to be given up is over, one way or the other.
