@@ -21,7 +21,7 @@ use fnctl_core::{
 use fnctl_invoker::{ComponentError, limits::COMPONENT_BYTES_MAX};
 use hyper::Method;
 
-pub(crate) use self::flags::{Args, of_path, secret};
+pub(crate) use self::flags::{Args, as_flags, of_path, secret};
 use crate::{
     cli::Session,
     client::Client,
@@ -111,7 +111,12 @@ pub(crate) async fn send(client: &Client, source: &Source) -> Result<DeployResul
             .await;
         request.digest = Some(uploaded.map_err(|error| named(error, path))?.digest);
     }
-    client.post(&["v1", "deploy"], &request).await
+    let done = client.post(&["v1", "deploy"], &request).await;
+    match request.is_manifest {
+        true => done,
+        // Without a manifest everything was a flag.
+        false => done.map_err(|error| flags::as_flags(error, "fnctl deploy --help")),
+    }
 }
 
 /// The server knows no names of files: a refusal gets it here.

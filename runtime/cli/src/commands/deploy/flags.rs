@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_core::{
+    error_code::{ErrorCode, ErrorObject, Problem},
     function::Isolation,
     registry::Note,
     spec::{
@@ -177,6 +178,25 @@ pub(crate) fn of_path(path: &str) -> String {
         Some((table, name)) => format!("--{table} {name}"),
         None => format!("--{}", key.replace('_', "-")),
     }
+}
+
+/// What a server refused of settings that were given as flags, under the names of these; it names keys.
+pub(crate) fn as_flags(error: CliError, help: &str) -> CliError {
+    let CliError::Told(error) = error else {
+        return error;
+    };
+    let mut error = *error;
+    if error.code != ErrorCode::SettingsInvalid.as_str() || error.problems.is_empty() {
+        return error.into();
+    }
+    let problems = std::mem::take(&mut error.problems).into_iter();
+    let problems = problems.map(|problem| Problem {
+        path: of_path(&problem.path),
+        ..problem
+    });
+    let code = ErrorCode::SettingsInvalid;
+    let told = ErrorObject::of_problems(code, "the flags", problems.collect());
+    told.fix(help).into()
 }
 
 /// `NAME=@FILE`. Anything else may be the secret itself: it is never said.

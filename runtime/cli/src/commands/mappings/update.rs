@@ -9,7 +9,7 @@ use crate::{
     cli::Session,
     commands::{
         deploy::{
-            of_path,
+            self, of_path,
             print::{change_in_words, note_in_words},
         },
         mapping_flags::MappingFlags,
@@ -64,25 +64,13 @@ fn check(layer: &MappingSpec) -> Result<(), CliError> {
 
 /// The server names keys; here they are flags.
 fn as_flags(error: CliError) -> CliError {
-    let CliError::Told(error) = error else {
-        return error;
-    };
-    let mut error = *error;
-    if error.code == ErrorCode::Loop.as_str() {
-        let fix = "bind the output elsewhere, or allow it by a deploy: fnctl deploy --name FUNCTION --to STREAM --allow-loop";
-        return error.fix(fix).into();
+    match error {
+        CliError::Told(error) if error.code == ErrorCode::Loop.as_str() => {
+            let fix = "bind the output elsewhere, or allow it by a deploy: fnctl deploy --name FUNCTION --to STREAM --allow-loop";
+            error.fix(fix).into()
+        }
+        error => deploy::as_flags(error, "fnctl mappings update --help"),
     }
-    if error.code != ErrorCode::SettingsInvalid.as_str() {
-        return error.into();
-    }
-    let problems = std::mem::take(&mut error.problems).into_iter();
-    let problems = problems.map(|problem| Problem {
-        path: of_path(&problem.path),
-        ..problem
-    });
-    let code = ErrorCode::SettingsInvalid;
-    let told = ErrorObject::of_problems(code, "the flags", problems.collect());
-    told.fix("fnctl mappings update --help").into()
 }
 
 fn print(done: &ChangedMapping, out: &mut Output) -> Result<(), CliError> {
