@@ -88,6 +88,12 @@ pub(super) fn stopped_fatal(figures: &Figures<'_>) -> Option<Found> {
                     "of a component that declares the output, which is bound: the mapping runs",
                 ));
             }
+            if detail.starts_with("no-window") {
+                actions.push((
+                    format!("fnctl mappings update {name} --tumbling-window 60s"),
+                    "it folds windows and the mapping has none; resume it then",
+                ));
+            }
             actions.extend([
                 (
                     format!("fnctl mappings resume {name}"),

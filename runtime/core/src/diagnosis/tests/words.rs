@@ -117,7 +117,7 @@ fn with_a_canary_a_rollback_names_its_version() {
 }
 
 #[test]
-fn an_output_that_is_not_bound_is_to_be_bound_before_the_record_is_tried_again() {
+fn what_the_mapping_lacks_is_given_to_it_before_the_record_is_tried_again() {
     let first = |detail: &str| {
         let mut world = World::new();
         world.held("stopped", Why::StoppedFatal, detail);
@@ -127,6 +127,10 @@ fn an_output_that_is_not_bound_is_to_be_bound_before_the_record_is_tried_again()
     assert_eq!(
         first(unbound),
         "fnctl deploy FILE --name enrich --to OUTPUT=STREAM"
+    );
+    assert_eq!(
+        first("no-window: a window's state"),
+        "fnctl mappings update enrich/signups --tumbling-window 60s"
     );
     assert_eq!(
         first("gone: asked to stop"),
