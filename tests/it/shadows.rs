@@ -164,6 +164,11 @@ fn what_cannot_be_compared_is_refused() {
         (&["--version", "1", "--component", "x.wasm"], 2, "FN1001"),
         (&["--component", "missing.wasm"], 3, "FN1005"),
         (&["--version", "1", "--from", "never"], 2, "FN1001"),
+        (
+            &["--version", "1", "--from", "2100-01-01T00:00:00Z"],
+            7,
+            "FN2102",
+        ),
     ] {
         let output = shadow(&server, options);
         assert_eq!(output.status.code(), Some(exit), "{options:?} {output:?}");

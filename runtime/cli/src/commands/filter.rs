@@ -222,7 +222,9 @@ fn words_of(reason: &str) -> &str {
         "absent" => "is not there",
         "present" => "is there",
         "other-value" => "has another value",
-        "other-element" => "matches in another element of the array",
+        "other-element" => {
+            "matches in another element of an array, or in an earlier value of a key that comes twice"
+        }
         _ => "cannot be looked for: the record is not JSON",
     }
 }

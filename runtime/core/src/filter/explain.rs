@@ -26,7 +26,8 @@ pub enum Reason {
     Present,
     /// It has another value.
     OtherValue,
-    /// It matches in an element of an array in which another field of the pattern does not.
+    /// It matches in an element of an array in which another field of the pattern does not, or in a value that
+    /// a later one of the same key takes the place of.
     OtherElement,
     /// The payload is not JSON.
     Unparsable,

@@ -62,7 +62,7 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
     }
     let stream = node.stream_of(&mapping)?;
     let target = read(&to)?;
-    refuse_future(node, target)?;
+    refuse_future(node, target, "to")?;
     let shards = shards(&stream, shard_id.as_deref(), target, &to)?;
     let hold = match dry_run {
         true => None,
@@ -114,7 +114,7 @@ pub(super) async fn seek(node: &Arc<HostNode>, address: &str, asked: Asked) -> A
 
 /// Refuses a time that is still to come, as a starting position is: it would mean the end of the stream as it is
 /// now, and not the time.
-fn refuse_future(node: &HostNode, target: Target) -> Result<(), ApiError> {
+pub(super) fn refuse_future(node: &HostNode, target: Target, name: &str) -> Result<(), ApiError> {
     let now = node.now();
     let Target::Position(position) = target else {
         return Ok(());
@@ -122,9 +122,9 @@ fn refuse_future(node: &HostNode, target: Target) -> Result<(), ApiError> {
     if position.moment(now).is_none_or(|moment| moment <= now) {
         return Ok(());
     }
-    let words = format!("to: {position} lies in the future");
+    let words = format!("{name}: {position} lies in the future");
     Err(ApiError::new(ErrorCode::SettingsInvalid, words)
-        .at("to")
+        .at(name)
         .fix("a time that has passed, or latest: what is there now is passed over"))
 }
 

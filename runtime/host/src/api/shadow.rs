@@ -34,6 +34,7 @@ pub(super) async fn shadow(node: &Arc<HostNode>, address: &str, asked: &Asked) -
     let (other, shadow_version) = other(node, &function, &live, &query)?;
     let from = query.text("from").unwrap_or("latest");
     let target = seek::read(from).map_err(|error| error.at("from"))?;
+    seek::refuse_future(node, target, "from")?;
     let follows = query.switch("follow")?;
     let (mut shards, mut windows) = (BTreeMap::new(), BTreeMap::new());
     for shard in seek::shards(&stream, None, target, from)? {
