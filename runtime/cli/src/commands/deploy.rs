@@ -112,11 +112,15 @@ pub(crate) async fn send(client: &Client, source: &Source) -> Result<DeployResul
         request.digest = Some(uploaded.map_err(|error| named(error, path))?.digest);
     }
     let done = client.post(&["v1", "deploy"], &request).await;
-    match request.is_manifest {
-        true => done,
-        // Without a manifest everything was a flag.
-        false => done.map_err(|error| flags::as_flags(error, "fnctl deploy --help")),
-    }
+    // Without a manifest everything in a layer was a flag. What is named otherwise is told with a fix of its own.
+    let is_of_layers = |error: &CliError| match error {
+        CliError::Told(error) => error.problems.iter().all(|one| one.path.contains('.')),
+        _ => false,
+    };
+    done.map_err(|error| match !request.is_manifest && is_of_layers(&error) {
+        true => flags::as_flags(error, "fnctl deploy --help"),
+        false => error,
+    })
 }
 
 /// The server knows no names of files: a refusal gets it here.
