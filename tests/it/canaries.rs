@@ -240,10 +240,10 @@ fn what_is_no_canary_is_refused() {
     };
     let of = |exit: i32, code: &str, path: &str| (exit, code.to_owned(), path.to_owned());
     // Nothing is live yet.
-    assert_eq!(deploy(&["--canary", "10%"]), of(7, "FN2102", "canary"));
+    assert_eq!(deploy(&["--canary", "10%"]), of(7, "FN2102", "--canary"));
     deploy_hostile(&server, &[]);
     for (more, told) in [
-        (&["--canary", "10%"][..], of(7, "FN2102", "canary")),
+        (&["--canary", "10%"][..], of(7, "FN2102", "--canary")),
         (
             &["--canary", "100%", "--memory", "64MiB"],
             of(7, "FN2102", "--canary"),

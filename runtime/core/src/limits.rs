@@ -53,8 +53,9 @@ pub const SUSPECT_BATCHES_MAX: usize = 16;
 /// Records of one call of retries, those included that are called behind them: as many are called one by one
 /// where such a call fails as a whole.
 pub const RETRIES_TOGETHER_MAX: u32 = 32;
-/// Beats at which keys are tried again begin at multiples of this, whatever the unit, ms: what fails in a thousand
-/// shards makes fifty wake-ups a second at most, and shares their syncs. Within a longer wait units stay spread.
+/// Beats of two units, at which keys are tried again, are a multiple of this apart, ms: where waits are multiples of it
+/// as well, what fails in a thousand shards makes fifty wake-ups a second at most, and shares their syncs. Within a
+/// longer wait units stay spread.
 pub const RETRY_GRAIN_MS: u64 = 20;
 /// Commits of one slot accepted and not yet synced.
 pub const COMMITS_IN_FLIGHT_MAX: u32 = 2;

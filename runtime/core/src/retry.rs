@@ -72,8 +72,8 @@ impl RetryPolicy {
     /// no longer than without beats, and as long in the mean after a failure at any time; after one at a beat
     /// they are half of the longest at least.
     ///
-    /// Beats of all units begin at multiples of [`RETRY_GRAIN_MS`], as far as the waits are: what is due in several
-    /// units at a time shares wake-ups and syncs.
+    /// Beats of two units are a multiple of [`RETRY_GRAIN_MS`] apart: what is due in several units at a time shares
+    /// wake-ups and syncs.
     #[must_use]
     pub fn next_beat(&self, now: Timestamp, attempts: u32) -> Timestamp {
         let beat = exponential(self.initial_ms, self.max_ms, attempts);

@@ -21,7 +21,7 @@ use fnctl_core::{
 use fnctl_invoker::{ComponentError, limits::COMPONENT_BYTES_MAX};
 use hyper::Method;
 
-pub(crate) use self::flags::{Args, as_flags, of_path, secret};
+pub(crate) use self::flags::{Args, as_flags, by_flag, refused, secret};
 use crate::{
     cli::Session,
     client::Client,
@@ -84,9 +84,7 @@ fn check(request: &DeployRequest) -> Result<(), CliError> {
     );
     if !request.is_manifest {
         // Without a manifest everything was a flag.
-        for problem in &mut problems {
-            problem.path = of_path(&problem.path);
-        }
+        problems = by_flag(problems);
     }
     // A canary is asked for by flags alone.
     problems.extend(request.canary.iter().flat_map(promote::problems));
@@ -112,15 +110,10 @@ pub(crate) async fn send(client: &Client, source: &Source) -> Result<DeployResul
         request.digest = Some(uploaded.map_err(|error| named(error, path))?.digest);
     }
     let done = client.post(&["v1", "deploy"], &request).await;
-    // Without a manifest everything in a layer was a flag. What is named otherwise is told with a fix of its own.
-    let is_of_layers = |error: &CliError| match error {
-        CliError::Told(error) => error.problems.iter().all(|one| one.path.contains('.')),
-        _ => false,
-    };
-    done.map_err(|error| match !request.is_manifest && is_of_layers(&error) {
-        true => flags::as_flags(error, "fnctl deploy --help"),
-        false => error,
-    })
+    match request.is_manifest {
+        true => done,
+        false => done.map_err(|error| as_flags(error, "fnctl deploy --help")),
+    }
 }
 
 /// The server knows no names of files: a refusal gets it here.

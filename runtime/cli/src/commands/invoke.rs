@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fnctl_core::{
-    error_code::{ErrorCode, ErrorObject, Problem},
+    error_code::ErrorCode,
     spec::{
         FunctionSpec, Setting,
         duration::Duration,
@@ -17,7 +17,7 @@ use fnctl_core::{
     status::{CallFailure, CallLog, CallRecord, CallRequest, CallResult, CallRow, Encoding},
 };
 
-use super::deploy::{of_path, read_component};
+use super::deploy::{read_component, refused};
 use crate::{
     cli::Session,
     error::CliError,
@@ -106,13 +106,7 @@ fn settings(args: &Args, is_file: bool) -> Result<FunctionSettings, CliError> {
     if problems.0.is_empty() {
         return Ok(settings);
     }
-    let problems = problems.0.into_iter().map(|problem| Problem {
-        path: of_path(&problem.path),
-        ..problem
-    });
-    let code = ErrorCode::SettingsInvalid;
-    let error = ErrorObject::of_problems(code, "the flags", problems.collect());
-    Err(error.fix("fnctl invoke --help").into())
+    Err(refused(problems.0, "fnctl invoke --help"))
 }
 
 fn records(args: &Args) -> Result<Vec<CallRecord>, CliError> {

@@ -14,7 +14,7 @@ use fnctl_core::{
     status::CanaryStatus,
 };
 
-use crate::{cli::Session, commands::deploy::of_path, error::CliError, spelling};
+use crate::{cli::Session, commands::deploy::by_flag, error::CliError, spelling};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -58,11 +58,7 @@ pub(crate) fn in_words(canary: &CanaryStatus) -> String {
 pub(crate) fn problems(spec: &CanarySpec) -> Vec<Problem> {
     let mut problems = Problems::default();
     spec.resolve(&Guard::default(), &mut problems);
-    let named = problems.0.into_iter().map(|problem| Problem {
-        path: of_path(&problem.path),
-        ..problem
-    });
-    named.collect()
+    by_flag(problems.0)
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fnctl_core::{
     id::{Ordinal, Timestamp},
     lane::{self, KeyHash},
+    limits::RETRIES_TOGETHER_MAX,
     pipeline::{BlockId, Payloads, RecordRef},
     record::{RecordBlock, Records},
 };
@@ -164,8 +165,10 @@ impl Blocks {
     /// # Panics
     /// If a block was released: a pipeline names no such record.
     pub(crate) fn runs(&self, records: &[RecordRef]) -> Vec<Run> {
-        // Each with its block, the index there that it goes on with, and where in what is held its part ends.
-        let mut runs: Vec<(BlockId, usize, usize, Run)> = Vec::with_capacity(records.len().min(32));
+        // One mostly; of retries as many as records. Each with its block, the index there that it goes on with, and
+        // where in what is held its part ends.
+        let mut runs: Vec<(BlockId, usize, usize, Run)> =
+            Vec::with_capacity(records.len().min(RETRIES_TOGETHER_MAX as usize));
         for record in records {
             let index = record.index as usize;
             match runs.last_mut() {

@@ -34,13 +34,8 @@ struct Running {
     wanted: Wanted,
 }
 
-/// What came of a call under way.
-pub(super) enum Ended {
-    /// It ended, with a fault of ours as words.
-    With(AttemptId, Result<Completed, String>),
-    /// Nobody waits for it any more.
-    TakenBack,
-}
+/// Which call ended, and how, with a fault of ours as words.
+pub(super) type Ended = (AttemptId, Result<Completed, String>);
 
 /// How a call ended.
 pub(super) struct OfCall {
@@ -106,11 +101,11 @@ impl Calls {
         let (call, handle) = abortable(call);
         self.running.push(Box::pin(async move {
             let result = match call.await {
-                Err(_) => return Ended::TakenBack,
                 Ok(Ok(result)) => result.map_err(|fault| fault.to_string()),
                 Ok(Err(panic)) => Err(format!("the host panicked: {}", words_of(&*panic))),
+                Err(aborted) => Err(aborted.to_string()),
             };
-            Ended::With(attempt, result)
+            (attempt, result)
         }));
         let mut records = invocation.records.iter();
         // The last call of a window has none, and is made again until it is well.
@@ -160,10 +155,7 @@ impl Calls {
     }
 
     /// Which call that was, and how it ended; `None`: it was taken back.
-    pub(super) fn ended(&mut self, ended: Ended) -> Option<OfCall> {
-        let Ended::With(attempt, result) = ended else {
-            return None;
-        };
+    pub(super) fn ended(&mut self, (attempt, result): Ended) -> Option<OfCall> {
         let Running { slot, wanted, .. } = self.handles.remove(&attempt)?;
         let now = Instant::now();
         self.ended.insert(slot, now);

@@ -29,7 +29,7 @@ const BATCH: &str = "1000";
 /// Clean and poisoned runs take turns, so that both see the same machine.
 const ROUNDS: usize = 7;
 /// What explains the figures, and the series that tell it: calls, records that they were given (one that
-/// waited behind a poison one of its batch is given again), instances made (each retry has one of its own).
+/// waited behind a poison one of its batch is given again), instances made (a last attempt has one of its own).
 const COUNTED: [(&str, &str); 3] = [
     ("calls", CALLS),
     ("given", "fnctl_batch_records_sum{"),

@@ -171,7 +171,7 @@ impl Args {
 }
 
 /// The flag that stands for a path of the request, `mapping[0].batch_size`.
-pub(crate) fn of_path(path: &str) -> String {
+fn of_path(path: &str) -> String {
     let key = path.split_once('.').map_or(path, |(_, key)| key);
     match key.split_once('.') {
         Some(("outputs", name)) => format!("--to {name}"),
@@ -180,23 +180,32 @@ pub(crate) fn of_path(path: &str) -> String {
     }
 }
 
-/// What a server refused of settings that were given as flags, under the names of these; it names keys.
-pub(crate) fn as_flags(error: CliError, help: &str) -> CliError {
-    let CliError::Told(error) = error else {
-        return error;
-    };
-    let mut error = *error;
-    if error.code != ErrorCode::SettingsInvalid.as_str() || error.problems.is_empty() {
-        return error.into();
-    }
-    let problems = std::mem::take(&mut error.problems).into_iter();
-    let problems = problems.map(|problem| Problem {
+/// Problems of settings that were given as flags, under the names of these.
+pub(crate) fn by_flag(problems: Vec<Problem>) -> Vec<Problem> {
+    let named = problems.into_iter().map(|problem| Problem {
         path: of_path(&problem.path),
         ..problem
     });
+    named.collect()
+}
+
+/// The refusal of such settings; `help` tells the flags.
+pub(crate) fn refused(problems: Vec<Problem>, help: &str) -> CliError {
     let code = ErrorCode::SettingsInvalid;
-    let told = ErrorObject::of_problems(code, "the flags", problems.collect());
-    told.fix(help).into()
+    let error = ErrorObject::of_problems(code, "the flags", by_flag(problems));
+    error.fix(help).into()
+}
+
+/// What a server refused of such settings: it names keys.
+pub(crate) fn as_flags(error: CliError, help: &str) -> CliError {
+    match error {
+        CliError::Told(error)
+            if error.code == ErrorCode::SettingsInvalid.as_str() && !error.problems.is_empty() =>
+        {
+            refused(error.problems, help)
+        }
+        error => error,
+    }
 }
 
 /// `NAME=@FILE`. Anything else may be the secret itself: it is never said.

@@ -1,7 +1,7 @@
 //! `fnctl mappings update`: a mapping's settings without its function.
 
 use fnctl_core::{
-    error_code::{ErrorCode, ErrorObject, Problem},
+    error_code::ErrorCode,
     spec::{FunctionSpec, MappingSpec, StreamSpec, request::ChangedMapping, resolve},
 };
 
@@ -9,7 +9,7 @@ use crate::{
     cli::Session,
     commands::{
         deploy::{
-            self, of_path,
+            self,
             print::{change_in_words, note_in_words},
         },
         mapping_flags::MappingFlags,
@@ -53,13 +53,7 @@ fn check(layer: &MappingSpec) -> Result<(), CliError> {
     if problems.is_empty() {
         return Ok(());
     }
-    let problems = problems.into_iter().map(|problem| Problem {
-        path: of_path(&problem.path),
-        ..problem
-    });
-    let code = ErrorCode::SettingsInvalid;
-    let error = ErrorObject::of_problems(code, "the flags", problems.collect());
-    Err(error.fix("fnctl mappings update --help").into())
+    Err(deploy::refused(problems, "fnctl mappings update --help"))
 }
 
 /// The server names keys; here they are flags.
