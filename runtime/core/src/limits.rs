@@ -50,9 +50,11 @@ pub const BRIEF_CAUSE_BYTES_MAX: usize = 256;
 /// Batches of one unit that failed as a whole and wait to be bisected, of each version that it calls; with
 /// so many the lanes of that version start no other.
 pub const SUSPECT_BATCHES_MAX: usize = 16;
-/// Records of one call of retries, those included that are called behind them: as many are called one by one
-/// where such a call fails as a whole.
+/// Records that are retried in one call: as many are called one by one where such a call fails as a whole.
 pub const RETRIES_TOGETHER_MAX: u32 = 32;
+/// Records of one call that go along behind what is tried for the last time: as many are called again where such a
+/// call fails as a whole, and as long do other keys that are due wait for it.
+pub const RETRIES_FOLLOWED_MAX: u32 = 128;
 /// Beats of two units, at which keys are tried again, are a multiple of this apart, ms: where waits are multiples of it
 /// as well, what fails in a thousand shards makes fifty wake-ups a second at most, and shares their syncs. Within a
 /// longer wait units stay spread.

@@ -35,7 +35,7 @@ pub(crate) type KeyMap<V> = HashMap<KeyHash, V, BuildHasherDefault<HashOfHash>>;
 
 /// A set of keys that says at once of most others that they are not in it: few wait, and every record that
 /// is read is asked about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KeyGlance(u64);
 
 impl KeyGlance {
@@ -48,6 +48,11 @@ impl KeyGlance {
         } else {
             bits
         })
+    }
+
+    /// One more key.
+    pub(crate) const fn add(&mut self, key: KeyHash) {
+        self.0 |= Self::bit(key);
     }
 
     /// Whether a key may be among them. `false`: it is not.
@@ -395,13 +400,13 @@ impl<T: Copy + Ord> Park<T> {
 
 impl<T: Copy + Ord> ParkedKey<T> {
     fn index_of(&self, item: T) -> usize {
+        // Calls begin with the oldest.
+        if self.records.front().is_some_and(|first| first.item == item) {
+            return 0;
+        }
         self.records
             .binary_search_by_key(&item, |record| record.item)
             .unwrap_or_else(|_| panic!("the record waits under its key"))
-    }
-
-    fn last_charged(&self) -> Option<usize> {
-        self.records.iter().rposition(|r| r.charge.is_some())
     }
 
     /// How many records, from the oldest, make the next call: a blamed one alone, otherwise all up to
@@ -409,19 +414,20 @@ impl<T: Copy + Ord> ParkedKey<T> {
     fn next_call(&self, limits: BatchLimits) -> usize {
         let is_blamed =
             |record: &ParkedRecord<T>| record.charge.is_some_and(|charge| charge.is_blamed);
-        let last = self
-            .last_charged()
-            .expect("a parked key has a charged record");
+        assert!(self.charged > 0, "a parked key has a charged record");
+        let mut charged = 0;
         let mut bytes = 0;
         let mut records = 0;
-        for record in self.records.range(..=last) {
+        // Thousands may wait behind the last charged one: they are not looked at.
+        for record in &self.records {
             bytes += u64::from(record.bytes);
             let fits = records < limits.records_max as usize && bytes <= limits.bytes_max;
             if records > 0 && (!fits || is_blamed(record)) {
                 break;
             }
             records += 1;
-            if is_blamed(record) {
+            charged += usize::from(record.charge.is_some());
+            if charged == self.charged || is_blamed(record) {
                 break;
             }
         }

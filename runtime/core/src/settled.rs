@@ -1,6 +1,6 @@
 //! What of a unit is done: a low watermark and the ranges done above it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use crate::id::Ordinal;
 
@@ -191,25 +191,27 @@ impl Settled {
 
     /// Marks `range` settled. Idempotent: redo applies entries again (commit and storage rules §6).
     pub fn settle(&mut self, range: SettledRange) {
-        let (mut after, mut through) = (range.after.max(self.low_watermark), range.through);
+        let (after, mut through) = (range.after.max(self.low_watermark), range.through);
         if after >= through {
             return;
         }
-        if let Some((&start, &end)) = self.done.range(..=after).next_back()
-            && end >= after
-        {
-            after = start;
-            through = through.max(end);
-            self.remove(start);
-        }
-        while let Some((&start, &end)) = self.done.range(after..=through).next() {
+        let behind = (Bound::Excluded(after), Bound::Included(through));
+        while let Some((&start, &end)) = self.done.range(behind).next() {
             through = through.max(end);
             self.remove(start);
         }
         if after <= self.low_watermark {
             self.low_watermark = through;
-        } else {
-            self.insert(after, through);
+            return;
+        }
+        // Most go on where another one ends: that grows, and the tree stays as it is.
+        let in_front = self.done.range_mut(..=after).next_back();
+        match in_front.filter(|(_, end)| **end >= after) {
+            Some((_, end)) => {
+                let end = std::mem::replace(end, through.max(*end));
+                self.done_positions += through.0.saturating_sub(end.0);
+            }
+            None => self.insert(after, through),
         }
     }
 

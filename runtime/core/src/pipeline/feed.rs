@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     lane::KeyHash,
-    park::{KeyMap, ParkedRecord},
+    park::{KeyGlance, KeyMap, ParkedRecord},
 };
 
 /// A key that has failed.
@@ -36,22 +36,26 @@ struct Fed {
 
 /// The keys of a lane that failed and are not through yet with what has gathered behind that.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Feed(KeyMap<Fed>);
+pub(super) struct Feed {
+    keys: KeyMap<Fed>,
+    /// Asked first of every record that the lane is done with.
+    glance: KeyGlance,
+}
 
 impl Feed {
     /// Whether every key has all its records in the lane, or parked.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// The keys that failed, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = KeyHash> {
-        self.0.keys().copied()
+        self.keys.keys().copied()
     }
 
     /// A key parks because one of its records failed.
     fn failed(&mut self, key: KeyHash) {
-        let fed = self.0.entry(key).or_insert_with(|| Fed {
+        let fed = self.keys.entry(key).or_insert_with(|| Fed {
             through: None,
             waiting: VecDeque::new(),
             portion: 1,
@@ -59,28 +63,29 @@ impl Feed {
         });
         fed.portion = fed.run + 1;
         fed.run = 0;
+        self.glance.add(key);
     }
 
     /// Whether a key has its turn in the lane by portions.
     pub(super) fn has(&self, key: KeyHash) -> bool {
-        !self.is_empty() && self.0.get(&key).is_some_and(|fed| fed.through.is_some())
+        !self.is_empty() && self.keys.get(&key).is_some_and(|fed| fed.through.is_some())
     }
 
     /// Whether a lane has no record of a key behind this one.
     pub(super) fn ends_with(&self, key: KeyHash, serial: Serial) -> bool {
-        let fed = self.0.get(&key);
+        let fed = self.keys.get(&key);
         fed.is_some_and(|fed| fed.through == Some(serial))
     }
 
     /// Puts a record that was read behind those of its key, which [`Self::has`] its turn.
     pub(super) fn wait_behind(&mut self, key: KeyHash, serial: Serial) {
-        let fed = self.0.get_mut(&key).expect("the key is fed");
+        let fed = self.keys.get_mut(&key).expect("the key is fed");
         fed.waiting.push_back(serial);
     }
 
     /// Takes what waits of a key that is taken from the lane.
     pub(super) fn take(&mut self, key: KeyHash) -> VecDeque<Serial> {
-        self.0.get_mut(&key).map_or_else(VecDeque::new, |fed| {
+        self.keys.get_mut(&key).map_or_else(VecDeque::new, |fed| {
             fed.through = None;
             std::mem::take(&mut fed.waiting)
         })
@@ -88,7 +93,7 @@ impl Feed {
 
     /// The lane is to have these records of a key: keeps back what is more than a portion.
     fn portion(&mut self, key: KeyHash, records: &mut VecDeque<Serial>) {
-        let Some(fed) = self.0.get_mut(&key) else {
+        let Some(fed) = self.keys.get_mut(&key) else {
             return;
         };
         debug_assert!(fed.waiting.is_empty(), "the key comes back whole");
@@ -97,14 +102,18 @@ impl Feed {
         }
         fed.through = records.back().copied();
         if fed.through.is_none() {
-            self.0.remove(&key);
+            self.keys.remove(&key);
+            self.glance = KeyGlance::of(self.keys());
         }
     }
 
     /// The lane is done with a record: what it gets next of the key, if that was the last one it had.
     fn done(&mut self, key: KeyHash, serial: Serial) -> VecDeque<Serial> {
         let mut next = VecDeque::new();
-        if let Some(fed) = self.0.get_mut(&key) {
+        if !self.glance.may_have(key) {
+            return next;
+        }
+        if let Some(fed) = self.keys.get_mut(&key) {
             fed.run += 1;
             if fed.through == Some(serial) {
                 fed.portion = fed.portion.saturating_mul(2);
@@ -117,12 +126,12 @@ impl Feed {
 
     /// How many records of a key that failed its lane gets next.
     pub(super) fn next(&self, key: KeyHash) -> usize {
-        self.0.get(&key).map_or(0, |fed| fed.portion)
+        self.keys.get(&key).map_or(0, |fed| fed.portion)
     }
 
     /// So many records of a key went well in front of its lane; whether that were all that were called.
     pub(super) fn went_well(&mut self, key: KeyHash, records: usize, is_all: bool) {
-        if let Some(fed) = self.0.get_mut(&key) {
+        if let Some(fed) = self.keys.get_mut(&key) {
             fed.run += records;
             if is_all {
                 fed.portion = fed.portion.saturating_mul(2);
@@ -133,7 +142,7 @@ impl Feed {
     /// What waits, and the record that it waits for: for inspection.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Option<Serial>, Serial)> {
         let of = |fed: &Fed| (fed.through, fed.waiting.clone());
-        let keys = self.0.values().map(of);
+        let keys = self.keys.values().map(of);
         keys.flat_map(|(through, waiting)| waiting.into_iter().map(move |serial| (through, serial)))
     }
 }

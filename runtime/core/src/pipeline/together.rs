@@ -55,9 +55,9 @@ impl ShardPipeline {
         debug_assert_eq!(call, [due.oldest], "what failed alone is retried alone");
         // A probe is one record, and so is what is called with care.
         if !self.is_held(due.key) && !self.caution.covers(index) {
-            let most = limits::RETRIES_TOGETHER_MAX - 1;
-            let mut room = Room::of(&self.config.settings, &call, &self.backlog).at_most(most);
+            let mut room = Room::of(&self.config.settings, &call, &self.backlog);
             self.take_other_keys(due, now, &mut room, &mut call);
+            let mut room = room.at_most(limits::RETRIES_FOLLOWED_MAX);
             self.take_what_follows(&mut room, &mut call);
             call.sort_unstable();
         }
@@ -79,10 +79,8 @@ impl ShardPipeline {
             let is_alike = entry.is_harmless && self.version_of(due.key) == version;
             is_alike && room.takes(entry.bytes)
         };
-        let due = self
-            .park
-            .due(now)
-            .take(limits::RETRIES_TOGETHER_MAX as usize);
+        let most = limits::RETRIES_TOGETHER_MAX as usize - 1;
+        let due = self.park.due(now).take(most);
         let others: Vec<Due<Serial>> = due.filter(is_meant).collect();
         let keys = &mut self.slots[self.lanes.len()].keys;
         for due in others {

@@ -244,6 +244,58 @@ fn a_call_of_retries_is_a_batch_at_most_and_has_a_bound_of_its_own() {
 }
 
 #[test]
+fn what_goes_along_takes_no_room_of_those_that_are_retried() {
+    let retried = u64::from(limits::RETRIES_TOGETHER_MAX);
+    let mut shard = Harness::new(attempts(2));
+    shard.keys_of_many = retried;
+    shard.tail(2 * retried);
+    let after = shard.fetch_asked().unwrap();
+    shard.fetched_many(after, 2 * retried);
+    let first: Vec<_> = (0..limits::RETRIES_TOGETHER_MAX)
+        .map(|index| (index, Retry))
+        .collect();
+    shard.fail(1, &first);
+    shard.answer("lane0", 1, TAKEN);
+    shard.durable("lane0", 1);
+    shard.forget_all_but(1);
+    let all: Vec<String> = (1..=2 * retried).map(|record| record.to_string()).collect();
+    shard.expect(&[&format!("call 2 retry: {} fresh", all.join(" "))]);
+}
+
+#[test]
+fn what_goes_along_has_a_bound_of_its_own() {
+    // Of each of so many keys every twentieth record is bad: soon nineteen are done at once behind a bad one.
+    let (keys, every) = (u64::from(limits::RETRIES_TOGETHER_MAX), 20);
+    let records = 2_000;
+    let mut shard = Harness::new(MappingSettings {
+        batch_size: 10_000,
+        ..attempts(2)
+    });
+    shard.keys_of_many = keys;
+    shard.tail(records);
+    let after = shard.fetch_asked().unwrap();
+    shard.fetched_many(after, records);
+    let is_bad = |record: u64| ((record - 1) / keys).is_multiple_of(every);
+    let mut met = BTreeSet::new();
+    let mut most = 0;
+    shard.run_all(|called| {
+        let retried = called.iter().filter(|record| met.contains(*record)).count();
+        if retried > 0 {
+            most = most.max(called.len() - retried);
+        }
+        // What fails behind another one of its key that is retried for it is void.
+        let mut failed = BTreeSet::new();
+        for &record in called.iter().filter(|&&record| is_bad(record)) {
+            if !met.contains(&record) && failed.insert(record % keys) {
+                met.insert(record);
+            }
+        }
+        failing(called, is_bad)
+    });
+    assert_eq!(most, limits::RETRIES_FOLLOWED_MAX as usize);
+}
+
+#[test]
 fn with_care_retries_are_called_one_by_one() {
     let mut shard = three(attempts(3));
     shard.fail(2, &[(0, Retry), (1, Retry), (2, Retry)]);
