@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::support::{
     all, ask, deploy_hostile, describe, drained, error_of, one, put, put_keyed, server, server_on,
+    tail,
 };
 
 /// Letters that fail again.
@@ -234,6 +235,40 @@ fn a_redrive_that_is_called_off_goes_on_nowhere_nor_after_a_start() {
     let done = one(&server, &["dlq", "redrive", "hostile", "--all", "--wait"]);
     assert_eq!(done["processed"], open.len() - FAILING, "{done}");
     assert_eq!(emitted(&server), MENDED);
+}
+
+/// Every change of the mapping takes a worker away with letters in its hands, and gives it a successor.
+#[test]
+fn letters_of_a_key_are_called_in_order_whoever_takes_over_meanwhile() {
+    const LETTERS: usize = 200;
+    let server = server();
+    deploy_hostile(&server, &["--max-attempts", "1", "--config", "told=skip"]);
+    let records: Vec<String> = (0..LETTERS).map(|at| format!("told {at:03}")).collect();
+    put_keyed(
+        &server,
+        "in",
+        records.iter().map(|data| ("a", data.as_str())),
+    );
+    while all(&server, &["dlq", "list", "hostile"]).len() < LETTERS {}
+    deploy_hostile(&server, &["--config", "told=ok"]);
+    let redrive = ["dlq", "redrive", "hostile", "--all", "--rate", "100"];
+    one(&server, &redrive);
+    let mut changes = 0;
+    while describe(&server, "hostile")["redriving"] != Value::Null {
+        let factor = (2 + changes % 2).to_string();
+        let update = ["mappings", "update", "hostile", "--parallelization-factor"];
+        one(&server, &[&update[..], &[&factor]].concat());
+        changes += 1;
+        let before = emitted(&server);
+        while emitted(&server) < LETTERS.min(before + 15) {}
+    }
+    assert!(changes > 5, "{changes}");
+    let rows = tail(&server, "out", LETTERS);
+    let data: Vec<String> = rows
+        .iter()
+        .map(|row| fnctl_tests::text(row, "data"))
+        .collect();
+    assert_eq!(data, records);
 }
 
 /// At a rate of one a second the first has ended long before the last one goes.

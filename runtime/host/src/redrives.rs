@@ -6,6 +6,7 @@
 
 mod file;
 mod job;
+mod letter;
 
 use std::{
     collections::BTreeMap,

@@ -12,27 +12,21 @@ use std::{
 };
 
 use fnctl_core::{
-    commit::Redriven,
-    id::{FunctionVersion, MappingId, Ordinal, StreamId, UnitId},
-    mapping::MappingState,
+    id::{MappingId, StreamId},
     pipeline::RedriveEnding,
     rfc3339,
     status::{RedriveLine, RedrivingStatus},
-    view::LetterStatus,
 };
-use tokio::{
-    sync::{oneshot, watch},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-use super::{Request, is_possible};
+use super::{
+    Request, is_possible,
+    letter::{Handing, Turns},
+};
 use crate::{
     api::error::ApiError,
     limits,
     node::{HostNode, StoredLetter},
-    shard_worker::RedriveRequest,
-    supervisor::Work,
 };
 
 /// How a redrive ended.
@@ -226,6 +220,7 @@ impl Job {
         let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
         let mut next_at = Instant::now();
         let mut under_way = JoinSet::new();
+        let mut turns = Turns::default();
         loop {
             let found = letters.next().await?;
             if found.is_empty() {
@@ -254,11 +249,14 @@ impl Job {
                     return Ok(());
                 }
                 next_at = next_at.max(Instant::now()) + pause;
+                let (turn, ahead) = turns.take(&letter.letter);
                 let one = Handing {
                     node: Arc::clone(node),
                     mapping: self.request.mapping,
                     stream,
                     version: self.request.version,
+                    ahead,
+                    turn,
                 };
                 under_way.spawn(one.letter(letter));
             }
@@ -294,78 +292,4 @@ impl Job {
 /// Whether a letter holds a record that a function can be given.
 pub(crate) fn has_record(found: &StoredLetter) -> bool {
     found.letter.kind.holds_record()
-}
-
-/// One letter on its way.
-struct Handing {
-    node: Arc<HostNode>,
-    mapping: MappingId,
-    stream: StreamId,
-    version: Option<FunctionVersion>,
-}
-
-impl Handing {
-    /// Hands one letter over, to the next owner when one ends before it has answered; `None`: nothing was
-    /// done with it.
-    async fn letter(self, found: StoredLetter) -> Option<RedriveEnding> {
-        let (id, before) = (found.id, found.body);
-        let mut found = found;
-        loop {
-            if let Some(answer) = self.ask(&found).await?
-                && let Ok(ending) = answer.await
-            {
-                return (ending != RedriveEnding::Closed).then_some(ending);
-            }
-            // Nobody is there yet; or whoever took it has ended, before or after its commit.
-            tokio::time::sleep(limits::REDRIVE_RETRY).await;
-            found = self.node.dead_letter(self.stream, id).await.ok()??;
-            match found.status {
-                LetterStatus::Open if found.body == before => {}
-                LetterStatus::Open => return Some(RedriveEnding::FailedAgain),
-                LetterStatus::Resolved => return Some(RedriveEnding::Resolved),
-                LetterStatus::Purged => return None,
-            }
-        }
-    }
-
-    /// Gives a letter to the worker of the unit that owns its key now: how it answers, or nothing where
-    /// there is none at the moment.
-    ///
-    /// Answers `None` when there will be none: the mapping is gone, or has failed for good.
-    async fn ask(&self, found: &StoredLetter) -> Option<Option<oneshot::Receiver<RedriveEnding>>> {
-        let (unit, with) = self.node.view(|view| {
-            let mapping = view.registry().mapping(self.mapping)?;
-            if mapping.state == MappingState::Failed {
-                return None;
-            }
-            // A paused one has a worker that starts nothing, a stopped one none: letters wait for it.
-            let stream = view.registry().stream(mapping.stream)?;
-            let unit = UnitId {
-                mapping: mapping.id,
-                stream: stream.id,
-                shard: stream.route(found.letter.hash_key)?,
-            };
-            let with = match self.version {
-                None => None,
-                Some(version) => Some(Work::other(view, unit, version)?),
-            };
-            Some((unit, with))
-        })?;
-        let redrivers = self.node.supervisor().statuses().redrivers();
-        let Some(worker) = redrivers.of(unit) else {
-            return Some(None);
-        };
-        let (answer, answered) = oneshot::channel();
-        let request = RedriveRequest {
-            redriven: Redriven {
-                id: found.id,
-                body: Ordinal(found.body.0),
-                bytes: found.letter.byte_len(),
-            },
-            letter: found.letter.clone(),
-            with,
-            answer,
-        };
-        Some(worker.send(request).await.is_ok().then_some(answered))
-    }
 }
