@@ -8,6 +8,7 @@ use std::{
     fs::{self, DirBuilder, File},
     io::{self, ErrorKind},
     os::unix::fs::DirBuilderExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -54,12 +55,12 @@ impl SledImage {
             .create(directory)?;
         wait_for_lock(&directory.join("db"))?;
         remove_snapshots(directory, |name| name.ends_with(".generating"))?;
-        let db = match open(directory) {
+        let db = match unless_it_panics(|| open(directory))? {
             Err(sled::Error::Corruption { .. }) => {
                 remove_snapshots(directory, |_| true)?;
                 // The attempt that failed lets go of the file on a thread of its own, too.
                 wait_for_lock(&directory.join("db"))?;
-                open(directory)
+                unless_it_panics(|| open(directory))?
             }
             other => other,
         }?;
@@ -99,6 +100,19 @@ pub(super) fn wait_for_lock(path: &Path) -> io::Result<()> {
     }
 }
 
+/// What sled answers. Of damage that its checksums do not cover, a bit of a length for instance, it panics: that is
+/// damage like any other.
+fn unless_it_panics<T>(ask: impl FnOnce() -> T) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|panic| {
+        let words = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        let words = words.unwrap_or("it does not say why");
+        ImageError::Damaged(format!("the image engine panicked: {words}"))
+    })
+}
+
 fn open(directory: &Path) -> sled::Result<Db> {
     config(directory).open()
 }
@@ -131,12 +145,14 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 impl Image for SledImage {
     fn load(&mut self) -> Result<Vec<ImageValue>, ImageError> {
-        let mut values = Vec::new();
-        for entry in self.db.iter() {
-            let (key, value) = entry?;
-            values.push((key.to_vec(), value.to_vec()));
-        }
-        Ok(values)
+        unless_it_panics(|| {
+            let mut values = Vec::new();
+            for entry in self.db.iter() {
+                let (key, value) = entry?;
+                values.push((key.to_vec(), value.to_vec()));
+            }
+            Ok(values)
+        })?
     }
 
     fn apply(&mut self, batch: ImageBatch) -> Result<(), ImageError> {

@@ -169,3 +169,30 @@ fn sled_is_pinned_and_does_without_io_uring() {
     assert_eq!(lock.matches("name = \"sled\"").count(), 1);
     assert!(!lock.contains("rio\""), "the crate behind its io_uring");
 }
+
+#[test]
+fn a_flipped_bit_that_sled_panics_at_is_damage_like_any_other() {
+    let whole = tempfile::tempdir().unwrap();
+    {
+        let mut image = SledImage::open(whole.path()).unwrap();
+        for round in 0..8_u8 {
+            let key = |at: u8| vec![round, at];
+            let batch = (0..100).map(|at| (key(at), Some(vec![at; 2_500])));
+            image.apply(batch.collect()).unwrap();
+        }
+    }
+    let db = fs::read(whole.path().join("db")).unwrap();
+    let mut panicked = 0;
+    for at in (0..32).chain((32..db.len()).step_by(db.len() / 64)) {
+        let directory = tempfile::tempdir().unwrap();
+        fs::copy(whole.path().join("conf"), directory.path().join("conf")).unwrap();
+        let mut flipped = db.clone();
+        flipped[at] ^= 4;
+        fs::write(directory.path().join("db"), flipped).unwrap();
+        let loaded = SledImage::open(directory.path()).and_then(|mut image| image.load());
+        if let Err(ImageError::Damaged(words)) = loaded {
+            panicked += u32::from(words.contains("panicked"));
+        }
+    }
+    assert!(panicked > 0, "no flip of a bit makes sled panic any more");
+}
