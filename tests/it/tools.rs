@@ -148,6 +148,33 @@ fn a_backup_under_load_restores_to_one_effect_for_each_record_it_holds() {
 }
 
 #[test]
+fn a_backup_and_the_data_directory_it_would_go_with_are_kept_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (to, data) = (folder.path().join("backup"), folder.path().join("data"));
+    let server = server_on(&data);
+    for to in [data.join("backup"), data.join("segments/deep/b.tar")] {
+        let words = ["backup", "--to", &words(&to), "-o", "json"];
+        let refused = server.command(&words).output().expect("the binary runs");
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(why.contains("lies in the data directory"), "{why}");
+        assert!(!to.exists(), "{}", to.display());
+    }
+    one(&server, &["backup", "--to", &words(&to)]);
+    server.stop().unwrap_or_else(|e| panic!("{e}"));
+    // Whoever put one there, or names the backup as what is to be made.
+    let inside = data.join("mine");
+    fs::rename(&to, &inside).expect("it can be moved");
+    for (from, data) in [(&inside, &data), (&inside, &inside)] {
+        let before = files(data);
+        let (from, target) = (words(from), words(data));
+        let all = ["restore", "--from", &from, "--data-dir", &target];
+        let refused = fnctl(&[&all[..], &["--force", "--yes"]].concat());
+        assert_eq!(refused.status.code(), Some(4));
+        assert_eq!(files(data), before);
+    }
+}
+
+#[test]
 fn a_restore_asks_before_it_destroys_and_refuses_what_is_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
     let (to, data) = (folder.path().join("backup"), folder.path().join("data"));

@@ -38,6 +38,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
+    if let Some(data) = data_directory_around(&args.to) {
+        let (to, data) = (args.to.display(), data.display());
+        let words = format!("`{to}` lies in the data directory `{data}`, and would go with it");
+        return Err(CliError::new(ErrorCode::FileUnwritable, words)
+            .fix("a folder elsewhere, on another disk at best"));
+    }
     let is_file = !args.to.is_dir() && args.to.extension().is_some_and(|e| e == "tar");
     let taken = if is_file {
         if args.to.exists() && !args.force {
@@ -54,13 +60,28 @@ pub(crate) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
     if taken.manifest.damaged.is_empty() {
         return Ok(());
     }
-    let count = words::count(taken.manifest.damaged.len() as u64, "file");
+    let damaged = taken.manifest.damaged.len() as u64;
+    let (count, verb) = (
+        words::count(damaged, "file"),
+        if damaged == 1 { "is" } else { "are" },
+    );
     Err(CliError::new(
         ErrorCode::Damaged,
-        format!("the backup is made, but {count} of the server's are damaged"),
+        format!("the backup is made, but {count} of the server's {verb} damaged"),
     )
     .because(taken.manifest.damaged.join("\n"))
     .fix("keep the backups before this one"))
+}
+
+/// The data directory that a path lies in, if any.
+fn data_directory_around(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let there = path.ancestors().find_map(|path| path.canonicalize().ok())?;
+    let is_one = |folder: &&Path| {
+        let format = std::fs::read(folder.join("format"));
+        format.is_ok_and(|text| text.starts_with(b"fnctl data directory"))
+    };
+    there.ancestors().find(is_one).map(Path::to_owned)
 }
 
 /// What a backup came to.

@@ -1,6 +1,9 @@
 //! `fnctl restore`: a data directory out of a backup.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use fnctl_core::error_code::ErrorCode;
 use fnctl_store::{
@@ -37,6 +40,12 @@ pub(crate) fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     let directory = args.data_dir.display();
     if !args.from.exists() {
         return Err(failed(RestoreError::NoBackup(args.from)));
+    }
+    if is_within(&args.from, &args.data_dir) {
+        let from = args.from.display();
+        let words = format!("`{from}` lies in `{directory}`, of which a restore keeps nothing");
+        return Err(CliError::new(ErrorCode::TargetExists, words)
+            .fix("another --data-dir, or move the backup out of this one first"));
     }
     let is_empty = restore::is_empty(&*disk, &args.data_dir).map_err(|e| failed(e.into()))?;
     if !is_empty {
@@ -78,6 +87,12 @@ pub(crate) fn run(args: Args, session: &mut Session) -> Result<(), CliError> {
     session
         .out
         .line(&format!("next       fnctl server --data-dir {directory}"))
+}
+
+/// Whether a path is a folder or lies in it, wherever links lead.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    let (path, folder) = (path.canonicalize(), folder.canonicalize());
+    matches!((path, folder), (Ok(path), Ok(folder)) if path.starts_with(&folder))
 }
 
 fn failed(error: RestoreError) -> CliError {

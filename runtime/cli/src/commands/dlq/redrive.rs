@@ -63,7 +63,9 @@ pub(super) async fn run(args: Args, session: &mut Session) -> Result<(), CliErro
         session.out.json(&done)?;
     } else {
         session.out.line(&line(&done, &args.mapping))?;
-        if let Some(why) = args.selection.why_none(done.open_codes.as_ref()) {
+        if done.without_record == 0
+            && let Some(why) = args.selection.why_none(done.open_codes.as_ref())
+        {
             session.out.note(&why);
         }
         if done.without_record > 0 {
@@ -179,7 +181,7 @@ fn line(done: &RedriveStatus, mapping: &str) -> String {
     let (Some(processed), Some(failed), Some(skipped)) =
         (done.processed, done.dead_lettered, done.skipped)
     else {
-        return format!("redriven   {letters} of {mapping}        fnctl dlq list {mapping} --all");
+        return format!("redriving  {letters} of {mapping}        fnctl dlq list {mapping} --all");
     };
     let skipped = match skipped {
         0 => String::new(),
