@@ -26,6 +26,7 @@ use self::base::Recovered;
 pub(crate) use self::base::{has_stand_in, image_directory, image_holds, take_entry};
 pub use self::layout::FORMAT_VERSION;
 pub(crate) use self::layout::NAMES;
+pub(crate) use self::layout::RESTORING;
 use crate::{
     applier::{ApplierLoop, ApplierQueue},
     artifact::Artifacts,

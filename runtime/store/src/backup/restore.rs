@@ -17,11 +17,8 @@ use crate::{
     digest::read_through,
     disk::{self, Disk, DiskFile, parent},
     limits::READ_BYTES_MAX,
-    recovery::FORMAT_VERSION,
+    recovery::{FORMAT_VERSION, RESTORING},
 };
-
-/// What the format file holds while a restore is under way; [`crate::open`] refuses it.
-const RESTORING: &[u8] = b"fnctl data directory, being restored: run fnctl restore again\n";
 
 /// Why a restore came to nothing.
 #[derive(Debug, thiserror::Error)]

@@ -272,6 +272,31 @@ fn a_newer_directory_is_refused_by_its_format_and_by_a_feature_of_its_journal() 
 }
 
 #[test]
+fn what_else_a_format_file_says_is_told_with_what_to_do() {
+    let cases: [(&[u8], &str); 2] = [
+        (
+            b"fnctl data directory, being restored: run fnctl restore again\n",
+            "run `fnctl restore` again",
+        ),
+        (
+            b"fnctl data directory, fo\x76mat 1\n",
+            "move that file away",
+        ),
+    ];
+    for (content, words) in cases {
+        let clock = ManualClock::new();
+        let (disk, _) = filled(&clock, 1, true);
+        let format = "/data/format".as_ref();
+        disk.tamper(format, |bytes| *bytes = content.to_vec());
+        let refused = open(options(), disk.clone(), Arc::clone(&clock)).err();
+        let refused = refused.expect("it names no format").to_string();
+        assert!(refused.contains(words), "{refused}");
+        disk.remove(format).unwrap();
+        assert!(open(options(), disk, clock).is_ok());
+    }
+}
+
+#[test]
 fn the_secret_and_the_witness_are_checked_and_a_start_mends_them() {
     type Harm = fn(&SimDisk);
     let cases: [(FindingKind, &str, Harm); 4] = [

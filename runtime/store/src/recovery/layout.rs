@@ -17,6 +17,9 @@ use crate::{
 pub const FORMAT_VERSION: u32 = 1;
 
 const PREFIX: &str = "fnctl data directory, format ";
+/// What the format file holds while a restore is under way; [`crate::open`] refuses it.
+pub(crate) const RESTORING: &[u8] =
+    b"fnctl data directory, being restored: run fnctl restore again\n";
 
 /// The file that is given up when a start finds the disk full.
 pub(super) fn ballast(data: &Path) -> PathBuf {
@@ -112,8 +115,14 @@ fn check(path: &Path, content: &[u8]) -> Result<(), OpenError> {
             path: path.to_owned(),
             found: format!("format {newer}"),
         }),
+        _ if content.as_bytes() == RESTORING => Err(OpenError::Damaged(format!(
+            "{} says that a restore was cut short: run `fnctl restore` again",
+            path.display()
+        ))),
+        // It may be that of a later version, so nobody but a person may say that it is not.
         _ => Err(OpenError::Damaged(format!(
-            "{} names no known format: `{}`",
+            "{} names no known format: `{}`; if this version made the directory, move that file away, and a start \
+             notes the format anew",
             path.display(),
             content.lines().next().unwrap_or_default()
         ))),
